@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-pragma solidity ^0.8.20;
+pragma solidity ^0.8.28;
 
 /// L1 side of Starknet messaging for the local chains, with the selectors, the
 /// event and the message hash of the published Starknet core contract. Here a
