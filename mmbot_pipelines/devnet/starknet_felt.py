@@ -1,0 +1,78 @@
+"""Felts, u256 halves and hashes as Starknet's protocol defines them."""
+
+from collections.abc import Iterable, Sequence
+
+from eth_utils import keccak
+from starknet_py.constants import FIELD_PRIME
+from starknet_py.hash.transaction import TransactionHashPrefix, compute_transaction_hash
+
+PRIME = FIELD_PRIME
+U128 = 2**128
+FELT_250 = 2**250
+
+
+def felt(value: int) -> str:
+    """Write a felt (or any whole number) as the JSON-RPC does."""
+    return hex(value)
+
+
+def felts(values: Iterable[int]) -> list[str]:
+    """Write several felts."""
+    return [hex(value) for value in values]
+
+
+def halves(value: int) -> list[int]:
+    """Split a u256 into [low, high] of 128 bits each."""
+    return [value % U128, value >> 128]
+
+
+def joined(low: int, high: int) -> int:
+    """Join the halves of a u256."""
+    return (high << 128) + low
+
+
+def short_string(text: str) -> int:
+    """Encode up to 31 ASCII characters in one felt."""
+    return int.from_bytes(text.encode("ascii"), "big")
+
+
+def pseudo_hash(*parts: object) -> int:
+    """Return a felt that is unique for these parts, where only uniqueness matters."""
+    return int.from_bytes(keccak(text=repr(parts)), "big") % FELT_250
+
+
+def l1_message_hash(
+    from_address: int,
+    to_address: int,
+    nonce: int,
+    selector: int,
+    payload: Sequence[int],
+) -> int:
+    """Return the hash under which the L1 contract keeps a message to the L2.
+
+    Source: Starknet core contract, keccak256(packed(from, to, nonce, selector,
+    length, payload...)), every item a uint256.
+    """
+    words = [from_address, to_address, nonce, selector, len(payload), *payload]
+    return int.from_bytes(
+        keccak(b"".join(word.to_bytes(32, "big") for word in words)), "big"
+    )
+
+
+def l1_handler_hash(
+    contract: int, selector: int, calldata: Sequence[int], nonce: int, chain_id: int
+) -> int:
+    """Return the hash of an L1_HANDLER transaction.
+
+    Source: Starknet documentation, transaction hashes, L1 handler (version 0, no fee).
+    """
+    return compute_transaction_hash(
+        tx_hash_prefix=TransactionHashPrefix.L1_HANDLER,
+        version=0,
+        contract_address=contract,
+        entry_point_selector=selector,
+        calldata=calldata,
+        max_fee=0,
+        chain_id=chain_id,
+        additional_data=[nonce],
+    )
