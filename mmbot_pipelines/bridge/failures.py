@@ -1,0 +1,105 @@
+"""One order's fault is stored with the order and stops none of its neighbours."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.order import Fact, Order
+from mmbot_pipelines.bridge.ports import Fault, Run
+from mmbot_pipelines.core.errors import Failure, LostRace, TryAgain, Verdict
+from mmbot_pipelines.core.money import TxHash
+from mmbot_pipelines.core.retry import backoff
+
+
+class OrdersFailed(Exception):
+    """Some orders of a run failed; the message names each with its cause."""
+
+
+def fault_of(order: Order, failure: Failure, step: str) -> Fault:
+    """Write a failure down as an error row of the order."""
+    return Fault(subject=order.key, step=step, kind=type(failure).__name__, message=str(failure))
+
+
+def after_failure(bridge: Bridge, order: Order, failure: Failure) -> Order:
+    """Return the order as a failure leaves it: tried later, or parked for a person."""
+    later = failure.verdict is not Verdict.NEVER and order.failures + 1 < bridge.rules.max_attempts
+    wait = backoff(order.failures + 1, bridge.rules.backoff_seconds, bridge.draw())
+    return order.failing(
+        f"{type(failure).__name__}: {failure}",
+        failed=True,
+        next_attempt_at=bridge.clock() + timedelta(seconds=wait) if later else None,
+    )
+
+
+class Work:
+    """The orders of one step of one run, and what failed among them."""
+
+    def __init__(self, bridge: Bridge, run: Run, step: str) -> None:
+        self.bridge = bridge
+        self.run = run
+        self.step = step
+        self.failed: dict[str, Failure] = {}
+
+    def fail(self, order: Order, failure: Failure) -> None:
+        """Store a failure with its order and go on with the others.
+
+        An outage says nothing about the order: its error is kept, the order stays
+        healthy and is asked for again.
+        """
+        self.failed[order.key] = failure
+        fault = fault_of(order, failure, self.step)
+        now = self.bridge.clock()
+        if isinstance(failure, TryAgain):
+            self.bridge.orders.note(fault, at=now, run_id=self.run.id)
+            self.run.say(f"{order.key}: {fault.kind}: {failure}; tried again shortly")
+            return
+        after = after_failure(self.bridge, order, failure)
+        try:
+            self.bridge.orders.change(order, after, run_id=self.run.id, at=now, fault=fault)
+        except LostRace:
+            self.bridge.orders.note(fault, at=now, run_id=self.run.id)
+        then = f"next attempt at {after.next_attempt_at:%H:%M:%S} UTC"
+        self.run.say(
+            f"{order.key}: {after.reason}; {'parked for a person' if after.parked else then}"
+        )
+
+    def keep(self, orders: Sequence[Order], verdicts: Sequence[Failure | None]) -> list[Order]:
+        """Return the orders without a failure and store the failures of the others."""
+        for order, verdict in zip(orders, verdicts, strict=True):
+            if verdict is not None:
+                self.fail(order, verdict)
+        return [o for o, v in zip(orders, verdicts, strict=True) if v is None]
+
+    @contextmanager
+    def outage(self, orders: Sequence[Order]) -> Iterator[None]:
+        """Note a failure that hits all of these orders at once on each of them."""
+        try:
+            yield
+        except Failure as failure:
+            for order in self.bridge.orders.get([o.key for o in orders]):
+                if order.key not in self.failed:
+                    self.fail(order, failure)
+
+    def advance(
+        self, order: Order, fact: Fact, *, tx: TxHash | None = None, reason: str | None = None
+    ) -> Order | None:
+        """Store one step of one order; None when another run was faster."""
+        now = self.bridge.clock()
+        after = order.after(fact, at=now, tx=tx, reason=reason)
+        try:
+            return self.bridge.orders.change(order, after, run_id=self.run.id, at=now, tx=tx)
+        except LostRace:
+            self.run.say(f"{order.key}: another run has taken it further")
+            return None
+
+    def finish(self) -> None:
+        """End the step.
+
+        Raises:
+            OrdersFailed: some orders failed; each is named with its cause.
+        """
+        if self.failed:
+            causes = [f"{k}: {type(f).__name__}: {f}" for k, f in self.failed.items()]
+            count = "1 order" if len(causes) == 1 else f"{len(causes)} orders"
+            raise OrdersFailed(f"{self.step}: {count} failed\n" + "\n".join(causes))

@@ -1,0 +1,117 @@
+"""Pay recipients: decide, verify, sign, store, broadcast.
+
+Nothing is believed that was read earlier: registry, prices, simulation and escrow are
+read in the moment before signing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+
+from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.failures import Work
+from mmbot_pipelines.bridge.order import Fact, Order, Status
+from mmbot_pipelines.bridge.policy import Cost, refusal
+from mmbot_pipelines.bridge.ports import Run
+from mmbot_pipelines.bridge.sending import Request, send
+from mmbot_pipelines.core.errors import Failure
+from mmbot_pipelines.core.money import Gas, Wei, in_words
+from mmbot_pipelines.core.outbox import Fees
+
+# What a transfer takes when the simulation cannot tell, to an account that is new to
+# the chain (measured, design.md section 7).
+_TYPICAL_TRANSFER = Gas(131_000)
+
+
+def by_origin(orders: Iterable[Order]) -> list[tuple[str, list[Order]]]:
+    """Group orders by their origin, so that one origin's outage stops only its own."""
+    ordered = sorted(orders, key=lambda o: (o.origin, o.number))
+    return [(name, list(group)) for name, group in groupby(ordered, key=lambda o: o.origin)]
+
+
+def transfer(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
+    """Pay the recipients of these orders, where they are worth it.
+
+    Raises:
+        OrdersFailed: some orders failed; the others were sent.
+    """
+    work = Work(bridge, run, "transfer")
+    unpaid = (Status.PENDING, Status.PROCESSING)
+    orders = [o for o in bridge.orders.get(keys) if o.status in unpaid]
+    for origin, group in by_origin(orders):
+        with work.outage(group):
+            _fill(work, origin, group)
+    work.finish()
+
+
+def _fill(work: Work, origin: str, orders: list[Order]) -> None:
+    bridge = work.bridge
+    orders = _take_up_paid(work, orders)
+    calls = {o.key: bridge.registry.transfer(o) for o in orders}
+    results = bridge.chain.simulate([calls[o.key] for o in orders])
+    gas = {o.key: result for o, result in zip(orders, results, strict=True)}
+    orders = [o for o, _ in _decide(work, origin, orders, gas, bridge.chain.fees())]
+    if bridge.rules.dry_run:
+        for order in orders:
+            work.run.say(f"{order.key}: dry run, {in_words(order.amount)} would be paid now")
+        return
+    orders = work.keep(
+        orders, [g if isinstance(g := gas[o.key], Failure) else None for o in orders]
+    )
+    orders = work.keep(orders, bridge.origins[origin].check(orders))
+    fees = bridge.chain.fees()
+    requests = [
+        Request(
+            order=order,
+            call=calls[order.key],
+            gas=cost.transfer_gas,
+            reserve=Wei(cost.claim_gas * fees.ceiling + cost.message),
+        )
+        for order, cost in _decide(work, origin, orders, gas, fees)
+    ]
+    send(work, requests, fees)
+
+
+def _decide(
+    work: Work,
+    origin: str,
+    orders: Sequence[Order],
+    gas: Mapping[str, Gas | Failure],
+    fees: Fees,
+) -> list[tuple[Order, Cost]]:
+    """Refuse what does not pay at these prices; what passes is PROCESSING."""
+    chain, kept = work.bridge.origins[origin], []
+    for order, message in zip(orders, chain.message_fee(orders, fees), strict=True):
+        estimate = gas[order.key]
+        cost = Cost(
+            transfer_gas=_TYPICAL_TRANSFER if isinstance(estimate, Failure) else estimate,
+            claim_gas=chain.claim_gas,
+            gas_price=fees.expected,
+            message=message,
+        )
+        reason = refusal(order, work.bridge.rules.limits, cost)
+        if reason is not None:
+            if work.advance(order, Fact.REFUSED, reason=reason):
+                work.run.say(f"{order.key}: dropped, {reason}")
+        elif order.status is Status.PROCESSING:
+            kept.append((order, cost))
+        elif accepted := work.advance(order, Fact.ACCEPTED):
+            work.run.say(
+                f"{order.key}: accepted, pays {in_words(order.amount)} to {order.recipient} "
+                f"for a fee of {in_words(order.fee)} at a cost of {in_words(cost.total)}"
+            )
+            kept.append((accepted, cost))
+    return kept
+
+
+def _take_up_paid(work: Work, orders: Sequence[Order]) -> list[Order]:
+    """Take orders that the registry has as paid up from there; return the others."""
+    registry = work.bridge.registry
+    unpaid = []
+    for order, used in zip(orders, registry.used(orders), strict=True):
+        if not used:
+            unpaid.append(order)
+            continue
+        tx = registry.paid_in(order)
+        if work.advance(order, Fact.PAID, tx=tx, reason="the registry has this transfer already"):
+            work.run.say(f"{order.key}: paid already in {tx}, taken up at the claim")
+    return unpaid

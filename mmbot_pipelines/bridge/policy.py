@@ -1,0 +1,57 @@
+"""Whether an order is worth filling. Pure, in integer wei.
+
+It decides only before money has moved: a paid order is claimed whatever the limits
+say by then.
+"""
+
+from dataclasses import dataclass
+
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.core.money import Gas, Wei, in_words
+
+_BPS = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the operator allows."""
+
+    min_transfer: Wei
+    max_transfer: Wei
+    min_margin_bps: int  # of the amount, in hundredths of a percent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What filling one order takes out of the wallet for good, beside the amount itself."""
+
+    transfer_gas: Gas
+    claim_gas: Gas  # the order's share of its claim transaction
+    gas_price: Wei  # wei per gas, expected
+    message: Wei  # L1 -> L2 message fee
+
+    @property
+    def total(self) -> Wei:
+        """Return the whole cost in wei."""
+        return Wei((self.transfer_gas + self.claim_gas) * self.gas_price + self.message)
+
+
+def refusal(order: Order, limits: Limits, cost: Cost) -> str | None:
+    """Say why the order is not worth filling, or None when it is."""
+    if order.amount < limits.min_transfer or order.amount == 0:
+        return (
+            f"amount {in_words(order.amount)} is below the least we transfer, "
+            f"{in_words(max(limits.min_transfer, 1))}"
+        )
+    if order.amount > limits.max_transfer:
+        return (
+            f"amount {in_words(order.amount)} is above the most we transfer, "
+            f"{in_words(limits.max_transfer)}"
+        )
+    margin = -(-order.amount * limits.min_margin_bps // _BPS)
+    if order.fee < cost.total + margin:
+        return (
+            f"fee {in_words(order.fee)} is below the cost {in_words(cost.total)} "
+            f"plus the margin {in_words(margin)}"
+        )
+    return None

@@ -1,0 +1,227 @@
+"""What the bridge needs from outside, in its own words.
+
+Every method works on many orders at once, so that an adapter can ask a node once
+for all of them. Where one order's answer is a fault, the fault stands in its place.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.core.errors import Failure
+from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
+from mmbot_pipelines.core.outbox import Block, Call, Fees, Outcome, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Who is at work, and where what is done is told to the operator."""
+
+    id: str
+    say: Callable[[str], None]
+
+
+class Cursor(StrEnum):
+    """How far an origin has been read."""
+
+    LATEST = "latest"  # the sensor, up to the newest block
+    ACCEPTED = "accepted"  # the backfill, up to the newest accepted block
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Something that could not be understood or done, kept for the operator."""
+
+    subject: str  # an order's key, or where the event stood
+    step: str
+    kind: str  # the error's class
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """What a range of blocks held. It may end before the block that was asked for."""
+
+    last: Block
+    orders: list[Order]
+    faults: list[Fault]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """One change of one order."""
+
+    before: Status | None
+    after: Status
+    at: datetime
+    run_id: str
+    tx: TxHash | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorEntry:
+    """One error, kept for ever."""
+
+    fault: Fault
+    at: datetime
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which orders to list; None stands for any."""
+
+    status: Status | None = None
+    origin: str | None = None
+    failed: bool | None = None
+    limit: int | None = None
+
+
+class Lane(Protocol):
+    """The right to give out the wallet's nonces, held for one database transaction."""
+
+    def hold(self, orders: Sequence[Order]) -> list[Order]:
+        """Lock the rows that nobody changed since they were read, and return them."""
+
+    def next_nonce(self, chain_nonce: int) -> int:
+        """Return the first nonce that neither the chain nor the outbox has used."""
+
+    def in_flight(self) -> list[Transaction]:
+        """List the wallet's undecided transactions, lowest nonce first."""
+
+    def store(self, before: Order, after: Order, transaction: Transaction, run_id: str) -> None:
+        """Write the transaction, the order's step and its history row."""
+
+
+class Orders(Protocol):
+    """The truth: orders, their history and errors, the outbox, and the cursors."""
+
+    def cursor(self, origin: str, kind: Cursor) -> Block | None:
+        """Return the last block read, or None before the first."""
+
+    def add(self, origin: str, kind: Cursor, scan: Scan, *, at: datetime, run_id: str) -> list[str]:
+        """Store new orders and faults and move the cursor, all or nothing.
+
+        Returns the keys that were new; a stored order is never overwritten.
+        """
+
+    def get(self, keys: Sequence[str]) -> list[Order]:
+        """Return the orders of these keys that exist, in the order asked for."""
+
+    def find(self, wanted: Filter) -> list[Order]:
+        """List orders, newest change first."""
+
+    def ask(
+        self, statuses: Sequence[Status], origin: str | None, *, at: datetime, again_after: float
+    ) -> list[Order]:
+        """Take the healthy orders that no run was asked for within `again_after` seconds.
+
+        Whoever takes an order asks for its run; a run that died is asked for again.
+        """
+
+    def due(self, *, at: datetime) -> list[Order]:
+        """List failed orders whose next attempt has come."""
+
+    def waiting(self, statuses: Sequence[Status], origin: str | None = None) -> list[Order]:
+        """List orders in these statuses, failed or not, oldest change first."""
+
+    def change(
+        self,
+        before: Order,
+        after: Order,
+        *,
+        run_id: str,
+        at: datetime,
+        tx: TxHash | None = None,
+        fault: Fault | None = None,
+    ) -> Order:
+        """Write the new row, its history row and its error, if the row is still `before`.
+
+        Raises:
+            LostRace: somebody changed the order since; nothing was written.
+        """
+
+    def note(self, fault: Fault, *, at: datetime, run_id: str) -> None:
+        """Keep an error that belongs to no change of an order."""
+
+    def in_flight(self) -> list[Transaction]:
+        """List all undecided transactions, lowest nonce first."""
+
+    def decide(
+        self,
+        outcome: Outcome,
+        before: Order | None,
+        after: Order | None,
+        *,
+        run_id: str,
+        at: datetime,
+        fault: Fault | None = None,
+    ) -> None:
+        """Write what became of a transaction and the step it means for its order, together.
+
+        Raises:
+            LostRace: the order or the transaction was changed since; nothing was written.
+        """
+
+    def lane(self, chain_id: int, wallet: Address) -> AbstractContextManager[Lane]:
+        """Hold the wallet's lane; leaving it commits, an exception takes all of it back."""
+
+    def history(self, key: str) -> list[HistoryEntry]:
+        """Return all changes of an order, oldest first."""
+
+    def errors(self, key: str) -> list[ErrorEntry]:
+        """Return all errors of an order, oldest first."""
+
+    def transactions(self, key: str) -> list[Transaction]:
+        """Return all transactions of an order, oldest first."""
+
+
+class Origin(Protocol):
+    """The L2 that orders come from, and where the escrow pays us back."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def start(self) -> int:
+        """Return the first block that can hold an order."""
+
+    @property
+    def claim_gas(self) -> Gas:
+        """Return what a claim takes on L1, for deciding before one can be simulated."""
+
+    def head(self, kind: Cursor) -> Block:
+        """Return the newest block, or the newest accepted one."""
+
+    def scan(self, first: int, last: int) -> Scan:
+        """Read the escrow's orders from block `first` on, in one bounded range."""
+
+    def check(self, orders: Sequence[Order]) -> list[Failure | None]:
+        """Read the escrow again: it still holds this very order, unclaimed, to be paid to us."""
+
+    def message_fee(self, orders: Sequence[Order], fees: Fees) -> list[Wei]:
+        """Price each claim's L1 -> L2 message, in wei."""
+
+    def claims(self, orders: Sequence[Order], fees: Fees) -> list[Call]:
+        """Build the L1 calls that make the escrow pay us."""
+
+    def settled(self, orders: Sequence[Order]) -> list[TxHash | None]:
+        """Return the L2 transaction in which the escrow paid us each order, or None."""
+
+
+class Registry(Protocol):
+    """The PaymentRegistry on L1."""
+
+    def transfer(self, order: Order) -> Call:
+        """Build the call that pays the recipient."""
+
+    def used(self, orders: Sequence[Order]) -> list[bool]:
+        """Tell which orders the registry has marked as paid."""
+
+    def paid_in(self, order: Order) -> TxHash | None:
+        """Return the transaction whose Transfer event paid the order."""

@@ -1,0 +1,94 @@
+"""How a step's transactions go out: stored with the order's step first, then broadcast."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mmbot_pipelines.bridge.failures import Work, fault_of
+from mmbot_pipelines.bridge.order import Fact, Order
+from mmbot_pipelines.core.errors import OutOfFunds
+from mmbot_pipelines.core.money import Gas, Wei, in_words
+from mmbot_pipelines.core.outbox import Call, Fees, Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One transaction to be sent for one order."""
+
+    order: Order
+    call: Call
+    gas: Gas
+    reserve: Wei = Wei(0)  # to be left in the wallet for what must follow
+
+
+def send(work: Work, requests: Sequence[Request], fees: Fees) -> None:
+    """Sign, store and broadcast one transaction per order, with consecutive nonces.
+
+    Rows and steps are written in one database transaction. Should the process die
+    before the broadcast, the receipts sensor finds that no node knows the row and
+    sends the same bytes.
+    """
+    if not requests:
+        return
+    bridge, run = work.bridge, work.run
+    chain = bridge.chain
+    chain_nonce = chain.nonce(pending=True)
+    balance = chain.balance()
+    stored: list[tuple[Order, Transaction]] = []
+    short: list[tuple[Order, OutOfFunds]] = []
+    with bridge.orders.lane(chain.chain_id, chain.wallet) as lane:
+        free = balance - sum(t.most for t in lane.in_flight())
+        nonce = lane.next_nonce(chain_nonce)
+        held = {o.key: o for o in lane.hold([r.order for r in requests])}
+        for request in requests:
+            order = held.get(request.order.key)
+            if order is None:
+                run.say(f"{request.order.key}: another run has taken it further")
+                continue
+            needed = request.call.value + request.gas * fees.ceiling + request.reserve
+            if needed > free:
+                short.append((order, _short(needed, free)))
+                continue
+            signed = chain.sign(request.call, nonce=nonce, gas=request.gas, fees=fees)
+            now = bridge.clock()
+            transaction = Transaction(
+                subject=order.key,
+                purpose=work.step,
+                attempt=order.attempt,
+                chain_id=chain.chain_id,
+                wallet=chain.wallet,
+                nonce=nonce,
+                hash=signed.hash,
+                raw=signed.raw,
+                call=request.call,
+                gas=request.gas,
+                fees=fees,
+                stored_at=now,
+            )
+            after = order.after(Fact.SENT, at=now, tx=signed.hash)
+            lane.store(order, after, transaction, run.id)
+            stored.append((after, transaction))
+            free -= needed
+            nonce += 1
+    _broadcast(work, stored)
+    for order, failure in short:
+        work.fail(order, failure)
+
+
+def _broadcast(work: Work, stored: Sequence[tuple[Order, Transaction]]) -> None:
+    results = work.bridge.chain.broadcast([t.raw for _, t in stored]) if stored else []
+    for (order, transaction), failure in zip(stored, results, strict=True):
+        said = f"{order.key}: {work.step} {transaction.hash} with nonce {transaction.nonce}"
+        if failure is None:
+            value = in_words(transaction.call.value)
+            work.run.say(f"{said} sent to {transaction.call.to}, value {value}")
+        else:
+            fault = fault_of(order, failure, "broadcast")
+            work.bridge.orders.note(fault, at=work.bridge.clock(), run_id=work.run.id)
+            work.run.say(f"{said} stored, not yet taken by a node ({failure}); it is sent again")
+
+
+def _short(needed: int, free: int) -> OutOfFunds:
+    return OutOfFunds(
+        f"the wallet needs {in_words(needed)} and has {in_words(max(free, 0))} "
+        "beside what is in flight: send ETH to it"
+    )

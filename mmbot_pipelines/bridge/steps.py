@@ -1,0 +1,140 @@
+"""What the bridge does when it is asked: the calls that Dagster and the CLI make.
+
+New order, retry, backfill, a person's reprocessing: all come to `advance`, and whoever
+asks twice changes nothing.
+"""
+
+from collections.abc import Sequence
+
+from mmbot_pipelines.bridge.app import Bridge, Rules
+from mmbot_pipelines.bridge.claim import repay, settle
+from mmbot_pipelines.bridge.failures import OrdersFailed
+from mmbot_pipelines.bridge.fill import transfer
+from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.ports import Cursor, Fault, Run
+from mmbot_pipelines.bridge.receipts import settle_receipts
+from mmbot_pipelines.core.errors import LostRace
+
+__all__ = [
+    "Bridge",
+    "Rules",
+    "advance",
+    "backfill",
+    "detect",
+    "repay",
+    "reprocess",
+    "retry",
+    "run_died",
+    "settle",
+    "settle_receipts",
+    "transfer",
+    "wanted",
+]
+
+# Each range is stored with its cursor, so a long way back is read over several ticks.
+_RANGES_PER_TICK = 40
+
+# Accepted blocks that are read again each time, beside the sensor's own reading.
+_OVERLAP = 20
+
+# A run that was asked for and has not moved its order by then has died, or never
+# started. Twice a cold start and less than the minute in which an order must go on.
+_ASK_AGAIN_SECONDS = 30
+
+
+def detect(bridge: Bridge, origin: str, run: Run, kind: Cursor = Cursor.LATEST) -> list[str]:
+    """Store the orders that the escrow got since the cursor; return the new ones' keys."""
+    l2 = bridge.origins[origin]
+    cursor = bridge.orders.cursor(origin, kind)
+    overlap = _OVERLAP if kind is Cursor.ACCEPTED else 0
+    first = l2.start if cursor is None else max(l2.start, cursor.number + 1 - overlap)
+    last = l2.head(kind).number
+    if cursor is not None and last <= cursor.number:
+        return []
+    found: list[str] = []
+    for _ in range(_RANGES_PER_TICK):
+        if first > last:
+            break
+        scan = l2.scan(first, last)
+        new = bridge.orders.add(origin, kind, scan, at=bridge.clock(), run_id=run.id)
+        for key in new:
+            run.say(f"{key}: found, in block range {first} to {scan.last.number}")
+        for fault in scan.faults:
+            run.say(f"{fault.subject}: skipped, {fault.message}")
+        found += new
+        first = scan.last.number + 1
+    return found
+
+
+def wanted(bridge: Bridge, statuses: Sequence[Status], origin: str | None = None) -> list[Order]:
+    """Take the orders that a run shall be asked for now."""
+    if bridge.rules.dry_run:
+        statuses = [s for s in statuses if s is Status.PENDING]
+    return bridge.orders.ask(statuses, origin, at=bridge.clock(), again_after=_ASK_AGAIN_SECONDS)
+
+
+def backfill(bridge: Bridge, run: Run) -> list[str]:
+    """Read the accepted blocks again and fill what the sensors lost; return those keys.
+
+    Raises:
+        OrdersFailed: an order failed, or an origin could not be read.
+    """
+    keys: list[str] = []
+    for origin in bridge.origins:
+        detect(bridge, origin, run, Cursor.ACCEPTED)
+        keys += [o.key for o in wanted(bridge, [Status.PENDING, Status.PROCESSING], origin)]
+    return keys
+
+
+def retry(bridge: Bridge) -> list[str]:
+    """Return the keys of the failed orders whose next attempt has come."""
+    return [o.key for o in bridge.orders.due(at=bridge.clock())]
+
+
+def advance(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
+    """Take orders as far as they can go without waiting for a block.
+
+    Raises:
+        OrdersFailed: some orders failed; the others went on.
+    """
+    settle_receipts(bridge, run)
+    failed: list[str] = []
+    for do in (transfer, _settle_all, repay):
+        try:
+            do(bridge, keys, run)
+        except OrdersFailed as e:
+            failed.append(str(e))
+    if failed:
+        raise OrdersFailed("\n".join(failed))
+
+
+def _settle_all(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
+    for origin in sorted({o.origin for o in bridge.orders.get(keys)}):
+        settle(bridge, origin, run)
+
+
+def reprocess(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
+    """Take up orders by hand: clear what failed, then advance.
+
+    Raises:
+        OrdersFailed: an order failed again.
+    """
+    for order in bridge.orders.get(keys):
+        if order.status.final or not (order.failed or order.failures):
+            continue
+        try:
+            now = bridge.clock()
+            bridge.orders.change(order, order.cleared(), run_id=run.id, at=now)
+            run.say(f"{order.key}: taken up again at {order.status}")
+        except LostRace:
+            run.say(f"{order.key}: changed just now, taken as it is")
+    advance(bridge, keys, run)
+    for order in bridge.orders.get(keys):
+        run.say(f"{order.key}: now {order.status}")
+
+
+def run_died(bridge: Bridge, keys: Sequence[str], run: Run, why: str) -> None:
+    """Keep with its orders that a run ended without saying so itself."""
+    for order in bridge.orders.get(keys):
+        fault = Fault(subject=order.key, step="run", kind="RunDied", message=why)
+        bridge.orders.note(fault, at=bridge.clock(), run_id=run.id)

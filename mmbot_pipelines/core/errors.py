@@ -1,0 +1,87 @@
+"""What can go wrong, and what each kind asks for.
+
+    TryAgain   at the next tick: the fault is expected to be gone by then
+    TryLater   after a backoff: something outside must change first
+    Stop       never by itself: a person decides
+
+The class name is stored with the error, so it is part of what an operator reads.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Verdict(StrEnum):
+    NOW = "now"
+    LATER = "later"
+    NEVER = "never"
+
+
+class Failure(Exception):
+    """A fault that says itself what is to be done about it."""
+
+    verdict: ClassVar[Verdict]
+
+
+class TryAgain(Failure):
+    verdict = Verdict.NOW
+
+
+class TryLater(Failure):
+    verdict = Verdict.LATER
+
+
+class Stop(Failure):
+    verdict = Verdict.NEVER
+
+
+class IllegalStep(Exception):
+    """A step that the state table does not have: a bug or a lost race, never a network fault."""
+
+
+class LostRace(Exception):
+    """Somebody else changed the row since it was read: read again, nothing was written."""
+
+
+class BadSettings(Exception):
+    """Settings that cannot work, one line per fault, before anything is sent."""
+
+
+class RpcUnavailable(TryAgain):
+    """No node answered: unreachable, timed out or overloaded."""
+
+
+class RpcRefused(TryLater):
+    """A node answered with an error that asking again at once will not change."""
+
+
+class WrongChain(Stop):
+    """A node serves another chain than the settings name."""
+
+
+class StoreUnavailable(TryAgain):
+    """The database cannot be reached: nothing is paid while the truth is away."""
+
+
+class RunDied(TryAgain):
+    """The run's process ended in the middle of its work."""
+
+
+class OutOfFunds(TryLater):
+    """The wallet cannot pay for this and for what is already in flight."""
+
+
+class Reverted(TryLater):
+    """A mined transaction failed on chain: its gas is spent, its value is not."""
+
+
+class Lost(TryLater):
+    """Another transaction took this one's nonce: it can never be mined."""
+
+
+class RevertForeseen(Stop):
+    """The simulation reverts, so nothing was sent and no gas was spent."""
+
+
+class Malformed(Stop):
+    """Data from outside that cannot be what it claims to be."""

@@ -1,0 +1,25 @@
+"""Amounts, addresses and hashes, in the one form every application uses."""
+
+from decimal import Decimal
+from typing import NewType
+
+Wei = NewType("Wei", int)  # always a whole number: float never touches money
+Gas = NewType("Gas", int)
+Address = NewType("Address", str)  # EIP-55 checksummed on Ethereum, 0x-hex felt on Starknet
+TxHash = NewType("TxHash", str)  # 0x-prefixed lower-case hex
+
+UINT256_MAX = 2**256 - 1
+_WEI_PER_ETH = 10**18
+
+
+def in_words(wei: int) -> str:
+    """Say an amount so that nobody counts zeros: "0.05 ETH (50000000000000000 wei)"."""
+    whole, rest = divmod(abs(wei), _WEI_PER_ETH)
+    decimals = f"{rest:018d}".rstrip("0")
+    sign = "-" if wei < 0 else ""
+    return f"{sign}{whole}{'.' + decimals if decimals else ''} ETH ({wei} wei)"
+
+
+def gwei(wei: int) -> str:
+    """Say a gas price in gwei, exactly."""
+    return f"{(Decimal(wei) / 10**9).normalize():f} gwei"
