@@ -1,0 +1,146 @@
+"""The only reader of the environment: typed, frozen, checked as a whole before use.
+
+    load()            everything, for whoever moves money
+    load_database()   only where the truth is kept, for whoever just reads it
+
+A fault is one line that names the variable and the remedy. All faults come together.
+"""
+
+import difflib
+import os
+from collections.abc import Mapping
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+
+from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.settings.sections import (
+    L1,
+    SECTIONS,
+    Database,
+    Key,
+    Limits,
+    Node,
+    Pace,
+    Section,
+    Starknet,
+    Surroundings,
+    ZkSync,
+)
+from mmbot_pipelines.settings.values import Tier, place
+
+__all__ = [
+    "L1",
+    "VARIABLES",
+    "Database",
+    "Key",
+    "Limits",
+    "Node",
+    "Pace",
+    "Settings",
+    "Starknet",
+    "Tier",
+    "ZkSync",
+    "load",
+    "load_database",
+    "place",
+]
+
+VARIABLES: tuple[str, ...] = tuple(name for s in SECTIONS for name in s.variables())
+_CLOSE = 0.87  # of difflib's ratio: one or two characters off, not another word
+_S = TypeVar("_S", bound=Section)
+
+
+class Settings(BaseModel):
+    """Everything the environment says. Printing it shows no secret."""
+
+    model_config = ConfigDict(frozen=True)
+
+    origins: tuple[str, ...]
+    database: Database
+    l1: L1
+    key: Key
+    zksync: ZkSync | None  # present when `origins` names it
+    starknet: Starknet | None
+    limits: Limits
+    pace: Pace
+    dry_run: bool  # decide, but neither sign nor send
+    alert_urls: tuple[SecretStr, ...]
+    dagster_home: str | None
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read and check all settings.
+
+    Raises:
+        BadSettings: one line per fault, all faults together, no value in them.
+    """
+    given = _present(environ)
+    faults = _misspelt(given)
+    around = _read(Surroundings, given, faults)
+    origins = around.origins if around else ()
+    database = _read(Database, given, faults)
+    l1 = _read(L1, given, faults)
+    key = _read(Key, given, faults)
+    zksync = _read(ZkSync, given, faults) if "zksync" in origins else None
+    starknet = _read(Starknet, given, faults) if "starknet" in origins else None
+    limits = _read(Limits, given, faults)
+    pace = _read(Pace, given, faults)
+    if faults or not (around and database and l1 and key and limits and pace):
+        raise BadSettings("\n".join(faults))
+    return Settings(
+        origins=origins,
+        database=database,
+        l1=l1,
+        key=key,
+        zksync=zksync,
+        starknet=starknet,
+        limits=limits,
+        pace=pace,
+        dry_run=around.dry_run,
+        alert_urls=around.alert_urls,
+        dagster_home=str(around.dagster_home) if around.dagster_home else None,
+    )
+
+
+def load_database(environ: Mapping[str, str] = os.environ) -> Database:
+    """Read only what leads to the database, so that looking at orders needs no key.
+
+    Raises:
+        BadSettings: one line per fault.
+    """
+    faults: list[str] = []
+    database = _read(Database, _present(environ), faults)
+    if database is None:
+        raise BadSettings("\n".join(faults))
+    return database
+
+
+def _present(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value.strip() for name, value in environ.items() if value.strip()}
+
+
+def _read(section: type[_S], given: Mapping[str, str], faults: list[str]) -> _S | None:
+    try:
+        return section.read(given)
+    except ValidationError as e:
+        needs = {field.alias: field.description for field in section.model_fields.values()}
+        for error in e.errors(include_url=False, include_input=False):
+            name = str(error["loc"][0]) if error["loc"] else ""
+            if error["type"] == "missing":
+                faults.append(f"{name} is missing: {needs[name]}")
+            else:
+                message = error["msg"].removeprefix("Value error, ")
+                faults.append(f"{name} {message}".strip())
+        return None
+
+
+def _misspelt(given: Mapping[str, str]) -> list[str]:
+    faults = []
+    for name in sorted(given):
+        if not name.upper().startswith("MMBOT_") or name in VARIABLES:
+            continue
+        near = difflib.get_close_matches(name.upper(), VARIABLES, n=1, cutoff=_CLOSE)
+        if near:
+            faults.append(f"{name} is not a setting: did you mean {near[0]}?")
+    return faults

@@ -1,0 +1,217 @@
+"""The settings, section by section; each field's alias is its environment variable.
+
+The description of a field ends the line that says the field is missing.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from mmbot_pipelines.core.money import Gas, Wei
+from mmbot_pipelines.settings import values
+
+
+def _variable(name: str, default: Any = ..., need: str = "") -> Any:
+    return Field(default, alias=name, description=need)
+
+
+class Section(BaseSettings):
+    """Settings that belong together, read from a mapping instead of the process's own."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        case_sensitive=True,
+        extra="forbid",
+        validate_default=False,
+        hide_input_in_errors=True,
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Self:
+        """Read the section's variables.
+
+        Raises:
+            pydantic.ValidationError: some are missing or wrong.
+        """
+        source = EnvSettingsSource(cls)
+        source.env_vars = environ
+        return cls(**source())
+
+    @classmethod
+    def variables(cls) -> list[str]:
+        """Name the section's environment variables."""
+        return [field.alias for field in cls.model_fields.values() if field.alias]
+
+
+class Database(Section):
+    """Where the truth is kept."""
+
+    url: values.DatabaseUrl | None = _variable("MMBOT_DATABASE_URL", None)  # None: embedded
+    auto_migrate: values.Switch = _variable("MMBOT_AUTO_MIGRATE", True)
+
+
+class Node(Section):
+    """A chain and the nodes that serve it."""
+
+    rpc_urls: tuple[SecretStr, ...]  # the first is the primary
+
+    @property
+    def urls(self) -> list[str]:
+        """Return the RPC URLs in clear, the primary first. They may hold API keys."""
+        return [url.get_secret_value() for url in self.rpc_urls]
+
+
+class L1(Node):
+    """Ethereum, where recipients are paid."""
+
+    rpc_urls: values.RpcUrls = _variable(
+        "MMBOT_L1_RPC_URLS", need="set it to the RPC URLs of Ethereum, the primary first"
+    )
+    chain_id: values.ChainId = _variable(
+        "MMBOT_L1_CHAIN_ID", need="set it to the chain id of Ethereum, e.g. 1 for mainnet"
+    )
+    registry_address: values.EthereumAddress = _variable(
+        "MMBOT_L1_REGISTRY_ADDRESS", need="set it to the PaymentRegistry's address"
+    )
+    registry_abi: values.RegistryAbi = _variable("MMBOT_L1_REGISTRY_ABI", "v1")
+    start_block: values.BlockNumber = _variable("MMBOT_L1_START_BLOCK", 0)
+
+
+class Key(Section):
+    """Where the wallet's private key is: exactly one of three places."""
+
+    private_key: values.HexKey | None = _variable("MMBOT_L1_PRIVATE_KEY", None)
+    private_key_file: values.PrivateFile | None = _variable("MMBOT_L1_PRIVATE_KEY_FILE", None)
+    keystore_file: values.PrivateFile | None = _variable("MMBOT_L1_KEYSTORE_FILE", None)
+    keystore_password_file: values.PrivateFile | None = _variable(
+        "MMBOT_L1_KEYSTORE_PASSWORD_FILE", None
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_source(cls, given: dict[str, str]) -> dict[str, str]:
+        sources = ("MMBOT_L1_PRIVATE_KEY", "MMBOT_L1_PRIVATE_KEY_FILE", "MMBOT_L1_KEYSTORE_FILE")
+        present = [name for name in sources if name in given]
+        if not present:
+            raise ValueError(f"{sources[0]} is missing: set it, or one of {', '.join(sources[1:])}")
+        if len(present) > 1:
+            raise ValueError(f"{' and '.join(present)} are both set: keep one, remove the others")
+        if ("MMBOT_L1_KEYSTORE_FILE" in given) != ("MMBOT_L1_KEYSTORE_PASSWORD_FILE" in given):
+            raise ValueError(
+                "MMBOT_L1_KEYSTORE_FILE and MMBOT_L1_KEYSTORE_PASSWORD_FILE go together: "
+                "set both or neither"
+            )
+        return given
+
+
+class ZkSync(Node):
+    """zkSync as an origin of orders."""
+
+    rpc_urls: values.RpcUrls = _variable(
+        "MMBOT_ZKSYNC_RPC_URLS", need="set it to the RPC URLs of zkSync, the primary first"
+    )
+    chain_id: values.ChainId = _variable(
+        "MMBOT_ZKSYNC_CHAIN_ID", need="set it to the chain id of zkSync, e.g. 324 for mainnet"
+    )
+    escrow_address: values.EthereumAddress = _variable(
+        "MMBOT_ZKSYNC_ESCROW_ADDRESS", need="set it to the Escrow's address on zkSync"
+    )
+    start_block: values.BlockNumber = _variable("MMBOT_ZKSYNC_START_BLOCK", 0)
+    # None: the L1 wallet's own address
+    wallet_address: values.EthereumAddress | None = _variable("MMBOT_ZKSYNC_WALLET_ADDRESS", None)
+    diamond_address: values.EthereumAddress = _variable(
+        "MMBOT_ZKSYNC_DIAMOND_ADDRESS",
+        need="set it to the address of zkSync's diamond proxy on Ethereum",
+    )
+    # a block tag, or how many blocks behind the newest
+    accepted: values.Accepted = _variable("MMBOT_ZKSYNC_ACCEPTED", 10)
+    claim_gas_limit: values.GasAmount = _variable("MMBOT_ZKSYNC_CLAIM_GAS_LIMIT", Gas(1_000_000))
+
+
+class Starknet(Node):
+    """Starknet as an origin of orders."""
+
+    rpc_urls: values.RpcUrls = _variable(
+        "MMBOT_STARKNET_RPC_URLS", need="set it to the RPC URLs of Starknet, the primary first"
+    )
+    chain_id: values.StarknetChainId = _variable(
+        "MMBOT_STARKNET_CHAIN_ID", need="set it to SN_MAIN, SN_SEPOLIA or the id in hex"
+    )
+    escrow_address: values.StarknetAddress = _variable(
+        "MMBOT_STARKNET_ESCROW_ADDRESS", need="set it to the Escrow's address on Starknet"
+    )
+    start_block: values.BlockNumber = _variable("MMBOT_STARKNET_START_BLOCK", 0)
+    wallet_address: values.StarknetAddress = _variable(
+        "MMBOT_STARKNET_WALLET_ADDRESS",
+        need="set it to the Starknet address that the Escrow pays us at",
+    )
+    messaging_address: values.EthereumAddress = _variable(
+        "MMBOT_STARKNET_MESSAGING_ADDRESS",
+        need="set it to the address of Starknet's core contract on Ethereum",
+    )
+
+
+class Limits(Section):
+    """Which orders to fill, and how much money may be out at once."""
+
+    min_transfer: values.WeiAmount = _variable("MMBOT_MIN_TRANSFER_WEI", Wei(1))
+    max_transfer: values.WeiAmount = _variable("MMBOT_MAX_TRANSFER_WEI", Wei(10**17))
+    min_margin_bps: values.BasisPoints = _variable("MMBOT_MIN_MARGIN_BPS", 0)  # of the amount
+    confirmations: values.Tiers = _variable("MMBOT_CONFIRMATIONS", ())
+    max_exposure: values.WeiAmount | None = _variable("MMBOT_MAX_EXPOSURE_WEI", None)
+
+    @model_validator(mode="after")
+    def _limits_in_order(self) -> Self:
+        if self.min_transfer > self.max_transfer:
+            raise ValueError(
+                "MMBOT_MIN_TRANSFER_WEI is above MMBOT_MAX_TRANSFER_WEI, so every order would "
+                "be refused: lower the one or raise the other"
+            )
+        return self
+
+
+class Pace(Section):
+    """How often to try, and how many runs to ask for at once."""
+
+    max_attempts: values.Count = _variable("MMBOT_MAX_ATTEMPTS", 5)
+    retry_backoff_seconds: values.Seconds = _variable("MMBOT_RETRY_BACKOFF_SECONDS", 30.0)
+    max_runs_per_tick: values.Count = _variable("MMBOT_MAX_RUNS_PER_TICK", 4)
+
+
+class Surroundings(Section):
+    """What belongs to no part: whom to serve, whom to tell, whether to send at all."""
+
+    origins: values.Origins = _variable("MMBOT_ORIGINS", ("zksync",))
+    dry_run: values.Switch = _variable("MMBOT_DRY_RUN", False)
+    alert_urls: values.AlertUrls = _variable("MMBOT_ALERT_URLS", ())
+    dagster_home: values.AbsolutePath | None = _variable("DAGSTER_HOME", None)
+
+
+SECTIONS: tuple[type[Section], ...] = (
+    Surroundings,
+    Database,
+    L1,
+    Key,
+    ZkSync,
+    Starknet,
+    Limits,
+    Pace,
+)

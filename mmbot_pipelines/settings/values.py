@@ -1,0 +1,238 @@
+"""The kinds of values that settings have, each with the one line that says what is wrong.
+
+No message repeats the value it refuses: it may be a secret that was pasted into the
+wrong variable. Every message continues a line that begins with the variable's name.
+"""
+
+import itertools
+import re
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, NamedTuple
+from urllib.parse import SplitResult, urlsplit
+
+from eth_utils.address import is_checksum_address, is_hex_address, to_checksum_address
+from pydantic import BeforeValidator, SecretStr
+from pydantic_settings import NoDecode
+
+from mmbot_pipelines.core.money import UINT256_MAX, Address, Gas, Wei
+
+ORIGINS = ("zksync", "starknet")
+ACCEPTED_TAGS = ("safe", "finalized", "committed", "l1_committed")
+_FELT_PRIME = 2**251 + 17 * 2**192 + 1
+_CHAIN_NAMES = ("SN_MAIN", "SN_SEPOLIA")
+_WORDS = {"true": True, "yes": True, "on": True, "1": True}
+_WORDS |= {"false": False, "no": False, "off": False, "0": False}
+
+
+class Tier(NamedTuple):
+    """Orders of at least `amount` wait until their block has `blocks` confirmations."""
+
+    amount: Wei
+    blocks: int
+
+
+def _entries(text: str) -> list[str]:
+    return [entry.strip() for entry in text.split(",") if entry.strip()]
+
+
+def _whole(text: str, what: str, *, least: int = 0, most: int = UINT256_MAX) -> int:
+    if not re.fullmatch(r"[0-9]{1,78}", text) or not least <= int(text) <= most:
+        span = f"from {least} on" if most == UINT256_MAX else f"from {least} to {most}"
+        raise ValueError(f"must be {what}: a whole number {span}, digits only")
+    return int(text)
+
+
+def _wei(text: str) -> int:
+    return _whole(text, "an amount in wei (0.1 ETH is 100000000000000000)")
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in _WORDS:
+        raise ValueError("must be true or false")
+    return _WORDS[text.lower()]
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+        raise ValueError("must be a number of seconds from 0 on, e.g. 30")
+    return float(text)
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # a port that is no number is found only when asked for
+    except ValueError:
+        return None
+    return parts
+
+
+def place(url: str) -> str:
+    """Say where a URL leads without what may be secret in it: scheme, host and port."""
+    parts = _split(url)
+    if parts is None or not parts.hostname:
+        return "an unreadable URL"
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
+
+
+def _rpc_urls(text: str) -> list[SecretStr]:
+    urls = _entries(text)
+    for number, url in enumerate(urls, 1):
+        parts = _split(url)
+        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(
+                f"has no valid URL as its entry {number}: write http://host:port or "
+                "https://host/path, several separated by commas"
+            )
+    if not urls:
+        raise ValueError("has no URL in it: write http://host:port, several separated by commas")
+    return [SecretStr(url) for url in urls]
+
+
+def _database_url(text: str) -> SecretStr:
+    parts = _split(text)
+    if parts is None or parts.scheme.partition("+")[0] not in ("postgresql", "postgres"):
+        raise ValueError("must be a Postgres URL: postgresql://user:password@host:5432/database")
+    return SecretStr(text)
+
+
+def _alert_urls(text: str) -> list[SecretStr]:
+    # Apprise URLs may hold commas themselves: only a comma before the next scheme separates.
+    urls = [url.strip() for url in re.split(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)", text)]
+    for number, url in enumerate(urls, 1):
+        if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://\S", url):
+            raise ValueError(
+                f"has no valid Apprise URL as its entry {number}: write service://..., "
+                "several separated by commas"
+            )
+    return [SecretStr(url) for url in urls]
+
+
+def _ethereum_address(text: str) -> str:
+    if not is_hex_address(text) or not text.startswith("0x"):
+        raise ValueError("must be an address: 0x and 40 hex digits")
+    if int(text, 16) == 0:
+        raise ValueError("is the zero address: set it to the contract or wallet meant")
+    if text[2:] != text[2:].lower() and not is_checksum_address(text):
+        raise ValueError(
+            "has a wrong EIP-55 checksum, so a character is mistyped: copy the address again"
+        )
+    return to_checksum_address(text)
+
+
+def _starknet_address(text: str) -> str:
+    if not re.fullmatch(r"0x[0-9a-fA-F]{1,64}", text) or not 0 < int(text, 16) < _FELT_PRIME:
+        raise ValueError("must be a Starknet address: 0x and up to 64 hex digits, not zero")
+    return f"0x{int(text, 16):064x}"
+
+
+def _starknet_chain(text: str) -> int:
+    if text in _CHAIN_NAMES:
+        return int.from_bytes(text.encode("ascii"), "big")
+    if not re.fullmatch(r"0x[0-9a-fA-F]{1,64}", text) or not 0 < int(text, 16) < _FELT_PRIME:
+        raise ValueError(f"must be {' or '.join(_CHAIN_NAMES)}, or the id as 0x and hex digits")
+    return int(text, 16)
+
+
+def _accepted(text: str) -> str | int:
+    if text in ACCEPTED_TAGS:
+        return text
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise ValueError(
+            f"must be one of {', '.join(ACCEPTED_TAGS)}, or a number of blocks behind the newest"
+        )
+    return int(text)
+
+
+def _origins(text: str) -> list[str]:
+    names = _entries(text)
+    if not names or set(names) - set(ORIGINS) or len(set(names)) < len(names):
+        raise ValueError(f"must name each origin once, separated by commas: {', '.join(ORIGINS)}")
+    return names
+
+
+def _registry_abi(text: str) -> str:
+    if text == "v2":
+        raise ValueError("is v2, which this version does not speak yet: use a registry of ABI v1")
+    if text != "v1":
+        raise ValueError("must be v1 or v2")
+    return text
+
+
+def _tiers(text: str) -> list[Tier]:
+    tiers = []
+    for entry in _entries(text):
+        match = re.fullmatch(r"([0-9]{1,78})\s*:\s*([0-9]{1,6})", entry)
+        if match is None:
+            raise ValueError("must be tiers of wei:blocks, e.g. 0:1,50000000000000000:5")
+        tiers.append(Tier(Wei(int(match[1])), int(match[2])))
+    if not _rising([t.amount for t in tiers], 1) or not _rising([t.blocks for t in tiers], 0):
+        raise ValueError(
+            "must rise from tier to tier: each with more wei and no fewer blocks than the last"
+        )
+    return tiers
+
+
+def _rising(numbers: Sequence[int], least: int) -> bool:
+    return all(b - a >= least for a, b in itertools.pairwise(numbers))
+
+
+def _hex_key(text: str) -> SecretStr:
+    if not re.fullmatch(r"(0x)?[0-9a-fA-F]{64}", text):
+        raise ValueError("is no private key: 64 hex digits are needed, with or without 0x")
+    return SecretStr(text)
+
+
+def _private_file(text: str) -> Path:
+    path = Path(text).expanduser()
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise ValueError(f"names {path}, which is not a file: set it to the file's path")
+        with path.open("rb"):
+            pass
+    except OSError as e:
+        raise ValueError(
+            f"names {path}, which cannot be read ({e.strerror}): mend the path or its owner"
+        ) from None
+    if mode & (stat.S_IROTH | stat.S_IWOTH):
+        raise ValueError(f"names {path}, which everybody can open: run chmod 600 {path}")
+    return path
+
+
+def _absolute(text: str) -> Path:
+    if not Path(text).is_absolute():
+        raise ValueError("must be an absolute path: Dagster takes no other")
+    return Path(text)
+
+
+Switch = Annotated[bool, BeforeValidator(_switch)]
+Seconds = Annotated[float, BeforeValidator(_seconds)]
+Count = Annotated[int, BeforeValidator(lambda t: _whole(t, "a count", least=1, most=1_000_000))]
+BlockNumber = Annotated[int, BeforeValidator(lambda t: _whole(t, "a block", most=2**63 - 1))]
+ChainId = Annotated[
+    int, BeforeValidator(lambda t: _whole(t, "a chain id", least=1, most=2**63 - 1))
+]
+BasisPoints = Annotated[
+    int, BeforeValidator(lambda t: _whole(t, "hundredths of a percent", most=10_000))
+]
+WeiAmount = Annotated[Wei, BeforeValidator(_wei)]
+GasAmount = Annotated[
+    Gas, BeforeValidator(lambda t: _whole(t, "an amount of gas", least=1, most=2**63 - 1))
+]
+RpcUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_rpc_urls)]
+AlertUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_alert_urls)]
+DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database_url)]
+EthereumAddress = Annotated[Address, BeforeValidator(_ethereum_address)]
+StarknetAddress = Annotated[Address, BeforeValidator(_starknet_address)]
+StarknetChainId = Annotated[int, BeforeValidator(_starknet_chain)]
+Accepted = Annotated[str | int, BeforeValidator(_accepted)]
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
+RegistryAbi = Annotated[str, BeforeValidator(_registry_abi)]
+Tiers = Annotated[tuple[Tier, ...], NoDecode, BeforeValidator(_tiers)]
+HexKey = Annotated[SecretStr, BeforeValidator(_hex_key)]
+PrivateFile = Annotated[Path, BeforeValidator(_private_file)]
+AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
