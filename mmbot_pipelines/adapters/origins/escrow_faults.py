@@ -1,0 +1,19 @@
+"""What an escrow can say against an order, on any origin network."""
+
+from mmbot_pipelines.core.errors import Stop, TryLater
+
+
+class EscrowPaused(TryLater):
+    """The escrow takes neither orders nor claims until its owner resumes it."""
+
+
+class OrderAbsent(TryLater):
+    """The escrow has no such order: its block was taken back, or the node is behind."""
+
+
+class AlreadyClaimed(Stop):
+    """The escrow has paid this order out: whoever fills it now is not paid back."""
+
+
+class EscrowDisagrees(Stop):
+    """The escrow holds something else than the bot has stored or is set up for."""

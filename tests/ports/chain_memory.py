@@ -1,0 +1,268 @@
+"""A chain in memory, with one wallet: the port `Chain` and the means to script it.
+
+Blocks appear only by `mine`. A contract is a function that says why a call reverts, or
+None; what it did is read from `executed`, so that a reorg takes it back by itself.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from mmbot_pipelines.core.errors import (
+    Failure,
+    Lost,
+    OutOfFunds,
+    RevertForeseen,
+    RpcRefused,
+)
+from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
+from mmbot_pipelines.core.outbox import Block, Call, Fees, Receipt, Signed, Transaction
+
+ETH = 10**18
+WALLET = Address("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")
+
+
+@dataclass(frozen=True)
+class Executed:
+    """A transaction in a block."""
+
+    hash: TxHash
+    raw: bytes
+    call: Call
+    nonce: int
+    gas: Gas
+    fees: Fees
+    block: Block | None = None
+    gas_price: int = 0
+    reason: str | None = None  # why it reverted
+
+
+@dataclass
+class MinedBlock:
+    block: Block
+    transactions: list[Executed] = field(default_factory=list)
+
+
+@dataclass
+class Refusal:
+    matches: Callable[[Call], bool]
+    reason: str
+    foreseen: bool
+
+
+class ChainMemory:
+    """The port `Chain`, scriptable."""
+
+    chain_id = 31337
+    wallet = WALLET
+
+    def __init__(self, *, balance: int = 10_000 * ETH, base_fee: int = 10**9) -> None:
+        self.endowment = balance  # wei that the wallet had at the start
+        self.base_fee = base_fee  # wei per gas, of every block from now on
+        self.priority = 10**8
+        self.call_gas = 100_000  # what any call uses; a plain payment uses 21 000
+        self.most_per_block: int | None = None  # transactions that fit in a block
+        self.contracts: dict[Address, Callable[[Call], str | None]] = {}
+        self.fault: Failure | None = None  # every question raises it while it is set
+        self.broadcast_fault: Failure | None = None
+        self.broadcasts: list[bytes] = []  # every one ever handed over, again or not
+        self.pool: dict[int, Executed] = {}
+        self.blocks = [MinedBlock(_block(0, ""))]
+        self._refusals: list[Refusal] = []
+        self._forks = 0
+
+    # the port
+
+    def head(self) -> Block:
+        self._answer()
+        return self.blocks[-1].block
+
+    def fees(self) -> Fees:
+        self._answer()
+        return Fees(
+            base=Wei(-(-self.base_fee * 9 // 8)),
+            priority=Wei(self.priority),
+            ceiling=Wei(2 * self.base_fee + self.priority),
+        )
+
+    def balance(self) -> Wei:
+        self._answer()
+        spent = sum(
+            self._gas_used(t) * t.gas_price + (0 if t.reason else t.call.value)
+            for t in self.executed()
+        )
+        return Wei(self.endowment - spent)
+
+    def nonce(self, *, pending: bool) -> int:
+        self._answer()
+        nonce = len(self.executed())
+        while pending and nonce in self.pool:
+            nonce += 1
+        return nonce
+
+    def simulate(self, calls: Sequence[Call]) -> list[Gas | Failure]:
+        self._answer()
+        return [self._estimate(call) for call in calls]
+
+    def sign(self, call: Call, *, nonce: int, gas: Gas, fees: Fees) -> Signed:
+        fields = [call.to, call.data.hex(), call.value, nonce, gas]
+        raw = json.dumps([*fields, fees.base, fees.priority, fees.ceiling]).encode()
+        return Signed(hash=_hash(raw), raw=raw)
+
+    def broadcast(self, raws: Sequence[bytes]) -> list[Failure | None]:
+        self._answer()
+        if self.broadcast_fault:
+            raise self.broadcast_fault
+        self.broadcasts.extend(raws)
+        return [self._take(_transaction(raw)) for raw in raws]
+
+    def receipts(self, hashes: Sequence[TxHash]) -> list[Receipt | None]:
+        self._answer()
+        mined = {t.hash: t for t in self.executed()}
+        return [self._receipt(mined[h]) if h in mined else None for h in hashes]
+
+    def knows(self, hashes: Sequence[TxHash]) -> list[bool]:
+        self._answer()
+        known = {t.hash for t in [*self.executed(), *self.pool.values()]}
+        return [h in known for h in hashes]
+
+    def revert_reason(self, transaction: Transaction) -> str:
+        self._answer()
+        for t in self.executed():
+            if t.hash == transaction.hash and t.reason:
+                return t.reason
+        return "it did not revert when it was replayed"
+
+    # what tests do to it
+
+    def executed(self, *, succeeded: bool = False) -> list[Executed]:
+        """List the mined transactions of the present chain, oldest first."""
+        mined = [t for b in self.blocks for t in b.transactions]
+        return [t for t in mined if not t.reason] if succeeded else mined
+
+    def mine(self, blocks: int = 1) -> Block:
+        """Put what the pool holds into a block, and more empty blocks on top of it."""
+        for _ in range(blocks):
+            number = len(self.blocks)
+            mined = MinedBlock(_block(number, f"{self.blocks[-1].block.hash}/{self._forks}"))
+            self.blocks.append(mined)
+            nonce = len(self.executed())
+            while self._fits(mined, nonce):
+                mined.transactions.append(self._execute(self.pool.pop(nonce), mined.block))
+                nonce += 1
+        return self.blocks[-1].block
+
+    def reorg(self, depth: int, *, keep: bool = True) -> Block:
+        """Replace the newest blocks by as many empty ones; `keep` returns what they held."""
+        gone = self.blocks[-depth:]
+        del self.blocks[-depth:]
+        held, self.pool = self.pool, {}
+        self._forks += 1
+        self.mine(depth)
+        self.pool = held
+        if keep:
+            self.pool |= {t.nonce: t for b in gone for t in b.transactions}
+        return self.blocks[-1].block
+
+    def drop(self, tx: TxHash) -> None:
+        """Make the pool forget a transaction, as a node under pressure does."""
+        self.pool = {n: t for n, t in self.pool.items() if t.hash != tx}
+
+    def refuse(
+        self, matches: Callable[[Call], bool], reason: str, *, foreseen: bool = True
+    ) -> None:
+        """Make the calls that match revert; `foreseen=False` only when they are mined."""
+        self._refusals.append(Refusal(matches, reason, foreseen))
+
+    def allow(self) -> None:
+        """Take back every `refuse`."""
+        self._refusals.clear()
+
+    def elsewhere(self, call: Call) -> TxHash:
+        """Mine a call that another program sent from the same wallet, at its next nonce."""
+        nonce = len(self.executed())
+        fees = replace(self.fees(), priority=Wei(self.priority + 1))
+        signed = self.sign(call, nonce=nonce, gas=Gas(2 * self.call_gas), fees=fees)
+        held, self.pool = self.pool, {nonce: _transaction(signed.raw)}
+        self.mine()
+        self.pool = {n: t for n, t in held.items() if n != nonce}
+        return signed.hash
+
+    def _answer(self) -> None:
+        if self.fault:
+            raise self.fault
+
+    def _estimate(self, call: Call) -> Gas | Failure:
+        if reason := self._revert(call, foreseen=True):
+            return RevertForeseen(reason)
+        if call.value > self.balance():
+            return OutOfFunds(f"the wallet holds {self.balance()} wei")
+        return Gas(-(-self._use(call) * 5 // 4))
+
+    def _revert(self, call: Call, *, foreseen: bool) -> str | None:
+        for refusal in self._refusals:
+            if refusal.matches(call) and (refusal.foreseen or not foreseen):
+                return refusal.reason
+        contract = self.contracts.get(call.to)
+        return contract(call) if contract else None
+
+    def _take(self, new: Executed) -> Failure | None:
+        if self.knows([new.hash])[0]:
+            return None
+        if new.nonce < self.nonce(pending=False):
+            return Lost(f"nonce {new.nonce} too low")
+        if new.call.value + new.gas * new.fees.ceiling > self.balance():
+            return OutOfFunds(f"the wallet holds {self.balance()} wei")
+        old = self.pool.get(new.nonce)
+        if old and 10 * new.fees.ceiling < 11 * old.fees.ceiling:
+            return RpcRefused("replacement transaction underpriced")
+        self.pool[new.nonce] = new
+        return None
+
+    def _fits(self, block: MinedBlock, nonce: int) -> bool:
+        full = self.most_per_block is not None and len(block.transactions) >= self.most_per_block
+        return nonce in self.pool and not full and self.pool[nonce].fees.ceiling >= self.base_fee
+
+    def _execute(self, waiting: Executed, block: Block) -> Executed:
+        price = min(waiting.fees.ceiling, self.base_fee + waiting.fees.priority)
+        reason = self._revert(waiting.call, foreseen=False)
+        if self._use(waiting.call) > waiting.gas:
+            reason = "out of gas"
+        return replace(waiting, block=block, gas_price=price, reason=reason)
+
+    def _use(self, call: Call) -> int:
+        return self.call_gas if call.data else 21_000
+
+    def _gas_used(self, mined: Executed) -> Gas:
+        return Gas(min(mined.gas, self._use(mined.call)))
+
+    def _receipt(self, mined: Executed) -> Receipt:
+        assert mined.block is not None
+        return Receipt(
+            hash=mined.hash,
+            succeeded=mined.reason is None,
+            block=mined.block,
+            gas_used=self._gas_used(mined),
+            gas_price=Wei(mined.gas_price),
+        )
+
+
+def _transaction(raw: bytes) -> Executed:
+    to, data, value, nonce, gas, base, priority, ceiling = json.loads(raw)
+    return Executed(
+        hash=_hash(raw),
+        raw=raw,
+        call=Call(to=to, data=bytes.fromhex(data), value=value),
+        nonce=nonce,
+        gas=gas,
+        fees=Fees(base=base, priority=priority, ceiling=ceiling),
+    )
+
+
+def _hash(raw: bytes) -> TxHash:
+    return TxHash("0x" + hashlib.sha256(raw).hexdigest())
+
+
+def _block(number: int, salt: str) -> Block:
+    return Block(number, "0x" + hashlib.sha256(f"{number}/{salt}".encode()).hexdigest())

@@ -1,0 +1,197 @@
+"""An origin network in memory, with its escrow: the port `Origin`.
+
+An order set goes into a new block at once. The L2's blocks know what happened in
+them, so a reorg takes orders and payments back by itself.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from mmbot_pipelines.adapters.origins.escrow_faults import (
+    AlreadyClaimed,
+    EscrowDisagrees,
+    EscrowPaused,
+    OrderAbsent,
+)
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports import Cursor, Fault, Scan
+from mmbot_pipelines.core.errors import Failure
+from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
+from mmbot_pipelines.core.outbox import Block, Call, Fees
+from tests.ports.registry_memory import RegistryMemory
+
+RECIPIENT = Address("0x70997970C51812dc3A010C7d01b50e0d17dc79C8")
+
+
+@dataclass
+class L2Block:
+    block: Block
+    orders: list[Order] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    payments: dict[int, TxHash] = field(default_factory=dict)
+
+
+class OriginMemory:
+    """The port `Origin`, scriptable."""
+
+    start = 0
+    claim_gas = Gas(80_000)
+    message_gas = 1_000  # what a message costs, in units of the price signed for L1 gas
+
+    def __init__(self, registry: RegistryMemory, name: str = "zksync") -> None:
+        self.name = name
+        self.registry = registry
+        self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self.accepted_depth = 10  # blocks until a block counts as accepted
+        self.most_blocks: int | None = None  # that one scan covers
+        self.paused = False
+        self.pays_us = True  # the escrow's wallet is ours
+        self.fault: Failure | None = None  # every question raises it while it is set
+        self._forks = 0
+        self.blocks = [L2Block(self._next(0))]
+
+    # the port
+
+    def head(self, kind: Cursor) -> Block:
+        self._answer()
+        depth = self.accepted_depth if kind is Cursor.ACCEPTED else 0
+        return self.blocks[max(0, len(self.blocks) - 1 - depth)].block
+
+    def scan(self, first: int, last: int) -> Scan:
+        self._answer()
+        if self.most_blocks is not None:
+            last = min(last, first + self.most_blocks - 1)
+        blocks = self.blocks[first : last + 1]
+        return Scan(
+            last=self.blocks[last].block,
+            orders=[order for b in blocks for order in b.orders],
+            faults=[fault for b in blocks for fault in b.faults],
+        )
+
+    def check(self, orders: Sequence[Order]) -> list[Failure | None]:
+        self._answer()
+        return [self._check(order) for order in orders]
+
+    def message_fee(self, orders: Sequence[Order], fees: Fees) -> list[Wei]:
+        self._answer()
+        return [Wei(self.message_gas * fees.ceiling) for _ in orders]
+
+    def claims(self, orders: Sequence[Order], fees: Fees) -> list[Call]:
+        values = self.message_fee(orders, fees)
+        return [self.registry.claim(o, value=v) for o, v in zip(orders, values, strict=True)]
+
+    def settled(self, orders: Sequence[Order]) -> list[TxHash | None]:
+        self._answer()
+        return [self._paid(order.number) if self._held(order) else None for order in orders]
+
+    # what tests do to it
+
+    def set_order(
+        self, *, amount: int = 10**16, fee: int = 10**16, recipient: Address = RECIPIENT
+    ) -> Order:
+        """Lock an order in the escrow, in a new block."""
+        return self.set_orders(1, amount=amount, fee=fee, recipient=recipient)[0]
+
+    def set_orders(
+        self, count: int, *, amount: int = 10**16, fee: int = 10**16, recipient: Address = RECIPIENT
+    ) -> list[Order]:
+        """Lock many orders in one new block."""
+        block = self.mine()
+        first = len(self.orders())
+        self.blocks[-1].orders = [
+            Order(
+                origin=self.name,
+                number=number,
+                recipient=recipient,
+                amount=Wei(amount),
+                fee=Wei(fee),
+                block=block,
+                set_order_tx=_hash(f"set/{number}/{block.hash}"),
+                changed_at=self.clock(),
+            )
+            for number in range(first, first + count)
+        ]
+        return self.blocks[-1].orders
+
+    def garble(self) -> Fault:
+        """Log an event that cannot be an order, in a new block."""
+        block = self.mine()
+        fault = Fault(
+            subject=f"{self.name}:{_hash(f'garbled/{block.hash}')}:0",
+            step="scan",
+            kind="Malformed",
+            message="SetOrder: 96 bytes of data instead of 128",
+        )
+        self.blocks[-1].faults.append(fault)
+        return fault
+
+    def mine(self, blocks: int = 1) -> Block:
+        """Append empty blocks."""
+        for _ in range(blocks):
+            self.blocks.append(L2Block(self._next(len(self.blocks))))
+        return self.blocks[-1].block
+
+    def reorg(self, depth: int) -> Block:
+        """Replace the newest blocks by as many empty ones: their orders are gone."""
+        del self.blocks[-depth:]
+        self._forks += 1
+        return self.mine(depth)
+
+    def orders(self) -> list[Order]:
+        """List the orders of the present chain, as they were set."""
+        return [order for b in self.blocks for order in b.orders]
+
+    def deliver(self) -> list[TxHash]:
+        """Execute the claims that L1 has sent and the L2 has not: the escrow pays them."""
+        due = [
+            o for o in self.orders() if self._paid(o.number) is None and self.registry.claimed(o)
+        ]
+        if not due or self.paused:
+            return []
+        block = self.mine()
+        paid = {order.number: _hash(f"paid/{order.number}/{block.hash}") for order in due}
+        self.blocks[-1].payments = paid
+        return list(paid.values())
+
+    def pay(self, number: int) -> TxHash:
+        """Make the escrow pay an order out, whoever claimed it."""
+        tx = _hash(f"paid/{number}/{self.mine().hash}")
+        self.blocks[-1].payments[number] = tx
+        return tx
+
+    def _answer(self) -> None:
+        if self.fault:
+            raise self.fault
+
+    def _check(self, order: Order) -> Failure | None:
+        if self.paused:
+            return EscrowPaused(f"the escrow of {self.name} is paused")
+        if not self.pays_us:
+            return EscrowDisagrees(f"the escrow of {self.name} pays another wallet")
+        if order.number not in {o.number for o in self.orders()}:
+            return OrderAbsent(f"the escrow of {self.name} has no order {order.number}")
+        if not self._held(order):
+            return EscrowDisagrees(f"the escrow of {self.name} holds another order {order.number}")
+        if self._paid(order.number):
+            return AlreadyClaimed(f"the escrow of {self.name} has paid order {order.number}")
+        return None
+
+    def _held(self, order: Order) -> bool:
+        content = (order.number, order.recipient, order.amount, order.fee)
+        return content in [(o.number, o.recipient, o.amount, o.fee) for o in self.orders()]
+
+    def _paid(self, number: int) -> TxHash | None:
+        for b in self.blocks:
+            if number in b.payments:
+                return b.payments[number]
+        return None
+
+    def _next(self, number: int) -> Block:
+        before = self.blocks[-1].block.hash if number else self.name
+        return Block(number, _hash(f"{number}/{before}/{self._forks}"))
+
+
+def _hash(text: str) -> TxHash:
+    return TxHash("0x" + hashlib.sha256(text.encode()).hexdigest())

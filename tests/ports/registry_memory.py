@@ -1,0 +1,72 @@
+"""The PaymentRegistry in memory, on a `ChainMemory`: the port `Registry`.
+
+It keeps nothing itself: what is paid is what the chain has executed.
+"""
+
+import json
+from collections.abc import Sequence
+
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.core.money import Address, TxHash, Wei
+from mmbot_pipelines.core.outbox import Call
+from tests.ports.chain_memory import ChainMemory
+
+REGISTRY = Address("0x5FbDB2315678afecb367f032d93F642f64180aa3")
+
+
+class RegistryMemory:
+    """The port `Registry`, scriptable."""
+
+    def __init__(self, chain: ChainMemory, address: Address = REGISTRY) -> None:
+        self.chain = chain
+        self.address = address
+        self.rejecting: set[Address] = set()  # recipients that refuse money
+        self.least_claim_value = 0  # wei; a claim that carries less reverts
+        chain.contracts[address] = self._revert
+
+    # the port
+
+    def transfer(self, order: Order) -> Call:
+        return Call(to=self.address, data=_encode("transfer", order), value=order.amount)
+
+    def used(self, orders: Sequence[Order]) -> list[bool]:
+        self.chain.head()
+        return [self._paid_by(self.transfer(order)) is not None for order in orders]
+
+    def paid_in(self, order: Order) -> TxHash | None:
+        self.chain.head()
+        return self._paid_by(self.transfer(order))
+
+    # for the origins
+
+    def claim(self, order: Order, *, value: Wei) -> Call:
+        """Build the call that sends the claim of an order to its origin."""
+        return Call(to=self.address, data=_encode("claim", order), value=value)
+
+    def claimed(self, order: Order) -> bool:
+        """Tell whether a claim of this very order has succeeded on L1."""
+        data = _encode("claim", order)
+        return any(t.call.data == data for t in self.chain.executed(succeeded=True))
+
+    def _paid_by(self, transfer: Call) -> TxHash | None:
+        for t in self.chain.executed(succeeded=True):
+            if t.call == transfer:
+                return t.hash
+        return None
+
+    def _revert(self, call: Call) -> str | None:
+        kind, *order = json.loads(call.data)
+        if kind == "transfer":
+            if call.value == 0:
+                return "Invalid amount, should be higher than 0."
+            if self._paid_by(call):
+                return "Transfer already processed."
+            return "Transfer failed." if order[2] in self.rejecting else None
+        paid = Call(to=call.to, data=json.dumps(["transfer", *order]).encode(), value=order[3])
+        if not self._paid_by(paid):
+            return "Transfer not found."
+        return "Value below the L2 base cost" if call.value < self.least_claim_value else None
+
+
+def _encode(kind: str, order: Order) -> bytes:
+    return json.dumps([kind, order.origin, order.number, order.recipient, order.amount]).encode()
