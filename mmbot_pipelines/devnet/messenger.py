@@ -1,0 +1,205 @@
+"""Carry the diamond's requests from L1 to the L2, as zkSync's sequencer does.
+
+Each is executed there as a transaction from the request's sender, so the escrow
+sees the aliased registry. The request's hash is appended to the calldata, which
+Solidity does not read: so the chain itself tells what was executed, and a new
+messenger, or one on a chain that was rolled back, goes on where the chain stands.
+
+    python -m mmbot_pipelines.devnet.messenger --l1-rpc URL --l2-rpc URL --diamond ADDRESS
+"""
+
+import argparse
+import logging
+import signal
+import threading
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import requests
+from eth_typing import ChecksumAddress
+from hexbytes import HexBytes
+from web3 import Web3
+from web3.exceptions import Web3Exception
+from web3.types import EventData, TxParams, Wei
+
+from mmbot_pipelines.devnet.artifacts import contract
+from mmbot_pipelines.devnet.chain import ask, connect, mined
+
+log = logging.getLogger(__name__)
+
+HASH_BYTES = 32
+REORG_DEPTH = 64  # blocks of L1 that are read again on every pass
+BALANCE = 100 * 10**18  # wei, for the sender's gas: the L1 side has paid for it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One transaction asked for on L1."""
+
+    id: int
+    tx_hash: HexBytes
+    sender: ChecksumAddress
+    to: ChecksumAddress
+    value: int  # wei
+    data: bytes
+    gas_limit: int
+
+    @property
+    def calldata(self) -> bytes:
+        """Return what the L2 transaction carries: the call and the request's own hash."""
+        return self.data + self.tx_hash
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One request executed on the L2."""
+
+    request: Request
+    tx_hash: HexBytes
+    success: bool  # False: it reverted there, or was lost; it will not be tried again
+
+
+@dataclass(kw_only=True)
+class Messenger:
+    """Deliver requests in their order, each exactly once.
+
+    withheld: while True nothing is delivered; the queue waits.
+    lost: ids of requests that are used up without any effect on the L2.
+    confirmations: blocks of L1 on top of a request before it is delivered.
+    """
+
+    l1: Web3
+    l2: Web3
+    diamond: ChecksumAddress
+    from_block: int = 0
+    confirmations: int = 0
+    withheld: bool = False
+    lost: set[int] = field(default_factory=set)
+    _executed: dict[ChecksumAddress, list[bytes]] = field(
+        default_factory=lambda: defaultdict(list), repr=False
+    )
+    _delivered_to: int = 0  # block of L1 up to which the L2 has everything
+
+    def deliver(self, *, wait: bool = True) -> list[Delivery]:
+        """Execute what is due, in one pass, and return it.
+
+        wait: await the L2's blocks; without it `success` is not known and the
+            list is empty, for a chain that makes blocks only when asked.
+        """
+        if self.withheld:
+            return []
+        upto = self.l1.eth.block_number - self.confirmations
+        sent = [(request, self._execute(request)) for request in self.due(upto)]
+        self._delivered_to = upto
+        return [self._outcome(request, tx_hash) for request, tx_hash in sent] if wait else []
+
+    def due(self, upto: int) -> list[Request]:
+        """Return the requests up to a block of L1 that the L2 has not executed, in order."""
+        for sender in tuple(self._executed):
+            self._read_executed(sender)
+        start = max(self.from_block, min(upto, self._delivered_to) - REORG_DEPTH)
+        if start > upto:
+            return []
+        diamond = contract(self.l1, "ZkSyncDiamond", self.diamond)
+        events = diamond.events.PriorityRequest.get_logs(from_block=start, to_block=upto)
+        requested = sorted(map(decode, events), key=lambda request: request.id)
+        done = {sender: self._read_executed(sender) for sender in {r.sender for r in requested}}
+        return [r for r in requested if r.tx_hash not in done[r.sender]]
+
+    def run(self, stop: threading.Event, *, poll: float = 0.2) -> None:
+        """Deliver until `stop` is set; a chain that cannot be reached is asked again.
+
+        poll: seconds between two passes.
+        """
+        while not stop.is_set():
+            try:
+                for delivery in self.deliver():
+                    log.info("request %d: %s", delivery.request.id, outcome(delivery))
+            except (requests.RequestException, Web3Exception, RuntimeError) as error:
+                log.warning("the messages wait: %s", error)
+            stop.wait(poll)
+
+    def _read_executed(self, sender: ChecksumAddress) -> set[bytes]:
+        """Return the hashes of the requests that the L2 has taken from this sender."""
+        count = self.l2.eth.get_transaction_count(sender, "pending")
+        known = self._executed[sender]
+        if known and (count < len(known) or self._hash_at(sender, len(known) - 1) != known[-1]):
+            known.clear()  # the L2 was rolled back: how far, only L1's whole history tells
+            self._delivered_to = 0
+        known.extend(self._hash_at(sender, nonce) for nonce in range(len(known), count))
+        return set(known)
+
+    def _hash_at(self, sender: ChecksumAddress, nonce: int) -> bytes:
+        found = ask(self.l2, "eth_getTransactionBySenderAndNonce", sender, hex(nonce))
+        return HexBytes(found["input"])[-HASH_BYTES:] if found else b""
+
+    def _execute(self, request: Request) -> HexBytes:
+        sender = request.sender
+        transaction: TxParams = {
+            "from": sender,
+            # A nonce of its own makes a second messenger's copy impossible.
+            "nonce": self.l2.eth.get_transaction_count(sender, "pending"),
+            "to": request.to,
+            "value": Wei(request.value),
+            "data": HexBytes(request.calldata),
+            "gas": min(request.gas_limit, self.l2.eth.get_block("latest")["gasLimit"] // 2),
+        }
+        if request.id in self.lost:
+            transaction |= {"to": sender, "value": Wei(0)}
+        if self.l2.eth.get_balance(sender) < BALANCE + request.value:
+            ask(self.l2, "anvil_setBalance", sender, hex(BALANCE + request.value))
+        ask(self.l2, "anvil_impersonateAccount", sender)
+        try:
+            return self.l2.eth.send_transaction(transaction)
+        finally:
+            ask(self.l2, "anvil_stopImpersonatingAccount", sender)
+
+    def _outcome(self, request: Request, tx_hash: HexBytes) -> Delivery:
+        success = mined(self.l2, tx_hash)["status"] == 1 and request.id not in self.lost
+        return Delivery(request=request, tx_hash=tx_hash, success=success)
+
+
+def decode(event: EventData) -> Request:
+    """Read a request from the diamond's PriorityRequest event."""
+    asked = event["args"]["request"]
+    return Request(
+        id=event["args"]["txId"],
+        tx_hash=HexBytes(event["args"]["txHash"]),
+        sender=asked["sender"],
+        to=asked["contractL2"],
+        value=asked["l2Value"],
+        data=asked["data"],
+        gas_limit=asked["l2GasLimit"],
+    )
+
+
+def outcome(delivery: Delivery) -> str:
+    """Say what became of a delivery, for the log."""
+    done = "executed" if delivery.success else "used up without effect"
+    return f"{done} in {delivery.tx_hash.to_0x_hex()}"
+
+
+def main() -> None:
+    """Deliver until told to stop (SIGTERM or Ctrl-C)."""
+    parser = argparse.ArgumentParser(description="Carry requests from L1 to the zkSync devnet.")
+    parser.add_argument("--l1-rpc", required=True, metavar="URL")
+    parser.add_argument("--l2-rpc", required=True, metavar="URL")
+    parser.add_argument("--diamond", required=True, metavar="ADDRESS")
+    parser.add_argument("--from-block", type=int, default=0, metavar="N")
+    parser.add_argument("--confirmations", type=int, default=0, metavar="N")
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    Messenger(
+        l1=connect(given.l1_rpc),
+        l2=connect(given.l2_rpc),
+        diamond=Web3.to_checksum_address(given.diamond),
+        from_block=given.from_block,
+        confirmations=given.confirmations,
+    ).run(stop)
+
+
+if __name__ == "__main__":
+    main()
