@@ -27,8 +27,10 @@ PUBLISHED = {
     ),
     "INSUFFICIENT_ACCOUNT_BALANCE": (
         54,
-        "Account balance is smaller than the transaction's maximal fee "
-        "(calculated as the sum of each resource's limit x max price)",
+        (
+            "Account balance is smaller than the transaction's maximal fee "
+            "(calculated as the sum of each resource's limit x max price)"
+        ),
     ),
     "VALIDATION_FAILURE": (55, "Account validation failed"),
     "NON_ACCOUNT": (58, "Sender address is not an account contract"),
@@ -52,9 +54,7 @@ class RpcError(Exception):
         self.name = name
         self.code, self.message = PUBLISHED[name]
         self.data = data
-        super().__init__(
-            f"{self.code} {self.message}" + ("" if data is None else f": {data}")
-        )
+        super().__init__(f"{self.code} {self.message}" + ("" if data is None else f": {data}"))
 
     def body(self) -> dict[str, Any]:
         """Return the error object of the JSON-RPC answer."""

@@ -81,28 +81,27 @@ class Calldata:
 
     def felt(self, below: int | None = None) -> int:
         self._number += 1
-        if not self._values or (below is not None and self._values[0] >= below):
-            raise panic(f"Failed to deserialize param #{self._number}")
-        return self._values.pop(0)
+        return self._take(below)
 
     def u256(self) -> int:
-        low = self.felt(U128)
-        self._number -= 1
-        return joined(low, self.felt(U128))
+        self._number += 1
+        return joined(self._take(U128), self._take(U128))
 
     def eth_address(self) -> int:
         return self.felt(2**160)
 
     def array(self) -> list[int]:
-        size = self.felt(2**32)
-        self._number -= 1
-        values = [self.felt() for _ in range(min(size, len(self._values) + 1))]
-        self._number -= max(0, size - 1)
-        return values
+        self._number += 1
+        return [self._take() for _ in range(self._take(2**32))]
 
     def end(self) -> None:
         if self._values:
             raise panic("Input too long for arguments")
+
+    def _take(self, below: int | None = None) -> int:
+        if not self._values or (below is not None and self._values[0] >= below):
+            raise panic(f"Failed to deserialize param #{self._number}")
+        return self._values.pop(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +130,7 @@ class Contract:
 class World:
     """Let transactions act on the state after block `at`; nothing stays unless committed."""
 
-    def __init__(
-        self, history: History, at: int, classes: Mapping[int, Contract]
-    ) -> None:
+    def __init__(self, history: History, at: int, classes: Mapping[int, Contract]) -> None:
         self.history = history
         self.at = at
         self.classes = classes
@@ -143,11 +140,7 @@ class World:
         self.signature: tuple[int, ...] = ()
 
     def read(self, slot: Slot) -> int:
-        return (
-            self.writes[slot]
-            if slot in self.writes
-            else self.history.read(slot, self.at)
-        )
+        return self.writes[slot] if slot in self.writes else self.history.read(slot, self.at)
 
     def write(self, slot: Slot, value: int) -> None:
         self.writes[slot] = value
@@ -172,22 +165,26 @@ class World:
         """
         contract = self.contract(address)
         if contract is None:
-            raise NoContract(
-                f"Requested contract address {felt(address)} is not deployed."
-            )
+            raise NoContract(f"Requested contract address {felt(address)} is not deployed.")
         table = contract.l1_handlers if l1_handler else contract.externals
-        writes, events = dict(self.writes), len(self.events)
+        before = self.mark()
         try:
             if selector not in table:
-                raise NoEntryPoint(
-                    f"Entry point {felt(selector)} not found in contract."
-                )
+                raise NoEntryPoint(f"Entry point {felt(selector)} not found in contract.")
             return table[selector](Frame(self, address, caller), Calldata(calldata))
         except Reverted as e:
-            self.writes = writes
-            del self.events[events:]
+            self.undo(before)
             e.frames.insert(0, (address, contract.class_hash, selector))
             raise
+
+    def mark(self) -> tuple[dict[Slot, int], int]:
+        """Remember this point, for `undo`."""
+        return dict(self.writes), len(self.events)
+
+    def undo(self, mark: tuple[dict[Slot, int], int]) -> None:
+        """Take back all writes and events since the mark."""
+        self.writes = dict(mark[0])
+        del self.events[mark[1] :]
 
     def commit(self) -> None:
         """Write what was changed into the history, as of block `at`."""
@@ -214,9 +211,7 @@ class Frame:
         low = self.read(variable, *keys, offset=offset)
         return joined(low, self.read(variable, *keys, offset=offset + 1))
 
-    def write_u256(
-        self, variable: str, *keys: int, value: int, offset: int = 0
-    ) -> None:
+    def write_u256(self, variable: str, *keys: int, value: int, offset: int = 0) -> None:
         for index, half in enumerate(halves(value)):
             self.write(variable, *keys, value=half, offset=offset + index)
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from eth_utils import keccak
 from starknet_py.constants import FIELD_PRIME
 from starknet_py.hash.transaction import TransactionHashPrefix, compute_transaction_hash
+from starknet_py.hash.utils import keccak256
 
 PRIME = FIELD_PRIME
 U128 = 2**128
@@ -38,7 +38,7 @@ def short_string(text: str) -> int:
 
 def pseudo_hash(*parts: object) -> int:
     """Return a felt that is unique for these parts, where only uniqueness matters."""
-    return int.from_bytes(keccak(text=repr(parts)), "big") % FELT_250
+    return keccak256(repr(parts).encode()) % FELT_250
 
 
 def l1_message_hash(
@@ -54,9 +54,7 @@ def l1_message_hash(
     length, payload...)), every item a uint256.
     """
     words = [from_address, to_address, nonce, selector, len(payload), *payload]
-    return int.from_bytes(
-        keccak(b"".join(word.to_bytes(32, "big") for word in words)), "big"
-    )
+    return keccak256(b"".join(word.to_bytes(32, "big") for word in words))
 
 
 def l1_handler_hash(

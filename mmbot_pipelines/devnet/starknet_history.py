@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 
@@ -37,7 +37,7 @@ class History:
         values.append((at, value))
         self._changed[at].add(slot)
 
-    def changed(self, at: int) -> Set[Slot]:
+    def changed(self, at: int) -> AbstractSet[Slot]:
         """Return the slots that block `at` wrote."""
         return self._changed.get(at, set())
 
