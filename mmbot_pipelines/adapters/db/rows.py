@@ -1,0 +1,138 @@
+"""Rows of the database as the bridge's own values, and back."""
+
+from typing import Any
+
+from sqlalchemy import Row
+
+from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.ports import ErrorEntry, Fault, HistoryEntry
+from mmbot_pipelines.core.outbox import Block, Call, Fees, Transaction, TxState
+
+Values = dict[str, object]
+
+
+def order_of(row: Row[Any]) -> Order:
+    """Read a row of `orders`."""
+    return Order(
+        origin=row.origin,
+        number=row.number,
+        recipient=row.recipient,
+        amount=row.amount,
+        fee=row.fee,
+        block=Block(row.block_number, row.block_hash),
+        set_order_tx=row.set_order_tx,
+        changed_at=row.changed_at,
+        status=Status(row.status),
+        attempt=row.attempt,
+        failures=row.failures,
+        failed=row.failed,
+        next_attempt_at=row.next_attempt_at,
+        reason=row.reason,
+        transfer_tx=row.transfer_tx,
+        claim_tx=row.claim_tx,
+        settle_tx=row.settle_tx,
+        version=row.version,
+    )
+
+
+def order_values(order: Order) -> Values:
+    """Write an order as a new row of `orders`."""
+    return {
+        "origin": order.origin,
+        "number": order.number,
+        "recipient": order.recipient,
+        "amount": order.amount,
+        "fee": order.fee,
+        "version": order.version,
+        **step_values(order),
+    }
+
+
+def step_values(order: Order) -> Values:
+    """Write the columns of an order that a step may change."""
+    return {
+        "block_number": order.block.number,
+        "block_hash": order.block.hash,
+        "set_order_tx": order.set_order_tx,
+        "changed_at": order.changed_at,
+        "status": order.status.value,
+        "attempt": order.attempt,
+        "failures": order.failures,
+        "failed": order.failed,
+        "next_attempt_at": order.next_attempt_at,
+        "reason": order.reason,
+        "transfer_tx": order.transfer_tx,
+        "claim_tx": order.claim_tx,
+        "settle_tx": order.settle_tx,
+    }
+
+
+def transaction_of(row: Row[Any]) -> Transaction:
+    """Read a row of `transactions`."""
+    return Transaction(
+        subject=row.subject,
+        purpose=row.purpose,
+        attempt=row.attempt,
+        chain_id=row.chain_id,
+        wallet=row.wallet,
+        nonce=row.nonce,
+        hash=row.hash,
+        raw=row.raw,
+        call=Call(to=row.call_to, data=row.call_data, value=row.call_value),
+        gas=row.gas,
+        fees=Fees(base=row.fee_base, priority=row.fee_priority, ceiling=row.fee_ceiling),
+        stored_at=row.stored_at,
+        state=TxState(row.state),
+        block=None if row.block_hash is None else Block(row.block_number, row.block_hash),
+        gas_used=row.gas_used,
+        gas_price=row.gas_price,
+    )
+
+
+def transaction_values(transaction: Transaction) -> Values:
+    """Write a transaction as a new row of `transactions`."""
+    block = transaction.block
+    return {
+        "subject": transaction.subject,
+        "purpose": transaction.purpose,
+        "attempt": transaction.attempt,
+        "chain_id": transaction.chain_id,
+        "wallet": transaction.wallet,
+        "nonce": transaction.nonce,
+        "hash": transaction.hash,
+        "raw": transaction.raw,
+        "call_to": transaction.call.to,
+        "call_data": transaction.call.data,
+        "call_value": transaction.call.value,
+        "gas": transaction.gas,
+        "fee_base": transaction.fees.base,
+        "fee_priority": transaction.fees.priority,
+        "fee_ceiling": transaction.fees.ceiling,
+        "stored_at": transaction.stored_at,
+        "state": transaction.state.value,
+        "block_number": block and block.number,
+        "block_hash": block and block.hash,
+        "gas_used": transaction.gas_used,
+        "gas_price": transaction.gas_price,
+    }
+
+
+def history_of(row: Row[Any]) -> HistoryEntry:
+    """Read a row of `order_events`."""
+    return HistoryEntry(
+        before=row.before and Status(row.before),
+        after=Status(row.after),
+        at=row.at,
+        run_id=row.run_id,
+        tx=row.tx,
+        reason=row.reason,
+    )
+
+
+def error_of(row: Row[Any]) -> ErrorEntry:
+    """Read a row of `errors`."""
+    return ErrorEntry(
+        fault=Fault(subject=row.subject, step=row.step, kind=row.kind, message=row.message),
+        at=row.at,
+        run_id=row.run_id,
+    )

@@ -1,0 +1,86 @@
+"""What a scan of an origin's blocks writes, all in the caller's database transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ARRAY, Connection, Text, any_, insert, literal, select
+from sqlalchemy.dialects import postgresql
+
+from mmbot_pipelines.adapters.db.rows import order_of, order_values
+from mmbot_pipelines.adapters.db.steps import identity, write_errors
+from mmbot_pipelines.adapters.db.tables import blocks, order_events, orders
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports import Cursor, Fault, Scan
+from mmbot_pipelines.core.money import in_words
+from mmbot_pipelines.core.outbox import Block
+
+
+def write_scan(
+    connection: Connection, origin: str, kind: Cursor, scan: Scan, *, at: datetime, run_id: str
+) -> list[str]:
+    """Write new orders with their first history row, faults and the cursor.
+
+    Returns the keys that were new, in the scan's order.
+    """
+    new = _insert_new(connection, scan.orders)
+    if new:
+        first = {"before": None, "at": at, "run_id": run_id}
+        rows = [first | {"key": o.key, "after": o.status.value, "tx": o.set_order_tx} for o in new]
+        connection.execute(insert(order_events), rows)
+    changed = _told_differently(connection, scan.orders)
+    write_errors(connection, [*scan.faults, *changed], at=at, run_id=run_id, scanned=True)
+    _move_cursor(connection, origin, kind, scan.last)
+    return [order.key for order in new]
+
+
+def _insert_new(connection: Connection, scanned: Sequence[Order]) -> list[Order]:
+    once: dict[str, Order] = {}
+    for order in scanned:
+        once.setdefault(order.key, order)
+    if not once:
+        return []
+    # sorted, so that two scans of the same blocks never wait for each other in a circle
+    rows = [order_values(once[key]) for key in sorted(once)]
+    inserted = connection.scalars(
+        postgresql.insert(orders).on_conflict_do_nothing().returning(orders.c.key), rows
+    )
+    new = set(inserted)
+    return [order for order in once.values() if order.key in new]
+
+
+def _told_differently(connection: Connection, scanned: Sequence[Order]) -> list[Fault]:
+    keys = literal([order.key for order in scanned], ARRAY(Text))
+    rows = connection.execute(select(orders).where(orders.c.key == any_(keys)))
+    stored = {order.key: order for order in map(order_of, rows)}
+    return [
+        changed(stored[order.key], order)
+        for order in scanned
+        if identity(stored[order.key]) != identity(order)
+    ]
+
+
+def changed(stored: Order, scanned: Order) -> Fault:
+    """Say that the escrow tells a stored order differently now, alike at every rescan."""
+    return Fault(
+        subject=stored.key,
+        step="scan",
+        kind="OrderChanged",
+        message=f"stored as {_content(stored)}, now logged as {_content(scanned)}; the first stays",
+    )
+
+
+def _content(order: Order) -> str:
+    return f"{in_words(order.amount)} to {order.recipient} for a fee of {in_words(order.fee)}"
+
+
+def _move_cursor(connection: Connection, origin: str, kind: Cursor, last: Block) -> None:
+    moved = postgresql.insert(blocks).values(
+        network=origin, kind=kind.value, number=last.number, hash=last.hash
+    )
+    connection.execute(
+        moved.on_conflict_do_update(
+            index_elements=[blocks.c.network, blocks.c.kind],
+            set_={"number": moved.excluded.number, "hash": moved.excluded.hash},
+            where=blocks.c.number <= moved.excluded.number,
+        )
+    )

@@ -1,0 +1,101 @@
+"""What one step of an order writes, all in the caller's database transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, update
+from sqlalchemy.dialects import postgresql
+
+from mmbot_pipelines.adapters.db.rows import order_of, step_values
+from mmbot_pipelines.adapters.db.tables import errors, order_events, orders
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports import Fault
+from mmbot_pipelines.core.errors import LostRace
+from mmbot_pipelines.core.money import TxHash
+
+TAKEN_UP = "taken up again"
+
+
+def write_step(
+    connection: Connection,
+    before: Order,
+    after: Order,
+    *,
+    run_id: str,
+    at: datetime,
+    tx: TxHash | None = None,
+    fault: Fault | None = None,
+) -> Order:
+    """Write an order's change, its history row and its error, if the row is still `before`.
+
+    Every change makes the order ready to be asked for again.
+
+    Raises:
+        LostRace: somebody changed the order since; nothing was written.
+        ValueError: `after` is another order, or its money is not what the escrow logged.
+    """
+    if identity(before) != identity(after):
+        raise ValueError(f"{before.key}: a step cannot change what the escrow logged")
+    row = connection.execute(
+        update(orders)
+        .where(
+            orders.c.key == before.key,
+            orders.c.version == before.version,
+            orders.c.status == before.status.value,
+        )
+        .values(**step_values(after), version=before.version + 1, asked_at=None)
+        .returning(orders)
+    ).one_or_none()
+    if row is None:
+        raise LostRace(f"{before.key} was changed by somebody else since it was {before.status}")
+    if fault is not None or tellable(before) != tellable(after):
+        connection.execute(
+            insert(order_events).values(
+                key=before.key,
+                before=before.status.value,
+                after=after.status.value,
+                at=at,
+                run_id=run_id,
+                tx=tx,
+                reason=story(before, after, fault),
+            )
+        )
+    if fault is not None:
+        write_errors(connection, [fault], at=at, run_id=run_id)
+    return order_of(row)
+
+
+def write_errors(
+    connection: Connection,
+    faults: Sequence[Fault],
+    *,
+    at: datetime,
+    run_id: str,
+    scanned: bool = False,
+) -> None:
+    """Append errors; those of a scan only where a scan has not told them before."""
+    if not faults:
+        return
+    rows = [
+        {"subject": f.subject, "step": f.step, "kind": f.kind, "message": f.message}
+        | {"at": at, "run_id": run_id, "scanned": scanned}
+        for f in faults
+    ]
+    connection.execute(postgresql.insert(errors).on_conflict_do_nothing(), rows)
+
+
+def identity(order: Order) -> tuple[object, ...]:
+    """Return what never changes about an order, because money depends on it."""
+    return order.key, order.recipient, order.amount, order.fee
+
+
+def tellable(order: Order) -> tuple[object, ...]:
+    """Return what gets a row of history when it changes."""
+    return order.status, order.failed, order.parked, order.failures
+
+
+def story(before: Order, after: Order, fault: Fault | None) -> str | None:
+    """Say in history why an order changed."""
+    if fault is not None:
+        return after.reason or fault.message
+    return after.reason or (TAKEN_UP if before.status is after.status else None)

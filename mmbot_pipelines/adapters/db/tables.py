@@ -1,0 +1,194 @@
+"""The tables of schema `mmbot`: what is true about every order and every transaction.
+
+When an order came into a state stands once, in `order_events`; `orders` repeats only the
+newest change, which the lists are sorted by. On-chain quantities are all uint256, even
+where a sane node answers less: a lying one must not break a write.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Computed,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    func,
+)
+
+from mmbot_pipelines.adapters.db.columns import Instant, Uint256, Words
+from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.ports import Cursor
+from mmbot_pipelines.core.money import UINT256_MAX
+from mmbot_pipelines.core.outbox import TxState
+
+SCHEMA = "mmbot"
+
+metadata = MetaData(
+    schema=SCHEMA,
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    },
+)
+
+
+def _uint256(name: str, *, nullable: bool = False) -> Column[int]:
+    fits = CheckConstraint(f"{name} BETWEEN 0 AND {UINT256_MAX}", name=name)
+    return Column(name, Uint256, fits, nullable=nullable)
+
+
+def _at_least(name: str, least: int, **kwargs: object) -> Column[int]:
+    fits = CheckConstraint(f"{name} >= {least}", name=name)
+    return Column(name, Integer, fits, nullable=False, **kwargs)  # type: ignore[arg-type]
+
+
+def _one_of(column: str, values: type[Status | TxState | Cursor] | list[str]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("origin", Text, primary_key=True),
+    Column("number", Uint256, primary_key=True),
+    Column("key", Text, Computed("origin || ':' || number::text", persisted=True), unique=True),
+    Column("recipient", Text, nullable=False),
+    _uint256("amount"),
+    _uint256("fee"),
+    _uint256("block_number"),
+    Column("block_hash", Text, nullable=False),
+    Column("set_order_tx", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    _at_least("attempt", 1),
+    _at_least("failures", 0),
+    Column("failed", Boolean, nullable=False),
+    Column("next_attempt_at", Instant),
+    Column("reason", Words),
+    Column("transfer_tx", Text),
+    Column("claim_tx", Text),
+    Column("settle_tx", Text),
+    Column("changed_at", Instant, nullable=False),
+    Column("asked_at", Instant),  # when a run was last asked for; null: ask at the next tick
+    _at_least("version", 0),
+    CheckConstraint(f"number BETWEEN 0 AND {UINT256_MAX}", name="number"),
+    _one_of("status", Status),
+    CheckConstraint("failed OR next_attempt_at IS NULL", name="next_attempt_at"),
+)
+Index("orders_by_status", orders.c.status, orders.c.changed_at)
+Index("orders_by_change", orders.c.changed_at)
+Index("orders_due", orders.c.next_attempt_at, postgresql_where=orders.c.failed)
+
+order_events = Table(
+    "order_events",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("key", Text, ForeignKey(orders.c.key), nullable=False),
+    Column("before", Text),  # null: the order was seen for the first time
+    Column("after", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("tx", Text),
+    Column("reason", Words),
+    _one_of("before", Status),
+    _one_of("after", Status),
+)
+Index("order_events_of_order", order_events.c.key, order_events.c.id)
+
+errors = Table(
+    "errors",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("subject", Words, nullable=False),
+    Column("step", Words, nullable=False),
+    Column("kind", Words, nullable=False),
+    Column("message", Words, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("run_id", Text, nullable=False),
+    # what a scan found is there again at every rescan, but is one error
+    Column("scanned", Boolean, nullable=False, server_default=false()),
+)
+Index("errors_of_subject", errors.c.subject, errors.c.id)
+Index(
+    "errors_scanned_once",
+    func.md5(errors.c.subject),
+    errors.c.step,
+    errors.c.kind,
+    func.md5(errors.c.message),  # an index row holds 2.7 kB, a message may be longer
+    unique=True,
+    postgresql_where=errors.c.scanned,
+)
+
+transactions = Table(
+    "transactions",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    _at_least("attempt", 1),
+    _at_least("bump", 0, server_default="0"),  # how often it was replaced with higher fees
+    _uint256("chain_id"),
+    Column("wallet", Text, nullable=False),
+    _uint256("nonce"),
+    Column("hash", Text, nullable=False, unique=True),
+    Column("raw", LargeBinary, nullable=False),
+    Column("call_to", Text, nullable=False),
+    Column("call_data", LargeBinary, nullable=False),
+    _uint256("call_value"),
+    _uint256("gas"),
+    _uint256("fee_base"),
+    _uint256("fee_priority"),
+    _uint256("fee_ceiling"),
+    Column("stored_at", Instant, nullable=False),
+    Column("state", Text, nullable=False),
+    _uint256("block_number", nullable=True),
+    Column("block_hash", Text),
+    _uint256("gas_used", nullable=True),
+    _uint256("gas_price", nullable=True),
+    UniqueConstraint("subject", "purpose", "attempt", "bump"),
+    UniqueConstraint("chain_id", "wallet", "nonce", "bump"),
+    _one_of("state", TxState),
+    # a receipt is stored whole, and exactly for what was mined
+    CheckConstraint(
+        "num_nulls(block_number, block_hash, gas_used, gas_price)"
+        " = CASE WHEN state IN ('MINED', 'REVERTED') THEN 0 ELSE 4 END",
+        name="receipt",
+    ),
+)
+Index(
+    "transactions_in_flight",
+    transactions.c.nonce,
+    postgresql_where=transactions.c.state == TxState.STORED.value,
+)
+
+blocks = Table(
+    "blocks",
+    metadata,
+    Column("network", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    _uint256("number"),
+    Column("hash", Text, nullable=False),
+    _one_of("kind", Cursor),
+)
+
+safety = Table(
+    "safety",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("by_whom", Words, nullable=False),
+    Column("why", Words, nullable=False),
+    _one_of("state", ["NORMAL", "THROTTLED", "HALTED"]),
+)

@@ -1,0 +1,81 @@
+"""Postgres for tests: one server a session, one migrated database a test.
+
+MMBOT_TEST_DATABASE_URL names a server to use instead; its user must be allowed to create
+databases.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, NullPool, create_engine, text
+from sqlalchemy.engine import make_url
+
+from mmbot_pipelines.adapters.db import embedded, migrate
+from mmbot_pipelines.adapters.db.urls import store_url
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """Return the URL of a running server."""
+    given = os.environ.get("MMBOT_TEST_DATABASE_URL")
+    if given:
+        yield given
+        return
+    folder = Path(tempfile.mkdtemp(prefix="mmbot-postgres-"))
+    try:
+        url = embedded.embedded_url(folder / "data")
+        with _admin(url).connect() as connection:
+            # the files need not survive a power cut
+            for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+                connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
+            connection.execute(text("SELECT pg_reload_conf()"))
+        yield url
+    finally:
+        embedded.stop(folder / "data")
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_url: str) -> Iterator[str]:
+    """Return the name of a migrated database to clone."""
+    with _database(postgres_url) as url:
+        migrate.upgrade(url)
+        yield str(make_url(url).database)
+
+
+@pytest.fixture
+def database_url(postgres_url: str, migrated_template: str) -> Iterator[str]:
+    """Return the URL of a fresh, migrated database."""
+    with _database(postgres_url, template=migrated_template) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(postgres_url: str) -> Iterator[str]:
+    """Return the URL of a fresh, empty database."""
+    with _database(postgres_url) as url:
+        yield url
+
+
+@contextmanager
+def _database(server: str, template: str = "template0") -> Iterator[str]:
+    name = f"mmbot_test_{os.getpid()}_{next(_numbers)}"
+    with _admin(server).connect() as connection:
+        connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+    try:
+        yield make_url(server).set(database=name).render_as_string(hide_password=False)
+    finally:
+        with _admin(server).connect() as connection:
+            connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+def _admin(url: str) -> Engine:
+    return create_engine(store_url(url), isolation_level="AUTOCOMMIT", poolclass=NullPool)
