@@ -1,0 +1,116 @@
+"""When orders move. How they move is in `mmbot_pipelines.bridge.steps`.
+
+    <origin>_orders        stores new orders, asks for fill_orders
+    l1_receipts            takes orders on by their receipts, asks for repay_orders
+    <origin>_settlements   completes the orders that the escrow has paid us for
+
+The database is the truth, Dagster the clock: an order is taken for a run in the
+database, so that it is asked for once, and again when that run died.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.defs.requests import Bridge, looks, requests, sensor_run, step_op
+
+transfer = step_op("transfer", steps.transfer)
+repay = step_op("repay", steps.repay)
+
+_RUNNING = dg.DefaultSensorStatus.RUNNING
+
+
+@dg.job(executor_def=dg.in_process_executor, description="Pay the recipients of new orders.")
+def fill_orders() -> None:
+    transfer()
+
+
+@dg.job(executor_def=dg.in_process_executor, description="Claim our money back for paid orders.")
+def repay_orders() -> None:
+    repay()
+
+
+def orders_sensor(origin: str, most_runs: int) -> dg.SensorDefinition:
+    """Make the sensor that finds an origin's new orders and asks for their transfer."""
+
+    @dg.sensor(
+        name=f"{origin}_orders",
+        job=fill_orders,
+        minimum_interval_seconds=1,
+        default_status=_RUNNING,
+        description=f"Stores new orders of the {origin} escrow and asks for their transfer.",
+    )
+    def sensor(
+        context: dg.SensorEvaluationContext, bridge: Bridge
+    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        run = sensor_run(context)
+        for _ in looks():
+            steps.detect(bridge, origin, run)
+            orders = steps.wanted(bridge, [Status.PENDING, Status.PROCESSING], origin)
+            if orders:
+                yield from requests("transfer", orders, most_runs)
+                return
+        yield dg.SkipReason(f"no new order on {origin}")
+
+    return sensor
+
+
+def receipts_sensor(most_runs: int) -> dg.SensorDefinition:
+    """Make the sensor that reads receipts and asks for the claims of what was paid."""
+
+    @dg.sensor(
+        name="l1_receipts",
+        job=repay_orders,
+        minimum_interval_seconds=1,
+        default_status=_RUNNING,
+        description="Reads the receipts of our transactions and asks for the claims.",
+    )
+    def sensor(
+        context: dg.SensorEvaluationContext, bridge: Bridge
+    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        run = sensor_run(context)
+        orders: list[Order] = []
+        for _ in looks():
+            in_flight = steps.settle_receipts(bridge, run)
+            orders += steps.wanted(bridge, [Status.FULFILLED])
+            # What was sent together is mined in one block or the next: claim it together.
+            if orders and not in_flight:
+                break
+        yield from requests("repay", orders, most_runs)
+        if not orders:
+            yield dg.SkipReason("no transfer was mined")
+
+    return sensor
+
+
+def settlements_sensor(origin: str) -> dg.SensorDefinition:
+    """Make the sensor that completes an origin's orders when the escrow has paid."""
+
+    @dg.sensor(
+        name=f"{origin}_settlements",
+        minimum_interval_seconds=1,
+        default_status=_RUNNING,
+        description=f"Completes orders when the {origin} escrow has paid us.",
+    )
+    def sensor(context: dg.SensorEvaluationContext, bridge: Bridge) -> dg.SkipReason:
+        run = sensor_run(context)
+        for _ in looks():
+            if completed := steps.settle(bridge, origin, run):
+                return dg.SkipReason(f"completed {', '.join(completed)}")
+        return dg.SkipReason(f"the {origin} escrow paid for no order")
+
+    return sensor
+
+
+def definitions(origins: Sequence[str], most_runs: int) -> dg.Definitions:
+    """Return the bridge's own definitions."""
+    return dg.Definitions(
+        jobs=[fill_orders, repay_orders],
+        sensors=[
+            *(orders_sensor(origin, most_runs) for origin in origins),
+            receipts_sensor(most_runs),
+            *(settlements_sensor(origin) for origin in origins),
+        ],
+    )

@@ -1,0 +1,91 @@
+"""How Dagster is asked for runs, and how a run finds its orders again in the UI."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import dagster as dg
+
+from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports import Run
+from mmbot_pipelines.core.errors import Failure
+
+Bridge = dg.ResourceParam[steps.Bridge]
+
+# The daemon comes back to a sensor after 5 seconds at the earliest: a tick that looks
+# for most of that time sees a block at once, and the daemon still stops quickly.
+_TICK_SECONDS = 4.0
+_LOOK_EVERY_SECONDS = 0.25
+
+# Packed runs are worth their start only when they hold a good number of orders.
+_PACK_AT_LEAST = 50
+
+
+class OrderKeys(dg.Config):
+    """The orders that a run is asked to take further, e.g. ["zksync:7"]."""
+
+    order_keys: list[str]
+
+
+def looks() -> Iterator[None]:
+    """Yield for each look of one tick: at least once, then until the tick's time is up."""
+    end = time.monotonic() + _TICK_SECONDS
+    yield
+    while time.monotonic() + _LOOK_EVERY_SECONDS < end:
+        time.sleep(_LOOK_EVERY_SECONDS)
+        yield
+
+
+def order_tags(keys: Sequence[str]) -> dict[str, str]:
+    """Tag a run with its orders: "zksync/7" for each, and "order" where it is only one.
+
+    A tag holds one value, so a run of several orders cannot name them all in one.
+    """
+    tags = {key.replace(":", "/"): "order" for key in keys}
+    return tags | ({"order": keys[0]} if len(keys) == 1 else {})
+
+
+def tagged_orders(tags: Mapping[str, str]) -> list[str]:
+    """Return the order keys that a run's tags name."""
+    return [key.replace("/", ":") for key, value in tags.items() if value == "order"]
+
+
+def requests(op: str, orders: Sequence[Order], most_runs: int) -> Iterator[dg.RunRequest]:
+    """Ask for one run per order, or for packed runs when more orders wait than `most_runs`."""
+    size = 1 if len(orders) <= most_runs else max(_PACK_AT_LEAST, -(-len(orders) // most_runs))
+    for start in range(0, len(orders), size):
+        keys = [o.key for o in orders[start : start + size]]
+        yield dg.RunRequest(
+            run_config={"ops": {op: {"config": {"order_keys": keys}}}}, tags=order_tags(keys)
+        )
+
+
+def sensor_run(context: dg.SensorEvaluationContext) -> Run:
+    """Name a sensor's tick as the one at work."""
+    return Run(id=f"sensor {context.sensor_name}", say=context.log.info)
+
+
+def op_run(context: dg.OpExecutionContext) -> Run:
+    """Name an op's run as the one at work."""
+    return Run(id=context.run_id, say=context.log.info)
+
+
+@contextmanager
+def plain_failures() -> Iterator[None]:
+    """Fail a run with the orders and causes in words, without a trace of our own code."""
+    try:
+        yield
+    except (steps.OrdersFailed, Failure) as e:
+        raise dg.Failure(description=str(e), allow_retries=False) from None
+
+
+def step_op(name: str, do: Callable[[steps.Bridge, Sequence[str], Run], None]) -> dg.OpDefinition:
+    """Make an op that takes the configured orders one step."""
+
+    @dg.op(name=name, description=do.__doc__)
+    def op(context: dg.OpExecutionContext, config: OrderKeys, bridge: Bridge) -> None:
+        with plain_failures():
+            do(bridge, config.order_keys, op_run(context))
+
+    return op

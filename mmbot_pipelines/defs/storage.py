@@ -1,0 +1,30 @@
+"""Dagster's runs and events, beside the orders in the one database.
+
+`dagster_home/dagster.yaml` names this class, so that the database is set in one place.
+"""
+
+from typing import Any, Self
+
+from dagster._config.config_schema import UserConfigSchema
+from dagster._serdes import ConfigurableClassData
+from dagster_postgres import DagsterPostgresStorage
+
+from mmbot_pipelines.adapters.db.urls import dagster_url
+from mmbot_pipelines.settings import load_database
+from mmbot_pipelines.wiring import database_url
+
+
+class Storage(DagsterPostgresStorage):
+    """Keep what Dagster knows in the schema `dagster` of MMBOT_DATABASE_URL."""
+
+    @classmethod
+    def config_type(cls) -> UserConfigSchema:
+        """Return the configuration in dagster.yaml: none."""
+        return {}
+
+    @classmethod
+    def from_config_value(  # type: ignore[override]
+        cls, inst_data: ConfigurableClassData | None, config_value: dict[str, Any]
+    ) -> Self:
+        """Open the storage that the environment names."""
+        return cls(dagster_url(database_url(load_database())), inst_data=inst_data)

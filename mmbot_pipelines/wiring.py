@@ -1,0 +1,96 @@
+"""Who plays which part: settings become adapters, adapters become the bridge."""
+
+import os
+import random
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from mmbot_pipelines.adapters.db.embedded import embedded_url
+from mmbot_pipelines.adapters.db.migrate import pending, upgrade
+from mmbot_pipelines.adapters.db.orders import PgOrders
+from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
+from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, LocalSigner
+from mmbot_pipelines.adapters.keys import private_key
+from mmbot_pipelines.adapters.origins.zksync import ZkSync
+from mmbot_pipelines.bridge.app import Bridge, Rules
+from mmbot_pipelines.bridge.policy import Limits
+from mmbot_pipelines.bridge.ports import Orders, Origin
+from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.settings import Database, Key, Settings
+
+
+def database_url(database: Database) -> str:
+    """Return the database's URL; without one in the settings, start or join the embedded one."""
+    if database.url is not None:
+        return database.url.get_secret_value()
+    return embedded_url(Path(os.environ.get("DAGSTER_HOME", ".mmbot")).resolve() / "postgres")
+
+
+def orders(database: Database) -> Orders:
+    """Open the store, with its tables as this version needs them.
+
+    Raises:
+        BadSettings: migrations are pending and MMBOT_AUTO_MIGRATE is off.
+    """
+    url = database_url(database)
+    if pending(url):
+        if not database.auto_migrate:
+            raise BadSettings("the database is not of this version: run `mmbot migrate`")
+        upgrade(url)
+    return PgOrders(url)
+
+
+@cache
+def bridge(settings: Settings) -> Bridge:
+    """Plug the bridge together, once per process."""
+    l1 = settings.l1
+    rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id)
+    chain = EthereumChain(rpc, LocalSigner(_key(settings.key)))
+    registry = RegistryV1(rpc, l1.registry_address, start_block=l1.start_block)
+    return Bridge(
+        orders=orders(settings.database),
+        origins={name: _origin(name, settings, rpc, registry, chain) for name in settings.origins},
+        registry=registry,
+        chain=chain,
+        rules=Rules(
+            limits=Limits(
+                min_transfer=settings.limits.min_transfer,
+                max_transfer=settings.limits.max_transfer,
+                min_margin_bps=settings.limits.min_margin_bps,
+            ),
+            max_attempts=settings.pace.max_attempts,
+            backoff_seconds=settings.pace.retry_backoff_seconds,
+            dry_run=settings.dry_run,
+        ),
+        clock=lambda: datetime.now(UTC),
+        draw=random.random,
+    )
+
+
+def _key(key: Key) -> str:
+    return private_key(
+        given=key.private_key,
+        file=key.private_key_file,
+        keystore=key.keystore_file,
+        password_file=key.keystore_password_file,
+    ).get_secret_value()
+
+
+def _origin(
+    name: str, settings: Settings, l1: Rpc, registry: RegistryV1, chain: EthereumChain
+) -> Origin:
+    if name == "zksync" and (section := settings.zksync):
+        return ZkSync(
+            Rpc(section.urls, chain=name, chain_id=section.chain_id),
+            l1,
+            registry,
+            escrow=section.escrow_address,
+            diamond=section.diamond_address,
+            wallet=section.wallet_address or chain.wallet,
+            start=section.start_block,
+            accepted=section.accepted,
+            claim_gas_limit=section.claim_gas_limit,
+        )
+    raise BadSettings(f"MMBOT_ORIGINS names {name}, which this version cannot serve")
