@@ -1,0 +1,57 @@
+"""mmbot: what an operator does at a terminal.
+
+Only the command that is called is imported, so that `mmbot --help` answers at once.
+Exit codes: 0 done, 1 the answer is no, 2 the command could not do its work.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import typer
+
+from mmbot_pipelines.cli.screen import console, plain
+from mmbot_pipelines.core.errors import BadSettings, Failure, LostRace
+
+# by name: the module that has it under that name, and what it does
+COMMANDS = {
+    "demo": ("demo", "Run the bridge on local chains, and show every order's way."),
+    "orders": ("orders", "List the orders, or tell one order's whole history."),
+    "doctor": ("doctor", "Check every setting, the database, the chains and the contracts."),
+    "retry": ("upkeep", "Take up orders that failed or are parked, at once."),
+    "migrate": ("upkeep", "Bring the database's tables up to this version."),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; a fault is one clear line per cause on stderr, and exit code 2."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        _app(given)(given)
+    except (BadSettings, Failure, LostRace) as e:
+        said = str(e) if isinstance(e, BadSettings) else f"{type(e).__name__}: {e}"
+        console(stderr=True).print(plain(said), soft_wrap=True)
+        sys.exit(2)
+
+
+def _app(given: Sequence[str]) -> typer.Typer:
+    app = typer.Typer(
+        help="MM Bot: a market maker that supplies liquidity to escrow orders across chains.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+    for name, (module, text) in COMMANDS.items():
+        command: Any = _only_named
+        if name in given:
+            command = getattr(import_module(f"{__name__}.{module}"), name)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name, help=text)
+        else:
+            app.command(name, help=text)(command)
+    return app
+
+
+def _only_named() -> None:
+    """Stand in the help for a command that was not called."""

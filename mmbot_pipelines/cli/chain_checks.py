@@ -1,0 +1,89 @@
+"""What `mmbot doctor` checks on L1: the wallet and the registry.
+
+Each check stands for a way in which nothing would be paid, or paid money not come back.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+
+from eth_account import Account
+
+from mmbot_pipelines.adapters.ethereum import wire
+from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.adapters.ethereum.views import Function
+from mmbot_pipelines.adapters.keys import private_key
+from mmbot_pipelines.cli import zksync_checks
+from mmbot_pipelines.cli.findings import Finding, fault, look, note, ok
+from mmbot_pipelines.cli.node_checks import nodes
+from mmbot_pipelines.cli.questions import asked, has_code, viewed
+from mmbot_pipelines.core.errors import BadSettings, Failure
+from mmbot_pipelines.core.money import Address, in_words
+from mmbot_pipelines.settings import Key, Settings
+
+_MARKET_MAKER = Function("marketMaker", (), ("address",))
+_OWNER = Function("owner", (), ("address",))
+
+
+def chains(settings: Settings) -> Iterator[Finding]:
+    """Check the wallet's key, every node, every contract."""
+    wallet: Address | None = None
+    try:
+        wallet = _wallet_of(settings.key)
+        yield ok("wallet", f"its key can be read, its address is {wallet}")
+    except BadSettings as e:
+        yield fault("wallet", str(e))
+    l1 = settings.l1
+    yield from nodes("L1", l1.chain_id, l1.urls)
+    rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id)
+    if wallet is not None:
+        yield from look("wallet", partial(_funds, rpc, wallet, settings.limits.max_transfer))
+        yield from look("registry", partial(_registry, rpc, l1.registry_address, wallet))
+    if settings.zksync is not None:
+        yield from zksync_checks.origin(settings.zksync, l1, rpc, wallet)
+    if settings.starknet is not None:
+        yield fault("starknet", "this version cannot serve it: take it out of MMBOT_ORIGINS")
+
+
+def _wallet_of(key: Key) -> Address:
+    secret = private_key(
+        given=key.private_key,
+        file=key.private_key_file,
+        keystore=key.keystore_file,
+        password_file=key.keystore_password_file,
+    )
+    return Address(Account.from_key(secret.get_secret_value()).address)
+
+
+def _funds(rpc: Rpc, wallet: Address, largest: int) -> Iterator[Finding]:
+    balance = wire.quantity(asked(rpc, "eth_getBalance", wallet, "latest"))
+    holds = f"{wallet} holds {in_words(balance)}"
+    if balance == 0:
+        yield fault("wallet", f"{holds}: send ETH to it on L1")
+    elif balance < largest:
+        yield note("wallet", f"{holds}, less than the largest order, {in_words(largest)}")
+    else:
+        yield ok("wallet", holds)
+
+
+def _registry(rpc: Rpc, registry: Address, wallet: Address) -> Iterator[Finding]:
+    if not has_code(rpc, registry):
+        yield fault(
+            "registry", f"no contract is at {registry} on L1: mend MMBOT_L1_REGISTRY_ADDRESS"
+        )
+        return
+    try:
+        maker, owner = viewed(rpc, registry, _MARKET_MAKER), viewed(rpc, registry, _OWNER)
+    except Failure as e:
+        yield fault(
+            "registry", f"{registry} is no PaymentRegistry ({e}): mend MMBOT_L1_REGISTRY_ADDRESS"
+        )
+        return
+    if wallet in (maker, owner):
+        part = "market maker" if wallet == maker else "owner"
+        yield ok("registry", f"{registry} has our wallet as its {part}")
+    else:
+        yield fault(
+            "registry",
+            f"{registry} takes transfers from its market maker {maker} and its owner {owner} "
+            f"alone: use their key, or have the owner call setMMAddress({wallet})",
+        )

@@ -1,0 +1,76 @@
+"""mmbot doctor: every setting, against the database and the chains it names."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+
+from mmbot_pipelines import settings, wiring
+from mmbot_pipelines.adapters.db.migrate import pending
+from mmbot_pipelines.cli import chain_checks
+from mmbot_pipelines.cli.findings import Finding, Mark, fault, look, ok
+from mmbot_pipelines.cli.screen import console, plain
+from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.settings import Database, Settings
+
+_STYLES = {Mark.OK: "green", Mark.NOTE: "yellow", Mark.FAULT: "bold red"}
+
+
+def doctor() -> None:
+    """Check every setting, the database, the chains, the contracts and the wallet."""
+    out = console()
+    counted: Counter[Mark] = Counter()
+    for finding in findings():
+        counted[finding.mark] += 1
+        out.print(f"{finding.mark:6}", style=_STYLES[finding.mark], end="")
+        out.print(plain(f"{finding.subject}: {finding.text}"), soft_wrap=True)
+    out.print(f"{counted.total()} checks, {counted[Mark.FAULT]} faults")
+    if counted[Mark.FAULT]:
+        raise typer.Exit(1)
+
+
+def findings() -> Iterator[Finding]:
+    """Check everything that the settings make possible, one finding at a time."""
+    read = None
+    try:
+        read = settings.load()
+        yield ok("settings", f"all of {len(settings.VARIABLES)} are understood")
+    except BadSettings as e:
+        for line in str(e).splitlines():
+            yield fault("settings", line)
+    yield from look("database", lambda: _database(settings.load_database()))
+    if read is not None:
+        yield from chain_checks.chains(read)
+        yield from _dagster(read)
+
+
+def _database(database: Database) -> Iterator[Finding]:
+    which = "the one of MMBOT_DATABASE_URL" if database.url else "the embedded one"
+    lacks_migration = pending(wiring.database_url(database))
+    yield ok("database", f"{which} answers")
+    if not lacks_migration:
+        yield ok("database", "its tables are of this version")
+    elif database.auto_migrate:
+        yield ok("database", "its tables are brought up to date at start (MMBOT_AUTO_MIGRATE)")
+    else:
+        yield fault("database", "its tables are not of this version: run `mmbot migrate`")
+
+
+def _dagster(read: Settings) -> Iterator[Finding]:
+    if read.dagster_home is None:
+        yield fault(
+            "DAGSTER_HOME",
+            "is missing: set it to the absolute path of dagster_home, or Dagster forgets its runs",
+        )
+        return
+    home = Path(read.dagster_home)
+    if not home.is_dir() or not os.access(home, os.W_OK):
+        yield fault("DAGSTER_HOME", f"{home} is no folder that we may write to: create it")
+    elif not (home / "dagster.yaml").is_file():
+        yield fault(
+            "DAGSTER_HOME", f"{home} holds no dagster.yaml: copy it from the project's dagster_home"
+        )
+    else:
+        yield ok("DAGSTER_HOME", f"{home} holds dagster.yaml")

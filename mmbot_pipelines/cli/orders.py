@@ -1,0 +1,106 @@
+"""mmbot orders: what became of the orders, from the database alone."""
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+
+from mmbot_pipelines import settings, wiring
+from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.ports import Filter, Orders
+from mmbot_pipelines.cli.screen import console, eth, plain
+from mmbot_pipelines.cli.story import tell
+from mmbot_pipelines.cli.words import span, trouble
+
+orders = typer.Typer()
+
+
+@orders.callback(invoke_without_command=True)
+def listed(
+    context: typer.Context,
+    *,
+    status: Annotated[
+        Status | None, typer.Option(case_sensitive=False, help="Only orders in this status.")
+    ] = None,
+    origin: Annotated[str | None, typer.Option(help="Only orders of this origin.")] = None,
+    failed: Annotated[
+        bool | None, typer.Option("--failed/--no-failed", help="Only failed, or only healthy ones.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, the newest change first.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, amounts in wei.")] = False,
+) -> None:
+    if context.invoked_subcommand is not None:
+        return
+    wanted = Filter(status=status, origin=origin, failed=failed, limit=limit)
+    found = _store().find(wanted)
+    if as_json:
+        typer.echo(json.dumps([_as_json(order) for order in found], indent=2))
+    else:
+        _print_list(found)
+
+
+@orders.command()
+def show(key: Annotated[str, typer.Argument(help='The order, e.g. "zksync:7".')]) -> None:
+    """Tell one order's whole history: states, transactions, errors."""
+    store = _store()
+    found = store.get([key])
+    if not found:
+        typer.echo(f"{key}: no such order; `mmbot orders` lists them", err=True)
+        raise typer.Exit(1)
+    tell(found[0], store, console(), datetime.now(UTC))
+
+
+def _store() -> Orders:
+    return wiring.orders(settings.load_database())
+
+
+def _as_json(order: Order) -> dict[str, object]:
+    at = order.next_attempt_at
+    return {
+        "key": order.key,
+        "origin": order.origin,
+        "status": order.status,
+        "failed": order.failed,
+        "parked": order.parked,
+        "attempt": order.attempt,
+        "failures": order.failures,
+        "next_attempt_at": at.isoformat() if at else None,
+        "reason": order.reason,
+        "recipient": order.recipient,
+        # JSON numbers lose digits from 2^53 on in most readers
+        "amount_wei": str(order.amount),
+        "fee_wei": str(order.fee),
+        "changed_at": order.changed_at.isoformat(),
+        "set_order_tx": order.set_order_tx,
+        "transfer_tx": order.transfer_tx,
+        "claim_tx": order.claim_tx,
+        "settle_tx": order.settle_tx,
+    }
+
+
+def _print_list(found: list[Order]) -> None:
+    out = console()
+    if not found:
+        out.print("no such orders")
+        return
+    now = datetime.now(UTC)
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("order", "status", "trouble"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("amount", "fee", "changed"):
+        table.add_column(heading, no_wrap=True, justify="right")
+    table.add_column("reason", no_wrap=True, overflow="ellipsis", ratio=1)
+    for order in found:
+        table.add_row(
+            plain(order.key),
+            order.status,
+            trouble(order, now),
+            eth(order.amount),
+            eth(order.fee),
+            f"{span((now - order.changed_at).total_seconds())} ago",
+            plain((order.reason or "").partition("\n")[0]),
+        )
+    out.print(table)

@@ -1,0 +1,38 @@
+"""What is written to the terminal, with nothing from a chain taken for a command.
+
+Rich would read markup, and the terminal escape codes, in a revert reason that a
+stranger's contract chose.
+"""
+
+import sys
+
+from rich.console import Console
+from rich.text import Text
+
+from mmbot_pipelines.core.money import in_words
+
+_PIPED_WIDTH = 220  # columns; no terminal is there to say, and 80 would break every row
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return the terminal, or a wide page where the output goes elsewhere."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        file=stream,
+        width=None if stream.isatty() else _PIPED_WIDTH,
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
+
+
+def plain(text: str) -> Text:
+    """Return text from outside as what it is, unprintable characters replaced."""
+    return Text(
+        "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    )
+
+
+def eth(wei: int) -> str:
+    """Say an amount exactly and shortly, for tables: "0.05 ETH"."""
+    return in_words(wei).partition(" (")[0]

@@ -1,0 +1,72 @@
+"""One order's whole history in lines that fit any terminal: nothing is cut off."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from rich.console import Console
+
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports import ErrorEntry, HistoryEntry, Orders
+from mmbot_pipelines.cli.screen import plain
+from mmbot_pipelines.cli.words import trouble, utc
+from mmbot_pipelines.core.money import in_words
+from mmbot_pipelines.core.outbox import Transaction
+
+
+def tell(order: Order, store: Orders, out: Console, now: datetime) -> None:
+    """Print an order's facts, states, transactions and errors, oldest first."""
+    state = trouble(order, now)
+    out.print(plain(f"{order.key}  {order.status}{f'  ({state})' if state else ''}"), style="bold")
+    for line in _facts(order):
+        out.print(plain(line), soft_wrap=True)
+    for heading, parts in (
+        ("History", [_change(h) for h in store.history(order.key)]),
+        ("Transactions", [_transaction(t) for t in store.transactions(order.key)]),
+        ("Errors", [_error(e) for e in store.errors(order.key)]),
+    ):
+        out.print(f"\n{heading} ({len(parts)}), times in UTC", style="bold")
+        for first, *details in parts:
+            out.print(plain(f"  {first}"), soft_wrap=True)
+            for detail in details:
+                out.print(plain(f"      {detail}"), soft_wrap=True)
+
+
+def _facts(order: Order) -> Iterator[str]:
+    yield f"  amount     {in_words(order.amount)}"
+    yield f"  fee        {in_words(order.fee)}"
+    yield f"  recipient  {order.recipient}"
+    yield f"  set in     block {order.block.number}, transaction {order.set_order_tx}"
+    yield f"  attempt    {order.attempt}, failures since the last progress {order.failures}"
+    if order.reason:
+        yield f"  reason     {order.reason}"
+
+
+def _change(entry: HistoryEntry) -> list[str]:
+    if entry.before is None:
+        step = f"seen, {entry.after}"
+    elif entry.before == entry.after:
+        step = f"stays {entry.after}"
+    else:
+        step = f"{entry.before} -> {entry.after}"
+    lines = [f"{utc(entry.at)}  {step}  run {entry.run_id}"]
+    if entry.tx:
+        lines.append(f"transaction {entry.tx}")
+    return lines + (entry.reason.splitlines() if entry.reason else [])
+
+
+def _transaction(row: Transaction) -> list[str]:
+    block = f" in block {row.block.number}" if row.block else ""
+    lines = [
+        f"{utc(row.stored_at)}  {row.purpose} {row.attempt}, nonce {row.nonce}, {row.state}{block}",
+        f"hash {row.hash}",
+        f"value {in_words(row.call.value)}",
+    ]
+    if row.gas_used is None or row.gas_price is None:
+        return [*lines, f"gas limit {row.gas}, at most {in_words(row.gas * row.fees.ceiling)}"]
+    return [*lines, f"gas used {row.gas_used}, cost {in_words(row.gas_used * row.gas_price)}"]
+
+
+def _error(entry: ErrorEntry) -> list[str]:
+    fault = entry.fault
+    first = f"{utc(entry.at)}  {fault.step}: {fault.kind}  run {entry.run_id}"
+    return [first, *fault.message.splitlines()]
