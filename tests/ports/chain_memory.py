@@ -65,7 +65,7 @@ class ChainMemory:
         self.most_per_block: int | None = None  # transactions that fit in a block
         self.contracts: dict[Address, Callable[[Call], str | None]] = {}
         self.fault: Failure | None = None  # every question raises it while it is set
-        self.broadcast_fault: Failure | None = None
+        self.broadcast_fault: Failure | None = None  # stands in each place while it is set
         self.broadcasts: list[bytes] = []  # every one ever handed over, again or not
         self.pool: dict[int, Executed] = {}
         self.blocks = [MinedBlock(_block(0, ""))]
@@ -111,9 +111,9 @@ class ChainMemory:
         return Signed(hash=_hash(raw), raw=raw)
 
     def broadcast(self, raws: Sequence[bytes]) -> list[Failure | None]:
-        self._answer()
-        if self.broadcast_fault:
-            raise self.broadcast_fault
+        outage = self.fault or self.broadcast_fault
+        if outage:
+            return [outage] * len(raws)
         self.broadcasts.extend(raws)
         return [self._take(_transaction(raw)) for raw in raws]
 

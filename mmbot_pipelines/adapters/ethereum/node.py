@@ -1,0 +1,161 @@
+"""One JSON-RPC node behind one URL.
+
+The URL may carry an API key: nothing but host and port of it is ever shown, and no
+exception of the HTTP library, which repeats the URL, is passed on or chained.
+"""
+
+import itertools
+import json
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from mmbot_pipelines.adapters.ethereum.untrusted import cleaned
+
+# Its debug lines show the path of each request.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
+
+Question = tuple[str, Sequence[Any]]  # method and parameters
+
+_CHUNK = 65_536  # bytes read at once
+_BODY_STATUSES = (200, 400)  # some nodes answer a refused call with 400
+
+
+class RpcError(Exception):
+    """An error that the node itself answered: another node would say the same."""
+
+    def __init__(self, code: int, message: object, data: object = None) -> None:
+        self.code = code
+        self.message = cleaned(message)
+        self.data = data
+        super().__init__(f"{self.message} (code {code})")
+
+
+Answer = Any | RpcError  # a result, whatever its JSON, or an error
+
+
+class NodeFault(Exception):
+    """The node gave no usable answer; the text names no URL."""
+
+    def __init__(self, text: str, *, too_large: bool = False) -> None:
+        self.too_large = too_large
+        super().__init__(text)
+
+
+class Node:
+    """One URL, asked by any thread."""
+
+    def __init__(
+        self, url: str, *, connect_seconds: float, read_seconds: float, most_bytes: int
+    ) -> None:
+        parts = urlsplit(url)
+        self.host = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+        self.verified = False  # that it serves the expected chain
+        self._url = url
+        self._timeouts = (connect_seconds, read_seconds)
+        self._most_bytes = most_bytes
+        self._ids = itertools.count(1)
+        self._own = threading.local()  # a requests.Session is for one thread only
+
+    def __repr__(self) -> str:
+        return f"Node({self.host})"
+
+    def ask(self, questions: Sequence[Question]) -> list[Answer]:
+        """Ask in one HTTP request; answers stand in the order of the questions.
+
+        Raises:
+            NodeFault: unreachable, slow, overloaded, or the answer is none.
+        """
+        ids = [next(self._ids) for _ in questions]
+        asked = [
+            {"jsonrpc": "2.0", "id": i, "method": method, "params": list(params)}
+            for i, (method, params) in zip(ids, questions, strict=True)
+        ]
+        body = json.dumps(asked if len(asked) > 1 else asked[0]).encode()
+        posted = self._post(body)
+        if isinstance(posted, NodeFault):
+            raise posted
+        return _answers(posted, ids)
+
+    def _post(self, body: bytes) -> bytes | NodeFault:
+        """Return the fault instead of raising it: so no exception with the URL is chained."""
+        try:
+            return self._read(body)
+        except NodeFault as e:
+            return e
+        except requests.Timeout:
+            return NodeFault("timed out")
+        except requests.exceptions.SSLError:
+            return NodeFault("its TLS certificate is not accepted")
+        except requests.ConnectionError:
+            return NodeFault("unreachable")
+        except (requests.RequestException, ValueError) as e:
+            return NodeFault(f"the request failed ({type(e).__name__})")
+
+    def _read(self, body: bytes) -> bytes:
+        if not hasattr(self._own, "session"):
+            self._own.session = requests.Session()
+        # The library's read timeout starts anew with every packet.
+        deadline = time.monotonic() + sum(self._timeouts)
+        read = bytearray()
+        with self._own.session.post(
+            self._url,
+            data=body,
+            headers={"Content-Type": "application/json"},
+            timeout=self._timeouts,
+            stream=True,
+            allow_redirects=False,
+        ) as response:
+            if response.status_code not in _BODY_STATUSES:
+                raise NodeFault(f"answered HTTP {response.status_code}")
+            for chunk in response.iter_content(_CHUNK):
+                read += chunk
+                if len(read) > self._most_bytes:
+                    raise NodeFault(f"answered more than {self._most_bytes} bytes", too_large=True)
+                if time.monotonic() > deadline:
+                    raise NodeFault("timed out")
+        return bytes(read)
+
+
+def _answers(body: bytes, ids: Sequence[int]) -> list[Answer]:
+    """Match answers to questions by id (JSON-RPC 2.0, sections 5 and 6).
+
+    Raises:
+        NodeFault: not JSON, or not exactly one answer for each id.
+    """
+    try:
+        answered = json.loads(body)
+    except (ValueError, RecursionError):
+        raise NodeFault("answered something that is not JSON") from None
+    listed = [answered] if isinstance(answered, dict) and len(ids) == 1 else answered
+    if isinstance(listed, dict) and isinstance(listed.get("error"), dict):
+        # One error for the whole batch, e.g. that it is too long or the key is spent.
+        raise NodeFault(f"refused a batch: {_error(listed['error'])}")
+    if not isinstance(listed, list) or not all(isinstance(a, dict) for a in listed):
+        raise NodeFault("answered something that is not JSON-RPC")
+    by_id = {a["id"]: a for a in listed if isinstance(a.get("id"), int)}
+    if sorted(by_id) != sorted(ids) or len(listed) != len(ids):
+        raise NodeFault(f"gave {len(listed)} answers that do not match {len(ids)} questions")
+    return [_answer(by_id[i]) for i in ids]
+
+
+def _answer(answer: Mapping[str, Any]) -> Answer:
+    if answer.get("error") is not None:
+        return _error(answer["error"])
+    if "result" not in answer:
+        raise NodeFault("gave an answer without result and error")
+    return answer["result"]
+
+
+def _error(error: object) -> RpcError:
+    if not isinstance(error, dict):
+        return RpcError(0, error)
+    code = error.get("code")
+    return RpcError(
+        code if isinstance(code, int) else 0, error.get("message", ""), error.get("data")
+    )

@@ -1,0 +1,107 @@
+"""The PaymentRegistry on L1, ABI v1: the port `bridge.ports.Registry`, and its claims."""
+
+from collections.abc import Sequence
+
+from eth_utils.crypto import keccak
+
+from mmbot_pipelines.adapters.ethereum import blocks
+from mmbot_pipelines.adapters.ethereum.logs import Log, LogScanner, Wanted
+from mmbot_pipelines.adapters.ethereum.node import RpcError
+from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.adapters.ethereum.views import Function, call_views, decode_words, refused
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.core.errors import Malformed
+from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
+from mmbot_pipelines.core.outbox import Call
+
+CHAIN_IDS = {"starknet": 0, "zksync": 1}  # the registry's own, not EIP-155
+
+TRANSFER = Function("transfer", ("uint256", "uint256", "uint8"))
+CLAIM_STARKNET = Function("claimPayment", ("uint256",) * 3)
+CLAIM_ZKSYNC = Function("claimPaymentZKSync", ("uint256",) * 5)
+TRANSFERS = Function("transfers", ("bytes32",), ("uint256", "uint256", "bool", "uint8"))
+
+TRANSFERRED = keccak(text="Transfer(uint256,address,(uint256,uint256,bool,uint8))")
+_TRANSFERRED_DATA = ("address", "uint256", "uint256", "bool", "uint8")
+
+
+class RegistryV1:
+    """One registry. Threads may share it."""
+
+    def __init__(self, rpc: Rpc, address: Address, *, start_block: int) -> None:
+        """Name the registry; `start_block` is the first that can hold a transfer of ours."""
+        self.address = address
+        self._rpc = rpc
+        self._start_block = start_block
+        self._logs = LogScanner(rpc)
+
+    def transfer(self, order: Order) -> Call:
+        """Build the call that pays the recipient."""
+        data = TRANSFER.encode(order.number, int(order.recipient, 16), CHAIN_IDS[order.origin])
+        return Call(to=self.address, data=data, value=order.amount)
+
+    def claim_starknet(self, order: Order, *, value: Wei) -> Call:
+        """Build the call that asks Starknet's escrow for our money; `value` is the message fee."""
+        data = CLAIM_STARKNET.encode(order.number, int(order.recipient, 16), order.amount)
+        return Call(to=self.address, data=data, value=value)
+
+    def claim_zksync(
+        self, order: Order, *, gas_limit: Gas, gas_per_pubdata: int, value: Wei
+    ) -> Call:
+        """Build the call that asks zkSync's escrow for our money; `value` is the base cost."""
+        data = CLAIM_ZKSYNC.encode(
+            order.number, int(order.recipient, 16), order.amount, gas_limit, gas_per_pubdata
+        )
+        return Call(to=self.address, data=data, value=value)
+
+    def used(self, orders: Sequence[Order]) -> list[bool]:
+        """Tell which orders the registry has marked as paid, at the newest block."""
+        calls = [(self.address, TRANSFERS.encode(transfer_key(order))) for order in orders]
+        return [
+            self._is_used(order, answer)
+            for order, answer in zip(orders, call_views(self._rpc, calls, "latest"), strict=True)
+        ]
+
+    def paid_in(self, order: Order) -> TxHash | None:
+        """Return the transaction whose Transfer event paid the order; newest blocks first.
+
+        The event carries order id, recipient, amount and chain: all that the key is of.
+        """
+        wanted = Wanted(
+            address=self.address, topics=(TRANSFERRED, order.number.to_bytes(32, "big"))
+        )
+        head = blocks.header(self._rpc, "latest").block.number
+        for logs in self._logs.backwards(wanted, self._start_block, head):
+            for log in logs:
+                if _pays(log, order):
+                    return log.tx
+        return None
+
+    def _is_used(self, order: Order, answer: bytes | RpcError) -> bool:
+        if isinstance(answer, RpcError):
+            raise refused(answer, f"{order.key}: transfers of the registry {self.address}")
+        _, _, used, _ = TRANSFERS.decode(answer)
+        return bool(used)
+
+
+def transfer_key(order: Order) -> bytes:
+    """Return the key of an order's transfer: keccak of order id, recipient, amount, chain.
+
+    Packed, 97 bytes. Source: PaymentRegistry, mapping `transfers`.
+    """
+    words = (order.number, int(order.recipient, 16), order.amount)
+    packed = b"".join(word.to_bytes(32, "big") for word in words)
+    return keccak(packed + CHAIN_IDS[order.origin].to_bytes(1, "big"))
+
+
+def _pays(log: Log, order: Order) -> bool:
+    try:
+        _, recipient, amount, used, chain = decode_words("Transfer", _TRANSFERRED_DATA, log.data)
+    except Malformed:
+        return False
+    given = (recipient, amount, chain)
+    return bool(used) and given == (
+        int(order.recipient, 16),
+        order.amount,
+        CHAIN_IDS[order.origin],
+    )

@@ -1,0 +1,224 @@
+"""The chain our wallet pays on, and the wallet itself: the port `core.outbox.Chain`."""
+
+from collections.abc import Sequence
+
+from mmbot_pipelines.adapters.ethereum import blocks, reverts, wire
+from mmbot_pipelines.adapters.ethereum.node import Answer, Question, RpcError
+from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.adapters.ethereum.signing import LocalSigner, Signer, hash_of, sign
+from mmbot_pipelines.core.errors import (
+    Failure,
+    Lost,
+    OutOfFunds,
+    RevertForeseen,
+    RpcRefused,
+    RpcUnavailable,
+)
+from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
+from mmbot_pipelines.core.outbox import Block, Call, Fees, Receipt, Signed, Transaction
+
+__all__ = ["EthereumChain", "LocalSigner", "Signer", "Underpriced"]
+
+_DEFAULT_PRIORITY = Wei(10**9)  # per gas, where the node has no opinion
+_MOST_GAS = 2**24  # of one transaction (EIP-7825)
+
+
+class Underpriced(RpcRefused):
+    """The node takes the transaction only at higher fees."""
+
+
+class EthereumChain:
+    """One wallet on one EVM chain with EIP-1559 fees."""
+
+    def __init__(self, rpc: Rpc, signer: Signer) -> None:
+        self._rpc = rpc
+        self._signer = signer
+
+    @property
+    def chain_id(self) -> int:
+        """Return the chain's id (EIP-155), which every signature carries."""
+        return self._rpc.chain_id
+
+    @property
+    def wallet(self) -> Address:
+        """Return the wallet's address."""
+        return self._signer.address
+
+    def head(self) -> Block:
+        """Return the newest block."""
+        return blocks.header(self._rpc, "latest").block
+
+    def fees(self) -> Fees:
+        """Price gas for the next blocks.
+
+        A block raises the base fee by an eighth at most (EIP-1559). The ceiling stands
+        five full blocks in a row.
+        """
+        latest, tip = self._rpc.batch([blocks.asked("latest"), ("eth_maxPriorityFeePerGas", ())])
+        base = blocks.told(latest, "latest", self._rpc.chain).base_fee
+        if base is None:
+            raise RpcRefused(f"{self._rpc.chain} has no base fee: EIP-1559 is needed")
+        # eth_maxPriorityFeePerGas is a habit, not a standard.
+        priority = _DEFAULT_PRIORITY if isinstance(tip, RpcError) else Wei(wire.quantity(tip))
+        return Fees(
+            base=Wei(-(-base * 9 // 8)), priority=priority, ceiling=Wei(2 * base + priority)
+        )
+
+    def balance(self) -> Wei:
+        """Return the wallet's balance at the newest block, in wei."""
+        return Wei(wire.quantity(self._ask("eth_getBalance", self.wallet, "latest")))
+
+    def nonce(self, *, pending: bool) -> int:
+        """Count the wallet's transactions: mined ones, or with those waiting in the pool."""
+        at = "pending" if pending else "latest"
+        return wire.quantity(self._ask("eth_getTransactionCount", self.wallet, at))
+
+    def simulate(self, calls: Sequence[Call]) -> list[Gas | Failure]:
+        """Estimate the gas of each call from the wallet, or say why it would fail.
+
+        An estimate has a quarter of headroom, for the state that changes until the call
+        is mined, but no more than a transaction can have.
+        """
+        if not calls:
+            return []
+        estimates: list[Question] = [("eth_estimateGas", (self._fields(c),)) for c in calls]
+        latest, *answers = self._rpc.batch([blocks.asked("latest"), *estimates])
+        most = min(blocks.told(latest, "latest", self._rpc.chain).gas_limit, _MOST_GAS)
+        return [self._estimate(answer, most) for answer in answers]
+
+    def sign(self, call: Call, *, nonce: int, gas: Gas, fees: Fees) -> Signed:
+        """Sign an EIP-1559 transaction."""
+        return sign(self._signer, call, chain_id=self.chain_id, nonce=nonce, gas=gas, fees=fees)
+
+    def broadcast(self, raws: Sequence[bytes]) -> list[Failure | None]:
+        """Hand signed transactions to the network; one it already has counts as handed over.
+
+        Where no node answers, the outage stands in every place: some may be handed over.
+        """
+        hashes = [hash_of(raw) for raw in raws]
+        try:
+            answers = self._rpc.batch([("eth_sendRawTransaction", ("0x" + r.hex(),)) for r in raws])
+            refused = [h for h, a in zip(hashes, answers, strict=True) if isinstance(a, RpcError)]
+            # "already known", "nonce too low": the words differ, being there counts.
+            there = {h for h, known in zip(refused, self.knows(refused), strict=True) if known}
+        except RpcUnavailable as outage:
+            return [outage] * len(raws)
+        return [
+            _not_taken(a) if isinstance(a, RpcError) and h not in there else None
+            for h, a in zip(hashes, answers, strict=True)
+        ]
+
+    def receipts(self, hashes: Sequence[TxHash]) -> list[Receipt | None]:
+        """Read receipts; None while not mined."""
+        answers = self._rpc.batch([("eth_getTransactionReceipt", (h,)) for h in hashes])
+        return [self._receipt(h, a) for h, a in zip(hashes, answers, strict=True)]
+
+    def knows(self, hashes: Sequence[TxHash]) -> list[bool]:
+        """Tell which transactions the node has, mined or waiting."""
+        answers = self._rpc.batch([("eth_getTransactionByHash", (h,)) for h in hashes])
+        return [self._known(h, a) for h, a in zip(hashes, answers, strict=True)]
+
+    def revert_reason(self, transaction: Transaction) -> str:
+        """Replay a reverted transaction on the block before its own and decode the reason.
+
+        Where it does not revert there, the answer says so: only tracing could tell more.
+        """
+        receipt = self.receipts([transaction.hash])[0]
+        if receipt is None:
+            return "unknown: its block was taken back"
+        before = receipt.block.number - 1
+        fields = self._fields(transaction.call) | {"gas": hex(transaction.gas)}
+        # Contracts may ask for the gas price; a node may find the price too low for the
+        # block before.
+        priced = fields | {"gasPrice": hex(receipt.gas_price)}
+        at = blocks.tag(before)
+        answers = self._rpc.batch([("eth_call", (priced, at)), ("eth_call", (fields, at))])
+        errors = [answer for answer in answers if isinstance(answer, RpcError)]
+        why = next(filter(None, map(reverts.reason, errors)), None)
+        if why is None and len(errors) == len(answers):
+            why = f"unknown: no replay on block {before} ({errors[0]})"
+        if why is None:
+            why = f"unknown: replayed on block {before}, the one before its own, it succeeds"
+        if receipt.gas_used == transaction.gas:
+            why += f"; it used all of its {transaction.gas} gas, so perhaps out of gas"
+        return why
+
+    def _ask(self, method: str, *params: object) -> object:
+        try:
+            return self._rpc.call(method, params)
+        except RpcError as e:
+            refusal = RpcRefused(f"a node of {self._rpc.chain} refuses {method}: {e}")
+        raise refusal
+
+    def _fields(self, call: Call) -> dict[str, str]:
+        return {
+            "from": self.wallet,
+            "to": call.to,
+            "data": "0x" + call.data.hex(),
+            "value": hex(call.value),
+        }
+
+    def _estimate(self, answer: Answer, most: int) -> Gas | Failure:
+        if not isinstance(answer, RpcError):
+            gas = wire.quantity(answer)
+            return Gas(max(gas, min(-(-gas * 5 // 4), most)))
+        why = reverts.reason(answer)
+        if why is not None:
+            return RevertForeseen(f"the call would revert: {why}")
+        if _lacks_funds(answer):
+            return OutOfFunds(f"the wallet cannot pay for the call: {answer}; send ETH to it")
+        return RpcRefused(f"a node of {self._rpc.chain} refuses eth_estimateGas: {answer}")
+
+    def _receipt(self, tx: TxHash, answer: Answer) -> Receipt | None:
+        if isinstance(answer, RpcError):
+            raise RpcRefused(f"a node of {self._rpc.chain} refuses the receipt of {tx}: {answer}")
+        return None if answer is None else receipt(tx, answer)
+
+    def _known(self, tx: TxHash, answer: Answer) -> bool:
+        if isinstance(answer, RpcError):
+            raise RpcRefused(f"a node of {self._rpc.chain} refuses transaction {tx}: {answer}")
+        return answer is not None and _is_of(tx, wire.fields(answer).get("hash"))
+
+
+def receipt(tx: TxHash, answer: object) -> Receipt:
+    """Read a receipt as JSON-RPC gives it.
+
+    Raises:
+        BadAnswer: it is none, or another transaction's.
+    """
+    given = wire.fields(answer)
+    status = wire.quantity(given.get("status"))
+    if status > 1 or not _is_of(tx, given.get("transactionHash")):
+        raise wire.BadAnswer(f"a node answered a receipt that is not of {tx}")
+    return Receipt(
+        hash=tx,
+        succeeded=status == 1,
+        block=Block(wire.quantity(given.get("blockNumber")), wire.hash32(given.get("blockHash"))),
+        gas_used=Gas(wire.quantity(given.get("gasUsed"))),
+        gas_price=Wei(wire.quantity(given.get("effectiveGasPrice"))),
+    )
+
+
+def _is_of(tx: TxHash, told: object) -> bool:
+    return wire.hash32(told) == tx.lower()
+
+
+def _not_taken(error: RpcError) -> Failure:
+    said = error.message.lower()
+    if "nonce too low" in said or "nonce is too low" in said:
+        return Lost(f"its nonce was used by another transaction: {error}")
+    if _lacks_funds(error):
+        return OutOfFunds(f"the wallet cannot pay for the transaction: {error}; send ETH to it")
+    if "underpriced" in said or "fee" in said:
+        return Underpriced(f"the fees are too low: {error}")
+    return RpcRefused(f"a node refuses the transaction: {error}")
+
+
+def _lacks_funds(error: RpcError) -> bool:
+    """Tell an empty wallet by the words that the clients use (geth, anvil, Nethermind, Besu)."""
+    said = error.message.lower()
+    return (
+        ("insufficient" in said and ("fund" in said or "balance" in said))
+        or "upfront cost" in said
+        or "lack of funds" in said
+    )

@@ -1,0 +1,219 @@
+"""zkSync as an origin of orders: the port `bridge.ports.Origin`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+from mmbot_pipelines.adapters.ethereum import blocks
+from mmbot_pipelines.adapters.ethereum.logs import Log, LogScanner, Wanted
+from mmbot_pipelines.adapters.ethereum.node import RpcError
+from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.adapters.ethereum.views import Function, call_views, refused
+from mmbot_pipelines.adapters.origins import zksync_escrow as abi
+from mmbot_pipelines.adapters.origins import zksync_views as views
+from mmbot_pipelines.adapters.origins.escrow_faults import (
+    AlreadyClaimed,
+    EscrowDisagrees,
+    EscrowPaused,
+    OrderAbsent,
+)
+from mmbot_pipelines.adapters.origins.zksync_views import Held, Terms
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports import Cursor, Scan
+from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused
+from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei, in_words
+from mmbot_pipelines.core.outbox import Block, Call, Fees
+
+BASE_COST = Function("l2TransactionBaseCost", ("uint256",) * 3, ("uint256",))
+
+_GAS_PER_PUBDATA = 800  # the only value that zkSync takes for L1 -> L2 transactions
+
+
+class ClaimEncoder(Protocol):
+    """A registry that can send claims to zkSync."""
+
+    @property
+    def address(self) -> Address: ...
+
+    def claim_zksync(
+        self, order: Order, *, gas_limit: Gas, gas_per_pubdata: int, value: Wei
+    ) -> Call:
+        """Build the call that asks the escrow for our money."""
+
+
+class ZkSync:
+    """One escrow on zkSync. Threads may share it."""
+
+    name = "zksync"
+    claim_gas = Gas(80_000)  # of claimPaymentZKSync on L1: 62 k measured, and headroom
+
+    def __init__(
+        self,
+        rpc: Rpc,
+        l1: Rpc,
+        registry: ClaimEncoder,
+        *,
+        escrow: Address,
+        diamond: Address,
+        wallet: Address,
+        start: int,
+        accepted: str | int,
+        claim_gas_limit: Gas = Gas(1_000_000),  # noqa: B008 - a number, not a call's result
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Name the contracts; nothing is asked yet.
+
+        diamond: zkSync's proxy on L1, which prices messages.
+        wallet: where the escrow must pay us, on zkSync.
+        accepted: a block tag ("committed", "safe", "finalized") or a depth in blocks.
+        claim_gas_limit: L2 gas that a claim's message buys.
+        """
+        self.start = start
+        self._rpc = rpc
+        self._l1 = l1
+        self._registry = registry
+        self._escrow = escrow
+        self._diamond = diamond
+        self._wallet = wallet
+        self._accepted = accepted
+        self._claim_gas_limit = claim_gas_limit
+        self._clock = clock
+        self._logs = LogScanner(rpc)
+
+    def head(self, kind: Cursor) -> Block:
+        """Return the newest block, or the newest accepted one."""
+        if kind is Cursor.ACCEPTED and isinstance(self._accepted, str):
+            return blocks.header(self._rpc, self._accepted).block
+        newest = blocks.header(self._rpc, "latest").block
+        if kind is Cursor.ACCEPTED and isinstance(self._accepted, int):
+            return blocks.header(self._rpc, max(0, newest.number - self._accepted)).block
+        return newest
+
+    def scan(self, first: int, last: int) -> Scan:
+        """Read the escrow's orders from block `first` on, in one bounded range."""
+        logs, covered = self._logs.scan(self._events(abi.SET_ORDER), first, last)
+        orders, faults = abi.orders_set(logs, origin=self.name, at=self._clock())
+        return Scan(last=covered, orders=orders, faults=faults)
+
+    def check(self, orders: Sequence[Order]) -> list[Failure | None]:
+        """Read the escrow again: it still holds this very order, unclaimed, to be paid to us."""
+        if not orders:
+            return []
+        block = views.newest(self._rpc)
+        numbers = [order.number for order in orders]
+        try:
+            fault = self._fault(views.terms(self._rpc, self._escrow, block))
+        except (RpcRefused, Malformed) as e:
+            fault = e
+        if fault is not None:
+            return [fault] * len(orders)
+        held = views.held(self._rpc, self._escrow, numbers, block)
+        return [self._order_fault(o, h) for o, h in zip(orders, held, strict=True)]
+
+    def message_fee(self, orders: Sequence[Order], fees: Fees) -> list[Wei]:
+        """Price each claim's L1 -> L2 message, in wei: all cost the same.
+
+        The diamond prices by the gas price that the claim is mined at, at most the ceiling.
+        """
+        if not orders:
+            return []
+        call = BASE_COST.encode(fees.ceiling, self._claim_gas_limit, _GAS_PER_PUBDATA)
+        answer = call_views(self._l1, [(self._diamond, call)], "latest")[0]
+        if isinstance(answer, RpcError):
+            raise refused(answer, f"{BASE_COST.name} of zkSync's diamond {self._diamond}")
+        (cost,) = BASE_COST.decode(answer)
+        return [Wei(cost)] * len(orders)
+
+    def claims(self, orders: Sequence[Order], fees: Fees) -> list[Call]:
+        """Build the L1 calls that make the escrow pay us."""
+        return [
+            self._registry.claim_zksync(
+                order,
+                gas_limit=self._claim_gas_limit,
+                gas_per_pubdata=_GAS_PER_PUBDATA,
+                value=value,
+            )
+            for order, value in zip(orders, self.message_fee(orders, fees), strict=True)
+        ]
+
+    def settled(self, orders: Sequence[Order]) -> list[TxHash | None]:
+        """Return the L2 transaction in which the escrow paid us each order, or None.
+
+        An order counts only while the escrow holds it unchanged, no longer pending, and
+        has logged a payment of it to our wallet.
+        """
+        if not orders:
+            return []
+        block = views.newest(self._rpc)
+        held = views.held(self._rpc, self._escrow, [o.number for o in orders], block)
+        claimed = {}
+        for order, answer in zip(orders, held, strict=True):
+            if isinstance(answer, Failure):
+                raise answer
+            if answer.is_of(order) and not answer.pending:
+                claimed[order.number] = order
+        paid = self._payments(claimed, block)
+        return [paid.get(o.number) if o.number in claimed else None for o in orders]
+
+    def _events(self, topic: bytes) -> Wanted:
+        return Wanted(address=self._escrow, topics=(topic,))
+
+    def _payments(self, claimed: Mapping[int, Order], block: int) -> dict[int, TxHash]:
+        """Find the payments to us of these orders, newest blocks first."""
+        paid: dict[int, TxHash] = {}
+        first = min((order.block.number for order in claimed.values()), default=block + 1)
+        for logs in self._logs.backwards(self._events(abi.CLAIM_PAYMENT), first, block):
+            for log in logs:
+                number = self._paid(log, claimed)
+                if number is not None:
+                    paid[number] = log.tx
+            if len(paid) == len(claimed):
+                break
+        return paid
+
+    def _paid(self, log: Log, claimed: Mapping[int, Order]) -> int | None:
+        """Return the number of the order that the event says was paid to us."""
+        try:
+            payment = abi.payment(log)
+        except Malformed:
+            return None
+        order = claimed.get(payment.number)
+        if order is None or payment.claimer != self._wallet:
+            return None
+        # Escrows differ in whether the event's amount includes the fee.
+        return order.number if payment.amount - order.amount in (0, order.fee) else None
+
+    def _fault(self, terms: Terms) -> Failure | None:
+        """Say what speaks against paying any order of this escrow."""
+        ours = abi.aliased(self._registry.address)
+        if terms.wallet != self._wallet:
+            return EscrowDisagrees(
+                f"the escrow {self._escrow} pays {terms.wallet}, "
+                f"but MMBOT_ZKSYNC_WALLET_ADDRESS is {self._wallet}"
+            )
+        if terms.registry != ours:
+            return EscrowDisagrees(
+                f"the escrow {self._escrow} obeys {terms.registry}, but the registry "
+                f"{self._registry.address} is {ours} on zkSync"
+            )
+        if terms.paused:
+            return EscrowPaused(f"the escrow {self._escrow} is paused: its owner must resume it")
+        return None
+
+    def _order_fault(self, order: Order, held: Held | Failure) -> Failure | None:
+        """Say what speaks against paying this order."""
+        if isinstance(held, Failure):
+            return held
+        if held.absent:
+            return OrderAbsent(f"the escrow {self._escrow} has no order {order.number}")
+        if not held.is_of(order):
+            return EscrowDisagrees(
+                f"the escrow {self._escrow} holds {held} as order {order.number}, but "
+                f"{in_words(order.amount)} for {order.recipient}, fee {in_words(order.fee)} "
+                "was stored"
+            )
+        if not held.pending:
+            return AlreadyClaimed(
+                f"the escrow {self._escrow} has paid out order {order.number} already"
+            )
+        return None

@@ -1,0 +1,102 @@
+"""What zkSync's Escrow says when it is asked, all at one block."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eth_utils.address import to_checksum_address
+
+from mmbot_pipelines.adapters.ethereum import blocks, reverts
+from mmbot_pipelines.adapters.ethereum.node import RpcError
+from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.adapters.ethereum.views import Function, call_views, refused
+from mmbot_pipelines.adapters.origins import zksync_escrow as abi
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.core.errors import Failure
+from mmbot_pipelines.core.money import Address, Wei, in_words
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Whom the escrow obeys and pays."""
+
+    paused: bool
+    wallet: Address  # on zkSync, that it pays
+    registry: Address  # of L1, as zkSync shows it
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the escrow holds under one order id; all zero where it holds nothing."""
+
+    recipient: Address
+    amount: Wei
+    fee: Wei
+    pending: bool
+
+    @property
+    def absent(self) -> bool:
+        """Tell that there is no such order."""
+        return int(self.recipient, 16) == self.amount == self.fee == 0
+
+    def is_of(self, order: Order) -> bool:
+        """Tell whether it is this very order."""
+        held = (self.recipient, self.amount, self.fee)
+        return held == (order.recipient, order.amount, order.fee)
+
+    def __str__(self) -> str:
+        return f"{in_words(self.amount)} for {self.recipient}, fee {in_words(self.fee)}"
+
+
+def terms(rpc: Rpc, escrow: Address, block: int) -> Terms:
+    """Read whom the escrow obeys and pays.
+
+    Raises:
+        RpcRefused: a node answered with an error.
+        Malformed: there is no such escrow.
+    """
+    asked = (abi.WALLET, abi.REGISTRY, abi.PAUSED)
+    wallet, registry, paused = call_views(rpc, [(escrow, f.encode()) for f in asked], block)
+    (wallet_,) = _decoded(abi.WALLET, wallet, escrow)
+    (registry_,) = _decoded(abi.REGISTRY, registry, escrow)
+    return Terms(
+        paused=_is_paused(paused, escrow),
+        wallet=Address(to_checksum_address(wallet_)),
+        registry=Address(to_checksum_address(registry_)),
+    )
+
+
+def held(rpc: Rpc, escrow: Address, numbers: Sequence[int], block: int) -> list[Held | Failure]:
+    """Read what the escrow holds under each order id."""
+    views = (abi.GET_ORDER, abi.IS_ORDER_PENDING)
+    calls = [(escrow, f.encode(number)) for number in numbers for f in views]
+    answers = call_views(rpc, calls, block)
+    return [_held(*pair, escrow) for pair in zip(answers[::2], answers[1::2], strict=True)]
+
+
+def newest(rpc: Rpc) -> int:
+    """Return the number of the newest block, to ask everything at."""
+    return blocks.header(rpc, "latest").block.number
+
+
+def _held(order: bytes | RpcError, pending: bytes | RpcError, escrow: Address) -> Held | Failure:
+    try:
+        recipient, amount, fee = _decoded(abi.GET_ORDER, order, escrow)
+        (is_pending,) = _decoded(abi.IS_ORDER_PENDING, pending, escrow)
+    except Failure as fault:
+        return fault
+    return Held(Address(to_checksum_address(recipient)), Wei(amount), Wei(fee), is_pending)
+
+
+def _is_paused(answer: bytes | RpcError, escrow: Address) -> bool:
+    """Tell whether the escrow is paused; one that has no such function never is."""
+    if answer == b"" or (isinstance(answer, RpcError) and reverts.reason(answer)):
+        return False
+    (paused,) = _decoded(abi.PAUSED, answer, escrow)
+    return bool(paused)
+
+
+def _decoded(view: Function, answer: bytes | RpcError, escrow: Address) -> tuple[Any, ...]:
+    if isinstance(answer, RpcError):
+        raise refused(answer, f"{view.name} of the escrow {escrow}")
+    return view.decode(answer)
