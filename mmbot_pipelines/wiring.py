@@ -1,13 +1,11 @@
 """Who plays which part: settings become adapters, adapters become the bridge."""
 
-import os
 import random
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 
-from mmbot_pipelines.adapters.db.embedded import embedded_url
-from mmbot_pipelines.adapters.db.migrate import pending, upgrade
+from mmbot_pipelines.adapters.db import ready
+from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
@@ -22,10 +20,12 @@ from mmbot_pipelines.settings import Database, Key, Settings
 
 
 def database_url(database: Database) -> str:
-    """Return the database's URL; without one in the settings, start or join the embedded one."""
-    if database.url is not None:
-        return database.url.get_secret_value()
-    return embedded_url(Path(os.environ.get("DAGSTER_HOME", ".mmbot")).resolve() / "postgres")
+    """Return the database's URL, whatever state its tables are in.
+
+    Raises:
+        StoreUnavailable: the embedded server does not start.
+    """
+    return ready.database_url(database.url, folder=database.folder)
 
 
 def orders(database: Database) -> Orders:
@@ -33,13 +33,10 @@ def orders(database: Database) -> Orders:
 
     Raises:
         BadSettings: migrations are pending and MMBOT_AUTO_MIGRATE is off.
+        StoreUnavailable: the database cannot be reached.
     """
-    url = database_url(database)
-    if pending(url):
-        if not database.auto_migrate:
-            raise BadSettings("the database is not of this version: run `mmbot migrate`")
-        upgrade(url)
-    return PgOrders(url)
+    url = ready.ready_url(database.url, folder=database.folder, auto_migrate=database.auto_migrate)
+    return PgOrders(connect(url))
 
 
 @cache

@@ -60,7 +60,7 @@ def test_the_required_settings_are_enough() -> None:
     assert read.pace.retry_backoff_seconds == 30
     assert not read.dry_run
     assert read.alert_urls == ()
-    assert read.dagster_home is None
+    assert read.database.dagster_home is None
 
 
 def test_every_setting_is_taken_over() -> None:
@@ -95,7 +95,7 @@ def test_every_setting_is_taken_over() -> None:
     assert read.dry_run
     alerts = [url.get_secret_value() for url in read.alert_urls]
     assert alerts == ["mailto://a?to=b@c.d,e@f.g", "json://sink.example"]
-    assert read.dagster_home == "/var/lib/dagster"
+    assert read.database.dagster_home == Path("/var/lib/dagster")
     assert read.starknet is not None
     assert read.starknet.chain_id == int.from_bytes(b"SN_MAIN", "big")
     assert read.starknet.escrow_address == f"0x{0xE5C:064x}"

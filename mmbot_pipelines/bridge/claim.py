@@ -9,7 +9,7 @@ from mmbot_pipelines.bridge.order import Fact, Order, Status
 from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.bridge.sending import Request, send
 from mmbot_pipelines.core.errors import Failure
-from mmbot_pipelines.core.money import in_words
+from mmbot_pipelines.core.money import Wei, in_words
 
 
 def repay(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
@@ -34,7 +34,7 @@ def _claim(work: Work, origin: str, orders: list[Order]) -> None:
     gas = chain.simulate(calls)
     work.keep(orders, [g if isinstance(g, Failure) else None for g in gas])
     requests = [
-        Request(order=order, call=call, gas=estimate)
+        Request(order=order, call=call, gas=estimate, reserve=Wei(0))
         for order, call, estimate in zip(orders, calls, gas, strict=True)
         if not isinstance(estimate, Failure)
     ]

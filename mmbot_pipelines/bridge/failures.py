@@ -32,6 +32,11 @@ def after_failure(bridge: Bridge, order: Order, failure: Failure) -> Order:
     )
 
 
+def _then(order: Order) -> str:
+    at = order.next_attempt_at
+    return f"next attempt at {at:%H:%M:%S} UTC" if at else "parked for a person"
+
+
 class Work:
     """The orders of one step of one run, and what failed among them."""
 
@@ -59,10 +64,7 @@ class Work:
             self.bridge.orders.change(order, after, run_id=self.run.id, at=now, fault=fault)
         except LostRace:
             self.bridge.orders.note(fault, at=now, run_id=self.run.id)
-        then = f"next attempt at {after.next_attempt_at:%H:%M:%S} UTC"
-        self.run.say(
-            f"{order.key}: {after.reason}; {'parked for a person' if after.parked else then}"
-        )
+        self.run.say(f"{order.key}: {after.reason}; {_then(after)}")
 
     def keep(self, orders: Sequence[Order], verdicts: Sequence[Failure | None]) -> list[Order]:
         """Return the orders without a failure and store the failures of the others."""

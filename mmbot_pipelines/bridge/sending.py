@@ -17,7 +17,7 @@ class Request:
     order: Order
     call: Call
     gas: Gas
-    reserve: Wei = Wei(0)  # to be left in the wallet for what must follow
+    reserve: Wei  # to be left in the wallet for what must follow
 
 
 def send(work: Work, requests: Sequence[Request], fees: Fees) -> None:

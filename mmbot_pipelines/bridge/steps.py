@@ -13,10 +13,11 @@ from mmbot_pipelines.bridge.fill import transfer
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Cursor, Fault, Run
 from mmbot_pipelines.bridge.receipts import settle_receipts
-from mmbot_pipelines.core.errors import LostRace
+from mmbot_pipelines.core.errors import Failure, LostRace
 
 __all__ = [
     "Bridge",
+    "OrdersFailed",
     "Rules",
     "advance",
     "backfill",
@@ -74,21 +75,28 @@ def wanted(bridge: Bridge, statuses: Sequence[Status], origin: str | None = None
 
 
 def backfill(bridge: Bridge, run: Run) -> list[str]:
-    """Read the accepted blocks again and fill what the sensors lost; return those keys.
+    """Read the accepted blocks again; return the orders that no run was asked for yet.
 
-    Raises:
-        OrdersFailed: an order failed, or an origin could not be read.
+    One origin that cannot be read is noted and keeps none of the others waiting.
     """
     keys: list[str] = []
     for origin in bridge.origins:
-        detect(bridge, origin, run, Cursor.ACCEPTED)
+        try:
+            detect(bridge, origin, run, Cursor.ACCEPTED)
+        except Failure as e:
+            fault = Fault(subject=origin, step="backfill", kind=type(e).__name__, message=str(e))
+            bridge.orders.note(fault, at=bridge.clock(), run_id=run.id)
+            run.say(f"{origin}: not read, {e}; tried again in 5 minutes")
         keys += [o.key for o in wanted(bridge, [Status.PENDING, Status.PROCESSING], origin)]
     return keys
 
 
-def retry(bridge: Bridge) -> list[str]:
-    """Return the keys of the failed orders whose next attempt has come."""
-    return [o.key for o in bridge.orders.due(at=bridge.clock())]
+def retry(bridge: Bridge, run: Run) -> list[str]:
+    """Return the failed orders whose next attempt has come."""
+    due = bridge.orders.due(at=bridge.clock())
+    for order in due:
+        run.say(f"{order.key}: attempt {order.failures + 1} at {order.status}, {order.reason}")
+    return [o.key for o in due]
 
 
 def advance(bridge: Bridge, keys: Sequence[str], run: Run) -> None:

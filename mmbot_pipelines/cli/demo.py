@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
+from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Orders
@@ -52,7 +53,7 @@ def demo(
                 f"up after {time.monotonic() - began:.0f} s; Dagster UI: {stack.ui}   "
                 f"logs: {stack.home / 'logs'}   --seed {seed} repeats these orders"
             )
-            store = PgOrders(stack.database_url)
+            store = PgOrders(connect(stack.database_url))
             wishes = plan(stack.deployment, orders, seed=seed)
             placed: dict[str, Wish] = {}
             users = threading.Thread(

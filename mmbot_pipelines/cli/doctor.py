@@ -3,7 +3,6 @@
 import os
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import typer
 
@@ -59,13 +58,13 @@ def _database(database: Database) -> Iterator[Finding]:
 
 
 def _dagster(read: Settings) -> Iterator[Finding]:
-    if read.dagster_home is None:
+    if read.database.dagster_home is None:
         yield fault(
             "DAGSTER_HOME",
             "is missing: set it to the absolute path of dagster_home, or Dagster forgets its runs",
         )
         return
-    home = Path(read.dagster_home)
+    home = read.database.dagster_home
     if not home.is_dir() or not os.access(home, os.W_OK):
         yield fault("DAGSTER_HOME", f"{home} is no folder that we may write to: create it")
     elif not (home / "dagster.yaml").is_file():

@@ -9,9 +9,9 @@ from dagster._config.config_schema import UserConfigSchema
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 
+from mmbot_pipelines.adapters.db.ready import ready_url
 from mmbot_pipelines.adapters.db.urls import dagster_url
 from mmbot_pipelines.settings import load_database
-from mmbot_pipelines.wiring import database_url
 
 
 class Storage(DagsterPostgresStorage):
@@ -27,4 +27,6 @@ class Storage(DagsterPostgresStorage):
         cls, inst_data: ConfigurableClassData | None, config_value: dict[str, Any]
     ) -> Self:
         """Open the storage that the environment names."""
-        return cls(dagster_url(database_url(load_database())), inst_data=inst_data)
+        database = load_database()
+        url = ready_url(database.url, folder=database.folder, auto_migrate=database.auto_migrate)
+        return cls(dagster_url(url), inst_data=inst_data)

@@ -98,7 +98,7 @@ class Anvil:
         if self._process is not None:
             raise AnvilError(f"anvil of chain {self.chain_id} runs already")
         self._process = subprocess.Popen(
-            _tied_to_parent([str(find_anvil()), "--port", str(self.port), *self._args]),
+            tied_to_parent([str(find_anvil()), "--port", str(self.port), *self._args]),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -182,7 +182,7 @@ def find_anvil(roots: Sequence[Path] | None = None) -> Path:
     return Path(on_path)
 
 
-def _tied_to_parent(command: Sequence[str]) -> list[str]:
+def tied_to_parent(command: Sequence[str]) -> list[str]:
     """Return the command as one that the kernel ends with this process, where it can.
 
     An exec keeps the wish (prctl(2), PR_SET_PDEATHSIG), so a short Python makes it

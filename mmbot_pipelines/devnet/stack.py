@@ -132,8 +132,11 @@ class Stack:
         d = self.deployment
         return self._serve(
             "messenger",
-            [sys.executable, "-m", "mmbot_pipelines.devnet.messenger"]
-            + ["--l1-rpc", self.l1.url, "--l2-rpc", self.l2.url, "--diamond", d.zksync.diamond],
+            [
+                *(sys.executable, "-m", "mmbot_pipelines.devnet.messenger"),
+                *("--l1-rpc", self.l1.url, "--l2-rpc", self.l2.url),
+                *("--diamond", d.zksync.diamond),
+            ],
         )
 
     def start_webserver(self) -> Service:

@@ -66,7 +66,6 @@ class Settings(BaseModel):
     pace: Pace
     dry_run: bool  # decide, but neither sign nor send
     alert_urls: tuple[SecretStr, ...]
-    dagster_home: str | None
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -99,7 +98,6 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         pace=pace,
         dry_run=around.dry_run,
         alert_urls=around.alert_urls,
-        dagster_home=str(around.dagster_home) if around.dagster_home else None,
     )
 
 

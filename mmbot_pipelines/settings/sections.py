@@ -4,6 +4,7 @@ The description of a field ends the line that says the field is missing.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, SecretStr, model_validator
@@ -66,6 +67,12 @@ class Database(Section):
 
     url: values.DatabaseUrl | None = _variable("MMBOT_DATABASE_URL", None)  # None: embedded
     auto_migrate: values.Switch = _variable("MMBOT_AUTO_MIGRATE", True)
+    dagster_home: values.AbsolutePath | None = _variable("DAGSTER_HOME", None)
+
+    @property
+    def folder(self) -> Path:
+        """Return where the embedded database's data is."""
+        return (self.dagster_home or Path(".mmbot").resolve()) / "postgres"
 
 
 class Node(Section):
@@ -202,7 +209,6 @@ class Surroundings(Section):
     origins: values.Origins = _variable("MMBOT_ORIGINS", ("zksync",))
     dry_run: values.Switch = _variable("MMBOT_DRY_RUN", False)
     alert_urls: values.AlertUrls = _variable("MMBOT_ALERT_URLS", ())
-    dagster_home: values.AbsolutePath | None = _variable("DAGSTER_HOME", None)
 
 
 SECTIONS: tuple[type[Section], ...] = (
