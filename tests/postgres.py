@@ -17,7 +17,11 @@ from sqlalchemy import Engine, NullPool, create_engine, text
 from sqlalchemy.engine import make_url
 
 from mmbot_pipelines.adapters.db import embedded, migrate
+from mmbot_pipelines.adapters.db.engine import connect
+from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.adapters.db.urls import store_url
+from mmbot_pipelines.bridge.ports import Orders
+from tests.ports.orders_memory import OrdersMemory
 
 _numbers = count(1)
 
@@ -79,3 +83,14 @@ def _database(server: str, template: str = "template0") -> Iterator[str]:
 
 def _admin(url: str) -> Engine:
     return create_engine(store_url(url), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def orders(request: pytest.FixtureRequest) -> Iterator[Orders]:
+    """Return an empty store: each test that asks for it runs on both of them."""
+    if request.param == "memory":
+        yield OrdersMemory()
+        return
+    engine = connect(request.getfixturevalue("database_url"))
+    yield PgOrders(engine)
+    engine.dispose()

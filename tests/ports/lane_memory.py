@@ -1,0 +1,95 @@
+"""A wallet's lane over the store in memory, with commit and rollback."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mmbot_pipelines.adapters.db.columns import storable
+from mmbot_pipelines.adapters.db.steps import identity
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.core.errors import LostRace
+from mmbot_pipelines.core.money import Address
+from mmbot_pipelines.core.outbox import Transaction, TxState
+
+if TYPE_CHECKING:
+    from tests.ports.orders_memory import OrdersMemory
+
+
+class LaneMemory:
+    """The port `Lane`: what it writes is seen by others when it is left."""
+
+    def __init__(self, store: "OrdersMemory", chain_id: int, wallet: Address) -> None:
+        self.thread = threading.get_ident()
+        self._store = store
+        self._wallet = (chain_id, wallet)
+        self._written: list[tuple[Order, Order, Transaction, str]] = []
+
+    def hold(self, wanted: Sequence[Order]) -> list[Order]:
+        with self._store.transaction():
+            self._store.wait_for([order.key for order in wanted], self)
+            seen = [(order, self._seen(order.key)) for order in wanted]
+            return [now for order, now in seen if now and now.version == order.version]
+
+    def next_nonce(self, chain_nonce: int) -> int:
+        with self._store.transaction():
+            return max([chain_nonce, *(row.nonce + 1 for row in self._ours())])
+
+    def in_flight(self) -> list[Transaction]:
+        with self._store.transaction():
+            stored = [row for row in self._ours() if row.state is TxState.STORED]
+            return sorted(stored, key=lambda row: row.nonce)
+
+    def store(self, before: Order, after: Order, transaction: Transaction, run_id: str) -> None:
+        if (transaction.chain_id, transaction.wallet) != self._wallet:
+            raise ValueError(f"{transaction.subject}: not a transaction of this lane's wallet")
+        with self._store.transaction():
+            self._store.wait_for([before.key], self)
+            taken = {name for row in self._rows() for name in _unique(row)}
+            if taken.intersection(_unique(transaction)):
+                raise LostRace(f"{transaction.subject}: has a transaction already")
+            check_step(self._seen(before.key), before, after)
+            self._written.append((before, after, transaction, run_id))
+
+    def commit(self) -> None:
+        for before, after, transaction, run_id in self._written:
+            self._store.outbox.append(transaction)
+            self._store.write_step(
+                before,
+                after,
+                run_id=run_id,
+                at=after.changed_at,
+                tx=transaction.hash,
+                fault=None,
+            )
+
+    def _seen(self, key: str) -> Order | None:
+        mine = [stepped(before, after) for before, after, *_ in self._written if before.key == key]
+        return mine[-1] if mine else self._store.stored.get(key)
+
+    def _rows(self) -> list[Transaction]:
+        return [*self._store.outbox, *(row for _, _, row, _ in self._written)]
+
+    def _ours(self) -> list[Transaction]:
+        return [row for row in self._rows() if (row.chain_id, row.wallet) == self._wallet]
+
+
+def check_step(stored: Order | None, before: Order, after: Order) -> None:
+    """Refuse a step as the database does."""
+    if identity(before) != identity(after):
+        raise ValueError(f"{before.key}: a step cannot change what the escrow logged")
+    if stored is None or (stored.version, stored.status) != (before.version, before.status):
+        raise LostRace(f"{before.key} was changed by somebody else since it was {before.status}")
+
+
+def stepped(before: Order, after: Order) -> Order:
+    reason = after.reason and storable(after.reason)
+    return replace(after, reason=reason, version=before.version + 1)
+
+
+def _unique(row: Transaction) -> set[tuple[object, ...]]:
+    return {
+        (row.subject, row.purpose, row.attempt),
+        (row.chain_id, row.wallet, row.nonce),
+        (row.hash,),
+    }

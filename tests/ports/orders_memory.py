@@ -1,0 +1,279 @@
+"""The store in memory: the port `Orders`, lanes with commit and rollback included.
+
+It waits where Postgres waits: for a wallet's lane, and for orders that a lane holds.
+"""
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from mmbot_pipelines.adapters.db.columns import storable
+from mmbot_pipelines.adapters.db.scan import changed
+from mmbot_pipelines.adapters.db.steps import identity, story, tellable
+from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.ports import Cursor, ErrorEntry, Fault, Filter, HistoryEntry, Scan
+from mmbot_pipelines.core.errors import LostRace, StoreUnavailable
+from mmbot_pipelines.core.money import UINT256_MAX, Address, TxHash
+from mmbot_pipelines.core.outbox import Block, Outcome, Transaction, TxState
+from tests.ports.lane_memory import LaneMemory, check_step, stepped
+
+
+class OrdersMemory:
+    """The port `Orders`, scriptable: while `down`, it cannot be reached."""
+
+    def __init__(self) -> None:
+        self.down = False
+        self.stored: dict[str, Order] = {}
+        self.outbox: list[Transaction] = []
+        self._asked: dict[str, datetime] = {}
+        self._history: dict[str, list[HistoryEntry]] = defaultdict(list)
+        self._errors: list[ErrorEntry] = []
+        self._scanned: set[Fault] = set()
+        self._cursors: dict[tuple[str, Cursor], Block] = {}
+        self._lanes: dict[tuple[int, str], threading.Lock] = defaultdict(threading.Lock)
+        self._held: dict[str, LaneMemory] = {}
+        self._turn = threading.Condition()
+
+    # the port
+
+    def cursor(self, origin: str, kind: Cursor) -> Block | None:
+        with self.transaction():
+            return self._cursors.get((origin, kind))
+
+    def add(self, origin: str, kind: Cursor, scan: Scan, *, at: datetime, run_id: str) -> list[str]:
+        _check(scan.last.number)
+        for order in scan.orders:
+            _check(order.number, order.amount, order.fee, order.block.number)
+        with self.transaction():
+            new = []
+            for order in scan.orders:
+                if order.key in self.stored:
+                    continue
+                new.append(order.key)
+                self.stored[order.key] = order
+                entry = HistoryEntry(
+                    before=None,
+                    after=order.status,
+                    at=at,
+                    run_id=run_id,
+                    tx=order.set_order_tx,
+                    reason=None,
+                )
+                self._history[order.key].append(entry)
+            differing = [
+                changed(self.stored[order.key], order)
+                for order in scan.orders
+                if identity(self.stored[order.key]) != identity(order)
+            ]
+            for fault in map(_clean, [*scan.faults, *differing]):
+                if fault not in self._scanned:
+                    self._scanned.add(fault)
+                    self._errors.append(ErrorEntry(fault=fault, at=at, run_id=run_id))
+            known = self._cursors.get((origin, kind))
+            if known is None or known.number <= scan.last.number:
+                self._cursors[origin, kind] = scan.last
+            return new
+
+    def get(self, keys: Sequence[str]) -> list[Order]:
+        with self.transaction():
+            return [self.stored[key] for key in keys if key in self.stored]
+
+    def find(self, wanted: Filter) -> list[Order]:
+        with self.transaction():
+            found = [
+                order
+                for order in self.stored.values()
+                if wanted.status in (None, order.status)
+                and wanted.origin in (None, order.origin)
+                and wanted.failed in (None, order.failed)
+            ]
+        return sorted(found, key=_oldest_change, reverse=True)[: wanted.limit]
+
+    def ask(
+        self, statuses: Sequence[Status], origin: str | None, *, at: datetime, again_after: float
+    ) -> list[Order]:
+        long_ago = at - timedelta(seconds=again_after)
+        with self.transaction():
+            found = [
+                order
+                for order in self._in(statuses, origin)
+                if not order.failed
+                and self._asked.get(order.key, long_ago) <= long_ago
+                and order.key not in self._held
+            ]
+            self._asked.update({order.key: at for order in found})
+            return found
+
+    def due(self, *, at: datetime) -> list[Order]:
+        with self.transaction():
+            found = [
+                (order.next_attempt_at, *_oldest_change(order), order)
+                for order in self.stored.values()
+                if order.failed and order.next_attempt_at and order.next_attempt_at <= at
+            ]
+        return [order for *_, order in sorted(found, key=lambda row: row[:-1])]
+
+    def waiting(self, statuses: Sequence[Status], origin: str | None = None) -> list[Order]:
+        with self.transaction():
+            return self._in(statuses, origin)
+
+    def change(
+        self,
+        before: Order,
+        after: Order,
+        *,
+        run_id: str,
+        at: datetime,
+        tx: TxHash | None = None,
+        fault: Fault | None = None,
+    ) -> Order:
+        with self.transaction():
+            self.wait_for([before.key])
+            check_step(self.stored.get(before.key), before, after)
+            return self.write_step(before, after, run_id=run_id, at=at, tx=tx, fault=fault)
+
+    def note(self, fault: Fault, *, at: datetime, run_id: str) -> None:
+        with self.transaction():
+            self._errors.append(ErrorEntry(fault=_clean(fault), at=at, run_id=run_id))
+
+    def in_flight(self) -> list[Transaction]:
+        with self.transaction():
+            return self.undecided()
+
+    def decide(
+        self,
+        outcome: Outcome,
+        before: Order | None,
+        after: Order | None,
+        *,
+        run_id: str,
+        at: datetime,
+        fault: Fault | None = None,
+    ) -> None:
+        receipt, wanted = outcome.receipt, outcome.transaction.hash
+        with self.transaction():
+            if before is not None and after is not None:
+                self.wait_for([before.key])
+            places = [
+                i
+                for i, row in enumerate(self.outbox)
+                if row.hash == wanted and row.state is TxState.STORED
+            ]
+            if not places:
+                raise LostRace(f"transaction {wanted} is decided already")
+            if before is not None and after is not None:
+                check_step(self.stored.get(before.key), before, after)
+                self.write_step(before, after, run_id=run_id, at=at, tx=wanted, fault=fault)
+            elif fault is not None:
+                self._errors.append(ErrorEntry(fault=_clean(fault), at=at, run_id=run_id))
+            self.outbox[places[0]] = replace(
+                self.outbox[places[0]],
+                state=outcome.state,
+                block=receipt.block if receipt else None,
+                gas_used=receipt.gas_used if receipt else None,
+                gas_price=receipt.gas_price if receipt else None,
+            )
+
+    @contextmanager
+    def lane(self, chain_id: int, wallet: Address) -> Iterator[LaneMemory]:
+        with self._lanes[chain_id, wallet.lower()]:
+            lane = LaneMemory(self, chain_id, wallet)
+            try:
+                yield lane
+                with self.transaction():
+                    lane.commit()
+            finally:
+                with self._turn:
+                    self._held = {k: held for k, held in self._held.items() if held is not lane}
+                    self._turn.notify_all()
+
+    def history(self, key: str) -> list[HistoryEntry]:
+        with self.transaction():
+            return list(self._history.get(key, []))
+
+    def errors(self, key: str) -> list[ErrorEntry]:
+        with self.transaction():
+            return [entry for entry in self._errors if entry.fault.subject == key]
+
+    def transactions(self, key: str) -> list[Transaction]:
+        with self.transaction():
+            return [row for row in self.outbox if row.subject == key]
+
+    # for the lane
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with self._turn:
+            if self.down:
+                raise StoreUnavailable("database of the test: down")
+            yield
+
+    def wait_for(self, keys: Sequence[str], lane: LaneMemory | None = None) -> None:
+        """Wait until no other lane holds these orders."""
+        others = [self._held[k] for k in keys if self._held.get(k) not in (None, lane)]
+        if any(other.thread == threading.get_ident() for other in others):
+            raise RuntimeError(f"would wait for ever: this thread's own lane holds {keys}")
+        self._turn.wait_for(lambda: all(self._held.get(key) in (None, lane) for key in keys))
+        if lane is not None:
+            self._held.update(dict.fromkeys((k for k in keys if k in self.stored), lane))
+
+    def write_step(
+        self,
+        before: Order,
+        after: Order,
+        *,
+        run_id: str,
+        at: datetime,
+        tx: TxHash | None,
+        fault: Fault | None,
+    ) -> Order:
+        if fault is not None or tellable(before) != tellable(after):
+            why = story(before, after, fault)
+            entry = HistoryEntry(
+                before=before.status,
+                after=after.status,
+                at=at,
+                run_id=run_id,
+                tx=tx,
+                reason=why and storable(why),
+            )
+            self._history[before.key].append(entry)
+        if fault is not None:
+            self._errors.append(ErrorEntry(fault=_clean(fault), at=at, run_id=run_id))
+        self._asked.pop(before.key, None)
+        self.stored[before.key] = stepped(before, after)
+        return self.stored[before.key]
+
+    def undecided(self) -> list[Transaction]:
+        stored = [row for row in self.outbox if row.state is TxState.STORED]
+        return sorted(stored, key=lambda row: row.nonce)
+
+    def _in(self, statuses: Sequence[Status], origin: str | None) -> list[Order]:
+        found = [
+            order
+            for order in self.stored.values()
+            if order.status in statuses and origin in (None, order.origin)
+        ]
+        return sorted(found, key=_oldest_change)
+
+
+def _oldest_change(order: Order) -> tuple[datetime, str, int]:
+    return order.changed_at, order.origin, order.number
+
+
+def _clean(fault: Fault) -> Fault:
+    return Fault(
+        subject=storable(fault.subject),
+        step=storable(fault.step),
+        kind=storable(fault.kind),
+        message=storable(fault.message),
+    )
+
+
+def _check(*numbers: int) -> None:
+    for number in numbers:
+        if not 0 <= number <= UINT256_MAX:
+            raise ValueError(f"not a uint256: {number}")

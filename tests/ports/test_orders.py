@@ -1,0 +1,234 @@
+"""What every store of orders keeps: run on the one in memory and the one in Postgres."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from mmbot_pipelines.bridge.order import Fact, Order, Status
+from mmbot_pipelines.bridge.ports import Cursor, Fault, Filter, Orders, Scan
+from mmbot_pipelines.core.money import Address, Wei
+from mmbot_pipelines.core.outbox import Block
+from tests.bridge.orders import NOON, an_order
+
+TOP = 2**256 - 1
+FAULT = Fault(subject="zksync:7", step="transfer", kind="RpcRefused", message="no")
+
+
+def a_scan(*orders: Order, last: int = 10, faults: tuple[Fault, ...] = ()) -> Scan:
+    return Scan(last=Block(last, f"0x{last:064x}"), orders=list(orders), faults=list(faults))
+
+
+def add(store: Orders, *orders: Order, last: int = 10, faults: tuple[Fault, ...] = ()) -> list[str]:
+    scan = a_scan(*orders, last=last, faults=faults)
+    return store.add("zksync", Cursor.LATEST, scan, at=NOON, run_id="scan")
+
+
+def later(seconds: float) -> timedelta:
+    return timedelta(seconds=seconds)
+
+
+def step(store: Orders, order: Order, *facts: Fact) -> Order:
+    for fact in facts:
+        order = store.change(order, order.after(fact, at=NOON), run_id="run", at=NOON)
+    return order
+
+
+# adding
+
+
+@pytest.mark.parametrize("edge", [0, 1, 2**64, TOP - 1, TOP])
+def test_numbers_are_exact_at_the_edges(orders: Orders, edge: int) -> None:
+    order = replace(an_order(edge, amount=edge, fee=edge), block=Block(edge, "0xb"))
+    assert add(orders, order, last=edge) == [f"zksync:{edge}"]
+
+    (stored,) = orders.get([order.key])
+    assert stored == order
+    assert {type(n) for n in (stored.number, stored.amount, stored.fee)} == {int}
+    cursor = orders.cursor("zksync", Cursor.LATEST)
+    assert cursor == Block(edge, f"0x{edge:064x}")
+    assert type(cursor.number) is int
+
+
+def test_times_come_back_in_utc(orders: Orders) -> None:
+    order = an_order()
+    add(orders, order)
+    (stored,) = orders.get([order.key])
+    assert stored.changed_at == NOON
+    assert stored.changed_at.utcoffset() == timedelta(0)
+    assert orders.history(order.key)[0].at.utcoffset() == timedelta(0)
+
+
+def test_only_new_orders_are_stored(orders: Orders) -> None:
+    first, second = an_order(1), an_order(2)
+    assert add(orders, second) == ["zksync:2"]
+    paid = step(orders, second, Fact.PAID)
+
+    assert add(orders, second, first, second) == ["zksync:1"]
+    assert orders.get([second.key]) == [paid]
+    assert [entry.after for entry in orders.history(first.key)] == [Status.PENDING]
+
+
+def test_a_new_order_has_its_first_row_of_history(orders: Orders) -> None:
+    order = an_order()
+    add(orders, order)
+    (entry,) = orders.history(order.key)
+    assert (entry.before, entry.after) == (None, Status.PENDING)
+    assert (entry.run_id, entry.tx, entry.at) == ("scan", order.set_order_tx, NOON)
+
+
+def test_the_same_number_of_two_origins_is_two_orders(orders: Orders) -> None:
+    ours, theirs = an_order(1), an_order(1, origin="starknet", amount=5)
+    add(orders, ours, theirs)
+    step(orders, ours, Fact.ACCEPTED)
+    assert orders.get(["starknet:1"]) == [theirs]
+    assert len(orders.history("starknet:1")) == 1
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"amount": Wei(1)},
+        {"fee": Wei(1)},
+        {"recipient": Address("0x000000000000000000000000000000000000dEaD")},
+    ],
+)
+def test_an_order_told_differently_is_an_error_once(
+    orders: Orders, told: dict[str, object]
+) -> None:
+    order = an_order()
+    add(orders, order)
+    for _ in range(3):
+        assert add(orders, replace(order, **told)) == []
+    assert orders.get([order.key]) == [order]
+    (error,) = orders.errors(order.key)
+    assert error.fault.kind == "OrderChanged"
+    assert str(next(iter(told.values()))) in error.fault.message
+
+
+def test_the_first_of_two_in_one_scan_stays(orders: Orders) -> None:
+    order = an_order()
+    assert add(orders, order, replace(order, amount=Wei(1))) == [order.key]
+    assert orders.get([order.key]) == [order]
+    assert [error.fault.kind for error in orders.errors(order.key)] == ["OrderChanged"]
+
+
+def test_an_order_in_another_block_is_the_same_order(orders: Orders) -> None:
+    order = an_order()
+    add(orders, order)
+    assert add(orders, replace(order, block=Block(11, "0xother"))) == []
+    assert orders.errors(order.key) == []
+
+
+def test_a_scans_fault_is_told_once_but_others_every_time(orders: Orders) -> None:
+    where = replace(FAULT, subject="zksync block 5 log 1")
+    long = replace(where, message="x" * 100_000)
+    for _ in range(2):
+        add(orders, faults=(where, long))
+        orders.note(where, at=NOON, run_id="run")
+    assert [error.fault for error in orders.errors(where.subject)] == [where, long, where, where]
+
+
+def test_rows_and_cursor_are_written_together_or_not_at_all(orders: Orders) -> None:
+    with pytest.raises(Exception, match="not a uint256: -1"):
+        add(orders, an_order(1), faults=(FAULT,), last=-1)
+    with pytest.raises(Exception, match="not a uint256: -1"):
+        add(orders, an_order(1), an_order(2, amount=-1), faults=(FAULT,))
+    assert orders.find(Filter()) == []
+    assert orders.history("zksync:1") == []
+    assert orders.errors(FAULT.subject) == []
+    assert orders.cursor("zksync", Cursor.LATEST) is None
+
+
+def test_a_cursor_goes_forward_only(orders: Orders) -> None:
+    assert orders.cursor("zksync", Cursor.LATEST) is None
+    for last, expected in [(5, 5), (9, 9), (7, 9), (10, 10)]:
+        add(orders, last=last)
+        cursor = orders.cursor("zksync", Cursor.LATEST)
+        assert cursor is not None
+        assert cursor.number == expected
+
+
+def test_a_cursor_takes_the_newest_hash_of_its_height(orders: Orders) -> None:
+    add(orders, last=5)
+    scan = Scan(last=Block(5, "0xreorganised"), orders=[], faults=[])
+    orders.add("zksync", Cursor.LATEST, scan, at=NOON, run_id="scan")
+    assert orders.cursor("zksync", Cursor.LATEST) == scan.last
+
+
+def test_cursors_of_other_kinds_and_origins_stand_still(orders: Orders) -> None:
+    add(orders, last=5)
+    assert orders.cursor("zksync", Cursor.ACCEPTED) is None
+    assert orders.cursor("starknet", Cursor.LATEST) is None
+    orders.add("starknet", Cursor.LATEST, a_scan(last=2), at=NOON, run_id="scan")
+    orders.add("zksync", Cursor.ACCEPTED, a_scan(last=3), at=NOON, run_id="scan")
+    numbers = [
+        cursor and cursor.number
+        for cursor in (
+            orders.cursor("zksync", Cursor.LATEST),
+            orders.cursor("zksync", Cursor.ACCEPTED),
+            orders.cursor("starknet", Cursor.LATEST),
+        )
+    ]
+    assert numbers == [5, 3, 2]
+
+
+# listing
+
+
+def test_orders_are_got_in_the_order_asked_for(orders: Orders) -> None:
+    add(orders, *(an_order(n) for n in range(4)))
+    wanted = ["zksync:3", "nonsense", "zksync:1", "", "zksync:99", "zksync:2"]
+    assert [order.number for order in orders.get(wanted)] == [3, 1, 2]
+    assert orders.get([]) == []
+
+
+def test_find_lists_the_newest_change_first(orders: Orders) -> None:
+    many = [replace(an_order(n), changed_at=NOON + later(n)) for n in (2, 10, 9)]
+    add(orders, *many, an_order(10, origin="starknet"))
+    dropped = orders.change(
+        many[0],
+        many[0].after(Fact.REFUSED, at=NOON + later(60), reason="too low"),
+        run_id="run",
+        at=NOON,
+    )
+    failed = orders.change(
+        many[1],
+        many[1].failing("no", failed=True, next_attempt_at=None),
+        run_id="run",
+        at=NOON,
+    )
+
+    def found(**wanted: object) -> list[str]:
+        return [order.key for order in orders.find(Filter(**wanted))]  # type: ignore[arg-type]
+
+    assert found() == ["zksync:2", "zksync:10", "zksync:9", "starknet:10"]
+    assert found(limit=2) == ["zksync:2", "zksync:10"]
+    assert found(status=Status.DROPPED) == [dropped.key]
+    assert found(failed=True) == [failed.key]
+    assert found(failed=False, origin="zksync") == ["zksync:2", "zksync:9"]
+    assert found(origin="starknet", status=Status.DROPPED) == []
+
+
+def test_due_are_failed_orders_whose_time_has_come(orders: Orders) -> None:
+    add(orders, *(an_order(n) for n in range(5)))
+    for number, seconds in [(0, 20), (1, 10), (2, 31), (3, None)]:
+        (order,) = orders.get([f"zksync:{number}"])
+        then = None if seconds is None else NOON + later(seconds)
+        failed = order.failing("no", failed=True, next_attempt_at=then)
+        orders.change(order, failed, run_id="run", at=NOON)
+    assert [order.number for order in orders.due(at=NOON + later(30))] == [1, 0]
+    assert [order.number for order in orders.due(at=NOON + later(31))] == [1, 0, 2]
+    assert orders.due(at=NOON) == []
+
+
+def test_waiting_lists_failed_ones_too_oldest_change_first(orders: Orders) -> None:
+    many = [replace(an_order(n), changed_at=NOON - later(n)) for n in range(3)]
+    add(orders, *many, an_order(9, origin="starknet"))
+    parked = many[1].failing("no", failed=True, next_attempt_at=None)
+    orders.change(many[1], parked, run_id="run", at=NOON)
+    step(orders, many[2], Fact.ACCEPTED)
+    assert [o.number for o in orders.waiting([Status.PENDING], "zksync")] == [1, 0]
+    both = orders.waiting([Status.PENDING, Status.PROCESSING])
+    assert {o.key for o in both} == {"zksync:0", "zksync:1", "zksync:2", "starknet:9"}
+    assert orders.waiting([]) == []
