@@ -92,7 +92,7 @@ def _print_list(found: list[Order]) -> None:
         table.add_column(heading, no_wrap=True)
     for heading in ("amount", "fee", "changed"):
         table.add_column(heading, no_wrap=True, justify="right")
-    table.add_column("reason", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column("reason", no_wrap=True, overflow="ellipsis")
     for order in found:
         table.add_row(
             plain(order.key),

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from mmbot_pipelines.core.money import in_words
 
-_PIPED_WIDTH = 220  # columns; no terminal is there to say, and 80 would break every row
+_PIPED_WIDTH = 1000  # columns: nothing is cut where no terminal sets the width
 
 
 def console(*, stderr: bool = False) -> Console:
