@@ -1,0 +1,213 @@
+"""mmbot doctor, on two local chains and a real Postgres."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mmbot_pipelines.cli.findings import Mark
+from mmbot_pipelines.cli.node_checks import nodes
+from mmbot_pipelines.devnet.accounts import account
+from mmbot_pipelines.devnet.artifacts import send
+from mmbot_pipelines.devnet.chain import ask
+from mmbot_pipelines.devnet.deploy import environment
+from tests.cli.command import Mmbot, Said, caller
+from tests.devnet.bridge import STRANGER, Devnet, rolled_back, running
+
+NOBODY = "0x000000000000000000000000000000000000dEaD"
+
+
+@pytest.fixture(scope="module")
+def fresh_devnet() -> Iterator[Devnet]:
+    with running() as devnet:
+        yield devnet
+
+
+@pytest.fixture
+def devnet(fresh_devnet: Devnet) -> Iterator[Devnet]:
+    with rolled_back(fresh_devnet) as devnet:
+        yield devnet
+
+
+@pytest.fixture
+def environ(devnet: Devnet, database_url: str, tmp_path: Path) -> dict[str, str]:
+    """Return an environment in which everything is as it should be."""
+    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    for chain in (devnet.l1, devnet.l2):
+        ask(chain, "evm_mine")  # its time is now
+    return environment(devnet.deployment) | {
+        "MMBOT_DATABASE_URL": database_url,
+        "DAGSTER_HOME": str(tmp_path),
+    }
+
+
+@pytest.fixture
+def mmbot(
+    environ: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Mmbot:
+    def doctor(**changes: str) -> Said:
+        return caller(environ | changes, capsys, monkeypatch)("doctor")
+
+    return doctor
+
+
+def faults(said: Said) -> list[str]:
+    """Return the faults that the doctor found; it must have ended accordingly."""
+    found = [
+        line.removeprefix("fault").strip()
+        for line in said.out.splitlines()
+        if line.startswith("fault")
+    ]
+    assert said.code == (1 if found else 0)
+    assert said.err == ""
+    return found
+
+
+def test_all_is_well(mmbot: Mmbot, devnet: Devnet) -> None:
+    said = mmbot()
+    assert faults(said) == []
+    lines = said.out.splitlines()
+    assert all(line.startswith("ok ") for line in lines[:-1])
+    assert lines[-1] == f"{len(lines) - 1} checks, 0 faults"
+    for part in (
+        f"its address is {devnet.deployment.market_maker}",
+        "L1 node http://127.0.0.1:",
+        "zksync node http://127.0.0.1:",
+        "has our wallet as its market maker",
+        "takes claims from our registry",
+        f"pays us, at {devnet.deployment.zksync.wallet}",
+        "prices a claim's message",
+        "database: its tables are of this version",
+        "holds dagster.yaml",
+    ):
+        assert part in said.out
+
+
+def test_no_secret_is_shown(mmbot: Mmbot, devnet: Devnet, environ: dict[str, str]) -> None:
+    url = environ["MMBOT_L1_RPC_URLS"].replace("http://", "http://user:hunter2@")
+    said = mmbot(MMBOT_L1_RPC_URLS=f"{url}/apikey1,http://127.0.0.1:1/apikey2")
+    assert "127.0.0.1:1" in said.out
+    for secret in ("hunter2", "apikey", devnet.deployment.private_key[2:]):
+        assert secret not in said.out + said.err
+
+
+def test_bad_settings_are_faults_and_the_database_is_still_checked(mmbot: Mmbot) -> None:
+    said = mmbot(MMBOT_L1_CHAIN_ID="x", MMBOT_ORIGINS="y", MMBOT_MAX_ATEMPTS="1")
+    found = faults(said)
+    assert len(found) == 3
+    assert all(line.startswith("settings: MMBOT_") for line in found)
+    assert "database: the one of MMBOT_DATABASE_URL answers" in said.out
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"MMBOT_L1_RPC_URLS": "http://127.0.0.1:1"}, "L1 node http://127.0.0.1:1: "),
+        ({"MMBOT_L1_CHAIN_ID": "5"}, "MMBOT_L1_CHAIN_ID is 5"),
+        ({"MMBOT_ZKSYNC_CHAIN_ID": "5"}, "MMBOT_ZKSYNC_CHAIN_ID is 5"),
+        ({"MMBOT_L1_REGISTRY_ADDRESS": NOBODY}, f"no contract is at {NOBODY} on L1"),
+        ({"MMBOT_ZKSYNC_ESCROW_ADDRESS": NOBODY}, f"no contract is at {NOBODY} on zkSync"),
+        ({"MMBOT_ZKSYNC_DIAMOND_ADDRESS": NOBODY}, f"diamond: no contract is at {NOBODY} on L1"),
+        ({"MMBOT_ZKSYNC_WALLET_ADDRESS": NOBODY}, f"not {NOBODY}"),
+        ({"MMBOT_DATABASE_URL": "postgresql://127.0.0.1:1/x"}, "database: "),
+        ({"DAGSTER_HOME": ""}, "DAGSTER_HOME: is missing"),
+        ({"DAGSTER_HOME": "/nowhere/at/all"}, "is no folder that we may write to"),
+        ({"DAGSTER_HOME": "/tmp"}, "holds no dagster.yaml"),
+        ({"MMBOT_L1_PRIVATE_KEY": "00" * 32}, "wallet: MMBOT_L1_PRIVATE_KEY holds no private key"),
+    ],
+)
+def test_each_fault_is_found(mmbot: Mmbot, changes: dict[str, str], says: str) -> None:
+    found = faults(mmbot(**changes))
+    assert any(says in line for line in found)
+
+
+def test_addresses_of_other_contracts_are_recognised(mmbot: Mmbot, devnet: Devnet) -> None:
+    registry, diamond = devnet.registry.address, devnet.diamond.address
+    found = faults(mmbot(MMBOT_L1_REGISTRY_ADDRESS=diamond, MMBOT_ZKSYNC_DIAMOND_ADDRESS=registry))
+    assert any(line.startswith(f"registry: {diamond} is no PaymentRegistry") for line in found)
+    assert any(line.startswith(f"diamond: {registry} does not price") for line in found)
+    assert any("escrow: " in line and "but our registry" in line for line in found)
+
+
+def test_a_registry_that_does_not_know_our_wallet(mmbot: Mmbot, devnet: Devnet) -> None:
+    send(devnet.registry.functions.setMMAddress(STRANGER), sender=devnet.deployment.l1.owner)
+    (line,) = faults(mmbot())
+    assert line.startswith("registry: ")
+    assert STRANGER in line
+    assert f"setMMAddress({devnet.deployment.market_maker})" in line
+
+
+def test_the_owner_may_pay_as_well(mmbot: Mmbot, devnet: Devnet) -> None:
+    said = mmbot(MMBOT_L1_PRIVATE_KEY=account(0).key.hex())
+    assert "has our wallet as its owner" in said.out
+
+
+def test_an_escrow_that_pays_somebody_else(mmbot: Mmbot, devnet: Devnet) -> None:
+    deployed = devnet.deployment.zksync
+    send(devnet.escrow.functions.set_mm_zksync_wallet(STRANGER), sender=deployed.owner)
+    (line,) = faults(mmbot())
+    assert line.startswith(f"escrow: {deployed.escrow} pays {STRANGER}, not {deployed.wallet}")
+
+
+def test_an_escrow_that_obeys_another_registry(mmbot: Mmbot, devnet: Devnet) -> None:
+    deployed = devnet.deployment.zksync
+    send(devnet.escrow.functions.set_ethereum_payment_registry(STRANGER), sender=deployed.owner)
+    (line,) = faults(mmbot())
+    assert f"takes claims from {STRANGER}" in line
+
+
+def test_a_paused_escrow(mmbot: Mmbot, devnet: Devnet) -> None:
+    send(devnet.escrow.functions.pause(), sender=devnet.deployment.zksync.owner)
+    (line,) = faults(mmbot())
+    assert "is paused" in line
+
+
+def test_an_empty_wallet(mmbot: Mmbot, devnet: Devnet) -> None:
+    ask(devnet.l1, "anvil_setBalance", devnet.deployment.market_maker, "0x0")
+    (line,) = faults(mmbot())
+    assert line.startswith(f"wallet: {devnet.deployment.market_maker} holds 0 ETH (0 wei)")
+
+
+def test_a_wallet_for_small_orders_only_is_noted(mmbot: Mmbot, devnet: Devnet) -> None:
+    ask(devnet.l1, "anvil_setBalance", devnet.deployment.market_maker, hex(10**16))
+    said = mmbot()
+    assert faults(said) == []
+    assert any(
+        line.startswith("note") and "0.01 ETH" in line and "0.1 ETH" in line
+        for line in said.out.splitlines()
+    )
+
+
+def test_tags_for_accepted_blocks(mmbot: Mmbot) -> None:
+    assert 'tag "finalized"' in mmbot(MMBOT_ZKSYNC_ACCEPTED="finalized").out
+    # anvil, an Ethereum node, does not know zkSync's own tag
+    (line,) = faults(mmbot(MMBOT_ZKSYNC_ACCEPTED="committed"))
+    assert line.startswith("accepted blocks: ")
+    assert "MMBOT_ZKSYNC_ACCEPTED" in line
+
+
+def test_a_database_that_awaits_its_migration(mmbot: Mmbot, empty_database_url: str) -> None:
+    (line,) = faults(mmbot(MMBOT_DATABASE_URL=empty_database_url, MMBOT_AUTO_MIGRATE="no"))
+    assert "mmbot migrate" in line
+    assert faults(mmbot(MMBOT_DATABASE_URL=empty_database_url)) == []
+
+
+def test_a_node_behind_the_others(devnet: Devnet) -> None:
+    ahead, behind = devnet.deployment.l1.rpc_url, devnet.deployment.zksync.rpc_url
+    ask(devnet.l1, "anvil_mine", hex(devnet.l2.eth.block_number + 6 - devnet.l1.eth.block_number))
+    ask(devnet.l2, "anvil_setChainId", devnet.l1.eth.chain_id)
+    try:
+        chain_id = devnet.l1.eth.chain_id
+        first, second = nodes("L1", chain_id, [ahead, behind])
+        assert (first.mark, second.mark) == (Mark.OK, Mark.FAULT)
+        assert "6 blocks behind" in second.text
+    finally:
+        ask(devnet.l2, "anvil_setChainId", devnet.deployment.zksync.chain_id)
+
+
+def test_a_chain_that_stands_still_is_noted(devnet: Devnet) -> None:
+    block = devnet.l1.eth.get_block("latest")
+    l1 = devnet.deployment.l1
+    (found,) = nodes("L1", l1.chain_id, [l1.rpc_url], clock=lambda: block["timestamp"] + 7200.0)
+    assert found.mark is Mark.NOTE
+    assert "2 h old" in found.text
