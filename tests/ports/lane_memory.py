@@ -47,7 +47,10 @@ class LaneMemory:
             self._store.wait_for([before.key], self)
             taken = {name for row in self._rows() for name in _unique(row)}
             if taken.intersection(_unique(transaction)):
-                raise LostRace(f"{transaction.subject}: has a transaction already")
+                raise LostRace(
+                    f"{transaction.subject}: {transaction.purpose} {transaction.attempt} or nonce "
+                    f"{transaction.nonce} has a transaction already"
+                )
             check_step(self._seen(before.key), before, after)
             self._written.append((before, after, transaction, run_id))
 

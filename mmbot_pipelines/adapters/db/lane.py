@@ -97,12 +97,13 @@ class PgLane:
         if (transaction.chain_id, transaction.wallet) != (self.chain_id, self.wallet):
             raise ValueError(f"{transaction.subject}: not a transaction of this lane's wallet")
         with self.connection.begin_nested():
-            stored = self.connection.execute(
+            stored = self.connection.scalar(
                 postgresql.insert(transactions)
                 .values(**transaction_values(transaction))
                 .on_conflict_do_nothing()
+                .returning(transactions.c.id)
             )
-            if not stored.rowcount:
+            if stored is None:
                 raise LostRace(
                     f"{transaction.subject}: {transaction.purpose} {transaction.attempt} or nonce "
                     f"{transaction.nonce} has a transaction already"

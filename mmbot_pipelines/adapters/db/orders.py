@@ -163,7 +163,7 @@ class PgOrders:
         """
         receipt, decided = outcome.receipt, outcome.transaction
         with transaction(self._engine) as connection:
-            written = connection.execute(
+            written = connection.scalar(
                 update(transactions)
                 .where(
                     transactions.c.hash == decided.hash,
@@ -176,8 +176,9 @@ class PgOrders:
                     gas_used=receipt and receipt.gas_used,
                     gas_price=receipt and receipt.gas_price,
                 )
+                .returning(transactions.c.id)
             )
-            if not written.rowcount:
+            if written is None:
                 raise LostRace(f"{decided.subject}: transaction {decided.hash} is decided already")
             if before is not None and after is not None:
                 write_step(
