@@ -22,7 +22,7 @@ from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees
 from tests.ports.registry_memory import RegistryMemory
 
-RECIPIENT = Address("0x70997970C51812dc3A010C7d01b50e0d17dc79C8")
+RECIPIENT = Address("0x14dC79964da2C08b23698B3D3cc7Ca32193d9955")
 
 
 @dataclass

@@ -14,7 +14,7 @@ from mmbot_pipelines.core.errors import (
     RpcRefused,
     RpcUnavailable,
 )
-from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
+from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei, in_words
 from mmbot_pipelines.core.outbox import Block, Call, Fees, Receipt, Signed, Transaction
 
 __all__ = ["EthereumChain", "LocalSigner", "Signer", "Underpriced"]
@@ -82,9 +82,13 @@ class EthereumChain:
         if not calls:
             return []
         estimates: list[Question] = [("eth_estimateGas", (self._fields(c),)) for c in calls]
+        balance = self.balance()  # not every node compares it with the call's value
         latest, *answers = self._rpc.batch([blocks.asked("latest"), *estimates])
         most = min(blocks.told(latest, "latest", self._rpc.chain).gas_limit, _MOST_GAS)
-        return [self._estimate(answer, most) for answer in answers]
+        return [
+            _short(call, balance) if call.value > balance else self._estimate(answer, most)
+            for call, answer in zip(calls, answers, strict=True)
+        ]
 
     def sign(self, call: Call, *, nonce: int, gas: Gas, fees: Fees) -> Signed:
         """Sign an EIP-1559 transaction."""
@@ -119,28 +123,30 @@ class EthereumChain:
         return [self._known(h, a) for h, a in zip(hashes, answers, strict=True)]
 
     def revert_reason(self, transaction: Transaction) -> str:
-        """Replay a reverted transaction on the block before its own and decode the reason.
+        """Replay a reverted transaction and decode the reason.
 
-        Where it does not revert there, the answer says so: only tracing could tell more.
+        First on the block before its own, then on its own: there the transactions that
+        came before it in the block have had their effect, and those after it too.
         """
         receipt = self.receipts([transaction.hash])[0]
         if receipt is None:
             return "unknown: its block was taken back"
-        before = receipt.block.number - 1
+        own = receipt.block.number
         fields = self._fields(transaction.call) | {"gas": hex(transaction.gas)}
-        # Contracts may ask for the gas price; a node may find the price too low for the
-        # block before.
+        # Contracts may ask for the gas price; a node may find it too low for that block.
         priced = fields | {"gasPrice": hex(receipt.gas_price)}
-        at = blocks.tag(before)
-        answers = self._rpc.batch([("eth_call", (priced, at)), ("eth_call", (fields, at))])
-        errors = [answer for answer in answers if isinstance(answer, RpcError)]
+        replays: list[Question] = [
+            ("eth_call", (call, blocks.tag(at)))
+            for at in (own - 1, own)
+            for call in (priced, fields)
+        ]
+        errors = [a for a in self._rpc.batch(replays) if isinstance(a, RpcError)]
         why = next(filter(None, map(reverts.reason, errors)), None)
-        if why is None and len(errors) == len(answers):
-            why = f"unknown: no replay on block {before} ({errors[0]})"
         if why is None:
-            why = f"unknown: replayed on block {before}, the one before its own, it succeeds"
+            said = errors[0] if errors else "it succeeds when it is replayed"
+            why = f"unknown: {said}"
         if receipt.gas_used == transaction.gas:
-            why += f"; it used all of its {transaction.gas} gas, so perhaps out of gas"
+            why += f"; it used all of its {transaction.gas} gas"
         return why
 
     def _ask(self, method: str, *params: object) -> object:
@@ -201,6 +207,12 @@ def receipt(tx: TxHash, answer: object) -> Receipt:
 
 def _is_of(tx: TxHash, told: object) -> bool:
     return wire.hash32(told) == tx.lower()
+
+
+def _short(call: Call, balance: Wei) -> OutOfFunds:
+    return OutOfFunds(
+        f"the wallet has {in_words(balance)}, the call takes {in_words(call.value)}: send ETH to it"
+    )
 
 
 def _not_taken(error: RpcError) -> Failure:
