@@ -29,10 +29,10 @@ class Inbox:
         self.mode = mode
         self._changed.set()
 
-    async def changed(self, timeout: float) -> None:
-        """Wait until the mode changes, `timeout` seconds at most."""
+    async def changed(self, at_most: float) -> None:
+        """Wait until the mode changes, `at_most` seconds long."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), timeout)
+            await asyncio.wait_for(self._changed.wait(), at_most)
         self._changed.clear()
 
     def sent_by(self, l1_transaction: int) -> Sequence[L1Message]:

@@ -1,0 +1,76 @@
+"""The Starknet origin on the local chains: its L1 side deployed, its node described."""
+
+import sys
+from dataclasses import dataclass
+
+import requests
+from eth_typing import ChecksumAddress
+
+from mmbot_pipelines.devnet.artifacts import contract, deploy, send
+from mmbot_pipelines.devnet.chain import connect
+from mmbot_pipelines.devnet.deploy import L1
+from mmbot_pipelines.devnet.starknet_escrow import ESCROW_ADDRESS
+from mmbot_pipelines.devnet.starknet_execution import selector_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Starknet:
+    """What the Starknet origin consists of; L2 addresses are felts in hex."""
+
+    rpc_url: str
+    chain_id: str
+    escrow: str
+    wallet: str  # where the escrow pays the market maker
+    messaging: ChecksumAddress  # on L1
+    start_block: int = 0
+
+    def settings(self) -> dict[str, str]:
+        """Return the product's MMBOT_STARKNET_ settings."""
+        return {
+            "MMBOT_STARKNET_RPC_URLS": self.rpc_url,
+            "MMBOT_STARKNET_CHAIN_ID": self.chain_id,
+            "MMBOT_STARKNET_ESCROW_ADDRESS": self.escrow,
+            "MMBOT_STARKNET_START_BLOCK": str(self.start_block),
+            "MMBOT_STARKNET_WALLET_ADDRESS": self.wallet,
+            "MMBOT_STARKNET_MESSAGING_ADDRESS": self.messaging,
+        }
+
+
+def deploy_messaging(l1: L1) -> ChecksumAddress:
+    """Deploy the messaging contract on L1 and tell the registry of it and of the escrow."""
+    w3 = connect(l1.rpc_url)
+    messaging = deploy(w3, "StarknetMessaging", sender=l1.owner).address
+    registry = contract(w3, "PaymentRegistry", l1.registry)
+    claim = selector_of("claim_payment")
+    send(registry.functions.setStarknet(messaging, ESCROW_ADDRESS, claim), sender=l1.owner)
+    return messaging
+
+
+def node_command(
+    l1: L1, messaging: ChecksumAddress, *, port: int = 0, block_time: float = 2.0
+) -> list[str]:
+    """Return the command that serves the node of this deployment.
+
+    block_time: seconds between two blocks.
+    """
+    return [
+        *(sys.executable, "-m", "mmbot_pipelines.devnet.starknet_node"),
+        *("--port", str(port)),
+        *("--block-time", str(block_time)),
+        *("--registry", l1.registry),
+        *("--l1-rpc", l1.rpc_url),
+        *("--messaging", messaging),
+    ]
+
+
+def describe(rpc_url: str, messaging: ChecksumAddress) -> Starknet:
+    """Ask a running node what it consists of."""
+    request = {"jsonrpc": "2.0", "id": 1, "method": "devnet_config"}
+    config = requests.post(rpc_url, json=request, timeout=10).json()["result"]
+    return Starknet(
+        rpc_url=rpc_url,
+        chain_id=config["chain_id"],
+        escrow=config["escrow"],
+        wallet=config["market_maker"],
+        messaging=messaging,
+    )

@@ -1,0 +1,141 @@
+"""The local Starknet reads like a real one."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.devnet.starknet_reading import TOKEN, ReadingSuite
+from tests.devnet.starknet_rpc import NOT_THERE, Rpc, specification, starknet
+
+
+@pytest.fixture(scope="module")
+def rpc() -> Iterator[Rpc]:
+    with starknet(l1_depth=3) as rpc:
+        for amount in range(1, 9):
+            rpc.devnet("mint", address="0x77", amount=amount)
+            rpc.devnet("setOrder", recipient="0xabc", amount=amount, fee=1)
+            rpc.devnet("mine")
+        rpc.devnet("mint", address="0x77", amount=1)
+        yield rpc
+
+
+class TestReading(ReadingSuite):
+    pass
+
+
+def test_the_specification_was_at_hand(rpc: Rpc) -> None:
+    spec = specification()
+    if spec is None:
+        pytest.skip(NOT_THERE)
+    rpc("syncing")
+    assert "starknet_syncing" in spec.checked
+
+
+def test_the_block_being_built_shows_its_transactions(rpc: Rpc) -> None:
+    block = rpc("getBlockWithReceipts", "pre_confirmed")
+    assert block["block_number"] == rpc("blockNumber") + 1
+    (only,) = block["transactions"]
+    assert only["receipt"]["finality_status"] == "PRE_CONFIRMED"
+    receipt = rpc("getTransactionReceipt", only["receipt"]["transaction_hash"])
+    assert "block_hash" not in receipt
+
+
+def test_events_of_the_block_being_built_have_no_block_hash(rpc: Rpc) -> None:
+    wanted = {"address": TOKEN, "chunk_size": 100}
+    sealed = rpc("getEvents", {**wanted, "to_block": "latest"})["events"]
+    everything = rpc("getEvents", wanted)["events"]
+    fresh = everything[len(sealed) :]
+    assert everything[: len(sealed)] == sealed
+    assert all("block_hash" in event for event in sealed)
+    assert fresh
+    assert all("block_hash" not in event for event in fresh)
+    assert rpc("getEvents", {**wanted, "from_block": "pre_confirmed"})["events"] == fresh
+
+
+def test_finality_rises_with_depth() -> None:
+    with starknet(l1_depth=2) as rpc:
+        sent = rpc.devnet("mint", address="0x77", amount=1)["transaction_hash"]
+        seen = [rpc("getTransactionStatus", sent)["finality_status"]]
+        for _ in range(3):
+            rpc.devnet("mine")
+            seen.append(rpc("getTransactionStatus", sent)["finality_status"])
+    assert seen == ["PRE_CONFIRMED", "ACCEPTED_ON_L2", "ACCEPTED_ON_L2", "ACCEPTED_ON_L1"]
+
+
+def test_state_is_read_as_it_was(rpc: Rpc) -> None:
+    balance_of = "0x35a73cd311a05d46deda634c5ee045db92f811b4e74bca4437fcb5302b7af33"
+    call = {"contract_address": TOKEN, "entry_point_selector": balance_of, "calldata": ["0x77"]}
+    balances = [rpc("call", call, {"block_number": n})[0] for n in range(4)]
+    assert balances == ["0x0", "0x1", "0x3", "0x6"]
+
+
+@pytest.mark.parametrize("path", ["", "rpc/v0_10", "?key=1"])
+def test_any_path_is_served(rpc: Rpc, path: str) -> None:
+    assert Rpc(f"{rpc.url}/{path}")("specVersion") == "0.10.2"
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [(b"{", -32700), (b"[]", -32600), (b"1", -32600), (b'{"jsonrpc": "1.0"}', -32600)],
+)
+def test_what_is_no_request_is_refused(rpc: Rpc, body: bytes, code: int) -> None:
+    answer = rpc.session.post(rpc.url, data=body, timeout=5).json()
+    assert answer["id"] is None
+    assert answer["error"]["code"] == code
+
+
+def test_a_notification_is_not_answered(rpc: Rpc) -> None:
+    notification = {"jsonrpc": "2.0", "method": "starknet_chainId"}
+    assert rpc.session.post(rpc.url, json=notification, timeout=5).status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("getBlockWithTxHashes", []),
+        ("getBlockWithTxHashes", ["latest", "latest"]),
+        ("getBlockWithTxHashes", {"block": "latest"}),
+        ("getBlockWithTxHashes", [{"block_hash": "0x00ff"}]),
+        ("getBlockWithTxHashes", [{"block_hash": "0x1", "block_number": 1}]),
+        ("getTransactionReceipt", ["0x" + "f" * 64]),
+        ("getTransactionReceipt", [hex(2**251 + 17 * 2**192 + 1)]),
+        ("getEvents", [{"chunk_size": 0}]),
+        ("getEvents", [{"chunk_size": True}]),
+        ("getEvents", [{"chunk_size": 1, "keys": ["0x1"]}]),
+        ("getEvents", [{"chunk_size": 1, "adress": "0x1"}]),
+        ("estimateFee", [[{"type": "INVOKE"}], [], "latest"]),
+        ("estimateFee", [[], ["SKIP_EVERYTHING"], "latest"]),
+    ],
+)
+def test_parameters_that_do_not_fit_are_refused(rpc: Rpc, method: str, params: object) -> None:
+    refusal = rpc.wrong(method, params)
+    assert refusal.code == -32602
+    assert refusal.data["reason"]
+
+
+def test_too_many_keys_are_refused(rpc: Rpc) -> None:
+    assert rpc.refused("getEvents", {"chunk_size": 1, "keys": [[]] * 17}).code == 34
+    assert "events" in rpc("getEvents", {"chunk_size": 1, "keys": [[]] * 16})
+
+
+def test_keys_are_matched_by_position(rpc: Rpc) -> None:
+    wanted = {"address": TOKEN, "chunk_size": 100}
+    every = rpc("getEvents", wanted)["events"]
+    to_us = rpc("getEvents", {**wanted, "keys": [[], ["0x0"], ["0x77", "0x78"]]})["events"]
+    assert to_us == [e for e in every if e["keys"][1:] == ["0x0", "0x77"]]
+    assert len(to_us) == 9
+    assert rpc("getEvents", {**wanted, "keys": [[]] * 3 + [["0x1"]]})["events"] == []
+
+
+def test_a_token_survives_the_sealing_of_its_block() -> None:
+    with starknet() as rpc:
+        for amount in (1, 2, 3):
+            rpc.devnet("mint", address="0x77", amount=amount)
+        wanted = {"address": TOKEN, "keys": [[], [], ["0x77"]], "chunk_size": 2}
+        first = rpc("getEvents", wanted)
+        rpc.devnet("mine")
+        token = {"continuation_token": first["continuation_token"]}
+        second = rpc("getEvents", {**wanted, **token})
+        amounts = [e["data"][0] for e in first["events"] + second["events"]]
+        assert amounts == ["0x1", "0x2", "0x3"]
+        assert "continuation_token" not in second

@@ -1,0 +1,104 @@
+"""Keys, selectors and hashes are the deployed protocol's."""
+
+from collections.abc import Sequence
+
+import pytest
+from eth_abi.packed import encode_packed
+from eth_utils import keccak
+from hypothesis import given
+from hypothesis import strategies as st
+from starknet_py.hash.selector import get_selector_from_name
+from starknet_py.hash.storage import get_storage_var_address
+from starknet_py.hash.transaction import TransactionHashPrefix
+
+from mmbot_pipelines.devnet.starknet_delivery import OPERATOR, TOPIC
+from mmbot_pipelines.devnet.starknet_escrow import ESCROW
+from mmbot_pipelines.devnet.starknet_felt import (
+    PRIME,
+    halves,
+    joined,
+    l1_message_hash,
+    pseudo_hash,
+    short_string,
+)
+from mmbot_pipelines.devnet.starknet_history import History, Slot
+
+SELECTORS = {
+    "SetOrder": 0x2C75A60B5BDAD73EBBF539CC807FCCD09875C3CBF3F44041F852CDB96D8ACD3,
+    "ClaimPayment": 0x314CC2452314D7E7C2AF40891B08B62AAA8A44D1694F02DAAE541598D2B1645,
+    "claim_payment": 0x3636C566F6409560D55D5F6D1EB4EE163B096B4698C503E69E210BE79DE2AFA,
+    "claim_payment_batch": 0x354A01E49FE07E43306A97ED84DBD5DE8238C7D8FF616CAA3444630CFC559E6,
+}
+uint256 = st.integers(0, 2**256 - 1)
+
+
+@pytest.mark.parametrize(("name", "selector"), SELECTORS.items())
+def test_names_give_the_protocols_selectors(name: str, selector: int) -> None:
+    assert get_selector_from_name(name) == selector
+
+
+def test_claims_are_handled_only_for_l1() -> None:
+    assert {SELECTORS["claim_payment"], SELECTORS["claim_payment_batch"]} == set(ESCROW.l1_handlers)
+    assert not set(ESCROW.l1_handlers) & set(ESCROW.externals)
+
+
+def test_the_topic_is_the_published_contracts() -> None:
+    assert TOPIC == "0xdb80dd488acf86d17c747445b0eabb5d57c541d3bd7b6b87af987858e5066b2b"
+    assert len(OPERATOR) == 42
+
+
+@given(uint256, uint256, uint256, uint256, st.lists(uint256, max_size=8))
+def test_a_message_hash_is_keccak_of_packed_words(
+    sender: int, to: int, nonce: int, selector: int, payload: Sequence[int]
+) -> None:
+    words = [sender, to, nonce, selector, len(payload), *payload]
+    packed = encode_packed(["uint256"] * len(words), words)
+    expected = int.from_bytes(keccak(packed), "big")
+    assert l1_message_hash(sender, to, nonce, selector, payload) == expected
+
+
+@given(uint256)
+def test_halves_join_again(value: int) -> None:
+    low, high = halves(value)
+    assert low < 2**128
+    assert high < 2**128
+    assert joined(low, high) == value
+
+
+@given(st.lists(st.integers(), max_size=5), st.lists(st.integers(), max_size=5))
+def test_pseudo_hashes_are_felts_and_tell_contents_apart(a: list[int], b: list[int]) -> None:
+    assert pseudo_hash(*a) < PRIME
+    assert (pseudo_hash(*a) == pseudo_hash(*b)) == (a == b)
+
+
+def test_short_strings_are_as_in_cairo() -> None:
+    assert short_string("SN_MAIN") == 0x534E5F4D41494E
+    assert short_string("l1_handler") == TransactionHashPrefix.L1_HANDLER
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(1, 5), st.integers(0, 99)), max_size=30),
+    st.integers(0, 10),
+)
+def test_history_reads_what_a_log_of_writes_says(
+    writes: list[tuple[int, int, int]], dropped: int
+) -> None:
+    history = History()
+    writes = sorted(writes, key=lambda write: write[0])
+    for block, key, value in writes:
+        history.write(Slot("storage", 1, key), value, block)
+    history.drop_from(dropped)
+    kept = [write for write in writes if write[0] < dropped]
+    for at in range(10):
+        for key in range(1, 6):
+            past = [(b, v) for b, k, v in kept if k == key and b <= at]
+            block, value = past[-1] if past else (0, 0)
+            slot = Slot("storage", 1, key)
+            assert history.read(slot, at) == value
+            assert history.written(slot, at) == block
+
+
+def test_storage_lives_where_the_deployed_contract_has_it() -> None:
+    base = get_storage_var_address("orders", 7, 0)
+    assert base != get_storage_var_address("orders_pending", 7, 0)
+    assert base < 2**251
