@@ -15,6 +15,7 @@ from mmbot_pipelines.adapters.origins.zksync import ZkSync
 from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.policy import Limits
 from mmbot_pipelines.bridge.ports import Orders, Origin
+from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import BadSettings
 from mmbot_pipelines.settings import Database, Key, Settings
 
@@ -42,6 +43,8 @@ def orders(database: Database) -> Orders:
 @cache
 def bridge(settings: Settings) -> Bridge:
     """Plug the bridge together, once per process."""
+    for point, token in settings.crash_points:
+        crash.arm(point, token)
     l1 = settings.l1
     rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id)
     chain = EthereumChain(rpc, LocalSigner(_key(settings.key)))

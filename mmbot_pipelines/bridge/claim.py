@@ -8,6 +8,7 @@ from mmbot_pipelines.bridge.fill import by_origin
 from mmbot_pipelines.bridge.order import Fact, Order, Status
 from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.bridge.sending import Request, send
+from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Wei, in_words
 
@@ -59,7 +60,9 @@ def _settle(work: Work, origin: str, orders: list[Order]) -> list[Order]:
     for order, tx in zip(orders, work.bridge.origins[origin].settled(orders), strict=True):
         if tx is None:
             left.append(order)
-        elif work.advance(order, Fact.SETTLED, tx=tx):
+            continue
+        crash.here(crash.Point.SETTLEMENT_SEEN)
+        if work.advance(order, Fact.SETTLED, tx=tx):
             paid = in_words(order.amount + order.fee)
             work.run.say(f"{order.key}: completed, the escrow paid us {paid} in {tx}")
     return left

@@ -7,6 +7,7 @@ from datetime import timedelta
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.order import Fact, Order
 from mmbot_pipelines.bridge.ports import Fault, Run
+from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import Failure, LostRace, TryAgain, Verdict
 from mmbot_pipelines.core.money import TxHash
 from mmbot_pipelines.core.retry import backoff
@@ -53,6 +54,7 @@ class Work:
         healthy and is asked for again.
         """
         self.failed[order.key] = failure
+        crash.here(crash.Point.FAILURE_SEEN)
         fault = fault_of(order, failure, self.step)
         now = self.bridge.clock()
         if isinstance(failure, TryAgain):
@@ -64,6 +66,7 @@ class Work:
             self.bridge.orders.change(order, after, run_id=self.run.id, at=now, fault=fault)
         except LostRace:
             self.bridge.orders.note(fault, at=now, run_id=self.run.id)
+        crash.here(crash.Point.FAILURE_STORED)
         self.run.say(f"{order.key}: {after.reason}; {_then(after)}")
 
     def keep(self, orders: Sequence[Order], verdicts: Sequence[Failure | None]) -> list[Order]:

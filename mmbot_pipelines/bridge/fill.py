@@ -13,6 +13,7 @@ from mmbot_pipelines.bridge.order import Fact, Order, Status
 from mmbot_pipelines.bridge.policy import Cost, refusal
 from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.bridge.sending import Request, send
+from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Gas, Wei, in_words
 from mmbot_pipelines.core.outbox import Fees
@@ -95,6 +96,7 @@ def _decide(
         elif order.status is Status.PROCESSING:
             kept.append((order, cost))
         elif accepted := work.advance(order, Fact.ACCEPTED):
+            crash.here(crash.Point.DECIDED)
             work.run.say(
                 f"{order.key}: accepted, pays {in_words(order.amount)} to {order.recipient} "
                 f"for a fee of {in_words(order.fee)} at a cost of {in_words(cost.total)}"

@@ -6,6 +6,7 @@ from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import after_failure, fault_of
 from mmbot_pipelines.bridge.order import NEXT, Fact, Order
 from mmbot_pipelines.bridge.ports import Run
+from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import Failure, Lost, LostRace, Reverted
 from mmbot_pipelines.core.money import gwei
 from mmbot_pipelines.core.outbox import Outcome, TxState, outcomes
@@ -25,11 +26,13 @@ def settle_receipts(bridge: Bridge, run: Run) -> int:
     waiting = bridge.orders.in_flight()
     decided = 0
     for outcome in outcomes(bridge.chain, waiting):
+        crash.here(crash.Point.RECEIPT_READ)
         try:
             _decide(bridge, outcome, run)
         except LostRace:
             run.say(f"{outcome.transaction.subject}: another run has read this receipt")
         decided += 1
+        crash.here(crash.Point.RECEIPT_STORED)
     return len(waiting) - decided
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mmbot_pipelines.bridge.failures import Work, fault_of
 from mmbot_pipelines.bridge.order import Fact, Order
+from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import OutOfFunds
 from mmbot_pipelines.core.money import Gas, Wei, in_words
 from mmbot_pipelines.core.outbox import Call, Fees, Transaction
@@ -69,7 +70,10 @@ def send(work: Work, requests: Sequence[Request], fees: Fees) -> None:
             stored.append((after, transaction))
             free -= needed
             nonce += 1
+    # Committed: should we die from here on, the receipts sensor broadcasts the same bytes.
+    crash.here(crash.Point(f"{work.step}-stored"))
     _broadcast(work, stored)
+    crash.here(crash.Point(f"{work.step}-broadcast"))
     for order, failure in short:
         work.fail(order, failure)
 

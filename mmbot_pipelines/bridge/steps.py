@@ -13,6 +13,7 @@ from mmbot_pipelines.bridge.fill import transfer
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Cursor, Fault, Run
 from mmbot_pipelines.bridge.receipts import settle_receipts
+from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import Failure, LostRace
 
 __all__ = [
@@ -57,7 +58,9 @@ def detect(bridge: Bridge, origin: str, run: Run, kind: Cursor = Cursor.LATEST) 
         if first > last:
             break
         scan = l2.scan(first, last)
+        crash.here(crash.Point.SCANNED)
         new = bridge.orders.add(origin, kind, scan, at=bridge.clock(), run_id=run.id)
+        crash.here(crash.Point.CURSOR_STORED)
         for key in new:
             run.say(f"{key}: found, in block range {first} to {scan.last.number}")
         for fault in scan.faults:
@@ -71,7 +74,10 @@ def wanted(bridge: Bridge, statuses: Sequence[Status], origin: str | None = None
     """Take the orders that a run shall be asked for now."""
     if bridge.rules.dry_run:
         statuses = [s for s in statuses if s is Status.PENDING]
-    return bridge.orders.ask(statuses, origin, at=bridge.clock(), again_after=_ASK_AGAIN_SECONDS)
+    orders = bridge.orders.ask(statuses, origin, at=bridge.clock(), again_after=_ASK_AGAIN_SECONDS)
+    if orders:
+        crash.here(crash.Point.ASKED)
+    return orders
 
 
 def backfill(bridge: Bridge, run: Run) -> list[str]:

@@ -9,10 +9,12 @@ A fault is one line that names the variable and the remedy. All faults come toge
 import difflib
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
+from mmbot_pipelines.core.crash import Point
 from mmbot_pipelines.core.errors import BadSettings
 from mmbot_pipelines.settings.sections import (
     L1,
@@ -66,6 +68,7 @@ class Settings(BaseModel):
     pace: Pace
     dry_run: bool  # decide, but neither sign nor send
     alert_urls: tuple[SecretStr, ...]
+    crash_points: tuple[tuple[Point, Path], ...]
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -98,6 +101,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         pace=pace,
         dry_run=around.dry_run,
         alert_urls=around.alert_urls,
+        crash_points=around.crash_points,
     )
 
 

@@ -63,7 +63,7 @@ class Section(BaseSettings):
 
 
 class Database(Section):
-    """Where the truth is kept."""
+    """Where the truth is kept, and what Dagster knows beside it."""
 
     url: values.DatabaseUrl | None = _variable("MMBOT_DATABASE_URL", None)  # None: embedded
     auto_migrate: values.Switch = _variable("MMBOT_AUTO_MIGRATE", True)
@@ -209,6 +209,7 @@ class Surroundings(Section):
     origins: values.Origins = _variable("MMBOT_ORIGINS", ("zksync",))
     dry_run: values.Switch = _variable("MMBOT_DRY_RUN", False)
     alert_urls: values.AlertUrls = _variable("MMBOT_ALERT_URLS", ())
+    crash_points: values.CrashPoints = _variable("MMBOT_CRASH_POINTS", ())  # for tests
 
 
 SECTIONS: tuple[type[Section], ...] = (

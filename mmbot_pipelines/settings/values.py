@@ -16,10 +16,12 @@ from eth_utils.address import is_checksum_address, is_hex_address, to_checksum_a
 from pydantic import BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
+from mmbot_pipelines.core.crash import Point
 from mmbot_pipelines.core.money import UINT256_MAX, Address, Gas, Wei
 
 ORIGINS = ("zksync", "starknet")
 ACCEPTED_TAGS = ("safe", "finalized", "committed", "l1_committed")
+_INT64_MAX = 2**63 - 1
 _FELT_PRIME = 2**251 + 17 * 2**192 + 1
 _CHAIN_NAMES = ("SN_MAIN", "SN_SEPOLIA")
 _WORDS = {"true": True, "yes": True, "on": True, "1": True}
@@ -39,7 +41,7 @@ def _entries(text: str) -> list[str]:
 
 def _whole(text: str, what: str, *, least: int = 0, most: int = UINT256_MAX) -> int:
     if not re.fullmatch(r"[0-9]{1,78}", text) or not least <= int(text) <= most:
-        span = f"from {least} on" if most == UINT256_MAX else f"from {least} to {most}"
+        span = f"from {least} on" if most >= _INT64_MAX else f"from {least} to {most}"
         raise ValueError(f"must be {what}: a whole number {span}, digits only")
     return int(text)
 
@@ -176,6 +178,19 @@ def _tiers(text: str) -> list[Tier]:
     return tiers
 
 
+def _crash_points(text: str) -> list[tuple[Point, Path]]:
+    points = []
+    for entry in _entries(text):
+        name, _, token = entry.partition("=")
+        if name not in list(Point) or not Path(token).is_absolute():
+            raise ValueError(
+                f"must be name=/absolute/token/file, with names of {', '.join(Point)}; "
+                "it is for tests: remove it"
+            )
+        points.append((Point(name), Path(token)))
+    return points
+
+
 def _rising(numbers: Sequence[int], least: int) -> bool:
     return all(b - a >= least for a, b in itertools.pairwise(numbers))
 
@@ -212,16 +227,16 @@ def _absolute(text: str) -> Path:
 Switch = Annotated[bool, BeforeValidator(_switch)]
 Seconds = Annotated[float, BeforeValidator(_seconds)]
 Count = Annotated[int, BeforeValidator(lambda t: _whole(t, "a count", least=1, most=1_000_000))]
-BlockNumber = Annotated[int, BeforeValidator(lambda t: _whole(t, "a block", most=2**63 - 1))]
+BlockNumber = Annotated[int, BeforeValidator(lambda t: _whole(t, "a block", most=_INT64_MAX))]
 ChainId = Annotated[
-    int, BeforeValidator(lambda t: _whole(t, "a chain id", least=1, most=2**63 - 1))
+    int, BeforeValidator(lambda t: _whole(t, "a chain id", least=1, most=_INT64_MAX))
 ]
 BasisPoints = Annotated[
     int, BeforeValidator(lambda t: _whole(t, "hundredths of a percent", most=10_000))
 ]
 WeiAmount = Annotated[Wei, BeforeValidator(_wei)]
 GasAmount = Annotated[
-    Gas, BeforeValidator(lambda t: _whole(t, "an amount of gas", least=1, most=2**63 - 1))
+    Gas, BeforeValidator(lambda t: _whole(t, "an amount of gas", least=1, most=_INT64_MAX))
 ]
 RpcUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_rpc_urls)]
 AlertUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_alert_urls)]
@@ -232,6 +247,7 @@ StarknetChainId = Annotated[int, BeforeValidator(_starknet_chain)]
 Accepted = Annotated[str | int, BeforeValidator(_accepted)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 RegistryAbi = Annotated[str, BeforeValidator(_registry_abi)]
+CrashPoints = Annotated[tuple[tuple[Point, Path], ...], NoDecode, BeforeValidator(_crash_points)]
 Tiers = Annotated[tuple[Tier, ...], NoDecode, BeforeValidator(_tiers)]
 HexKey = Annotated[SecretStr, BeforeValidator(_hex_key)]
 PrivateFile = Annotated[Path, BeforeValidator(_private_file)]
