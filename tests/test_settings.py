@@ -283,6 +283,11 @@ def test_settings_do_not_change() -> None:
         read.dry_run = True
 
 
+def test_equal_settings_are_one_key() -> None:
+    assert len({settings.load(GOOD), settings.load(dict(GOOD))}) == 1
+    assert len({settings.load(GOOD), settings.load(GOOD | {"MMBOT_DRY_RUN": "yes"})}) == 2
+
+
 def test_only_the_given_mapping_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MMBOT_MAX_ATTEMPTS", "9")
     monkeypatch.setenv("MMBOT_DRY_RUN", "nonsense")

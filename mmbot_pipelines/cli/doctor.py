@@ -25,7 +25,7 @@ def doctor() -> None:
         counted[finding.mark] += 1
         out.print(f"{finding.mark:6}", style=_STYLES[finding.mark], end="")
         out.print(plain(f"{finding.subject}: {finding.text}"), soft_wrap=True)
-    out.print(f"{counted.total()} checks, {counted[Mark.FAULT]} faults")
+    out.print(f"checks: {counted.total()}, faults: {counted[Mark.FAULT]}")
     if counted[Mark.FAULT]:
         raise typer.Exit(1)
 
@@ -35,7 +35,7 @@ def findings() -> Iterator[Finding]:
     read = None
     try:
         read = settings.load()
-        yield ok("settings", f"all of {len(settings.VARIABLES)} are understood")
+        yield ok("settings", f"all {len(settings.VARIABLES)} are understood")
     except BadSettings as e:
         for line in str(e).splitlines():
             yield fault("settings", line)

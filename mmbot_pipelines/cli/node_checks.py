@@ -8,7 +8,7 @@ from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.cli.findings import Finding, fault, note, ok
 from mmbot_pipelines.cli.questions import asked
 from mmbot_pipelines.cli.words import span
-from mmbot_pipelines.core.errors import Failure
+from mmbot_pipelines.core.errors import Failure, WrongChain
 from mmbot_pipelines.settings import place
 
 _MOST_LAG = 5  # blocks behind the best node of the chain
@@ -33,7 +33,8 @@ def nodes(
     for url, head in heads.items():
         where = f"{chain} node {place(url)}"
         if isinstance(head, Failure):
-            yield fault(where, f"{head}: mend MMBOT_{chain.upper()}_RPC_URLS, or start the node")
+            remedy = "" if isinstance(head, WrongChain) else " or start the node"
+            yield fault(where, f"{head}: mend MMBOT_{chain.upper()}_RPC_URLS{remedy}")
             continue
         number, at = head
         age = clock() - at

@@ -68,7 +68,7 @@ def test_all_is_well(mmbot: Mmbot, devnet: Devnet) -> None:
     assert faults(said) == []
     lines = said.out.splitlines()
     assert all(line.startswith("ok ") for line in lines[:-1])
-    assert lines[-1] == f"{len(lines) - 1} checks, 0 faults"
+    assert lines[-1] == f"checks: {len(lines) - 1}, faults: 0"
     for part in (
         f"its address is {devnet.deployment.market_maker}",
         "L1 node http://127.0.0.1:",
