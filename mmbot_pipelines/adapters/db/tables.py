@@ -192,3 +192,29 @@ safety = Table(
     Column("why", Words, nullable=False),
     _one_of("state", ["NORMAL", "THROTTLED", "HALTED"]),
 )
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("channel", Text, nullable=False),
+    Column("key", Words, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("title", Words, nullable=False),
+    Column("text", Words, nullable=False),
+    Column("lasting", Boolean, nullable=False),  # false: told once, without a recovery notice
+    Column("since", Instant, nullable=False),
+    Column("told_at", Instant),
+    Column("gone_at", Instant),
+    Column("over_at", Instant),  # when the channel was told that it is over: nothing is left to say
+    Column("taken_at", Instant),  # by whoever is telling it now
+    _at_least("tries", 0),  # to tell it that failed
+    _one_of("severity", ["CRITICAL", "HIGH", "MEDIUM", "LOW"]),
+)
+Index(
+    "alerts_open",
+    alerts.c.channel,
+    alerts.c.key,
+    unique=True,
+    postgresql_where=alerts.c.over_at.is_(None),
+)
