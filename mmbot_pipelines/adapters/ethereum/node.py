@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 
 from mmbot_pipelines.adapters.ethereum.untrusted import cleaned
 
@@ -88,13 +89,13 @@ class Node:
             return self._read(body)
         except NodeFault as e:
             return e
-        except requests.Timeout:
+        except (requests.Timeout, urllib3.exceptions.ReadTimeoutError):
             return NodeFault("timed out")
         except requests.exceptions.SSLError:
             return NodeFault("its TLS certificate is not accepted")
         except requests.ConnectionError:
             return NodeFault("unreachable")
-        except (requests.RequestException, ValueError) as e:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as e:
             return NodeFault(f"the request failed ({type(e).__name__})")
 
     def _read(self, body: bytes) -> bytes:
@@ -113,7 +114,8 @@ class Node:
         ) as response:
             if response.status_code not in _BODY_STATUSES:
                 raise NodeFault(f"answered HTTP {response.status_code}")
-            for chunk in response.iter_content(_CHUNK):
+            # Unlike iter_content, this returns with whatever has come by now.
+            while chunk := response.raw.read1(_CHUNK, decode_content=True):
                 read += chunk
                 if len(read) > self._most_bytes:
                     raise NodeFault(f"answered more than {self._most_bytes} bytes", too_large=True)

@@ -1,6 +1,7 @@
 """Who signs for the wallet, and what is signed."""
 
 import contextlib
+import re
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
@@ -12,6 +13,7 @@ from mmbot_pipelines.core.errors import BadSettings
 from mmbot_pipelines.core.money import Address, Gas, TxHash
 from mmbot_pipelines.core.outbox import Call, Fees, Signed
 
+_KEY = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 _DYNAMIC_FEE = b"\x02"  # EIP-2718 type of an EIP-1559 transaction
 
 
@@ -44,9 +46,11 @@ class LocalSigner:
             BadSettings: it is no private key.
         """
         account = None
-        # Whatever the library raises may repeat the key, so it is neither shown nor chained.
-        with contextlib.suppress(Exception):
-            account = Account.from_key(private_key)
+        # Whatever the library raises may repeat the key, so it is neither shown nor chained;
+        # and it would pad a key that lost a digit.
+        if _KEY.fullmatch(private_key):
+            with contextlib.suppress(Exception):
+                account = Account.from_key(private_key)
         if account is None:
             raise BadSettings("the private key is not a secp256k1 key of 64 hex digits")
         self._account = account

@@ -1,0 +1,64 @@
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmbot_pipelines.adapters.ethereum import wire
+from mmbot_pipelines.core.money import UINT256_MAX
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.from_regex("0x.*"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+READERS = [wire.quantity, wire.data, wire.hash32, wire.address, wire.fields]
+
+
+@given(st.integers(0, UINT256_MAX))
+def test_quantity_reads_what_hex_writes(number: int) -> None:
+    assert wire.quantity(hex(number)) == number
+
+
+@given(st.binary(max_size=100))
+def test_data_reads_what_hex_writes(data: bytes) -> None:
+    assert wire.data("0x" + data.hex()) == data
+
+
+def test_hash_is_in_lower_case_and_address_checksummed() -> None:
+    assert wire.hash32("0x" + "AB" * 32) == "0x" + "ab" * 32
+    lower = "0x70997970c51812dc3a010c7d01b50e0d17dc79c8"
+    assert wire.address(lower) == "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+
+
+@pytest.mark.parametrize(
+    ("read", "bad"),
+    [
+        (wire.quantity, "0x"),
+        (wire.quantity, "10"),
+        (wire.quantity, "-0x1"),
+        (wire.quantity, "0x1\n"),
+        (wire.quantity, "0x1_0"),
+        (wire.quantity, 16),
+        (wire.quantity, True),
+        (wire.quantity, None),
+        (wire.quantity, "0x1" + "0" * 64),
+        (wire.data, "0x1"),
+        (wire.data, "0x1g"),
+        (wire.data, "0x12 34"),
+        (wire.hash32, "0x" + "ab" * 31),
+        (wire.address, "0x" + "ab" * 32),
+        (wire.fields, []),
+    ],
+)
+def test_bad_values_are_bad_answers(read: Callable[[Any], Any], bad: Any) -> None:
+    with pytest.raises(wire.BadAnswer, match="instead of"):
+        read(bad)
+
+
+@given(st.sampled_from(READERS), JSON)
+def test_readers_raise_nothing_else(read: Callable[[Any], Any], value: Any) -> None:
+    with suppress(wire.BadAnswer):
+        read(value)
