@@ -58,6 +58,7 @@ def test_the_required_settings_are_enough() -> None:
     assert read.limits.confirmations == ()
     assert (read.pace.max_attempts, read.pace.max_runs_per_tick) == (5, 4)
     assert read.pace.retry_backoff_seconds == 30
+    assert (read.limits.min_balance, read.pace.undelivered_after_seconds) == (0, 3600)
     assert not read.dry_run
     assert read.alert_urls == ()
     assert read.database.dagster_home is None
@@ -77,6 +78,8 @@ def test_every_setting_is_taken_over() -> None:
             "MMBOT_CONFIRMATIONS": "0:1, 50000000000000000:5",
             "MMBOT_MAX_EXPOSURE_WEI": str(2**256 - 1),
             "MMBOT_RETRY_BACKOFF_SECONDS": "0.5",
+            "MMBOT_MIN_BALANCE_WEI": str(10**18),
+            "MMBOT_UNDELIVERED_AFTER_SECONDS": "90",
             "MMBOT_DRY_RUN": "1",
             "MMBOT_ALERT_URLS": "mailto://a?to=b@c.d,e@f.g, json://sink.example",
             "DAGSTER_HOME": "/var/lib/dagster",
@@ -92,6 +95,7 @@ def test_every_setting_is_taken_over() -> None:
     assert read.limits.confirmations == ((0, 1), (5 * 10**16, 5))
     assert read.limits.max_exposure == 2**256 - 1
     assert read.pace.retry_backoff_seconds == 0.5
+    assert (read.limits.min_balance, read.pace.undelivered_after_seconds) == (10**18, 90)
     assert read.dry_run
     alerts = [url.get_secret_value() for url in read.alert_urls]
     assert alerts == ["mailto://a?to=b@c.d,e@f.g", "json://sink.example"]

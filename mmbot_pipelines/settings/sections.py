@@ -184,6 +184,7 @@ class Limits(Section):
     min_margin_bps: values.BasisPoints = _variable("MMBOT_MIN_MARGIN_BPS", 0)  # of the amount
     confirmations: values.Tiers = _variable("MMBOT_CONFIRMATIONS", ())
     max_exposure: values.WeiAmount | None = _variable("MMBOT_MAX_EXPOSURE_WEI", None)
+    min_balance: values.WeiAmount = _variable("MMBOT_MIN_BALANCE_WEI", Wei(0))  # 0: no floor
 
     @model_validator(mode="after")
     def _limits_in_order(self) -> Self:
@@ -201,6 +202,7 @@ class Pace(Section):
     max_attempts: values.Count = _variable("MMBOT_MAX_ATTEMPTS", 5)
     retry_backoff_seconds: values.Seconds = _variable("MMBOT_RETRY_BACKOFF_SECONDS", 30.0)
     max_runs_per_tick: values.Count = _variable("MMBOT_MAX_RUNS_PER_TICK", 4)
+    undelivered_after_seconds: values.Seconds = _variable("MMBOT_UNDELIVERED_AFTER_SECONDS", 3600.0)
 
 
 class Surroundings(Section):
