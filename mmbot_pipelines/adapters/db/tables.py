@@ -31,6 +31,7 @@ from mmbot_pipelines.core.money import UINT256_MAX
 from mmbot_pipelines.core.outbox import TxState
 
 SCHEMA = "mmbot"
+_STATES = ["NORMAL", "THROTTLED", "HALTED"]
 
 metadata = MetaData(
     schema=SCHEMA,
@@ -105,6 +106,7 @@ order_events = Table(
     _one_of("after", Status),
 )
 Index("order_events_of_order", order_events.c.key, order_events.c.id)
+Index("order_events_by_time", order_events.c.at)
 
 errors = Table(
     "errors",
@@ -120,6 +122,7 @@ errors = Table(
     Column("scanned", Boolean, nullable=False, server_default=false()),
 )
 Index("errors_of_subject", errors.c.subject, errors.c.id)
+Index("errors_by_time", errors.c.at)
 Index(
     "errors_scanned_once",
     func.md5(errors.c.subject),
@@ -171,6 +174,7 @@ Index(
     transactions.c.nonce,
     postgresql_where=transactions.c.state == TxState.STORED.value,
 )
+Index("transactions_by_time", transactions.c.stored_at)
 
 blocks = Table(
     "blocks",
@@ -190,7 +194,25 @@ safety = Table(
     Column("since", Instant, nullable=False),
     Column("by_whom", Words, nullable=False),
     Column("why", Words, nullable=False),
-    _one_of("state", ["NORMAL", "THROTTLED", "HALTED"]),
+    Column("causes", Text, nullable=False),  # of THROTTLED, separated by commas
+    Column("seen_at", Instant),  # when a cause of THROTTLED was last seen
+    Column("resumed_at", Instant),  # failures before count no more
+    _at_least("version", 0),
+    _one_of("state", _STATES),
+)
+
+safety_events = Table(
+    "safety_events",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("scope", Text, nullable=False),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("by_whom", Words, nullable=False),
+    Column("why", Words, nullable=False),
+    _one_of("before", _STATES),
+    _one_of("after", _STATES),
 )
 
 alerts = Table(
