@@ -52,6 +52,16 @@ def test_events_of_the_block_being_built_have_no_block_hash(rpc: Rpc) -> None:
     assert rpc("getEvents", {**wanted, "from_block": "pre_confirmed"})["events"] == fresh
 
 
+def test_only_the_tag_reaches_the_block_being_built(rpc: Rpc) -> None:
+    wanted = {"address": TOKEN, "chunk_size": 100}
+    sealed = rpc("getEvents", {**wanted, "to_block": "latest"})
+    beyond = rpc("blockNumber") + 1
+    assert rpc("getEvents", {**wanted, "to_block": {"block_number": beyond}}) == sealed
+    after = {**wanted, "from_block": {"block_number": beyond + 1}}
+    assert rpc("getEvents", after) == {"events": []}
+    assert rpc.refused("getBlockWithTxHashes", {"block_number": beyond}).code == 24
+
+
 def test_finality_rises_with_depth() -> None:
     with starknet(l1_depth=2) as rpc:
         sent = rpc.devnet("mint", address="0x77", amount=1)["transaction_hash"]

@@ -413,3 +413,21 @@ def test_users_place_orders_at_the_same_time(rpc: Rpc) -> None:
         return await asyncio.gather(*(place_orders(user, [ORDER]) for user in users))
 
     assert sorted(run(together())) == [[0], [1], [2]]
+
+
+def test_nobody_moves_more_than_was_approved(rpc: Rpc) -> None:
+    thief, victim = user_of(rpc, 3), user_of(rpc, 2)
+    approve = Call(ETH, selector_of("approve"), [thief.address, 5, 0])
+    take = [
+        Call(ETH, selector_of("transfer_from"), [victim.address, thief.address, amount, 0])
+        for amount in (6, 5, 1)
+    ]
+    run(victim.execute_v3(approve, auto_estimate=True))
+    before = balance(rpc, victim.address)
+    for call in (take[0], [take[1], take[2]]):
+        with pytest.raises(ClientError) as refused:
+            run(thief.execute_v3(call, auto_estimate=True))
+        assert "ERC20: insufficient allowance" in str(refused.value.data)
+    run(thief.execute_v3(take[1], auto_estimate=True))
+    assert before - balance(rpc, victim.address) == 5
+    assert view(rpc, "allowance", victim.address, thief.address, to=felt(ETH)) == [0, 0]
