@@ -1,16 +1,5 @@
-"""Text that somebody else wrote: a contract's author, a node's operator."""
+"""Text that somebody else wrote, as JSON-RPC brings it."""
 
-import unicodedata
+from mmbot_pipelines.core.untrusted import cleaned
 
-_MOST_CHARACTERS = 200
-
-
-def cleaned(text: object, most: int = _MOST_CHARACTERS) -> str:
-    """Return text that is safe in a log line or a table: no control characters, not long.
-
-    Everything of Unicode's categories "other" and "separator" goes, but the plain space:
-    line breaks, terminal escapes, and marks that turn the direction of writing.
-    """
-    given = str(text)[: 4 * most]  # bounded work, however long the text
-    kept = "".join(c for c in given if c == " " or unicodedata.category(c)[0] not in "CZ")
-    return kept if len(kept) <= most else kept[: most - 1] + "…"
+__all__ = ["cleaned"]
