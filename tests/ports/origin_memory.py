@@ -84,7 +84,8 @@ class OriginMemory:
 
     def settled(self, orders: Sequence[Order]) -> list[TxHash | None]:
         self._answer()
-        return [self._paid(order.number) if self._held(order) else None for order in orders]
+        ours = [self.pays_us and self._held(order) for order in orders]
+        return [self._paid(o.number) if own else None for o, own in zip(orders, ours, strict=True)]
 
     # what tests do to it
 

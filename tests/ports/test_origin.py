@@ -171,6 +171,15 @@ def test_settled_speaks_of_the_very_order(stage: Stage) -> None:
     assert stage.origin.settled([other]) == [None]
 
 
+def test_payment_to_another_wallet_settles_nothing(stage: Stage) -> None:
+    (order,) = stage.set_orders(1)
+    pay(stage, [order])
+    claim(stage, [order])
+    stage.pay_elsewhere()
+    stage.deliver()
+    assert stage.origin.settled([order]) == [None]
+
+
 def test_reorg_of_the_l2_unsettles(stage: Stage) -> None:
     (order,) = stage.set_orders(1)
     pay(stage, [order])

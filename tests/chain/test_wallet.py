@@ -1,0 +1,126 @@
+"""The wallet against anvil, where the port's suite does not reach."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, LocalSigner
+from mmbot_pipelines.core.errors import RevertForeseen, WrongChain
+from mmbot_pipelines.core.money import Address, Gas, Wei
+from mmbot_pipelines.core.outbox import Block, Call, Fees
+from mmbot_pipelines.devnet.chain import ask
+from tests.devnet.bridge import Devnet, running
+from tests.ports.origin_memory import RECIPIENT
+from tests.ports.stages import AnvilStage, claim, on_anvil, pay, send
+from tests.ports.test_chain import row
+
+
+@pytest.fixture(scope="module")
+def fresh() -> Iterator[Devnet]:
+    with running() as devnet:
+        yield devnet
+
+
+@pytest.fixture
+def stage(fresh: Devnet) -> Iterator[AnvilStage]:
+    with on_anvil(fresh) as stage:
+        yield stage
+
+
+@pytest.fixture
+def alone() -> Iterator[AnvilStage]:
+    """Chains for one test: anvil does not take a changed base fee back."""
+    with running() as devnet, on_anvil(devnet) as stage:
+        yield stage
+
+
+def test_two_hundred_transactions_go_out_in_one_breath_and_one_block(stage: AnvilStage) -> None:
+    calls = [Call(to=RECIPIENT, data=b"", value=Wei(1))] * 200
+    hashes = send(stage, calls, gas=21_000)
+    assert stage.chain.knows(hashes) == [True] * 200
+    stage.mine()
+    receipts = stage.chain.receipts(hashes)
+    assert {r.block for r in receipts if r} == {stage.chain.head()}
+    assert all(r and r.succeeded for r in receipts)
+
+
+def test_recipient_that_burns_all_gas_is_foreseen(stage: AnvilStage) -> None:
+    burner = Address(stage.devnet.deployment.l1.gas_burning_recipient)
+    (order,) = stage.set_orders(1, recipient=burner)
+    (failure,) = stage.chain.simulate([stage.registry.transfer(order)])
+    assert isinstance(failure, RevertForeseen)
+    assert "Transfer failed." in str(failure)
+
+
+def test_running_out_of_gas_is_said(stage: AnvilStage) -> None:
+    (order,) = stage.set_orders(1)
+    call = stage.registry.transfer(order)
+    (tx,) = send(stage, [call], gas=60_000)
+    stage.mine()
+    reason = stage.chain.revert_reason(row(stage, call, tx))
+    (receipt,) = stage.chain.receipts([tx])
+    assert receipt is not None
+    assert not receipt.succeeded
+    assert reason != "unknown: its block was taken back"
+
+
+def test_claim_below_the_base_cost_tells_why_it_reverted(alone: AnvilStage) -> None:
+    (order,) = alone.set_orders(1)
+    pay(alone, [order])
+    fees = alone.chain.fees()
+    far_too_low = Fees(base=Wei(1), priority=Wei(1), ceiling=Wei(1))
+    (call,) = alone.origin.claims([order], far_too_low)
+    (dear,) = alone.origin.claims([order], fees)
+    assert call.value < dear.value
+    ask(alone.devnet.l1, "anvil_setNextBlockBaseFeePerGas", hex(50 * 10**9))
+    alone.mine()
+    (tx,) = send(alone, [call])
+    alone.mine()
+    (receipt,) = alone.chain.receipts([tx])
+    assert receipt is not None
+    assert not receipt.succeeded
+    reason = alone.chain.revert_reason(row(alone, call, tx))
+    assert reason == "Value below the L2 base cost"
+
+
+def test_claim_priced_at_the_ceiling_passes_at_any_price_below(alone: AnvilStage) -> None:
+    (order,) = alone.set_orders(1)
+    pay(alone, [order])
+    fees = alone.chain.fees()
+    highest = fees.ceiling - fees.priority
+    ask(alone.devnet.l1, "anvil_setNextBlockBaseFeePerGas", hex(highest))
+    (tx,) = claim(alone, [order], fees)
+    (receipt,) = alone.chain.receipts([tx])
+    assert receipt is not None
+    assert receipt.succeeded
+
+
+def test_base_foreseen_is_what_a_block_after_a_full_one_asks(alone: AnvilStage) -> None:
+    gas_limit = alone.devnet.l1.eth.get_block("latest")["gasLimit"]
+    send(alone, [Call(to=RECIPIENT, data=b"", value=Wei(1))] * (gas_limit // 21_000), gas=21_000)
+    alone.mine()
+    foreseen = alone.chain.fees().base
+    alone.mine()
+    asked = alone.devnet.l1.eth.get_block("latest")["baseFeePerGas"]
+    assert foreseen * 999 // 1000 < asked <= foreseen
+
+
+def test_wrong_chain_id_stops_before_anything_is_asked(fresh: Devnet) -> None:
+    deployment = fresh.deployment
+    rpc = Rpc([deployment.l1.rpc_url], chain="L1", chain_id=1)
+    wallet = EthereumChain(rpc, LocalSigner(deployment.private_key))
+    with pytest.raises(WrongChain, match="serves chain 31337, but MMBOT_L1_CHAIN_ID is 1"):
+        wallet.fees()
+
+
+def test_wallet_is_the_keys_and_head_the_nodes(stage: AnvilStage) -> None:
+    latest = stage.devnet.l1.eth.get_block("latest")
+    assert stage.chain.wallet == stage.devnet.deployment.market_maker
+    assert stage.chain.head() == Block(latest["number"], latest["hash"].to_0x_hex())
+    assert stage.chain.chain_id == stage.devnet.l1.eth.chain_id
+
+
+def test_gas_of_a_simulation_is_the_nodes_estimate_and_a_quarter(stage: AnvilStage) -> None:
+    call = Call(to=RECIPIENT, data=b"", value=Wei(1))
+    assert stage.chain.simulate([call]) == [Gas(26_250)]
