@@ -166,5 +166,5 @@ def test_two_who_work_at_once_tell_nothing_twice(log: AlertLog) -> None:
         return [m.id for _ in range(8) for m in take(log, most=5)]
 
     with ThreadPoolExecutor(4) as pool:
-        taken = sum(pool.map(work, [1, -1, 1, -1]), [])
+        taken = [one for each in pool.map(work, [1, -1, 1, -1]) for one in each]
     assert len(taken) == len(set(taken)) == 40

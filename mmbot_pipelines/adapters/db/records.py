@@ -1,0 +1,80 @@
+"""The port `Records` on Postgres: sums over whole tables, made by the database."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Engine, and_, distinct, func, select
+
+from mmbot_pipelines.adapters.db.engine import transaction
+from mmbot_pipelines.adapters.db.tables import errors, order_events, orders, transactions
+from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.records import Day
+from mmbot_pipelines.core.money import Address, Wei
+from mmbot_pipelines.core.outbox import TxState
+
+
+class PgRecords:
+    """Questions about all rows at once.
+
+    Every method raises StoreUnavailable when the database cannot be reached.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def highest_nonce(self, chain_id: int, wallet: Address) -> int | None:
+        """Return the highest nonce we ever gave out, None before the first."""
+        highest = select(func.max(transactions.c.nonce)).where(_of(chain_id, wallet))
+        with transaction(self._engine) as connection:
+            found: int | None = connection.scalar(highest)
+        return found
+
+    def nonces_lost(self, chain_id: int, wallet: Address, *, since: datetime) -> Sequence[int]:
+        """List nonces stored since then that went to a transaction that is not ours, rising."""
+        # a transaction that one of ours replaced is lost too, but its nonce is not
+        lost = func.bool_and(transactions.c.state == TxState.LOST.value)
+        nonces = (
+            select(transactions.c.nonce)
+            .where(_of(chain_id, wallet), transactions.c.stored_at >= since)
+            .group_by(transactions.c.nonce)
+            .having(lost)
+            .order_by(transactions.c.nonce)
+        )
+        with transaction(self._engine) as connection:
+            return list(connection.scalars(nonces))
+
+    def day(self, *, since: datetime) -> Day:
+        """Sum up what happened since then."""
+        came = order_events.c.before.is_distinct_from(order_events.c.after)
+        moved = select(
+            _keys(order_events.c.before.is_(None)),
+            _keys(and_(order_events.c.after == Status.FULFILLED.value, came)),
+            _keys(order_events.c.after == Status.COMPLETED.value),
+            _keys(order_events.c.after == Status.DROPPED.value),
+        ).where(order_events.c.at >= since)
+        completed = orders.c.status == Status.COMPLETED.value
+        fees = select(func.sum(orders.c.fee)).where(completed, orders.c.changed_at >= since)
+        gas = select(func.sum(transactions.c.gas_used * transactions.c.gas_price)).where(
+            transactions.c.stored_at >= since
+        )
+        failed = select(func.count()).where(errors.c.at >= since)
+        with transaction(self._engine) as connection:
+            found, transferred, done, dropped = connection.execute(moved).one()
+            return Day(
+                found=found,
+                transferred=transferred,
+                completed=done,
+                dropped=dropped,
+                errors=connection.scalar(failed) or 0,
+                earned=Wei(int(connection.scalar(fees) or 0)),
+                gas_paid=Wei(int(connection.scalar(gas) or 0)),
+            )
+
+
+def _of(chain_id: int, wallet: Address) -> ColumnElement[bool]:
+    return and_(transactions.c.chain_id == chain_id, transactions.c.wallet == wallet)
+
+
+def _keys(where: ColumnElement[bool]) -> ColumnElement[Any]:
+    return func.count(distinct(order_events.c.key)).filter(where)

@@ -1,0 +1,141 @@
+"""Which alerts hold. Pure: facts and thresholds in, alerts out, each with its remedy."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mmbot_pipelines.bridge.facts import OUT, Facts
+from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.core.alerts import Alert, Picture, Severity
+from mmbot_pipelines.core.money import Wei, in_words
+from mmbot_pipelines.core.untrusted import harmless
+
+FLOOR = "wallet-floor"
+SHARED = "wallet-shared"
+EXPOSURE = "exposure"
+
+_EXPOSURE_PERCENT = 80
+_SHOWN_NONCES = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """From where on the operator wants to know."""
+
+    max_exposure: Wei | None  # None: no limit
+    min_balance: Wei  # 0: no floor
+    undelivered_after_seconds: float
+
+
+def picture(facts: Facts, thresholds: Thresholds) -> Picture:
+    """Return what holds, and which alerts cannot be told while a chain is silent."""
+    alerts = [
+        *map(_parked, facts.parked),
+        *_undelivered(facts, thresholds.undelivered_after_seconds),
+        *_exposure(facts, thresholds.max_exposure),
+        *_floor(facts, thresholds.min_balance),
+        *_shared(facts),
+        *_silent(facts),
+    ]
+    unknown = set()
+    if facts.balance is None:
+        unknown.add(FLOOR)
+    if not facts.nonces_known:
+        unknown.add(SHARED)
+    return Picture(alerts=alerts, unknown=frozenset(unknown))
+
+
+def _alert(key: str, severity: Severity, title: str, facts: str, remedy: str) -> Alert:
+    return Alert(key=key, severity=severity, title=title, text=f"{facts}\nTo do: {remedy}")
+
+
+def _parked(order: Order) -> Alert:
+    why = harmless(order.reason or "no reason is stored")
+    at = f"at {order.status} after {order.failures} failures: {why}."
+    hand = f"see `mmbot orders show {order.key}`, mend the cause, then `mmbot retry {order.key}`."
+    if order.status in OUT:
+        owed = in_words(order.amount + order.fee)
+        return _alert(
+            f"unrepaid {order.key}",
+            Severity.CRITICAL,
+            f"{order.key} is paid, but cannot be claimed",
+            f"{owed} are owed to us. Parked {at}",
+            hand,
+        )
+    return _alert(
+        f"parked {order.key}",
+        Severity.HIGH,
+        f"{order.key} is parked",
+        f"{in_words(order.amount)} for a fee of {in_words(order.fee)}, not paid. Parked {at}",
+        hand,
+    )
+
+
+def _undelivered(facts: Facts, after_seconds: float) -> Iterator[Alert]:
+    for order in facts.out:
+        if order.status is not Status.PROVED or order.parked:
+            continue
+        if (facts.at - order.changed_at).total_seconds() > after_seconds:
+            yield _alert(
+                f"undelivered {order.key}",
+                Severity.HIGH,
+                f"the claim of {order.key} does not arrive on {order.origin}",
+                f"{in_words(order.amount + order.fee)} are owed to us. Claimed on L1 at "
+                f"{order.changed_at:%Y-%m-%d %H:%M:%S} UTC in {order.claim_tx}.",
+                f"look that transaction's message up on {order.origin}; if it failed there, "
+                f"have order {order.key} claimed again.",
+            )
+
+
+def _exposure(facts: Facts, most: Wei | None) -> Iterator[Alert]:
+    out = sum(order.amount for order in facts.out)
+    if most is not None and out * 100 > most * _EXPOSURE_PERCENT:
+        yield _alert(
+            EXPOSURE,
+            Severity.MEDIUM,
+            f"over {_EXPOSURE_PERCENT} % of the exposure limit is used",
+            f"{in_words(out)} are paid out and not repaid, in {len(facts.out)} orders; "
+            f"the limit is {in_words(most)}.",
+            "see why claims are slow (`mmbot orders --status PROVED`), or raise "
+            "MMBOT_MAX_EXPOSURE_WEI.",
+        )
+
+
+def _floor(facts: Facts, floor: Wei) -> Iterator[Alert]:
+    if facts.balance is not None and facts.balance < floor:
+        yield _alert(
+            FLOOR,
+            Severity.CRITICAL,
+            "the wallet is below its floor",
+            f"It has {in_words(facts.balance)}; the floor is {in_words(floor)}.",
+            "send ETH to the wallet on L1, or lower MMBOT_MIN_BALANCE_WEI.",
+        )
+
+
+def _shared(facts: Facts) -> Iterator[Alert]:
+    seen = []
+    if facts.foreign_nonce is not None:
+        seen.append(f"Nonce {facts.foreign_nonce} is mined, which this bot never gave out.")
+    if facts.lost_nonces:
+        shown = ", ".join(map(str, facts.lost_nonces[-_SHOWN_NONCES:]))
+        seen.append(f"Nonces of ours that others used within a day: {shown}.")
+    if seen:
+        yield _alert(
+            SHARED,
+            Severity.CRITICAL,
+            "another program uses the wallet",
+            " ".join(seen),
+            "stop the other program, or give the bot a wallet of its own; if you know of no "
+            "other program, the key is stolen: move the money.",
+        )
+
+
+def _silent(facts: Facts) -> Iterator[Alert]:
+    for chain, why in facts.silent.items():
+        yield _alert(
+            f"rpc {chain}",
+            Severity.HIGH,
+            f"no RPC node of {chain} answers",
+            f"{harmless(why)}.",
+            f"see to the nodes, or add one to MMBOT_{chain.upper()}_RPC_URLS; "
+            "orders go on by themselves when one answers.",
+        )

@@ -1,0 +1,91 @@
+"""Look at everything that an alert can be about."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NoAnswer
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.ports import Cursor, Filter
+from mmbot_pipelines.bridge.records import Records
+from mmbot_pipelines.core.errors import Failure, RpcUnavailable
+from mmbot_pipelines.core.money import Wei
+
+OUT = (Status.FULFILLED, Status.PROVING, Status.PROVED)  # paid to users, not yet paid back
+
+# Longer than a node may take, shorter than a sensor's tick: a hanging node is one that is down.
+_PROBE_SECONDS = 20.0
+
+_LOST_FOR = timedelta(days=1)  # how long a nonce that was taken from us is worth an alert
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the store and the chains say, at one time."""
+
+    at: datetime  # UTC
+    parked: Sequence[Order]
+    out: Sequence[Order]  # whose money is out
+    silent: Mapping[str, str]  # chains that no node answers for, and what was tried
+    balance: Wei | None  # of the L1 wallet; None where the chain does not say
+    foreign_nonce: int | None  # mined for the wallet, never given out by us
+    lost_nonces: Sequence[int]  # given out by us, used by somebody else
+    nonces_known: bool  # whether the chain told its nonce
+
+
+def look(bridge: Bridge, records: Records) -> Facts:
+    """Read the store, and ask every chain once.
+
+    Raises:
+        StoreUnavailable: the truth is away; nothing can be said.
+    """
+    chain, now = bridge.chain, bridge.clock()
+    questions: dict[str, Callable[[], object]] = {"L1": chain.head}
+    for name, origin in bridge.origins.items():
+        questions[name] = lambda origin=origin: origin.head(Cursor.LATEST)  # type: ignore[misc]
+    # The chain first: what is sent in between must not look like somebody else's.
+    pool = ThreadPoolExecutor(len(questions) + 2)
+    try:
+        heads = {name: pool.submit(ask) for name, ask in questions.items()}
+        balance, mined = pool.submit(chain.balance), pool.submit(lambda: chain.nonce(pending=False))
+        silent = {name: why for name, head in heads.items() if (why := _silence(head))}
+        wallet_has, nonces = _answer(balance), _answer(mined)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    highest = records.highest_nonce(chain.chain_id, chain.wallet)
+    foreign = nonces is not None and highest is not None and nonces > highest + 1
+    return Facts(
+        at=now,
+        parked=[o for o in bridge.orders.find(Filter(failed=True)) if o.parked],
+        out=bridge.orders.waiting(OUT),
+        silent=silent,
+        balance=wallet_has,
+        foreign_nonce=nonces - 1 if nonces is not None and foreign else None,
+        lost_nonces=records.nonces_lost(chain.chain_id, chain.wallet, since=now - _LOST_FOR),
+        nonces_known=nonces is not None,
+    )
+
+
+def _silence(head: "Future[object]") -> str | None:
+    """Say why no node of a chain answered; an answer that is an error is an answer too."""
+    try:
+        head.result(_PROBE_SECONDS)
+    except NoAnswer:
+        return f"no answer within {_PROBE_SECONDS:.0f} seconds"
+    except RpcUnavailable as e:
+        return str(e)
+    except Failure:
+        return None
+    return None
+
+
+def _answer(asked: "Future[_T]") -> _T | None:
+    try:
+        return asked.result(_PROBE_SECONDS)
+    except (NoAnswer, Failure):
+        return None

@@ -1,0 +1,47 @@
+"""The port `Records` over the store in memory."""
+
+from datetime import datetime
+
+from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.records import Day
+from mmbot_pipelines.core.money import Address, Wei
+from mmbot_pipelines.core.outbox import Transaction, TxState
+from tests.ports.orders_memory import OrdersMemory
+
+
+class RecordsMemory:
+    """Sums made by looking at every row."""
+
+    def __init__(self, store: OrdersMemory) -> None:
+        self._store = store
+
+    def highest_nonce(self, chain_id: int, wallet: Address) -> int | None:
+        return max((t.nonce for t in self._of(chain_id, wallet)), default=None)
+
+    def nonces_lost(self, chain_id: int, wallet: Address, *, since: datetime) -> list[int]:
+        rows = [t for t in self._of(chain_id, wallet) if t.stored_at >= since]
+        kept = {t.nonce for t in rows if t.state is not TxState.LOST}
+        return sorted({t.nonce for t in rows} - kept)
+
+    def day(self, *, since: datetime) -> Day:
+        store = self._store
+        keys = list(store.stored)
+        history = {k: [h for h in store.history(k) if h.at >= since] for k in keys}
+        sent = [t for k in keys for t in store.transactions(k) if t.stored_at >= since]
+
+        def came(status: Status) -> list[str]:
+            return [k for k in keys if any(h.before != h.after == status for h in history[k])]
+
+        completed = came(Status.COMPLETED)
+        return Day(
+            found=sum(any(h.before is None for h in history[k]) for k in keys),
+            transferred=len(came(Status.FULFILLED)),
+            completed=len(completed),
+            dropped=len(came(Status.DROPPED)),
+            errors=sum(e.at >= since for k in keys for e in store.errors(k)),
+            earned=Wei(sum(store.stored[k].fee for k in completed)),
+            gas_paid=Wei(sum((t.gas_used or 0) * (t.gas_price or 0) for t in sent)),
+        )
+
+    def _of(self, chain_id: int, wallet: Address) -> list[Transaction]:
+        return [t for t in self._store.outbox if (t.chain_id, t.wallet) == (chain_id, wallet)]

@@ -1,0 +1,92 @@
+"""What the records say as a whole: asked in memory and in Postgres."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import pytest
+
+from mmbot_pipelines.adapters.db.engine import connect
+from mmbot_pipelines.adapters.db.orders import PgOrders
+from mmbot_pipelines.adapters.db.records import PgRecords
+from mmbot_pipelines.bridge.order import Fact
+from mmbot_pipelines.bridge.ports import Orders
+from mmbot_pipelines.bridge.records import Day, Records
+from mmbot_pipelines.core.money import Wei
+from tests.bridge.orders import NOON, an_order
+from tests.ports.orders_memory import OrdersMemory
+from tests.ports.records_memory import RecordsMemory
+from tests.ports.test_orders import FAULT, add, step
+from tests.ports.test_outbox import CHAIN, OURS, THEIRS, lost, mined, processing, send
+
+NOTHING = Day(
+    found=0, transferred=0, completed=0, dropped=0, errors=0, earned=Wei(0), gas_paid=Wei(0)
+)
+
+
+@dataclass
+class Kept:
+    orders: Orders
+    records: Records
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
+    if request.param == "memory":
+        store = OrdersMemory()
+        yield Kept(store, RecordsMemory(store))
+        return
+    engine = connect(request.getfixturevalue("database_url"))
+    yield Kept(PgOrders(engine), PgRecords(engine))
+    engine.dispose()
+
+
+def test_an_empty_store(kept: Kept) -> None:
+    assert kept.records.highest_nonce(CHAIN, OURS) is None
+    assert kept.records.nonces_lost(CHAIN, OURS, since=NOON) == []
+    assert kept.records.day(since=NOON) == NOTHING
+
+
+def test_the_highest_nonce_is_the_wallets_own(kept: Kept) -> None:
+    first, second, other = processing(kept.orders, 1, 2, 3)
+    send(kept.orders, first, second, chain_nonce=2**64)
+    send(kept.orders, other, chain_nonce=2**70, wallet=THEIRS)
+    assert kept.records.highest_nonce(CHAIN, OURS) == 2**64 + 1
+    assert kept.records.highest_nonce(CHAIN + 1, OURS) is None
+
+
+def test_a_lost_nonce_is_one_that_none_of_ours_used(kept: Kept) -> None:
+    sent = send(kept.orders, *processing(kept.orders, 1, 2, 3), chain_nonce=5)
+    for transaction, outcome in zip(sent, (mined, lost, lost), strict=True):
+        kept.orders.decide(outcome(transaction), None, None, run_id="r", at=NOON)
+    assert kept.records.nonces_lost(CHAIN, OURS, since=NOON) == [6, 7]
+    assert kept.records.nonces_lost(CHAIN, OURS, since=NOON + timedelta(seconds=1)) == []
+    assert kept.records.nonces_lost(CHAIN, THEIRS, since=NOON) == []
+
+
+def test_a_day_in_sums(kept: Kept) -> None:
+    big = 2**255
+    add(kept.orders, an_order(1), an_order(2, fee=big), an_order(3, fee=big - 1))
+    step(kept.orders, an_order(1), Fact.REFUSED)
+    for number in (2, 3):
+        order = replace(an_order(number), fee=Wei(big - (number == 3)))
+        done = step(kept.orders, order, Fact.ACCEPTED)
+        (sent,) = send(kept.orders, done)
+        (before,) = kept.orders.get([done.key])
+        after = before.after(Fact.MINED, at=NOON)
+        kept.orders.decide(mined(sent), before, after, run_id="r", at=NOON)
+    step(kept.orders, kept.orders.get(["zksync:2"])[0], Fact.SETTLED)
+    step(kept.orders, kept.orders.get(["zksync:3"])[0], Fact.SETTLED)
+    for _ in range(2):
+        kept.orders.note(replace(FAULT, subject="zksync:1"), at=NOON, run_id="r")
+
+    assert kept.records.day(since=NOON) == Day(
+        found=3,
+        transferred=2,
+        completed=2,
+        dropped=1,
+        errors=2,
+        earned=Wei(2 * big - 1),
+        gas_paid=Wei(2 * 20_000 * 2),
+    )
+    assert kept.records.day(since=NOON + timedelta(seconds=9)) == NOTHING
