@@ -14,6 +14,7 @@ from mmbot_pipelines.bridge.ports import Cursor
 from mmbot_pipelines.core.errors import Malformed, RpcRefused, WrongChain
 from mmbot_pipelines.core.money import Address, Gas
 from mmbot_pipelines.devnet.accounts import account
+from mmbot_pipelines.devnet.artifacts import send
 from mmbot_pipelines.devnet.chain import ask
 from tests.devnet.bridge import Devnet, running
 from tests.ports.stages import AnvilStage, claim, on_anvil, pay
@@ -87,7 +88,7 @@ def test_escrow_that_obeys_another_registry_is_one_line_naming_both(stage: Anvil
     orders = stage.set_orders(2)
     deployed = stage.devnet.deployment
     set_registry = stage.devnet.escrow.functions.set_ethereum_payment_registry
-    set_registry(account(5).address).transact({"from": deployed.zksync.owner})
+    send(set_registry(account(5).address), sender=deployed.zksync.owner)
     failures = stage.origin.check(orders)
     line = (
         f"the escrow {deployed.zksync.escrow} obeys {account(5).address}, but the registry "

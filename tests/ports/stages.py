@@ -17,7 +17,8 @@ from mmbot_pipelines.bridge.ports import Cursor, Origin, Registry
 from mmbot_pipelines.core.money import Address, Gas, TxHash
 from mmbot_pipelines.core.outbox import Call, Chain, Fees
 from mmbot_pipelines.devnet.accounts import USERS, account
-from mmbot_pipelines.devnet.chain import ask
+from mmbot_pipelines.devnet.artifacts import send as send_call
+from mmbot_pipelines.devnet.chain import ask, mined
 from mmbot_pipelines.devnet.messenger import Messenger
 from mmbot_pipelines.devnet.orders import Kind, Wish, place_many
 from tests.devnet.bridge import Devnet, rolled_back
@@ -183,7 +184,8 @@ class AnvilStage:
         # PUSH32 topic, PUSH1 96, PUSH1 0, LOG1, STOP: an event of 96 bytes.
         forged = "0x7f" + SET_ORDER.hex() + "60606000a100"
         ask(self.devnet.l2, "anvil_setCode", escrow, forged)
-        self.devnet.l2.eth.send_transaction({"from": account(5).address, "to": escrow})
+        l2 = self.devnet.l2
+        mined(l2, l2.eth.send_transaction({"from": account(5).address, "to": escrow}))
         ask(self.devnet.l2, "anvil_setCode", escrow, code)
 
     def mine_l2(self, blocks: int) -> None:
@@ -194,11 +196,11 @@ class AnvilStage:
 
     def pause(self) -> None:
         owner = self.devnet.deployment.zksync.owner
-        self.devnet.escrow.functions.pause().transact({"from": owner})
+        send_call(self.devnet.escrow.functions.pause(), sender=owner)
 
     def pay_elsewhere(self) -> None:
         owner, other = self.devnet.deployment.zksync.owner, account(5).address
-        self.devnet.escrow.functions.set_mm_zksync_wallet(other).transact({"from": owner})
+        send_call(self.devnet.escrow.functions.set_mm_zksync_wallet(other), sender=owner)
 
     def deliver(self) -> None:
         assert all(delivery.success for delivery in self._messenger.deliver())
