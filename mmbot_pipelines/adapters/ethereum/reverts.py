@@ -27,17 +27,18 @@ _PANICS = {
     0x51: "call of an uninitialised function",
 }
 
-# What clients say when a call fails without REVERT.
+# What clients say, but for spaces, when a call fails without REVERT.
 _EXCEPTIONS = (
     "revert",
-    "out of gas",
-    "gas required exceeds",
-    "invalid opcode",
+    "outofgas",
+    "gasrequiredexceeds",
+    "invalidopcode",
     "invalidfeopcode",
-    "stack overflow",
-    "stack underflow",
-    "invalid jump",
-    "vm execution error",
+    "opcodenotfound",
+    "stackoverflow",
+    "stackunderflow",
+    "invalidjump",
+    "vmexecutionerror",
 )
 
 
@@ -63,7 +64,7 @@ def decoded(returned: bytes) -> str:
 def reason(error: RpcError) -> str | None:
     """Say why the call reverted, or None where the error is not about the call itself."""
     returned = _returned(error.data)
-    said = error.message.lower()
+    said = error.message.lower().replace(" ", "")
     if returned:
         return decoded(returned)
     if error.code != _REVERTED and not any(words in said for words in _EXCEPTIONS):
