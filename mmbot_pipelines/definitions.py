@@ -2,9 +2,10 @@
 
 import dagster as dg
 
-from mmbot_pipelines.defs import bridge, upkeep
+from mmbot_pipelines.defs import alerts, bridge, upkeep
 from mmbot_pipelines.settings import load
 from mmbot_pipelines.wiring import bridge as wired
+from mmbot_pipelines.wiring import watch
 
 settings = load()
 
@@ -14,8 +15,14 @@ def bridge_resource(_: dg.InitResourceContext) -> object:
     return wired(settings)
 
 
+@dg.resource(description="Who tells the operator, wired from the environment once per process.")
+def watch_resource(_: dg.InitResourceContext) -> object:
+    return watch(settings)
+
+
 defs = dg.Definitions.merge(
     bridge.definitions(settings.origins, settings.pace.max_runs_per_tick),
     upkeep.definitions,
-    dg.Definitions(resources={"bridge": bridge_resource}),
+    alerts.definitions,
+    dg.Definitions(resources={"bridge": bridge_resource, "watch": watch_resource}),
 )

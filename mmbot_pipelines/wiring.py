@@ -5,17 +5,22 @@ from datetime import UTC, datetime
 from functools import cache
 
 from mmbot_pipelines.adapters.db import ready
+from mmbot_pipelines.adapters.db.alerts import PgAlertLog
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.orders import PgOrders
+from mmbot_pipelines.adapters.db.records import PgRecords
 from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, LocalSigner
 from mmbot_pipelines.adapters.keys import private_key
 from mmbot_pipelines.adapters.origins.zksync import ZkSync
 from mmbot_pipelines.bridge.app import Bridge, Rules
+from mmbot_pipelines.bridge.conditions import Thresholds
 from mmbot_pipelines.bridge.policy import Limits
 from mmbot_pipelines.bridge.ports import Orders, Origin
+from mmbot_pipelines.bridge.watch import Watch
 from mmbot_pipelines.core import crash
+from mmbot_pipelines.core.alerts import Channel
 from mmbot_pipelines.core.errors import BadSettings
 from mmbot_pipelines.settings import Database, Key, Settings
 
@@ -67,6 +72,44 @@ def bridge(settings: Settings) -> Bridge:
         clock=lambda: datetime.now(UTC),
         draw=random.random,
     )
+
+
+@cache
+def watch(settings: Settings) -> Watch:
+    """Plug together who looks at the bridge and tells the operator, once per process.
+
+    Raises:
+        BadSettings: MMBOT_ALERT_URLS has an entry that Apprise does not understand.
+    """
+    database = settings.database
+    url = ready.ready_url(database.url, folder=database.folder, auto_migrate=database.auto_migrate)
+    engine = connect(url)
+    return Watch(
+        bridge=bridge(settings),
+        records=PgRecords(engine),
+        log=PgAlertLog(engine),
+        channels=channels(settings),
+        thresholds=Thresholds(
+            max_exposure=settings.limits.max_exposure,
+            min_balance=settings.limits.min_balance,
+            undelivered_after_seconds=settings.pace.undelivered_after_seconds,
+        ),
+    )
+
+
+def channels(settings: Settings) -> list[Channel]:
+    """Return one channel for each entry of MMBOT_ALERT_URLS.
+
+    Raises:
+        BadSettings: Apprise does not understand an entry.
+    """
+    if not settings.alert_urls:
+        return []
+    # Most processes tell nobody anything, and Apprise takes a second to import.
+    from mmbot_pipelines.adapters.alerts.apprise import AppriseChannel  # noqa: PLC0415
+
+    urls = [url.get_secret_value() for url in settings.alert_urls]
+    return [AppriseChannel(url, number=number) for number, url in enumerate(urls, 1)]
 
 
 def _key(key: Key) -> str:
