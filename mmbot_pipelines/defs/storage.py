@@ -3,7 +3,7 @@
 `dagster_home/dagster.yaml` names this class, so that the database is set in one place.
 """
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from dagster._config.config_schema import UserConfigSchema
 from dagster._serdes import ConfigurableClassData
@@ -15,7 +15,12 @@ from mmbot_pipelines.settings import load_database
 
 
 class Storage(DagsterPostgresStorage):
-    """Keep what Dagster knows in the schema `dagster` of MMBOT_DATABASE_URL."""
+    """Keep what Dagster knows in the schema `dagster` of MMBOT_DATABASE_URL.
+
+    Dagster opens it anew for every tick of every sensor: the tables are looked for once.
+    """
+
+    _has_tables: ClassVar[bool] = False
 
     @classmethod
     def config_type(cls) -> UserConfigSchema:
@@ -29,4 +34,10 @@ class Storage(DagsterPostgresStorage):
         """Open the storage that the environment names."""
         database = load_database()
         url = ready_url(database.url, folder=database.folder, auto_migrate=database.auto_migrate)
-        return cls(dagster_url(url), inst_data=inst_data)
+        storage = cls(
+            dagster_url(url),
+            should_autocreate_tables=not cls._has_tables,
+            inst_data=inst_data,
+        )
+        cls._has_tables = True
+        return storage

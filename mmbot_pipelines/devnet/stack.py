@@ -1,54 +1,43 @@
 """The whole product on this machine: Postgres, chains, contracts, messenger, Dagster.
 
-Everything started here ends with this process, whatever ends it.
+Everything started here ends with this process, whatever ends it; what ends before is
+started again.
 """
 
 import os
 import shutil
-import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
 import requests
+import yaml
 
 from mmbot_pipelines.adapters.db.embedded import embedded_url
 from mmbot_pipelines.adapters.db.embedded import stop as stop_postgres
-from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT, Anvil, tied_to_parent
+from mmbot_pipelines.adapters.db.migrate import upgrade
+from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT, Anvil
 from mmbot_pipelines.devnet.chain import ask, connect
 from mmbot_pipelines.devnet.deploy import Deployment, deploy_all, environment
+from mmbot_pipelines.devnet.service import Service, Supervisor
 
 L1_CHAIN_ID = 31337
 ZKSYNC_CHAIN_ID = 31338
 _START_SECONDS = 120
-_STOP_SECONDS = 7.0
 _LOOK_EVERY_SECONDS = 0.1
+_THREADS = "32"  # of the code server: each waiting sensor holds one
+_READY = """{ instance { daemonHealth { daemonStatus(daemonType: "SENSOR") { healthy } } }
+    repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"""
 
 
 class StackError(RuntimeError):
     """Something did not start; the message names the log to look into."""
-
-
-@dataclass
-class Service:
-    """One process of the product, with its log."""
-
-    name: str
-    command: list[str]
-    log: Path
-    process: subprocess.Popen[bytes]
-
-    def kill(self) -> None:
-        """End the process at once, as a power cut would: it alone, not its children."""
-        self.process.kill()
-        self.process.wait()
 
 
 class Stack:
@@ -71,14 +60,16 @@ class Stack:
         tell: is told each thing that is being started.
         """
         self.home = home.resolve()
+        self.dagster_home = self.home / "dagster_home"
         self.ui_port = ui_port or free_port(3000)
-        self.services: dict[str, Service] = {}
+        self.code_port = free_port(0)
+        self.environ: dict[str, str] = {}
+        self.deployment: Deployment
+        self.services = Supervisor(tell, self._keep_postgres)
         self._block_seconds = (l1_block_seconds, l2_block_seconds)
         self._more = dict(settings or {})
         self._tell = tell
         self._cleanup = ExitStack()
-        self.environ: dict[str, str] = {}
-        self.deployment: Deployment
 
     @property
     def ui(self) -> str:
@@ -86,18 +77,9 @@ class Stack:
         return f"http://127.0.0.1:{self.ui_port}"
 
     @property
-    def dagster_home(self) -> Path:
-        """Return the stack's own DAGSTER_HOME."""
-        return self.home / "dagster_home"
-
-    @property
     def database_url(self) -> str:
         """Return the URL of the embedded database."""
         return embedded_url(self._postgres)
-
-    @property
-    def _postgres(self) -> Path:
-        return self.dagster_home / "postgres"
 
     def start(self) -> Self:
         """Start everything and return once Dagster has loaded the product.
@@ -106,54 +88,41 @@ class Stack:
             StackError: something did not start.
         """
         self._prepare_home()
-        self._tell("two local chains")
+        self._tell("Postgres and two local chains")
+        # A Postgres server daemonises itself, so it is stopped by its own folder.
+        self._cleanup.callback(stop_postgres, self._postgres)
+        upgrade(self.database_url)
         self.l1 = self._cleanup.enter_context(Anvil(chain_id=L1_CHAIN_ID, log=self.log("l1")))
         self.l2 = self._cleanup.enter_context(Anvil(chain_id=ZKSYNC_CHAIN_ID, log=self.log("l2")))
-        self._tell("contracts")
         self.deployment = deploy_all(self.l1.url, self.l2.url)
         for chain, seconds in zip((self.l1, self.l2), self._block_seconds, strict=True):
             ask(connect(chain.url), "evm_setIntervalMining", seconds)
         self.environ = self._environ()
-        self._tell("Postgres, and the tables in it")
-        # A Postgres server daemonises itself, so it is stopped by its own folder.
-        self._cleanup.callback(stop_postgres, self._postgres)
-        self._run("mmbot", "migrate")
-        self._run("dagster", "instance", "migrate")
-        self._tell("Dagster's webserver and daemon")
-        self._cleanup.callback(self._stop_services)
-        self.start_messenger()
-        self.start_webserver()
-        self.start_daemon()
-        self._await_ui()
-        return self
-
-    def start_messenger(self) -> Service:
-        """Start what carries claims from L1 to the L2."""
-        d = self.deployment
-        return self._serve(
-            "messenger",
-            [
-                *(sys.executable, "-m", "mmbot_pipelines.devnet.messenger"),
-                *("--l1-rpc", self.l1.url, "--l2-rpc", self.l2.url),
-                *("--diamond", d.zksync.diamond),
-            ],
+        self._tell("Dagster's code server, daemon and webserver")
+        self._cleanup.callback(self.services.stop)
+        self._serve("code", *self._code_server())
+        self._serve("daemon", "dagster-daemon", "run", *self._workspace())
+        self._serve(
+            "webserver",
+            *("dagster-webserver", "-h", "127.0.0.1", "-p", str(self.ui_port)),
+            *self._workspace(),
         )
-
-    def start_webserver(self) -> Service:
-        """Start the Dagster UI on 127.0.0.1."""
-        at = ["-h", "127.0.0.1", "-p", str(self.ui_port)]
-        return self._serve("webserver", [_program("dagster-webserver"), *self._workspace, *at])
-
-    def start_daemon(self) -> Service:
-        """Start Dagster's daemon: sensors, schedules, run monitoring."""
-        return self._serve("daemon", [_program("dagster-daemon"), "run", *self._workspace])
+        self._serve(
+            "messenger",
+            *("python", "-m", "mmbot_pipelines.devnet.messenger"),
+            *("--l1-rpc", self.l1.url, "--l2-rpc", self.l2.url),
+            *("--diamond", self.deployment.zksync.diamond),
+        )
+        self._await_dagster()
+        self.services.watch()
+        return self
 
     def log(self, name: str) -> Path:
         """Return the file that a process's output goes to."""
         return self.home / "logs" / f"{name}.log"
 
     def stop(self) -> None:
-        """Stop everything, newest first; harmless when nothing runs."""
+        """Stop everything; harmless when nothing runs."""
         self._cleanup.close()
 
     def __enter__(self) -> Self:
@@ -172,8 +141,13 @@ class Stack:
         self.stop()
 
     @property
-    def _workspace(self) -> list[str]:
-        return ["-w", str(PACKAGE_ROOT / "workspace.yaml")]
+    def _postgres(self) -> Path:
+        return self.dagster_home / "postgres"
+
+    def _keep_postgres(self) -> None:
+        if not (self._postgres / "postmaster.pid").exists() or not _alive(self._postgres):
+            self._tell("Postgres again, which ended")
+            _ = self.database_url
 
     def _prepare_home(self) -> None:
         stop_postgres(self._postgres)  # of a demo that was killed
@@ -186,76 +160,56 @@ class Stack:
         ours = {k: v for k, v in os.environ.items() if not k.startswith(("MMBOT_", "DAGSTER_"))}
         return ours | {
             "DAGSTER_HOME": str(self.dagster_home),
-            "DAGSTER_GRPC_MAX_WORKERS": "32",
             "PYTHONUNBUFFERED": "1",
             **environment(self.deployment),
             **self._more,
         }
 
-    def _run(self, program: str, *args: str) -> None:
-        with self.log(program).open("ab") as log:
-            done = subprocess.run(
-                [_program(program), *args],
-                env=self.environ,
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                check=False,
-            )
-        if done.returncode != 0:
-            raise StackError(f"`{program} {' '.join(args)}` failed: see {self.log(program)}")
+    def _code_server(self) -> list[str]:
+        """Return the command of the one process that webserver and daemon ask for our code.
 
-    def _serve(self, name: str, command: list[str]) -> Service:
-        with self.log(name).open("ab") as log:
-            process = subprocess.Popen(
-                tied_to_parent(command),
-                env=self.environ,
-                cwd=PACKAGE_ROOT,
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # the terminal's Ctrl-C is for us to handle
-            )
-        self.services[name] = Service(name, command, self.log(name), process)
-        return self.services[name]
+        Each would start its own from workspace.yaml, and the daemon a new one every minute.
+        The module is read from that file, so that it is named once.
+        """
+        described = yaml.safe_load((PACKAGE_ROOT / "workspace.yaml").read_text())
+        code = described["load_from"][0]["python_module"]
+        served = {"host": "127.0.0.1", "port": self.code_port}
+        served["location_name"] = code["location_name"]
+        (self.home / "workspace.yaml").write_text(
+            yaml.safe_dump({"load_from": [{"grpc_server": served}]})
+        )
+        return [
+            *("dagster", "api", "grpc", "-h", "127.0.0.1", "-p", str(self.code_port)),
+            *("-m", code["module_name"], "--location-name", code["location_name"]),
+            *("--max-workers", _THREADS),
+        ]
 
-    def _stop_services(self) -> None:
-        running = list(self.services.values())
-        for service in running:
-            if service.process.poll() is None:
-                service.process.send_signal(signal.SIGINT)
-        end = time.monotonic() + _STOP_SECONDS
-        for service in running:
-            try:
-                service.process.wait(max(0.0, end - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                service.kill()
-        for service in running:  # code servers and runs live in their starter's group
-            try:
-                os.killpg(service.process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+    def _workspace(self) -> tuple[str, str]:
+        return ("-w", str(self.home / "workspace.yaml"))
 
-    def _await_ui(self) -> None:
-        query = {
-            "query": '{ instance { daemonHealth { daemonStatus(daemonType: "SENSOR") '
-            "{ healthy } } } repositoriesOrError { ... on RepositoryConnection "
-            "{ nodes { name } } } }"
-        }
+    def _serve(self, name: str, program: str, *args: str) -> None:
+        path = str(Path(sys.executable).parent / program)
+        self.services.start(Service(name, [path, *args], self.log(name)), self.environ)
+
+    def _await_dagster(self) -> None:
         end = time.monotonic() + _START_SECONDS
         while time.monotonic() < end:
-            for service in self.services.values():
-                if service.process.poll() is not None:
+            for service in self.services.services:
+                if not service.running:
                     raise StackError(f"the {service.name} ended at once: see {service.log}")
-            try:
-                answer = requests.post(f"{self.ui}/graphql", json=query, timeout=5).json()["data"]
-                healthy = answer["instance"]["daemonHealth"]["daemonStatus"]["healthy"]
-                if healthy and answer["repositoriesOrError"].get("nodes"):
-                    return
-            except (requests.RequestException, ValueError, KeyError, TypeError):
-                pass
+            if self._dagster_is_up():
+                return
             time.sleep(_LOOK_EVERY_SECONDS)
         raise StackError(f"Dagster did not come up: see {self.log('webserver')}")
+
+    def _dagster_is_up(self) -> bool:
+        try:
+            answer = requests.post(f"{self.ui}/graphql", json={"query": _READY}, timeout=5)
+            data = answer.json()["data"]
+            healthy = data["instance"]["daemonHealth"]["daemonStatus"]["healthy"]
+            return bool(healthy and data["repositoriesOrError"].get("nodes"))
+        except (requests.RequestException, ValueError, KeyError, TypeError):
+            return False
 
 
 def free_port(preferred: int) -> int:
@@ -269,5 +223,9 @@ def free_port(preferred: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def _program(name: str) -> str:
-    return str(Path(sys.executable).parent / name)
+def _alive(data_dir: Path) -> bool:
+    pid = int((data_dir / "postmaster.pid").read_text().split("\n", 1)[0])
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

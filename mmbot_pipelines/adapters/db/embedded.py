@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import fasteners  # type: ignore[import-untyped]
-import psutil  # type: ignore[import-untyped]
+import psutil
 from sqlalchemy.engine import URL
 
 from mmbot_pipelines.core.errors import BadSettings, StoreUnavailable
