@@ -1,14 +1,20 @@
 """Who plays which part: settings become adapters, adapters become the bridge."""
 
 import random
+from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
+
+from sqlalchemy import Engine
 
 from mmbot_pipelines.adapters.db import ready
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.orders import PgOrders
+from mmbot_pipelines.adapters.db.outlay import PgAccounts
 from mmbot_pipelines.adapters.db.records import PgRecords
+from mmbot_pipelines.adapters.db.safety import PgSafety
+from mmbot_pipelines.adapters.ethereum.age import newest_block
 from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, LocalSigner
@@ -16,13 +22,16 @@ from mmbot_pipelines.adapters.keys import private_key
 from mmbot_pipelines.adapters.origins.zksync import ZkSync
 from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.conditions import Thresholds
-from mmbot_pipelines.bridge.policy import Limits
+from mmbot_pipelines.bridge.policy import Caps, Limits
 from mmbot_pipelines.bridge.ports import Orders, Origin
 from mmbot_pipelines.bridge.watch import Watch
-from mmbot_pipelines.core import crash
+from mmbot_pipelines.core import crash, readings
 from mmbot_pipelines.core.alerts import Channel
 from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.safety import GLOBAL, SafetyStore
 from mmbot_pipelines.settings import Database, Key, Settings
+
+_LOOK_SECONDS = 5.0  # for the age of a chain's newest block
 
 
 def database_url(database: Database) -> str:
@@ -41,8 +50,21 @@ def orders(database: Database) -> Orders:
         BadSettings: migrations are pending and MMBOT_AUTO_MIGRATE is off.
         StoreUnavailable: the database cannot be reached.
     """
+    return PgOrders(_engine(database))
+
+
+def safety(database: Database) -> SafetyStore:
+    """Open the safety states.
+
+    Raises:
+        BadSettings, StoreUnavailable: see `orders`.
+    """
+    return PgSafety(_engine(database))
+
+
+def _engine(database: Database) -> Engine:
     url = ready.ready_url(database.url, folder=database.folder, auto_migrate=database.auto_migrate)
-    return PgOrders(connect(url))
+    return connect(url)
 
 
 @cache
@@ -54,8 +76,11 @@ def bridge(settings: Settings) -> Bridge:
     rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id)
     chain = EthereumChain(rpc, LocalSigner(_key(settings.key)))
     registry = RegistryV1(rpc, l1.registry_address, start_block=l1.start_block)
+    engine = _engine(settings.database)
     return Bridge(
-        orders=orders(settings.database),
+        orders=PgOrders(engine),
+        accounts=PgAccounts(engine),
+        safety=PgSafety(engine),
         origins={name: _origin(name, settings, rpc, registry, chain) for name in settings.origins},
         registry=registry,
         chain=chain,
@@ -68,10 +93,38 @@ def bridge(settings: Settings) -> Bridge:
             max_attempts=settings.pace.max_attempts,
             backoff_seconds=settings.pace.retry_backoff_seconds,
             dry_run=settings.dry_run,
+            caps=Caps(
+                exposure=settings.limits.max_exposure,
+                per_recipient=settings.limits.max_per_recipient,
+                per_hour=settings.limits.max_per_hour,
+                per_day=settings.limits.max_per_day,
+                throttled_transfers=settings.safety.throttled_transfers,
+            ),
+            thresholds=readings.Thresholds(
+                halt_after_failures=settings.safety.halt_after_failures,
+                failure_percent=settings.safety.throttle_failure_percent,
+                max_outlay=settings.limits.max_exposure,
+                min_balance=settings.limits.min_balance or None,
+                max_lag=settings.safety.max_rpc_lag_seconds,
+            ),
         ),
         clock=lambda: datetime.now(UTC),
         draw=random.random,
+        newest=_newest(settings),
     )
+
+
+def _newest(settings: Settings) -> dict[str, Callable[[], datetime]]:
+    """Ask for the newest blocks over connections of their own: no look waits for long."""
+    chains = {GLOBAL: ("L1", settings.l1.urls, settings.l1.chain_id)}
+    if settings.zksync:
+        chains["zksync"] = ("zksync", settings.zksync.urls, settings.zksync.chain_id)
+    return {
+        scope: partial(
+            newest_block, Rpc(urls, chain=chain, chain_id=chain_id, read_seconds=_LOOK_SECONDS)
+        )
+        for scope, (chain, urls, chain_id) in chains.items()
+    }
 
 
 @cache

@@ -59,6 +59,10 @@ def test_the_required_settings_are_enough() -> None:
     assert (read.pace.max_attempts, read.pace.max_runs_per_tick) == (5, 4)
     assert read.pace.retry_backoff_seconds == 30
     assert (read.limits.min_balance, read.pace.undelivered_after_seconds) == (0, 3600)
+    limits, safety = read.limits, read.safety
+    assert (limits.max_per_recipient, limits.max_per_hour, limits.max_per_day) == (None,) * 3
+    assert (safety.halt_after_failures, safety.throttle_failure_percent) == (10, 50)
+    assert (safety.throttled_transfers, safety.max_rpc_lag_seconds) == (1, None)
     assert not read.dry_run
     assert read.alert_urls == ()
     assert read.database.dagster_home is None
@@ -80,6 +84,13 @@ def test_every_setting_is_taken_over() -> None:
             "MMBOT_RETRY_BACKOFF_SECONDS": "0.5",
             "MMBOT_MIN_BALANCE_WEI": str(10**18),
             "MMBOT_UNDELIVERED_AFTER_SECONDS": "90",
+            "MMBOT_MAX_PER_RECIPIENT_WEI": "1",
+            "MMBOT_MAX_PER_HOUR_WEI": "2",
+            "MMBOT_MAX_PER_DAY_WEI": "3",
+            "MMBOT_HALT_AFTER_FAILURES": "4",
+            "MMBOT_THROTTLE_FAILURE_PERCENT": "5",
+            "MMBOT_THROTTLED_TRANSFERS": "6",
+            "MMBOT_MAX_RPC_LAG_SECONDS": "7.5",
             "MMBOT_DRY_RUN": "1",
             "MMBOT_ALERT_URLS": "mailto://a?to=b@c.d,e@f.g, json://sink.example",
             "DAGSTER_HOME": "/var/lib/dagster",
@@ -96,6 +107,10 @@ def test_every_setting_is_taken_over() -> None:
     assert read.limits.max_exposure == 2**256 - 1
     assert read.pace.retry_backoff_seconds == 0.5
     assert (read.limits.min_balance, read.pace.undelivered_after_seconds) == (10**18, 90)
+    limits, safety = read.limits, read.safety
+    assert (limits.max_per_recipient, limits.max_per_hour, limits.max_per_day) == (1, 2, 3)
+    assert (safety.halt_after_failures, safety.throttle_failure_percent) == (4, 5)
+    assert (safety.throttled_transfers, safety.max_rpc_lag_seconds) == (6, 7.5)
     assert read.dry_run
     alerts = [url.get_secret_value() for url in read.alert_urls]
     assert alerts == ["mailto://a?to=b@c.d,e@f.g", "json://sink.example"]
@@ -158,6 +173,8 @@ def test_an_empty_variable_is_an_absent_one() -> None:
         ("MMBOT_CONFIRMATIONS", "0:5,9:2", "rise"),
         ("MMBOT_MAX_ATTEMPTS", "0", "count"),
         ("MMBOT_RETRY_BACKOFF_SECONDS", "nan", "seconds"),
+        ("MMBOT_HALT_AFTER_FAILURES", "0", "count"),
+        ("MMBOT_THROTTLE_FAILURE_PERCENT", "101", "percentage"),
         ("MMBOT_DRY_RUN", "maybe", "true or false"),
         ("MMBOT_ALERT_URLS", "hunter2", "Apprise"),
         ("DAGSTER_HOME", "dagster_home", "absolute"),

@@ -1,12 +1,15 @@
 """The bridge with everything plugged in."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from mmbot_pipelines.bridge.policy import Limits
+from mmbot_pipelines.bridge.accounts import Accounts
+from mmbot_pipelines.bridge.policy import Caps, Limits
 from mmbot_pipelines.bridge.ports import Orders, Origin, Registry
 from mmbot_pipelines.core.outbox import Chain
+from mmbot_pipelines.core.readings import Thresholds
+from mmbot_pipelines.core.safety import SafetyStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +20,8 @@ class Rules:
     max_attempts: int
     backoff_seconds: float
     dry_run: bool  # decide, but neither sign nor send
+    caps: Caps = field(default_factory=Caps)
+    thresholds: Thresholds = field(default_factory=Thresholds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +29,13 @@ class Bridge:
     """The ports and rules that every step works with."""
 
     orders: Orders
+    accounts: Accounts
+    safety: SafetyStore
     origins: Mapping[str, Origin]
     registry: Registry
     chain: Chain
     rules: Rules
     clock: Callable[[], datetime]  # UTC
     draw: Callable[[], float]  # in [0, 1): the backoff's jitter
+    # by scope, the time of a chain's newest block, UTC; it raises when nobody answers
+    newest: Mapping[str, Callable[[], datetime]] = field(default_factory=dict)

@@ -39,7 +39,7 @@ def _claim(work: Work, origin: str, orders: list[Order]) -> None:
         for order, call, estimate in zip(orders, calls, gas, strict=True)
         if not isinstance(estimate, Failure)
     ]
-    send(work, requests, fees)
+    send(work, requests, fees, origin=origin)
 
 
 def settle(bridge: Bridge, origin: str, run: Run) -> list[str]:

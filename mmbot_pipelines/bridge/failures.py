@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.guard import counts, guard_failures
 from mmbot_pipelines.bridge.order import Fact, Order
 from mmbot_pipelines.bridge.ports import Fault, Run
 from mmbot_pipelines.core import crash
@@ -46,6 +48,7 @@ class Work:
         self.run = run
         self.step = step
         self.failed: dict[str, Failure] = {}
+        self._counted = False  # a failure that may call for a halt
 
     def fail(self, order: Order, failure: Failure) -> None:
         """Store a failure with its order and go on with the others.
@@ -56,6 +59,7 @@ class Work:
         self.failed[order.key] = failure
         crash.here(crash.Point.FAILURE_SEEN)
         fault = fault_of(order, failure, self.step)
+        self._counted |= counts(fault)
         now = self.bridge.clock()
         if isinstance(failure, TryAgain):
             self.bridge.orders.note(fault, at=now, run_id=self.run.id)
@@ -68,6 +72,16 @@ class Work:
             self.bridge.orders.note(fault, at=now, run_id=self.run.id)
         crash.here(crash.Point.FAILURE_STORED)
         self.run.say(f"{order.key}: {after.reason}; {_then(after)}")
+
+    def wait(self, order: Order, reason: str) -> None:
+        """Keep with a healthy order why it waits; what failed keeps its failure."""
+        if order.failed or order.reason == reason:
+            return
+        after, now = replace(order, reason=reason), self.bridge.clock()
+        try:
+            self.bridge.orders.change(order, after, run_id=self.run.id, at=now)
+        except LostRace:
+            self.run.say(f"{order.key}: another run has taken it further")
 
     def keep(self, orders: Sequence[Order], verdicts: Sequence[Failure | None]) -> list[Order]:
         """Return the orders without a failure and store the failures of the others."""
@@ -104,6 +118,8 @@ class Work:
         Raises:
             OrdersFailed: some orders failed; each is named with its cause.
         """
+        if self._counted:
+            guard_failures(self.bridge, self.run)
         if self.failed:
             causes = [f"{k}: {type(f).__name__}: {f}" for k, f in self.failed.items()]
             count = "1 order" if len(causes) == 1 else f"{len(causes)} orders"

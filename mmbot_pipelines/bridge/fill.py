@@ -7,6 +7,7 @@ read in the moment before signing.
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
+from mmbot_pipelines.bridge.admission import Gate, closed
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.order import Fact, Order, Status
@@ -35,18 +36,20 @@ def transfer(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
     Raises:
         OrdersFailed: some orders failed; the others were sent.
     """
-    work = Work(bridge, run, "transfer")
+    work, gate = Work(bridge, run, "transfer"), Gate(bridge)
     unpaid = (Status.PENDING, Status.PROCESSING)
     orders = [o for o in bridge.orders.get(keys) if o.status in unpaid]
     for origin, group in by_origin(orders):
         with work.outage(group):
-            _fill(work, origin, group)
+            _fill(work, gate, origin, group)
     work.finish()
 
 
-def _fill(work: Work, origin: str, orders: list[Order]) -> None:
+def _fill(work: Work, gate: Gate, origin: str, orders: list[Order]) -> None:
     bridge = work.bridge
     orders = _take_up_paid(work, orders)
+    if closed(work, origin, orders):
+        return
     calls = {o.key: bridge.registry.transfer(o) for o in orders}
     results = bridge.chain.simulate([calls[o.key] for o in orders])
     gas = {o.key: result for o, result in zip(orders, results, strict=True)}
@@ -69,7 +72,7 @@ def _fill(work: Work, origin: str, orders: list[Order]) -> None:
         )
         for order, cost in _decide(work, origin, orders, gas, fees)
     ]
-    send(work, requests, fees)
+    send(work, requests, fees, origin=origin, gate=gate)
 
 
 def _decide(

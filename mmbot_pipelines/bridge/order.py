@@ -90,7 +90,7 @@ class Order:
     failures: int = 0  # since the last progress
     failed: bool = False
     next_attempt_at: datetime | None = None  # UTC; a failed order without it is parked
-    reason: str | None = None  # why it was dropped, or why it last failed
+    reason: str | None = None  # why it was dropped, why it last failed, or what it waits for
     transfer_tx: TxHash | None = None
     claim_tx: TxHash | None = None
     settle_tx: TxHash | None = None  # on the L2, where the escrow paid us

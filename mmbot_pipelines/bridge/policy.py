@@ -22,6 +22,23 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """How much may go out together, in wei; None: any amount."""
+
+    exposure: Wei | None = None  # paid out and not yet repaid
+    per_recipient: Wei | None = None  # within a day
+    per_hour: Wei | None = None
+    per_day: Wei | None = None
+    throttled_transfers: int = 1  # of one run, while THROTTLED
+
+    @property
+    def any(self) -> bool:
+        """Tell whether there is a limit at all."""
+        limits = (self.exposure, self.per_recipient, self.per_hour, self.per_day)
+        return any(limit is not None for limit in limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """What filling one order takes out of the wallet for good, beside the amount itself."""
 

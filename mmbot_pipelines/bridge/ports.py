@@ -15,6 +15,7 @@ from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees, Outcome, Transaction
+from mmbot_pipelines.core.safety import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,18 @@ class Lane(Protocol):
 
     def store(self, before: Order, after: Order, transaction: Transaction, run_id: str) -> None:
         """Write the transaction, the order's step and its history row."""
+
+    def standings(self) -> list[Standing]:
+        """Read the safety states; none changes until the lane is left."""
+
+    def exposure(self) -> Wei:
+        """Sum the amounts of all orders that are OUT, in wei."""
+
+    def paid_since(self, at: datetime) -> dict[Address, Wei]:
+        """Sum the wallet's transfers since then by recipient, without those that failed."""
+
+    def held_back(self, origin: str) -> list[Order]:
+        """List an origin's healthy orders that wait with a reason, lowest number first."""
 
 
 class Orders(Protocol):

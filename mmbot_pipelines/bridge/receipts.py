@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import after_failure, fault_of
+from mmbot_pipelines.bridge.guard import guard_failures
 from mmbot_pipelines.bridge.order import NEXT, Fact, Order
 from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.core import crash
@@ -24,7 +25,7 @@ def settle_receipts(bridge: Bridge, run: Run) -> int:
     A row that no node knows any more is broadcast again by the way.
     """
     waiting = bridge.orders.in_flight()
-    decided = 0
+    decided, failed = 0, False
     for outcome in outcomes(bridge.chain, waiting):
         crash.here(crash.Point.RECEIPT_READ)
         try:
@@ -32,7 +33,10 @@ def settle_receipts(bridge: Bridge, run: Run) -> int:
         except LostRace:
             run.say(f"{outcome.transaction.subject}: another run has read this receipt")
         decided += 1
+        failed |= outcome.state is not TxState.MINED
         crash.here(crash.Point.RECEIPT_STORED)
+    if failed:
+        guard_failures(bridge, run)
     return len(waiting) - decided
 
 

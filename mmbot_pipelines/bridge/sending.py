@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mmbot_pipelines.bridge.admission import Gate, Wait, keep_back
 from mmbot_pipelines.bridge.failures import Work, fault_of
 from mmbot_pipelines.bridge.order import Fact, Order
 from mmbot_pipelines.core import crash
@@ -21,8 +22,12 @@ class Request:
     reserve: Wei  # to be left in the wallet for what must follow
 
 
-def send(work: Work, requests: Sequence[Request], fees: Fees) -> None:
+def send(
+    work: Work, requests: Sequence[Request], fees: Fees, *, origin: str, gate: Gate | None = None
+) -> None:
     """Sign, store and broadcast one transaction per order, with consecutive nonces.
+
+    gate: what it does not let pass waits; claims have none.
 
     Rows and steps are written in one database transaction. Should the process die
     before the broadcast, the receipts sensor finds that no node knows the row and
@@ -36,14 +41,19 @@ def send(work: Work, requests: Sequence[Request], fees: Fees) -> None:
     balance = chain.balance()
     stored: list[tuple[Order, Transaction]] = []
     short: list[tuple[Order, OutOfFunds]] = []
+    waiting: list[tuple[Order, Wait]] = []
     with bridge.orders.lane(chain.chain_id, chain.wallet) as lane:
         free = balance - sum(t.most for t in lane.in_flight())
         nonce = lane.next_nonce(chain_nonce)
         held = {o.key: o for o in lane.hold([r.order for r in requests])}
+        admission = gate.open(lane, origin) if gate else None
         for request in requests:
             order = held.get(request.order.key)
             if order is None:
                 run.say(f"{request.order.key}: another run has taken it further")
+                continue
+            if admission and (wait := admission.wait(order)):
+                waiting.append((order, wait))
                 continue
             needed = request.call.value + request.gas * fees.ceiling + request.reserve
             if needed > free:
@@ -68,12 +78,15 @@ def send(work: Work, requests: Sequence[Request], fees: Fees) -> None:
             after = order.after(Fact.SENT, at=now, tx=signed.hash)
             lane.store(order, after, transaction, run.id)
             stored.append((after, transaction))
+            if admission:
+                admission.take(order)
             free -= needed
             nonce += 1
     # Committed: should we die from here on, the receipts sensor broadcasts the same bytes.
     crash.here(crash.Point(f"{work.step}-stored"))
     _broadcast(work, stored)
     crash.here(crash.Point(f"{work.step}-broadcast"))
+    keep_back(work, waiting)
     for order, failure in short:
         work.fail(order, failure)
 

@@ -10,11 +10,13 @@ from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.claim import repay, settle
 from mmbot_pipelines.bridge.failures import OrdersFailed
 from mmbot_pipelines.bridge.fill import transfer
+from mmbot_pipelines.bridge.guard import guard
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Cursor, Fault, Run
 from mmbot_pipelines.bridge.receipts import settle_receipts
 from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import Failure, LostRace
+from mmbot_pipelines.core.safety import State, ruling
 
 __all__ = [
     "Bridge",
@@ -23,12 +25,14 @@ __all__ = [
     "advance",
     "backfill",
     "detect",
+    "guard",
     "repay",
     "reprocess",
     "retry",
     "run_died",
     "settle",
     "settle_receipts",
+    "throttled",
     "transfer",
     "wanted",
 ]
@@ -42,6 +46,11 @@ _OVERLAP = 20
 # A run that was asked for and has not moved its order by then has died, or never
 # started. Twice a cold start and less than the minute in which an order must go on.
 _ASK_AGAIN_SECONDS = 30
+
+# While orders cannot be paid, each gets one run that says so, and the next one after that.
+_NOT_AGAIN_SECONDS = 10**9
+
+_UNPAID = {Status.PENDING, Status.PROCESSING}
 
 
 def detect(bridge: Bridge, origin: str, run: Run, kind: Cursor = Cursor.LATEST) -> list[str]:
@@ -74,10 +83,23 @@ def wanted(bridge: Bridge, statuses: Sequence[Status], origin: str | None = None
     """Take the orders that a run shall be asked for now."""
     if bridge.rules.dry_run:
         statuses = [s for s in statuses if s is Status.PENDING]
-    orders = bridge.orders.ask(statuses, origin, at=bridge.clock(), again_after=_ASK_AGAIN_SECONDS)
+    halted = (
+        origin is not None and _UNPAID.issuperset(statuses) and _is(bridge, origin, State.HALTED)
+    )
+    again = _NOT_AGAIN_SECONDS if halted else _ASK_AGAIN_SECONDS
+    orders = bridge.orders.ask(statuses, origin, at=bridge.clock(), again_after=again)
     if orders:
         crash.here(crash.Point.ASKED)
     return orders
+
+
+def throttled(bridge: Bridge, origin: str) -> bool:
+    """Tell whether an origin's orders shall go one run after the other."""
+    return _is(bridge, origin, State.THROTTLED)
+
+
+def _is(bridge: Bridge, origin: str, state: State) -> bool:
+    return ruling(bridge.safety.standings(), origin).state is state
 
 
 def backfill(bridge: Bridge, run: Run) -> list[str]:

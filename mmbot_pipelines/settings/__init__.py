@@ -24,6 +24,7 @@ from mmbot_pipelines.settings.sections import (
     Limits,
     Node,
     Pace,
+    Safety,
     Section,
     Starknet,
     Surroundings,
@@ -39,6 +40,7 @@ __all__ = [
     "Limits",
     "Node",
     "Pace",
+    "Safety",
     "Settings",
     "Starknet",
     "Tier",
@@ -65,6 +67,7 @@ class Settings(BaseModel):
     zksync: ZkSync | None  # present when `origins` names it
     starknet: Starknet | None
     limits: Limits
+    safety: Safety
     pace: Pace
     dry_run: bool  # decide, but neither sign nor send
     alert_urls: tuple[SecretStr, ...]
@@ -87,8 +90,9 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     zksync = _read(ZkSync, given, faults) if "zksync" in origins else None
     starknet = _read(Starknet, given, faults) if "starknet" in origins else None
     limits = _read(Limits, given, faults)
+    safety = _read(Safety, given, faults)
     pace = _read(Pace, given, faults)
-    if faults or not (around and database and l1 and key and limits and pace):
+    if faults or not (around and database and l1 and key and limits and safety and pace):
         raise BadSettings("\n".join(faults))
     return Settings(
         origins=origins,
@@ -98,6 +102,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         zksync=zksync,
         starknet=starknet,
         limits=limits,
+        safety=safety,
         pace=pace,
         dry_run=around.dry_run,
         alert_urls=around.alert_urls,

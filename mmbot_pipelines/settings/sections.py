@@ -184,6 +184,9 @@ class Limits(Section):
     min_margin_bps: values.BasisPoints = _variable("MMBOT_MIN_MARGIN_BPS", 0)  # of the amount
     confirmations: values.Tiers = _variable("MMBOT_CONFIRMATIONS", ())
     max_exposure: values.WeiAmount | None = _variable("MMBOT_MAX_EXPOSURE_WEI", None)
+    max_per_recipient: values.WeiAmount | None = _variable("MMBOT_MAX_PER_RECIPIENT_WEI", None)
+    max_per_hour: values.WeiAmount | None = _variable("MMBOT_MAX_PER_HOUR_WEI", None)
+    max_per_day: values.WeiAmount | None = _variable("MMBOT_MAX_PER_DAY_WEI", None)
     min_balance: values.WeiAmount = _variable("MMBOT_MIN_BALANCE_WEI", Wei(0))  # 0: no floor
 
     @model_validator(mode="after")
@@ -194,6 +197,16 @@ class Limits(Section):
                 "be refused: lower the one or raise the other"
             )
         return self
+
+
+class Safety(Section):
+    """When to send less, and when to send nothing until a person has looked."""
+
+    halt_after_failures: values.Count = _variable("MMBOT_HALT_AFTER_FAILURES", 10)
+    throttle_failure_percent: values.Percent = _variable("MMBOT_THROTTLE_FAILURE_PERCENT", 50)
+    throttled_transfers: values.Count = _variable("MMBOT_THROTTLED_TRANSFERS", 1)  # of one run
+    # age of a chain's newest block; None: not looked at
+    max_rpc_lag_seconds: values.Seconds | None = _variable("MMBOT_MAX_RPC_LAG_SECONDS", None)
 
 
 class Pace(Section):
@@ -222,5 +235,6 @@ SECTIONS: tuple[type[Section], ...] = (
     ZkSync,
     Starknet,
     Limits,
+    Safety,
     Pace,
 )

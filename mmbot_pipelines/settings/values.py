@@ -234,6 +234,7 @@ ChainId = Annotated[
 BasisPoints = Annotated[
     int, BeforeValidator(lambda t: _whole(t, "hundredths of a percent", most=10_000))
 ]
+Percent = Annotated[int, BeforeValidator(lambda t: _whole(t, "a percentage", least=1, most=100))]
 WeiAmount = Annotated[Wei, BeforeValidator(_wei)]
 GasAmount = Annotated[
     Gas, BeforeValidator(lambda t: _whole(t, "an amount of gas", least=1, most=_INT64_MAX))

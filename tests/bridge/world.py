@@ -9,12 +9,14 @@ from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.failures import OrdersFailed
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.policy import Limits
-from mmbot_pipelines.bridge.ports import Filter, Run
+from mmbot_pipelines.bridge.ports import Cursor, Filter, Run
 from mmbot_pipelines.core.money import Wei
+from mmbot_pipelines.core.safety import GLOBAL
 from tests.ports.chain_memory import ChainMemory
 from tests.ports.orders_memory import OrdersMemory
 from tests.ports.origin_memory import OriginMemory
 from tests.ports.registry_memory import RegistryMemory
+from tests.ports.safety_memory import AccountsMemory
 
 
 @dataclass
@@ -23,6 +25,7 @@ class World:
 
     now: datetime = datetime(2026, 11, 20, 12, tzinfo=UTC)
     said: list[str] = field(default_factory=list)
+    lag: dict[str, float] = field(default_factory=dict)  # seconds, by chain
 
     def __post_init__(self) -> None:
         self.chain = ChainMemory()
@@ -30,9 +33,12 @@ class World:
         self.l2 = OriginMemory(self.registry)
         self.l2.clock = lambda: self.now
         self.store = OrdersMemory()
+        self.safety = self.store.safety
         self.run = Run("run-1", self.said.append)
         self.bridge = Bridge(
             orders=self.store,
+            accounts=AccountsMemory(self.store),
+            safety=self.safety,
             origins={"zksync": self.l2},
             registry=self.registry,
             chain=self.chain,
@@ -44,7 +50,20 @@ class World:
             ),
             clock=lambda: self.now,
             draw=lambda: 0.5,
+            newest={GLOBAL: self.newest_block("L1"), "zksync": self.newest_block("zksync")},
         )
+
+    def newest_block(self, name: str) -> Callable[[], datetime]:
+        """Tell the time of a chain's newest block, as old as the test has it."""
+
+        def newest() -> datetime:
+            if name == "L1":
+                self.chain.head()
+            else:
+                self.l2.head(Cursor.LATEST)
+            return self.now - timedelta(seconds=self.lag.get(name, 0))
+
+        return newest
 
     def rules(self, **changes: object) -> None:
         """Change the operator's rules from now on."""

@@ -3,14 +3,17 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mmbot_pipelines.adapters.db.columns import storable
 from mmbot_pipelines.adapters.db.steps import identity
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.accounts import OUT, TRANSFER
+from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.core.errors import LostRace
-from mmbot_pipelines.core.money import Address
+from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Transaction, TxState
+from mmbot_pipelines.core.safety import Standing
 
 if TYPE_CHECKING:
     from tests.ports.orders_memory import OrdersMemory
@@ -54,6 +57,40 @@ class LaneMemory:
             check_step(self._seen(before.key), before, after)
             self._written.append((before, after, transaction, run_id))
 
+    def standings(self) -> list[Standing]:
+        return self._store.safety.read_by(self)
+
+    def exposure(self) -> Wei:
+        with self._store.transaction():
+            return Wei(sum(o.amount for o in self._orders() if o.status in OUT))
+
+    def paid_since(self, at: datetime) -> dict[Address, Wei]:
+        with self._store.transaction():
+            paid = {
+                row.subject
+                for row in self._ours()
+                if row.purpose == TRANSFER
+                and row.state in (TxState.STORED, TxState.MINED)
+                and row.stored_at > at
+            }
+            sums: dict[Address, Wei] = {}
+            for order in self._orders():
+                if order.key in paid:
+                    sums[order.recipient] = Wei(sums.get(order.recipient, 0) + order.amount)
+            return sums
+
+    def held_back(self, origin: str) -> list[Order]:
+        with self._store.transaction():
+            waiting = [
+                order
+                for order in self._orders()
+                if order.status is Status.PROCESSING
+                and order.origin == origin
+                and not order.failed
+                and order.reason is not None
+            ]
+            return sorted(waiting, key=lambda order: order.number)
+
     def commit(self) -> None:
         for before, after, transaction, run_id in self._written:
             self._store.outbox.append(transaction)
@@ -69,6 +106,9 @@ class LaneMemory:
     def _seen(self, key: str) -> Order | None:
         mine = [stepped(before, after) for before, after, *_ in self._written if before.key == key]
         return mine[-1] if mine else self._store.stored.get(key)
+
+    def _orders(self) -> list[Order]:
+        return [order for key in self._store.stored if (order := self._seen(key))]
 
     def _rows(self) -> list[Transaction]:
         return [*self._store.outbox, *(row for _, _, row, _ in self._written)]

@@ -19,6 +19,7 @@ from mmbot_pipelines.core.errors import LostRace, StoreUnavailable
 from mmbot_pipelines.core.money import UINT256_MAX, Address, TxHash
 from mmbot_pipelines.core.outbox import Block, Outcome, Transaction, TxState
 from tests.ports.lane_memory import LaneMemory, check_step, stepped
+from tests.ports.safety_memory import SafetyMemory
 
 
 class OrdersMemory:
@@ -26,6 +27,7 @@ class OrdersMemory:
 
     def __init__(self) -> None:
         self.down = False
+        self.safety = SafetyMemory(self)
         self.stored: dict[str, Order] = {}
         self.outbox: list[Transaction] = []
         self._asked: dict[str, datetime] = {}
@@ -35,7 +37,7 @@ class OrdersMemory:
         self._cursors: dict[tuple[str, Cursor], Block] = {}
         self._lanes: dict[tuple[int, str], threading.Lock] = defaultdict(threading.Lock)
         self._held: dict[str, LaneMemory] = {}
-        self._turn = threading.Condition()
+        self.turn = threading.Condition(threading.RLock())
 
     # the port
 
@@ -186,9 +188,10 @@ class OrdersMemory:
                 with self.transaction():
                     lane.commit()
             finally:
-                with self._turn:
+                with self.turn:
+                    self.safety.left_by(lane)
                     self._held = {k: held for k, held in self._held.items() if held is not lane}
-                    self._turn.notify_all()
+                    self.turn.notify_all()
 
     def history(self, key: str) -> list[HistoryEntry]:
         with self.transaction():
@@ -202,11 +205,14 @@ class OrdersMemory:
         with self.transaction():
             return [row for row in self.outbox if row.subject == key]
 
-    # for the lane
+    # for the lane and the accounts
+
+    def every_error(self) -> list[ErrorEntry]:
+        return list(self._errors)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        with self._turn:
+        with self.turn:
             if self.down:
                 raise StoreUnavailable("database of the test: down")
             yield
@@ -216,7 +222,7 @@ class OrdersMemory:
         others = [self._held[k] for k in keys if self._held.get(k) not in (None, lane)]
         if any(other.thread == threading.get_ident() for other in others):
             raise RuntimeError(f"would wait for ever: this thread's own lane holds {keys}")
-        self._turn.wait_for(lambda: all(self._held.get(key) in (None, lane) for key in keys))
+        self.turn.wait_for(lambda: all(self._held.get(key) in (None, lane) for key in keys))
         if lane is not None:
             self._held.update(dict.fromkeys((k for k in keys if k in self.stored), lane))
 
@@ -231,6 +237,7 @@ class OrdersMemory:
         fault: Fault | None,
     ) -> Order:
         if fault is not None or tellable(before) != tellable(after):
+            self._asked.pop(before.key, None)
             why = story(before, after, fault)
             entry = HistoryEntry(
                 before=before.status,
@@ -243,7 +250,6 @@ class OrdersMemory:
             self._history[before.key].append(entry)
         if fault is not None:
             self._errors.append(ErrorEntry(fault=_clean(fault), at=at, run_id=run_id))
-        self._asked.pop(before.key, None)
         self.stored[before.key] = stepped(before, after)
         return self.stored[before.key]
 

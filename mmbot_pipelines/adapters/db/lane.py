@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import blake2b
 
 from sqlalchemy import (
@@ -20,13 +21,16 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 
 from mmbot_pipelines.adapters.db.engine import transaction
+from mmbot_pipelines.adapters.db.outlay import exposure, held_back, paid_since
 from mmbot_pipelines.adapters.db.rows import order_of, transaction_of, transaction_values
+from mmbot_pipelines.adapters.db.safety import held_standings
 from mmbot_pipelines.adapters.db.steps import write_step
 from mmbot_pipelines.adapters.db.tables import orders, transactions
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import LostRace
-from mmbot_pipelines.core.money import Address
+from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Transaction, TxState
+from mmbot_pipelines.core.safety import Standing
 
 
 @contextmanager
@@ -116,6 +120,22 @@ class PgLane:
                 at=after.changed_at,
                 tx=transaction.hash,
             )
+
+    def standings(self) -> list[Standing]:
+        """Read the safety states; none changes until the lane is left."""
+        return held_standings(self.connection)
+
+    def exposure(self) -> Wei:
+        """Sum the amounts of all orders that are OUT, in wei."""
+        return exposure(self.connection)
+
+    def paid_since(self, at: datetime) -> dict[Address, Wei]:
+        """Sum the wallet's transfers since then by recipient, without those that failed."""
+        return paid_since(self.connection, self.chain_id, self.wallet, at)
+
+    def held_back(self, origin: str) -> list[Order]:
+        """List an origin's healthy orders that wait with a reason, lowest number first."""
+        return held_back(self.connection, origin)
 
     def _ours(self) -> ColumnElement[bool]:
         return and_(transactions.c.chain_id == self.chain_id, transactions.c.wallet == self.wallet)

@@ -28,7 +28,8 @@ def write_step(
 ) -> Order:
     """Write an order's change, its history row and its error, if the row is still `before`.
 
-    Every change makes the order ready to be asked for again.
+    Every change makes the order ready to be asked for again, but not one of its reason
+    alone: an order that waits would be asked for without end.
 
     Raises:
         LostRace: somebody changed the order since; nothing was written.
@@ -36,6 +37,8 @@ def write_step(
     """
     if identity(before) != identity(after):
         raise ValueError(f"{before.key}: a step cannot change what the escrow logged")
+    told = fault is not None or tellable(before) != tellable(after)
+    asked = {"asked_at": None} if told else {}
     row = connection.execute(
         update(orders)
         .where(
@@ -43,12 +46,12 @@ def write_step(
             orders.c.version == before.version,
             orders.c.status == before.status.value,
         )
-        .values(**step_values(after), version=before.version + 1, asked_at=None)
+        .values(**step_values(after), version=before.version + 1, **asked)
         .returning(orders)
     ).one_or_none()
     if row is None:
         raise LostRace(f"{before.key} was changed by somebody else since it was {before.status}")
-    if fault is not None or tellable(before) != tellable(after):
+    if told:
         connection.execute(
             insert(order_events).values(
                 key=before.key,

@@ -49,7 +49,7 @@ def downgrade() -> None:
         op.drop_column("safety", name, schema=SCHEMA)
 
 
-def _add(name: str, kind: type[sa.types.TypeEngine[object]], *, value: str) -> None:
+def _add(name: str, kind: type[sa.Text | sa.Integer], *, value: str) -> None:
     """Add a column that rows of an older version get a value in."""
     column = sa.Column(name, kind, nullable=False, server_default=value)
     op.add_column("safety", column, schema=SCHEMA)

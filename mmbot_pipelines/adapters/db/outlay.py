@@ -1,0 +1,118 @@
+"""How much is paid out and how work ended, summed up in the caller's database transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
+
+from mmbot_pipelines.adapters.db.engine import transaction
+from mmbot_pipelines.adapters.db.rows import order_of
+from mmbot_pipelines.adapters.db.tables import errors, order_events, orders, transactions
+from mmbot_pipelines.bridge.accounts import OUT, PROVEN, TRANSFER, Finished
+from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.core.money import Address, Wei
+from mmbot_pipelines.core.outbox import TxState
+
+
+class PgAccounts:
+    """The port `Accounts` on Postgres.
+
+    Every method raises StoreUnavailable when the database cannot be reached.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def exposure(self) -> Wei:
+        """Sum the amounts of all orders that are OUT, in wei."""
+        with transaction(self._engine) as connection:
+            return exposure(connection)
+
+    def finished(
+        self, counted: Sequence[tuple[str, str]], *, since: datetime | None, most: int
+    ) -> list[Finished]:
+        """Return the newest steps that a chain has proven or that failed, newest first."""
+        with transaction(self._engine) as connection:
+            return _finished(connection, counted, since=since, most=most)
+
+
+def exposure(connection: Connection) -> Wei:
+    """Sum the amounts whose transfer is stored and that the escrows have not paid back."""
+    out = orders.c.status.in_([status.value for status in OUT])
+    return Wei(int(connection.scalar(select(func.sum(orders.c.amount)).where(out)) or 0))
+
+
+def paid_since(
+    connection: Connection, chain_id: int, wallet: Address, at: datetime
+) -> dict[Address, Wei]:
+    """Sum the wallet's transfers since then by recipient; one that cannot pay any more is none."""
+    # an order counts once, however often its transfer was replaced
+    paid = (
+        select(transactions.c.subject)
+        .where(
+            transactions.c.chain_id == chain_id,
+            transactions.c.wallet == wallet,
+            transactions.c.purpose == TRANSFER,
+            transactions.c.state.in_([TxState.STORED.value, TxState.MINED.value]),
+            transactions.c.stored_at > at,
+        )
+        .distinct()
+    )
+    sums = connection.execute(
+        select(orders.c.recipient, func.sum(orders.c.amount))
+        .where(orders.c.key.in_(paid))
+        .group_by(orders.c.recipient)
+    )
+    return {Address(recipient): Wei(int(total)) for recipient, total in sums}
+
+
+def held_back(connection: Connection, origin: str) -> list[Order]:
+    """List an origin's healthy orders that wait with a reason, lowest number first."""
+    waiting = (
+        select(orders)
+        .where(
+            orders.c.status == Status.PROCESSING.value,
+            orders.c.origin == origin,
+            ~orders.c.failed,
+            orders.c.reason.is_not(None),
+        )
+        .order_by(orders.c.number)
+    )
+    return [order_of(row) for row in connection.execute(waiting)]
+
+
+def _finished(
+    connection: Connection,
+    counted: Sequence[tuple[str, str]],
+    *,
+    since: datetime | None,
+    most: int,
+) -> list[Finished]:
+    good = select(order_events.c.key.label("key"), order_events.c.at, literal(False).label("bad"))
+    good = good.where(
+        order_events.c.after.in_([status.value for status in PROVEN]),
+        or_(order_events.c.before.is_(None), order_events.c.before != order_events.c.after),
+    )
+    bad = select(errors.c.subject.label("key"), errors.c.at, literal(True).label("bad"))
+    bad = bad.where(tuple_(errors.c.step, errors.c.kind).in_(counted))
+    if since is not None:
+        good, bad = good.where(order_events.c.at > since), bad.where(errors.c.at > since)
+    newest = [
+        query.order_by(literal_column("at").desc()).limit(most).subquery().select()
+        for query in (good, bad)
+    ]
+    both = union_all(*newest).subquery()
+    rows = connection.execute(
+        select(both).order_by(both.c.at.desc(), both.c.bad.desc(), both.c.key).limit(most)
+    )
+    return [Finished(key=row.key, at=row.at, failed=row.bad) for row in rows]

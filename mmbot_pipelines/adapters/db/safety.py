@@ -1,0 +1,126 @@
+"""The safety states in Postgres.
+
+Whoever signs reads them under a shared lock until its transaction ends, and whoever
+changes one takes that lock alone: once a halt is stored, nothing is signed any more that
+did not know of it.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, func, insert, select, update
+from sqlalchemy.dialects import postgresql
+
+from mmbot_pipelines.adapters.db.engine import transaction
+from mmbot_pipelines.adapters.db.tables import safety, safety_events
+from mmbot_pipelines.core.errors import LostRace
+from mmbot_pipelines.core.safety import Change, Standing, State, tellable
+
+_LOCK = 0x736166657479  # "safety"
+
+
+class PgSafety:
+    """The port `SafetyStore` on Postgres.
+
+    Every method raises StoreUnavailable when the database cannot be reached.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def standings(self) -> list[Standing]:
+        """Return every scope that was ever changed, by name."""
+        with transaction(self._engine) as connection:
+            return _read(connection)
+
+    def change(self, before: Standing, after: Standing, *, at: datetime) -> Standing:
+        """Write the new standing, and its row of history if it tells something new.
+
+        Waits for those who are signing.
+
+        Raises:
+            LostRace: somebody changed the scope since; nothing was written.
+        """
+        values = _values(after) | {"version": before.version + 1}
+        with transaction(self._engine) as connection:
+            connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+            if before.version == 0:
+                written = connection.execute(
+                    postgresql.insert(safety)
+                    .values(scope=before.scope, **values)
+                    .on_conflict_do_nothing()
+                    .returning(safety)
+                ).one_or_none()
+            else:
+                written = connection.execute(
+                    update(safety)
+                    .where(safety.c.scope == before.scope, safety.c.version == before.version)
+                    .values(**values)
+                    .returning(safety)
+                ).one_or_none()
+            if written is None:
+                raise LostRace(f"the safety state of {before.scope} was changed by somebody else")
+            if tellable(before, after):
+                connection.execute(
+                    insert(safety_events).values(
+                        scope=before.scope,
+                        before=before.state.value,
+                        after=after.state.value,
+                        at=at,
+                        by_whom=after.by,
+                        why=after.why,
+                    )
+                )
+            return _standing(written)
+
+    def changes(self, most: int) -> list[Change]:
+        """Return the newest rows of history, newest first."""
+        newest = select(safety_events).order_by(safety_events.c.id.desc()).limit(most)
+        with transaction(self._engine) as connection:
+            return [
+                Change(
+                    scope=row.scope,
+                    before=State(row.before),
+                    after=State(row.after),
+                    at=row.at,
+                    by=row.by_whom,
+                    why=row.why,
+                )
+                for row in connection.execute(newest)
+            ]
+
+
+def held_standings(connection: Connection) -> list[Standing]:
+    """Read every scope's standing; none changes until this transaction ends."""
+    connection.execute(select(func.pg_advisory_xact_lock_shared(_LOCK)))
+    return _read(connection)
+
+
+def _read(connection: Connection) -> list[Standing]:
+    return [_standing(row) for row in connection.execute(select(safety).order_by(safety.c.scope))]
+
+
+def _standing(row: Row[Any]) -> Standing:
+    return Standing(
+        scope=row.scope,
+        state=State(row.state),
+        since=row.since,
+        by=row.by_whom,
+        why=row.why,
+        causes=frozenset(filter(None, row.causes.split(","))),
+        seen_at=row.seen_at,
+        resumed_at=row.resumed_at,
+        version=row.version,
+    )
+
+
+def _values(standing: Standing) -> dict[str, object]:
+    return {
+        "state": standing.state.value,
+        "since": standing.since,
+        "by_whom": standing.by,
+        "why": standing.why,
+        "causes": ",".join(sorted(standing.causes)),
+        "seen_at": standing.seen_at,
+        "resumed_at": standing.resumed_at,
+    }

@@ -1,0 +1,43 @@
+"""What the orders add up to: money that is out, and how the newest steps ended."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.core.money import Wei
+
+TRANSFER = "transfer"  # the purpose of a transaction that pays a recipient
+REPAY = "repay"  # of one that claims our money back
+
+# From the moment a transfer is signed its amount may be gone, until the escrow pays.
+OUT = (Status.TRANSFERRING, Status.FULFILLED, Status.PROVING, Status.PROVED)
+
+# An order comes into these only by what a chain has proven.
+PROVEN = (Status.FULFILLED, Status.PROVED, Status.COMPLETED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """One step of one order that came to an end."""
+
+    key: str  # of the order
+    at: datetime  # UTC
+    failed: bool
+
+
+class Accounts(Protocol):
+    """Questions about all orders at once."""
+
+    def exposure(self) -> Wei:
+        """Sum the amounts of all orders that are OUT, in wei."""
+
+    def finished(
+        self, counted: Sequence[tuple[str, str]], *, since: datetime | None, most: int
+    ) -> list[Finished]:
+        """Return the newest steps that a chain has proven or that failed, newest first.
+
+        counted: step and kind of the errors that count as failures.
+        since: only what came later.
+        """

@@ -1,0 +1,164 @@
+"""Which transfers may be signed now. What may not waits: it neither fails nor is dropped.
+
+Everything is read and added up while the wallet's lane is held, so that the limits hold
+to the wei however many runs sign at once. Claims are never asked here.
+
+An order does not overtake an older one of its origin that waits for the same room, or a
+large one would wait for ever behind a stream of small ones.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.failures import Work
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports import Lane
+from mmbot_pipelines.core.money import Wei, in_words
+from mmbot_pipelines.core.safety import Standing, State, ruling
+
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+
+# Of the largest transfer: what may go out at most while THROTTLED.
+_THROTTLED_SHARE = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Why an order waits."""
+
+    reason: str  # kept with the order: the same while the cause is the same
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Room:
+    """One limit, and how much of it is used."""
+
+    name: str
+    most: Wei
+    used: int
+    own: bool = False  # of the order's recipient alone
+
+
+class Gate:
+    """What one run may still send."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self.bridge = bridge
+        self.sent = 0  # transfers of this run
+
+    def open(self, lane: Lane, origin: str) -> "Admission":
+        """Read states and limits anew, now that nobody else can sign."""
+        return Admission(self, lane, origin)
+
+
+class Admission:
+    """What may be signed for one origin while the lane is held."""
+
+    def __init__(self, gate: Gate, lane: Lane, origin: str) -> None:
+        rules, now = gate.bridge.rules, gate.bridge.clock()
+        self._gate, self._limits, self._caps = gate, rules.limits, rules.caps
+        self._standing = ruling(lane.standings(), origin)
+        caps, none = self._caps, dict[str, Wei]()
+        by_day = caps.per_day is not None or caps.per_recipient is not None
+        self._out = lane.exposure() if caps.exposure is not None else Wei(0)
+        self._day = lane.paid_since(now - _DAY) if by_day else none
+        self._hour = lane.paid_since(now - _HOUR) if caps.per_hour is not None else none
+        self._taken: list[Order] = []
+        self._before = {o.key: o for o in lane.held_back(origin)} if caps.any else {}
+
+    def wait(self, order: Order) -> Wait | None:
+        """Say why an order cannot go out now, or None when it can."""
+        wait = _halted(self._standing) or self._throttled(order) or self._no_room(order)
+        if wait is None:
+            self._before.pop(order.key, None)
+        else:
+            self._before[order.key] = replace(order, reason=wait.reason)
+        return wait
+
+    def take(self, order: Order) -> None:
+        """Count an order whose transfer is stored."""
+        self._gate.sent += 1
+        self._taken.append(order)
+
+    def _throttled(self, order: Order) -> Wait | None:
+        if self._standing.state is not State.THROTTLED:
+            return None
+        most = self._limits.max_transfer // _THROTTLED_SHARE
+        if order.amount > most:
+            reason = f"waits: while THROTTLED no more than {in_words(most)} goes to an order"
+            return Wait(reason=reason, detail=self._standing.told)
+        if self._gate.sent >= self._caps.throttled_transfers:
+            count = self._caps.throttled_transfers
+            reason = f"waits: while THROTTLED a run sends no more than {count}"
+            return Wait(reason=reason, detail=self._standing.told)
+        return None
+
+    def _no_room(self, order: Order) -> Wait | None:
+        for room in self._rooms(order):
+            if order.amount > room.most:
+                return Wait(reason=f"waits: the amount alone is above {room.name}, raise it")
+            reason = f"waits: no room under {room.name} now"
+            before = sum(
+                other.amount
+                for other in self._before.values()
+                if other.number < order.number
+                and other.reason == reason
+                and not (room.own and other.recipient != order.recipient)
+            )
+            if room.used + before + order.amount > room.most:
+                used = f"{in_words(room.used)} of {in_words(room.most)} is used"
+                first = f", {in_words(before)} waits before it" if before else ""
+                return Wait(reason=reason, detail=used + first)
+        return None
+
+    def _rooms(self, order: Order) -> Iterator[_Room]:
+        caps = self._caps
+        new = sum(o.amount for o in self._taken)
+        if caps.exposure is not None:
+            yield _Room(name="MMBOT_MAX_EXPOSURE_WEI", most=caps.exposure, used=self._out + new)
+        if caps.per_hour is not None:
+            used = sum(self._hour.values()) + new
+            yield _Room(name="MMBOT_MAX_PER_HOUR_WEI", most=caps.per_hour, used=used)
+        if caps.per_day is not None:
+            used = sum(self._day.values()) + new
+            yield _Room(name="MMBOT_MAX_PER_DAY_WEI", most=caps.per_day, used=used)
+        if caps.per_recipient is not None:
+            own = sum(o.amount for o in self._taken if o.recipient == order.recipient)
+            used = self._day.get(order.recipient, 0) + own
+            name = "MMBOT_MAX_PER_RECIPIENT_WEI"
+            yield _Room(name=name, most=caps.per_recipient, used=used, own=True)
+
+
+def _halted(standing: Standing) -> Wait | None:
+    if standing.state is not State.HALTED:
+        return None
+    return Wait(reason=f"waits: {standing.scope} is HALTED", detail=standing.told)
+
+
+def keep_back(work: Work, waiting: Sequence[tuple[Order, Wait]]) -> None:
+    """Say why orders wait and keep it with them; a halt is one line for all."""
+    halted = [(o, w) for o, w in waiting if w.reason.endswith(State.HALTED)]
+    if halted:
+        count = "1 order waits" if len(halted) == 1 else f"{len(halted)} orders wait"
+        work.run.say(f"{work.step}: nothing is sent, {halted[0][1].detail}; {count}")
+    for order, wait in waiting:
+        if not wait.reason.endswith(State.HALTED):
+            detail = f" ({wait.detail})" if wait.detail else ""
+            work.run.say(f"{order.key}: {wait.reason}{detail}")
+        work.wait(order, wait.reason)
+
+
+def closed(work: Work, origin: str, orders: Sequence[Order]) -> bool:
+    """Keep all orders back when their origin is halted; tell whether it is.
+
+    Raises:
+        StoreUnavailable: the states cannot be read, so nothing may be sent.
+    """
+    wait = _halted(ruling(work.bridge.safety.standings(), origin))
+    if wait is None:
+        return False
+    keep_back(work, [(order, wait) for order in orders])
+    return True

@@ -1,0 +1,134 @@
+"""Measure, judge, and change the safety states: at every tick, and after every failure.
+
+Which failures count towards a halt is decided by who can cause them. A stranger can set
+orders whose recipient refuses money: the simulation foresees it, nothing is spent, and the
+order is parked, so it must not count, or anybody could halt us for the price of a few
+orders. What is mined and reverts, loses its nonce, contradicts the escrow or the chain, or
+is a claim that fails, costs us money or is our own fault: it counts. (A recipient can
+deceive the simulation, too; each time costs him an order that nobody gives back, and us
+gas, so that to halt is right.) Outages say nothing about orders and never count; neither
+does an empty wallet, which has its own floor.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from mmbot_pipelines.bridge.accounts import REPAY, TRANSFER, Finished
+from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.ports import Fault, Run
+from mmbot_pipelines.core.errors import Failure, LostRace
+from mmbot_pipelines.core.readings import Failures, Funds, Outlay, Reach, Reading, Store, judge
+from mmbot_pipelines.core.safety import GLOBAL, Standing, State, judged, of, tellable
+
+COUNTED = (
+    (TRANSFER, "Reverted"),
+    (TRANSFER, "Lost"),
+    (TRANSFER, "EscrowDisagrees"),
+    (TRANSFER, "WrongChain"),
+    (REPAY, "Reverted"),
+    (REPAY, "Lost"),
+    (REPAY, "RevertForeseen"),
+    (REPAY, "WrongChain"),
+)
+
+_WINDOW = timedelta(minutes=10)  # of the failure rate
+_NEWEST = 200  # steps that are looked at
+
+
+def counts(fault: Fault) -> bool:
+    """Tell whether a failure counts towards a halt."""
+    return (fault.step, fault.kind) in COUNTED
+
+
+def guard(bridge: Bridge, run: Run) -> list[Standing]:
+    """Take all readings and change the states as they ask; return those not NORMAL.
+
+    Raises:
+        StoreUnavailable: nothing can be judged, and nothing is sent either.
+    """
+    asked = bridge.clock()
+    standings = bridge.safety.standings()
+    took = (bridge.clock() - asked).total_seconds()
+    readings = [
+        Store(scope=GLOBAL, seconds=took),
+        Outlay(scope=GLOBAL, out=bridge.accounts.exposure()),
+        *_failures(bridge, standings),
+        *_chains(bridge),
+    ]
+    _apply(bridge, run, standings, readings, complete=True)
+    return [s for s in bridge.safety.standings() if s.state is not State.NORMAL]
+
+
+def guard_failures(bridge: Bridge, run: Run) -> None:
+    """Judge the failures alone, right after one: a halt does not wait for the next tick."""
+    try:
+        standings = bridge.safety.standings()
+        _apply(bridge, run, standings, [*_failures(bridge, standings)], complete=False)
+    except Failure as e:
+        run.say(f"safety: not judged now, {e}; the next tick does it")
+
+
+def _apply(
+    bridge: Bridge,
+    run: Run,
+    standings: Sequence[Standing],
+    readings: Sequence[Reading],
+    *,
+    complete: bool,
+) -> None:
+    throttled = frozenset(s.scope for s in standings if s.state is State.THROTTLED)
+    trips = judge(readings, bridge.rules.thresholds, throttled)
+    for scope in (GLOBAL, *bridge.origins):
+        before, now = of(standings, scope), bridge.clock()
+        own = [trip for trip in trips if trip.scope == scope]
+        after = judged(before, own, at=now, complete=complete)
+        if after is None:
+            continue
+        try:
+            bridge.safety.change(before, after, at=now)
+        except LostRace:
+            continue  # somebody else has judged; the next tick sees what is left to do
+        if tellable(before, after):
+            run.say(f"safety: {after.told}")
+
+
+def _failures(bridge: Bridge, standings: Sequence[Standing]) -> Iterator[Failures]:
+    """Count failures over everything, and of each origin where there are several.
+
+    When everything is to be halted, no origin needs to be as well.
+    """
+    resumed, limit = of(standings, GLOBAL).resumed_at, bridge.rules.thresholds.halt_after_failures
+    newest = bridge.accounts.finished(COUNTED, since=resumed, most=max(limit, _NEWEST))
+    window = bridge.clock() - _WINDOW
+    everything = _counted(GLOBAL, newest, window)
+    yield everything
+    if len(bridge.origins) == 1 or everything.in_a_row >= limit:
+        return
+    for origin in bridge.origins:
+        since = of(standings, origin).resumed_at
+        own = [f for f in newest if f.key.startswith(f"{origin}:")]
+        yield _counted(origin, [f for f in own if since is None or f.at > since], window)
+
+
+def _counted(scope: str, newest: Sequence[Finished], window: datetime) -> Failures:
+    in_a_row = next((i for i, f in enumerate(newest) if not f.failed), len(newest))
+    recent = [f for f in newest if f.at > window]
+    failed = sum(f.failed for f in recent)
+    return Failures(scope=scope, in_a_row=in_a_row, failed=failed, finished=len(recent))
+
+
+def _chains(bridge: Bridge) -> Iterator[Reading]:
+    """Ask each chain for its newest block, and the wallet's chain for its balance."""
+    silent = set()
+    for scope, newest in bridge.newest.items():
+        try:
+            lag = (bridge.clock() - newest()).total_seconds()
+            yield Reach(scope=scope, lag=max(0.0, lag))
+        except Failure as e:
+            yield Reach(scope=scope, lag=None, trouble=str(e))
+            silent.add(scope)
+    if bridge.rules.thresholds.min_balance is not None and GLOBAL not in silent:
+        try:
+            yield Funds(scope=GLOBAL, balance=bridge.chain.balance())
+        except Failure:
+            return  # unknown is not under the floor; who pays asks for itself

@@ -1,0 +1,208 @@
+"""NORMAL, THROTTLED or HALTED: for everything, or for one part of it.
+
+    NORMAL    -> THROTTLED   by itself, while a cause lasts
+    THROTTLED -> NORMAL      by itself, when no cause was seen for a while
+    any       -> HALTED      by itself, or by a person
+    any       -> NORMAL      by a person, who says who they are and why
+
+So only a person ends a halt. A scope without a row has always been NORMAL.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from mmbot_pipelines.core.errors import LostRace, Stop
+
+GLOBAL = "global"
+BOT = "mmbot"  # who changes a state where no person does
+
+# A cause that comes and goes within this time is one THROTTLED, not many.
+CALM_SECONDS = 15.0
+
+_TRIES = 5  # of a person's word against changes at the same moment
+_LONGEST = 500  # characters of a name or a reason
+
+
+class State(StrEnum):
+    NORMAL = "NORMAL"
+    THROTTLED = "THROTTLED"  # less is sent, and more slowly
+    HALTED = "HALTED"  # nothing new is sent; what is owed to us is still fetched
+
+    @property
+    def rank(self) -> int:
+        """Return how strict the state is, 0 for NORMAL."""
+        return list(State).index(self)
+
+
+class NotDecided(Stop):
+    """A person's word that cannot be taken as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """The state of one scope, since when, by whom, and why."""
+
+    scope: str  # GLOBAL, or a part's name
+    state: State = State.NORMAL
+    since: datetime | None = None  # UTC; None: always
+    by: str = BOT
+    why: str = "never left"
+    causes: frozenset[str] = frozenset()  # of THROTTLED
+    seen_at: datetime | None = None  # UTC, when a cause of THROTTLED was last seen
+    resumed_at: datetime | None = None  # UTC; what failed before counts no more
+    version: int = 0  # compare-and-set: the store raises it with every change; 0: no row
+
+    @property
+    def told(self) -> str:
+        """Say the standing in one line."""
+        if self.since is None:
+            return f"{self.scope} is {self.state}"
+        at = f"{self.since:%Y-%m-%d %H:%M:%S} UTC"
+        return f"{self.scope} is {self.state} since {at} by {self.by}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trip:
+    """A reading past its threshold."""
+
+    scope: str
+    state: State  # that it asks for
+    cause: str  # one word for the kind, the same every time
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One row of history."""
+
+    scope: str
+    before: State
+    after: State
+    at: datetime  # UTC
+    by: str
+    why: str
+
+
+class SafetyStore(Protocol):
+    """Where the states are kept, with a history that only grows."""
+
+    def standings(self) -> list[Standing]:
+        """Return every scope that was ever changed, by name."""
+
+    def change(self, before: Standing, after: Standing, *, at: datetime) -> Standing:
+        """Write the new standing, and its row of history if it tells something new.
+
+        Raises:
+            LostRace: somebody changed the scope since; nothing was written.
+        """
+
+    def changes(self, most: int) -> list[Change]:
+        """Return the newest rows of history, newest first."""
+
+
+def tellable(before: Standing, after: Standing) -> bool:
+    """Tell whether a change gets a row of history."""
+    return (before.state, before.by, before.why) != (after.state, after.by, after.why)
+
+
+def of(standings: Iterable[Standing], scope: str) -> Standing:
+    """Return a scope's own standing."""
+    return next((s for s in standings if s.scope == scope), Standing(scope=scope))
+
+
+def ruling(standings: Sequence[Standing], scope: str) -> Standing:
+    """Return what holds for a scope: the stricter of its own standing and the global one."""
+    return max((of(standings, GLOBAL), of(standings, scope)), key=lambda s: s.state.rank)
+
+
+def judged(
+    now: Standing, trips: Sequence[Trip], *, at: datetime, complete: bool = True
+) -> Standing | None:
+    """Return the standing that the trips of a scope ask for, or None to leave it as it is.
+
+    complete: every cause was looked for, so that one which is not among the trips is gone.
+    """
+    if now.state is State.HALTED:
+        return None
+    if not trips:
+        return _calmed(now, at) if complete else None
+    state = max((t.state for t in trips), key=lambda s: s.rank)
+    why = "; ".join(t.why for t in trips if t.state is state)
+    if state is State.HALTED:
+        return _moved(now, state, at=at, by=BOT, why=why)
+    causes = frozenset(t.cause for t in trips) | (frozenset() if complete else now.causes)
+    if now.state is State.NORMAL:
+        return replace(_moved(now, state, at=at, by=BOT, why=why), causes=causes, seen_at=at)
+    if causes == now.causes:
+        return replace(now, seen_at=at)
+    return replace(now, causes=causes, seen_at=at, by=BOT, why=why)
+
+
+def _calmed(now: Standing, at: datetime) -> Standing | None:
+    seen = now.seen_at or now.since
+    calm = seen is None or (at - seen).total_seconds() >= CALM_SECONDS
+    if now.state is State.NORMAL or not calm:
+        return None
+    return _moved(now, State.NORMAL, at=at, by=BOT, why=f"over: {now.why}")
+
+
+def halt(store: SafetyStore, scope: str, *, by: str, reason: str, at: datetime) -> Standing:
+    """Halt a scope by a person's word, also one that is halted already.
+
+    Raises:
+        NotDecided: the name or the reason is missing.
+    """
+    return _decide(store, scope, State.HALTED, by=by, reason=reason, at=at)
+
+
+def resume(store: SafetyStore, scope: str, *, by: str, reason: str, at: datetime) -> Standing:
+    """Take a scope back to NORMAL by a person's word; failures are counted anew from now on.
+
+    Raises:
+        NotDecided: the name or the reason is missing, or the scope is NORMAL.
+    """
+    return _decide(store, scope, State.NORMAL, by=by, reason=reason, at=at)
+
+
+def _decide(
+    store: SafetyStore, scope: str, state: State, *, by: str, reason: str, at: datetime
+) -> Standing:
+    name, why = _words(by, "a name: say who decides"), _words(reason, "a reason: say why")
+    if name.casefold() == BOT:
+        raise NotDecided(f"{name} is the bot itself: say which person decides")
+    for _ in range(_TRIES):
+        standings = store.standings()
+        now = of(standings, scope)
+        if state is now.state is State.NORMAL:
+            others = [s.told for s in standings if s.state is not State.NORMAL]
+            raise NotDecided("; ".join([f"{scope} is NORMAL, nothing to resume", *others]))
+        try:
+            return store.change(now, _moved(now, state, at=at, by=name, why=why), at=at)
+        except LostRace:
+            continue
+    raise NotDecided(f"{scope} keeps changing at this moment: say it again")
+
+
+def _words(text: str, what: str) -> str:
+    words = " ".join(text.split())
+    if not words:
+        raise NotDecided(f"it needs {what}")
+    if len(words) > _LONGEST:
+        raise NotDecided(f"it takes at most {_LONGEST} characters for {what}")
+    return words
+
+
+def _moved(now: Standing, state: State, *, at: datetime, by: str, why: str) -> Standing:
+    resumed = at if state is State.NORMAL and by != BOT else now.resumed_at
+    return Standing(
+        scope=now.scope,
+        state=state,
+        since=at if state is not now.state else now.since,
+        by=by,
+        why=why,
+        resumed_at=resumed,
+        version=now.version,
+    )

@@ -1,0 +1,103 @@
+"""The safety states and the accounts in memory: the ports `SafetyStore` and `Accounts`."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from mmbot_pipelines.adapters.db.columns import storable
+from mmbot_pipelines.bridge.accounts import OUT, PROVEN, Finished
+from mmbot_pipelines.core.errors import LostRace
+from mmbot_pipelines.core.money import Wei
+from mmbot_pipelines.core.safety import Change, Standing, tellable
+
+if TYPE_CHECKING:
+    from tests.ports.lane_memory import LaneMemory
+    from tests.ports.orders_memory import OrdersMemory
+
+
+class SafetyMemory:
+    """The port `SafetyStore`: it waits for the lanes that have read it."""
+
+    def __init__(self, store: "OrdersMemory") -> None:
+        self._store = store
+        self._standings: dict[str, Standing] = {}
+        self._changes: list[Change] = []
+        self._lanes: list[LaneMemory] = []
+
+    def standings(self) -> list[Standing]:
+        with self._store.transaction():
+            return [self._standings[scope] for scope in sorted(self._standings)]
+
+    def change(self, before: Standing, after: Standing, *, at: datetime) -> Standing:
+        with self._store.transaction():
+            if any(lane.thread == threading.get_ident() for lane in self._lanes):
+                raise RuntimeError("would wait for ever: this thread's own lane has read it")
+            self._store.turn.wait_for(lambda: not self._lanes)
+            stored = self._standings.get(before.scope)
+            if (stored.version if stored else 0) != before.version:
+                raise LostRace(f"the safety state of {before.scope} was changed")
+            written = replace(
+                after,
+                scope=before.scope,
+                by=storable(after.by),
+                why=storable(after.why),
+                version=before.version + 1,
+            )
+            self._standings[before.scope] = written
+            if tellable(before, after):
+                change = Change(
+                    scope=before.scope,
+                    before=before.state,
+                    after=after.state,
+                    at=at,
+                    by=written.by,
+                    why=written.why,
+                )
+                self._changes.append(change)
+            return written
+
+    def changes(self, most: int) -> list[Change]:
+        with self._store.transaction():
+            return self._changes[::-1][:most]
+
+    # for the lane
+
+    def read_by(self, lane: "LaneMemory") -> list[Standing]:
+        with self._store.transaction():
+            self._lanes.append(lane)
+        return self.standings()
+
+    def left_by(self, lane: "LaneMemory") -> None:
+        self._lanes = [other for other in self._lanes if other is not lane]
+
+
+class AccountsMemory:
+    """The port `Accounts`."""
+
+    def __init__(self, store: "OrdersMemory") -> None:
+        self._store = store
+
+    def exposure(self) -> Wei:
+        with self._store.transaction():
+            return Wei(sum(o.amount for o in self._store.stored.values() if o.status in OUT))
+
+    def finished(
+        self, counted: Sequence[tuple[str, str]], *, since: datetime | None, most: int
+    ) -> list[Finished]:
+        with self._store.transaction():
+            good = [
+                Finished(key=key, at=entry.at, failed=False)
+                for key in self._store.stored
+                for entry in self._store.history(key)
+                if entry.after in PROVEN and entry.after is not entry.before
+            ]
+            bad = [
+                Finished(key=e.fault.subject, at=e.at, failed=True)
+                for e in self._store.every_error()
+                if (e.fault.step, e.fault.kind) in counted
+            ]
+        later = [f for f in (*good, *bad) if since is None or f.at > since]
+        by_key = sorted(later, key=lambda f: f.key)
+        return sorted(by_key, key=lambda f: (f.at, f.failed), reverse=True)[:most]
