@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache, partial
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
@@ -24,12 +25,16 @@ from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.conditions import Thresholds
 from mmbot_pipelines.bridge.policy import Caps, Limits
 from mmbot_pipelines.bridge.ports import Orders, Origin
-from mmbot_pipelines.bridge.watch import Watch
+from mmbot_pipelines.bridge.watch import JOURNAL, Watch
 from mmbot_pipelines.core import crash, readings
 from mmbot_pipelines.core.alerts import Channel
 from mmbot_pipelines.core.errors import BadSettings
 from mmbot_pipelines.core.safety import GLOBAL, SafetyStore
 from mmbot_pipelines.settings import Database, Key, Settings
+
+if TYPE_CHECKING:
+    from mmbot_pipelines.adapters.metrics.collector import Metrics
+    from mmbot_pipelines.adapters.metrics.nodes import Probe
 
 _LOOK_SECONDS = 5.0  # for the age of a chain's newest block
 
@@ -163,6 +168,44 @@ def channels(settings: Settings) -> list[Channel]:
 
     urls = [url.get_secret_value() for url in settings.alert_urls]
     return [AppriseChannel(url, number=number) for number, url in enumerate(urls, 1)]
+
+
+def metrics(settings: Settings) -> "Metrics":
+    """Plug together what Prometheus scrapes; the database is opened at the first scrape."""
+    # Only one process needs it.
+    from mmbot_pipelines.adapters.metrics.collector import Metrics  # noqa: PLC0415
+    from mmbot_pipelines.adapters.metrics.figures import PgFigures  # noqa: PLC0415
+
+    l1 = settings.l1
+    chain = EthereumChain(
+        Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, read_seconds=_LOOK_SECONDS),
+        LocalSigner(_key(settings.key)),
+    )
+    names = [JOURNAL, *(channel.name for channel in channels(settings))]
+    return Metrics(
+        PgFigures(cache(lambda: _engine(settings.database)), names),
+        _probes(settings),
+        chain.balance,
+        origins=settings.origins,
+        max_exposure=settings.limits.max_exposure,
+        min_balance=settings.limits.min_balance,
+    )
+
+
+def _probes(settings: Settings) -> "list[Probe]":
+    from mmbot_pipelines.adapters.metrics.nodes import ETHEREUM, STARKNET, Probe  # noqa: PLC0415
+
+    chains = [
+        ("L1", settings.l1, ETHEREUM),
+        ("zksync", settings.zksync, ETHEREUM),
+        ("starknet", settings.starknet, STARKNET),
+    ]
+    return [
+        Probe(name, section.chain_id, url, dialect)
+        for name, section, dialect in chains
+        if section is not None
+        for url in section.urls
+    ]
 
 
 def _key(key: Key) -> str:

@@ -12,6 +12,8 @@ from mmbot_pipelines.core import alerts
 from mmbot_pipelines.core.alerts import Alert, AlertLog, Channel, Severity
 from mmbot_pipelines.core.money import in_words
 
+JOURNAL = "journal"  # the channel that is always there: the log of whoever looks
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:

@@ -20,7 +20,11 @@ COMMANDS = {
     "orders": ("orders", "List the orders, or tell one order's whole history."),
     "doctor": ("doctor", "Check every setting, the database, the chains and the contracts."),
     "retry": ("upkeep", "Take up orders that failed or are parked, at once."),
+    "safety": ("safety", "Show what is halted or throttled, and what changed before."),
+    "halt": ("safety", "Send no transfer from now on; claims go on."),
+    "resume": ("safety", "Send transfers again, after a halt."),
     "migrate": ("upkeep", "Bring the database's tables up to this version."),
+    "metrics": ("metrics", "Serve the metrics for Prometheus."),
 }
 
 

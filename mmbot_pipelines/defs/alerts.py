@@ -7,6 +7,7 @@ Both tell the log of their own tick or run too, so that the UI shows all of it e
 MMBOT_ALERT_URLS names nobody.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -18,8 +19,6 @@ from mmbot_pipelines.defs.requests import plain_failures
 
 Watch = dg.ResourceParam[lookout.Watch]
 
-JOURNAL = "journal"
-
 
 @dataclass(frozen=True, slots=True)
 class Journal:
@@ -27,7 +26,7 @@ class Journal:
 
     warn: Callable[[str], None]
     say: Callable[[str], None]
-    name: str = JOURNAL
+    name: str = lookout.JOURNAL
 
     def send(self, notice: Notice) -> None:
         """Write a notice down; this cannot fail."""
@@ -35,7 +34,7 @@ class Journal:
         (self.warn if loud else self.say)(f"{notice.title}\n{notice.text}")
 
 
-def _with_journal(watch: lookout.Watch, log: dg.DagsterLogManager) -> lookout.Watch:
+def _with_journal(watch: lookout.Watch, log: logging.Logger) -> lookout.Watch:
     journal = Journal(log.warning, log.info)
     return replace(watch, channels=[*watch.channels, journal])
 

@@ -4,9 +4,9 @@ import dagster as dg
 import pytest
 
 from mmbot_pipelines.bridge.conditions import Thresholds
-from mmbot_pipelines.bridge.watch import Watch
+from mmbot_pipelines.bridge.watch import JOURNAL, Watch
 from mmbot_pipelines.core.money import Wei
-from mmbot_pipelines.defs.alerts import JOURNAL, alerts, daily_summary, definitions
+from mmbot_pipelines.defs.alerts import alerts, daily_summary, definitions
 from tests.bridge.world import World
 from tests.ports.alerts_memory import AlertLogMemory, ChannelMemory
 from tests.ports.records_memory import RecordsMemory
