@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from mmbot_pipelines.adapters.db.columns import storable
 from mmbot_pipelines.adapters.db.scan import changed
-from mmbot_pipelines.adapters.db.steps import identity, story, tellable
+from mmbot_pipelines.adapters.db.steps import accepts, identity, story, tellable
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Cursor, ErrorEntry, Fault, Filter, HistoryEntry, Scan
 from mmbot_pipelines.core.errors import LostRace, StoreUnavailable
@@ -237,7 +237,8 @@ class OrdersMemory:
         fault: Fault | None,
     ) -> Order:
         if fault is not None or tellable(before) != tellable(after):
-            self._asked.pop(before.key, None)
+            if not accepts(before, after):
+                self._asked.pop(before.key, None)
             why = story(before, after, fault)
             entry = HistoryEntry(
                 before=before.status,

@@ -199,8 +199,10 @@ def test_a_step_or_another_try_is_asked_for_at_once(orders: Orders) -> None:
     again = order.failing("no answer", failed=False, next_attempt_at=None)
     again = orders.change(order, again, run_id="run", at=NOON)
     assert asked(orders, 1) == [7]
-    step(orders, again, Fact.ACCEPTED)
-    assert asked(orders, 2, Status.PROCESSING) == [7]
+    accepted = step(orders, again, Fact.ACCEPTED)  # by the run that was asked for
+    assert asked(orders, 2, Status.PROCESSING) == []
+    step(orders, step(orders, accepted, Fact.SENT), Fact.MINED)
+    assert asked(orders, 3, Status.FULFILLED) == [7]
 
 
 def test_many_who_ask_at_once_never_take_the_same(orders: Orders) -> None:

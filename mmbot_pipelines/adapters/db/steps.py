@@ -8,7 +8,7 @@ from sqlalchemy.dialects import postgresql
 
 from mmbot_pipelines.adapters.db.rows import order_of, step_values
 from mmbot_pipelines.adapters.db.tables import errors, order_events, orders
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Fault
 from mmbot_pipelines.core.errors import LostRace
 from mmbot_pipelines.core.money import TxHash
@@ -28,8 +28,9 @@ def write_step(
 ) -> Order:
     """Write an order's change, its history row and its error, if the row is still `before`.
 
-    Every change makes the order ready to be asked for again, but not one of its reason
-    alone: an order that waits would be asked for without end.
+    Every change makes the order ready to be asked for again, but for its acceptance, as
+    the same run goes on with it, and one of its reason alone: an order that waits would
+    be asked for without end.
 
     Raises:
         LostRace: somebody changed the order since; nothing was written.
@@ -38,7 +39,7 @@ def write_step(
     if identity(before) != identity(after):
         raise ValueError(f"{before.key}: a step cannot change what the escrow logged")
     told = fault is not None or tellable(before) != tellable(after)
-    asked = {"asked_at": None} if told else {}
+    asked = {"asked_at": None} if told and not accepts(before, after) else {}
     row = connection.execute(
         update(orders)
         .where(
@@ -95,6 +96,11 @@ def identity(order: Order) -> tuple[object, ...]:
 def tellable(order: Order) -> tuple[object, ...]:
     """Return what gets a row of history when it changes."""
     return order.status, order.failed, order.parked, order.failures
+
+
+def accepts(before: Order, after: Order) -> bool:
+    """Tell whether the run that was asked for is only half done: it sends what it accepted."""
+    return before.status is Status.PENDING and after.status is Status.PROCESSING
 
 
 def story(before: Order, after: Order, fault: Fault | None) -> str | None:
