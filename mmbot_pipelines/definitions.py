@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from mmbot_pipelines.defs import alerts, bridge, upkeep
+from mmbot_pipelines.defs import alerts, bridge, safety, upkeep
 from mmbot_pipelines.settings import load
 from mmbot_pipelines.wiring import bridge as wired
 from mmbot_pipelines.wiring import watch
@@ -23,6 +23,7 @@ def watch_resource(_: dg.InitResourceContext) -> object:
 defs = dg.Definitions.merge(
     bridge.definitions(settings.origins, settings.pace.max_runs_per_tick),
     upkeep.definitions,
+    safety.definitions,
     alerts.definitions,
     dg.Definitions(resources={"bridge": bridge_resource, "watch": watch_resource}),
 )

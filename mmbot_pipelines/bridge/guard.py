@@ -16,9 +16,10 @@ from datetime import datetime, timedelta
 from mmbot_pipelines.bridge.accounts import REPAY, TRANSFER, Finished
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.ports import Fault, Run
+from mmbot_pipelines.core import safety
 from mmbot_pipelines.core.errors import Failure, LostRace
 from mmbot_pipelines.core.readings import Failures, Funds, Outlay, Reach, Reading, Store, judge
-from mmbot_pipelines.core.safety import GLOBAL, Standing, State, judged, of, tellable
+from mmbot_pipelines.core.safety import GLOBAL, Standing, State, judged, known, of, tellable
 
 COUNTED = (
     (TRANSFER, "Reverted"),
@@ -66,6 +67,26 @@ def guard_failures(bridge: Bridge, run: Run) -> None:
         _apply(bridge, run, standings, [*_failures(bridge, standings)], complete=False)
     except Failure as e:
         run.say(f"safety: not judged now, {e}; the next tick does it")
+
+
+def halt(bridge: Bridge, scope: str, *, by: str, reason: str) -> Standing:
+    """Send no new transfer from now on, by a person's word.
+
+    Raises:
+        NotDecided: the name or the reason is missing, or there is no such scope.
+    """
+    scope, now = known(scope, bridge.origins), bridge.clock()
+    return safety.halt(bridge.safety, scope, by=by, reason=reason, at=now)
+
+
+def resume(bridge: Bridge, scope: str, *, by: str, reason: str) -> Standing:
+    """Send transfers again, by a person's word.
+
+    Raises:
+        NotDecided: the name or the reason is missing, there is no such scope, or it is NORMAL.
+    """
+    scope, now = known(scope, bridge.origins), bridge.clock()
+    return safety.resume(bridge.safety, scope, by=by, reason=reason, at=now)
 
 
 def _apply(

@@ -134,7 +134,7 @@ def _of_outside(reading: Reading, at: Thresholds, full: Thresholds) -> Trip | No
     match reading:
         case Reach(lag=None, trouble=trouble):
             return _trip(reading, State.THROTTLED, "unreachable", trouble)
-        case Reach(lag=float(lag)) if at.max_lag and full.max_lag and lag > at.max_lag:
+        case Reach(lag=lag) if lag and at.max_lag and full.max_lag and lag > at.max_lag:
             far = lag > full.max_lag * _HALT_LAG
             why = f"the newest block is {lag:.0f} s old, the limit is {full.max_lag:g} s"
             return _trip(reading, State.HALTED if far else State.THROTTLED, "lag", why)

@@ -167,6 +167,18 @@ def resume(store: SafetyStore, scope: str, *, by: str, reason: str, at: datetime
     return _decide(store, scope, State.NORMAL, by=by, reason=reason, at=at)
 
 
+def known(scope: str, parts: Iterable[str]) -> str:
+    """Return a scope that is GLOBAL or one of the parts.
+
+    Raises:
+        NotDecided: there is no such scope.
+    """
+    scopes = [GLOBAL, *parts]
+    if scope not in scopes:
+        raise NotDecided(f"there is no such scope; choose one of {', '.join(scopes)}")
+    return scope
+
+
 def _decide(
     store: SafetyStore, scope: str, state: State, *, by: str, reason: str, at: datetime
 ) -> Standing:

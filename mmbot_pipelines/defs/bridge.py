@@ -50,7 +50,8 @@ def orders_sensor(origin: str, most_runs: int) -> dg.SensorDefinition:
             steps.detect(bridge, origin, run)
             orders = steps.wanted(bridge, [Status.PENDING, Status.PROCESSING], origin)
             if orders:
-                yield from requests("transfer", orders, most_runs)
+                runs = 1 if steps.throttled(bridge, origin) else most_runs
+                yield from requests("transfer", orders, runs)
                 return
         yield dg.SkipReason(f"no new order on {origin}")
 

@@ -30,10 +30,11 @@ from mmbot_pipelines.settings.sections import (
     Surroundings,
     ZkSync,
 )
-from mmbot_pipelines.settings.values import Tier, place
+from mmbot_pipelines.settings.values import ORIGINS, Tier, place
 
 __all__ = [
     "L1",
+    "ORIGINS",
     "VARIABLES",
     "Database",
     "Key",

@@ -1,0 +1,83 @@
+"""The safety states in Dagster: judged by a sensor, changed by a person's hand.
+
+safety   every 5 s: measures, and throttles, halts or lets go again
+halt     by hand, from the launchpad: no transfer is sent from now on
+resume   by hand, from the launchpad: the only way out of a halt, beside `mmbot resume`
+"""
+
+from typing import Protocol
+
+import dagster as dg
+
+from mmbot_pipelines.bridge import guard, steps
+from mmbot_pipelines.core import safety
+from mmbot_pipelines.core.errors import StoreUnavailable
+from mmbot_pipelines.defs.requests import Bridge, op_run, plain_failures, sensor_run
+
+_LEAST_SECONDS = 5
+
+
+class Decision(dg.Config):
+    """A person's word: who, why, and for what ("global" or an origin's name)."""
+
+    by: str
+    reason: str
+    scope: str = safety.GLOBAL
+
+
+class _Decide(Protocol):
+    def __call__(
+        self, bridge: steps.Bridge, scope: str, *, by: str, reason: str
+    ) -> safety.Standing: ...
+
+
+@dg.sensor(
+    name="safety",
+    minimum_interval_seconds=_LEAST_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Measures failures, money and chains; throttles, halts, or lets go again.",
+)
+def safety_sensor(context: dg.SensorEvaluationContext, bridge: Bridge) -> dg.SkipReason:
+    try:
+        strict = steps.guard(bridge, sensor_run(context))
+    except StoreUnavailable as e:
+        return dg.SkipReason(f"nothing is sent while the database is away: {e}")
+    return dg.SkipReason("; ".join(s.told for s in strict) or "NORMAL")
+
+
+def _job(name: str, description: str, decide: _Decide) -> dg.JobDefinition:
+    op_name = f"{name}_transfers"  # Dagster wants another name than the job's
+
+    @dg.op(name=op_name, description=description)
+    def op(context: dg.OpExecutionContext, config: Decision, bridge: Bridge) -> None:
+        with plain_failures():
+            now = decide(bridge, config.scope, by=config.by, reason=config.reason)
+            op_run(context).say(f"safety: {now.told}")
+
+    @dg.job(
+        name=name,
+        description=description,
+        executor_def=dg.in_process_executor,
+        config=dg.RunConfig(ops={op_name: Decision(by="", reason="")}),
+    )
+    def job() -> None:
+        op()
+
+    return job
+
+
+definitions = dg.Definitions(
+    jobs=[
+        _job(
+            "halt",
+            "Send no transfer from now on; claims go on. Say who you are and why.",
+            guard.halt,
+        ),
+        _job(
+            "resume",
+            "Send transfers again. Say who you are and why; failures are counted anew.",
+            guard.resume,
+        ),
+    ],
+    sensors=[safety_sensor],
+)
