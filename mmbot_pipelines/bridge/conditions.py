@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mmbot_pipelines.bridge.facts import OUT, Facts
+from mmbot_pipelines.bridge.facts import PAID, Facts
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.core.alerts import Alert, Picture, Severity
 from mmbot_pipelines.core.money import Wei, in_words
+from mmbot_pipelines.core.safety import GLOBAL, Standing, State
 from mmbot_pipelines.core.untrusted import harmless
 
 FLOOR = "wallet-floor"
@@ -29,6 +30,7 @@ class Thresholds:
 def picture(facts: Facts, thresholds: Thresholds) -> Picture:
     """Return what holds, and which alerts cannot be told while a chain is silent."""
     alerts = [
+        *map(_held, facts.standings),
         *map(_parked, facts.parked),
         *_undelivered(facts, thresholds.undelivered_after_seconds),
         *_exposure(facts, thresholds.max_exposure),
@@ -48,11 +50,33 @@ def _alert(key: str, severity: Severity, title: str, facts: str, remedy: str) ->
     return Alert(key=key, severity=severity, title=title, text=f"{facts}\nTo do: {remedy}")
 
 
+def _held(standing: Standing) -> Alert:
+    scope, why = harmless(standing.scope), harmless(standing.why)
+    what = "everything" if standing.scope == GLOBAL else scope
+    since = f"Since {standing.since:%Y-%m-%d %H:%M:%S} UTC by " if standing.since else "By "
+    facts = f"{since}{harmless(standing.by)}: {why}."
+    if standing.state is State.HALTED:
+        return _alert(
+            f"halted {scope}",
+            Severity.CRITICAL,
+            f"{what} is halted",
+            f"{facts} Nothing new is sent; what is owed to us is still claimed.",
+            f"mend the cause, then `mmbot resume --scope {scope} --by NAME --reason TEXT`.",
+        )
+    return _alert(
+        f"throttled {scope}",
+        Severity.HIGH,
+        f"{what} is throttled",
+        f"{facts} Less is sent, and more slowly.",
+        "mend the cause; it ends by itself when the cause is gone.",
+    )
+
+
 def _parked(order: Order) -> Alert:
     why = harmless(order.reason or "no reason is stored")
     at = f"at {order.status} after {order.failures} failures: {why}."
     hand = f"see `mmbot orders show {order.key}`, mend the cause, then `mmbot retry {order.key}`."
-    if order.status in OUT:
+    if order.status in PAID:
         owed = in_words(order.amount + order.fee)
         return _alert(
             f"unrepaid {order.key}",
@@ -71,7 +95,7 @@ def _parked(order: Order) -> Alert:
 
 
 def _undelivered(facts: Facts, after_seconds: float) -> Iterator[Alert]:
-    for order in facts.out:
+    for order in facts.owed:
         if order.status is not Status.PROVED or order.parked:
             continue
         if (facts.at - order.changed_at).total_seconds() > after_seconds:
@@ -87,13 +111,13 @@ def _undelivered(facts: Facts, after_seconds: float) -> Iterator[Alert]:
 
 
 def _exposure(facts: Facts, most: Wei | None) -> Iterator[Alert]:
-    out = sum(order.amount for order in facts.out)
+    out = facts.exposure
     if most is not None and out * 100 > most * _EXPOSURE_PERCENT:
         yield _alert(
             EXPOSURE,
             Severity.MEDIUM,
             f"over {_EXPOSURE_PERCENT} % of the exposure limit is used",
-            f"{in_words(out)} are paid out and not repaid, in {len(facts.out)} orders; "
+            f"{in_words(out)} are paid out, or about to be, and not repaid; "
             f"the limit is {in_words(most)}.",
             "see why claims are slow (`mmbot orders --status PROVED`), or raise "
             "MMBOT_MAX_EXPOSURE_WEI.",

@@ -13,8 +13,9 @@ from mmbot_pipelines.bridge.ports import Cursor, Filter
 from mmbot_pipelines.bridge.records import Records
 from mmbot_pipelines.core.errors import Failure, RpcUnavailable
 from mmbot_pipelines.core.money import Wei
+from mmbot_pipelines.core.safety import Standing, State
 
-OUT = (Status.FULFILLED, Status.PROVING, Status.PROVED)  # paid to users, not yet paid back
+PAID = (Status.FULFILLED, Status.PROVING, Status.PROVED)  # the user is; we are not
 
 # Longer than a node may take, shorter than a sensor's tick: a hanging node is one that is down.
 _PROBE_SECONDS = 20.0
@@ -30,7 +31,9 @@ class Facts:
 
     at: datetime  # UTC
     parked: Sequence[Order]
-    out: Sequence[Order]  # whose money is out
+    owed: Sequence[Order]  # PAID
+    exposure: Wei
+    standings: Sequence[Standing]  # safety states that are not NORMAL
     silent: Mapping[str, str]  # chains that no node answers for, and what was tried
     balance: Wei | None  # of the L1 wallet; None where the chain does not say
     foreign_nonce: int | None  # mined for the wallet, never given out by us
@@ -62,7 +65,9 @@ def look(bridge: Bridge, records: Records) -> Facts:
     return Facts(
         at=now,
         parked=[o for o in bridge.orders.find(Filter(failed=True)) if o.parked],
-        out=bridge.orders.waiting(OUT),
+        owed=bridge.orders.waiting(PAID),
+        exposure=bridge.accounts.exposure(),
+        standings=[s for s in bridge.safety.standings() if s.state is not State.NORMAL],
         silent=silent,
         balance=wallet_has,
         foreign_nonce=nonces - 1 if nonces is not None and foreign else None,

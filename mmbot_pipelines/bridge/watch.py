@@ -11,6 +11,7 @@ from mmbot_pipelines.bridge.records import Day, Records
 from mmbot_pipelines.core import alerts
 from mmbot_pipelines.core.alerts import Alert, AlertLog, Channel, Severity
 from mmbot_pipelines.core.money import in_words
+from mmbot_pipelines.core.untrusted import harmless
 
 JOURNAL = "journal"  # the channel that is always there: the log of whoever looks
 
@@ -53,7 +54,6 @@ def tell_summary(watch: Watch) -> Told:
 def summary(facts: Facts, day: Day) -> Alert:
     """Write the daily summary."""
     balance = "unknown" if facts.balance is None else in_words(facts.balance)
-    out = sum(order.amount for order in facts.out)
     remedy = (
         "see `mmbot orders --failed`." if facts.parked else "nothing; no order waits for a person."
     )
@@ -61,8 +61,9 @@ def summary(facts: Facts, day: Day) -> Alert:
         f"Orders found {day.found}, transferred {day.transferred}, "
         f"completed {day.completed}, dropped {day.dropped}; {day.errors} errors.",
         f"Fees earned {in_words(day.earned)}, gas paid {in_words(day.gas_paid)}.",
-        f"Paid out and not repaid {in_words(out)}, in {len(facts.out)} orders.",
+        f"Paid out, or about to be, and not repaid {in_words(facts.exposure)}.",
         f"Parked orders {len(facts.parked)}.",
+        *(f"Safety: {harmless(standing.told)}." for standing in facts.standings),
         f"Wallet {balance}.",
         f"To do: {remedy}",
     ]

@@ -7,6 +7,7 @@ import pytest
 from mmbot_pipelines.bridge.conditions import Thresholds, picture
 from mmbot_pipelines.bridge.facts import look
 from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.core import safety
 from mmbot_pipelines.core.alerts import Alert, Picture, Severity
 from mmbot_pipelines.core.errors import RpcRefused, RpcUnavailable, StoreUnavailable
 from mmbot_pipelines.core.money import Address, Wei
@@ -119,12 +120,11 @@ def test_a_message_is_undelivered_after_its_time(world: World) -> None:
 
 def test_exposure_counts_what_is_paid_and_not_repaid(world: World) -> None:
     keys = world.set_and_detect(4)
-    world.transfer(keys)
     limit = replace(OFF, max_exposure=Wei(5 * world.order(keys[0]).amount))
-    assert found(world, limit) == {}
-    world.mine()
-    assert found(world, limit) == {}  # 80 % exactly
     less = replace(limit, max_exposure=Wei(5 * world.order(keys[0]).amount - 1))
+    assert found(world, less) == {}
+    world.transfer(keys)
+    assert found(world, limit) == {}  # 80 % exactly
     assert found(world, less) == {"exposure": Severity.MEDIUM}
     assert found(world) == {}
 
@@ -152,13 +152,8 @@ def test_a_refusal_is_an_answer(world: World) -> None:
 
 
 def another_program_pays(world: World) -> None:
-    call = Call(to=Address("0x14dC79964da2C08b23698B3D3cc7Ca32193d9955"), data=b"", value=Wei(1))
-    chain = world.chain
-    (gas,) = chain.simulate([call])
-    assert isinstance(gas, int)
-    signed = chain.sign(call, nonce=chain.nonce(pending=False), gas=gas, fees=chain.fees())
-    assert chain.broadcast([signed.raw]) == [None]
-    chain.mine()
+    to = Address("0x14dC79964da2C08b23698B3D3cc7Ca32193d9955")
+    world.chain.elsewhere(Call(to=to, data=b"", value=Wei(1)))
 
 
 def test_a_wallet_with_a_past_is_ours(world: World) -> None:
@@ -187,6 +182,26 @@ def test_a_nonce_that_was_taken_from_us(world: World) -> None:
     assert only(world).key == "wallet-shared"
     world.later(86_401)
     assert "wallet-shared" not in found(world)
+
+
+def test_a_halt_is_critical_until_a_person_resumes(world: World) -> None:
+    safety.halt(world.safety, safety.GLOBAL, by="Ann", reason="odd @claims", at=world.now)
+    alert = only(world)
+    assert (alert.key, alert.severity) == ("halted global", Severity.CRITICAL)
+    assert "2026-11-20 12:00:00 UTC by Ann: odd ＠claims." in alert.text  # noqa: RUF001
+    safety.resume(world.safety, safety.GLOBAL, by="Bob", reason="fine", at=world.now)
+    assert found(world) == {}
+
+
+def test_throttled_is_high_per_scope(world: World) -> None:
+    for scope in ("zksync", "starknet"):
+        before = safety.Standing(scope=scope)
+        after = replace(before, state=safety.State.THROTTLED, since=world.now, why="slow")
+        world.safety.change(before, after, at=world.now)
+    assert found(world) == {
+        "throttled zksync": Severity.HIGH,
+        "throttled starknet": Severity.HIGH,
+    }
 
 
 def test_without_the_store_nothing_is_said(world: World) -> None:

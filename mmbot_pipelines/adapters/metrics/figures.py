@@ -21,6 +21,7 @@ from mmbot_pipelines.adapters.db.tables import (
     safety,
     transactions,
 )
+from mmbot_pipelines.bridge.accounts import OUT
 from mmbot_pipelines.bridge.order import Status
 from mmbot_pipelines.core.outbox import TxState
 
@@ -30,7 +31,7 @@ HEALTHY, FAILED, PARKED = "healthy", "failed", "parked"
 CONDITIONS = (HEALTHY, FAILED, PARKED)
 
 _FINAL = [status.value for status in Status if status.final]
-_OUT = [s.value for s in (Status.TRANSFERRING, Status.FULFILLED, Status.PROVING, Status.PROVED)]
+_OUT = [status.value for status in OUT]
 
 Counts = Mapping[tuple[str, ...], float]  # by labels
 
