@@ -20,6 +20,7 @@ class Rules:
     max_attempts: int
     backoff_seconds: float
     dry_run: bool  # decide, but neither sign nor send
+    undelivered_after_seconds: float = 3600.0  # after which a person may have it claimed again
     caps: Caps = field(default_factory=Caps)
     thresholds: Thresholds = field(default_factory=Thresholds)
 

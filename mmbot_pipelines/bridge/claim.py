@@ -1,16 +1,22 @@
-"""Get our money back: claim what was paid, and see the escrow pay."""
+"""Get our money back: claim what was paid, follow the claim, and see the escrow pay.
+
+A claim may be made again, for the escrow pays only once; but each costs money, so it is
+made again only when the one before is known to be lost, or when a person asks.
+"""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.fill import by_origin
 from mmbot_pipelines.bridge.order import Fact, Order, Status
-from mmbot_pipelines.bridge.ports import Run
+from mmbot_pipelines.bridge.ports import Run, Task
 from mmbot_pipelines.bridge.sending import Request, send
 from mmbot_pipelines.core import crash
-from mmbot_pipelines.core.errors import Failure
+from mmbot_pipelines.core.errors import Failure, LostRace
 from mmbot_pipelines.core.money import Wei, in_words
+from mmbot_pipelines.core.outbox import Call
 
 
 def repay(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
@@ -31,27 +37,65 @@ def _claim(work: Work, origin: str, orders: list[Order]) -> None:
     chain, l2 = work.bridge.chain, work.bridge.origins[origin]
     orders = _settle(work, origin, orders)
     fees = chain.fees()
-    calls = l2.claims(orders, fees)
-    gas = chain.simulate(calls)
-    work.keep(orders, [g if isinstance(g, Failure) else None for g in gas])
+    begun = l2.claims(orders, fees)
+    calls: list[tuple[Order, Call]] = []
+    for order, claim in zip(orders, begun, strict=True):
+        if isinstance(claim, Call):
+            calls.append((order, claim))
+        elif isinstance(claim, Failure):
+            work.fail(order, claim)
+        else:
+            _keep_task(work, order, claim)
+    gas = chain.simulate([call for _, call in calls])
+    work.keep([order for order, _ in calls], [g if isinstance(g, Failure) else None for g in gas])
     requests = [
         Request(order=order, call=call, gas=estimate, reserve=Wei(0))
-        for order, call, estimate in zip(orders, calls, gas, strict=True)
+        for (order, call), estimate in zip(calls, gas, strict=True)
         if not isinstance(estimate, Failure)
     ]
     send(work, requests, fees, origin=origin)
 
 
+def _keep_task(work: Work, order: Order, task: Task) -> None:
+    # Should we die before this is stored, the same task is given again, which is harmless.
+    if work.advance(order, Fact.SENT, ref=task.ref):
+        work.run.say(f"{order.key}: repay begun, {task.ref}")
+
+
 def settle(bridge: Bridge, origin: str, run: Run) -> list[str]:
     """Complete the orders that the escrow has paid us for; return their keys.
 
+    The others are taken as far as their claims are known to have come.
+
     Raises:
-        OrdersFailed: the origin could not be read.
+        Failure: the origin, or who works on a claim, could not be asked.
     """
     work = Work(bridge, run, "settle")
-    proved = bridge.orders.waiting([Status.PROVED], origin)
-    left = _settle(work, origin, proved)
-    return [o.key for o in proved if o not in left]
+    waiting = bridge.orders.waiting([Status.PROVING, Status.PROVED], origin)
+    claimed = [o for o in waiting if o.claimed]
+    left = _settle(work, origin, claimed)
+    _follow(work, origin, left)
+    return [o.key for o in claimed if o not in left]
+
+
+def claim_again(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
+    """Give up, because a person says so, the claims that have not arrived for long.
+
+    Raises:
+        OrdersFailed: the escrow could not be asked whether it has paid.
+    """
+    work = Work(bridge, run, "repay")
+    patience = bridge.rules.undelivered_after_seconds
+    for origin, group in by_origin(o for o in bridge.orders.get(keys) if o.claimed):
+        with work.outage(group):
+            for order in _settle(work, origin, group):
+                age = (bridge.clock() - order.changed_at).total_seconds()
+                if age <= patience:
+                    run.say(f"{order.key}: claimed {age:.0f} s ago, not again before {patience} s")
+                else:
+                    why = f"claimed again by hand: nothing arrived in {age:.0f} s"
+                    work.advance(order, Fact.UNDELIVERED, reason=why)
+    work.finish()
 
 
 def _settle(work: Work, origin: str, orders: list[Order]) -> list[Order]:
@@ -66,3 +110,34 @@ def _settle(work: Work, origin: str, orders: list[Order]) -> list[Order]:
             paid = in_words(order.amount + order.fee)
             work.run.say(f"{order.key}: completed, the escrow paid us {paid} in {tx}")
     return left
+
+
+def _follow(work: Work, origin: str, orders: Sequence[Order]) -> None:
+    """Take claims on by what is known of their way."""
+    if not orders:
+        return
+    progress = work.bridge.origins[origin].progress(orders)
+    for order, seen in zip(orders, progress, strict=True):
+        if seen.lost is not None:
+            _give_up(work, order, seen.lost)
+        elif seen.proven_in is not None and order.status is Status.PROVING:
+            if work.advance(order, Fact.PROVEN, tx=seen.proven_in):
+                work.run.say(f"{order.key}: proven, the escrow is told in {seen.proven_in}")
+        elif seen.ref is not None and seen.ref != order.claim_ref:
+            _keep_ref(work, order, seen.ref)
+
+
+def _give_up(work: Work, order: Order, failure: Failure) -> None:
+    """Take an order whose claim is lost back to the claim, as a failure."""
+    undelivered = order.after(Fact.UNDELIVERED, at=work.bridge.clock())
+    # A claim that is sent counts as progress, so failures would never add up over claims.
+    work.set_back(order, replace(undelivered, failures=order.attempt - 1), failure)
+
+
+def _keep_ref(work: Work, order: Order, ref: str) -> None:
+    now, named = work.bridge.clock(), replace(order, claim_ref=ref)
+    try:
+        work.bridge.orders.change(order, named, run_id=work.run.id, at=now)
+        work.run.say(f"{order.key}: its claim is {ref}")
+    except LostRace:
+        work.run.say(f"{order.key}: another run has taken it further")

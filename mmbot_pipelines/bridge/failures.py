@@ -73,6 +73,16 @@ class Work:
         crash.here(crash.Point.FAILURE_STORED)
         self.run.say(f"{order.key}: {after.reason}; {_then(after)}")
 
+    def set_back(self, order: Order, back: Order, failure: Failure) -> None:
+        """Store an order at an earlier state together with the failure that took it there."""
+        after, now = after_failure(self.bridge, back, failure), self.bridge.clock()
+        fault = fault_of(order, failure, self.step)
+        try:
+            self.bridge.orders.change(order, after, run_id=self.run.id, at=now, fault=fault)
+            self.run.say(f"{order.key}: back at {after.status}, {after.reason}; {_then(after)}")
+        except LostRace:
+            self.run.say(f"{order.key}: another run has taken it further")
+
     def wait(self, order: Order, reason: str) -> None:
         """Keep with a healthy order why it waits; what failed keeps its failure."""
         if order.failed or order.reason == reason:
@@ -101,11 +111,17 @@ class Work:
                     self.fail(order, failure)
 
     def advance(
-        self, order: Order, fact: Fact, *, tx: TxHash | None = None, reason: str | None = None
+        self,
+        order: Order,
+        fact: Fact,
+        *,
+        tx: TxHash | None = None,
+        ref: str | None = None,
+        reason: str | None = None,
     ) -> Order | None:
         """Store one step of one order; None when another run was faster."""
         now = self.bridge.clock()
-        after = order.after(fact, at=now, tx=tx, reason=reason)
+        after = order.after(fact, at=now, tx=tx, ref=ref, reason=reason)
         try:
             return self.bridge.orders.change(order, after, run_id=self.run.id, at=now, tx=tx)
         except LostRace:

@@ -7,6 +7,8 @@
 A reverted or lost transaction takes the order one state back, as a new attempt; a
 block that the chain takes back does so too, as the same attempt. An order that the
 registry or the escrow already knows as paid is taken up where the chain has it.
+A claim is a transaction of ours whose message goes to the L2, or a prover's task: then
+PROVING lasts until the task is done, and PROVED until the escrow has read the proof.
 Pure: no clock, network or database. A fact comes in, a new Order goes out.
 """
 
@@ -44,7 +46,8 @@ class Fact(StrEnum):
     REVERTED = "reverted"
     LOST = "lost"  # its nonce went to another transaction
     UNMINED = "unmined"
-    UNDELIVERED = "undelivered"  # the claim's message never arrived
+    PROVEN = "proven"  # a prover's task is done, and the escrow is told of it
+    UNDELIVERED = "undelivered"  # the claim never arrived
     SETTLED = "settled"
 
 
@@ -64,13 +67,16 @@ NEXT = {
     (Status.PROVING, Fact.MINED): Status.PROVED,
     (Status.PROVING, Fact.REVERTED): Status.FULFILLED,
     (Status.PROVING, Fact.LOST): Status.FULFILLED,
+    (Status.PROVING, Fact.PROVEN): Status.PROVED,
+    (Status.PROVING, Fact.UNDELIVERED): Status.FULFILLED,
+    (Status.PROVING, Fact.SETTLED): Status.COMPLETED,
     (Status.PROVED, Fact.UNMINED): Status.PROVING,
     (Status.PROVED, Fact.UNDELIVERED): Status.FULFILLED,
     (Status.PROVED, Fact.SETTLED): Status.COMPLETED,
 }
 
 _NEW_ATTEMPT = (Fact.REVERTED, Fact.LOST, Fact.UNDELIVERED)
-_PROGRESS = (Fact.ACCEPTED, Fact.PAID, Fact.MINED, Fact.SETTLED)
+_PROGRESS = (Fact.ACCEPTED, Fact.PAID, Fact.MINED, Fact.PROVEN, Fact.SETTLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +98,8 @@ class Order:
     next_attempt_at: datetime | None = None  # UTC; a failed order without it is parked
     reason: str | None = None  # why it was dropped, why it last failed, or what it waits for
     transfer_tx: TxHash | None = None
-    claim_tx: TxHash | None = None
+    claim_tx: TxHash | None = None  # on L1, or on the L2 where a proof claims
+    claim_ref: str | None = None  # what a claim under way goes by: "message 0x...", "task ..."
     settle_tx: TxHash | None = None  # on the L2, where the escrow paid us
     version: int = 0  # compare-and-set: the store raises it with every change
 
@@ -106,10 +113,24 @@ class Order:
         """Tell whether only a person can make the order go on."""
         return self.failed and self.next_attempt_at is None
 
+    @property
+    def claimed(self) -> bool:
+        """Tell whether its claim is on a way that no transaction of ours tells the end of."""
+        by_task = self.status is Status.PROVING and self.claim_ref is not None
+        return by_task or self.status is Status.PROVED
+
     def after(
-        self, fact: Fact, *, at: datetime, tx: TxHash | None = None, reason: str | None = None
+        self,
+        fact: Fact,
+        *,
+        at: datetime,
+        tx: TxHash | None = None,
+        ref: str | None = None,
+        reason: str | None = None,
     ) -> "Order":
         """Return the order as `fact`, proven by `tx`, leaves it: no longer failed.
+
+        ref: what a new claim goes by, where that is known before it arrives.
 
         Raises:
             IllegalStep: the table has no such step. A bug or a lost race,
@@ -128,6 +149,7 @@ class Order:
             reason=reason,
             transfer_tx=tx or self.transfer_tx if _pays(status, fact) else self.transfer_tx,
             claim_tx=tx or self.claim_tx if _claims(status, fact) else self.claim_tx,
+            claim_ref=ref if fact in (Fact.SENT, Fact.UNMINED) else self.claim_ref,
             settle_tx=tx or self.settle_tx if fact is Fact.SETTLED else self.settle_tx,
             changed_at=at,
         )
@@ -152,4 +174,4 @@ def _pays(status: Status, fact: Fact) -> bool:
 
 
 def _claims(status: Status, fact: Fact) -> bool:
-    return fact is Fact.SENT and status is Status.PROVING
+    return fact is Fact.PROVEN or (fact is Fact.SENT and status is Status.PROVING)

@@ -194,7 +194,43 @@ class Orders(Protocol):
         """Return all transactions of an order, oldest first."""
 
 
-class Origin(Protocol):
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A claim that somebody else works on: nothing of ours is to be sent for it now."""
+
+    ref: str  # what it goes by, e.g. "task 7f3a"; the order keeps it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What is known of a claim on its way; nothing, as long as it is on its way."""
+
+    ref: str | None = None  # what it goes by: a message's hash, a prover's task
+    proven_in: TxHash | None = None  # the L2 transaction that shows the proof to the escrow
+    lost: Failure | None = None  # why it can never arrive
+
+
+class Repayment(Protocol):
+    """How the escrow is brought to pay us: by a message from L1, or by a proof of L1's state."""
+
+    @property
+    def claim_gas(self) -> Gas:
+        """Return what a claim takes on L1, for deciding before one can be simulated."""
+
+    def message_fee(self, orders: Sequence[Order], fees: Fees) -> list[Wei]:
+        """Price what each claim costs beside gas on L1, in wei: a message, or a proof."""
+
+    def claims(self, orders: Sequence[Order], fees: Fees) -> Sequence[Call | Task | Failure]:
+        """Begin to claim: with L1 calls that are ours to send, or with tasks given away.
+
+        Who gives the task of one order and attempt twice gets the same one.
+        """
+
+    def progress(self, orders: Sequence[Order]) -> list[Progress]:
+        """Look after claims on their way, which the escrow has not paid yet."""
+
+
+class Origin(Repayment, Protocol):
     """The L2 that orders come from, and where the escrow pays us back."""
 
     @property
@@ -204,24 +240,20 @@ class Origin(Protocol):
     def start(self) -> int:
         """Return the first block that can hold an order."""
 
-    @property
-    def claim_gas(self) -> Gas:
-        """Return what a claim takes on L1, for deciding before one can be simulated."""
-
     def head(self, kind: Cursor) -> Block:
         """Return the newest block, or the newest accepted one."""
 
     def scan(self, first: int, last: int) -> Scan:
         """Read the escrow's orders from block `first` on, in one bounded range."""
 
+    def unsealed(self, after: Block) -> Scan:
+        """Read the orders of a block that is still being built, if the L2 shows one.
+
+        The scan ends with `after`, for what comes behind it can still change.
+        """
+
     def check(self, orders: Sequence[Order]) -> list[Failure | None]:
         """Read the escrow again: it still holds this very order, unclaimed, to be paid to us."""
-
-    def message_fee(self, orders: Sequence[Order], fees: Fees) -> list[Wei]:
-        """Price each claim's L1 -> L2 message, in wei."""
-
-    def claims(self, orders: Sequence[Order], fees: Fees) -> list[Call]:
-        """Build the L1 calls that make the escrow pay us."""
 
     def settled(self, orders: Sequence[Order]) -> list[TxHash | None]:
         """Return the L2 transaction in which the escrow paid us each order, or None."""

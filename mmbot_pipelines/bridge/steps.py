@@ -7,12 +7,12 @@ asks twice changes nothing.
 from collections.abc import Sequence
 
 from mmbot_pipelines.bridge.app import Bridge, Rules
-from mmbot_pipelines.bridge.claim import repay, settle
+from mmbot_pipelines.bridge.claim import claim_again, repay, settle
 from mmbot_pipelines.bridge.failures import OrdersFailed
 from mmbot_pipelines.bridge.fill import transfer
 from mmbot_pipelines.bridge.guard import guard
 from mmbot_pipelines.bridge.order import Order, Status
-from mmbot_pipelines.bridge.ports import Cursor, Fault, Run
+from mmbot_pipelines.bridge.ports import Cursor, Fault, Run, Scan
 from mmbot_pipelines.bridge.receipts import settle_receipts
 from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import Failure, LostRace
@@ -59,24 +59,32 @@ def detect(bridge: Bridge, origin: str, run: Run, kind: Cursor = Cursor.LATEST) 
     cursor = bridge.orders.cursor(origin, kind)
     overlap = _OVERLAP if kind is Cursor.ACCEPTED else 0
     first = l2.start if cursor is None else max(l2.start, cursor.number + 1 - overlap)
-    last = l2.head(kind).number
-    if cursor is not None and last <= cursor.number:
-        return []
+    head = l2.head(kind)
     found: list[str] = []
-    for _ in range(_RANGES_PER_TICK):
-        if first > last:
-            break
-        scan = l2.scan(first, last)
-        crash.here(crash.Point.SCANNED)
-        new = bridge.orders.add(origin, kind, scan, at=bridge.clock(), run_id=run.id)
-        crash.here(crash.Point.CURSOR_STORED)
-        for key in new:
-            run.say(f"{key}: found, in block range {first} to {scan.last.number}")
-        for fault in scan.faults:
-            run.say(f"{fault.subject}: skipped, {fault.message}")
-        found += new
-        first = scan.last.number + 1
+    if cursor is None or cursor.number < head.number:
+        for _ in range(_RANGES_PER_TICK):
+            if first > head.number:
+                break
+            scan = l2.scan(first, head.number)
+            found += _store(bridge, origin, kind, scan, run)
+            first = scan.last.number + 1
+    if kind is Cursor.LATEST and first > head.number:
+        scan = l2.unsealed(head)
+        if scan.orders or scan.faults:
+            found += _store(bridge, origin, kind, scan, run)
     return found
+
+
+def _store(bridge: Bridge, origin: str, kind: Cursor, scan: Scan, run: Run) -> list[str]:
+    crash.here(crash.Point.SCANNED)
+    new = bridge.orders.add(origin, kind, scan, at=bridge.clock(), run_id=run.id)
+    crash.here(crash.Point.CURSOR_STORED)
+    for order in scan.orders:
+        if order.key in new:
+            run.say(f"{order.key}: found in block {order.block.number}")
+    for fault in scan.faults:
+        run.say(f"{fault.subject}: skipped, {fault.message}")
+    return new
 
 
 def wanted(bridge: Bridge, statuses: Sequence[Status], origin: str | None = None) -> list[Order]:
@@ -146,11 +154,15 @@ def advance(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
 
 def _settle_all(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
     for origin in sorted({o.origin for o in bridge.orders.get(keys)}):
-        settle(bridge, origin, run)
+        try:
+            settle(bridge, origin, run)
+        except Failure as e:
+            # Its sensor asks on and fails visibly; here no other order shall wait for it.
+            run.say(f"{origin}: settlements not seen, {type(e).__name__}: {e}")
 
 
 def reprocess(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
-    """Take up orders by hand: clear what failed, then advance.
+    """Take up orders by hand: clear what failed, claim again what got lost, then advance.
 
     Raises:
         OrdersFailed: an order failed again.
@@ -164,6 +176,7 @@ def reprocess(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
             run.say(f"{order.key}: taken up again at {order.status}")
         except LostRace:
             run.say(f"{order.key}: changed just now, taken as it is")
+    claim_again(bridge, keys, run)
     advance(bridge, keys, run)
     for order in bridge.orders.get(keys):
         run.say(f"{order.key}: now {order.status}")

@@ -77,6 +77,7 @@ def _as_json(order: Order) -> dict[str, object]:
         "set_order_tx": order.set_order_tx,
         "transfer_tx": order.transfer_tx,
         "claim_tx": order.claim_tx,
+        "claim_ref": order.claim_ref,
         "settle_tx": order.settle_tx,
     }
 

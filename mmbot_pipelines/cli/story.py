@@ -37,6 +37,8 @@ def _facts(order: Order) -> Iterator[str]:
     yield f"  recipient  {order.recipient}"
     yield f"  set in     block {order.block.number}, transaction {order.set_order_tx}"
     yield f"  attempt    {order.attempt}, failures since the last progress {order.failures}"
+    if order.claim_ref:
+        yield f"  claim      {order.claim_ref}"
     if order.reason:
         yield f"  reason     {order.reason}"
 

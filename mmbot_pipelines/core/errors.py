@@ -79,6 +79,10 @@ class Lost(TryLater):
     """Another transaction took this one's nonce: it can never be mined."""
 
 
+class Undelivered(TryLater):
+    """A claim can never arrive: it was used up on its way, and the escrow has not paid."""
+
+
 class RevertForeseen(Stop):
     """The simulation reverts, so nothing was sent and no gas was spent."""
 

@@ -19,7 +19,14 @@ LEGAL = {
     "PROCESSING": {"refused": "DROPPED", "paid": "FULFILLED", "sent": "TRANSFERRING"},
     "TRANSFERRING": {"mined": "FULFILLED", "reverted": "PROCESSING", "lost": "PROCESSING"},
     "FULFILLED": {"unmined": "TRANSFERRING", "sent": "PROVING", "settled": "COMPLETED"},
-    "PROVING": {"mined": "PROVED", "reverted": "FULFILLED", "lost": "FULFILLED"},
+    "PROVING": {
+        "mined": "PROVED",
+        "reverted": "FULFILLED",
+        "lost": "FULFILLED",
+        "proven": "PROVED",
+        "undelivered": "FULFILLED",
+        "settled": "COMPLETED",
+    },
     "PROVED": {"unmined": "PROVING", "undelivered": "FULFILLED", "settled": "COMPLETED"},
     "COMPLETED": {},
     "DROPPED": {},
@@ -61,7 +68,7 @@ def test_a_step_ends_a_failure_and_only_progress_forgets_it(
     failing = replace(an_order(status=status), failed=True, failures=failures, reason="why")
     after = failing.after(fact, at=LATER, tx=TX)
     assert not after.failed
-    progress = fact in (Fact.ACCEPTED, Fact.PAID, Fact.MINED, Fact.SETTLED)
+    progress = fact in (Fact.ACCEPTED, Fact.PAID, Fact.MINED, Fact.PROVEN, Fact.SETTLED)
     assert after.failures == (0 if progress else failures)
 
 
@@ -91,3 +98,18 @@ def test_a_failed_order_without_a_next_attempt_is_parked() -> None:
 def test_only_completed_and_dropped_are_final() -> None:
     assert {s for s in Status if s.final} == {Status.COMPLETED, Status.DROPPED}
     assert {s for s in Status if not LEGAL[s]} == {s for s in Status if s.final}
+
+
+def test_a_claim_by_task_is_named_until_the_next_claim() -> None:
+    order = an_order(status=Status.FULFILLED).after(Fact.SENT, at=LATER, ref="task 1")
+    assert (order.claim_ref, order.claim_tx, order.claimed) == ("task 1", None, True)
+    proven = order.after(Fact.PROVEN, at=LATER, tx=TX)
+    assert (proven.claim_ref, proven.claim_tx, proven.claimed) == ("task 1", TX, True)
+    again = proven.after(Fact.UNDELIVERED, at=LATER).after(Fact.SENT, at=LATER, tx=TX)
+    assert (again.claim_ref, again.claim_tx, again.claimed) == (None, TX, False)
+
+
+def test_a_message_of_a_block_taken_back_is_forgotten() -> None:
+    order = replace(an_order(status=Status.PROVED), claim_ref="message 0x1")
+    back = order.after(Fact.UNMINED, at=LATER)
+    assert (back.status, back.claim_ref, back.claimed) == (Status.PROVING, None, False)

@@ -26,12 +26,16 @@ class World:
     now: datetime = datetime(2026, 11, 20, 12, tzinfo=UTC)
     said: list[str] = field(default_factory=list)
     lag: dict[str, float] = field(default_factory=dict)  # seconds, by chain
+    more_origins: tuple[str, ...] = ()  # beside zksync
 
     def __post_init__(self) -> None:
         self.chain = ChainMemory()
         self.registry = RegistryMemory(self.chain)
         self.l2 = OriginMemory(self.registry)
         self.l2.clock = lambda: self.now
+        self.others = {name: OriginMemory(self.registry, name) for name in self.more_origins}
+        for other in self.others.values():
+            other.clock = lambda: self.now
         self.store = OrdersMemory()
         self.safety = self.store.safety
         self.run = Run("run-1", self.said.append)
@@ -39,7 +43,7 @@ class World:
             orders=self.store,
             accounts=AccountsMemory(self.store),
             safety=self.safety,
-            origins={"zksync": self.l2},
+            origins={"zksync": self.l2, **self.others},
             registry=self.registry,
             chain=self.chain,
             rules=Rules(

@@ -123,6 +123,16 @@ def test_an_unknown_status_is_said_with_those_that_are(mmbot: Mmbot) -> None:
     assert "FULFILLED" in said.err.upper()
 
 
+def test_what_a_claim_goes_by_is_shown(store: PgOrders, mmbot: Mmbot) -> None:
+    add(store, an_order(7, origin="starknet"))
+    (order,) = store.get(["starknet:7"])
+    claimed = replace(order, claim_ref="message 0x" + "ab" * 32)
+    store.change(order, claimed, run_id="run-1", at=NOON)
+    assert f"  claim      message 0x{'ab' * 32}" in mmbot("orders", "show", "starknet:7").out
+    (row,) = json.loads(mmbot("orders", "--json").out)
+    assert row["claim_ref"] == "message 0x" + "ab" * 32
+
+
 def test_json_keeps_every_digit(store: PgOrders, mmbot: Mmbot) -> None:
     add(store, an_order(UINT256_MAX, amount=UINT256_MAX))
     fail(store, store.get([f"zksync:{UINT256_MAX}"])[0], HOSTILE)

@@ -6,7 +6,7 @@ them, so a reorg takes orders and payments back by itself.
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from mmbot_pipelines.adapters.origins.escrow_faults import (
@@ -16,7 +16,7 @@ from mmbot_pipelines.adapters.origins.escrow_faults import (
     OrderAbsent,
 )
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Cursor, Fault, Scan
+from mmbot_pipelines.bridge.ports import Cursor, Fault, Progress, Scan, Task
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees
@@ -49,6 +49,10 @@ class OriginMemory:
         self.paused = False
         self.pays_us = True  # the escrow's wallet is ours
         self.fault: Failure | None = None  # every question raises it while it is set
+        self.by_task = False  # a prover works on claims
+        self.tasks: list[str] = []  # given to the prover, each once
+        self.known: dict[str, Progress] = {}  # of claims, by the order's key
+        self.building: list[Order] = []  # in the block that is not sealed
         self._forks = 0
         self.blocks = [L2Block(self._next(0))]
 
@@ -70,6 +74,10 @@ class OriginMemory:
             faults=[fault for b in blocks for fault in b.faults],
         )
 
+    def unsealed(self, after: Block) -> Scan:
+        self._answer()
+        return Scan(last=after, orders=list(self.building), faults=[])
+
     def check(self, orders: Sequence[Order]) -> list[Failure | None]:
         self._answer()
         return [self._check(order) for order in orders]
@@ -78,9 +86,15 @@ class OriginMemory:
         self._answer()
         return [Wei(self.message_gas * fees.ceiling) for _ in orders]
 
-    def claims(self, orders: Sequence[Order], fees: Fees) -> list[Call]:
+    def claims(self, orders: Sequence[Order], fees: Fees) -> Sequence[Call | Task | Failure]:
         values = self.message_fee(orders, fees)
+        if self.by_task:
+            return [self._task(order) for order in orders]
         return [self.registry.claim(o, value=v) for o, v in zip(orders, values, strict=True)]
+
+    def progress(self, orders: Sequence[Order]) -> list[Progress]:
+        self._answer()
+        return [self.known.get(order.key, Progress()) for order in orders]
 
     def settled(self, orders: Sequence[Order]) -> list[TxHash | None]:
         self._answer()
@@ -100,21 +114,9 @@ class OriginMemory:
     ) -> list[Order]:
         """Lock many orders in one new block."""
         block = self.mine()
-        first = len(self.orders())
-        self.blocks[-1].orders = [
-            Order(
-                origin=self.name,
-                number=number,
-                recipient=recipient,
-                amount=Wei(amount),
-                fee=Wei(fee),
-                block=block,
-                set_order_tx=_hash(f"set/{number}/{block.hash}"),
-                changed_at=self.clock(),
-            )
-            for number in range(first, first + count)
-        ]
-        return self.blocks[-1].orders
+        made = self._made(count, block, amount=amount, fee=fee, recipient=recipient)
+        self.blocks[-1].orders = made
+        return made
 
     def garble(self) -> Fault:
         """Log an event that cannot be an order, in a new block."""
@@ -142,7 +144,22 @@ class OriginMemory:
 
     def orders(self) -> list[Order]:
         """List the orders of the present chain, as they were set."""
-        return [order for b in self.blocks for order in b.orders]
+        sealed = [order for b in self.blocks for order in b.orders]
+        return [*sealed, *self.building]
+
+    def show(self, count: int = 1, *, amount: int = 10**16, fee: int = 10**16) -> list[Order]:
+        """Put orders into the block that is still being built."""
+        block = Block(len(self.blocks), "pre_confirmed")
+        made = self._made(count, block, amount=amount, fee=fee, recipient=RECIPIENT)
+        self.building += made
+        return made
+
+    def seal(self) -> Block:
+        """Close the block being built."""
+        orders, self.building = self.building, []
+        block = self.mine()
+        self.blocks[-1].orders = [replace(order, block=block) for order in orders]
+        return block
 
     def deliver(self) -> list[TxHash]:
         """Execute the claims that L1 has sent and the L2 has not: the escrow pays them."""
@@ -161,6 +178,30 @@ class OriginMemory:
         tx = _hash(f"paid/{number}/{self.mine().hash}")
         self.blocks[-1].payments[number] = tx
         return tx
+
+    def _made(
+        self, count: int, block: Block, *, amount: int, fee: int, recipient: Address
+    ) -> list[Order]:
+        first = len(self.orders())
+        return [
+            Order(
+                origin=self.name,
+                number=number,
+                recipient=recipient,
+                amount=Wei(amount),
+                fee=Wei(fee),
+                block=block,
+                set_order_tx=_hash(f"set/{self.name}/{number}/{block}"),
+                changed_at=self.clock(),
+            )
+            for number in range(first, first + count)
+        ]
+
+    def _task(self, order: Order) -> Task:
+        ref = f"task {order.key}/{order.attempt}"
+        if ref not in self.tasks:
+            self.tasks.append(ref)
+        return Task(ref)
 
     def _answer(self) -> None:
         if self.fault:

@@ -30,6 +30,7 @@ def order_of(row: Row[Any]) -> Order:
         reason=row.reason,
         transfer_tx=row.transfer_tx,
         claim_tx=row.claim_tx,
+        claim_ref=row.claim_ref,
         settle_tx=row.settle_tx,
         version=row.version,
     )
@@ -63,6 +64,7 @@ def step_values(order: Order) -> Values:
         "reason": order.reason,
         "transfer_tx": order.transfer_tx,
         "claim_tx": order.claim_tx,
+        "claim_ref": order.claim_ref,
         "settle_tx": order.settle_tx,
     }
 

@@ -79,6 +79,7 @@ orders = Table(
     Column("reason", Words),
     Column("transfer_tx", Text),
     Column("claim_tx", Text),
+    Column("claim_ref", Words),
     Column("settle_tx", Text),
     Column("changed_at", Instant, nullable=False),
     Column("asked_at", Instant),  # when a run was last asked for; null: ask at the next tick

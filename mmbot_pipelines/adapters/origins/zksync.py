@@ -19,7 +19,7 @@ from mmbot_pipelines.adapters.origins.escrow_faults import (
 )
 from mmbot_pipelines.adapters.origins.zksync_views import Held, Terms
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Cursor, Scan
+from mmbot_pipelines.bridge.ports import Cursor, Progress, Scan
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei, in_words
 from mmbot_pipelines.core.outbox import Block, Call, Fees
@@ -95,6 +95,10 @@ class ZkSync:
         orders, faults = abi.orders_set(logs, origin=self.name, at=self._clock())
         return Scan(last=covered, orders=orders, faults=faults)
 
+    def unsealed(self, after: Block) -> Scan:
+        """Return nothing: zkSync shows no block before it is sealed."""
+        return Scan(last=after, orders=[], faults=[])
+
     def check(self, orders: Sequence[Order]) -> list[Failure | None]:
         """Read the escrow again: it still holds this very order, unclaimed, to be paid to us."""
         if not orders:
@@ -135,6 +139,10 @@ class ZkSync:
             )
             for order, value in zip(orders, self.message_fee(orders, fees), strict=True)
         ]
+
+    def progress(self, orders: Sequence[Order]) -> list[Progress]:
+        """Return nothing: only the escrow's payment tells that a message has arrived."""
+        return [Progress()] * len(orders)
 
     def settled(self, orders: Sequence[Order]) -> list[TxHash | None]:
         """Return the L2 transaction in which the escrow paid us each order, or None.
