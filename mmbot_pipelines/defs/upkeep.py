@@ -39,7 +39,7 @@ def reprocess(context: dg.OpExecutionContext, config: OrderKey, bridge: Bridge) 
 @dg.job(
     executor_def=dg.in_process_executor,
     description="Take one order up again by hand. Put its key into the launchpad.",
-    config=dg.RunConfig(ops={"reprocess": OrderKey(order_key="zksync:0")}),
+    config=dg.RunConfig(ops={"reprocess": OrderKey(order_key="")}),
 )
 def reprocess_order() -> None:
     reprocess()
@@ -60,7 +60,9 @@ def _reprocess(context: dg.OpExecutionContext, bridge: steps.Bridge, key: str) -
     context.instance.add_run_tags(context.run_id, order_tags([key]))
     with plain_failures():
         if not bridge.orders.get([key]):
-            raise steps.OrdersFailed(f"no order {key}: `mmbot orders` lists them")
+            raise steps.OrdersFailed(
+                f"no order {key!r}: give one that `mmbot orders` lists, e.g. zksync:7"
+            )
         steps.reprocess(bridge, [key], op_run(context))
 
 

@@ -30,7 +30,7 @@ def test_processes_die_between_two_effects(product: Product, tmp_path: Path) -> 
     armed = ",".join(f"{p}={t}" for p, t in zip(points, tokens, strict=True))
     services = product.stack.services
     services.restart("code", product.stack.environ | {"MMBOT_CRASH_POINTS": armed})
-    keys = product.place(burst(product.stack.deployment, 5, seed=5))
+    keys = product.place(burst(product.stack.deployment, 4, seed=5))  # a run for each
     product.await_completed(keys, seconds=200)
     assert not [t for t in tokens if t.exists()]
     noted = {e.fault.kind for key in keys for e in product.store.errors(key)}
