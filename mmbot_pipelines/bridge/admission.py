@@ -30,6 +30,7 @@ class Wait:
 
     reason: str  # kept with the order: the same while the cause is the same
     detail: str = ""
+    halted: bool = False  # one cause for all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,17 +136,18 @@ class Admission:
 def _halted(standing: Standing) -> Wait | None:
     if standing.state is not State.HALTED:
         return None
-    return Wait(reason=f"waits: {standing.scope} is HALTED", detail=standing.told)
+    reason = f"waits: {standing.scope} is HALTED"
+    return Wait(reason=reason, detail=standing.told, halted=True)
 
 
 def keep_back(work: Work, waiting: Sequence[tuple[Order, Wait]]) -> None:
     """Say why orders wait and keep it with them; a halt is one line for all."""
-    halted = [(o, w) for o, w in waiting if w.reason.endswith(State.HALTED)]
+    halted = [wait for _, wait in waiting if wait.halted]
     if halted:
         count = "1 order waits" if len(halted) == 1 else f"{len(halted)} orders wait"
-        work.run.say(f"{work.step}: nothing is sent, {halted[0][1].detail}; {count}")
+        work.run.say(f"{work.step}: nothing is sent, {halted[0].detail}; {count}")
     for order, wait in waiting:
-        if not wait.reason.endswith(State.HALTED):
+        if not wait.halted:
             detail = f" ({wait.detail})" if wait.detail else ""
             work.run.say(f"{order.key}: {wait.reason}{detail}")
         work.wait(order, wait.reason)
