@@ -4,11 +4,25 @@
     FULFILLED -sent-> PROVING -mined-> PROVED -settled-> COMPLETED           we are paid back
     PENDING | PROCESSING -refused-> DROPPED                                  nothing was spent
 
-A reverted or lost transaction takes the order one state back, as a new attempt; a
-block that the chain takes back does so too, as the same attempt. An order that the
-registry or the escrow already knows as paid is taken up where the chain has it.
+A reverted or lost transaction takes the order one state back, as a new attempt. An order
+that the registry or the escrow already knows as paid is taken up where the chain has it.
 A claim is a transaction of ours whose message goes to the L2, or a prover's task: then
 PROVING lasts until the task is done, and PROVED until the escrow has read the proof.
+
+What a chain takes back, the order goes back too, as the same attempt, whatever came later:
+
+    unmined     L1 has the transfer in no block: TRANSFERRING, from wherever it had led, for
+                the same bytes are sent again. From PROCESSING and DROPPED too: a revert was
+                taken back, and the next time the same bytes may pay.
+    unclaimed   L1 has the claim in no block: PROVING, from PROVED and COMPLETED, and from
+                FULFILLED, where its revert had led. A COMPLETED order is claimed by the same
+                bytes; where the escrow's payment stands, it is COMPLETED again at once.
+    unsettled   the L2 has taken the escrow's payment back: PROVED, until it pays again.
+    vanished    the L2 has taken the order itself back: DROPPED while it is not paid.
+    retold      the L2 tells it again: revived, or other content under the same number.
+
+While the transfer is unmined the claim stays in the lane behind it. It may be decided when
+the order is FULFILLED again but not PROVING: mined -> PROVED, reverted or lost -> FULFILLED.
 Pure: no clock, network or database. A fact comes in, a new Order goes out.
 """
 
@@ -45,11 +59,18 @@ class Fact(StrEnum):
     MINED = "mined"
     REVERTED = "reverted"
     LOST = "lost"  # its nonce went to another transaction
-    UNMINED = "unmined"
+    UNMINED = "unmined"  # the transfer's block was taken back
+    UNCLAIMED = "unclaimed"  # the claim's block was taken back
     PROVEN = "proven"  # a prover's task is done, and the escrow is told of it
     UNDELIVERED = "undelivered"  # the claim never arrived
     SETTLED = "settled"
+    UNSETTLED = "unsettled"  # the block in which the escrow paid was taken back
+    VANISHED = "vanished"  # its block was taken back, and no other has it
+    RETOLD = "retold"  # the escrow logs it anew after its block was taken back
 
+
+# A hash that no block has, for orders that none has: readable, and unlike all others.
+TAKEN_BACK = "taken back"
 
 NEXT = {
     (Status.PENDING, Fact.ACCEPTED): Status.PROCESSING,
@@ -61,7 +82,6 @@ NEXT = {
     (Status.TRANSFERRING, Fact.MINED): Status.FULFILLED,
     (Status.TRANSFERRING, Fact.REVERTED): Status.PROCESSING,
     (Status.TRANSFERRING, Fact.LOST): Status.PROCESSING,
-    (Status.FULFILLED, Fact.UNMINED): Status.TRANSFERRING,
     (Status.FULFILLED, Fact.SENT): Status.PROVING,
     (Status.FULFILLED, Fact.SETTLED): Status.COMPLETED,
     (Status.PROVING, Fact.MINED): Status.PROVED,
@@ -70,13 +90,32 @@ NEXT = {
     (Status.PROVING, Fact.PROVEN): Status.PROVED,
     (Status.PROVING, Fact.UNDELIVERED): Status.FULFILLED,
     (Status.PROVING, Fact.SETTLED): Status.COMPLETED,
-    (Status.PROVED, Fact.UNMINED): Status.PROVING,
     (Status.PROVED, Fact.UNDELIVERED): Status.FULFILLED,
     (Status.PROVED, Fact.SETTLED): Status.COMPLETED,
+    # what a chain takes back
+    (Status.PENDING, Fact.VANISHED): Status.DROPPED,
+    (Status.PROCESSING, Fact.VANISHED): Status.DROPPED,
+    (Status.PENDING, Fact.RETOLD): Status.PENDING,
+    (Status.PROCESSING, Fact.RETOLD): Status.PENDING,
+    (Status.DROPPED, Fact.RETOLD): Status.PENDING,
+    (Status.DROPPED, Fact.PAID): Status.FULFILLED,
+    (Status.DROPPED, Fact.UNMINED): Status.TRANSFERRING,
+    (Status.PROCESSING, Fact.UNMINED): Status.TRANSFERRING,
+    (Status.FULFILLED, Fact.UNMINED): Status.TRANSFERRING,
+    (Status.PROVING, Fact.UNMINED): Status.TRANSFERRING,
+    (Status.PROVED, Fact.UNMINED): Status.TRANSFERRING,
+    (Status.COMPLETED, Fact.UNMINED): Status.TRANSFERRING,
+    (Status.FULFILLED, Fact.MINED): Status.PROVED,
+    (Status.FULFILLED, Fact.REVERTED): Status.FULFILLED,
+    (Status.FULFILLED, Fact.LOST): Status.FULFILLED,
+    (Status.FULFILLED, Fact.UNCLAIMED): Status.PROVING,
+    (Status.PROVED, Fact.UNCLAIMED): Status.PROVING,
+    (Status.COMPLETED, Fact.UNCLAIMED): Status.PROVING,
+    (Status.COMPLETED, Fact.UNSETTLED): Status.PROVED,
 }
 
 _NEW_ATTEMPT = (Fact.REVERTED, Fact.LOST, Fact.UNDELIVERED)
-_PROGRESS = (Fact.ACCEPTED, Fact.PAID, Fact.MINED, Fact.PROVEN, Fact.SETTLED)
+_PROGRESS = (Fact.ACCEPTED, Fact.PAID, Fact.MINED, Fact.PROVEN, Fact.SETTLED, Fact.RETOLD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +153,11 @@ class Order:
         return self.failed and self.next_attempt_at is None
 
     @property
+    def taken_back(self) -> bool:
+        """Tell whether the L2 had it in no block when it was last looked for."""
+        return self.block.hash == TAKEN_BACK
+
+    @property
     def claimed(self) -> bool:
         """Tell whether its claim is on a way that no transaction of ours tells the end of."""
         by_task = self.status is Status.PROVING and self.claim_ref is not None
@@ -147,10 +191,11 @@ class Order:
             failed=False,
             next_attempt_at=None,
             reason=reason,
-            transfer_tx=tx or self.transfer_tx if _pays(status, fact) else self.transfer_tx,
+            block=Block(self.block.number, TAKEN_BACK) if fact is Fact.VANISHED else self.block,
+            transfer_tx=self._transfer_tx(status, fact, tx),
             claim_tx=tx or self.claim_tx if _claims(status, fact) else self.claim_tx,
-            claim_ref=ref if fact in (Fact.SENT, Fact.UNMINED) else self.claim_ref,
-            settle_tx=tx or self.settle_tx if fact is Fact.SETTLED else self.settle_tx,
+            claim_ref=ref if fact in (Fact.SENT, Fact.UNCLAIMED) else self.claim_ref,
+            settle_tx=self._settle_tx(fact, tx),
             changed_at=at,
         )
 
@@ -164,14 +209,28 @@ class Order:
             reason=why,
         )
 
+    def _transfer_tx(self, status: Status, fact: Fact, tx: TxHash | None) -> TxHash | None:
+        if fact is Fact.RETOLD:
+            return None  # whatever was sent was for the order of the block taken back
+        return tx or self.transfer_tx if _pays(status, fact) else self.transfer_tx
+
+    def _settle_tx(self, fact: Fact, tx: TxHash | None) -> TxHash | None:
+        if fact is Fact.UNSETTLED:
+            return None
+        return tx or self.settle_tx if fact is Fact.SETTLED else self.settle_tx
+
     def cleared(self) -> "Order":
         """Return the order as a person takes it up again: not failed, all attempts left."""
         return replace(self, failed=False, failures=0, next_attempt_at=None, reason=None)
 
 
 def _pays(status: Status, fact: Fact) -> bool:
+    if fact is Fact.MINED:
+        return status is Status.FULFILLED
     return fact is Fact.PAID or (fact is Fact.SENT and status is Status.TRANSFERRING)
 
 
 def _claims(status: Status, fact: Fact) -> bool:
+    if fact is Fact.MINED:
+        return status is Status.PROVED
     return fact is Fact.PROVEN or (fact is Fact.SENT and status is Status.PROVING)

@@ -1,14 +1,16 @@
 """Transactions that are stored before they are broadcast.
 
 A row holds wallet, nonce and the signed bytes, so after a crash the very same bytes
-go out again, which is harmless. Whoever watches asks four questions of each row:
-mined? reverted? can it still be mined? does the node know it at all?
+go out again, which is harmless. Several rows may share a nonce: one replaces the other at
+higher fees, and the chain takes one of them at most. Whoever watches asks four questions
+of each nonce: mined? reverted? can it still be mined? does the node know it at all?
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import groupby
 from typing import Protocol
 
 from mmbot_pipelines.core.errors import Failure
@@ -48,7 +50,8 @@ class TxState(StrEnum):
     STORED = "STORED"  # signed and stored, perhaps broadcast
     MINED = "MINED"  # status 1
     REVERTED = "REVERTED"  # status 0
-    LOST = "LOST"  # its nonce was used by another transaction
+    LOST = "LOST"  # its nonce was used by a transaction that is not ours
+    REPLACED = "REPLACED"  # another one of ours was mined at its nonce
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +59,9 @@ class Transaction:
     """One row of the outbox."""
 
     subject: str  # whose transaction it is, e.g. an order's key
-    purpose: str  # e.g. "transfer"; unique with subject and attempt
+    purpose: str  # e.g. "transfer"; unique with subject, attempt and bump
     attempt: int
+    bump: int = 0  # how many of ours came before it at its nonce
     chain_id: int
     wallet: Address
     nonce: int
@@ -139,43 +143,70 @@ class Chain(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a stored transaction."""
+    """What became of a nonce: its transaction, and with it every other one of ours."""
 
-    transaction: Transaction
+    transaction: Transaction  # the one that was mined, or the newest
     state: TxState
     receipt: Receipt | None = None
     reason: str = ""
+    rivals: Sequence[Transaction] = ()  # ours at the same nonce: lost with it, or REPLACED
+
+
+def by_nonce(rows: Iterable[Transaction]) -> list[list[Transaction]]:
+    """Group transactions that exclude each other: by wallet and nonce, the oldest first."""
+    ordered = sorted(rows, key=lambda t: (*_place(t), t.bump))
+    return [list(group) for _, group in groupby(ordered, key=_place)]
+
+
+def at_most(rows: Iterable[Transaction]) -> Wei:
+    """Return the most that these transactions can take from the wallet together, in wei."""
+    return Wei(sum(max(row.most for row in group) for group in by_nonce(rows)))
+
+
+def _place(row: Transaction) -> tuple[int, str, int]:
+    return row.chain_id, row.wallet, row.nonce
 
 
 def outcomes(chain: Chain, waiting: Sequence[Transaction]) -> Iterator[Outcome]:
     """Yield what is decided about stored transactions, and send again what the node forgot.
 
-    The nonce is read before the receipts: a transaction without receipt whose nonce was
-    used by then has lost it to another one, whatever is mined in between.
+    Lowest nonce first. The nonce is read before the receipts: rows without a receipt whose
+    nonce was used by then have lost it to another one, whatever is mined in between. Of
+    those that share a nonce only the newest is sent again: it is what nodes prefer.
     """
     if not waiting:
         return
     mined_nonces = chain.nonce(pending=False)
-    unmined = []
-    for row, receipt in zip(waiting, chain.receipts([t.hash for t in waiting]), strict=True):
-        if receipt is None and row.nonce < mined_nonces:
+    hashes = [row.hash for row in waiting]
+    receipts = dict(zip(hashes, chain.receipts(hashes), strict=True))
+    newest = []
+    for rows in by_nonce(waiting):
+        mined = next((row for row in rows if receipts[row.hash]), None)
+        if mined is not None:
+            yield _mined(chain, mined, receipts[mined.hash], rows)
+        elif rows[-1].wallet == chain.wallet and rows[-1].nonce < mined_nonces:
             yield Outcome(
-                transaction=row,
+                transaction=rows[-1],
                 state=TxState.LOST,
-                reason=f"another transaction of the wallet used nonce {row.nonce}",
+                reason=f"another transaction of the wallet used nonce {rows[-1].nonce}",
+                rivals=rows[:-1],
             )
-        elif receipt is None:
-            unmined.append(row)
-        elif receipt.succeeded:
-            yield Outcome(transaction=row, state=TxState.MINED, receipt=receipt)
         else:
-            yield Outcome(
-                transaction=row,
-                state=TxState.REVERTED,
-                receipt=receipt,
-                reason=chain.revert_reason(row),
-            )
-    known = chain.knows([t.hash for t in unmined])
-    forgotten = [t.raw for t, k in zip(unmined, known, strict=True) if not k]
+            newest.append(rows[-1])
+    known = chain.knows([t.hash for t in newest])
+    forgotten = [t.raw for t, k in zip(newest, known, strict=True) if not k]
     if forgotten:
         chain.broadcast(forgotten)
+
+
+def _mined(
+    chain: Chain, mined: Transaction, receipt: Receipt | None, rows: Sequence[Transaction]
+) -> Outcome:
+    succeeded = receipt is not None and receipt.succeeded
+    return Outcome(
+        transaction=mined,
+        state=TxState.MINED if succeeded else TxState.REVERTED,
+        receipt=receipt,
+        reason="" if succeeded else chain.revert_reason(mined),
+        rivals=[row for row in rows if row is not mined],
+    )

@@ -15,10 +15,31 @@ TX = TxHash("0x" + "11" * 32)
 
 # Written out once more, by hand: a slip in the table must not slip into its own test.
 LEGAL = {
-    "PENDING": {"accepted": "PROCESSING", "refused": "DROPPED", "paid": "FULFILLED"},
-    "PROCESSING": {"refused": "DROPPED", "paid": "FULFILLED", "sent": "TRANSFERRING"},
+    "PENDING": {
+        "accepted": "PROCESSING",
+        "refused": "DROPPED",
+        "paid": "FULFILLED",
+        "vanished": "DROPPED",
+        "retold": "PENDING",
+    },
+    "PROCESSING": {
+        "refused": "DROPPED",
+        "paid": "FULFILLED",
+        "sent": "TRANSFERRING",
+        "vanished": "DROPPED",
+        "retold": "PENDING",
+        "unmined": "TRANSFERRING",
+    },
     "TRANSFERRING": {"mined": "FULFILLED", "reverted": "PROCESSING", "lost": "PROCESSING"},
-    "FULFILLED": {"unmined": "TRANSFERRING", "sent": "PROVING", "settled": "COMPLETED"},
+    "FULFILLED": {
+        "unmined": "TRANSFERRING",
+        "sent": "PROVING",
+        "settled": "COMPLETED",
+        "mined": "PROVED",
+        "reverted": "FULFILLED",
+        "lost": "FULFILLED",
+        "unclaimed": "PROVING",
+    },
     "PROVING": {
         "mined": "PROVED",
         "reverted": "FULFILLED",
@@ -26,10 +47,20 @@ LEGAL = {
         "proven": "PROVED",
         "undelivered": "FULFILLED",
         "settled": "COMPLETED",
+        "unmined": "TRANSFERRING",
     },
-    "PROVED": {"unmined": "PROVING", "undelivered": "FULFILLED", "settled": "COMPLETED"},
-    "COMPLETED": {},
-    "DROPPED": {},
+    "PROVED": {
+        "unmined": "TRANSFERRING",
+        "unclaimed": "PROVING",
+        "undelivered": "FULFILLED",
+        "settled": "COMPLETED",
+    },
+    "COMPLETED": {
+        "unmined": "TRANSFERRING",
+        "unclaimed": "PROVING",
+        "unsettled": "PROVED",
+    },
+    "DROPPED": {"retold": "PENDING", "paid": "FULFILLED", "unmined": "TRANSFERRING"},
 }
 PAID = {Status.FULFILLED, Status.PROVING, Status.PROVED, Status.COMPLETED}
 
@@ -68,7 +99,7 @@ def test_a_step_ends_a_failure_and_only_progress_forgets_it(
     failing = replace(an_order(status=status), failed=True, failures=failures, reason="why")
     after = failing.after(fact, at=LATER, tx=TX)
     assert not after.failed
-    progress = fact in (Fact.ACCEPTED, Fact.PAID, Fact.MINED, Fact.PROVEN, Fact.SETTLED)
+    progress = fact in {"accepted", "paid", "mined", "proven", "settled", "retold"}
     assert after.failures == (0 if progress else failures)
 
 
@@ -97,7 +128,8 @@ def test_a_failed_order_without_a_next_attempt_is_parked() -> None:
 
 def test_only_completed_and_dropped_are_final() -> None:
     assert {s for s in Status if s.final} == {Status.COMPLETED, Status.DROPPED}
-    assert {s for s in Status if not LEGAL[s]} == {s for s in Status if s.final}
+    only_a_chain = {"unmined", "unclaimed", "unsettled", "retold", "paid"}
+    assert {s for s in Status if LEGAL[s].keys() <= only_a_chain} == {s for s in Status if s.final}
 
 
 def test_a_claim_by_task_is_named_until_the_next_claim() -> None:
@@ -111,5 +143,27 @@ def test_a_claim_by_task_is_named_until_the_next_claim() -> None:
 
 def test_a_message_of_a_block_taken_back_is_forgotten() -> None:
     order = replace(an_order(status=Status.PROVED), claim_ref="message 0x1")
-    back = order.after(Fact.UNMINED, at=LATER)
+    back = order.after(Fact.UNCLAIMED, at=LATER)
     assert (back.status, back.claim_ref, back.claimed) == (Status.PROVING, None, False)
+
+
+def test_the_transaction_that_was_mined_is_kept() -> None:
+    a, b, c, d = (TxHash(f"0x{n * 64}") for n in "abcd")
+    order = an_order(status=Status.PROCESSING).after(Fact.SENT, at=LATER, tx=a)
+    order = order.after(Fact.MINED, at=LATER, tx=b).after(Fact.SENT, at=LATER, tx=c)
+    order = order.after(Fact.MINED, at=LATER, tx=d)
+    assert (order.transfer_tx, order.claim_tx) == (b, d)
+
+
+def test_an_order_in_no_block_says_so_until_it_is_told_again() -> None:
+    order = replace(an_order(status=Status.PROCESSING), transfer_tx=TX)
+    gone = order.after(Fact.VANISHED, at=LATER, reason="its block was taken back")
+    assert (gone.status, gone.taken_back, gone.block.number) == (Status.DROPPED, True, 10)
+    told = replace(gone.after(Fact.RETOLD, at=LATER), block=order.block)
+    assert (told.status, told.taken_back, told.transfer_tx) == (Status.PENDING, False, None)
+
+
+def test_a_payment_taken_back_is_forgotten() -> None:
+    order = replace(an_order(status=Status.PROVED), claim_tx=TX)
+    paid = order.after(Fact.SETTLED, at=LATER, tx=TX)
+    assert paid.after(Fact.UNSETTLED, at=LATER).settle_tx is None

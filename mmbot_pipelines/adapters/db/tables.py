@@ -176,6 +176,7 @@ Index(
     postgresql_where=transactions.c.state == TxState.STORED.value,
 )
 Index("transactions_by_time", transactions.c.stored_at)
+Index("transactions_by_block", transactions.c.block_number)
 
 blocks = Table(
     "blocks",
