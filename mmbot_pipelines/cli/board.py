@@ -11,6 +11,7 @@ from rich.text import Text
 
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Filter, Orders
+from mmbot_pipelines.cli.screen import eth, plain
 
 _WAY = [s for s in Status if s is not Status.DROPPED]
 _MOST_ROWS = 40
@@ -61,19 +62,12 @@ def board(orders: Sequence[Order], expected: int, ui: str) -> Group:
     table.add_column("status", no_wrap=True)
     table.add_column("why", overflow="ellipsis", no_wrap=True, max_width=60)
     for order in orders[-_MOST_ROWS:]:
-        # Text, not str: what a chain says is never read as markup.
         table.add_row(
             order.key, eth(order.amount), eth(order.fee), _way(order), _status(order),
-            Text(order.reason or ""),
+            plain(order.reason or ""),
         )  # fmt: skip
     counts = Counter("parked" if o.parked else str(o.status) for o in orders)
     return Group(table, Text("   ".join(f"{name} {n}" for name, n in sorted(counts.items()))))
-
-
-def eth(wei: int) -> str:
-    """Say an amount in ETH alone, exactly."""
-    whole, rest = divmod(wei, 10**18)
-    return f"{whole}.{rest:018d}".rstrip("0").rstrip(".")
 
 
 def _way(order: Order) -> Text:

@@ -18,6 +18,7 @@ from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Orders
 from mmbot_pipelines.cli.board import all_orders, board, report
+from mmbot_pipelines.cli.screen import console, plain
 from mmbot_pipelines.devnet.orders import Kind, Wish, place, plan
 from mmbot_pipelines.devnet.stack import Stack, StackError
 
@@ -40,50 +41,45 @@ def demo(
     timeout: Annotated[float, typer.Option(help="With --exit: give up after these seconds.")] = 300,
 ) -> None:
     """Run the bridge on local chains, place orders, and show every order's way."""
-    console = Console()
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    began = time.monotonic()
-    stack = Stack(home, tell=lambda what: _go_on(console, stopped, what))
+    screen = console()
     seed = random.randrange(10**6) if seed is None else seed  # noqa: S311  no secret
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    began = time.monotonic()
+    stack = Stack(home, tell=lambda what: screen.print(f"starting {what}", style="dim"))
     try:
         with stack:
-            console.print(
+            stopped = _stop_by_hand()
+            screen.print(
                 f"up after {time.monotonic() - began:.0f} s; Dagster UI: {stack.ui}   "
                 f"logs: {stack.home / 'logs'}   --seed {seed} repeats these orders"
             )
             store = PgOrders(connect(stack.database_url))
-            wishes = plan(stack.deployment, orders, seed=seed)
             placed: dict[str, Wish] = {}
-            users = threading.Thread(
-                target=_place, args=(stack, wishes, placed, stopped), daemon=True
-            )
+            wishes = plan(stack.deployment, orders, seed=seed)
+            users = threading.Thread(target=_place, args=(stack, wishes, placed, stopped))
             users.start()
-            wrong = _watch(console, stack, store, placed, orders, exit_, stopped, timeout)
+            seconds = timeout if exit_ else None
+            wrong = _watch(screen, stack, store, placed, orders, stopped, seconds)
             stopped.set()
             users.join()
             if json_ is not None:
                 json_.write_text(json.dumps(report(store), indent=2) + "\n")
-            console.print("stopping everything", style="dim")
+            screen.print("stopping everything", style="dim")
     except StackError as e:
-        console.print(f"the demo failed: {e}", style="red", markup=False)
-        raise typer.Exit(1) from None
-    except _Stopped:
-        return
+        wrong = str(e)
+    except KeyboardInterrupt:
+        wrong = "stopped by hand while starting"
     if wrong and exit_:
-        console.print(f"the demo failed: {wrong}", style="red", markup=False)
+        screen.print(plain(f"the demo failed: {wrong}"), style="red")
         raise typer.Exit(1)
 
 
-class _Stopped(Exception):
-    """The user wants to end before everything has started."""
-
-
-def _go_on(console: Console, stopped: threading.Event, what: str) -> None:
-    if stopped.is_set():
-        raise _Stopped
-    console.print(f"starting {what}", style="dim")
+def _stop_by_hand() -> threading.Event:
+    """Return the event that Ctrl-C and SIGTERM set from now on."""
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    return stopped
 
 
 def _place(
@@ -96,31 +92,31 @@ def _place(
 
 
 def _watch(
-    console: Console,
+    screen: Console,
     stack: Stack,
     store: Orders,
     placed: dict[str, Wish],
     expected: int,
-    end_when_done: bool,
     stopped: threading.Event,
-    timeout: float,
+    seconds: float | None,
 ) -> str | None:
-    """Show the orders until told to stop, or done; return what is wrong then, or None."""
-    end = time.monotonic() + timeout
-    told = time.monotonic()
+    """Show the orders until told to stop; return what is wrong then, or None.
+
+    seconds: end when every order is where it belongs, or after this time.
+    """
+    began = told = time.monotonic()
     wrong: str | None = "stopped by hand"
-    with Live(console=console, auto_refresh=False, transient=False) as live:
+    with Live(console=screen, auto_refresh=False) as live:
         while not stopped.wait(_LOOK_EVERY_SECONDS):
             rows = all_orders(store)
             wrong = _wrong(rows, placed, expected)
-            if console.is_terminal:
+            now = time.monotonic()
+            if screen.is_terminal:
                 live.update(board(rows, expected, stack.ui), refresh=True)
-            elif time.monotonic() - told > _TELL_EVERY_SECONDS:
-                told = time.monotonic()
-                console.print(f"{sum(map(_at_rest, rows))} of {expected} orders are at rest")
-            if end_when_done and wrong is None:
-                break
-            if end_when_done and time.monotonic() > end:
+            elif now - told > _TELL_EVERY_SECONDS:
+                told = now
+                screen.print(f"{sum(map(_at_rest, rows))} of {expected} orders are at rest")
+            if seconds is not None and (wrong is None or now - began > seconds):
                 break
         live.update(board(all_orders(store), expected, stack.ui), refresh=True)
     return wrong
