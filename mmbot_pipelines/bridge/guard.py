@@ -30,6 +30,7 @@ COUNTED = (
     (REPAY, "Lost"),
     (REPAY, "RevertForeseen"),
     (REPAY, "WrongChain"),
+    ("settle", "Undelivered"),  # the claim's message, on its way to the L2
 )
 
 _WINDOW = timedelta(minutes=10)  # of the failure rate

@@ -7,7 +7,8 @@ import pytest
 
 from mmbot_pipelines.bridge import guard, steps
 from mmbot_pipelines.bridge.order import Order, Status
-from mmbot_pipelines.core.errors import Failure, RpcUnavailable, StoreUnavailable
+from mmbot_pipelines.bridge.ports import Progress
+from mmbot_pipelines.core.errors import Failure, RpcUnavailable, StoreUnavailable, Undelivered
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.safety import CALM_SECONDS, GLOBAL, NotDecided, State, of
 from tests.bridge.world import World
@@ -106,6 +107,19 @@ def test_claims_that_fail_halt_too(world: World) -> None:
     world.later(1)
     world.failing(lambda: world.repay(keys))
     assert state(world) is State.HALTED
+
+
+def test_claims_that_never_arrive_halt_too(world: World) -> None:
+    thresholds(world, halt_after_failures=3, failure_percent=100)
+    keys = [complete(world) for _ in range(3)]
+    world.repay(keys)
+    world.mine()
+    world.later(1)
+    for key in keys:
+        world.l2.known[key] = Progress(lost=Undelivered("used up on L1, not paid"))
+    steps.settle(world.bridge, "zksync", world.run)
+    steps.guard(world.bridge, world.run)
+    assert (state(world), why(world)) == (State.HALTED, "3 steps failed in a row")
 
 
 def test_a_stranger_whose_recipients_refuse_money_halts_nobody(world: World) -> None:
