@@ -18,15 +18,15 @@ def metrics(
     """Serve the metrics until Ctrl-C or SIGTERM."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(wiring.metrics(settings.load()))
-    stop = threading.Event()
-    for ends in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ends, lambda *_: stop.set())
     try:
         server, thread = start_http_server(port, addr=host, registry=registry)
     except OSError as e:
         raise BadSettings(
             f"cannot listen on {host}:{port} ({e.strerror}): choose another --host or --port"
         ) from None
+    stop = threading.Event()
+    for ends in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ends, lambda *_: stop.set())
     typer.echo(f"metrics on http://{host}:{server.server_port}/metrics")
     stop.wait()
     server.shutdown()

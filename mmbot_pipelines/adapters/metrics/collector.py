@@ -64,10 +64,11 @@ class Kept(Generic[_T]):
                 try:
                     self._value = self._read()
                 except (Failure, BadSettings):
-                    self._value = None
+                    self._value = None  # a failed reading was no work for the other side
                 done = self._clock()
                 self.took = done - begun
-                self._until = done + max(self._keep, _SHARE * self.took)
+                rest = 0.0 if self._value is None else _SHARE * self.took
+                self._until = done + max(self._keep, rest)
             return self._value
 
 

@@ -1,0 +1,73 @@
+"""A database with something of everything in it."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from sqlalchemy import Engine, text
+
+from mmbot_pipelines.adapters.db.alerts import PgAlertLog
+from mmbot_pipelines.adapters.db.orders import PgOrders
+from mmbot_pipelines.adapters.db.safety import PgSafety
+from mmbot_pipelines.bridge.order import Fact, Order
+from mmbot_pipelines.bridge.watch import JOURNAL
+from mmbot_pipelines.core import safety
+from mmbot_pipelines.core.alerts import Alert, Picture, Severity
+from tests.bridge.orders import NOON, an_order
+from tests.ports.test_orders import FAULT, add
+from tests.ports.test_outbox import mined, send
+
+
+def at(seconds: float) -> timedelta:
+    return timedelta(seconds=seconds)
+
+
+def go(orders: PgOrders, key: str, fact: Fact, seconds: float) -> Order:
+    (order,) = orders.get([key])
+    now = NOON + at(seconds)
+    return orders.change(order, order.after(fact, at=now), run_id="run", at=now)
+
+
+def pay(orders: PgOrders, key: str, seconds: float) -> None:
+    """Accept an order at once, and have its transfer mined after so long."""
+    order = go(orders, key, Fact.ACCEPTED, 0)
+    (sent,) = send(orders, order)
+    (before,) = orders.get([key])
+    now = NOON + at(seconds)
+    after = before.after(Fact.MINED, at=now)
+    orders.decide(mined(sent), before, after, run_id="run", at=now)
+
+
+def fill(engine: Engine) -> None:
+    """Store seven orders: new, waiting, failed, parked, in flight, paid, repaid."""
+    orders = PgOrders(engine)
+    add(orders, *(an_order(number, amount=10**18, fee=10**16) for number in range(7)), last=100)
+    new, waiting, failed, parked, flying, paid, repaid = (f"zksync:{n}" for n in range(7))
+    assert orders.get([new])
+    go(orders, waiting, Fact.ACCEPTED, 1)
+    for key, again in ((failed, NOON + at(60)), (parked, None)):
+        (order,) = orders.get([key])
+        after = order.failing("no", failed=True, next_attempt_at=again)
+        fault = replace(FAULT, subject=key)
+        orders.change(order, after, run_id="run", at=NOON, fault=fault)
+    send(orders, go(orders, flying, Fact.ACCEPTED, 0))
+    pay(orders, paid, 5)
+    pay(orders, repaid, 7)
+    go(orders, repaid, Fact.SENT, 8)
+    go(orders, repaid, Fact.MINED, 9)
+    go(orders, repaid, Fact.SETTLED, 400)
+    with engine.begin() as connection:  # one transaction, sent again with higher fees
+        connection.execute(
+            text(
+                "UPDATE mmbot.transactions SET bump = 1 WHERE subject = 'zksync:4'",
+            )
+        )
+    store = PgSafety(engine)
+    safety.halt(store, "zksync", by="Ann", reason="test", at=NOON)
+    log = PgAlertLog(engine)
+    alerts = [
+        Alert(key=f"parked {n}", severity=Severity.HIGH, title="t", text="t") for n in range(2)
+    ]
+    for channel in (JOURNAL, "json 12345678", "gone 00000000"):
+        log.observe(channel, Picture(alerts=alerts, unknown=frozenset()), at=NOON)
+    told = log.take(JOURNAL, at=NOON, again_after=60, gone_for=30, most=9)
+    log.told(told, at=NOON)

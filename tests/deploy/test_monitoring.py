@@ -1,0 +1,174 @@
+"""The dashboard and the rules speak of what the exporter really exports."""
+
+import json
+import re
+import signal
+from collections.abc import Iterator
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mmbot_pipelines.adapters.db.engine import connect
+from mmbot_pipelines.cli.metrics import metrics
+from tests.adapters.ethereum.fake_node import fake_node
+from tests.adapters.metrics.books import fill
+from tests.deploy.exporter import SECRET, Exported, environment, exported, exporter, scrape
+from tests.deploy.promql import balanced, grouped, used
+from tests.postgres import _database as fresh_database
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+DASHBOARD = json.loads((DEPLOY / "grafana/mmbot.json").read_text())
+RULES = yaml.safe_load((DEPLOY / "prometheus/alerts.yml").read_text())
+PROMETHEUS = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())
+
+SCRAPED_WITH = {"job", "instance"}  # labels that Prometheus adds itself
+
+
+def rules() -> list[dict[str, Any]]:
+    return [rule for group in RULES["groups"] for rule in group["rules"]]
+
+
+def panels() -> list[dict[str, Any]]:
+    return [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+
+
+def targets() -> list[tuple[str, dict[str, Any]]]:
+    return [(panel["title"], target) for panel in panels() for target in panel["targets"]]
+
+
+def expressions() -> list[tuple[str, str]]:
+    return [
+        *((rule["alert"], rule["expr"]) for rule in rules()),
+        *((title, target["expr"]) for title, target in targets()),
+        *((a["name"], a["expr"]) for a in DASHBOARD["annotations"]["list"]),
+        *(
+            (v["name"], v["definition"])
+            for v in DASHBOARD["templating"]["list"]
+            if "definition" in v
+        ),
+    ]
+
+
+@pytest.fixture(scope="module")
+def scraped(postgres_url: str, migrated_template: str) -> Iterator[str]:
+    """Return a scrape of a bot with something of everything in its database."""
+    with fresh_database(postgres_url, template=migrated_template) as database_url:
+        yield from scrape_of(database_url)
+
+
+def scrape_of(database_url: str) -> Iterator[str]:
+    engine = connect(database_url)
+    fill(engine)
+    engine.dispose()
+    answers = {"eth_blockNumber": lambda: "0x80", "eth_getBalance": lambda *_: hex(3 * 10**18)}
+    with fake_node(5, **answers) as l1, fake_node(6, **answers) as l2:
+        environ = environment(database_url, f"{l1.url}/s3cret-path", f"{l2.url},http://127.0.0.1:1")
+        with exporter(environ) as (process, url):
+            yield scrape(url)
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert err == ""
+
+
+def labels_of(found: Exported, expression: str) -> set[str]:
+    return set().union(SCRAPED_WITH, *(found[name] for name, _ in used(expression)))
+
+
+def test_every_metric_and_label_in_use_is_exported(scraped: str) -> None:
+    found = exported(scraped)
+    faults = []
+    for where, expression in expressions():
+        names = list(used(expression))
+        assert names, f"{where}: no metric in {expression}"
+        for name, labels in names:
+            if name not in found:
+                faults.append(f"{where}: {name} is not exported")
+            elif labels - found[name]:
+                faults.append(f"{where}: {name} has no label {labels - found[name]}")
+        if not faults and (strange := grouped(expression) - labels_of(found, expression)):
+            faults.append(f"{where}: groups by {strange}")
+    assert faults == []
+
+    for title, target in targets():
+        named = set(re.findall(r"\{\{\s*(\w+)\s*\}\}", target["legendFormat"]))
+        assert named <= labels_of(found, target["expr"]), title
+    for rule in rules():
+        text = " ".join(rule["annotations"].values())
+        named = set(re.findall(r"\$labels\.(\w+)", text))
+        assert named <= labels_of(found, rule["expr"]), rule["alert"]
+
+
+def test_every_metric_is_of_use_somewhere(scraped: str) -> None:
+    spoken_of = {name for _, expression in expressions() for name, _ in used(expression)}
+    families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in exported(scraped)}
+    assert families == {re.sub(r"_(bucket|count|sum)$", "", name) for name in spoken_of}
+
+
+def test_the_scrape_tells_what_the_bot_knows_and_no_secret(scraped: str) -> None:
+    for line in (
+        "mmbot_database_up 1.0",
+        'mmbot_orders{condition="parked",origin="zksync",status="PENDING"} 1.0',
+        "mmbot_wallet_balance_wei 3e+18",
+        'mmbot_sensor_lag_blocks{cursor="latest",origin="zksync"} 28.0',
+        'mmbot_rpc_up{chain="zksync",node="127.0.0.1:1"} 0.0',
+        'mmbot_order_transfer_seconds_bucket{le="5.0",origin="zksync"} 1.0',
+        'mmbot_safety_state{scope="zksync",state="HALTED"} 1.0',
+        'mmbot_alerts_open{severity="HIGH"} 2.0',
+    ):
+        assert line in scraped.splitlines()
+    for secret in ("s3cret", SECRET, "hook", "postgres"):
+        assert secret not in scraped
+
+
+def test_names_follow_prometheus(scraped: str) -> None:
+    for line in scraped.splitlines():
+        if line.startswith("# HELP"):
+            _, _, name, text = line.split(" ", 3)
+            assert re.fullmatch(r"mmbot(_[a-z]+)+", name)
+            assert text.endswith(".")
+        if line.startswith("# TYPE"):
+            _, _, name, kind = line.split()
+            assert name.endswith("_total") == (kind == "counter")
+
+
+def test_expressions_are_whole() -> None:
+    for where, expression in expressions():
+        assert balanced(expression), where
+
+
+def test_every_rule_is_urgent_in_its_degree_and_has_a_remedy() -> None:
+    names = [rule["alert"] for rule in rules()]
+    assert len(set(names)) == len(names) > 10
+    for rule in rules():
+        assert rule["labels"]["severity"] in ("critical", "high", "medium", "low")
+        assert {"summary", "description"} == set(rule["annotations"])
+
+
+def test_prometheus_scrapes_where_the_exporter_serves() -> None:
+    (scraping,) = PROMETHEUS["scrape_configs"]
+    defaults = {name: p.default for name, p in signature(metrics).parameters.items()}
+    assert scraping["static_configs"] == [{"targets": [f"{defaults['host']}:{defaults['port']}"]}]
+    for name in PROMETHEUS["rule_files"]:
+        assert (DEPLOY / "prometheus" / name).is_file()
+
+
+def test_panels_do_not_overlap_and_have_their_own_ids() -> None:
+    cells: set[tuple[int, int]] = set()
+    for panel in DASHBOARD["panels"]:
+        at = panel["gridPos"]
+        own = {
+            (x, y)
+            for x in range(at["x"], at["x"] + at["w"])
+            for y in range(at["y"], at["y"] + at["h"])
+        }
+        assert at["x"] + at["w"] <= 24, panel["title"]
+        assert not own & cells, panel["title"]
+        cells |= own
+    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+    assert len(set(ids)) == len(ids)
+    for panel in panels():
+        assert panel["datasource"]["uid"] == "${datasource}"
