@@ -9,7 +9,6 @@ from mmbot_pipelines.adapters.db.embedded import embedded_url
 from mmbot_pipelines.adapters.db.migrate import pending, upgrade
 from mmbot_pipelines.core.errors import BadSettings
 
-
 _one_at_a_time = threading.Lock()
 _ready: dict[tuple[SecretStr | None, Path], str] = {}
 
