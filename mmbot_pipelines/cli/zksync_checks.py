@@ -5,9 +5,10 @@ from functools import partial
 
 from mmbot_pipelines.adapters.ethereum import blocks
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.adapters.origins.escrow_state import Terms
 from mmbot_pipelines.adapters.origins.zksync import BASE_COST
 from mmbot_pipelines.adapters.origins.zksync_escrow import aliased
-from mmbot_pipelines.adapters.origins.zksync_views import Terms, newest, terms
+from mmbot_pipelines.adapters.origins.zksync_views import newest, terms
 from mmbot_pipelines.cli.findings import Finding, fault, look, ok
 from mmbot_pipelines.cli.node_checks import nodes, single
 from mmbot_pipelines.cli.questions import has_code, viewed

@@ -5,6 +5,7 @@ Both stages offer the three ports and the same few means to move the world aroun
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Protocol
 
 from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
@@ -14,7 +15,7 @@ from mmbot_pipelines.adapters.origins.zksync import ZkSync
 from mmbot_pipelines.adapters.origins.zksync_escrow import SET_ORDER
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Origin, Registry
-from mmbot_pipelines.core.money import Address, Gas, TxHash
+from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Call, Chain, Fees
 from mmbot_pipelines.devnet.accounts import USERS, account
 from mmbot_pipelines.devnet.artifacts import send as send_call
@@ -40,6 +41,10 @@ class Stage(Protocol):
 
     @property
     def origin(self) -> Origin: ...
+
+    @property
+    def accepted_depth(self) -> int:
+        """Return how far the accepted blocks are behind the newest."""
 
     @property
     def rejecting(self) -> Address:
@@ -74,12 +79,17 @@ class Stage(Protocol):
     def pay_elsewhere(self) -> None:
         """Make the escrow pay another wallet than ours."""
 
+    def dearer(self, fees: Fees) -> Fees:
+        """Make messages to the L2 dearer; return the fees to price them with."""
+
     def deliver(self) -> None:
         """Execute on the L2 what L1 has asked for."""
 
 
 class MemoryStage:
     """All in memory."""
+
+    accepted_depth = ACCEPTED_DEPTH
 
     def __init__(self) -> None:
         self.chain = ChainMemory()
@@ -118,12 +128,17 @@ class MemoryStage:
     def pay_elsewhere(self) -> None:
         self.origin.pays_us = False
 
+    def dearer(self, fees: Fees) -> Fees:
+        return replace(fees, ceiling=Wei(100 * fees.ceiling))
+
     def deliver(self) -> None:
         self.origin.deliver()
 
 
 class AnvilStage:
     """The real adapters on two local chains; the L1 makes blocks only when told."""
+
+    accepted_depth = ACCEPTED_DEPTH
 
     def __init__(self, devnet: Devnet) -> None:
         deployment = devnet.deployment
@@ -202,6 +217,9 @@ class AnvilStage:
         owner, other = self.devnet.deployment.zksync.owner, account(5).address
         send_call(self.devnet.escrow.functions.set_mm_zksync_wallet(other), sender=owner)
 
+    def dearer(self, fees: Fees) -> Fees:
+        return replace(fees, ceiling=Wei(100 * fees.ceiling))
+
     def deliver(self) -> None:
         assert all(delivery.success for delivery in self._messenger.deliver())
 
@@ -239,6 +257,7 @@ def pay(stage: Stage, orders: Sequence[Order]) -> list[TxHash]:
 
 def claim(stage: Stage, orders: Sequence[Order], fees: Fees | None = None) -> list[TxHash]:
     """Claim orders and mine."""
-    hashes = send(stage, stage.origin.claims(orders, fees or stage.chain.fees()))
+    claims = stage.origin.claims(orders, fees or stage.chain.fees())
+    hashes = send(stage, [claim for claim in claims if isinstance(claim, Call)])
     stage.mine()
     return hashes

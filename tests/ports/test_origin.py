@@ -12,8 +12,9 @@ from mmbot_pipelines.bridge.order import Status
 from mmbot_pipelines.bridge.ports import Cursor
 from mmbot_pipelines.core.errors import RevertForeseen, Verdict
 from mmbot_pipelines.core.money import Wei
+from mmbot_pipelines.core.outbox import Call
 from tests.ports.origin_memory import RECIPIENT
-from tests.ports.stages import ACCEPTED_DEPTH, Stage, claim, pay
+from tests.ports.stages import Stage, claim, pay
 
 
 def whole(stage: Stage) -> tuple[int, int]:
@@ -32,6 +33,13 @@ def test_scan_finds_orders_as_they_were_set(stage: Stage) -> None:
         assert (order.block, order.status, order.attempt) == (head, Status.PENDING, 1)
         assert order.key == f"{stage.origin.name}:{order.number}"
     assert len({o.set_order_tx for o in scan.orders}) == 2
+
+
+def test_nothing_is_behind_the_newest_block_when_it_is_sealed(stage: Stage) -> None:
+    stage.set_orders(1)
+    head = stage.origin.head(Cursor.LATEST)
+    scan = stage.origin.unsealed(head)
+    assert (scan.last, scan.orders, scan.faults) == (head, [], [])
 
 
 def test_scan_keeps_to_its_range(stage: Stage) -> None:
@@ -53,13 +61,13 @@ def test_malformed_event_is_a_fault_and_stops_no_order(stage: Stage) -> None:
     (fault,) = scan.faults
     assert (fault.step, fault.kind) == ("scan", "Malformed")
     assert fault.subject.startswith(f"{stage.origin.name}:0x")
-    assert "96 bytes" in fault.message
+    assert "of data instead of" in fault.message
 
 
 def test_accepted_blocks_are_behind_the_newest(stage: Stage) -> None:
-    stage.mine_l2(ACCEPTED_DEPTH + 1)
+    stage.mine_l2(stage.accepted_depth + 1)
     newest, accepted = stage.origin.head(Cursor.LATEST), stage.origin.head(Cursor.ACCEPTED)
-    assert newest.number - accepted.number == ACCEPTED_DEPTH
+    assert newest.number - accepted.number == stage.accepted_depth
     assert stage.origin.scan(accepted.number, accepted.number).last == accepted
 
 
@@ -113,7 +121,7 @@ def test_escrow_that_pays_another_wallet_stops_everything(stage: Stage) -> None:
 def test_message_costs_more_at_a_higher_gas_price(stage: Stage) -> None:
     orders, fees = stage.set_orders(2), stage.chain.fees()
     cheap = stage.origin.message_fee(orders, fees)
-    dear = stage.origin.message_fee(orders, replace(fees, ceiling=Wei(100 * fees.ceiling)))
+    dear = stage.origin.message_fee(orders, stage.dearer(fees))
     assert len(cheap) == len(dear) == 2
     assert 0 < cheap[0] < dear[0]
     assert stage.origin.message_fee([], fees) == []
@@ -121,7 +129,7 @@ def test_message_costs_more_at_a_higher_gas_price(stage: Stage) -> None:
 
 def test_claim_carries_the_message_fee(stage: Stage) -> None:
     orders, fees = stage.set_orders(2), stage.chain.fees()
-    values = [call.value for call in stage.origin.claims(orders, fees)]
+    values = [call.value for call in stage.origin.claims(orders, fees) if isinstance(call, Call)]
     assert values == stage.origin.message_fee(orders, fees)
     assert stage.origin.claims([], fees) == []
 
@@ -129,6 +137,7 @@ def test_claim_carries_the_message_fee(stage: Stage) -> None:
 def test_claim_reverts_until_the_transfer_is_mined(stage: Stage) -> None:
     (order,) = stage.set_orders(1)
     (call,) = stage.origin.claims([order], stage.chain.fees())
+    assert isinstance(call, Call)
     (failure,) = stage.chain.simulate([call])
     assert isinstance(failure, RevertForeseen)
     assert "Transfer not found." in str(failure)
@@ -145,6 +154,12 @@ def test_claim_gas_is_about_what_a_claim_uses(stage: Stage) -> None:
     assert receipt is not None
     assert receipt.succeeded
     assert stage.origin.claim_gas * 3 // 4 < receipt.gas_used < stage.origin.claim_gas * 4 // 3
+
+
+def test_nothing_is_known_of_a_claim_that_was_just_sent(stage: Stage) -> None:
+    orders = stage.set_orders(2)
+    assert [seen.lost for seen in stage.origin.progress(orders)] == [None] * 2
+    assert stage.origin.progress([]) == []
 
 
 def test_order_is_settled_when_the_escrow_has_paid(stage: Stage) -> None:

@@ -11,17 +11,12 @@ from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.views import Function, call_views, refused
 from mmbot_pipelines.adapters.origins import zksync_escrow as abi
 from mmbot_pipelines.adapters.origins import zksync_views as views
-from mmbot_pipelines.adapters.origins.escrow_faults import (
-    AlreadyClaimed,
-    EscrowDisagrees,
-    EscrowPaused,
-    OrderAbsent,
-)
-from mmbot_pipelines.adapters.origins.zksync_views import Held, Terms
+from mmbot_pipelines.adapters.origins.escrow_faults import EscrowDisagrees, EscrowPaused
+from mmbot_pipelines.adapters.origins.escrow_state import Terms, order_fault
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Progress, Scan
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused
-from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei, in_words
+from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees
 
 BASE_COST = Function("l2TransactionBaseCost", ("uint256",) * 3, ("uint256",))
@@ -99,6 +94,14 @@ class ZkSync:
         """Return nothing: zkSync shows no block before it is sealed."""
         return Scan(last=after, orders=[], faults=[])
 
+    def blocks(self, numbers: Sequence[int]) -> list[Block | None]:
+        """Return these blocks as the chain has them now; None beyond its newest."""
+        answers = self._rpc.batch([blocks.asked(number) for number in numbers])
+        return [
+            blocks.told(answer, number, self._rpc.chain).block if answer is not None else None
+            for number, answer in zip(numbers, answers, strict=True)
+        ]
+
     def check(self, orders: Sequence[Order]) -> list[Failure | None]:
         """Read the escrow again: it still holds this very order, unclaimed, to be paid to us."""
         if not orders:
@@ -112,7 +115,7 @@ class ZkSync:
         if fault is not None:
             return [fault] * len(orders)
         held = views.held(self._rpc, self._escrow, numbers, block)
-        return [self._order_fault(o, h) for o, h in zip(orders, held, strict=True)]
+        return [order_fault(o, h, self._escrow) for o, h in zip(orders, held, strict=True)]
 
     def message_fee(self, orders: Sequence[Order], fees: Fees) -> list[Wei]:
         """Price each claim's L1 -> L2 message, in wei: all cost the same.
@@ -206,22 +209,4 @@ class ZkSync:
             )
         if terms.paused:
             return EscrowPaused(f"the escrow {self._escrow} is paused: its owner must resume it")
-        return None
-
-    def _order_fault(self, order: Order, held: Held | Failure) -> Failure | None:
-        """Say what speaks against paying this order."""
-        if isinstance(held, Failure):
-            return held
-        if held.absent:
-            return OrderAbsent(f"the escrow {self._escrow} has no order {order.number}")
-        if not held.is_of(order):
-            return EscrowDisagrees(
-                f"the escrow {self._escrow} holds {held} as order {order.number}, but "
-                f"{in_words(order.amount)} for {order.recipient}, fee {in_words(order.fee)} "
-                "was stored"
-            )
-        if not held.pending:
-            return AlreadyClaimed(
-                f"the escrow {self._escrow} has paid out order {order.number} already"
-            )
         return None

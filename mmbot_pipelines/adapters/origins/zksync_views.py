@@ -1,7 +1,6 @@
 """What zkSync's Escrow says when it is asked, all at one block."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from eth_utils.address import to_checksum_address
@@ -11,41 +10,9 @@ from mmbot_pipelines.adapters.ethereum.node import RpcError
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.views import Function, call_views, refused
 from mmbot_pipelines.adapters.origins import zksync_escrow as abi
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.adapters.origins.escrow_state import Held, Terms
 from mmbot_pipelines.core.errors import Failure
-from mmbot_pipelines.core.money import Address, Wei, in_words
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """Whom the escrow obeys and pays."""
-
-    paused: bool
-    wallet: Address  # on zkSync, that it pays
-    registry: Address  # of L1, as zkSync shows it
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What the escrow holds under one order id; all zero where it holds nothing."""
-
-    recipient: Address
-    amount: Wei
-    fee: Wei
-    pending: bool
-
-    @property
-    def absent(self) -> bool:
-        """Tell that there is no such order."""
-        return int(self.recipient, 16) == self.amount == self.fee == 0
-
-    def is_of(self, order: Order) -> bool:
-        """Tell whether it is this very order."""
-        held = (self.recipient, self.amount, self.fee)
-        return held == (order.recipient, order.amount, order.fee)
-
-    def __str__(self) -> str:
-        return f"{in_words(self.amount)} for {self.recipient}, fee {in_words(self.fee)}"
+from mmbot_pipelines.core.money import Address, Wei
 
 
 def terms(rpc: Rpc, escrow: Address, block: int) -> Terms:

@@ -1,0 +1,61 @@
+"""What an escrow holds and whom it serves, on any origin network."""
+
+from dataclasses import dataclass
+
+from mmbot_pipelines.adapters.origins.escrow_faults import (
+    AlreadyClaimed,
+    EscrowDisagrees,
+    OrderAbsent,
+)
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.core.errors import Failure
+from mmbot_pipelines.core.money import Address, Wei, in_words
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Whom the escrow obeys and pays."""
+
+    paused: bool
+    wallet: Address  # on the origin network, that it pays
+    registry: Address  # of L1, as the origin network shows it
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the escrow holds under one order id; all zero where it holds nothing."""
+
+    recipient: Address
+    amount: Wei
+    fee: Wei
+    pending: bool
+
+    @property
+    def absent(self) -> bool:
+        """Tell that there is no such order."""
+        return int(self.recipient, 16) == self.amount == self.fee == 0
+
+    def is_of(self, order: Order) -> bool:
+        """Tell whether it is this very order."""
+        held = (self.recipient, self.amount, self.fee)
+        return held == (order.recipient, order.amount, order.fee)
+
+    def __str__(self) -> str:
+        return f"{in_words(self.amount)} for {self.recipient}, fee {in_words(self.fee)}"
+
+
+def order_fault(order: Order, held: Held | Failure, escrow: Address) -> Failure | None:
+    """Say what speaks against paying this order."""
+    if isinstance(held, Failure):
+        return held
+    if held.absent:
+        return OrderAbsent(f"the escrow {escrow} has no order {order.number}")
+    if not held.is_of(order):
+        return EscrowDisagrees(
+            f"the escrow {escrow} holds {held} as order {order.number}, but "
+            f"{in_words(order.amount)} for {order.recipient}, fee {in_words(order.fee)} "
+            "was stored"
+        )
+    if not held.pending:
+        return AlreadyClaimed(f"the escrow {escrow} has paid out order {order.number} already")
+    return None

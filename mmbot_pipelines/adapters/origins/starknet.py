@@ -1,0 +1,211 @@
+"""Starknet as an origin of orders: the port `bridge.ports.Origin`."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from mmbot_pipelines.adapters.origins import starknet_escrow as abi
+from mmbot_pipelines.adapters.origins import starknet_views as views
+from mmbot_pipelines.adapters.origins.escrow_faults import EscrowDisagrees, EscrowPaused
+from mmbot_pipelines.adapters.origins.escrow_state import Held, Terms, order_fault
+from mmbot_pipelines.adapters.origins.starknet_events import EscrowEvents
+from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
+from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports import Cursor, Progress, Repayment, Scan, Task
+from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused, Verdict
+from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
+from mmbot_pipelines.core.outbox import Block, Call, Fees
+
+# A payment is looked for among all of the escrow's, from the oldest order's block on. For
+# one that waits longer than this, in blocks, the escrow is asked first whether it has paid.
+_NEAR = 2_000
+
+# Blocks before the one an order was seen in, where it may stand since that was dropped.
+_SHIFT = 20
+
+
+class Starknet:
+    """One escrow on Starknet. Threads may share it."""
+
+    name = "starknet"
+
+    def __init__(
+        self,
+        rpc: StarknetRpc,
+        repayment: Repayment,
+        *,
+        escrow: Address,
+        wallet: Address,
+        registry: Address,
+        start: int,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Name the contracts; nothing is asked yet.
+
+        repayment: how the escrow is brought to pay us.
+        wallet: where the escrow must pay us, on Starknet.
+        registry: on L1, which the escrow must obey.
+        """
+        self.start = start
+        self._rpc = rpc
+        self._repayment = repayment
+        self._escrow = escrow
+        self._wallet = wallet
+        self._registry = registry
+        self._clock = clock
+        self._set = EscrowEvents(int(escrow, 16), abi.SET_ORDER)
+        self._paid = EscrowEvents(int(escrow, 16), abi.CLAIM_PAYMENT)
+
+    @property
+    def claim_gas(self) -> Gas:
+        """Return what a claim takes on L1."""
+        return self._repayment.claim_gas
+
+    def head(self, kind: Cursor) -> Block:
+        """Return the newest sealed block: Starknet seals only what it accepts (ACCEPTED_ON_L2)."""
+        return self._rpc.ask(StarknetNode.newest)
+
+    def proven(self) -> Block:
+        """Return the newest block that L1 has accepted: nothing takes it back any more."""
+        return self._rpc.ask(lambda node: node.block("l1_accepted"))
+
+    def scan(self, first: int, last: int) -> Scan:
+        """Read the escrow's orders from block `first` on, in one bounded range."""
+        events, covered = self._rpc.ask(lambda node: self._set.scan(node, first, last))
+        return self._scanned(events, covered)
+
+    def unsealed(self, after: Block) -> Scan:
+        """Read the orders of blocks behind `after`, up to the one that is being built.
+
+        A pre-confirmed block has no hash and may be dropped: its orders are checked again
+        before they are paid, and the backfill reads what was sealed instead.
+        """
+        events = self._rpc.ask(lambda node: self._set.behind(node, after))
+        return self._scanned(events, after)
+
+    def blocks(self, numbers: Sequence[int]) -> list[Block | None]:
+        """Return these blocks as the chain has them now; None for one that is not sealed."""
+        return self._rpc.ask(lambda node: self._blocks(node, numbers)) if numbers else []
+
+    def check(self, orders: Sequence[Order]) -> list[Failure | None]:
+        """Read the escrow again: it still holds this very order, unclaimed, to be paid to us."""
+        if not orders:
+            return []
+        return self._rpc.ask(lambda node: self._check(node, orders))
+
+    def message_fee(self, orders: Sequence[Order], fees: Fees) -> list[Wei]:
+        """Price what each claim costs beside gas on L1, in wei.
+
+        Raises:
+            Failure: no claim can be priced, if possible with what the escrow says against it.
+        """
+        try:
+            return self._repayment.message_fee(orders, fees)
+        except RpcRefused:
+            faults = [fault for fault in self.check(orders) if fault is not None]
+            # One order may have to be parked, but its neighbours need not go with it.
+            for fault in sorted(faults, key=lambda fault: fault.verdict is Verdict.NEVER):
+                raise fault from None
+            raise
+
+    def claims(self, orders: Sequence[Order], fees: Fees) -> Sequence[Call | Task | Failure]:
+        """Begin to claim: with L1 calls that are ours to send, or with tasks given away."""
+        return self._repayment.claims(orders, fees) if orders else []
+
+    def progress(self, orders: Sequence[Order]) -> list[Progress]:
+        """Look after claims on their way, which the escrow has not paid yet."""
+        return self._repayment.progress(orders) if orders else []
+
+    def settled(self, orders: Sequence[Order]) -> list[TxHash | None]:
+        """Return the L2 transaction in which the escrow paid us each order, or None.
+
+        An order counts only when an accepted block has a payment of it to our wallet, and
+        the escrow holds it unchanged there, no longer pending.
+        """
+        if not orders:
+            return []
+        return self._rpc.ask(lambda node: self._settled(node, orders))
+
+    def _scanned(self, events: Sequence[abi.Event], last: Block) -> Scan:
+        orders, faults = abi.orders_set(events, origin=self.name, at=self._clock())
+        return Scan(last=last, orders=orders, faults=faults)
+
+    async def _blocks(self, node: StarknetNode, numbers: Sequence[int]) -> list[Block | None]:
+        newest = await node.newest()
+        sealed = sorted({n for n in numbers if n <= newest.number})
+        read = await asyncio.gather(*map(node.block, sealed))
+        return [{b.number: b for b in read}.get(number) for number in numbers]
+
+    async def _check(self, node: StarknetNode, orders: Sequence[Order]) -> list[Failure | None]:
+        # The newest orders are only in the block that is being built.
+        at = "pre_confirmed"
+        try:
+            fault = self._fault(await views.terms(node, self._escrow, at))
+        except (RpcRefused, Malformed) as e:
+            fault = e
+        if fault is not None:
+            return [fault] * len(orders)
+        held = await views.held(node, self._escrow, [o.number for o in orders], at)
+        return [order_fault(o, h, self._escrow) for o, h in zip(orders, held, strict=True)]
+
+    async def _settled(self, node: StarknetNode, orders: Sequence[Order]) -> list[TxHash | None]:
+        newest = await node.newest()
+        far = [o for o in orders if o.block.number < newest.number - _NEAR]
+        near = [o for o in orders if o not in far]
+        likely = {o.number: o for o in [*near, *await self._claimed(node, far, newest)]}
+        if not likely:
+            return [None] * len(orders)
+        first = max(0, min(o.block.number for o in likely.values()) - _SHIFT)
+        events = await self._paid.within(node, first, newest)
+        paid = self._payments(events, likely)
+        sure = await self._claimed(node, [likely[number] for number in paid], newest)
+        return [paid[o.number] if o in sure else None for o in orders]
+
+    async def _claimed(self, node: StarknetNode, orders: Sequence[Order], at: Block) -> list[Order]:
+        """List the orders that the escrow holds unchanged and no longer pending."""
+        held = await views.held(node, self._escrow, [o.number for o in orders], at)
+        for answer in held:
+            if isinstance(answer, Failure):
+                raise answer
+        return [
+            order
+            for order, answer in zip(orders, held, strict=True)
+            if isinstance(answer, Held) and answer.is_of(order) and not answer.pending
+        ]
+
+    def _payments(
+        self, events: Sequence[abi.Event], orders: Mapping[int, Order]
+    ) -> dict[int, TxHash]:
+        """Find the payments of these orders to us."""
+        paid: dict[int, TxHash] = {}
+        for event in events:
+            try:
+                payment = abi.payment(event)
+            except Malformed:
+                continue
+            order = orders.get(payment.number)
+            # Escrows differ in whether the event's amount includes the fee.
+            if (
+                order is not None
+                and int(payment.wallet, 16) == int(self._wallet, 16)
+                and payment.amount - order.amount in (0, order.fee)
+            ):
+                paid[order.number] = event.tx
+        return paid
+
+    def _fault(self, terms: Terms) -> Failure | None:
+        """Say what speaks against paying any order of this escrow."""
+        if int(terms.wallet, 16) != int(self._wallet, 16):
+            return EscrowDisagrees(
+                f"the escrow {self._escrow} pays {terms.wallet}, "
+                f"but MMBOT_STARKNET_WALLET_ADDRESS is {self._wallet}"
+            )
+        if terms.registry != self._registry:
+            return EscrowDisagrees(
+                f"the escrow {self._escrow} obeys {terms.registry}, "
+                f"but MMBOT_L1_REGISTRY_ADDRESS is {self._registry}"
+            )
+        if terms.paused:
+            return EscrowPaused(f"the escrow {self._escrow} is paused: its owner must resume it")
+        return None

@@ -1,0 +1,214 @@
+"""One Starknet node behind one URL, spoken to by starknet-py.
+
+The URL may carry an API key: nothing but host and port of it is ever shown, and no
+exception of the HTTP library, which repeats the URL, is passed on or chained.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Sequence
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+from marshmallow import ValidationError
+from starknet_py.constants import EXPECTED_RPC_VERSION
+from starknet_py.net.client_models import Call
+from starknet_py.net.full_node_client import FullNodeClient
+from starknet_py.net.http_client import HttpMethod, RpcHttpClient
+
+from mmbot_pipelines.adapters.ethereum.node import NodeFault, RpcError
+from mmbot_pipelines.core.errors import WrongChain
+from mmbot_pipelines.core.outbox import Block
+from mmbot_pipelines.core.untrusted import cleaned
+
+T = TypeVar("T")
+
+_BODY_STATUSES = (200, 400)  # some nodes answer a refused request with 400
+_CHUNK = 65_536  # bytes read at once
+_SHOWN = 40  # characters of a strange version that an error repeats
+
+# What starknet-py raises over an answer that is JSON-RPC, but not of the method's types.
+_NOT_THE_TYPE = (ValidationError, ValueError, TypeError, KeyError, AttributeError, AssertionError)
+
+BLOCK_NOT_FOUND = 24  # Starknet JSON-RPC specification, errors
+
+
+class _Transport(RpcHttpClient):
+    """Send requests; answers are bounded, faults name no URL."""
+
+    def __init__(
+        self, url: str, session: aiohttp.ClientSession, limit: asyncio.Semaphore, most_bytes: int
+    ) -> None:
+        super().__init__(url, session)
+        self._is_spec_version_verified = True  # `StarknetNode.verify` does it, and refuses
+        self._limit = limit
+        self._most_bytes = most_bytes
+
+    async def _make_request(
+        self,
+        session: aiohttp.ClientSession,
+        address: str,
+        http_method: HttpMethod,
+        params: Any,
+        payload: dict[str, Any],
+    ) -> dict[str, Any]:
+        async with self._limit:
+            posted = await self._post(session, address, payload)
+        if isinstance(posted, NodeFault):
+            raise posted
+        return _answer(posted, payload["id"])
+
+    async def _post(
+        self, session: aiohttp.ClientSession, address: str, payload: dict[str, Any]
+    ) -> bytes | NodeFault:
+        """Return the fault instead of raising it: so no exception with the URL is chained."""
+        try:
+            return await self._read(session, address, payload)
+        except NodeFault as e:
+            return e
+        except TimeoutError:
+            return NodeFault("timed out")
+        except aiohttp.ClientSSLError:
+            return NodeFault("its TLS certificate is not accepted")
+        except aiohttp.ClientConnectionError:
+            return NodeFault("unreachable")
+        except (aiohttp.ClientError, ValueError) as e:
+            return NodeFault(f"the request failed ({type(e).__name__})")
+
+    async def _read(
+        self, session: aiohttp.ClientSession, address: str, payload: dict[str, Any]
+    ) -> bytes:
+        read = bytearray()
+        async with session.post(address, json=payload, allow_redirects=False) as response:
+            if response.status not in _BODY_STATUSES:
+                raise NodeFault(f"answered HTTP {response.status}")
+            async for chunk in response.content.iter_chunked(_CHUNK):
+                read += chunk
+                if len(read) > self._most_bytes:
+                    raise NodeFault(f"answered more than {self._most_bytes} bytes")
+        return bytes(read)
+
+    @staticmethod
+    def handle_rpc_error(result: dict[str, Any]) -> None:
+        """Raise the error that the node answered, without starknet-py's words around it."""
+        error = result["error"]
+        code = error.get("code")
+        raise RpcError(
+            code if isinstance(code, int) else 0, error.get("message", ""), error.get("data")
+        )
+
+
+class _Client(FullNodeClient):
+    def __init__(self, url: str, transport: _Transport) -> None:
+        super().__init__(url)
+        self._client = transport
+
+
+class StarknetNode:
+    """A node, asked within one event loop."""
+
+    def __init__(
+        self, url: str, session: aiohttp.ClientSession, *, most_at_once: int, most_bytes: int
+    ) -> None:
+        parts = urlsplit(url)
+        self.host = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+        self.verified = False
+        limit = asyncio.Semaphore(most_at_once)
+        self.client = _Client(url, _Transport(url, session, limit, most_bytes))
+
+    def __repr__(self) -> str:
+        return f"StarknetNode({self.host})"
+
+    async def asked(self, answer: Awaitable[T]) -> T:
+        """Await what starknet-py makes of an answer.
+
+        Raises:
+            RpcError: the node answered with an error.
+            NodeFault: the node gave no usable answer.
+        """
+        try:
+            return await answer
+        except _NOT_THE_TYPE as e:
+            fault = NodeFault(f"answered what Starknet's specification has not ({_what(e)})")
+        raise fault
+
+    async def verify(self, chain_id: int) -> None:
+        """Check the specification's version and the chain, before the first use.
+
+        Raises:
+            WrongChain: it serves another chain than the settings name.
+            NodeFault: it speaks another version, or does not say.
+        """
+        if self.verified:
+            return
+        try:
+            version = await self.asked(self.client.spec_version())
+            chain = int(await self.asked(self.client.get_chain_id()), 16)
+        except (RpcError, ValueError, TypeError) as e:
+            fault = NodeFault(f"does not tell its version and chain: {cleaned(e, _SHOWN)}")
+            raise fault from None
+        if version.split(".")[:2] != EXPECTED_RPC_VERSION.split(".")[:2]:
+            raise NodeFault(
+                f"speaks Starknet JSON-RPC {cleaned(version, _SHOWN)}, not {EXPECTED_RPC_VERSION}: "
+                "name a URL of that version in MMBOT_STARKNET_RPC_URLS"
+            )
+        if chain != chain_id:
+            raise WrongChain(
+                f"{self.host} serves Starknet chain {chain:#x}, "
+                f"but MMBOT_STARKNET_CHAIN_ID is {chain_id:#x}"
+            )
+        self.verified = True
+
+    async def newest(self) -> Block:
+        """Return the newest block that Starknet has accepted (ACCEPTED_ON_L2)."""
+        found = await self.asked(self.client.get_block_hash_and_number())
+        return Block(found.block_number, word(found.block_hash))
+
+    async def block(self, at: int | str) -> Block:
+        """Return a sealed block, by its number or by a tag.
+
+        Raises:
+            RpcError: there is no such block.
+        """
+        header = await self.asked(self.client.get_block_with_tx_hashes(block_number=at))  # type: ignore[arg-type]
+        block_hash = getattr(header, "block_hash", None)
+        if block_hash is None:
+            raise NodeFault(f"answered an unsealed block for {at}")
+        return Block(header.block_number, word(block_hash))
+
+    async def view(
+        self, contract: int, selector: int, calldata: Sequence[int], at: str | Block
+    ) -> list[int]:
+        """Call a view of a contract, at a tag or at the very block that was read before.
+
+        Raises:
+            RpcError: the contract has no such view, or it reverts.
+        """
+        where = at if isinstance(at, str) else at.hash
+        call = Call(to_addr=contract, selector=selector, calldata=list(calldata))
+        return await self.asked(self.client.call_contract(call, block_hash=where))
+
+
+def word(value: int) -> str:
+    """Write a felt as a hash of 32 bytes, as explorers do."""
+    return f"0x{value:064x}"
+
+
+def _answer(body: bytes, request_id: object) -> dict[str, Any]:
+    """Read a JSON-RPC answer: it is of this request, and holds a result or an error."""
+    try:
+        answered = json.loads(body)
+    except (ValueError, RecursionError):
+        answered = None
+    if not isinstance(answered, dict) or answered.get("id", request_id) != request_id:
+        raise NodeFault("answered something that is not JSON-RPC")
+    if isinstance(answered.get("error"), dict):
+        answered.pop("result", None)
+    elif "result" not in answered:
+        raise NodeFault("gave an answer without result and error")
+    return answered
+
+
+def _what(error: Exception) -> str:
+    return cleaned(f"{type(error).__name__}: {error}", 120)
