@@ -1,0 +1,32 @@
+"""The running product tells an operator what is wrong."""
+
+import time
+
+from mmbot_pipelines.adapters.db.engine import connect
+from mmbot_pipelines.adapters.db.safety import PgSafety
+from mmbot_pipelines.adapters.metrics.figures import PgFigures
+from mmbot_pipelines.bridge.watch import JOURNAL
+from mmbot_pipelines.core import safety
+from tests.adapters.alerts.sink import Sink
+from tests.bridge.orders import NOON
+from tests.e2e.product import Product
+
+HALTED = "[CRITICAL] everything is halted"
+
+
+def test_a_halt_reaches_the_operator(product: Product) -> None:
+    services, engine = product.stack.services, connect(product.stack.database_url)
+    states, figures = PgSafety(engine), PgFigures(lambda: engine, [JOURNAL])
+    with Sink() as sink:
+        safety.halt(states, safety.GLOBAL, by="Ann", reason="a test", at=NOON)
+        try:
+            services.restart("code", product.stack.environ | {"MMBOT_ALERT_URLS": sink.url})
+            end = time.monotonic() + 90
+            while HALTED not in [notice["title"] for notice in sink.received]:
+                assert time.monotonic() < end, sink.received
+                time.sleep(0.2)
+            assert figures.read().alerts_open[("CRITICAL",)] == 1
+        finally:
+            safety.resume(states, safety.GLOBAL, by="Ann", reason="it is over", at=NOON)
+            services.restart("code", product.stack.environ)
+            engine.dispose()
