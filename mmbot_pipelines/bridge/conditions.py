@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mmbot_pipelines.bridge.facts import PAID, Facts
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.alerts import Alert, Picture, Severity
 from mmbot_pipelines.core.money import Wei, in_words
 from mmbot_pipelines.core.safety import GLOBAL, Standing, State
@@ -96,17 +96,18 @@ def _parked(order: Order) -> Alert:
 
 def _undelivered(facts: Facts, after_seconds: float) -> Iterator[Alert]:
     for order in facts.owed:
-        if order.status is not Status.PROVED or order.parked:
+        if not order.claimed or order.parked:
             continue
         if (facts.at - order.changed_at).total_seconds() > after_seconds:
             yield _alert(
                 f"undelivered {order.key}",
                 Severity.HIGH,
                 f"the claim of {order.key} does not arrive on {order.origin}",
-                f"{in_words(order.amount + order.fee)} are owed to us. Claimed on L1 at "
-                f"{order.changed_at:%Y-%m-%d %H:%M:%S} UTC in {order.claim_tx}.",
-                f"look that transaction's message up on {order.origin}; if it failed there, "
-                f"have order {order.key} claimed again.",
+                f"{in_words(order.amount + order.fee)} are owed to us. It is {order.status} since "
+                f"{order.changed_at:%Y-%m-%d %H:%M:%S} UTC "
+                f"({harmless(order.claim_ref or order.claim_tx or 'nothing to look up')}).",
+                f"look the claim up on {order.origin}; if it is lost, `mmbot retry {order.key}` "
+                "claims again.",
             )
 
 
