@@ -7,8 +7,8 @@ exception of the HTTP library, which repeats the URL, is passed on or chained.
 import itertools
 import json
 import logging
-import threading
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
+from mmbot_pipelines.adapters.ethereum.health import Health, Kind
 from mmbot_pipelines.adapters.ethereum.untrusted import cleaned
 
 # Its debug lines show the path of each request.
@@ -25,10 +26,11 @@ Question = tuple[str, Sequence[Any]]  # method and parameters
 
 _CHUNK = 65_536  # bytes read at once
 _BODY_STATUSES = (200, 400)  # some nodes answer a refused call with 400
+_LIMITED = 429
 
 
 class RpcError(Exception):
-    """An error that the node itself answered: another node would say the same."""
+    """An error that the node itself answered."""
 
     def __init__(self, code: int, message: object, data: object = None) -> None:
         self.code = code
@@ -43,8 +45,8 @@ Answer = Any | RpcError  # a result, whatever its JSON, or an error
 class NodeFault(Exception):
     """The node gave no usable answer; the text names no URL."""
 
-    def __init__(self, text: str, *, too_large: bool = False) -> None:
-        self.too_large = too_large
+    def __init__(self, text: str, kind: Kind = Kind.GARBAGE) -> None:
+        self.kind = kind
         super().__init__(text)
 
 
@@ -56,12 +58,13 @@ class Node:
     ) -> None:
         parts = urlsplit(url)
         self.host = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+        self.health = Health()
         self.verified = False  # that it serves the expected chain
         self._url = url
         self._timeouts = (connect_seconds, read_seconds)
         self._most_bytes = most_bytes
         self._ids = itertools.count(1)
-        self._own = threading.local()  # a requests.Session is for one thread only
+        self._idle: deque[requests.Session] = deque()  # each is for one thread at a time
 
     def __repr__(self) -> str:
         return f"Node({self.host})"
@@ -90,21 +93,29 @@ class Node:
         except NodeFault as e:
             return e
         except (requests.Timeout, urllib3.exceptions.ReadTimeoutError):
-            return NodeFault("timed out")
+            return NodeFault("timed out", Kind.TIMEOUT)
         except requests.exceptions.SSLError:
-            return NodeFault("its TLS certificate is not accepted")
+            return NodeFault("its TLS certificate is not accepted", Kind.UNREACHABLE)
         except requests.ConnectionError:
-            return NodeFault("unreachable")
+            return NodeFault("unreachable", Kind.UNREACHABLE)
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as e:
-            return NodeFault(f"the request failed ({type(e).__name__})")
+            return NodeFault(f"the request failed ({type(e).__name__})", Kind.UNREACHABLE)
 
     def _read(self, body: bytes) -> bytes:
-        if not hasattr(self._own, "session"):
-            self._own.session = requests.Session()
+        session = self._idle.pop() if self._idle else requests.Session()
+        try:
+            read = self._read_from(session, body)
+        except BaseException:
+            session.close()
+            raise
+        self._idle.append(session)
+        return read
+
+    def _read_from(self, session: requests.Session, body: bytes) -> bytes:
         # The library's read timeout starts anew with every packet.
         deadline = time.monotonic() + sum(self._timeouts)
         read = bytearray()
-        with self._own.session.post(
+        with session.post(
             self._url,
             data=body,
             headers={"Content-Type": "application/json"},
@@ -113,14 +124,16 @@ class Node:
             allow_redirects=False,
         ) as response:
             if response.status_code not in _BODY_STATUSES:
-                raise NodeFault(f"answered HTTP {response.status_code}")
+                limited = response.status_code == _LIMITED
+                kind = Kind.RATE_LIMITED if limited else Kind.HTTP
+                raise NodeFault(f"answered HTTP {response.status_code}", kind)
             # Unlike iter_content, this returns with whatever has come by now.
             while chunk := response.raw.read1(_CHUNK, decode_content=True):
                 read += chunk
                 if len(read) > self._most_bytes:
-                    raise NodeFault(f"answered more than {self._most_bytes} bytes", too_large=True)
+                    raise NodeFault(f"answered more than {self._most_bytes} bytes", Kind.TOO_LARGE)
                 if time.monotonic() > deadline:
-                    raise NodeFault("timed out")
+                    raise NodeFault("timed out", Kind.TIMEOUT)
         return bytes(read)
 
 

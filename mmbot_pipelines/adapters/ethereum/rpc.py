@@ -1,19 +1,23 @@
 """JSON-RPC of one chain over several nodes, the first being the primary.
 
-A node that gives no answer is passed over; an error that a node answers is the answer,
-for another node would repeat it. Who is asked, and in which order, is decided in
-`Rpc._ask` alone.
+    batch   the best node answers; what is a node's own fault goes to the next one
+    poll    as many nodes answer as money's word needs, none of them behind an earlier poll
+    all     every node is asked: for what the whole network shall hear
+
+An error that every node would repeat is the answer, and is asked of no other node.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from mmbot_pipelines.adapters.ethereum import wire
+from mmbot_pipelines.adapters.ethereum.health import Kind, Reading
 from mmbot_pipelines.adapters.ethereum.node import Answer, Node, NodeFault, Question, RpcError
-from mmbot_pipelines.adapters.ethereum.untrusted import cleaned
-from mmbot_pipelines.core.errors import RpcUnavailable, WrongChain
+from mmbot_pipelines.adapters.ethereum.nodes import Nodes, Poll
+from mmbot_pipelines.adapters.ethereum.together import together
+from mmbot_pipelines.core.errors import Failure, RpcUnavailable, WrongChain
 
-__all__ = ["Answer", "AnswerTooLarge", "Question", "Rpc", "RpcError"]
+__all__ = ["Answer", "AnswerTooLarge", "Poll", "Question", "Rpc", "RpcError"]
 
 
 class AnswerTooLarge(RpcUnavailable):
@@ -29,22 +33,26 @@ class Rpc:
         *,
         chain: str,
         chain_id: int,
+        quorum: int = 1,
         connect_seconds: float = 3.0,
         read_seconds: float = 15.0,
         most_bytes: int = 16 * 2**20,
         most_questions: int = 50,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Describe the chain; nothing is asked yet.
 
         urls: the primary first.
         chain: as the settings name it, e.g. "L1" of MMBOT_L1_CHAIN_ID.
+        quorum: how many nodes a poll asks.
         most_bytes: of one HTTP answer.
         most_questions: in one HTTP request.
+        clock: seconds; only its differences count.
         """
         self.chain = chain
         self.chain_id = chain_id
-        self._most_questions = most_questions
-        self._nodes = [
+        self.quorum = quorum
+        nodes = [
             Node(
                 url,
                 connect_seconds=connect_seconds,
@@ -53,9 +61,21 @@ class Rpc:
             )
             for url in urls
         ]
+        self._nodes = Nodes(
+            nodes, chain=chain, chain_id=chain_id, most_questions=most_questions, clock=clock
+        )
 
     def __repr__(self) -> str:
-        return f"Rpc({self.chain}: {', '.join(node.host for node in self._nodes)})"
+        return f"Rpc({self.chain}: {', '.join(node.host for node in self._nodes.all)})"
+
+    def health(self) -> list[Reading]:
+        """Return how each node is doing, the primary first."""
+        nodes = self._nodes.all
+        return [n.health.reading(n.host, primary=n is nodes[0]) for n in nodes]
+
+    def survey(self) -> None:
+        """Look at all nodes that do not rest, now. It happens by itself every few seconds."""
+        self._nodes.survey()
 
     def call(self, method: str, params: Sequence[Any] = ()) -> Any:
         """Ask one question.
@@ -63,7 +83,7 @@ class Rpc:
         Raises:
             RpcError: the node answered with an error.
             RpcUnavailable: no node answered.
-            WrongChain: a node serves another chain.
+            WrongChain: all nodes serve another chain.
         """
         answer = self.batch([(method, params)])[0]
         if isinstance(answer, RpcError):
@@ -71,54 +91,124 @@ class Rpc:
         return answer
 
     def batch(self, questions: Sequence[Question]) -> list[Answer]:
-        """Ask many questions in few HTTP requests; errors stand in their places.
+        """Ask the best node many questions in few HTTP requests; errors stand in their places.
+
+        What fits into one request is answered by one node.
 
         Raises:
             RpcUnavailable: no node answered.
-            WrongChain: a node serves another chain.
+            WrongChain: all nodes serve another chain.
         """
         answers: list[Answer] = []
-        nodes = self._nodes
-        for start in range(0, len(questions), self._most_questions):
-            node, part = self._ask(nodes, questions[start : start + self._most_questions])
-            answers += part
+        node: Node | None = None
+        for part in self._nodes.parts(questions):
             # The rest goes to the node that answered: it has the same view of the chain.
-            nodes = [node, *(other for other in nodes if other is not node)]
+            node, poll = self._best(part, first=node)
+            answers += poll.answers
         return answers
 
-    def _ask(
-        self, nodes: Sequence[Node], questions: Sequence[Question]
-    ) -> tuple[Node, list[Answer]]:
-        faults: list[str] = []
-        too_large = False
-        for node in nodes:
-            try:
-                self._verify(node)
-                return node, node.ask(questions)
-            except NodeFault as e:
-                node.verified = False  # it may come back as another node
-                too_large |= e.too_large
-                faults.append(f"{node.host} {e}")
-        kind = AnswerTooLarge if too_large else RpcUnavailable
-        raise kind(f"no RPC node of {self.chain} answered: {'; '.join(faults)}")
-
-    def _verify(self, node: Node) -> None:
-        """Check which chain the node serves (eth_chainId, EIP-695), before its first use.
+    def poll(self, questions: Sequence[Question]) -> list[Poll]:
+        """Ask as many nodes as the quorum has; none is behind an earlier poll.
 
         Raises:
-            WrongChain: another one than the settings name.
-            NodeFault: it does not say.
+            RpcUnavailable: too few nodes answered.
+            WrongChain: all nodes serve another chain.
         """
-        if node.verified:
-            return
-        seen = node.ask([("eth_chainId", ())])[0]
-        try:
-            chain_id = wire.quantity(seen)
-        except wire.BadAnswer:
-            raise NodeFault(f"does not tell its chain id: {cleaned(seen)}") from None
-        if chain_id != self.chain_id:
-            raise WrongChain(
-                f"{node.host} serves chain {chain_id}, "
-                f"but MMBOT_{self.chain.upper()}_CHAIN_ID is {self.chain_id}"
+        if self.quorum == 1:
+            polls = [self._best(questions, fresh=True)[1]]
+        else:
+            polls = self._several(questions)
+        self._nodes.floor.reach(min(p.height for p in polls))
+        return polls
+
+    def all(
+        self, questions: Sequence[Question], *, enough: Callable[[list[Answer]], bool]
+    ) -> list[list[Answer]]:
+        """Ask every node, also those that rest; return what came, from the best node first.
+
+        enough: such answers, and the nodes that are still silent are waited for no longer
+            than a second.
+
+        Raises:
+            RpcUnavailable: no node answered.
+            WrongChain: all nodes serve another chain.
+        """
+        ordered = self._nodes.ordered()
+        came = dict(
+            together(
+                ordered,
+                lambda node: self._nodes.ask(node, questions),
+                enough=lambda poll: enough(poll.answers),
             )
-        node.verified = True
+        )
+        polls = [poll for n in ordered if isinstance(poll := came.get(n), Poll)]
+        if not polls:
+            raise self._outage([(n, f) for n, f in came.items() if isinstance(f, NodeFault)])
+        return [poll.answers for poll in polls]
+
+    def _best(
+        self, questions: Sequence[Question], *, first: Node | None = None, fresh: bool = False
+    ) -> tuple[Node, Poll]:
+        """Ask node after node, until one answers without a fault of its own.
+
+        Where all have faults, the answers with the fewest are returned.
+        """
+        faults: list[tuple[Node, NodeFault]] = []
+        partial: tuple[Node, Poll] | None = None
+        for node in self._nodes.ordered(first):
+            if partial and not node.health.serving:
+                break  # no timeout is waited for while there is an answer
+            try:
+                poll = self._nodes.ask(node, questions, fresh=fresh)
+            except NodeFault as e:
+                faults.append((node, e))
+                continue
+            if not poll.blamed:
+                return node, poll
+            if Kind.RATE_LIMITED in poll.blamed:
+                faults.append((node, NodeFault("limits our rate", Kind.RATE_LIMITED)))
+            elif partial is None or len(poll.blamed) < len(partial[1].blamed):
+                partial = node, poll
+        if partial is None:
+            raise self._outage(faults)
+        return partial
+
+    def _several(self, questions: Sequence[Question]) -> list[Poll]:
+        """Ask as many nodes as the quorum has at once; the next stand in for those that fail."""
+        polls: list[Poll] = []
+        faults: list[tuple[Node, NodeFault]] = []
+        left = self._nodes.ordered()
+        while left and len(polls) < self.quorum:
+            missing = self.quorum - len(polls)
+            asked, left = left[:missing], left[missing:]
+            for node, poll in together(
+                asked, lambda node: self._nodes.ask(node, questions, fresh=True)
+            ):
+                if isinstance(poll, NodeFault):
+                    faults.append((node, poll))
+                elif poll.blamed:
+                    kind = poll.blamed[0]
+                    faults.append((node, NodeFault(f"cannot tell ({kind})", kind)))
+                else:
+                    polls.append(poll)
+        if len(polls) == self.quorum:
+            return polls
+        outage = self._outage(faults)
+        if not polls:
+            raise outage
+        raise type(outage)(
+            f"only {len(polls)} of the {self.quorum} nodes of {self.chain} that "
+            f"MMBOT_RPC_QUORUM asks for answered: {_told(faults)}"
+        )
+
+    def _outage(self, faults: Sequence[tuple[Node, NodeFault]]) -> Failure:
+        """Put in one line why no node answered."""
+        kinds = [fault.kind for _, fault in faults]
+        if kinds.count(Kind.WRONG_CHAIN) == len(self._nodes.all):
+            return WrongChain(_told(faults))
+        kind = AnswerTooLarge if Kind.TOO_LARGE in kinds else RpcUnavailable
+        return kind(f"no RPC node of {self.chain} answered: {_told(faults)}")
+
+
+def _told(faults: Sequence[tuple[Node, NodeFault]]) -> str:
+    return "; ".join(f"{node.host} {fault}" for node, fault in faults)

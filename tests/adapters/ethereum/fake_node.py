@@ -24,8 +24,12 @@ class FakeNode:
     """Answer by `methods`; `body` and `status` replace whole HTTP answers while they are set."""
 
     def __init__(self, chain_id: int = 1) -> None:
-        self.methods: dict[str, Method] = {"eth_chainId": lambda: hex(self.chain_id)}
+        self.methods: dict[str, Method] = {
+            "eth_chainId": lambda: hex(self.chain_id),
+            "eth_blockNumber": lambda: hex(self.height),
+        }
         self.chain_id = chain_id
+        self.height = 100
         self.status = 200
         self.body: bytes | Callable[[Any], bytes] | None = None
         self.silent = False  # takes the request and never answers
@@ -37,9 +41,14 @@ class FakeNode:
 
     @property
     def asked(self) -> list[str]:
-        """List the methods asked for, but the check of the chain id."""
-        flat = [q for r in self.requests for q in (r if isinstance(r, list) else [r])]
-        return [q["method"] for q in flat if q["method"] != "eth_chainId"]
+        """List the methods asked for, but the check of the chain id and the looks around."""
+        requests = [r if isinstance(r, list) else [r] for r in self.requests]
+        return [
+            question["method"]
+            for request in requests
+            if request[0]["method"] != "eth_chainId"
+            for question in request
+        ]
 
     def answer(self, request: Any) -> bytes:
         """Return the body of the HTTP answer."""

@@ -62,7 +62,7 @@ def test_nodes_error_is_raised_and_asked_of_no_other(node: FakeNode, spare: Fake
         rpc(node, spare).call("eth_call")
     assert (raised.value.code, raised.value.message) == (3, "execution reverted")
     assert raised.value.data == "0x08c379a0"
-    assert spare.requests == []
+    assert spare.asked == []
 
 
 def test_nodes_error_stands_in_its_place(node: FakeNode) -> None:

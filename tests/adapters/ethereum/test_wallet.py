@@ -156,7 +156,6 @@ def test_estimate_is_of_the_call_from_the_wallet(node: FakeNode, chain: Ethereum
         ((-32003, "Insufficient funds for gas * price + value"), OutOfFunds, "send ETH"),
         ((-32010, "insufficient sender balance"), OutOfFunds, "send ETH"),
         ((-32004, "Upfront cost exceeds account balance"), OutOfFunds, "send ETH"),
-        ((-32005, "too many requests"), RpcRefused, "too many requests"),
         ((-32000, "header not found"), RpcRefused, "header not found"),
         ((0, ""), RpcRefused, "eth_estimateGas"),
     ],
@@ -168,6 +167,12 @@ def test_simulation_tells_the_calls_fault_from_the_nodes(
     (failure,) = chain.simulate([CALL])
     assert type(failure) is kind
     assert said in str(failure)
+
+
+def test_rate_limit_is_an_outage_and_no_orders_fault(node: FakeNode, chain: EthereumChain) -> None:
+    node.methods["eth_estimateGas"] = refuse(-32005, "too many requests")
+    with pytest.raises(RpcUnavailable, match="limits our rate"):
+        chain.simulate([CALL])
 
 
 def test_revert_reason_that_speaks_of_funds_is_still_a_revert(

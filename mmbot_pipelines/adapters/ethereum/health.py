@@ -1,0 +1,128 @@
+"""How one RPC node is doing: its score, its lag, and the circuit breaker that rests it.
+
+Pure: whoever calls brings the time, in seconds of any clock that only rises.
+"""
+
+import threading
+from dataclasses import dataclass
+from enum import StrEnum
+
+_FAULTS_TO_OPEN = 3  # in a row
+_FIRST_REST = 5.0  # seconds; each further rest in a row is twice as long
+_LONGEST_REST = 300.0
+_MEMORY = 0.8  # share of the past in the averages: about the last five asked
+_TOLERATED_LAG = 5  # blocks: heights are never read at the same instant
+_BEHIND = 0.1  # what is left of the score of a node that lags more
+
+
+class Kind(StrEnum):
+    """What is wrong with a node, or with what it says."""
+
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timed out"
+    RATE_LIMITED = "rate limited"
+    HTTP = "HTTP error"
+    GARBAGE = "no JSON-RPC"
+    TOO_LARGE = "answer too large"
+    INTERNAL = "internal error"
+    BEHIND = "behind"
+    WRONG_CHAIN = "wrong chain"
+
+
+# Each further try would cost a whole timeout, or make a limit worse, or reach a wrong chain.
+_AT_ONCE = (Kind.TIMEOUT, Kind.RATE_LIMITED, Kind.WRONG_CHAIN)
+
+# About the question or the head of the chain: no reason to rest.
+_HARMLESS = (Kind.TOO_LARGE, Kind.BEHIND)
+
+# Makes a node worse, but lets it serve: a hostile contract may have provoked it.
+_DUBIOUS = (Kind.INTERNAL,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One node's health at one time, to be shown."""
+
+    host: str  # and port; nothing else of the URL
+    primary: bool
+    serving: bool  # its breaker is closed
+    score: float  # 1 is best
+    seconds: float | None  # that it takes to answer, on average
+    lag: int | None  # blocks behind the best node
+    fault: str | None  # the last one, gone with the next success
+
+
+class Health:
+    """What is remembered of one node. Threads may share it."""
+
+    def __init__(self) -> None:
+        self.lag: int | None = None  # blocks behind the best node at the last look
+        self.fault: str | None = None
+        self.seconds: float | None = None
+        self._success = 1.0
+        self._in_a_row = 0
+        self._rest = _FIRST_REST
+        self._open_until: float | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def serving(self) -> bool:
+        """Tell whether the breaker is closed."""
+        return self._open_until is None
+
+    @property
+    def score(self) -> float:
+        """Return success, speed and freshness in one number from 0 to 1."""
+        speed = 1 / (1 + (self.seconds or 0.0))
+        fresh = 1.0 if (self.lag or 0) <= _TOLERATED_LAG else _BEHIND
+        return self._success * speed * fresh
+
+    def rested(self, now: float) -> bool:
+        """Tell whether an open breaker may be tried again (half-open)."""
+        return self._open_until is not None and now >= self._open_until
+
+    def worked(self, seconds: float | None = None) -> bool:
+        """Note an answer; tell whether this closes the breaker.
+
+        seconds: that it took, given only where all nodes are asked the same.
+        """
+        with self._lock:
+            was_open = not self.serving
+            self._success = _MEMORY * self._success + 1 - _MEMORY
+            if seconds is not None:
+                past = seconds if self.seconds is None else self.seconds
+                self.seconds = _MEMORY * past + (1 - _MEMORY) * seconds
+            self._in_a_row, self._rest = 0, _FIRST_REST
+            self._open_until = self.fault = None
+            return was_open
+
+    def failed(self, kind: Kind, text: str, now: float) -> float | None:
+        """Note a fault; return the seconds to rest if this opens the breaker, or opens it anew."""
+        with self._lock:
+            self.fault = text
+            if kind in _HARMLESS:
+                return None
+            self._success *= _MEMORY
+            if kind in _DUBIOUS:
+                return None
+            self._in_a_row += 1
+            trial = self.rested(now)
+            if not self.serving and not trial:
+                return None
+            if not (trial or kind in _AT_ONCE or self._in_a_row >= _FAULTS_TO_OPEN):
+                return None
+            rest = _LONGEST_REST if kind is Kind.WRONG_CHAIN else self._rest
+            self._open_until, self._rest = now + rest, min(2 * self._rest, _LONGEST_REST)
+            return rest
+
+    def reading(self, host: str, *, primary: bool) -> Reading:
+        """Return what can be shown."""
+        return Reading(
+            host=host,
+            primary=primary,
+            serving=self.serving,
+            score=self.score,
+            seconds=self.seconds,
+            lag=self.lag,
+            fault=self.fault,
+        )

@@ -1,0 +1,90 @@
+"""Look at all nodes of a chain from time to time, beside the questions.
+
+So a node that rests is tried again without anybody waiting for it, a primary that has
+recovered is found, and it is known who lags. A chain with one node needs no survey.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+
+from mmbot_pipelines.adapters.ethereum.node import Node, NodeFault
+
+_EVERY = 10.0  # seconds
+
+# The very first question waits so long for the nodes to show who is there, instead of a
+# whole timeout for a primary that hangs.
+_FIRST_SECONDS = 1.0
+
+
+class Survey:
+    """The looks at one chain's nodes. Threads may share it."""
+
+    def __init__(
+        self, nodes: Sequence[Node], height: Callable[[Node], int], clock: Callable[[], float]
+    ) -> None:
+        """Describe the survey; nothing is asked yet.
+
+        height: asks a node for its newest block, and keeps its health.
+        """
+        self._nodes = nodes
+        self._height = height
+        self._clock = clock
+        self._last: float | None = None  # when the last look began
+        self._busy: set[Node] = set()
+        self._lock = threading.Lock()
+
+    def glance(self) -> None:
+        """Begin a look if one is due. Only the first is waited for, and not for long."""
+        if len(self._nodes) == 1:
+            return
+        with self._lock:
+            now, first = self._clock(), self._last is None
+            due = self._last is None or now - self._last >= _EVERY
+            if not due and not any(
+                n.health.rested(now) for n in self._nodes if n not in self._busy
+            ):
+                return
+        done = self._begin()
+        if first:
+            done.wait(_FIRST_SECONDS)
+
+    def look(self) -> None:
+        """Look at all nodes that do not rest, and wait for what they say."""
+        self._begin().wait()
+
+    def _begin(self) -> threading.Event:
+        """Ask all nodes that are not asked already; return what tells that all have answered."""
+        done = threading.Event()
+        with self._lock:
+            self._last = now = self._clock()
+            asked = [
+                node
+                for node in self._nodes
+                if node not in self._busy and (node.health.serving or node.health.rested(now))
+            ]
+            self._busy.update(asked)
+        left, heights = set(asked), dict[Node, int]()
+
+        def ask(node: Node) -> None:
+            height = None
+            try:
+                height = self._height(node)
+            except NodeFault:
+                pass  # its health knows
+            finally:
+                with self._lock:
+                    if height is not None:
+                        heights[node] = height
+                    best = max(heights.values(), default=0)
+                    for other, at in heights.items():
+                        other.health.lag = best - at
+                    self._busy.discard(node)
+                    left.discard(node)
+                    if not left:
+                        done.set()
+
+        for node in asked:
+            threading.Thread(target=ask, args=(node,), daemon=True).start()
+        if not asked:
+            done.set()
+        return done
