@@ -14,7 +14,7 @@ from datetime import timedelta
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Lane
+from mmbot_pipelines.bridge.outbox import Lane
 from mmbot_pipelines.core.money import Wei, in_words
 from mmbot_pipelines.core.safety import Standing, State, ruling
 

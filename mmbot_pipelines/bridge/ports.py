@@ -5,17 +5,16 @@ for all of them. Where one order's answer is a fault, the fault stands in its pl
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.outbox import Outbox
 from mmbot_pipelines.core.errors import Failure
-from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
-from mmbot_pipelines.core.outbox import Block, Call, Fees, Outcome, Transaction
-from mmbot_pipelines.core.safety import Standing
+from mmbot_pipelines.core.money import Gas, TxHash, Wei
+from mmbot_pipelines.core.outbox import Block, Call, Fees
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,35 +82,19 @@ class Filter:
     limit: int | None = None
 
 
-class Lane(Protocol):
-    """The right to give out the wallet's nonces, held for one database transaction."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ripe:
+    """Orders of a size, `least` to below `limit` in wei, that stand in block `newest` or before.
 
-    def hold(self, orders: Sequence[Order]) -> list[Order]:
-        """Lock the rows that nobody changed since they were read, and return them."""
+    None: any size from `least` on, any block.
+    """
 
-    def next_nonce(self, chain_nonce: int) -> int:
-        """Return the first nonce that neither the chain nor the outbox has used."""
-
-    def in_flight(self) -> list[Transaction]:
-        """List the wallet's undecided transactions, lowest nonce first."""
-
-    def store(self, before: Order, after: Order, transaction: Transaction, run_id: str) -> None:
-        """Write the transaction, the order's step and its history row."""
-
-    def standings(self) -> list[Standing]:
-        """Read the safety states; none changes until the lane is left."""
-
-    def exposure(self) -> Wei:
-        """Sum the amounts of all orders that are OUT, in wei."""
-
-    def paid_since(self, at: datetime) -> dict[Address, Wei]:
-        """Sum the wallet's transfers since then by recipient, without those that failed."""
-
-    def held_back(self, origin: str) -> list[Order]:
-        """List an origin's healthy orders that wait with a reason, lowest number first."""
+    least: Wei
+    limit: Wei | None
+    newest: int | None
 
 
-class Orders(Protocol):
+class Orders(Outbox, Protocol):
     """The truth: orders, their history and errors, the outbox, and the cursors."""
 
     def cursor(self, origin: str, kind: Cursor) -> Block | None:
@@ -123,6 +106,13 @@ class Orders(Protocol):
         Returns the keys that were new; a stored order is never overwritten.
         """
 
+    def rewind(self, origin: str, kind: Cursor, seen: Block, to: Block | None) -> None:
+        """Set a cursor back from `seen` to an earlier block, or to before the first.
+
+        Raises:
+            LostRace: the cursor was moved since; nothing was written.
+        """
+
     def get(self, keys: Sequence[str]) -> list[Order]:
         """Return the orders of these keys that exist, in the order asked for."""
 
@@ -130,11 +120,18 @@ class Orders(Protocol):
         """List orders, newest change first."""
 
     def ask(
-        self, statuses: Sequence[Status], origin: str | None, *, at: datetime, again_after: float
+        self,
+        statuses: Sequence[Status],
+        origin: str | None,
+        *,
+        at: datetime,
+        again_after: float,
+        ripe: Sequence[Ripe] | None = None,
     ) -> list[Order]:
         """Take the healthy orders that no run was asked for within `again_after` seconds.
 
         Whoever takes an order asks for its run; a run that died is asked for again.
+        ripe: only orders of one of these kinds.
         """
 
     def due(self, *, at: datetime) -> list[Order]:
@@ -159,39 +156,26 @@ class Orders(Protocol):
             LostRace: somebody changed the order since; nothing was written.
         """
 
-    def note(self, fault: Fault, *, at: datetime, run_id: str) -> None:
-        """Keep an error that belongs to no change of an order."""
+    def retell(
+        self, before: Order, after: Order, *, run_id: str, at: datetime, fault: Fault
+    ) -> Order:
+        """Write what the escrow logs now under an unpaid order's number: other content.
 
-    def in_flight(self) -> list[Transaction]:
-        """List all undecided transactions, lowest nonce first."""
-
-    def decide(
-        self,
-        outcome: Outcome,
-        before: Order | None,
-        after: Order | None,
-        *,
-        run_id: str,
-        at: datetime,
-        fault: Fault | None = None,
-    ) -> None:
-        """Write what became of a transaction and the step it means for its order, together.
+        The only step that may change recipient, amount and fee.
 
         Raises:
-            LostRace: the order or the transaction was changed since; nothing was written.
+            LostRace: the order was changed since, or a transfer of what it was is undecided
+                or mined; nothing was written.
         """
 
-    def lane(self, chain_id: int, wallet: Address) -> AbstractContextManager[Lane]:
-        """Hold the wallet's lane; leaving it commits, an exception takes all of it back."""
+    def note(self, fault: Fault, *, at: datetime, run_id: str) -> None:
+        """Keep an error that belongs to no change of an order."""
 
     def history(self, key: str) -> list[HistoryEntry]:
         """Return all changes of an order, oldest first."""
 
     def errors(self, key: str) -> list[ErrorEntry]:
         """Return all errors of an order, oldest first."""
-
-    def transactions(self, key: str) -> list[Transaction]:
-        """Return all transactions of an order, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +235,9 @@ class Origin(Repayment, Protocol):
 
         The scan ends with `after`, for what comes behind it can still change.
         """
+
+    def blocks(self, numbers: Sequence[int]) -> list[Block | None]:
+        """Return these blocks as the chain has them now; None for one that is not sealed."""
 
     def check(self, orders: Sequence[Order]) -> list[Failure | None]:
         """Read the escrow again: it still holds this very order, unclaimed, to be paid to us."""

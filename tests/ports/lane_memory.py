@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from tests.ports.orders_memory import OrdersMemory
 
 
+STORED = TxState.STORED
+
+
 class LaneMemory:
     """The port `Lane`: what it writes is seen by others when it is left."""
 
@@ -27,6 +30,7 @@ class LaneMemory:
         self._store = store
         self._wallet = (chain_id, wallet)
         self._written: list[tuple[Order, Order, Transaction, str]] = []
+        self._replacing: list[Transaction] = []
 
     def hold(self, wanted: Sequence[Order]) -> list[Order]:
         with self._store.transaction():
@@ -41,21 +45,25 @@ class LaneMemory:
     def in_flight(self) -> list[Transaction]:
         with self._store.transaction():
             stored = [row for row in self._ours() if row.state is TxState.STORED]
-            return sorted(stored, key=lambda row: row.nonce)
+            return sorted(stored, key=lambda row: (row.nonce, row.bump))
 
     def store(self, before: Order, after: Order, transaction: Transaction, run_id: str) -> None:
-        if (transaction.chain_id, transaction.wallet) != self._wallet:
-            raise ValueError(f"{transaction.subject}: not a transaction of this lane's wallet")
         with self._store.transaction():
+            self._check(transaction)
             self._store.wait_for([before.key], self)
-            taken = {name for row in self._rows() for name in _unique(row)}
-            if taken.intersection(_unique(transaction)):
-                raise LostRace(
-                    f"{transaction.subject}: {transaction.purpose} {transaction.attempt} or nonce "
-                    f"{transaction.nonce} has a transaction already"
-                )
+            self._check_unique(transaction)
             check_step(self._seen(before.key), before, after)
             self._written.append((before, after, transaction, run_id))
+
+    def replace(self, transaction: Transaction) -> None:
+        with self._store.transaction():
+            self._check(transaction)
+            for row in self._ours():
+                state = STORED if row.subject == transaction.subject else TxState.LOST
+                if row.nonce == transaction.nonce and row.state is not state:
+                    raise LostRace(f"{transaction.subject}: nonce {row.nonce} is decided")
+            self._check_unique(transaction)
+            self._replacing.append(transaction)
 
     def standings(self) -> list[Standing]:
         return self._store.safety.read_by(self)
@@ -92,6 +100,8 @@ class LaneMemory:
             return sorted(waiting, key=lambda order: order.number)
 
     def commit(self) -> None:
+        for row in self._replacing:
+            self._store.outbox.append(row)
         for before, after, transaction, run_id in self._written:
             self._store.outbox.append(transaction)
             self._store.write_step(
@@ -111,7 +121,20 @@ class LaneMemory:
         return [order for key in self._store.stored if (order := self._seen(key))]
 
     def _rows(self) -> list[Transaction]:
-        return [*self._store.outbox, *(row for _, _, row, _ in self._written)]
+        written = [row for _, _, row, _ in self._written]
+        return [*self._store.outbox, *written, *self._replacing]
+
+    def _check(self, new: Transaction) -> None:
+        if (new.chain_id, new.wallet) != self._wallet:
+            raise ValueError(f"{new.subject}: not a transaction of this lane's wallet")
+
+    def _check_unique(self, new: Transaction) -> None:
+        taken = {name for row in self._rows() for name in _unique(row)}
+        if taken.intersection(_unique(new)):
+            raise LostRace(
+                f"{new.subject}: {new.purpose} {new.attempt} or nonce "
+                f"{new.nonce} has a transaction already"
+            )
 
     def _ours(self) -> list[Transaction]:
         return [row for row in self._rows() if (row.chain_id, row.wallet) == self._wallet]
@@ -132,7 +155,7 @@ def stepped(before: Order, after: Order) -> Order:
 
 def _unique(row: Transaction) -> set[tuple[object, ...]]:
     return {
-        (row.subject, row.purpose, row.attempt),
-        (row.chain_id, row.wallet, row.nonce),
+        (row.subject, row.purpose, row.attempt, row.bump),
+        (row.chain_id, row.wallet, row.nonce, row.bump),
         (row.hash,),
     }

@@ -13,16 +13,26 @@ from datetime import datetime, timedelta
 from mmbot_pipelines.adapters.db.columns import storable
 from mmbot_pipelines.adapters.db.scan import changed
 from mmbot_pipelines.adapters.db.steps import accepts, identity, story, tellable
+from mmbot_pipelines.bridge.accounts import TRANSFER
 from mmbot_pipelines.bridge.order import Order, Status
-from mmbot_pipelines.bridge.ports import Cursor, ErrorEntry, Fault, Filter, HistoryEntry, Scan
+from mmbot_pipelines.bridge.ports import (
+    Cursor,
+    ErrorEntry,
+    Fault,
+    Filter,
+    HistoryEntry,
+    Ripe,
+    Scan,
+)
 from mmbot_pipelines.core.errors import LostRace, StoreUnavailable
 from mmbot_pipelines.core.money import UINT256_MAX, Address, TxHash
-from mmbot_pipelines.core.outbox import Block, Outcome, Transaction, TxState
+from mmbot_pipelines.core.outbox import Block, Transaction, TxState
 from tests.ports.lane_memory import LaneMemory, check_step, stepped
+from tests.ports.outbox_memory import OutboxMemory
 from tests.ports.safety_memory import SafetyMemory
 
 
-class OrdersMemory:
+class OrdersMemory(OutboxMemory):
     """The port `Orders`, scriptable: while `down`, it cannot be reached."""
 
     def __init__(self) -> None:
@@ -94,8 +104,23 @@ class OrdersMemory:
             ]
         return sorted(found, key=_oldest_change, reverse=True)[: wanted.limit]
 
+    def rewind(self, origin: str, kind: Cursor, seen: Block, to: Block | None) -> None:
+        with self.transaction():
+            if self._cursors.get((origin, kind)) != seen:
+                raise LostRace(f"the cursor {kind} of {origin} was moved since")
+            if to is None:
+                del self._cursors[origin, kind]
+            else:
+                self._cursors[origin, kind] = to
+
     def ask(
-        self, statuses: Sequence[Status], origin: str | None, *, at: datetime, again_after: float
+        self,
+        statuses: Sequence[Status],
+        origin: str | None,
+        *,
+        at: datetime,
+        again_after: float,
+        ripe: Sequence[Ripe] | None = None,
     ) -> list[Order]:
         long_ago = at - timedelta(seconds=again_after)
         with self.transaction():
@@ -103,6 +128,7 @@ class OrdersMemory:
                 order
                 for order in self._in(statuses, origin)
                 if not order.failed
+                and (ripe is None or any(_is(order, kind) for kind in ripe))
                 and self._asked.get(order.key, long_ago) <= long_ago
                 and order.key not in self._held
             ]
@@ -137,47 +163,25 @@ class OrdersMemory:
             check_step(self.stored.get(before.key), before, after)
             return self.write_step(before, after, run_id=run_id, at=at, tx=tx, fault=fault)
 
+    def retell(
+        self, before: Order, after: Order, *, run_id: str, at: datetime, fault: Fault
+    ) -> Order:
+        if before.key != after.key or after.status is not Status.PENDING:
+            raise ValueError(f"{before.key}: only an unpaid order can be told anew")
+        with self.transaction():
+            self.wait_for([before.key])
+            check_step(self.stored.get(before.key), before, replace(before, version=0))
+            paying = (TxState.STORED, TxState.MINED)
+            for row in self.outbox:
+                ours = row.subject == before.key and row.purpose == TRANSFER
+                if ours and row.state in paying:
+                    raise LostRace(f"{before.key}: transfer {row.hash} may pay, or has paid")
+            tx = after.set_order_tx
+            return self.write_step(before, after, run_id=run_id, at=at, tx=tx, fault=fault)
+
     def note(self, fault: Fault, *, at: datetime, run_id: str) -> None:
         with self.transaction():
             self._errors.append(ErrorEntry(fault=_clean(fault), at=at, run_id=run_id))
-
-    def in_flight(self) -> list[Transaction]:
-        with self.transaction():
-            return self.undecided()
-
-    def decide(
-        self,
-        outcome: Outcome,
-        before: Order | None,
-        after: Order | None,
-        *,
-        run_id: str,
-        at: datetime,
-        fault: Fault | None = None,
-    ) -> None:
-        receipt, wanted = outcome.receipt, outcome.transaction.hash
-        with self.transaction():
-            if before is not None and after is not None:
-                self.wait_for([before.key])
-            places = [
-                i
-                for i, row in enumerate(self.outbox)
-                if row.hash == wanted and row.state is TxState.STORED
-            ]
-            if not places:
-                raise LostRace(f"transaction {wanted} is decided already")
-            if before is not None and after is not None:
-                check_step(self.stored.get(before.key), before, after)
-                self.write_step(before, after, run_id=run_id, at=at, tx=wanted, fault=fault)
-            elif fault is not None:
-                self._errors.append(ErrorEntry(fault=_clean(fault), at=at, run_id=run_id))
-            self.outbox[places[0]] = replace(
-                self.outbox[places[0]],
-                state=outcome.state,
-                block=receipt.block if receipt else None,
-                gas_used=receipt.gas_used if receipt else None,
-                gas_price=receipt.gas_price if receipt else None,
-            )
 
     @contextmanager
     def lane(self, chain_id: int, wallet: Address) -> Iterator[LaneMemory]:
@@ -200,10 +204,6 @@ class OrdersMemory:
     def errors(self, key: str) -> list[ErrorEntry]:
         with self.transaction():
             return [entry for entry in self._errors if entry.fault.subject == key]
-
-    def transactions(self, key: str) -> list[Transaction]:
-        with self.transaction():
-            return [row for row in self.outbox if row.subject == key]
 
     # for the lane and the accounts
 
@@ -254,10 +254,6 @@ class OrdersMemory:
         self.stored[before.key] = stepped(before, after)
         return self.stored[before.key]
 
-    def undecided(self) -> list[Transaction]:
-        stored = [row for row in self.outbox if row.state is TxState.STORED]
-        return sorted(stored, key=lambda row: row.nonce)
-
     def _in(self, statuses: Sequence[Status], origin: str | None) -> list[Order]:
         found = [
             order
@@ -269,6 +265,14 @@ class OrdersMemory:
 
 def _oldest_change(order: Order) -> tuple[datetime, str, int]:
     return order.changed_at, order.origin, order.number
+
+
+def _is(order: Order, kind: Ripe) -> bool:
+    return (
+        order.amount >= kind.least
+        and (kind.limit is None or order.amount < kind.limit)
+        and (kind.newest is None or order.block.number <= kind.newest)
+    )
 
 
 def _clean(fault: Fault) -> Fault:

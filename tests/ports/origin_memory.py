@@ -54,22 +54,22 @@ class OriginMemory:
         self.known: dict[str, Progress] = {}  # of claims, by the order's key
         self.building: list[Order] = []  # in the block that is not sealed
         self._forks = 0
-        self.blocks = [L2Block(self._next(0))]
+        self.sealed = [L2Block(self._next(0))]
 
     # the port
 
     def head(self, kind: Cursor) -> Block:
         self._answer()
         depth = self.accepted_depth if kind is Cursor.ACCEPTED else 0
-        return self.blocks[max(0, len(self.blocks) - 1 - depth)].block
+        return self.sealed[max(0, len(self.sealed) - 1 - depth)].block
 
     def scan(self, first: int, last: int) -> Scan:
         self._answer()
         if self.most_blocks is not None:
             last = min(last, first + self.most_blocks - 1)
-        blocks = self.blocks[first : last + 1]
+        blocks = self.sealed[first : last + 1]
         return Scan(
-            last=self.blocks[last].block,
+            last=self.sealed[last].block,
             orders=[order for b in blocks for order in b.orders],
             faults=[fault for b in blocks for fault in b.faults],
         )
@@ -77,6 +77,10 @@ class OriginMemory:
     def unsealed(self, after: Block) -> Scan:
         self._answer()
         return Scan(last=after, orders=list(self.building), faults=[])
+
+    def blocks(self, numbers: Sequence[int]) -> list[Block | None]:
+        self._answer()
+        return [self.sealed[n].block if n < len(self.sealed) else None for n in numbers]
 
     def check(self, orders: Sequence[Order]) -> list[Failure | None]:
         self._answer()
@@ -115,7 +119,7 @@ class OriginMemory:
         """Lock many orders in one new block."""
         block = self.mine()
         made = self._made(count, block, amount=amount, fee=fee, recipient=recipient)
-        self.blocks[-1].orders = made
+        self.sealed[-1].orders = made
         return made
 
     def garble(self) -> Fault:
@@ -127,29 +131,29 @@ class OriginMemory:
             kind="Malformed",
             message="SetOrder: 96 bytes of data instead of 128",
         )
-        self.blocks[-1].faults.append(fault)
+        self.sealed[-1].faults.append(fault)
         return fault
 
     def mine(self, blocks: int = 1) -> Block:
         """Append empty blocks."""
         for _ in range(blocks):
-            self.blocks.append(L2Block(self._next(len(self.blocks))))
-        return self.blocks[-1].block
+            self.sealed.append(L2Block(self._next(len(self.sealed))))
+        return self.sealed[-1].block
 
     def reorg(self, depth: int) -> Block:
         """Replace the newest blocks by as many empty ones: their orders are gone."""
-        del self.blocks[-depth:]
+        del self.sealed[-depth:]
         self._forks += 1
         return self.mine(depth)
 
     def orders(self) -> list[Order]:
         """List the orders of the present chain, as they were set."""
-        sealed = [order for b in self.blocks for order in b.orders]
+        sealed = [order for b in self.sealed for order in b.orders]
         return [*sealed, *self.building]
 
     def show(self, count: int = 1, *, amount: int = 10**16, fee: int = 10**16) -> list[Order]:
         """Put orders into the block that is still being built."""
-        block = Block(len(self.blocks), "pre_confirmed")
+        block = Block(len(self.sealed), "pre_confirmed")
         made = self._made(count, block, amount=amount, fee=fee, recipient=RECIPIENT)
         self.building += made
         return made
@@ -158,7 +162,7 @@ class OriginMemory:
         """Close the block being built."""
         orders, self.building = self.building, []
         block = self.mine()
-        self.blocks[-1].orders = [replace(order, block=block) for order in orders]
+        self.sealed[-1].orders = [replace(order, block=block) for order in orders]
         return block
 
     def deliver(self) -> list[TxHash]:
@@ -170,13 +174,13 @@ class OriginMemory:
             return []
         block = self.mine()
         paid = {order.number: _hash(f"paid/{order.number}/{block.hash}") for order in due}
-        self.blocks[-1].payments = paid
+        self.sealed[-1].payments = paid
         return list(paid.values())
 
     def pay(self, number: int) -> TxHash:
         """Make the escrow pay an order out, whoever claimed it."""
         tx = _hash(f"paid/{number}/{self.mine().hash}")
-        self.blocks[-1].payments[number] = tx
+        self.sealed[-1].payments[number] = tx
         return tx
 
     def _made(
@@ -225,13 +229,13 @@ class OriginMemory:
         return content in [(o.number, o.recipient, o.amount, o.fee) for o in self.orders()]
 
     def _paid(self, number: int) -> TxHash | None:
-        for b in self.blocks:
+        for b in self.sealed:
             if number in b.payments:
                 return b.payments[number]
         return None
 
     def _next(self, number: int) -> Block:
-        before = self.blocks[-1].block.hash if number else self.name
+        before = self.sealed[-1].block.hash if number else self.name
         return Block(number, _hash(f"{number}/{before}/{self._forks}"))
 
 

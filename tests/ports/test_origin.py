@@ -80,6 +80,18 @@ def test_reorg_takes_orders_back(stage: Stage) -> None:
     assert isinstance(stage.origin.check([order])[0], OrderAbsent)
 
 
+def test_blocks_are_as_the_chain_has_them_now(stage: Stage) -> None:
+    (order,) = stage.set_orders(1)
+    number = order.block.number
+    assert stage.origin.blocks([number, number + 1, number]) == [order.block, None, order.block]
+    stage.reorg_l2(1)
+    (now,) = stage.origin.blocks([number])
+    assert now is not None
+    assert now.number == number
+    assert now != order.block
+    assert stage.origin.blocks([]) == []
+
+
 def test_fresh_orders_pass_the_check(stage: Stage) -> None:
     assert stage.origin.check(stage.set_orders(3)) == [None] * 3
     assert stage.origin.check([]) == []

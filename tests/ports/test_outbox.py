@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from mmbot_pipelines.bridge.order import Fact, Order, Status
-from mmbot_pipelines.bridge.ports import Lane, Orders
+from mmbot_pipelines.bridge.outbox import Lane
+from mmbot_pipelines.bridge.ports import Orders
 from mmbot_pipelines.core.errors import LostRace
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees, Outcome, Receipt, Transaction, TxState

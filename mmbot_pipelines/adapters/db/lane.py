@@ -98,20 +98,9 @@ class PgLane:
                 transaction already; of this one nothing was written, the lane goes on.
             ValueError: the transaction is of another wallet or chain than the lane.
         """
-        if (transaction.chain_id, transaction.wallet) != (self.chain_id, self.wallet):
-            raise ValueError(f"{transaction.subject}: not a transaction of this lane's wallet")
+        self._check(transaction)
         with self.connection.begin_nested():
-            stored = self.connection.scalar(
-                postgresql.insert(transactions)
-                .values(**transaction_values(transaction))
-                .on_conflict_do_nothing()
-                .returning(transactions.c.id)
-            )
-            if stored is None:
-                raise LostRace(
-                    f"{transaction.subject}: {transaction.purpose} {transaction.attempt} or nonce "
-                    f"{transaction.nonce} has a transaction already"
-                )
+            self._insert(transaction)
             write_step(
                 self.connection,
                 before,
@@ -120,6 +109,25 @@ class PgLane:
                 at=after.changed_at,
                 tx=transaction.hash,
             )
+
+    def replace(self, transaction: Transaction) -> None:
+        """Write one more transaction for a nonce that is not decided.
+
+        Raises:
+            LostRace: the nonce is decided, or has this bump already; nothing was written.
+            ValueError: the transaction is of another wallet or chain than the lane.
+        """
+        self._check(transaction)
+        # locked: what is decided at this moment waits, and decides about this one too
+        rows = self.connection.execute(
+            select(transactions.c.subject, transactions.c.state)
+            .where(self._ours(), transactions.c.nonce == transaction.nonce)
+            .with_for_update()
+        ).all()
+        open_ = {True: TxState.STORED.value, False: TxState.LOST.value}
+        if any(row.state != open_[row.subject == transaction.subject] for row in rows):
+            raise LostRace(f"{transaction.subject}: nonce {transaction.nonce} is decided")
+        self._insert(transaction)
 
     def standings(self) -> list[Standing]:
         """Read the safety states; none changes until the lane is left."""
@@ -136,6 +144,23 @@ class PgLane:
     def held_back(self, origin: str) -> list[Order]:
         """List an origin's healthy orders that wait with a reason, lowest number first."""
         return held_back(self.connection, origin)
+
+    def _check(self, transaction: Transaction) -> None:
+        if (transaction.chain_id, transaction.wallet) != (self.chain_id, self.wallet):
+            raise ValueError(f"{transaction.subject}: not a transaction of this lane's wallet")
+
+    def _insert(self, transaction: Transaction) -> None:
+        stored = self.connection.scalar(
+            postgresql.insert(transactions)
+            .values(**transaction_values(transaction))
+            .on_conflict_do_nothing()
+            .returning(transactions.c.id)
+        )
+        if stored is None:
+            raise LostRace(
+                f"{transaction.subject}: {transaction.purpose} {transaction.attempt} or nonce "
+                f"{transaction.nonce} has a transaction already"
+            )
 
     def _ours(self) -> ColumnElement[bool]:
         return and_(transactions.c.chain_id == self.chain_id, transactions.c.wallet == self.wallet)

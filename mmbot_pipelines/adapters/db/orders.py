@@ -1,48 +1,45 @@
 """The truth about orders, in Postgres: every method is one database transaction."""
 
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
-    Engine,
     Select,
     Table,
     Text,
     and_,
     any_,
+    false,
     literal,
+    or_,
     select,
+    true,
     tuple_,
     update,
 )
 
 from mmbot_pipelines.adapters.db.engine import transaction
-from mmbot_pipelines.adapters.db.lane import PgLane, hold_lane
-from mmbot_pipelines.adapters.db.rows import error_of, history_of, order_of, transaction_of
-from mmbot_pipelines.adapters.db.scan import write_scan
-from mmbot_pipelines.adapters.db.steps import write_errors, write_step
-from mmbot_pipelines.adapters.db.tables import blocks, errors, order_events, orders, transactions
+from mmbot_pipelines.adapters.db.outbox import PgOutbox
+from mmbot_pipelines.adapters.db.rows import error_of, history_of, order_of
+from mmbot_pipelines.adapters.db.scan import write_rewind, write_scan
+from mmbot_pipelines.adapters.db.steps import write_errors, write_retold, write_step
+from mmbot_pipelines.adapters.db.tables import blocks, errors, order_events, orders
 from mmbot_pipelines.bridge.order import Order, Status
-from mmbot_pipelines.bridge.ports import Cursor, ErrorEntry, Fault, Filter, HistoryEntry, Scan
-from mmbot_pipelines.core.errors import LostRace
-from mmbot_pipelines.core.money import Address, TxHash
-from mmbot_pipelines.core.outbox import Block, Outcome, Transaction, TxState
+from mmbot_pipelines.bridge.ports import Cursor, ErrorEntry, Fault, Filter, HistoryEntry, Ripe, Scan
+from mmbot_pipelines.core.money import TxHash
+from mmbot_pipelines.core.outbox import Block
 
 _OLDEST_CHANGE = (orders.c.changed_at, orders.c.origin, orders.c.number)
 
 
-class PgOrders:
+class PgOrders(PgOutbox):
     """The port `Orders` on Postgres.
 
     Every method raises StoreUnavailable when the database cannot be reached.
     """
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
 
     def cursor(self, origin: str, kind: Cursor) -> Block | None:
         """Return the last block read, or None before the first."""
@@ -58,6 +55,15 @@ class PgOrders:
         """
         with transaction(self._engine) as connection:
             return write_scan(connection, origin, kind, scan, at=at, run_id=run_id)
+
+    def rewind(self, origin: str, kind: Cursor, seen: Block, to: Block | None) -> None:
+        """Set a cursor back from `seen` to an earlier block, or to before the first.
+
+        Raises:
+            LostRace: the cursor was moved since; nothing was written.
+        """
+        with transaction(self._engine) as connection:
+            write_rewind(connection, origin, kind, seen, to)
 
     def get(self, keys: Sequence[str]) -> list[Order]:
         """Return the orders of these keys that exist, in the order asked for."""
@@ -77,11 +83,18 @@ class PgOrders:
         return self._orders(query.limit(wanted.limit))
 
     def ask(
-        self, statuses: Sequence[Status], origin: str | None, *, at: datetime, again_after: float
+        self,
+        statuses: Sequence[Status],
+        origin: str | None,
+        *,
+        at: datetime,
+        again_after: float,
+        ripe: Sequence[Ripe] | None = None,
     ) -> list[Order]:
         """Take the healthy orders that no run was asked for within `again_after` seconds.
 
         Oldest change first. Two who ask at the same time never take the same order.
+        ripe: only orders of one of these kinds.
         """
         long_ago = at - timedelta(seconds=again_after)
         ready = (
@@ -89,6 +102,7 @@ class PgOrders:
             .where(
                 _in(statuses, origin),
                 ~orders.c.failed,
+                true() if ripe is None else or_(false(), *map(_is, ripe)),
                 orders.c.asked_at.is_(None) | (orders.c.asked_at <= long_ago),
             )
             .with_for_update(skip_locked=True)
@@ -134,62 +148,22 @@ class PgOrders:
         with transaction(self._engine) as connection:
             return write_step(connection, before, after, run_id=run_id, at=at, tx=tx, fault=fault)
 
+    def retell(
+        self, before: Order, after: Order, *, run_id: str, at: datetime, fault: Fault
+    ) -> Order:
+        """Write what the escrow logs now under an unpaid order's number: other content.
+
+        Raises:
+            LostRace: the order was changed since, or a transfer of what it was is undecided
+                or mined; nothing was written.
+        """
+        with transaction(self._engine) as connection:
+            return write_retold(connection, before, after, run_id=run_id, at=at, fault=fault)
+
     def note(self, fault: Fault, *, at: datetime, run_id: str) -> None:
         """Keep an error that belongs to no change of an order."""
         with transaction(self._engine) as connection:
             write_errors(connection, [fault], at=at, run_id=run_id)
-
-    def in_flight(self) -> list[Transaction]:
-        """List all undecided transactions, lowest nonce first."""
-        stored = transactions.c.state == TxState.STORED.value
-        return self._transactions(
-            select(transactions).where(stored).order_by(transactions.c.nonce, transactions.c.id)
-        )
-
-    def decide(
-        self,
-        outcome: Outcome,
-        before: Order | None,
-        after: Order | None,
-        *,
-        run_id: str,
-        at: datetime,
-        fault: Fault | None = None,
-    ) -> None:
-        """Write what became of a transaction and the step it means for its order, together.
-
-        Raises:
-            LostRace: the order or the transaction was changed since; nothing was written.
-        """
-        receipt, decided = outcome.receipt, outcome.transaction
-        with transaction(self._engine) as connection:
-            written = connection.scalar(
-                update(transactions)
-                .where(
-                    transactions.c.hash == decided.hash,
-                    transactions.c.state == TxState.STORED.value,
-                )
-                .values(
-                    state=outcome.state.value,
-                    block_number=receipt and receipt.block.number,
-                    block_hash=receipt and receipt.block.hash,
-                    gas_used=receipt and receipt.gas_used,
-                    gas_price=receipt and receipt.gas_price,
-                )
-                .returning(transactions.c.id)
-            )
-            if written is None:
-                raise LostRace(f"{decided.subject}: transaction {decided.hash} is decided already")
-            if before is not None and after is not None:
-                write_step(
-                    connection, before, after, run_id=run_id, at=at, tx=decided.hash, fault=fault
-                )
-            elif fault is not None:
-                write_errors(connection, [fault], at=at, run_id=run_id)
-
-    def lane(self, chain_id: int, wallet: Address) -> AbstractContextManager[PgLane]:
-        """Hold the wallet's lane; leaving it commits, an exception takes all of it back."""
-        return hold_lane(self._engine, chain_id, wallet)
 
     def history(self, key: str) -> list[HistoryEntry]:
         """Return all changes of an order, oldest first."""
@@ -199,24 +173,21 @@ class PgOrders:
         """Return all errors of an order, oldest first."""
         return [error_of(row) for row in self._read(_of(errors, "subject", key))]
 
-    def transactions(self, key: str) -> list[Transaction]:
-        """Return all transactions of an order, oldest first."""
-        return self._transactions(_of(transactions, "subject", key))
-
     def _orders(self, query: Select[Any]) -> list[Order]:
         return [order_of(row) for row in self._read(query)]
-
-    def _transactions(self, query: Select[Any]) -> list[Transaction]:
-        return [transaction_of(row) for row in self._read(query)]
-
-    def _read(self, query: Select[Any]) -> Iterable[Any]:
-        with transaction(self._engine) as connection:
-            return connection.execute(query).all()
 
 
 def _in(statuses: Sequence[Status], origin: str | None) -> ColumnElement[bool]:
     wanted: ColumnElement[bool] = orders.c.status.in_([status.value for status in statuses])
     return wanted if origin is None else and_(wanted, orders.c.origin == origin)
+
+
+def _is(ripe: Ripe) -> ColumnElement[bool]:
+    return and_(
+        orders.c.amount >= ripe.least,
+        true() if ripe.limit is None else orders.c.amount < ripe.limit,
+        true() if ripe.newest is None else orders.c.block_number <= ripe.newest,
+    )
 
 
 def _of(table: Table, column: str, key: str) -> Select[Any]:

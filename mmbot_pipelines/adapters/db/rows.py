@@ -6,7 +6,7 @@ from sqlalchemy import Row
 
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import ErrorEntry, Fault, HistoryEntry
-from mmbot_pipelines.core.outbox import Block, Call, Fees, Transaction, TxState
+from mmbot_pipelines.core.outbox import Block, Call, Fees, Receipt, Transaction, TxState
 
 Values = dict[str, object]
 
@@ -75,6 +75,7 @@ def transaction_of(row: Row[Any]) -> Transaction:
         subject=row.subject,
         purpose=row.purpose,
         attempt=row.attempt,
+        bump=row.bump,
         chain_id=row.chain_id,
         wallet=row.wallet,
         nonce=row.nonce,
@@ -98,6 +99,7 @@ def transaction_values(transaction: Transaction) -> Values:
         "subject": transaction.subject,
         "purpose": transaction.purpose,
         "attempt": transaction.attempt,
+        "bump": transaction.bump,
         "chain_id": transaction.chain_id,
         "wallet": transaction.wallet,
         "nonce": transaction.nonce,
@@ -116,6 +118,16 @@ def transaction_values(transaction: Transaction) -> Values:
         "block_hash": block and block.hash,
         "gas_used": transaction.gas_used,
         "gas_price": transaction.gas_price,
+    }
+
+
+def receipt_values(receipt: Receipt | None) -> Values:
+    """Write what a receipt says into a row of `transactions`; None: not mined."""
+    return {
+        "block_number": receipt and receipt.block.number,
+        "block_hash": receipt and receipt.block.hash,
+        "gas_used": receipt and receipt.gas_used,
+        "gas_price": receipt and receipt.gas_price,
     }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ARRAY, Connection, Text, any_, insert, literal, select
+from sqlalchemy import ARRAY, Connection, Text, and_, any_, delete, insert, literal, select, update
 from sqlalchemy.dialects import postgresql
 
 from mmbot_pipelines.adapters.db.rows import order_of, order_values
@@ -11,6 +11,7 @@ from mmbot_pipelines.adapters.db.steps import identity, write_errors
 from mmbot_pipelines.adapters.db.tables import blocks, order_events, orders
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Fault, Scan
+from mmbot_pipelines.core.errors import LostRace
 from mmbot_pipelines.core.money import in_words
 from mmbot_pipelines.core.outbox import Block
 
@@ -31,6 +32,25 @@ def write_scan(
     write_errors(connection, [*scan.faults, *changed], at=at, run_id=run_id, scanned=True)
     _move_cursor(connection, origin, kind, scan.last)
     return [order.key for order in new]
+
+
+def write_rewind(
+    connection: Connection, origin: str, kind: Cursor, seen: Block, to: Block | None
+) -> None:
+    """Set a cursor back, if it still is at `seen`.
+
+    Raises:
+        LostRace: the cursor was moved since; nothing was written.
+    """
+    still = and_(
+        blocks.c.network == origin,
+        blocks.c.kind == kind.value,
+        blocks.c.number == seen.number,
+        blocks.c.hash == seen.hash,
+    )
+    back = delete(blocks) if to is None else update(blocks).values(number=to.number, hash=to.hash)
+    if connection.scalar(back.where(still).returning(blocks.c.network)) is None:
+        raise LostRace(f"the cursor {kind} of {origin} was moved since it was at {seen.number}")
 
 
 def _insert_new(connection: Connection, scanned: Sequence[Order]) -> list[Order]:

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.dialects import postgresql
 
-from mmbot_pipelines.adapters.db.rows import order_of, step_values
-from mmbot_pipelines.adapters.db.tables import errors, order_events, orders
+from mmbot_pipelines.adapters.db.rows import Values, order_of, step_values
+from mmbot_pipelines.adapters.db.tables import errors, order_events, orders, transactions
+from mmbot_pipelines.bridge.accounts import TRANSFER
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Fault
 from mmbot_pipelines.core.errors import LostRace
 from mmbot_pipelines.core.money import TxHash
+from mmbot_pipelines.core.outbox import TxState
 
 TAKEN_UP = "taken up again"
 
@@ -38,6 +40,55 @@ def write_step(
     """
     if identity(before) != identity(after):
         raise ValueError(f"{before.key}: a step cannot change what the escrow logged")
+    return _write(connection, before, after, {}, run_id=run_id, at=at, tx=tx, fault=fault)
+
+
+def write_retold(
+    connection: Connection,
+    before: Order,
+    after: Order,
+    *,
+    run_id: str,
+    at: datetime,
+    fault: Fault,
+) -> Order:
+    """Write other content under an order's number, if nothing pays what stood there before.
+
+    Raises:
+        LostRace: the order was changed since, or a transfer of it is undecided or mined;
+            nothing was written.
+        ValueError: it is paid, or `after` has another number.
+    """
+    if before.key != after.key or after.status is not Status.PENDING:
+        raise ValueError(f"{before.key}: only an unpaid order can be told anew")
+    content = {"recipient": after.recipient, "amount": after.amount, "fee": after.fee}
+    told = _write(
+        connection, before, after, content, run_id=run_id, at=at, tx=after.set_order_tx, fault=fault
+    )
+    # The row is locked by now: whoever signs for this order waits, and finds it changed.
+    paying = connection.scalar(
+        select(transactions.c.hash).where(
+            transactions.c.subject == before.key,
+            transactions.c.purpose == TRANSFER,
+            transactions.c.state.in_([TxState.STORED.value, TxState.MINED.value]),
+        )
+    )
+    if paying is not None:
+        raise LostRace(f"{before.key}: transfer {paying} of what it was may pay, or has paid")
+    return told
+
+
+def _write(
+    connection: Connection,
+    before: Order,
+    after: Order,
+    content: Values,
+    *,
+    run_id: str,
+    at: datetime,
+    tx: TxHash | None,
+    fault: Fault | None,
+) -> Order:
     told = fault is not None or tellable(before) != tellable(after)
     asked = {"asked_at": None} if told and not accepts(before, after) else {}
     row = connection.execute(
@@ -47,7 +98,7 @@ def write_step(
             orders.c.version == before.version,
             orders.c.status == before.status.value,
         )
-        .values(**step_values(after), version=before.version + 1, **asked)
+        .values(**content, **step_values(after), version=before.version + 1, **asked)
         .returning(orders)
     ).one_or_none()
     if row is None:

@@ -1,0 +1,107 @@
+"""What the bridge needs of the store for its transactions: the lane, and what became of them."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.core.money import Address, Wei
+from mmbot_pipelines.core.outbox import Outcome, Receipt, Transaction
+from mmbot_pipelines.core.safety import Standing
+
+if TYPE_CHECKING:
+    from mmbot_pipelines.bridge.ports import Fault
+
+
+class Lane(Protocol):
+    """The right to give out the wallet's nonces, held for one database transaction."""
+
+    def hold(self, orders: Sequence[Order]) -> list[Order]:
+        """Lock the rows that nobody changed since they were read, and return them."""
+
+    def next_nonce(self, chain_nonce: int) -> int:
+        """Return the first nonce that neither the chain nor the outbox has used."""
+
+    def in_flight(self) -> list[Transaction]:
+        """List the wallet's undecided transactions, lowest nonce first."""
+
+    def store(self, before: Order, after: Order, transaction: Transaction, run_id: str) -> None:
+        """Write the transaction, the order's step and its history row."""
+
+    def replace(self, transaction: Transaction) -> None:
+        """Write one more transaction for a nonce: of its subject's, while it is undecided,
+        or for one of which only lost rows are known.
+
+        Raises:
+            LostRace: the nonce is decided, or has this bump already; nothing was written.
+        """
+
+    def standings(self) -> list[Standing]:
+        """Read the safety states; none changes until the lane is left."""
+
+    def exposure(self) -> Wei:
+        """Sum the amounts of all orders that are OUT, in wei."""
+
+    def paid_since(self, at: datetime) -> dict[Address, Wei]:
+        """Sum the wallet's transfers since then by recipient, without those that failed."""
+
+    def held_back(self, origin: str) -> list[Order]:
+        """List an origin's healthy orders that wait with a reason, lowest number first."""
+
+
+class Outbox(Protocol):
+    """The transactions, and the steps of orders that they prove."""
+
+    def lane(self, chain_id: int, wallet: Address) -> AbstractContextManager[Lane]:
+        """Hold the wallet's lane; leaving it commits, an exception takes all of it back."""
+
+    def transactions(self, key: str) -> list[Transaction]:
+        """Return all transactions of an order, oldest first."""
+
+    def in_flight(self) -> list[Transaction]:
+        """List all undecided transactions, lowest nonce first."""
+
+    def decide(
+        self,
+        outcome: Outcome,
+        before: Order | None,
+        after: Order | None,
+        *,
+        run_id: str,
+        at: datetime,
+        fault: "Fault | None" = None,
+    ) -> None:
+        """Write what became of a nonce and the step it means for its order, together.
+
+        The other undecided rows of the nonce are LOST with it, or else REPLACED.
+
+        Raises:
+            LostRace: the order or the transaction was changed since; nothing was written.
+        """
+
+    def mined_since(self, block: int) -> list[Transaction]:
+        """List what was mined or reverted in block `block` or later, lowest nonce first."""
+
+    def move(self, mined: Transaction, receipt: Receipt) -> None:
+        """Write that a transaction stands in another block now, with the same success.
+
+        Raises:
+            LostRace: it was changed since; nothing was written.
+        """
+
+    def unmine(
+        self,
+        mined: Transaction,
+        before: Order | None,
+        after: Order | None,
+        *,
+        run_id: str,
+        at: datetime,
+        fault: "Fault | None" = None,
+    ) -> None:
+        """Make all rows of a nonce undecided again, stored at `at`, with the order's step.
+
+        Raises:
+            LostRace: the order or the transaction was changed since; nothing was written.
+        """
