@@ -1,0 +1,79 @@
+"""The bot without Dagster: one process that does in a loop what sensors and jobs do.
+
+It runs the product as it is wired from the environment, so MMBOT_CRASH_POINTS arms it.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from mmbot_pipelines import wiring
+from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.ports import Filter, Run
+from mmbot_pipelines.core.errors import Failure
+from mmbot_pipelines.settings import load
+
+PATIENCE = 30.0  # seconds until all orders must be at rest
+
+
+def work(environ: Mapping[str, str], expected: int, hours: int) -> None:
+    """Take `expected` orders to where nothing moves any more.
+
+    hours: how much later than now it is; a run that died is asked for again after a while.
+    """
+    wired = wiring.bridge(load(environ))
+    late = timedelta(hours=hours)
+    bridge = replace(wired, clock=lambda: datetime.now(UTC) + late)
+    end = time.monotonic() + PATIENCE
+    while not at_rest(bridge, expected):
+        if time.monotonic() > end:
+            raise TimeoutError(f"not at rest: {bridge.orders.find(Filter())}")
+        turn(bridge)
+
+
+def turn(bridge: steps.Bridge) -> None:
+    """Do once what all sensors and schedules do, each with its own troubles."""
+    for step in (orders, receipts, settlements, backfill, retry):
+        step(bridge)
+
+
+def orders(bridge: steps.Bridge) -> None:
+    for origin in bridge.origins:
+        tried(lambda run, origin=origin: steps.detect(bridge, origin, run))
+        asked = steps.wanted(bridge, [Status.PENDING, Status.PROCESSING], origin)
+        for key in [o.key for o in asked]:
+            tried(lambda run, key=key: steps.transfer(bridge, [key], run))
+
+
+def receipts(bridge: steps.Bridge) -> None:
+    tried(lambda run: steps.settle_receipts(bridge, run))
+    for key in [o.key for o in steps.wanted(bridge, [Status.FULFILLED])]:
+        tried(lambda run, key=key: steps.repay(bridge, [key], run))
+
+
+def settlements(bridge: steps.Bridge) -> None:
+    for origin in bridge.origins:
+        tried(lambda run, origin=origin: steps.settle(bridge, origin, run))
+
+
+def backfill(bridge: steps.Bridge) -> None:
+    tried(lambda run: steps.advance(bridge, steps.backfill(bridge, run), run))
+
+
+def retry(bridge: steps.Bridge) -> None:
+    tried(lambda run: steps.advance(bridge, steps.retry(bridge, run), run))
+
+
+def tried(step: Callable[[Run], object]) -> None:
+    """Do a step as a run that may fail: what matters is stored with its orders."""
+    try:
+        step(Run("driver", print))
+    except (steps.OrdersFailed, Failure) as e:
+        print(e)
+
+
+def at_rest(bridge: steps.Bridge, expected: int) -> bool:
+    found = bridge.orders.find(Filter())
+    return len(found) == expected and all(o.status.final or o.parked for o in found)

@@ -1,0 +1,133 @@
+"""The process dies between any two effects, is started again, and nothing is wrong."""
+
+import multiprocessing
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from web3 import Web3
+
+from mmbot_pipelines.core.crash import Point
+from mmbot_pipelines.devnet.accounts import USERS, account
+from mmbot_pipelines.devnet.chain import ask
+from mmbot_pipelines.devnet.deploy import environment
+from mmbot_pipelines.devnet.invariants import check, kinds_of_rest, table
+from mmbot_pipelines.devnet.messenger import Messenger
+from mmbot_pipelines.devnet.orders import GOOD_FEE, LOW_FEE, MILLI, Kind, Wish, place_many
+from mmbot_pipelines.devnet.outside import Before, Outside, ZkSyncSide, books
+from tests.crash.driver import work
+from tests.devnet.bridge import Devnet, rolled_back, running
+
+# GASPRICE, PUSH1 5, JUMPI, STOP, JUMPDEST, PUSH0, PUSH0, REVERT: estimates name no price, so
+# this recipient takes the money in every simulation and refuses it in every block.
+DECEIVING = "0x3a600557005b5f5ffd"
+DECEIVER = Web3.to_checksum_address(f"{0xDECE1:#042x}")
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.crash.driver"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """Two chains with orders on them, a database, and the settings that name both."""
+
+    environ: dict[str, str]
+    outside: Outside
+    before: Before
+    expected: int
+
+    @property
+    def database_url(self) -> str:
+        return self.environ["MMBOT_DATABASE_URL"]
+
+    def run(self, *, hours: int = 0, **more: str) -> int:
+        """Run the bot to its end; return the exit code, minus the signal where one ended it."""
+        process = PROCESSES.Process(
+            target=work, args=(self.environ | more, self.expected, hours), daemon=True
+        )
+        process.start()
+        process.join()
+        assert process.exitcode is not None
+        return process.exitcode
+
+
+@pytest.fixture(scope="module")
+def chains() -> Iterator[Devnet]:
+    with running() as devnet:
+        yield devnet
+
+
+@pytest.fixture
+def bench(chains: Devnet, database_url: str, tmp_path: Path) -> Iterator[Bench]:
+    with rolled_back(chains) as devnet:
+        ask(devnet.l1, "anvil_setCode", DECEIVER, DECEIVING)
+        outside = Outside(devnet.deployment, [ZkSyncSide(devnet.deployment.zksync)])
+        before = outside.mark()
+        wishes = [
+            wish(account(4).address),
+            wish(account(5).address, amount=20 * MILLI),
+            wish(devnet.deployment.l1.rejecting_recipient),
+            wish(DECEIVER),
+            wish(account(6).address, fee=LOW_FEE),
+        ]
+        place_many(devnet.deployment.zksync, wishes)
+        stop = threading.Event()
+        messenger = Messenger(l1=devnet.l1, l2=devnet.l2, diamond=devnet.deployment.zksync.diamond)
+        thread = threading.Thread(target=messenger.run, args=(stop,), kwargs={"poll": 0.05})
+        thread.start()
+        yield Bench(
+            environ=environment(devnet.deployment)
+            | {
+                "MMBOT_DATABASE_URL": database_url,
+                "MMBOT_ZKSYNC_START_BLOCK": str(devnet.deployment.zksync.start_block),
+                "MMBOT_MAX_ATTEMPTS": "2",
+                "MMBOT_RETRY_BACKOFF_SECONDS": "0.1",
+                "DAGSTER_HOME": str(tmp_path),
+            },
+            outside=outside,
+            before=before,
+            expected=len(wishes),
+        )
+        stop.set()
+        thread.join()
+
+
+def wish(recipient: str, *, amount: int = 10 * MILLI, fee: int = GOOD_FEE) -> Wish:
+    return Wish(
+        kind=Kind.GOOD,
+        origin="zksync",
+        user=account(USERS[0]).address,
+        recipient=recipient,  # type: ignore[arg-type]
+        amount=amount,
+        fee=fee,
+    )
+
+
+def test_without_a_crash_every_order_ends_where_it_belongs(bench: Bench) -> None:
+    assert bench.run() == 0
+    kept = books(bench.database_url)
+    assert kinds_of_rest(kept) == {"COMPLETED": 2, "DROPPED": 1, "PROCESSING parked": 2}
+    reverted = [t for t in kept.transactions if t.state == "REVERTED"]
+    assert len(reverted) == 2  # the deceiver was tried twice
+    assert_invariants(bench)
+
+
+@pytest.mark.parametrize("point", list(Point))
+def test_a_crash_at(point: Point, bench: Bench, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.touch()
+    assert bench.run(MMBOT_CRASH_POINTS=f"{point}={token}") == -signal.SIGKILL
+    assert not token.exists()
+    assert bench.run(hours=1) == 0
+    ends = kinds_of_rest(books(bench.database_url))
+    assert ends == {"COMPLETED": 2, "DROPPED": 1, "PROCESSING parked": 2}
+    assert_invariants(bench)
+
+
+def assert_invariants(bench: Bench) -> None:
+    results = check(bench.outside, bench.database_url, bench.before)
+    assert not any(result.broken for result in results), "\n" + table(results)
+    assert all(result.checked for result in results), "\n" + table(results)
