@@ -1,0 +1,87 @@
+"""What a node tells that is behind, or that lies. Pure: JSON-RPC in, JSON-RPC out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+_TAGS = ("latest", "pending", "safe", "finalized")
+_HALF = 0.5  # chance of each lie that could be told
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A node that has stopped at a block; it still takes transactions."""
+
+    height: int
+
+    def asked(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the question as such a node understands it."""
+        params = [self._param(p) for p in question.get("params") or []]
+        return {**question, "params": params}
+
+    def answered(self, question: Mapping[str, Any], result: Any) -> Any:
+        """Return what such a node answers, of what a node that is not behind does."""
+        match question["method"]:
+            case "eth_blockNumber":
+                return hex(self.height)
+            case "eth_getBlockByNumber" | "eth_getTransactionReceipt" if self._later(result):
+                return None
+            case "eth_getTransactionByHash" if self._later(result):
+                return result | {"blockNumber": None, "blockHash": None}
+            case "eth_getLogs":
+                return [log for log in result if not self._later(log)]
+        return result
+
+    def _param(self, param: Any) -> Any:
+        return hex(self.height) if param in _TAGS else param
+
+    def _later(self, result: Any) -> bool:
+        key = "number" if isinstance(result, Mapping) and "number" in result else "blockNumber"
+        told = result.get(key) if isinstance(result, Mapping) else None
+        return told is not None and int(told, 16) > self.height
+
+
+def lie(method: str, result: Any, rng: Random) -> Any:
+    """Return something else than the truth, where there is a lie for the method."""
+    tell = LIES.get(method)
+    if tell is None or result is None or rng.random() < _HALF:
+        return result
+    return tell(result, rng)
+
+
+def _number(result: Any, rng: Random) -> str:
+    return hex(max(0, int(result, 16) + rng.choice([-2, -1, 1, 5])))
+
+
+def _balance(result: Any, rng: Random) -> str:
+    return hex(rng.choice([0, 2 * int(result, 16)]))
+
+
+def _receipt(result: Any, rng: Random) -> Any:
+    flipped = "0x0" if result["status"] == "0x1" else "0x1"
+    return rng.choice([None, {**result, "status": flipped}])
+
+
+def _nothing(result: Any, _: Random) -> Any:
+    return [] if isinstance(result, list) else None
+
+
+def _another_hash(result: Any, rng: Random) -> Any:
+    return {**result, "hash": f"0x{rng.randbytes(32).hex()}"}
+
+
+def _view(result: Any, _: Random) -> str:
+    return "0x" + "00" * (len(result) // 2 - 1)
+
+
+LIES: Mapping[str, Callable[[Any, Random], Any]] = {
+    "eth_blockNumber": _number,
+    "eth_call": _view,
+    "eth_getBalance": _balance,
+    "eth_getBlockByNumber": _another_hash,
+    "eth_getLogs": _nothing,
+    "eth_getTransactionByHash": _nothing,
+    "eth_getTransactionCount": _number,
+    "eth_getTransactionReceipt": _receipt,
+}
