@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from functools import partial
 
-from mmbot_pipelines.adapters.ethereum import blocks
+from mmbot_pipelines.adapters.ethereum import blocks, quorum
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.origins.escrow_state import Terms
 from mmbot_pipelines.adapters.origins.zksync import BASE_COST
 from mmbot_pipelines.adapters.origins.zksync_escrow import aliased
-from mmbot_pipelines.adapters.origins.zksync_views import newest, terms
+from mmbot_pipelines.adapters.origins.zksync_views import terms
 from mmbot_pipelines.cli.findings import Finding, fault, look, ok
 from mmbot_pipelines.cli.node_checks import nodes, single
 from mmbot_pipelines.cli.questions import has_code, viewed
@@ -32,7 +32,7 @@ def origin(zksync: ZkSync, l1: L1, on_l1: Rpc, wallet: Address | None) -> Iterat
 
 def _accepted(zksync: ZkSync, url: str) -> Iterator[Finding]:
     node = single("zksync", zksync.chain_id, url)
-    head = newest(node)
+    head = quorum.newest(node).number
     if isinstance(zksync.accepted, int):
         accepted, how = max(0, head - zksync.accepted), f"{zksync.accepted} behind the newest"
     else:
@@ -52,7 +52,7 @@ def _escrow(rpc: Rpc, zksync: ZkSync, l1: L1, payee: Address | None) -> Iterator
         yield fault("escrow", f"no contract is at {escrow} on zkSync: {remedy}")
         return
     try:
-        found = terms(rpc, escrow, newest(rpc))
+        found = terms(rpc, escrow, quorum.newest(rpc))
     except Failure as e:
         yield fault("escrow", f"{escrow} is no Escrow ({e}): {remedy}")
         return

@@ -23,8 +23,10 @@ class Header:
     base_fee: Wei | None  # wei per gas; None before EIP-1559
 
 
-def tag(block: int | str) -> str:
+def tag(block: Block | int | str) -> str:
     """Write a block's number as JSON-RPC does; a tag stays as it is."""
+    if isinstance(block, Block):
+        block = block.number
     return block if isinstance(block, str) else hex(block)
 
 

@@ -4,11 +4,16 @@ from collections.abc import Sequence
 
 from eth_utils.crypto import keccak
 
-from mmbot_pipelines.adapters.ethereum import blocks
+from mmbot_pipelines.adapters.ethereum import blocks, quorum
 from mmbot_pipelines.adapters.ethereum.logs import Log, LogScanner, Wanted
 from mmbot_pipelines.adapters.ethereum.node import RpcError
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.adapters.ethereum.views import Function, call_views, decode_words, refused
+from mmbot_pipelines.adapters.ethereum.views import (
+    Function,
+    call_trusted_views,
+    decode_words,
+    refused,
+)
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import Malformed
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
@@ -57,10 +62,8 @@ class RegistryV1:
     def used(self, orders: Sequence[Order]) -> list[bool]:
         """Tell which orders the registry has marked as paid, at the newest block."""
         calls = [(self.address, TRANSFERS.encode(transfer_key(order))) for order in orders]
-        return [
-            self._is_used(order, answer)
-            for order, answer in zip(orders, call_views(self._rpc, calls, "latest"), strict=True)
-        ]
+        answers = call_trusted_views(self._rpc, calls, quorum.now(self._rpc))
+        return [self._is_used(o, answer) for o, answer in zip(orders, answers, strict=True)]
 
     def paid_in(self, order: Order) -> TxHash | None:
         """Return the transaction whose Transfer event paid the order; newest blocks first.

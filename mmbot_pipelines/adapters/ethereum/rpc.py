@@ -133,14 +133,13 @@ class Rpc:
             RpcUnavailable: no node answered.
             WrongChain: all nodes serve another chain.
         """
+
+        def ask(node: Node) -> Poll:
+            return self._nodes.ask(node, questions)
+
         ordered = self._nodes.ordered()
-        came = dict(
-            together(
-                ordered,
-                lambda node: self._nodes.ask(node, questions),
-                enough=lambda poll: enough(poll.answers),
-            )
-        )
+        asked = together(ordered, ask, enough=lambda poll: enough(poll.answers))
+        came = dict(asked)
         polls = [poll for n in ordered if isinstance(poll := came.get(n), Poll)]
         if not polls:
             raise self._outage([(n, f) for n, f in came.items() if isinstance(f, NodeFault)])

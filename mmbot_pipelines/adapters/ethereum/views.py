@@ -9,12 +9,13 @@ from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
 from eth_utils.crypto import keccak
 
-from mmbot_pipelines.adapters.ethereum import blocks, reverts, wire
-from mmbot_pipelines.adapters.ethereum.node import Answer, RpcError
+from mmbot_pipelines.adapters.ethereum import blocks, quorum, reverts, wire
+from mmbot_pipelines.adapters.ethereum.node import Answer, Question, RpcError
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.untrusted import cleaned
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused
 from mmbot_pipelines.core.money import Address
+from mmbot_pipelines.core.outbox import Block
 
 _WORD = 32  # bytes
 
@@ -70,11 +71,26 @@ def call_views(
     Raises:
         RpcUnavailable: no node answered.
     """
-    questions = [
+    return [_returned(answer) for answer in rpc.batch(_asked(calls, block))]
+
+
+def call_trusted_views(
+    rpc: Rpc, calls: Sequence[tuple[Address, bytes]], block: Block | str
+) -> list[bytes | RpcError]:
+    """Call views at one block on as many nodes as the quorum has: money is paid on them.
+
+    Raises:
+        RpcDisagrees, BlockReplaced, RpcUnavailable: see `quorum.read`.
+    """
+    answers = quorum.read(rpc, _asked(calls, block), block)
+    return [_returned(answer) for answer in answers]
+
+
+def _asked(calls: Sequence[tuple[Address, bytes]], block: Block | int | str) -> list[Question]:
+    return [
         ("eth_call", ({"to": to, "data": "0x" + data.hex()}, blocks.tag(block)))
         for to, data in calls
     ]
-    return [_returned(answer) for answer in rpc.batch(questions)]
 
 
 def refused(error: RpcError, what: str) -> Failure:

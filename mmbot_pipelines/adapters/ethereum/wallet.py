@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from mmbot_pipelines.adapters.ethereum import blocks, reverts, wire
+from mmbot_pipelines.adapters.ethereum import blocks, broadcast, quorum, reverts, wire
+from mmbot_pipelines.adapters.ethereum.broadcast import Underpriced
 from mmbot_pipelines.adapters.ethereum.node import Answer, Question, RpcError
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.signing import LocalSigner, Signer, hash_of, sign
 from mmbot_pipelines.core.errors import (
     Failure,
-    Lost,
     OutOfFunds,
     RevertForeseen,
     RpcRefused,
@@ -21,10 +21,6 @@ __all__ = ["EthereumChain", "LocalSigner", "Signer", "Underpriced"]
 
 _DEFAULT_PRIORITY = Wei(10**9)  # per gas, where the node has no opinion
 _MOST_GAS = 2**24  # of one transaction (EIP-7825)
-
-
-class Underpriced(RpcRefused):
-    """The node takes the transaction only at higher fees."""
 
 
 class EthereumChain:
@@ -70,8 +66,15 @@ class EthereumChain:
 
     def nonce(self, *, pending: bool) -> int:
         """Count the wallet's transactions: mined ones, or with those waiting in the pool."""
-        at = "pending" if pending else "latest"
-        return wire.quantity(self._ask("eth_getTransactionCount", self.wallet, at))
+        method = "eth_getTransactionCount"
+        if pending:
+            # Pools differ. What a node has not seen, the outbox knows; a number too high
+            # would leave a gap that stops all.
+            polls = self._rpc.poll([(method, (self.wallet, "pending"))])
+            return min(self._count(poll.answers[0]) for poll in polls)
+        block = quorum.now(self._rpc)
+        question = method, (self.wallet, blocks.tag(block))
+        return self._count(quorum.read(self._rpc, [question], block)[0])
 
     def simulate(self, calls: Sequence[Call]) -> list[Gas | Failure]:
         """Estimate the gas of each call from the wallet, or say why it would fail.
@@ -101,21 +104,27 @@ class EthereumChain:
         """
         hashes = [hash_of(raw) for raw in raws]
         try:
-            answers = self._rpc.batch([("eth_sendRawTransaction", ("0x" + r.hex(),)) for r in raws])
+            answers = broadcast.send(self._rpc, raws)
             refused = [h for h, a in zip(hashes, answers, strict=True) if isinstance(a, RpcError)]
             # "already known", "nonce too low": the words differ, being there counts.
-            there = {h for h, known in zip(refused, self.knows(refused), strict=True) if known}
+            there = broadcast.there(self._rpc, refused)
         except RpcUnavailable as outage:
             return [outage] * len(raws)
         return [
-            _not_taken(a) if isinstance(a, RpcError) and h not in there else None
+            broadcast.not_taken(a) if isinstance(a, RpcError) and h not in there else None
             for h, a in zip(hashes, answers, strict=True)
         ]
 
     def receipts(self, hashes: Sequence[TxHash]) -> list[Receipt | None]:
         """Read receipts; None while not mined."""
-        answers = self._rpc.batch([("eth_getTransactionReceipt", (h,)) for h in hashes])
-        return [self._receipt(h, a) for h, a in zip(hashes, answers, strict=True)]
+        if not hashes:
+            return []
+        polls = self._rpc.poll([("eth_getTransactionReceipt", (h,)) for h in hashes])
+        found = [
+            [self._receipt(h, a) for h, a in zip(hashes, poll.answers, strict=True)]
+            for poll in polls
+        ]
+        return [quorum.receipt(self._rpc, polls, told) for told in zip(*found, strict=True)]
 
     def knows(self, hashes: Sequence[TxHash]) -> list[bool]:
         """Tell which transactions the node has, mined or waiting."""
@@ -149,6 +158,11 @@ class EthereumChain:
             why += f"; it used all of its {transaction.gas} gas"
         return why
 
+    def _count(self, answer: Answer) -> int:
+        if isinstance(answer, RpcError):
+            raise RpcRefused(f"a node of {self._rpc.chain} refuses the wallet's nonce: {answer}")
+        return wire.quantity(answer)
+
     def _ask(self, method: str, *params: object) -> object:
         try:
             return self._rpc.call(method, params)
@@ -171,7 +185,7 @@ class EthereumChain:
         why = reverts.reason(answer)
         if why is not None:
             return RevertForeseen(f"the call would revert: {why}")
-        if _lacks_funds(answer):
+        if broadcast.lacks_funds(answer):
             return OutOfFunds(f"the wallet cannot pay for the call: {answer}; send ETH to it")
         return RpcRefused(f"a node of {self._rpc.chain} refuses eth_estimateGas: {answer}")
 
@@ -183,7 +197,7 @@ class EthereumChain:
     def _known(self, tx: TxHash, answer: Answer) -> bool:
         if isinstance(answer, RpcError):
             raise RpcRefused(f"a node of {self._rpc.chain} refuses transaction {tx}: {answer}")
-        return answer is not None and _is_of(tx, wire.fields(answer).get("hash"))
+        return broadcast.is_of(tx, answer)
 
 
 def receipt(tx: TxHash, answer: object) -> Receipt:
@@ -212,25 +226,4 @@ def _is_of(tx: TxHash, told: object) -> bool:
 def _short(call: Call, balance: Wei) -> OutOfFunds:
     return OutOfFunds(
         f"the wallet has {in_words(balance)}, the call takes {in_words(call.value)}: send ETH to it"
-    )
-
-
-def _not_taken(error: RpcError) -> Failure:
-    said = error.message.lower()
-    if "nonce too low" in said or "nonce is too low" in said:
-        return Lost(f"its nonce was used by another transaction: {error}")
-    if _lacks_funds(error):
-        return OutOfFunds(f"the wallet cannot pay for the transaction: {error}; send ETH to it")
-    if "underpriced" in said or "fee" in said:
-        return Underpriced(f"the fees are too low: {error}")
-    return RpcRefused(f"a node refuses the transaction: {error}")
-
-
-def _lacks_funds(error: RpcError) -> bool:
-    """Tell an empty wallet by the words that the clients use (geth, anvil, Nethermind, Besu)."""
-    said = error.message.lower()
-    return (
-        ("insufficient" in said and ("fund" in said or "balance" in said))
-        or "upfront cost" in said
-        or "lack of funds" in said
     )

@@ -4,15 +4,19 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
-from mmbot_pipelines.adapters.ethereum import blocks
+from mmbot_pipelines.adapters.ethereum import blocks, quorum
 from mmbot_pipelines.adapters.ethereum.logs import Log, LogScanner, Wanted
 from mmbot_pipelines.adapters.ethereum.node import RpcError
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.views import Function, call_views, refused
 from mmbot_pipelines.adapters.origins import zksync_escrow as abi
 from mmbot_pipelines.adapters.origins import zksync_views as views
-from mmbot_pipelines.adapters.origins.escrow_faults import EscrowDisagrees, EscrowPaused
-from mmbot_pipelines.adapters.origins.escrow_state import Terms, order_fault
+from mmbot_pipelines.adapters.origins.escrow_faults import (
+    EscrowDisagrees,
+    EscrowPaused,
+    OrderAbsent,
+)
+from mmbot_pipelines.adapters.origins.escrow_state import Held, Terms, order_fault
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Progress, Scan
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused
@@ -106,7 +110,7 @@ class ZkSync:
         """Read the escrow again: it still holds this very order, unclaimed, to be paid to us."""
         if not orders:
             return []
-        block = views.newest(self._rpc)
+        block = quorum.newest(self._rpc)
         numbers = [order.number for order in orders]
         try:
             fault = self._fault(views.terms(self._rpc, self._escrow, block))
@@ -115,7 +119,7 @@ class ZkSync:
         if fault is not None:
             return [fault] * len(orders)
         held = views.held(self._rpc, self._escrow, numbers, block)
-        return [order_fault(o, h, self._escrow) for o, h in zip(orders, held, strict=True)]
+        return [self._order_fault(o, h, block) for o, h in zip(orders, held, strict=True)]
 
     def message_fee(self, orders: Sequence[Order], fees: Fees) -> list[Wei]:
         """Price each claim's L1 -> L2 message, in wei: all cost the same.
@@ -155,7 +159,7 @@ class ZkSync:
         """
         if not orders:
             return []
-        block = views.newest(self._rpc)
+        block = quorum.newest(self._rpc)
         held = views.held(self._rpc, self._escrow, [o.number for o in orders], block)
         claimed = {}
         for order, answer in zip(orders, held, strict=True):
@@ -163,8 +167,18 @@ class ZkSync:
                 raise answer
             if answer.is_of(order) and not answer.pending:
                 claimed[order.number] = order
-        paid = self._payments(claimed, block)
+        paid = self._payments(claimed, block.number)
         return [paid.get(o.number) if o.number in claimed else None for o in orders]
+
+    def _order_fault(self, order: Order, held: Held | Failure, block: Block) -> Failure | None:
+        fault = order_fault(order, held, self._escrow)
+        if isinstance(fault, OrderAbsent) and order.block.number > block.number:
+            # It was found by a node that is ahead of those that must agree.
+            return blocks.NodeBehind(
+                f"the nodes of {self._rpc.chain} agree up to block {block.number}, the order is "
+                f"in block {order.block.number}: it is paid when they have come to it"
+            )
+        return fault
 
     def _events(self, topic: bytes) -> Wanted:
         return Wanted(address=self._escrow, topics=(topic,))

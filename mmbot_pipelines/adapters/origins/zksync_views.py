@@ -5,17 +5,18 @@ from typing import Any
 
 from eth_utils.address import to_checksum_address
 
-from mmbot_pipelines.adapters.ethereum import blocks, reverts
+from mmbot_pipelines.adapters.ethereum import reverts
 from mmbot_pipelines.adapters.ethereum.node import RpcError
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.adapters.ethereum.views import Function, call_views, refused
+from mmbot_pipelines.adapters.ethereum.views import Function, call_trusted_views, refused
 from mmbot_pipelines.adapters.origins import zksync_escrow as abi
 from mmbot_pipelines.adapters.origins.escrow_state import Held, Terms
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, Wei
+from mmbot_pipelines.core.outbox import Block
 
 
-def terms(rpc: Rpc, escrow: Address, block: int) -> Terms:
+def terms(rpc: Rpc, escrow: Address, block: Block) -> Terms:
     """Read whom the escrow obeys and pays.
 
     Raises:
@@ -23,7 +24,8 @@ def terms(rpc: Rpc, escrow: Address, block: int) -> Terms:
         Malformed: there is no such escrow.
     """
     asked = (abi.WALLET, abi.REGISTRY, abi.PAUSED)
-    wallet, registry, paused = call_views(rpc, [(escrow, f.encode()) for f in asked], block)
+    calls = [(escrow, f.encode()) for f in asked]
+    wallet, registry, paused = call_trusted_views(rpc, calls, block)
     (wallet_,) = _decoded(abi.WALLET, wallet, escrow)
     (registry_,) = _decoded(abi.REGISTRY, registry, escrow)
     return Terms(
@@ -33,17 +35,12 @@ def terms(rpc: Rpc, escrow: Address, block: int) -> Terms:
     )
 
 
-def held(rpc: Rpc, escrow: Address, numbers: Sequence[int], block: int) -> list[Held | Failure]:
+def held(rpc: Rpc, escrow: Address, numbers: Sequence[int], block: Block) -> list[Held | Failure]:
     """Read what the escrow holds under each order id."""
     views = (abi.GET_ORDER, abi.IS_ORDER_PENDING)
     calls = [(escrow, f.encode(number)) for number in numbers for f in views]
-    answers = call_views(rpc, calls, block)
+    answers = call_trusted_views(rpc, calls, block)
     return [_held(*pair, escrow) for pair in zip(answers[::2], answers[1::2], strict=True)]
-
-
-def newest(rpc: Rpc) -> int:
-    """Return the number of the newest block, to ask everything at."""
-    return blocks.header(rpc, "latest").block.number
 
 
 def _held(order: bytes | RpcError, pending: bytes | RpcError, escrow: Address) -> Held | Failure:

@@ -172,7 +172,7 @@ def test_refused_terms_pass_nothing(l2: EscrowNode, origin: ZkSync) -> None:
     [
         (encode(["bool"], [True]), EscrowPaused),
         (encode(["uint256"], [2]), Malformed),
-        (Refusal(-32005, "limit exceeded"), RpcRefused),  # not the absence of a pause
+        (Refusal(-32602, "no such argument"), RpcRefused),  # not the absence of a pause
         (Refusal(3, "execution reverted", "0x"), None),
         (Refusal(-32000, "execution reverted"), None),
         (b"", None),
