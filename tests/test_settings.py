@@ -93,12 +93,14 @@ def test_every_setting_is_taken_over() -> None:
             "MMBOT_MAX_RPC_LAG_SECONDS": "7.5",
             "MMBOT_DRY_RUN": "1",
             "MMBOT_ALERT_URLS": "mailto://a?to=b@c.d,e@f.g, json://sink.example",
+            "MMBOT_KEEP_RUNS_DAYS": "8",
             "DAGSTER_HOME": "/var/lib/dagster",
         }
     )
     assert read.database.url is not None
     assert read.database.url.get_secret_value() == "postgresql://bot:hunter2@db/mmbot"
     assert not read.database.auto_migrate
+    assert read.database.keep_runs_days == 8
     assert read.l1.start_block == 17
     assert read.origins == ("starknet", "zksync")
     assert read.zksync is not None
@@ -176,6 +178,7 @@ def test_an_empty_variable_is_an_absent_one() -> None:
         ("MMBOT_HALT_AFTER_FAILURES", "0", "count"),
         ("MMBOT_THROTTLE_FAILURE_PERCENT", "101", "percentage"),
         ("MMBOT_DRY_RUN", "maybe", "true or false"),
+        ("MMBOT_KEEP_RUNS_DAYS", "36501", "from 1 to 36500"),
         ("MMBOT_ALERT_URLS", "hunter2", "Apprise"),
         ("DAGSTER_HOME", "dagster_home", "absolute"),
     ],

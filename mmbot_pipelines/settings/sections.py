@@ -68,6 +68,7 @@ class Database(Section):
     url: values.DatabaseUrl | None = _variable("MMBOT_DATABASE_URL", None)  # None: embedded
     auto_migrate: values.Switch = _variable("MMBOT_AUTO_MIGRATE", True)
     dagster_home: values.AbsolutePath | None = _variable("DAGSTER_HOME", None)
+    keep_runs_days: values.Days = _variable("MMBOT_KEEP_RUNS_DAYS", 30)  # in Dagster
 
     @property
     def folder(self) -> Path:

@@ -227,6 +227,7 @@ def _absolute(text: str) -> Path:
 Switch = Annotated[bool, BeforeValidator(_switch)]
 Seconds = Annotated[float, BeforeValidator(_seconds)]
 Count = Annotated[int, BeforeValidator(lambda t: _whole(t, "a count", least=1, most=1_000_000))]
+Days = Annotated[int, BeforeValidator(lambda t: _whole(t, "a count", least=1, most=36_500))]
 BlockNumber = Annotated[int, BeforeValidator(lambda t: _whole(t, "a block", most=_INT64_MAX))]
 ChainId = Annotated[
     int, BeforeValidator(lambda t: _whole(t, "a chain id", least=1, most=_INT64_MAX))
