@@ -1,13 +1,13 @@
 """Who plays which part: settings become adapters, adapters become the bridge."""
 
 import random
-from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
+from mmbot_pipelines import origin_wiring
 from mmbot_pipelines.adapters.db import ready
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
 from mmbot_pipelines.adapters.db.engine import connect
@@ -15,21 +15,18 @@ from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.adapters.db.outlay import PgAccounts
 from mmbot_pipelines.adapters.db.records import PgRecords
 from mmbot_pipelines.adapters.db.safety import PgSafety
-from mmbot_pipelines.adapters.ethereum.age import newest_block
 from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, LocalSigner
 from mmbot_pipelines.adapters.keys import private_key
-from mmbot_pipelines.adapters.origins.zksync import ZkSync
 from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.conditions import Thresholds
 from mmbot_pipelines.bridge.policy import Caps, Limits
-from mmbot_pipelines.bridge.ports import Orders, Origin
+from mmbot_pipelines.bridge.ports import Orders
 from mmbot_pipelines.bridge.watch import JOURNAL, Watch
 from mmbot_pipelines.core import crash, readings
 from mmbot_pipelines.core.alerts import Channel
-from mmbot_pipelines.core.errors import BadSettings
-from mmbot_pipelines.core.safety import GLOBAL, SafetyStore
+from mmbot_pipelines.core.safety import SafetyStore
 from mmbot_pipelines.settings import Database, Key, Settings
 
 if TYPE_CHECKING:
@@ -86,7 +83,10 @@ def bridge(settings: Settings) -> Bridge:
         orders=PgOrders(engine),
         accounts=PgAccounts(engine),
         safety=PgSafety(engine),
-        origins={name: _origin(name, settings, rpc, registry, chain) for name in settings.origins},
+        origins={
+            name: origin_wiring.origin(name, settings, rpc, registry, chain.wallet)
+            for name in settings.origins
+        },
         registry=registry,
         chain=chain,
         rules=Rules(
@@ -98,6 +98,7 @@ def bridge(settings: Settings) -> Bridge:
             max_attempts=settings.pace.max_attempts,
             backoff_seconds=settings.pace.retry_backoff_seconds,
             dry_run=settings.dry_run,
+            undelivered_after_seconds=settings.pace.undelivered_after_seconds,
             caps=Caps(
                 exposure=settings.limits.max_exposure,
                 per_recipient=settings.limits.max_per_recipient,
@@ -115,21 +116,8 @@ def bridge(settings: Settings) -> Bridge:
         ),
         clock=lambda: datetime.now(UTC),
         draw=random.random,
-        newest=_newest(settings),
+        newest=origin_wiring.newest(settings),
     )
-
-
-def _newest(settings: Settings) -> dict[str, Callable[[], datetime]]:
-    """Ask for the newest blocks over connections of their own: no look waits for long."""
-    chains = {GLOBAL: ("L1", settings.l1.urls, settings.l1.chain_id)}
-    if settings.zksync:
-        chains["zksync"] = ("zksync", settings.zksync.urls, settings.zksync.chain_id)
-    return {
-        scope: partial(
-            newest_block, Rpc(urls, chain=chain, chain_id=chain_id, read_seconds=_LOOK_SECONDS)
-        )
-        for scope, (chain, urls, chain_id) in chains.items()
-    }
 
 
 @cache
@@ -215,21 +203,3 @@ def _key(key: Key) -> str:
         keystore=key.keystore_file,
         password_file=key.keystore_password_file,
     ).get_secret_value()
-
-
-def _origin(
-    name: str, settings: Settings, l1: Rpc, registry: RegistryV1, chain: EthereumChain
-) -> Origin:
-    if name == "zksync" and (section := settings.zksync):
-        return ZkSync(
-            Rpc(section.urls, chain=name, chain_id=section.chain_id),
-            l1,
-            registry,
-            escrow=section.escrow_address,
-            diamond=section.diamond_address,
-            wallet=section.wallet_address or chain.wallet,
-            start=section.start_block,
-            accepted=section.accepted,
-            claim_gas_limit=section.claim_gas_limit,
-        )
-    raise BadSettings(f"MMBOT_ORIGINS names {name}, which this version cannot serve")

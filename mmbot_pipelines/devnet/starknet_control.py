@@ -10,6 +10,7 @@ from mmbot_pipelines.devnet.starknet_chain import Executed
 from mmbot_pipelines.devnet.starknet_errors import invalid_params
 from mmbot_pipelines.devnet.starknet_escrow import ESCROW_ADDRESS
 from mmbot_pipelines.devnet.starknet_execution import selector_of
+from mmbot_pipelines.devnet.starknet_facts import FACTS_ADDRESS
 from mmbot_pipelines.devnet.starknet_felt import felt, halves, joined
 from mmbot_pipelines.devnet.starknet_inbox import MODES, Inbox
 from mmbot_pipelines.devnet.starknet_routes import Route, optional, required
@@ -54,6 +55,11 @@ class DevnetMethods:
             "setRegistry": Route(self.set_registry, required("address", read.eth_address)),
             "setMarketMaker": Route(self.set_market_maker, address),
             "emitEvent": Route(self.emit, required("keys", felts), required("data", felts)),
+            "proveSlot": Route(
+                self.prove_slot,
+                required("account", read.eth_address),
+                *(required(name, read.whole) for name in ("block", "slot", "value")),
+            ),
             "sendMessage": Route(
                 self.send_message,
                 required("message", read.message),
@@ -133,6 +139,11 @@ class DevnetMethods:
         """Emit an event of any shape from the escrow's address."""
         arguments = [len(keys), *keys, len(data), *data]
         return _sent(self._act((ESCROW_ADDRESS, "emit", arguments)))
+
+    def prove_slot(self, account: int, block: int, slot: int, value: int) -> Any:
+        """Make it a proven fact what an L1 contract had in a slot after a block."""
+        arguments = [account, *halves(block), *halves(slot), *halves(value)]
+        return _sent(self._act((FACTS_ADDRESS, "set_slot_value", arguments)))
 
     def send_message(self, message: L1Message, nonce: int) -> Any:
         """Execute an L1 message's handler without any L1."""

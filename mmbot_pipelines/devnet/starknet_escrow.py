@@ -17,6 +17,7 @@ from mmbot_pipelines.devnet.starknet_abi import (
     struct,
 )
 from mmbot_pipelines.devnet.starknet_execution import Calldata, Frame, panic, selector_of
+from mmbot_pipelines.devnet.starknet_facts import NONE
 from mmbot_pipelines.devnet.starknet_felt import halves, joined, pseudo_hash
 
 ESCROW_ADDRESS = pseudo_hash("contract", "Escrow")
@@ -97,7 +98,44 @@ def claim_one(frame: Frame, registry: int, number: int, recipient: int, amount: 
         raise panic("recipient_address not match L1")
     if amount != frame.read_u256("orders", *order_id, offset=AMOUNT):
         raise panic("amount not match L1")
+    pay_out(frame, order_id)
+
+
+def withdraw(frame: Frame, args: Calldata) -> list[int]:
+    """Pay the market maker for an order whose transfer on L1 is a proven fact.
+
+    block, slot: of L1, where the registry's record of the transfer begins.
+    """
+    number, block, slot = args.u256(), args.u256(), args.u256()
+    args.end()
+    not_paused(frame)
+    order_id = halves(number)
+    if not frame.read("orders_pending", *order_id):
+        raise panic("Order withdrew or nonexistent")
+    recipient, amount, used = (proven(frame, block, slot + member) for member in range(3))
+    if recipient != frame.read("orders", *order_id, offset=RECIPIENT):
+        raise panic("recipient_address not match L1")
+    if amount != frame.read_u256("orders", *order_id, offset=AMOUNT):
+        raise panic("amount not match L1")
+    if used % 2**8 != 1:
+        raise panic("Transfer not found")
+    pay_out(frame, order_id)
+    return []
+
+
+def proven(frame: Frame, block: int, slot: int) -> int:
+    """Return what the L1 registry had in a slot after a block, if that is proven."""
+    registry = frame.read("eth_transfer_contract")
+    facts = frame.read("herodotus_facts_registry")
+    option = frame.call(facts, "get_slot_value", [registry, *halves(block), *halves(slot)])
+    if option[0] == NONE:
+        raise panic("Slot is not proven")
+    return joined(*option[1:])
+
+
+def pay_out(frame: Frame, order_id: list[int]) -> None:
     frame.write("orders_pending", *order_id, value=0)
+    amount = frame.read_u256("orders", *order_id, offset=AMOUNT)
     payment = whole(amount, frame.read_u256("orders", *order_id, offset=FEE))
     wallet = frame.read("mm_starknet_wallet")
     frame.call(frame.read("native_token_eth_starknet"), "transfer", [wallet, *halves(payment)])
@@ -214,6 +252,7 @@ ESCROW = contract(
         function(
             "set_mm_starknet_contract", [("new_contract", ADDRESS)], [], set_mm_starknet_contract
         ),
+        function("withdraw", [*ID, ("block", U256), ("slot", U256)], [], withdraw),
         function("is_paused", [], [BOOL], is_paused, view=True),
         function("pause", [], [], pause),
         function("unpause", [], [], unpause),

@@ -7,11 +7,12 @@ from functools import lru_cache
 from mmbot_pipelines.devnet.starknet_account import ACCOUNT, Keys, development_keys
 from mmbot_pipelines.devnet.starknet_escrow import ESCROW, ESCROW_ADDRESS
 from mmbot_pipelines.devnet.starknet_execution import Frame, World, selector_of
+from mmbot_pipelines.devnet.starknet_facts import FACTS, FACTS_ADDRESS
 from mmbot_pipelines.devnet.starknet_felt import halves, pseudo_hash
 from mmbot_pipelines.devnet.starknet_history import History, Slot
 from mmbot_pipelines.devnet.starknet_token import ETH, STRK, TOKEN
 
-CLASSES = {c.class_hash: c for c in (TOKEN, ESCROW, ACCOUNT)}
+CLASSES = {c.class_hash: c for c in (TOKEN, ESCROW, ACCOUNT, FACTS)}
 SEQUENCER_ADDRESS = pseudo_hash("contract", "Sequencer")
 ALLOWANCE = 10**6 * 10**18  # wei and fri that every account begins with
 
@@ -40,12 +41,15 @@ def begin(history: History, settings: StarknetSettings, keys: Sequence[Keys]) ->
     """Write the state of block 0."""
     owner, market_maker = keys[0].address, keys[1].address
     world = World(history, 0, CLASSES)
-    for address, kind in ((ETH, TOKEN), (STRK, TOKEN), (ESCROW_ADDRESS, ESCROW)):
+    contracts = ((ETH, TOKEN), (STRK, TOKEN), (ESCROW_ADDRESS, ESCROW), (FACTS_ADDRESS, FACTS))
+    for address, kind in contracts:
         world.write(Slot("class", address), kind.class_hash)
+    Frame(world, FACTS_ADDRESS, owner).write("Ownable_owner", value=owner)
     escrow = Frame(world, ESCROW_ADDRESS, owner)
     escrow.write("Ownable_owner", value=owner)
     escrow.write("native_token_eth_starknet", value=ETH)
     escrow.write("eth_transfer_contract", value=settings.registry)
+    escrow.write("herodotus_facts_registry", value=FACTS_ADDRESS)
     escrow.write("mm_starknet_wallet", value=settings.market_maker or market_maker)
     for token in (ETH, STRK):
         Frame(world, token, owner).write("permitted_minter", value=owner)

@@ -175,6 +175,37 @@ class Starknet(Node):
         "MMBOT_STARKNET_MESSAGING_ADDRESS",
         need="set it to the address of Starknet's core contract on Ethereum",
     )
+    fee_margin_percent: values.Margin = _variable("MMBOT_STARKNET_FEE_MARGIN_PERCENT", 20)
+    # how the escrow is brought to pay us; what follows is for proofs alone
+    repay: values.StarknetRepay = _variable("MMBOT_STARKNET_REPAY", "message")
+    prover_url: values.ProverUrl | None = _variable("MMBOT_STARKNET_PROVER_URL", None)
+    prover_api_key: SecretStr | None = _variable("MMBOT_STARKNET_PROVER_API_KEY", None)
+    prover_cost: values.WeiAmount = _variable("MMBOT_STARKNET_PROVER_COST_WEI", Wei(0))  # a proof
+    private_key: values.StarkKey | None = _variable("MMBOT_STARKNET_PRIVATE_KEY", None)
+    proof_entrypoint: values.CairoName = _variable("MMBOT_STARKNET_PROOF_ENTRYPOINT", "withdraw")
+    # place of the mapping `transfers` in the registry's storage layout
+    transfers_slot: values.BlockNumber = _variable("MMBOT_STARKNET_TRANSFERS_SLOT", 0)
+
+    @property
+    def chain_name(self) -> str:
+        """Return the chain's id as people write it, e.g. "SN_MAIN"."""
+        raw = self.chain_id.to_bytes(32, "big").lstrip(b"\0")
+        return raw.decode() if raw.replace(b"_", b"").isalnum() else hex(self.chain_id)
+
+    @model_validator(mode="after")
+    def _all_for_proofs(self) -> Self:
+        needed = {
+            "MMBOT_STARKNET_PROVER_URL": self.prover_url,
+            "MMBOT_STARKNET_PROVER_API_KEY": self.prover_api_key,
+            "MMBOT_STARKNET_PRIVATE_KEY": self.private_key,
+        }
+        missing = [name for name, value in needed.items() if value is None]
+        if self.repay == "storage_proof" and missing:
+            raise ValueError(
+                f"{missing[0]} is missing: MMBOT_STARKNET_REPAY=storage_proof needs "
+                f"{' and '.join(missing)}"
+            )
+        return self
 
 
 class Limits(Section):

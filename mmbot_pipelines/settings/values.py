@@ -23,6 +23,8 @@ ORIGINS = ("zksync", "starknet")
 ACCEPTED_TAGS = ("safe", "finalized", "committed", "l1_committed")
 _INT64_MAX = 2**63 - 1
 _FELT_PRIME = 2**251 + 17 * 2**192 + 1
+_CURVE_ORDER = 0x800000000000010FFFFFFFFFFFFFFFFB781126DCAE7B2321E66A241ADC64D2F
+REPAYMENTS = ("message", "storage_proof")
 _CHAIN_NAMES = ("SN_MAIN", "SN_SEPOLIA")
 _WORDS = {"true": True, "yes": True, "on": True, "1": True}
 _WORDS |= {"false": False, "no": False, "off": False, "0": False}
@@ -139,6 +141,31 @@ def _starknet_chain(text: str) -> int:
     return int(text, 16)
 
 
+def _starknet_repay(text: str) -> str:
+    if text not in REPAYMENTS:
+        raise ValueError(f"must be {' or '.join(REPAYMENTS)}")
+    return text
+
+
+def _prover_url(text: str) -> SecretStr:
+    parts = _split(text)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be a URL: https://host or https://host/path")
+    return SecretStr(text)
+
+
+def _stark_key(text: str) -> SecretStr:
+    if not re.fullmatch(r"0x[0-9a-fA-F]{1,64}", text) or not 0 < int(text, 16) < _CURVE_ORDER:
+        raise ValueError("is no private key of a Starknet account: 0x and up to 64 hex digits")
+    return SecretStr(text)
+
+
+def _cairo_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][0-9A-Za-z_]{0,99}", text):
+        raise ValueError("must be the name of a function of the Escrow, e.g. withdraw")
+    return text
+
+
 def _accepted(text: str) -> str | int:
     if text in ACCEPTED_TAGS:
         return text
@@ -245,6 +272,11 @@ AlertUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_alert_ur
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database_url)]
 EthereumAddress = Annotated[Address, BeforeValidator(_ethereum_address)]
 StarknetAddress = Annotated[Address, BeforeValidator(_starknet_address)]
+StarknetRepay = Annotated[str, BeforeValidator(_starknet_repay)]
+ProverUrl = Annotated[SecretStr, BeforeValidator(_prover_url)]
+StarkKey = Annotated[SecretStr, BeforeValidator(_stark_key)]
+CairoName = Annotated[str, BeforeValidator(_cairo_name)]
+Margin = Annotated[int, BeforeValidator(lambda t: _whole(t, "a percentage", most=1_000))]
 StarknetChainId = Annotated[int, BeforeValidator(_starknet_chain)]
 Accepted = Annotated[str | int, BeforeValidator(_accepted)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]

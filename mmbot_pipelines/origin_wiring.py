@@ -1,0 +1,124 @@
+"""Which adapter serves which origin network: one place to add another."""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from mmbot_pipelines.adapters.ethereum.age import newest_block
+from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
+from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.adapters.origins.zksync import ZkSync
+from mmbot_pipelines.bridge.ports import Origin, Repayment
+from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.money import Address
+from mmbot_pipelines.core.safety import GLOBAL
+from mmbot_pipelines.settings import Settings
+from mmbot_pipelines.settings import Starknet as StarknetSection
+
+if TYPE_CHECKING:
+    from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
+
+_LOOK_SECONDS = 5.0  # for the age of a chain's newest block
+
+
+def origin(name: str, settings: Settings, l1: Rpc, registry: RegistryV1, wallet: Address) -> Origin:
+    """Plug one origin network together.
+
+    wallet: ours on L1; on zkSync it is paid unless the settings name another.
+
+    Raises:
+        BadSettings: this version has no such origin.
+    """
+    if name == "zksync" and (section := settings.zksync):
+        return ZkSync(
+            Rpc(section.urls, chain=name, chain_id=section.chain_id),
+            l1,
+            registry,
+            escrow=section.escrow_address,
+            diamond=section.diamond_address,
+            wallet=section.wallet_address or wallet,
+            start=section.start_block,
+            accepted=section.accepted,
+            claim_gas_limit=section.claim_gas_limit,
+        )
+    if name == "starknet" and settings.starknet:
+        return _starknet(settings.starknet, l1, registry)
+    raise BadSettings(f"MMBOT_ORIGINS names {name}, which this version cannot serve")
+
+
+def _starknet(section: StarknetSection, l1: Rpc, registry: RegistryV1) -> Origin:
+    # starknet-py takes seconds to import, which only those pay who serve Starknet.
+    from mmbot_pipelines.adapters.origins.starknet import Starknet  # noqa: PLC0415
+    from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage  # noqa: PLC0415
+    from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc  # noqa: PLC0415
+
+    rpc = StarknetRpc(section.urls, chain_id=section.chain_id)
+    repayment: Repayment
+    if section.repay == "message":
+        repayment = ByMessage(
+            rpc,
+            l1,
+            registry,
+            escrow=section.escrow_address,
+            messaging=section.messaging_address,
+            margin_percent=section.fee_margin_percent,
+        )
+    else:
+        repayment = _proofs(section, rpc, l1, registry)
+    return Starknet(
+        rpc,
+        repayment,
+        escrow=section.escrow_address,
+        wallet=section.wallet_address,
+        registry=registry.address,
+        start=section.start_block,
+    )
+
+
+def _proofs(
+    section: StarknetSection, rpc: "StarknetRpc", l1: Rpc, registry: RegistryV1
+) -> Repayment:
+    from mmbot_pipelines.adapters.origins import starknet_proofs as proofs  # noqa: PLC0415
+    from mmbot_pipelines.adapters.origins.starknet_prover import Prover  # noqa: PLC0415
+    from mmbot_pipelines.adapters.origins.starknet_wallet import StarknetWallet  # noqa: PLC0415
+
+    if not (section.prover_url and section.prover_api_key and section.private_key):
+        raise BadSettings("MMBOT_STARKNET_REPAY=storage_proof needs a prover and an account's key")
+    prover = Prover(
+        section.prover_url.get_secret_value(),
+        section.prover_api_key,
+        destination=section.chain_name,
+    )
+    wallet = StarknetWallet(section.wallet_address, section.private_key, chain_id=section.chain_id)
+    return proofs.ByProof(
+        rpc,
+        l1,
+        prover,
+        wallet,
+        escrow=section.escrow_address,
+        registry=registry.address,
+        transfers_slot=section.transfers_slot,
+        entrypoint=proofs.entrypoint(section.proof_entrypoint),
+        cost=section.prover_cost,
+    )
+
+
+def newest(settings: Settings) -> dict[str, Callable[[], datetime]]:
+    """Tell each chain's newest block's time, asked over connections of their own."""
+    chains = {GLOBAL: ("L1", settings.l1.urls, settings.l1.chain_id)}
+    if settings.zksync:
+        chains["zksync"] = ("zksync", settings.zksync.urls, settings.zksync.chain_id)
+    asked: dict[str, Callable[[], datetime]] = {
+        scope: partial(
+            newest_block, Rpc(urls, chain=chain, chain_id=chain_id, read_seconds=_LOOK_SECONDS)
+        )
+        for scope, (chain, urls, chain_id) in chains.items()
+    }
+    if section := settings.starknet:
+        from mmbot_pipelines.adapters.origins import starknet_age  # noqa: PLC0415
+        from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc  # noqa: PLC0415
+
+        looking = StarknetRpc(section.urls, chain_id=section.chain_id, read_seconds=_LOOK_SECONDS)
+        asked["starknet"] = partial(starknet_age.newest_block, looking)
+    return asked
