@@ -1,0 +1,65 @@
+"""A clock that tests move, and the ways in which a fake node fails."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from tests.adapters.ethereum.fake_node import FakeNode
+
+QUESTION = ("echo", (1,))
+
+
+class Clock:
+    """Seconds that pass only when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def rpc(*nodes: FakeNode, **options: Any) -> Rpc:
+    options = {"connect_seconds": 0.5, "read_seconds": 0.5} | options
+    return Rpc([n.url for n in nodes], chain="L1", chain_id=1, **options)
+
+
+def eventually(there: Callable[[], bool]) -> None:
+    """Wait for what a thread does by itself."""
+    end = time.monotonic() + 20
+    while not there():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.01)
+
+
+def hang(node: FakeNode) -> None:
+    node.silent = True
+
+
+def drop(node: FakeNode) -> None:
+    node.silent = True
+    node.released.set()
+
+
+def fail(node: FakeNode) -> None:
+    node.status = 500
+
+
+def limit(node: FakeNode) -> None:
+    node.status = 429
+
+
+def garble(node: FakeNode) -> None:
+    node.body = b"<html>no backend</html>"
+
+
+def bloat(node: FakeNode) -> None:
+    node.body = b"[" + b" " * 2**20
+
+
+FAULTS = [hang, drop, fail, limit, garble, bloat]
+
+
+def heal(node: FakeNode) -> None:
+    node.silent, node.status, node.body = False, 200, None

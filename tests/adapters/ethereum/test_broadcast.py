@@ -1,0 +1,152 @@
+"""What goes to all nodes at once."""
+
+import threading
+from typing import Any
+
+import pytest
+from eth_utils import keccak
+
+from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, LocalSigner
+from mmbot_pipelines.core.errors import Lost, RpcUnavailable, WrongChain
+from tests.adapters.ethereum.fake_node import FakeNode, Refusal
+from tests.adapters.ethereum.faulty_nodes import QUESTION, Clock, fail, hang, heal, rpc
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(autouse=True)
+def echoing(node: FakeNode, spare: FakeNode) -> None:
+    node.methods["echo"] = lambda n: n
+    spare.methods["echo"] = lambda n: n
+
+
+@pytest.fixture
+def client(node: FakeNode, spare: FakeNode, clock: Clock) -> Rpc:
+    return rpc(node, spare, clock=clock)
+
+
+def test_all_asks_every_node_and_waits_for_no_hanging_one(
+    node: FakeNode, spare: FakeNode, clock: Clock
+) -> None:
+    heard = threading.Event()
+    client = rpc(node, spare, clock=clock, read_seconds=20)
+    client.batch([QUESTION])
+    node.methods["echo"] = lambda n: (heard.set(), node.released.wait(20)) and n
+    assert client.all([QUESTION], enough=lambda answers: answers == [1]) == [[1]]
+    assert heard.is_set()
+    assert not node.released.is_set()
+
+
+def test_all_asks_also_the_node_that_rests(node: FakeNode, spare: FakeNode, client: Rpc) -> None:
+    client.batch([QUESTION])
+    hang(node)
+    client.batch([QUESTION])
+    heal(node)
+    assert client.all([QUESTION], enough=lambda _: False) == [[1], [1]]
+
+
+def test_all_without_any_answer_is_an_outage(node: FakeNode, spare: FakeNode, client: Rpc) -> None:
+    fail(node)
+    fail(spare)
+    with pytest.raises(RpcUnavailable, match=r"HTTP 500.*HTTP 500"):
+        client.all([QUESTION], enough=lambda _: True)
+
+
+def chain(client: Rpc) -> EthereumChain:
+    return EthereumChain(client, LocalSigner("4c" * 32))
+
+
+def take(node: FakeNode) -> list[str]:
+    """Make a node take transactions; return the list of those it took."""
+    took: list[str] = []
+
+    def send(raw: str) -> str:
+        took.append(raw)
+        return "0x" + keccak(hexstr=raw).hex()
+
+    node.methods["eth_sendRawTransaction"] = send
+    return took
+
+
+def refuse(node: FakeNode, message: str, *, known: bool = False) -> None:
+    def method(*_: Any) -> None:
+        raise Refusal(-32000, message)
+
+    node.methods |= {
+        "eth_sendRawTransaction": method,
+        "eth_getTransactionByHash": lambda tx: {"hash": tx} if known else None,
+    }
+
+
+def test_transaction_goes_to_all_nodes(node: FakeNode, spare: FakeNode, client: Rpc) -> None:
+    took = take(node), take(spare)
+    assert chain(client).broadcast([b"\2a", b"\2b"]) == [None, None]
+    assert took == (["0x0261", "0x0262"], ["0x0261", "0x0262"])
+
+
+@pytest.mark.parametrize("words", ["nonce too low", "txpool is full", "header not found"])
+def test_one_node_that_takes_it_is_enough(
+    node: FakeNode, spare: FakeNode, client: Rpc, words: str
+) -> None:
+    refuse(node, words)
+    took = take(spare)
+    assert chain(client).broadcast([b"\2a"]) == [None]
+    assert took == ["0x0261"]
+
+
+def test_each_transaction_may_be_taken_by_another_node(
+    node: FakeNode, spare: FakeNode, client: Rpc
+) -> None:
+    def only(own: str) -> Any:
+        def send(raw: str) -> str:
+            if raw != own:
+                raise Refusal(-32000, "txpool is full")
+            return raw
+
+        return send
+
+    node.methods["eth_sendRawTransaction"] = only("0x0261")
+    spare.methods["eth_sendRawTransaction"] = only("0x0262")
+    assert chain(client).broadcast([b"\2a", b"\2b"]) == [None, None]
+
+
+def test_refused_by_all_but_there_at_one_counts(
+    node: FakeNode, spare: FakeNode, client: Rpc
+) -> None:
+    refuse(node, "nonce too low")
+    refuse(spare, "already known", known=True)
+    assert chain(client).broadcast([b"\2a"]) == [None]
+
+
+def test_refused_by_all_is_told_in_the_best_nodes_words(
+    node: FakeNode, spare: FakeNode, client: Rpc
+) -> None:
+    refuse(node, "nonce too low")
+    refuse(spare, "txpool is full")
+    (failure,) = chain(client).broadcast([b"\2a"])
+    assert isinstance(failure, Lost)
+
+
+def test_away_primary_does_not_keep_it_from_the_others(
+    node: FakeNode, spare: FakeNode, client: Rpc
+) -> None:
+    fail(node)
+    took = take(spare)
+    assert chain(client).broadcast([b"\2a"]) == [None]
+    assert took == ["0x0261"]
+
+
+def test_wrong_chain_gets_no_transaction(node: FakeNode, spare: FakeNode, client: Rpc) -> None:
+    took = take(node), take(spare)
+    node.chain_id = 5
+    assert chain(client).broadcast([b"\2a"]) == [None]
+    assert took == ([], ["0x0261"])
+    spare.chain_id = 5
+    client.survey()
+    with pytest.raises(WrongChain):
+        chain(client).broadcast([b"\2b"])
+    assert took == ([], ["0x0261"])
