@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT, tied_to_parent
 
 _STOP_SECONDS = 7.0
@@ -151,7 +152,10 @@ class Supervisor:
             with self._lock:
                 if self._stopping.is_set():
                     return
-                self._keep()
+                try:
+                    self._keep()
+                except Failure as e:
+                    self._tell(f"not yet: {e}")
                 for service in self.services:
                     if service.due:
                         self._tell(f"{service.name} again, which ended")

@@ -1,0 +1,73 @@
+"""The operator of the harness: looks at the database, resumes after halts, asks for runs."""
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import requests
+from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.exc import DBAPIError
+
+from mmbot_pipelines.adapters.db.urls import store_url
+from mmbot_pipelines.devnet.stack import Stack
+
+_STATES = """SELECT status || CASE WHEN NOT failed THEN '' WHEN next_attempt_at IS NULL
+    THEN ' parked' ELSE ' failed' END AS state, count(*) FROM mmbot.orders GROUP BY 1"""
+_HALTED = "SELECT scope FROM mmbot.safety WHERE state = 'HALTED'"
+_LAUNCH = """mutation ($job: String!) { launchRun(executionParams: {mode: "default",
+    selector: {repositoryName: "__repository__", repositoryLocationName: "mmbot", jobName: $job}
+    }) { __typename } }"""
+_RESTING = {"COMPLETED", "DROPPED"}
+
+
+class Bystander:
+    """What a person sees and does; nothing of it may fail because something is down."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.resumed = 0
+        self._stack = stack
+        self._engine = create_engine(store_url(stack.database_url), poolclass=NullPool)
+
+    def states(self) -> Counter[str]:
+        """Count the orders by their state; none while the database is away."""
+        return Counter({row[0]: row[1] for row in self._read(_STATES)})
+
+    def told(self) -> str:
+        """Say where the orders stand."""
+        states = sorted(self.states().items())
+        return ", ".join(f"{count} {state}" for state, count in states) or "nothing to see"
+
+    def at_rest(self, expected: int) -> bool:
+        """Tell whether that many orders are there and none of them will move by itself."""
+        states = self.states()
+        moving = [s for s in states if s not in _RESTING and not s.endswith(" parked")]
+        return states.total() >= expected and not moving
+
+    def resume(self) -> None:
+        """Resume what is halted, as a person does who has looked."""
+        mmbot = str(Path(sys.executable).parent / "mmbot")
+        for (scope,) in self._read(_HALTED):
+            done = subprocess.run(
+                [mmbot, "resume", "--scope", scope, "--by", "chaos", "--reason", "looked at it"],
+                env=self._stack.environ,
+                capture_output=True,
+                check=False,
+            )
+            self.resumed += done.returncode == 0
+
+    def launch(self, job: str) -> None:
+        """Ask Dagster for a run of a job, as its schedule does."""
+        try:
+            asked = {"query": _LAUNCH, "variables": {"job": job}}
+            requests.post(f"{self._stack.ui}/graphql", json=asked, timeout=30)
+        except requests.RequestException:
+            return
+
+    def _read(self, sql: str) -> list[Any]:
+        try:
+            with self._engine.connect() as connection:
+                return list(connection.execute(text(sql)).all())
+        except DBAPIError:
+            return []

@@ -1,0 +1,174 @@
+"""Whoever pulls the plugs: kills processes and breaks chains, by chance that can be repeated."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from enum import StrEnum
+from random import Random
+
+import psutil
+import requests
+from web3.exceptions import Web3Exception
+
+from mmbot_pipelines.devnet.chain import connect
+from mmbot_pipelines.devnet.faulty_rpc import Fault
+from mmbot_pipelines.devnet.faulty_stack import FaultyStack
+from mmbot_pipelines.devnet.reorg import reorg
+
+_DEEPEST_REORG = 2  # blocks
+_LONGEST_FAULT = 8.0  # seconds
+_OUTAGES = (Fault.DROP, Fault.HANG, Fault.ERROR, Fault.LIMIT, Fault.GARBAGE)
+
+
+class Victim(StrEnum):
+    RUN = "run"
+    CODE = "code server"
+    DAEMON = "daemon"
+    POSTGRES = "Postgres"
+
+
+# of 20: runs are what pays, so most kills are theirs
+_VICTIMS = [Victim.RUN] * 12 + [Victim.CODE] * 3 + [Victim.DAEMON] * 3 + [Victim.POSTGRES] * 2
+
+
+class Monkey:
+    """Kill every `seconds`, and break something else about as often, until stopped."""
+
+    def __init__(
+        self, stack: FaultyStack, *, seed: int, seconds: float, reorgs: bool = True
+    ) -> None:
+        self.kills = Counter[Victim]()
+        self.faults = Counter[str]()
+        self._stack = stack
+        self._rng = Random(seed)  # noqa: S311  chance that can be repeated, no secret
+        self._seconds = seconds
+        self._stopping = threading.Event()
+        self._deeds: list[Callable[[], str]] = [
+            *([self._break_node] * 4),
+            self._outage,
+            self._pause_messenger,
+            *([self._reorg] * 2 if reorgs else []),
+        ]
+        self._chains = {"L1": stack.l1.url, "zksync": stack.l2.url}
+        self._threads = [
+            threading.Thread(target=self._every, args=(deed, spread), daemon=True, name=name)
+            for name, deed, spread in (
+                ("killer", self._kill, 0.5),
+                ("breaker", self._break, 0.5),
+            )
+        ]
+
+    @property
+    def killed(self) -> int:
+        """Count the kills so far."""
+        return self.kills.total()
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End, and leave everything whole."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _every(self, deed: Callable[[], None], spread: float) -> None:
+        while not self._stopping.wait(self._seconds * self._rng.uniform(1 - spread, 1 + spread)):
+            deed()
+
+    def _kill(self) -> None:
+        """Kill one process, a run where the chosen one is not there."""
+        victim = self._rng.choice(_VICTIMS)
+        pid = self._pid(victim)
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                self.kills[victim] += 1
+
+    def _pid(self, victim: Victim) -> int | None:
+        services = self._stack.services
+        match victim:
+            case Victim.RUN:
+                runs = run_workers(services["code"].pid)
+                return self._rng.choice(runs) if runs else None
+            case Victim.CODE:
+                return services["code"].pid if services["code"].running else None
+            case Victim.DAEMON:
+                return services["daemon"].pid if services["daemon"].running else None
+            case Victim.POSTGRES:
+                return self._stack.postmaster
+
+    def _break(self) -> None:
+        deed = self._rng.choice(self._deeds)
+        try:
+            self.faults[deed()] += 1
+        except (requests.RequestException, Web3Exception, RuntimeError) as e:
+            self.faults[f"failed: {type(e).__name__}"] += 1
+
+    def _break_node(self) -> str:
+        """Let one node of a chain fail in one way for a while; the others are well."""
+        nodes = self._stack.nodes[self._rng.choice(sorted(self._stack.nodes))]
+        fault = self._rng.choice([f for f in Fault if f is not Fault.NONE])
+        node = self._rng.choice(nodes)
+        node.fail(fault)
+        self._a_while()
+        node.fail(Fault.NONE)
+        return f"node {fault}"
+
+    def _outage(self) -> str:
+        """Let all nodes of a chain fail at once."""
+        chain, fault = self._rng.choice(sorted(self._stack.nodes)), self._rng.choice(_OUTAGES)
+        for node in self._stack.nodes[chain]:
+            node.fail(fault)
+        self._a_while()
+        for node in self._stack.nodes[chain]:
+            node.fail(Fault.NONE)
+        return f"all nodes of a chain {fault}"
+
+    def _pause_messenger(self) -> str:
+        pid = self._stack.services["messenger"].pid
+        os.kill(pid, signal.SIGSTOP)
+        self._a_while()
+        os.kill(pid, signal.SIGCONT)
+        return "messenger paused"
+
+    def _reorg(self) -> str:
+        chain = self._rng.choice(sorted(self._chains))
+        depth = self._rng.randint(1, _DEEPEST_REORG)
+        # A user whose order does not come back has it nowhere; on L1 all is ours.
+        reorg(connect(self._chains[chain]), depth, self._rng, loses=chain == "L1")
+        return f"reorg of {chain}"
+
+    def _a_while(self) -> None:
+        self._stopping.wait(self._rng.uniform(1, _LONGEST_FAULT))
+
+
+def run_workers(code_server: int) -> list[int]:
+    """Return the processes of the runs that a code server has started."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [
+            child.pid
+            for child in psutil.Process(code_server).children(recursive=True)
+            if _is_run(child)
+        ]
+    return []
+
+
+def _is_run(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+        return any("spawn_main" in word for word in process.cmdline())
+    return False
+
+
+def awaited(there: Callable[[], bool], *, seconds: float, every: float = 0.5) -> bool:
+    """Wait until something is so, at most `seconds`; tell whether it is."""
+    end = time.monotonic() + seconds
+    while not (so := there()) and time.monotonic() < end:
+        time.sleep(every)
+    return so
