@@ -64,7 +64,9 @@ class FakeNode:
         if method is None:
             return answer | {"error": {"code": -32601, "message": "no such method"}}
         try:
-            return answer | {"result": method(*question["params"])}
+            given = question["params"]
+            result = method(**given) if isinstance(given, dict) else method(*given)
+            return answer | {"result": result}
         except Refusal as refusal:
             return answer | {"error": refusal.error}
 
