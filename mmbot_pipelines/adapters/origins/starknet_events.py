@@ -105,7 +105,8 @@ class EscrowEvents:
     def _read(self, emitted: Sequence[EmittedEvent], first: int) -> list[Event]:
         """Refuse events that were not asked for: money is paid on their word."""
         for one in emitted:
-            if one.from_address != self._escrow or one.keys[:1] != [self._kind]:
+            placed = one.block_number is not None or one.block_hash is None
+            if one.from_address != self._escrow or one.keys[:1] != [self._kind] or not placed:
                 raise NodeFault("answered an event that was not asked for")
         return [
             Event(
