@@ -10,6 +10,7 @@ from mmbot_pipelines.core.money import Wei
 
 TRANSFER = "transfer"  # the purpose of a transaction that pays a recipient
 REPAY = "repay"  # of one that claims our money back
+CANCEL = "cancel"  # of one that only uses a nonce up: nothing to nobody
 
 # From the moment a transfer is signed its amount may be gone, until the escrow pays.
 OUT = (Status.TRANSFERRING, Status.FULFILLED, Status.PROVING, Status.PROVED)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mmbot_pipelines.bridge.accounts import Accounts
-from mmbot_pipelines.bridge.policy import Caps, Limits
+from mmbot_pipelines.bridge.policy import Caps, Limits, Tier
 from mmbot_pipelines.bridge.ports import Orders, Origin, Registry
 from mmbot_pipelines.core.outbox import Chain
 from mmbot_pipelines.core.readings import Thresholds
@@ -20,6 +20,9 @@ class Rules:
     max_attempts: int
     backoff_seconds: float
     dry_run: bool  # decide, but neither sign nor send
+    confirmations: tuple[Tier, ...] = ()
+    stuck_after_seconds: float = 60.0  # from when on an undecided transaction is replaced
+    l1_finality_blocks: int = 64  # how deep L1 is looked at for what it takes back
     undelivered_after_seconds: float = 3600.0  # after which a person may have it claimed again
     caps: Caps = field(default_factory=Caps)
     thresholds: Thresholds = field(default_factory=Thresholds)

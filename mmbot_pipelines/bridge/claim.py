@@ -7,16 +7,18 @@ made again only when the one before is known to be lost, or when a person asks.
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.fill import by_origin
 from mmbot_pipelines.bridge.order import Fact, Order, Status
 from mmbot_pipelines.bridge.ports import Run, Task
+from mmbot_pipelines.bridge.reorgs import standing
 from mmbot_pipelines.bridge.sending import Request, send
 from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import Failure, LostRace
 from mmbot_pipelines.core.money import Wei, in_words
-from mmbot_pipelines.core.outbox import Call
+from mmbot_pipelines.core.outbox import Call, Transaction, TxState
 
 
 def repay(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
@@ -36,6 +38,7 @@ def repay(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
 def _claim(work: Work, origin: str, orders: list[Order]) -> None:
     chain, l2 = work.bridge.chain, work.bridge.origins[origin]
     orders = _settle(work, origin, orders)
+    orders = _take_up_claimed(work, standing(work, origin, orders))
     fees = chain.fees()
     begun = l2.claims(orders, fees)
     calls: list[tuple[Order, Call]] = []
@@ -54,6 +57,33 @@ def _claim(work: Work, origin: str, orders: list[Order]) -> None:
         if not isinstance(estimate, Failure)
     ]
     send(work, requests, fees, origin=origin)
+
+
+def _take_up_claimed(work: Work, orders: Sequence[Order]) -> list[Order]:
+    """Let orders wait for claims that stayed in the lane while their transfer was unmined."""
+    unclaimed = []
+    for order in orders:
+        claim = _claim_of(work, order)
+        if claim is None:
+            unclaimed.append(order)
+        elif sent := work.advance(order, Fact.SENT, tx=claim.hash):
+            work.run.say(f"{order.key}: claimed already in {claim.hash}")
+            if claim.state is TxState.MINED:
+                work.advance(sent, Fact.MINED, tx=claim.hash)
+    return unclaimed
+
+
+def _claim_of(work: Work, order: Order) -> Transaction | None:
+    if order.claim_tx is None:
+        return None
+    rows = [
+        row
+        for row in work.bridge.orders.transactions(order.key)
+        if row.purpose == REPAY
+        and row.attempt == order.attempt
+        and row.state in (TxState.STORED, TxState.MINED)
+    ]
+    return max(rows, key=lambda row: row.state is TxState.MINED, default=None)
 
 
 def _keep_task(work: Work, order: Order, task: Task) -> None:

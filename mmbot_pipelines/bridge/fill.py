@@ -13,6 +13,8 @@ from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.order import Fact, Order, Status
 from mmbot_pipelines.bridge.policy import Cost, refusal
 from mmbot_pipelines.bridge.ports import Run
+from mmbot_pipelines.bridge.reorgs import standing
+from mmbot_pipelines.bridge.ripeness import keep_ripe
 from mmbot_pipelines.bridge.sending import Request, send
 from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import Failure
@@ -50,6 +52,7 @@ def _fill(work: Work, gate: Gate, origin: str, orders: list[Order]) -> None:
     orders = _take_up_paid(work, orders)
     if closed(work, origin, orders):
         return
+    orders = keep_ripe(work, origin, orders)
     calls = {o.key: bridge.registry.transfer(o) for o in orders}
     results = bridge.chain.simulate([calls[o.key] for o in orders])
     gas = {o.key: result for o, result in zip(orders, results, strict=True)}
@@ -61,6 +64,8 @@ def _fill(work: Work, gate: Gate, origin: str, orders: list[Order]) -> None:
     orders = work.keep(
         orders, [g if isinstance(g := gas[o.key], Failure) else None for o in orders]
     )
+    # An order that a reorg has moved begins to wait anew.
+    orders = keep_ripe(work, origin, standing(work, origin, orders))
     orders = work.keep(orders, bridge.origins[origin].check(orders))
     fees = bridge.chain.fees()
     requests = [

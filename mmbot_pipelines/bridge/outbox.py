@@ -23,6 +23,9 @@ class Lane(Protocol):
     def next_nonce(self, chain_nonce: int) -> int:
         """Return the first nonce that neither the chain nor the outbox has used."""
 
+    def next_bump(self, nonce: int) -> int:
+        """Return the first bump that a nonce does not have."""
+
     def in_flight(self) -> list[Transaction]:
         """List the wallet's undecided transactions, lowest nonce first."""
 

@@ -4,6 +4,7 @@ It decides only before money has moved: a paid order is claimed whatever the lim
 say by then.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmbot_pipelines.bridge.order import Order
@@ -36,6 +37,19 @@ class Caps:
         """Tell whether there is a limit at all."""
         limits = (self.exposure, self.per_recipient, self.per_hour, self.per_day)
         return any(limit is not None for limit in limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """How many L2 blocks must stand on top of an order's, from this amount on."""
+
+    amount: Wei
+    blocks: int
+
+
+def blocks_on_top(tiers: Sequence[Tier], amount: Wei) -> int:
+    """Return how many blocks an order of this amount waits for; tiers rise."""
+    return next((tier.blocks for tier in reversed(tiers) if tier.amount <= amount), 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,14 +2,22 @@
 
 from dataclasses import replace
 
+from mmbot_pipelines.bridge.accounts import CANCEL, REPAY, TRANSFER
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import after_failure, fault_of
 from mmbot_pipelines.bridge.guard import guard_failures
-from mmbot_pipelines.bridge.order import NEXT, Fact, Order
+from mmbot_pipelines.bridge.order import NEXT, Fact, Order, Status
 from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.core import crash
-from mmbot_pipelines.core.errors import Failure, Lost, LostRace, Reverted
-from mmbot_pipelines.core.money import gwei
+from mmbot_pipelines.core.errors import (
+    Cancelled,
+    Failure,
+    Lost,
+    LostRace,
+    ReorgAfterPayment,
+    Reverted,
+)
+from mmbot_pipelines.core.money import gwei, in_words
 from mmbot_pipelines.core.outbox import Outcome, TxState, outcomes
 
 _FACTS = {
@@ -32,7 +40,7 @@ def settle_receipts(bridge: Bridge, run: Run) -> int:
             _decide(bridge, outcome, run)
         except LostRace:
             run.say(f"{outcome.transaction.subject}: another run has read this receipt")
-        decided += 1
+        decided += 1 + len(outcome.rivals)
         failed |= outcome.state is not TxState.MINED
         crash.here(crash.Point.RECEIPT_STORED)
     if failed:
@@ -43,12 +51,18 @@ def settle_receipts(bridge: Bridge, run: Run) -> int:
 def _decide(bridge: Bridge, outcome: Outcome, run: Run) -> None:
     transaction, now = outcome.transaction, bridge.clock()
     order = next(iter(bridge.orders.get([transaction.subject])), None)
-    fact = _FACTS[outcome.state]
-    if order is None or not _moves(order, outcome, fact):
+    if order is not None and _pays_another(bridge, order, outcome):
+        fault = fault_of(order, _paid_another(outcome), transaction.purpose)
+        bridge.orders.decide(outcome, None, None, run_id=run.id, at=now, fault=fault)
+        run.say(f"{order.key}: {fault.message}")
+        return
+    fact = _meaning(order, outcome) if order is not None else None
+    if order is None or fact is None:
         bridge.orders.decide(outcome, None, None, run_id=run.id, at=now)
         return
-    after = order.after(fact, at=now)
-    failure = _failure(outcome)
+    mined = fact in (Fact.MINED, Fact.PAID)
+    after = order.after(fact, at=now, tx=transaction.hash if mined else None)
+    failure = None if mined else _failure(outcome)
     if failure is None:
         bridge.orders.decide(outcome, order, after, run_id=run.id, at=now)
     else:
@@ -59,20 +73,52 @@ def _decide(bridge: Bridge, outcome: Outcome, run: Run) -> None:
     run.say(_told(order, after, outcome))
 
 
-def _moves(order: Order, outcome: Outcome, fact: Fact) -> bool:
-    """Tell whether the order still waits for this very transaction."""
-    ours = outcome.transaction.hash in (order.transfer_tx, order.claim_tx)
-    return ours and (order.status, fact) in NEXT
+def _meaning(order: Order, outcome: Outcome) -> Fact | None:
+    """Say what a nonce's end means for the order; None: the order does not wait for it.
 
-
-def _failure(outcome: Outcome) -> Failure | None:
-    match outcome.state:
-        case TxState.REVERTED:
-            return Reverted(f"{outcome.transaction.hash} reverted: {outcome.reason}")
-        case TxState.LOST:
-            return Lost(f"{outcome.transaction.hash} can never be mined: {outcome.reason}")
-        case _:
+    A transfer that was mined pays the order wherever it stands, even if a later one was
+    sent since: an older one comes back when L1 takes a block back.
+    """
+    row, fact, hashes = outcome.transaction, _FACTS[outcome.state], _hashes(outcome)
+    if row.purpose == TRANSFER and fact is Fact.MINED:
+        fact = Fact.MINED if order.status is Status.TRANSFERRING else Fact.PAID
+    elif row.purpose == REPAY:
+        if order.claim_tx not in hashes or order.status is Status.TRANSFERRING:
             return None
+    elif order.status is not Status.TRANSFERRING or order.transfer_tx not in hashes:
+        return None
+    elif row.purpose == CANCEL:
+        fact = Fact.LOST
+    return fact if (order.status, fact) in NEXT else None
+
+
+def _pays_another(bridge: Bridge, order: Order, outcome: Outcome) -> bool:
+    """Tell whether a transfer was mined for what the order's number stood for before."""
+    row = outcome.transaction
+    if row.purpose != TRANSFER or outcome.state is not TxState.MINED:
+        return False
+    return order.transfer_tx not in _hashes(outcome) and row.call != bridge.registry.transfer(order)
+
+
+def _hashes(outcome: Outcome) -> set[str]:
+    return {outcome.transaction.hash, *(rival.hash for rival in outcome.rivals)}
+
+
+def _paid_another(outcome: Outcome) -> ReorgAfterPayment:
+    row = outcome.transaction
+    return ReorgAfterPayment(
+        f"{row.hash} paid {in_words(row.call.value)} for the order that this number stood for "
+        "before its block was taken back: nobody owes us for it"
+    )
+
+
+def _failure(outcome: Outcome) -> Failure:
+    row = outcome.transaction
+    if outcome.state is TxState.REVERTED:
+        return Reverted(f"{row.hash} reverted: {outcome.reason}")
+    if outcome.state is TxState.LOST:
+        return Lost(f"{row.hash} can never be mined: {outcome.reason}")
+    return Cancelled(f"{outcome.rivals[0].hash} can never be mined: {row.hash} has its nonce")
 
 
 def _told(order: Order, after: Order, outcome: Outcome) -> str:

@@ -9,7 +9,7 @@ from mmbot_pipelines.bridge.order import Fact, Order
 from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import OutOfFunds
 from mmbot_pipelines.core.money import Gas, Wei, in_words
-from mmbot_pipelines.core.outbox import Call, Fees, Transaction
+from mmbot_pipelines.core.outbox import Call, Fees, Transaction, at_most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,9 @@ def send(
     short: list[tuple[Order, OutOfFunds]] = []
     waiting: list[tuple[Order, Wait]] = []
     with bridge.orders.lane(chain.chain_id, chain.wallet) as lane:
-        free = balance - sum(t.most for t in lane.in_flight())
+        in_flight = lane.in_flight()
+        free = balance - at_most(in_flight)
+        undecided = {(t.subject, t.purpose) for t in in_flight}
         nonce = lane.next_nonce(chain_nonce)
         held = {o.key: o for o in lane.hold([r.order for r in requests])}
         admission = gate.open(lane, origin) if gate else None
@@ -51,6 +53,10 @@ def send(
             order = held.get(request.order.key)
             if order is None:
                 run.say(f"{request.order.key}: another run has taken it further")
+                continue
+            if (order.key, work.step) in undecided:
+                # Whatever its status says: two of them at two nonces could both be mined.
+                run.say(f"{order.key}: an earlier {work.step} is undecided, no other is signed")
                 continue
             if admission and (wait := admission.wait(order)):
                 waiting.append((order, wait))

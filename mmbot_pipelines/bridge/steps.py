@@ -14,6 +14,10 @@ from mmbot_pipelines.bridge.guard import guard
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Cursor, Fault, Run, Scan
 from mmbot_pipelines.bridge.receipts import settle_receipts
+from mmbot_pipelines.bridge.reorgs import anchored, retell, review
+from mmbot_pipelines.bridge.replacing import replace_stuck, stuck
+from mmbot_pipelines.bridge.ripeness import ripe_now
+from mmbot_pipelines.bridge.unmined import recheck
 from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import Failure, LostRace
 from mmbot_pipelines.core.safety import State, ruling
@@ -26,12 +30,15 @@ __all__ = [
     "backfill",
     "detect",
     "guard",
+    "recheck",
     "repay",
+    "replace_stuck",
     "reprocess",
     "retry",
     "run_died",
     "settle",
     "settle_receipts",
+    "stuck",
     "throttled",
     "transfer",
     "wanted",
@@ -56,10 +63,10 @@ _UNPAID = {Status.PENDING, Status.PROCESSING}
 def detect(bridge: Bridge, origin: str, run: Run, kind: Cursor = Cursor.LATEST) -> list[str]:
     """Store the orders that the escrow got since the cursor; return the new ones' keys."""
     l2 = bridge.origins[origin]
-    cursor = bridge.orders.cursor(origin, kind)
+    head = l2.head(kind)
+    cursor = anchored(bridge, origin, kind, head, run)
     overlap = _OVERLAP if kind is Cursor.ACCEPTED else 0
     first = l2.start if cursor is None else max(l2.start, cursor.number + 1 - overlap)
-    head = l2.head(kind)
     found: list[str] = []
     if cursor is None or cursor.number < head.number:
         for _ in range(_RANGES_PER_TICK):
@@ -77,6 +84,7 @@ def detect(bridge: Bridge, origin: str, run: Run, kind: Cursor = Cursor.LATEST) 
 
 def _store(bridge: Bridge, origin: str, kind: Cursor, scan: Scan, run: Run) -> list[str]:
     crash.here(crash.Point.SCANNED)
+    retell(bridge, origin, scan.orders, run)
     new = bridge.orders.add(origin, kind, scan, at=bridge.clock(), run_id=run.id)
     crash.here(crash.Point.CURSOR_STORED)
     for order in scan.orders:
@@ -91,11 +99,11 @@ def wanted(bridge: Bridge, statuses: Sequence[Status], origin: str | None = None
     """Take the orders that a run shall be asked for now."""
     if bridge.rules.dry_run:
         statuses = [s for s in statuses if s is Status.PENDING]
-    halted = (
-        origin is not None and _UNPAID.issuperset(statuses) and _is(bridge, origin, State.HALTED)
-    )
-    again = _NOT_AGAIN_SECONDS if halted else _ASK_AGAIN_SECONDS
-    orders = bridge.orders.ask(statuses, origin, at=bridge.clock(), again_after=again)
+    again, ripe = _ASK_AGAIN_SECONDS, None
+    if origin is not None and _UNPAID.issuperset(statuses):
+        again = _NOT_AGAIN_SECONDS if _is(bridge, origin, State.HALTED) else again
+        ripe = ripe_now(bridge, origin)
+    orders = bridge.orders.ask(statuses, origin, at=bridge.clock(), again_after=again, ripe=ripe)
     if orders:
         crash.here(crash.Point.ASKED)
     return orders
@@ -118,6 +126,7 @@ def backfill(bridge: Bridge, run: Run) -> list[str]:
     keys: list[str] = []
     for origin in bridge.origins:
         try:
+            review(bridge, origin, run)
             detect(bridge, origin, run, Cursor.ACCEPTED)
         except Failure as e:
             fault = Fault(subject=origin, step="backfill", kind=type(e).__name__, message=str(e))
@@ -141,6 +150,7 @@ def advance(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
     Raises:
         OrdersFailed: some orders failed; the others went on.
     """
+    recheck(bridge, run)
     settle_receipts(bridge, run)
     failed: list[str] = []
     for do in (transfer, _settle_all, repay):

@@ -25,6 +25,10 @@ class Point(StrEnum):
     RECEIPT_STORED = "receipt-stored"  # the order knows, its next run is not asked for
     FAILURE_SEEN = "failure-seen"  # an order's step failed, its error is not stored
     FAILURE_STORED = "failure-stored"  # the error is stored, the run does not know
+    REPLACEMENT_STORED = "replacement-stored"  # signed for a stuck one's nonce, not broadcast
+    REPLACEMENT_BROADCAST = "replacement-broadcast"
+    UNMINED_SEEN = "unmined-seen"  # L1 took a block back, its orders do not know
+    REORG_SEEN = "reorg-seen"  # an L2 took blocks back, its orders do not know
     SETTLEMENT_SEEN = "settlement-seen"  # the escrow has paid, the order does not know
 
 

@@ -79,6 +79,22 @@ class Lost(TryLater):
     """Another transaction took this one's nonce: it can never be mined."""
 
 
+class Cancelled(TryLater):
+    """A transaction was taken back: a cheaper one of ours has used its nonce."""
+
+
+class TakenBack(TryAgain):
+    """A chain took back a block in which something of ours stood."""
+
+
+class NoSuchBlock(Stop):
+    """An order that is being paid stands in no block any more: its transfer is cancelled."""
+
+
+class ReorgAfterPayment(Stop):
+    """The order's block was taken back when its recipient was paid: nobody owes us for it."""
+
+
 class Undelivered(TryLater):
     """A claim can never arrive: it was used up on its way, and the escrow has not paid."""
 

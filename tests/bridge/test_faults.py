@@ -155,7 +155,6 @@ def test_a_wallet_that_is_short_pays_what_it_can(world: World) -> None:
     [
         (lambda w: setattr(w.l2, "paused", True), "EscrowPaused", False),
         (lambda w: setattr(w.l2, "pays_us", False), "EscrowDisagrees", True),
-        (lambda w: w.l2.reorg(1), "OrderAbsent", False),
         (lambda w: w.l2.pay(0), "AlreadyClaimed", True),
     ],
 )

@@ -42,6 +42,10 @@ class LaneMemory:
         with self._store.transaction():
             return max([chain_nonce, *(row.nonce + 1 for row in self._ours())])
 
+    def next_bump(self, nonce: int) -> int:
+        with self._store.transaction():
+            return max((row.bump + 1 for row in self._ours() if row.nonce == nonce), default=0)
+
     def in_flight(self) -> list[Transaction]:
         with self._store.transaction():
             stored = [row for row in self._ours() if row.state is TxState.STORED]

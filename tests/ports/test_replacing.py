@@ -51,6 +51,7 @@ def test_a_nonce_takes_several_transactions_while_it_is_undecided(orders: Orders
         lane.replace(bump)
         assert lane.in_flight() == [sent, bump]
         assert lane.next_nonce(0) == sent.nonce + 1
+        assert (lane.next_bump(sent.nonce), lane.next_bump(sent.nonce + 1)) == (2, 0)
     again = replaced(orders, bump, 2)
     assert orders.in_flight() == orders.transactions(order.key) == [sent, bump, again]
     assert orders.get([order.key]) == [order]

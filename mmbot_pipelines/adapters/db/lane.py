@@ -81,6 +81,14 @@ class PgLane:
         highest = self.connection.scalar(select(func.max(transactions.c.nonce)).where(self._ours()))
         return chain_nonce if highest is None else max(chain_nonce, highest + 1)
 
+    def next_bump(self, nonce: int) -> int:
+        """Return the first bump that a nonce does not have."""
+        of_nonce = select(func.max(transactions.c.bump)).where(
+            self._ours(), transactions.c.nonce == nonce
+        )
+        highest = self.connection.scalar(of_nonce)
+        return 0 if highest is None else highest + 1
+
     def in_flight(self) -> list[Transaction]:
         """List the wallet's undecided transactions, lowest nonce first."""
         rows = self.connection.execute(

@@ -1,0 +1,162 @@
+"""Follow an L2 that takes blocks back: with the cursor, and with every unfinished order.
+
+A block's hash stands for all blocks before it. What is read again is harmless, for a stored
+order is never overwritten; so where nothing is known, more is read rather than less.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.failures import Work, fault_of
+from mmbot_pipelines.bridge.order import Fact, Order, Status
+from mmbot_pipelines.bridge.ports import Cursor, Fault, Filter, Origin, Run
+from mmbot_pipelines.bridge.retelling import follow
+from mmbot_pipelines.core import crash
+from mmbot_pipelines.core.errors import LostRace, TakenBack
+from mmbot_pipelines.core.outbox import Block
+
+_UNFINISHED = [status for status in Status if not status.final]
+
+# Blocks known from before that are compared with the chain, to find where it was left.
+_KNOWN = 100
+
+# Blocks that are read again below that place: what is known may be from after a reorg.
+_MARGIN = 100
+
+# Ranges that one search for orders may take: a whole chain, at worst.
+_MOST_RANGES = 1000
+
+# A payment that is older has become final on any L2 we serve.
+_UNSETTLED_WITHIN = timedelta(hours=1)
+_UNSETTLED_MOST = 50
+
+
+def anchored(bridge: Bridge, origin: str, kind: Cursor, head: Block, run: Run) -> Block | None:
+    """Return the block to read on from; None: from the first that can hold an order.
+
+    Where the chain has left the cursor, all unfinished orders are looked at first, and then
+    the cursor goes back to a block that is in the chain.
+    """
+    l2, cursor = bridge.origins[origin], bridge.orders.cursor(origin, kind)
+    if cursor is None or cursor == head:
+        return cursor
+    behind = head.number < cursor.number
+    now = None if behind else l2.blocks([cursor.number])[0]
+    if now == cursor or (now is None and not behind):
+        return cursor
+    to = _ancestor(bridge, origin, cursor.number)
+    if behind and to is None:
+        return cursor  # one node that is behind is no reason to read everything again
+    crash.here(crash.Point.REORG_SEEN)
+    review(bridge, origin, run)
+    first = l2.start if to is None else to.number + 1
+    why = f"the newest block is {head.number}" if now is None else f"it is {now.hash} now"
+    said = f"block {cursor.number} was {cursor.hash}, {why}; read again from block {first}"
+    run.say(f"{origin}: {said}")
+    if now is not None:
+        fault = Fault(subject=origin, step="scan", kind="Reorg", message=said)
+        bridge.orders.note(fault, at=bridge.clock(), run_id=run.id)
+        _unsettle(bridge, origin, run)
+    try:
+        bridge.orders.rewind(origin, kind, cursor, to)
+    except LostRace:
+        return bridge.orders.cursor(origin, kind)
+    return to
+
+
+def review(bridge: Bridge, origin: str, run: Run) -> None:
+    """Look whether every unfinished order still stands in the block it was found in."""
+    unfinished = bridge.orders.waiting(_UNFINISHED, origin)
+    standing(Work(bridge, run, "review"), origin, unfinished)
+
+
+def standing(work: Work, origin: str, orders: Sequence[Order]) -> list[Order]:
+    """Return the orders that the chain has now, with the block that has them.
+
+    The others are taken back, or told anew, or cannot be judged now and wait.
+    """
+    l2 = work.bridge.origins[origin]
+    blocks = _now(l2, {order.block.number for order in orders})
+    elsewhere = [order for order in orders if blocks[order.block.number] != order.block]
+    if not elsewhere:
+        return list(orders)
+    head = l2.head(Cursor.LATEST)
+    lowest = min(order.block.number for order in elsewhere)
+    found = _search(l2, _ancestor(work.bridge, origin, lowest), head)
+    if found is None:
+        work.run.say(f"{origin}: blocks change while they are read, {len(elsewhere)} orders wait")
+    there = []
+    for order in orders:
+        if blocks[order.block.number] == order.block:
+            there.append(order)
+        elif found is not None:
+            now = follow(work, order, found.get(order.number), head)
+            there += [now] if now is not None else []
+    return there
+
+
+def retell(bridge: Bridge, origin: str, scanned: Sequence[Order], run: Run) -> None:
+    """Take stored orders to where a scan has found them again, if their own block is gone."""
+    stored = {order.key: order for order in bridge.orders.get([o.key for o in scanned])}
+    other = [o for o in scanned if o.key in stored and stored[o.key].block != o.block]
+    if not other:
+        return
+    l2, work = bridge.origins[origin], Work(bridge, run, "scan")
+    blocks = _now(l2, {stored[o.key].block.number for o in other})
+    head = l2.head(Cursor.LATEST)
+    for again in other:
+        order = stored[again.key]
+        now = blocks[order.block.number]
+        if order.taken_back or (now is not None and now != order.block):
+            follow(work, order, again, head)
+
+
+def _now(l2: Origin, numbers: set[int]) -> dict[int, Block | None]:
+    asked = sorted(numbers)
+    return dict(zip(asked, l2.blocks(asked), strict=True))
+
+
+def _ancestor(bridge: Bridge, origin: str, below: int) -> Block | None:
+    """Return a block that was in the chain and still is, some way below; None: none is known."""
+    l2 = bridge.origins[origin]
+    known = {order.block for order in bridge.orders.find(Filter(origin=origin, limit=_KNOWN))}
+    known |= {cursor for kind in Cursor if (cursor := bridge.orders.cursor(origin, kind))}
+    blocks = _now(l2, {block.number for block in known if block.number < below})
+    left = max((n for n, now in blocks.items() if now in known), default=l2.start) - _MARGIN
+    return l2.blocks([left])[0] if left >= l2.start else None
+
+
+def _search(l2: Origin, after: Block | None, head: Block) -> dict[int, Order] | None:
+    """Find all orders behind a block, by number; None where the chain changes meanwhile."""
+    found: dict[int, Order] = {}
+    first = l2.start if after is None else after.number + 1
+    for _ in range(_MOST_RANGES):
+        if first > head.number:
+            break
+        scan = l2.scan(first, head.number)
+        found |= {order.number: order for order in scan.orders}
+        first = scan.last.number + 1
+    found |= {o.number: o for o in l2.unsealed(head).orders if o.number not in found}
+    return found if first > head.number and l2.blocks([head.number]) == [head] else None
+
+
+def _unsettle(bridge: Bridge, origin: str, run: Run) -> None:
+    """Take orders back from COMPLETED whose payment the chain has taken back."""
+    now = bridge.clock()
+    newest = bridge.orders.find(
+        Filter(status=Status.COMPLETED, origin=origin, limit=_UNSETTLED_MOST)
+    )
+    lately = [order for order in newest if now - order.changed_at < _UNSETTLED_WITHIN]
+    settled = bridge.origins[origin].settled(lately)
+    for order, tx in zip(lately, settled, strict=True):
+        if tx is not None:
+            continue
+        why = f"the escrow's payment in {order.settle_tx} was taken back"
+        after = order.after(Fact.UNSETTLED, at=now, reason=why)
+        fault = fault_of(order, TakenBack(why), "settle")
+        try:
+            bridge.orders.change(order, after, run_id=run.id, at=now, fault=fault)
+            run.say(f"{order.key}: {why}; now {after.status}")
+        except LostRace:
+            run.say(f"{order.key}: another run has taken it further")
