@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from mmbot_pipelines.defs import alerts, bridge, retention, safety, upkeep
+from mmbot_pipelines.defs import alerts, bridge, daemons, retention, safety, upkeep
 from mmbot_pipelines.settings import load
 from mmbot_pipelines.wiring import bridge as wired
 from mmbot_pipelines.wiring import watch
@@ -25,6 +25,7 @@ defs = dg.Definitions.merge(
     upkeep.definitions,
     safety.definitions,
     alerts.definitions,
+    daemons.definitions,
     retention.definitions(settings.database.keep_runs_days),
     dg.Definitions(resources={"bridge": bridge_resource, "watch": watch_resource}),
 )

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from mmbot_pipelines import origin_wiring
 from mmbot_pipelines.adapters.db import ready
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
+from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.adapters.db.outlay import PgAccounts
@@ -133,6 +134,7 @@ def watch(settings: Settings) -> Watch:
     return Watch(
         bridge=bridge(settings),
         records=PgRecords(engine),
+        daemons=PgDaemons(engine),
         log=PgAlertLog(engine),
         channels=channels(settings),
         thresholds=Thresholds(

@@ -1,11 +1,12 @@
 """Which alerts hold. Pure: facts and thresholds in, alerts out, each with its remedy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mmbot_pipelines.bridge.facts import PAID, Facts
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.alerts import Alert, Picture, Severity
+from mmbot_pipelines.core.daemons import Daemon
 from mmbot_pipelines.core.money import Wei, in_words
 from mmbot_pipelines.core.safety import GLOBAL, Standing, State
 from mmbot_pipelines.core.untrusted import harmless
@@ -37,6 +38,7 @@ def picture(facts: Facts, thresholds: Thresholds) -> Picture:
         *_floor(facts, thresholds.min_balance),
         *_shared(facts),
         *_silent(facts),
+        *([two_daemons(facts.daemons)] if facts.daemons else []),
     ]
     unknown = set()
     if facts.balance is None:
@@ -164,3 +166,18 @@ def _silent(facts: Facts) -> Iterator[Alert]:
             f"see to the nodes, or add one to MMBOT_{chain.upper()}_RPC_URLS; "
             "orders go on by themselves when one answers.",
         )
+
+
+def two_daemons(daemons: Sequence[Daemon]) -> Alert:
+    """Say that several daemons work on one database."""
+    shown = ", ".join(
+        f"{harmless(d.name)} since {d.first_at:%Y-%m-%d %H:%M:%S} UTC" for d in daemons
+    )
+    return _alert(
+        "daemons",
+        Severity.CRITICAL,
+        "two bots on one database",
+        f"{len(daemons)} daemons are at work at once: {shown}. Nothing is paid twice, for "
+        "each step happens once in the database; but schedules run twice, and sensors by turns.",
+        "stop all dagster-daemon processes but one; `dagster-daemon run` was started twice.",
+    )

@@ -11,6 +11,7 @@ from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Cursor, Filter
 from mmbot_pipelines.bridge.records import Records
+from mmbot_pipelines.core.daemons import ALIVE, Daemon, Daemons, at_once
 from mmbot_pipelines.core.errors import Failure, RpcUnavailable
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.safety import Standing, State
@@ -39,9 +40,10 @@ class Facts:
     foreign_nonce: int | None  # mined for the wallet, never given out by us
     lost_nonces: Sequence[int]  # given out by us, used by somebody else
     nonces_known: bool  # whether the chain told its nonce
+    daemons: Sequence[Daemon]  # that live beside another one
 
 
-def look(bridge: Bridge, records: Records) -> Facts:
+def look(bridge: Bridge, records: Records, daemons: Daemons) -> Facts:
     """Read the store, and ask every chain once.
 
     Raises:
@@ -73,6 +75,7 @@ def look(bridge: Bridge, records: Records) -> Facts:
         foreign_nonce=nonces - 1 if nonces is not None and foreign else None,
         lost_nonces=records.nonces_lost(chain.chain_id, chain.wallet, since=now - _LOST_FOR),
         nonces_known=nonces is not None,
+        daemons=at_once(daemons.since(now - ALIVE)),
     )
 
 

@@ -10,6 +10,7 @@ from mmbot_pipelines.bridge.facts import Facts, look
 from mmbot_pipelines.bridge.records import Day, Records
 from mmbot_pipelines.core import alerts
 from mmbot_pipelines.core.alerts import Alert, AlertLog, Channel, Severity
+from mmbot_pipelines.core.daemons import Daemons
 from mmbot_pipelines.core.money import in_words
 from mmbot_pipelines.core.untrusted import harmless
 
@@ -22,6 +23,7 @@ class Watch:
 
     bridge: Bridge
     records: Records
+    daemons: Daemons
     log: AlertLog
     channels: Sequence[Channel]
     thresholds: Thresholds
@@ -37,14 +39,14 @@ class Told:
 
 def tell(watch: Watch) -> Told:
     """Look at everything, and tell every channel what is new and what is over."""
-    seen = picture(look(watch.bridge, watch.records), watch.thresholds)
+    seen = picture(look(watch.bridge, watch.records, watch.daemons), watch.thresholds)
     troubles = alerts.update(watch.log, watch.channels, seen, at=watch.bridge.clock())
     return Told(alerts=seen.alerts, troubles=troubles)
 
 
 def tell_summary(watch: Watch) -> Told:
     """Tell every channel what the last 24 hours brought."""
-    facts = look(watch.bridge, watch.records)
+    facts = look(watch.bridge, watch.records, watch.daemons)
     day = watch.records.day(since=facts.at - timedelta(days=1))
     alert = summary(facts, day)
     troubles = alerts.post(watch.log, watch.channels, alert, at=facts.at)

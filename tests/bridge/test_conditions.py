@@ -14,6 +14,7 @@ from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Call
 from tests.bridge.world import World
 from tests.ports.chain_memory import ETH
+from tests.ports.daemons_memory import DaemonsMemory
 from tests.ports.records_memory import RecordsMemory
 
 OFF = Thresholds(max_exposure=None, min_balance=Wei(0), undelivered_after_seconds=3600)
@@ -25,7 +26,8 @@ def world() -> World:
 
 
 def seen(world: World, thresholds: Thresholds = OFF) -> Picture:
-    return picture(look(world.bridge, RecordsMemory(world.store)), thresholds)
+    facts = look(world.bridge, RecordsMemory(world.store), DaemonsMemory())
+    return picture(facts, thresholds)
 
 
 def found(world: World, thresholds: Thresholds = OFF) -> dict[str, Severity]:

@@ -9,6 +9,7 @@ from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.defs.alerts import alerts, daily_summary, definitions
 from tests.bridge.world import World
 from tests.ports.alerts_memory import AlertLogMemory, ChannelMemory
+from tests.ports.daemons_memory import DaemonsMemory
 from tests.ports.records_memory import RecordsMemory
 
 
@@ -22,6 +23,7 @@ class Post:
         self.watch = Watch(
             bridge=self.world.bridge,
             records=RecordsMemory(self.world.store),
+            daemons=DaemonsMemory(),
             log=self.log,
             channels=[self.channel],
             thresholds=Thresholds(

@@ -242,3 +242,11 @@ Index(
     unique=True,
     postgresql_where=alerts.c.over_at.is_(None),
 )
+
+daemons = Table(
+    "daemons",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+)
