@@ -1,0 +1,94 @@
+"""The image and the compose file, as far as it shows without Docker."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mmbot_pipelines import settings
+from tests.deploy.commands import listens_on, missing_files, misunderstood
+from tests.deploy.units import INSTALLED, ROOT, command, services
+
+DEPLOY = ROOT / "deploy"
+COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
+OURS = {name: s for name, s in COMPOSE["services"].items() if name != "postgres"}
+
+
+def test_it_starts_what_the_units_start() -> None:
+    """Compare the commands; the paths of the programs and the user's rights differ."""
+    by_systemd = {
+        name.removeprefix("mmbot-"): [Path(told[0]).name, *told[1:]]
+        for name, told in ((n, command(unit)) for n, unit in services().items())
+    }
+    assert {name: service["command"] for name, service in OURS.items()} == by_systemd
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_each_command_is_understood_and_listens_on_the_loopback(name: str) -> None:
+    service = OURS[name]
+    told = service["command"]
+    assert missing_files([f"{INSTALLED}/.venv/bin/{told[0]}", *told[1:]]) == []
+    assert misunderstood(told) == ""
+    assert listens_on(told) in (None, "127.0.0.1")
+    if "healthcheck" in service:
+        assert service["healthcheck"]["test"][0] == "CMD"
+        assert misunderstood(service["healthcheck"]["test"][1:]) == ""
+
+
+@pytest.mark.parametrize("name", sorted(COMPOSE["services"]))
+def test_nothing_is_published(name: str) -> None:
+    service = COMPOSE["services"][name]
+    assert service["network_mode"] == "host"
+    assert "ports" not in service
+    assert service["restart"] == "unless-stopped"
+    if name == "postgres":
+        assert "listen_addresses=127.0.0.1" in service["command"]
+    else:
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+        assert service["env_file"] == "/etc/mmbot/env"
+
+
+def test_every_volume_and_secret_and_dependency_is_declared() -> None:
+    for name, service in COMPOSE["services"].items():
+        for volume in service["volumes"]:
+            source = volume.split(":")[0]
+            if source.startswith(".."):
+                assert (DEPLOY / source).resolve().is_file()
+            elif not source.startswith("/"):
+                assert source in COMPOSE["volumes"]
+        assert set(service.get("secrets", [])) <= set(COMPOSE["secrets"])
+        for needed in service.get("depends_on", {}):
+            assert "healthcheck" in COMPOSE["services"][needed], f"{name} waits for {needed}"
+
+
+def test_the_image_is_built_from_files_that_exist_and_reach_the_builder() -> None:
+    build = OURS["code"]["build"]
+    assert (DEPLOY / build["context"] / build["dockerfile"]).resolve() == DEPLOY / "Dockerfile"
+    ignored = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
+    copied = re.findall(r"^COPY (.+) \S+$", DOCKERFILE, re.MULTILINE)
+    assert len(copied) == 5
+    for source in " ".join(copied).split():
+        assert (ROOT / source).exists()
+        assert f"!{source}" in ignored
+
+
+def test_the_image_is_built_as_make_setup_does() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for flags in re.findall(r"pip install (.+)$", makefile, re.MULTILINE):
+        assert f".venv/bin/pip install {flags}" in DOCKERFILE
+    assert "USER mmbot" in DOCKERFILE
+    (uid,) = re.findall(r"useradd .*--uid (\d+)", DOCKERFILE)
+    told = re.findall(r"--uid (\d+)|chown (\d+):", (DEPLOY / "compose.yaml").read_text())
+    assert {number for pair in told for number in pair if number} == {uid}
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in sorted(DEPLOY.rglob("*")) if p.is_file()], ids=lambda p: p.name
+)
+def test_every_setting_that_is_named_exists(path: Path) -> None:
+    named = set(re.findall(r"\bMMBOT_[A-Z0-9_]*[A-Z0-9]\b", path.read_text()))
+    assert named <= set(settings.VARIABLES)
