@@ -32,7 +32,12 @@ def origin(name: str, settings: Settings, l1: Rpc, registry: RegistryV1, wallet:
     """
     if name == "zksync" and (section := settings.zksync):
         return ZkSync(
-            Rpc(section.urls, chain=name, chain_id=section.chain_id),
+            Rpc(
+                section.urls,
+                chain=name,
+                chain_id=section.chain_id,
+                quorum=settings.rpc_quorum,
+            ),
             l1,
             registry,
             escrow=section.escrow_address,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from mmbot_pipelines import origin_wiring
+from mmbot_pipelines.adapters import signers
 from mmbot_pipelines.adapters.db import ready
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
@@ -18,8 +19,7 @@ from mmbot_pipelines.adapters.db.records import PgRecords
 from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, LocalSigner
-from mmbot_pipelines.adapters.keys import private_key
+from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, Signer
 from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.conditions import Thresholds
 from mmbot_pipelines.bridge.policy import Caps, Limits
@@ -76,8 +76,8 @@ def bridge(settings: Settings) -> Bridge:
     for point, token in settings.crash_points:
         crash.arm(point, token)
     l1 = settings.l1
-    rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id)
-    chain = EthereumChain(rpc, LocalSigner(_key(settings.key)))
+    rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, quorum=settings.rpc_quorum)
+    chain = EthereumChain(rpc, signer(settings.key))
     registry = RegistryV1(rpc, l1.registry_address, start_block=l1.start_block)
     engine = _engine(settings.database)
     return Bridge(
@@ -169,7 +169,7 @@ def metrics(settings: Settings) -> "Metrics":
     l1 = settings.l1
     chain = EthereumChain(
         Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, read_seconds=_LOOK_SECONDS),
-        LocalSigner(_key(settings.key)),
+        signer(settings.key),
     )
     names = [JOURNAL, *(channel.name for channel in channels(settings))]
     return Metrics(
@@ -198,10 +198,16 @@ def _probes(settings: Settings) -> "list[Probe]":
     ]
 
 
-def _key(key: Key) -> str:
-    return private_key(
+def signer(key: Key) -> Signer:
+    """Return who signs for the wallet.
+
+    Raises:
+        BadSettings: the key cannot be read or is none.
+    """
+    return signers.signer(
         given=key.private_key,
         file=key.private_key_file,
         keystore=key.keystore_file,
         password_file=key.keystore_password_file,
-    ).get_secret_value()
+        kms_key_id=key.kms_key_id,
+    )

@@ -157,6 +157,7 @@ def test_an_empty_variable_is_an_absent_one() -> None:
         ("MMBOT_L1_START_BLOCK", "-1", "a block"),
         ("MMBOT_L1_PRIVATE_KEY", "0x1234", "64 hex digits"),
         ("MMBOT_L1_PRIVATE_KEY", "zz" * 32, "64 hex digits"),
+        ("MMBOT_RPC_QUORUM", "0", "count"),
         ("MMBOT_DATABASE_URL", "mysql://a:hunter2@b/c", "Postgres URL"),
         ("MMBOT_ORIGINS", "zksync,solana", "zksync, starknet"),
         ("MMBOT_ORIGINS", "zksync,zksync", "once"),
@@ -296,6 +297,29 @@ def test_what_proofs_need_is_checked(name: str, value: str) -> None:
 def test_two_keys_are_one_too_many(tmp_path: Path) -> None:
     (line,) = faults({"MMBOT_L1_PRIVATE_KEY_FILE": str(tmp_path)})
     assert line.startswith("MMBOT_L1_PRIVATE_KEY and MMBOT_L1_PRIVATE_KEY_FILE are both set")
+
+
+def test_a_key_in_kms_is_a_fourth_source() -> None:
+    arn = "arn:aws:kms:eu-west-1:123456789012:key/1a2b-3c4d"
+    for key_id in (arn, "alias/market-maker"):
+        given = GOOD | {"MMBOT_L1_PRIVATE_KEY": "", "MMBOT_L1_KMS_KEY_ID": key_id}
+        assert settings.load(given).key.kms_key_id == key_id
+    (line,) = faults({"MMBOT_L1_KMS_KEY_ID": arn})
+    assert line.startswith("MMBOT_L1_PRIVATE_KEY and MMBOT_L1_KMS_KEY_ID are both set")
+    (line,) = faults({"MMBOT_L1_PRIVATE_KEY": "", "MMBOT_L1_KMS_KEY_ID": "a key"})
+    assert line.startswith("MMBOT_L1_KMS_KEY_ID must be the id, ARN or alias/name")
+
+
+def test_a_quorum_needs_as_many_different_nodes() -> None:
+    same = "http://a:1,http://a:1"
+    lines = faults({"MMBOT_RPC_QUORUM": "2", "MMBOT_L1_RPC_URLS": same})
+    assert lines == [
+        f"MMBOT_RPC_QUORUM asks for 2 nodes, but {name} names 1: name more or ask for fewer"
+        for name in ("MMBOT_L1_RPC_URLS", "MMBOT_ZKSYNC_RPC_URLS")
+    ]
+    two = "http://a:1,http://b:1"
+    given = {"MMBOT_RPC_QUORUM": "2", "MMBOT_L1_RPC_URLS": two, "MMBOT_ZKSYNC_RPC_URLS": two}
+    assert settings.load(GOOD | given).rpc_quorum == 2
 
 
 def test_a_keystore_and_its_password_go_together(tmp_path: Path) -> None:

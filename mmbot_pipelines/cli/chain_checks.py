@@ -6,19 +6,17 @@ Each check stands for a way in which nothing would be paid, or paid money not co
 from collections.abc import Iterator
 from functools import partial
 
-from eth_account import Account
-
+from mmbot_pipelines import wiring
 from mmbot_pipelines.adapters.ethereum import wire
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.views import Function
-from mmbot_pipelines.adapters.keys import private_key
 from mmbot_pipelines.cli import zksync_checks
 from mmbot_pipelines.cli.findings import Finding, fault, look, note, ok
-from mmbot_pipelines.cli.node_checks import nodes
+from mmbot_pipelines.cli.node_checks import agreement, nodes
 from mmbot_pipelines.cli.questions import asked, has_code, viewed
 from mmbot_pipelines.core.errors import BadSettings, Failure
 from mmbot_pipelines.core.money import Address, in_words
-from mmbot_pipelines.settings import Key, Settings
+from mmbot_pipelines.settings import Settings
 
 _MARKET_MAKER = Function("marketMaker", (), ("address",))
 _OWNER = Function("owner", (), ("address",))
@@ -28,30 +26,23 @@ def chains(settings: Settings) -> Iterator[Finding]:
     """Check the wallet's key, every node, every contract."""
     wallet: Address | None = None
     try:
-        wallet = _wallet_of(settings.key)
-        yield ok("wallet", f"its key can be read, its address is {wallet}")
-    except BadSettings as e:
+        wallet = wiring.signer(settings.key).address
+        yield ok("wallet", f"its key can be used, its address is {wallet}")
+    except (BadSettings, Failure) as e:
         yield fault("wallet", str(e))
     l1 = settings.l1
     yield from nodes("L1", l1.chain_id, l1.urls)
-    rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id)
+    rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, quorum=settings.rpc_quorum)
+    yield from agreement(rpc)
     if wallet is not None:
         yield from look("wallet", partial(_funds, rpc, wallet, settings.limits.max_transfer))
         yield from look("registry", partial(_registry, rpc, l1.registry_address, wallet))
     if settings.zksync is not None:
-        yield from zksync_checks.origin(settings.zksync, l1, rpc, wallet)
+        yield from zksync_checks.origin(
+            settings.zksync, l1, rpc, wallet, quorum=settings.rpc_quorum
+        )
     if settings.starknet is not None:
         yield fault("starknet", "this version cannot serve it: take it out of MMBOT_ORIGINS")
-
-
-def _wallet_of(key: Key) -> Address:
-    secret = private_key(
-        given=key.private_key,
-        file=key.private_key_file,
-        keystore=key.keystore_file,
-        password_file=key.keystore_password_file,
-    )
-    return Address(Account.from_key(secret.get_secret_value()).address)
 
 
 def _funds(rpc: Rpc, wallet: Address, largest: int) -> Iterator[Finding]:

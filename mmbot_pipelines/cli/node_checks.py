@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from mmbot_pipelines.adapters.ethereum import wire
+from mmbot_pipelines.adapters.ethereum.quorum import newest
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.cli.findings import Finding, fault, note, ok
 from mmbot_pipelines.cli.questions import asked
@@ -45,6 +46,19 @@ def nodes(
             yield note(where, f"{says}: does the chain still make blocks?")
         else:
             yield ok(where, says)
+
+
+def agreement(rpc: Rpc) -> Iterator[Finding]:
+    """Check that as many nodes agree as MMBOT_RPC_QUORUM asks for, where it asks for several."""
+    if rpc.quorum == 1:
+        return
+    where = f"{rpc.chain} quorum"
+    try:
+        block = newest(rpc)
+    except Failure as e:
+        yield fault(where, f"{e}: mend the nodes, or lower MMBOT_RPC_QUORUM")
+        return
+    yield ok(where, f"{rpc.quorum} nodes have the same block {block.number}")
 
 
 def single(chain: str, chain_id: int, url: str) -> Rpc:

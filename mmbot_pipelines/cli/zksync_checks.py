@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 from functools import partial
 
-from mmbot_pipelines.adapters.ethereum import blocks, quorum
+from mmbot_pipelines.adapters.ethereum import blocks
+from mmbot_pipelines.adapters.ethereum.quorum import newest
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.origins.escrow_state import Terms
 from mmbot_pipelines.adapters.origins.zksync import BASE_COST
 from mmbot_pipelines.adapters.origins.zksync_escrow import aliased
 from mmbot_pipelines.adapters.origins.zksync_views import terms
 from mmbot_pipelines.cli.findings import Finding, fault, look, ok
-from mmbot_pipelines.cli.node_checks import nodes, single
+from mmbot_pipelines.cli.node_checks import agreement, nodes, single
 from mmbot_pipelines.cli.questions import has_code, viewed
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, in_words
@@ -20,19 +21,22 @@ _GAS_PER_PUBDATA = 800  # the only value that zkSync takes for L1 -> L2 transact
 _GAS_PRICE = 10**9  # wei per gas, only to see that the diamond prices at all
 
 
-def origin(zksync: ZkSync, l1: L1, on_l1: Rpc, wallet: Address | None) -> Iterator[Finding]:
+def origin(
+    zksync: ZkSync, l1: L1, on_l1: Rpc, wallet: Address | None, *, quorum: int = 1
+) -> Iterator[Finding]:
     """Check the origin; `wallet` is the L1 wallet, unless its key cannot be read."""
     yield from nodes("zksync", zksync.chain_id, zksync.urls)
     for url in zksync.urls:
         yield from look("accepted blocks", partial(_accepted, zksync, url))
-    rpc = Rpc(zksync.urls, chain="zksync", chain_id=zksync.chain_id)
+    rpc = Rpc(zksync.urls, chain="zksync", chain_id=zksync.chain_id, quorum=quorum)
+    yield from agreement(rpc)
     yield from look("escrow", partial(_escrow, rpc, zksync, l1, zksync.wallet_address or wallet))
     yield from look("diamond", partial(_diamond, on_l1, zksync))
 
 
 def _accepted(zksync: ZkSync, url: str) -> Iterator[Finding]:
     node = single("zksync", zksync.chain_id, url)
-    head = quorum.newest(node).number
+    head = newest(node).number
     if isinstance(zksync.accepted, int):
         accepted, how = max(0, head - zksync.accepted), f"{zksync.accepted} behind the newest"
     else:
@@ -52,7 +56,7 @@ def _escrow(rpc: Rpc, zksync: ZkSync, l1: L1, payee: Address | None) -> Iterator
         yield fault("escrow", f"no contract is at {escrow} on zkSync: {remedy}")
         return
     try:
-        found = terms(rpc, escrow, quorum.newest(rpc))
+        found = terms(rpc, escrow, newest(rpc))
     except Failure as e:
         yield fault("escrow", f"{escrow} is no Escrow ({e}): {remedy}")
         return

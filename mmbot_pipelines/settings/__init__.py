@@ -70,6 +70,7 @@ class Settings(BaseModel):
     limits: Limits
     safety: Safety
     pace: Pace
+    rpc_quorum: int  # nodes of one chain that must agree before money is paid
     dry_run: bool  # decide, but neither sign nor send
     alert_urls: tuple[SecretStr, ...]
     crash_points: tuple[tuple[Point, Path], ...]
@@ -93,6 +94,8 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     limits = _read(Limits, given, faults)
     safety = _read(Safety, given, faults)
     pace = _read(Pace, given, faults)
+    if around:
+        faults += _lacking_nodes(around.rpc_quorum, L1=l1, ZKSYNC=zksync)
     if faults or not (around and database and l1 and key and limits and safety and pace):
         raise BadSettings("\n".join(faults))
     return Settings(
@@ -105,6 +108,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         limits=limits,
         safety=safety,
         pace=pace,
+        rpc_quorum=around.rpc_quorum,
         dry_run=around.dry_run,
         alert_urls=around.alert_urls,
         crash_points=around.crash_points,
@@ -141,6 +145,15 @@ def _read(section: type[_S], given: Mapping[str, str], faults: list[str]) -> _S 
                 message = error["msg"].removeprefix("Value error, ")
                 faults.append(f"{name} {message}".strip())
         return None
+
+
+def _lacking_nodes(quorum: int, **chains: Node | None) -> list[str]:
+    return [
+        f"MMBOT_RPC_QUORUM asks for {quorum} nodes, but MMBOT_{name}_RPC_URLS names "
+        f"{len(set(chain.urls))}: name more or ask for fewer"
+        for name, chain in chains.items()
+        if chain is not None and quorum > len(set(chain.urls))
+    ]
 
 
 def _misspelt(given: Mapping[str, str]) -> list[str]:

@@ -104,7 +104,7 @@ class L1(Node):
 
 
 class Key(Section):
-    """Where the wallet's private key is: exactly one of three places."""
+    """Where the wallet's private key is: exactly one of four places."""
 
     private_key: values.HexKey | None = _variable("MMBOT_L1_PRIVATE_KEY", None)
     private_key_file: values.PrivateFile | None = _variable("MMBOT_L1_PRIVATE_KEY_FILE", None)
@@ -112,11 +112,17 @@ class Key(Section):
     keystore_password_file: values.PrivateFile | None = _variable(
         "MMBOT_L1_KEYSTORE_PASSWORD_FILE", None
     )
+    kms_key_id: values.KmsKeyId | None = _variable("MMBOT_L1_KMS_KEY_ID", None)
 
     @model_validator(mode="before")
     @classmethod
     def _one_source(cls, given: dict[str, str]) -> dict[str, str]:
-        sources = ("MMBOT_L1_PRIVATE_KEY", "MMBOT_L1_PRIVATE_KEY_FILE", "MMBOT_L1_KEYSTORE_FILE")
+        sources = (
+            "MMBOT_L1_PRIVATE_KEY",
+            "MMBOT_L1_PRIVATE_KEY_FILE",
+            "MMBOT_L1_KEYSTORE_FILE",
+            "MMBOT_L1_KMS_KEY_ID",
+        )
         present = [name for name in sources if name in given]
         if not present:
             raise ValueError(f"{sources[0]} is missing: set it, or one of {', '.join(sources[1:])}")
@@ -254,6 +260,7 @@ class Surroundings(Section):
     """What belongs to no part: whom to serve, whom to tell, whether to send at all."""
 
     origins: values.Origins = _variable("MMBOT_ORIGINS", ("zksync",))
+    rpc_quorum: values.Count = _variable("MMBOT_RPC_QUORUM", 1)
     dry_run: values.Switch = _variable("MMBOT_DRY_RUN", False)
     alert_urls: values.AlertUrls = _variable("MMBOT_ALERT_URLS", ())
     crash_points: values.CrashPoints = _variable("MMBOT_CRASH_POINTS", ())  # for tests

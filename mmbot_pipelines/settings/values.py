@@ -228,6 +228,12 @@ def _hex_key(text: str) -> SecretStr:
     return SecretStr(text)
 
 
+def _kms_key_id(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9:/_-]{1,2048}", text):
+        raise ValueError("must be the id, ARN or alias/name of a key in AWS KMS")
+    return text
+
+
 def _private_file(text: str) -> Path:
     path = Path(text).expanduser()
     try:
@@ -283,6 +289,7 @@ Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 RegistryAbi = Annotated[str, BeforeValidator(_registry_abi)]
 CrashPoints = Annotated[tuple[tuple[Point, Path], ...], NoDecode, BeforeValidator(_crash_points)]
 Tiers = Annotated[tuple[Tier, ...], NoDecode, BeforeValidator(_tiers)]
+KmsKeyId = Annotated[str, BeforeValidator(_kms_key_id)]
 HexKey = Annotated[SecretStr, BeforeValidator(_hex_key)]
 PrivateFile = Annotated[Path, BeforeValidator(_private_file)]
 AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
