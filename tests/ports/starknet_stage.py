@@ -10,6 +10,7 @@ from web3.types import FilterParams
 from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, LocalSigner
+from mmbot_pipelines.adapters.origins import starknet_node
 from mmbot_pipelines.adapters.origins.starknet import Starknet
 from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
@@ -26,6 +27,7 @@ from mmbot_pipelines.devnet.starknet_execution import selector_of
 from mmbot_pipelines.devnet.starknet_felt import felt, felts
 from tests.devnet.bridge import Devnet, rolled_back
 from tests.devnet.starknet_rpc import Rpc as NodeRpc
+from tests.devnet.starknet_rpc import specification
 from tests.devnet.starknet_rpc import starknet as node_in_thread
 from tests.ports.origin_memory import RECIPIENT
 
@@ -150,6 +152,29 @@ class StarknetStage:
 
 
 @contextmanager
+def held_against_the_specification() -> Iterator[None]:
+    """Check every request of the adapters and its answer, as far as the documents are here."""
+    spec = specification()
+    if spec is None:
+        yield
+        return
+    transport = starknet_node._Transport
+    sent = transport._make_request
+
+    async def checked(self: Any, *args: Any, payload: Any, **kwargs: Any) -> Any:
+        spec.check_request(payload)
+        answer = await sent(self, *args, payload=payload, **kwargs)
+        spec.check_answer(payload, {"jsonrpc": "2.0"} | answer)
+        return answer
+
+    transport._make_request = checked  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        transport._make_request = sent  # type: ignore[method-assign]
+
+
+@contextmanager
 def on_starknet(
     devnet: Devnet, messaging: ChecksumAddress, link: L1Link | None = None, **settings: Any
 ) -> Iterator[StarknetStage]:
@@ -158,7 +183,7 @@ def on_starknet(
         ask(devnet.l1, "evm_setAutomine", False)
         try:
             given = {"registry": int(devnet.deployment.l1.registry, 16)} | settings
-            with node_in_thread(link, **given) as node:
+            with held_against_the_specification(), node_in_thread(link, **given) as node:
                 yield StarknetStage(devnet, messaging, node)
         finally:
             ask(devnet.l1, "anvil_dropAllTransactions")
