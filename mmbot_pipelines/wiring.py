@@ -22,7 +22,7 @@ from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, Signer
 from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.conditions import Thresholds
-from mmbot_pipelines.bridge.policy import Caps, Limits
+from mmbot_pipelines.bridge.policy import Caps, Limits, Tier
 from mmbot_pipelines.bridge.ports import Orders
 from mmbot_pipelines.bridge.watch import JOURNAL, Watch
 from mmbot_pipelines.core import crash, readings
@@ -99,6 +99,9 @@ def bridge(settings: Settings) -> Bridge:
             max_attempts=settings.pace.max_attempts,
             backoff_seconds=settings.pace.retry_backoff_seconds,
             dry_run=settings.dry_run,
+            confirmations=tuple(Tier(*tier) for tier in settings.limits.confirmations),
+            stuck_after_seconds=settings.pace.stuck_after_seconds,
+            l1_finality_blocks=settings.l1.finality_blocks,
             undelivered_after_seconds=settings.pace.undelivered_after_seconds,
             caps=Caps(
                 exposure=settings.limits.max_exposure,

@@ -1,7 +1,8 @@
 """When orders move. How they move is in `mmbot_pipelines.bridge.steps`.
 
     <origin>_orders        stores new orders, asks for fill_orders
-    l1_receipts            takes orders on by their receipts, asks for repay_orders
+    l1_receipts            takes orders on by their receipts, asks for repay_orders; and for
+                           replace_stuck_transactions
     <origin>_settlements   completes the orders that the escrow has paid us for
 
 The database is the truth, Dagster the clock: an order is taken for a run in the
@@ -14,6 +15,7 @@ import dagster as dg
 
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.defs.outbox import replace_stuck_transactions, replacements
 from mmbot_pipelines.defs.requests import Bridge, looks, requests, sensor_run, step_op
 
 transfer = step_op("transfer", steps.transfer)
@@ -63,15 +65,17 @@ def receipts_sensor(most_runs: int) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="l1_receipts",
-        job=repay_orders,
+        jobs=[repay_orders, replace_stuck_transactions],
         minimum_interval_seconds=1,
         default_status=_RUNNING,
-        description="Reads the receipts of our transactions and asks for the claims.",
+        description="Reads the receipts of our transactions; asks for claims and replacements.",
     )
     def sensor(
         context: dg.SensorEvaluationContext, bridge: Bridge
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         run = sensor_run(context)
+        steps.recheck(bridge, run)
+        stuck = list(replacements(bridge))
         orders: list[Order] = []
         for _ in looks():
             in_flight = steps.settle_receipts(bridge, run)
@@ -79,8 +83,9 @@ def receipts_sensor(most_runs: int) -> dg.SensorDefinition:
             # What was sent together is mined in one block or the next: claim it together.
             if orders and not in_flight:
                 break
-        yield from requests("repay", orders, most_runs)
-        if not orders:
+        yield from stuck
+        yield from requests("repay", orders, most_runs, job=repay_orders.name)
+        if not (orders or stuck):
             yield dg.SkipReason("no transfer was mined")
 
     return sensor
@@ -108,7 +113,7 @@ def settlements_sensor(origin: str) -> dg.SensorDefinition:
 def definitions(origins: Sequence[str], most_runs: int) -> dg.Definitions:
     """Return the bridge's own definitions."""
     return dg.Definitions(
-        jobs=[fill_orders, repay_orders],
+        jobs=[fill_orders, repay_orders, replace_stuck_transactions],
         sensors=[
             *(orders_sensor(origin, most_runs) for origin in origins),
             receipts_sensor(most_runs),

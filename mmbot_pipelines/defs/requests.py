@@ -51,13 +51,20 @@ def tagged_orders(tags: Mapping[str, str]) -> list[str]:
     return [key.replace("/", ":") for key, value in tags.items() if value == "order"]
 
 
-def requests(op: str, orders: Sequence[Order], most_runs: int) -> Iterator[dg.RunRequest]:
-    """Ask for one run per order, or for packed runs when more orders wait than `most_runs`."""
+def requests(
+    op: str, orders: Sequence[Order], most_runs: int, job: str | None = None
+) -> Iterator[dg.RunRequest]:
+    """Ask for one run per order, or for packed runs when more orders wait than `most_runs`.
+
+    job: which one, where the sensor asks for several.
+    """
     size = 1 if len(orders) <= most_runs else max(_PACK_AT_LEAST, -(-len(orders) // most_runs))
     for start in range(0, len(orders), size):
         keys = [o.key for o in orders[start : start + size]]
         yield dg.RunRequest(
-            run_config={"ops": {op: {"config": {"order_keys": keys}}}}, tags=order_tags(keys)
+            run_config={"ops": {op: {"config": {"order_keys": keys}}}},
+            job_name=job,
+            tags=order_tags(keys),
         )
 
 

@@ -101,6 +101,8 @@ class L1(Node):
     )
     registry_abi: values.RegistryAbi = _variable("MMBOT_L1_REGISTRY_ABI", "v1")
     start_block: values.BlockNumber = _variable("MMBOT_L1_START_BLOCK", 0)
+    # how many blocks deep what was mined is compared with the chain again
+    finality_blocks: values.Count = _variable("MMBOT_L1_FINALITY_BLOCKS", 64)
 
 
 class Key(Section):
@@ -253,6 +255,7 @@ class Pace(Section):
     max_attempts: values.Count = _variable("MMBOT_MAX_ATTEMPTS", 5)
     retry_backoff_seconds: values.Seconds = _variable("MMBOT_RETRY_BACKOFF_SECONDS", 30.0)
     max_runs_per_tick: values.Count = _variable("MMBOT_MAX_RUNS_PER_TICK", 4)
+    stuck_after_seconds: values.Seconds = _variable("MMBOT_STUCK_AFTER_SECONDS", 60.0)
     undelivered_after_seconds: values.Seconds = _variable("MMBOT_UNDELIVERED_AFTER_SECONDS", 3600.0)
 
 
