@@ -95,6 +95,7 @@ def bridge(settings: Settings) -> Bridge:
                 min_transfer=settings.limits.min_transfer,
                 max_transfer=settings.limits.max_transfer,
                 min_margin_bps=settings.limits.min_margin_bps,
+                ours=frozenset({l1.registry_address, chain.wallet}),
             ),
             max_attempts=settings.pace.max_attempts,
             backoff_seconds=settings.pace.retry_backoff_seconds,

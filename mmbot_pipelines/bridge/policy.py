@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.core.money import Gas, Wei, in_words
+from mmbot_pipelines.core.money import Address, Gas, Wei, in_words
 
 _BPS = 10_000
 
@@ -20,6 +20,7 @@ class Limits:
     min_transfer: Wei
     max_transfer: Wei
     min_margin_bps: int  # of the amount, in hundredths of a percent
+    ours: frozenset[Address] = frozenset()  # registry and wallet: nobody is served by paying them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,15 @@ class Cost:
 
 
 def refusal(order: Order, limits: Limits, cost: Cost) -> str | None:
-    """Say why the order is not worth filling, or None when it is."""
+    """Say why the order is not worth filling, or None when it is.
+
+    A recipient that cannot take money is no matter of policy: the simulation finds it. Nor
+    is one whose money is lost there, such as a precompile: the escrow pays us all the same.
+    """
+    if int(order.recipient, 16) == 0:
+        return "the recipient is the zero address, which the registry never pays"
+    if order.recipient in limits.ours:
+        return f"the recipient {order.recipient} is our own registry or wallet: nobody is served"
     if order.amount < limits.min_transfer or order.amount == 0:
         return (
             f"amount {in_words(order.amount)} is below the least we transfer, "

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mmbot_pipelines.bridge.policy import Cost, Limits, refusal
-from mmbot_pipelines.core.money import UINT256_MAX, Gas, Wei
+from mmbot_pipelines.core.money import UINT256_MAX, Address, Gas, Wei
 from tests.bridge.orders import an_order
 
 LIMITS = Limits(min_transfer=Wei(1), max_transfer=Wei(10**17), min_margin_bps=10)
@@ -19,6 +21,19 @@ wei = st.integers(0, UINT256_MAX)
 
 def test_the_cost_is_both_gas_and_the_message() -> None:
     assert COST.total == TOTAL
+
+
+def test_zero_address_our_registry_and_our_wallet_are_never_paid() -> None:
+    ours = Address("0x70997970C51812dc3A010C7d01b50e0d17dc79C8")
+    limits = replace(LIMITS, ours=frozenset({ours}))
+    rich = an_order(amount=10**16, fee=10**16)
+
+    def said(recipient: str) -> str | None:
+        return refusal(replace(rich, recipient=Address(recipient)), limits, COST)
+
+    assert "zero address" in (said("0x" + "0" * 40) or "")
+    assert "our own" in (said(ours) or "")
+    assert said("0x" + "0" * 39 + "1") is None  # a precompile
 
 
 def test_the_fee_must_cover_cost_and_margin_to_the_wei() -> None:

@@ -21,6 +21,11 @@ __all__ = ["EthereumChain", "LocalSigner", "Signer", "Underpriced"]
 
 _DEFAULT_PRIORITY = Wei(10**9)  # per gas, where the node has no opinion
 _MOST_GAS = 2**24  # of one transaction (EIP-7825)
+_MOST_NONCE = 2**64 - 2  # EIP-2681
+
+# What a broken or lying node says must neither drop all orders as too dear nor be signed.
+_MOST_BASE_FEE = Wei(10**15)  # per gas: a hundred times what mainnet has ever seen
+_MOST_PRIORITY = Wei(2 * 10**10)  # per gas: whoever is outbid is replaced at higher fees
 
 
 class EthereumChain:
@@ -56,6 +61,9 @@ class EthereumChain:
             raise RpcRefused(f"{self._rpc.chain} has no base fee: EIP-1559 is needed")
         # eth_maxPriorityFeePerGas is a habit, not a standard.
         priority = _DEFAULT_PRIORITY if isinstance(tip, RpcError) else Wei(wire.quantity(tip))
+        priority = min(priority, _MOST_PRIORITY)
+        if base > _MOST_BASE_FEE:
+            raise wire.BadAnswer(f"a node of {self._rpc.chain} has an impossible base fee: {base}")
         return Fees(
             base=Wei(-(-base * 9 // 8)), priority=priority, ceiling=Wei(2 * base + priority)
         )
@@ -161,7 +169,10 @@ class EthereumChain:
     def _count(self, answer: Answer) -> int:
         if isinstance(answer, RpcError):
             raise RpcRefused(f"a node of {self._rpc.chain} refuses the wallet's nonce: {answer}")
-        return wire.quantity(answer)
+        count = wire.quantity(answer)
+        if count > _MOST_NONCE:
+            raise wire.BadAnswer(f"a node of {self._rpc.chain} has an impossible nonce: {count}")
+        return count
 
     def _ask(self, method: str, *params: object) -> object:
         try:

@@ -8,7 +8,7 @@ from mmbot_pipelines.adapters.ethereum import blocks, quorum
 from mmbot_pipelines.adapters.ethereum.logs import Log, LogScanner, Wanted
 from mmbot_pipelines.adapters.ethereum.node import RpcError
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.adapters.ethereum.views import Function, call_views, refused
+from mmbot_pipelines.adapters.ethereum.views import Function, call_trusted_views, refused
 from mmbot_pipelines.adapters.origins import zksync_escrow as abi
 from mmbot_pipelines.adapters.origins import zksync_views as views
 from mmbot_pipelines.adapters.origins.escrow_faults import (
@@ -129,7 +129,9 @@ class ZkSync:
         if not orders:
             return []
         call = BASE_COST.encode(fees.ceiling, self._claim_gas_limit, _GAS_PER_PUBDATA)
-        answer = call_views(self._l1, [(self._diamond, call)], "latest")[0]
+        # Nobody gives back on L1 what a claim's message is overpaid.
+        block = quorum.now(self._l1)
+        answer = call_trusted_views(self._l1, [(self._diamond, call)], block)[0]
         if isinstance(answer, RpcError):
             raise refused(answer, f"{BASE_COST.name} of zkSync's diamond {self._diamond}")
         (cost,) = BASE_COST.decode(answer)

@@ -105,6 +105,29 @@ def test_priority_has_a_default(node: FakeNode, chain: EthereumChain) -> None:
     assert chain.fees().priority == 10**9
 
 
+def test_priority_of_a_lying_node_is_capped(node: FakeNode, chain: EthereumChain) -> None:
+    node.methods["eth_maxPriorityFeePerGas"] = lambda: hex(10**18)
+    assert chain.fees() == Fees(base=Wei(113), priority=Wei(2 * 10**10), ceiling=Wei(20000000200))
+
+
+@pytest.mark.parametrize("base", [10**15 + 1, 2**256 - 1])
+def test_impossible_base_fee_is_a_bad_answer(
+    node: FakeNode, chain: EthereumChain, base: int
+) -> None:
+    node.methods["eth_getBlockByNumber"] = header(baseFeePerGas=hex(base))
+    with pytest.raises(BadAnswer, match="impossible base fee"):
+        chain.fees()
+
+
+@pytest.mark.parametrize("pending", [True, False])
+def test_impossible_nonce_is_a_bad_answer(
+    node: FakeNode, chain: EthereumChain, pending: bool
+) -> None:
+    node.methods["eth_getTransactionCount"] = lambda *_: hex(2**64 - 1)
+    with pytest.raises(BadAnswer, match="impossible nonce"):
+        chain.nonce(pending=pending)
+
+
 def test_chain_without_base_fee_is_refused(node: FakeNode, chain: EthereumChain) -> None:
     node.methods["eth_getBlockByNumber"] = header(baseFeePerGas=None)
     with pytest.raises(RpcRefused, match="EIP-1559 is needed"):
