@@ -84,6 +84,7 @@ def send(
             after = order.after(Fact.SENT, at=now, tx=signed.hash)
             lane.store(order, after, transaction, run.id)
             stored.append((after, transaction))
+            undecided.add((order.key, work.step))
             if admission:
                 admission.take(order)
             free -= needed

@@ -104,6 +104,22 @@ class World:
     def repay(self, keys: list[str]) -> None:
         steps.repay(self.bridge, keys, self.run)
 
+    def detect(self) -> list[str]:
+        return steps.detect(self.bridge, "zksync", self.run)
+
+    def settle(self) -> list[str]:
+        return steps.settle(self.bridge, "zksync", self.run)
+
+    def look(self) -> None:
+        """Let the bot read receipts, and look for what L1 took back."""
+        steps.recheck(self.bridge, self.run)
+        steps.settle_receipts(self.bridge, self.run)
+
+    def replace_stuck(self) -> None:
+        """Let the bot do what it asks for about stuck transactions."""
+        if steps.stuck(self.bridge):
+            steps.replace_stuck(self.bridge, self.run)
+
     def mine(self) -> None:
         """Make an L1 block and let the bot read its receipts."""
         self.chain.mine()

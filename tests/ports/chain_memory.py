@@ -62,6 +62,7 @@ class ChainMemory:
         self.base_fee = base_fee  # wei per gas, of every block from now on
         self.priority = 10**8
         self.call_gas = 100_000  # what any call uses; a plain payment uses 21 000
+        self.picky = False  # takes nothing into the pool that the next block would not take
         self.most_per_block: int | None = None  # transactions that fit in a block
         self.contracts: dict[Address, Callable[[Call], str | None]] = {}
         self.fault: Failure | None = None  # every question raises it while it is set
@@ -214,8 +215,10 @@ class ChainMemory:
             return Lost(f"nonce {new.nonce} too low")
         if new.call.value + new.gas * new.fees.ceiling > self.balance():
             return OutOfFunds(f"the wallet holds {self.balance()} wei")
+        if self.picky and new.fees.ceiling < self.base_fee:
+            return RpcRefused("max fee per gas less than block base fee")
         old = self.pool.get(new.nonce)
-        if old and 10 * new.fees.ceiling < 11 * old.fees.ceiling:
+        if old and not _outbids(new.fees, old.fees):
             return RpcRefused("replacement transaction underpriced")
         self.pool[new.nonce] = new
         return None
@@ -246,6 +249,11 @@ class ChainMemory:
             gas_used=self._gas_used(mined),
             gas_price=Wei(mined.gas_price),
         )
+
+
+def _outbids(new: Fees, old: Fees) -> bool:
+    """Tell whether both fees are a tenth higher, as geth asks."""
+    return 10 * new.ceiling >= 11 * old.ceiling and 10 * new.priority >= 11 * old.priority
 
 
 def _transaction(raw: bytes) -> Executed:

@@ -146,6 +146,12 @@ class OriginMemory:
         self._forks += 1
         return self.mine(depth)
 
+    def put(self, orders: Sequence[Order]) -> list[Order]:
+        """Log orders in a new block as they were in one that was taken back."""
+        block = self.mine()
+        self.sealed[-1].orders = [replace(order, block=block) for order in orders]
+        return self.sealed[-1].orders
+
     def orders(self) -> list[Order]:
         """List the orders of the present chain, as they were set."""
         sealed = [order for b in self.sealed for order in b.orders]
