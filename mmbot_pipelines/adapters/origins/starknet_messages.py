@@ -14,7 +14,8 @@ from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.views import Function
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins import starknet_views as views
-from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
+from mmbot_pipelines.adapters.origins.claim_looks import ClaimLooks
+from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode, reason
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Progress
@@ -72,9 +73,7 @@ class ByMessage:
         self._escrow = escrow
         self._messaging = messaging
         self._margin_percent = margin_percent
-        self._look_seconds = look_seconds
-        self._clock = clock
-        self._looked: dict[str, float] = {}  # after which messages, when
+        self._looks = ClaimLooks(_KIND, seconds=look_seconds, clock=clock)
 
     def message_fee(self, orders: Sequence[Order], fees: Fees) -> list[Wei]:
         """Price each claim's message, in wei: all cost the same, so one is estimated.
@@ -136,7 +135,7 @@ class ByMessage:
                     )
                 )
             except RpcError as e:
-                refusal = refusal or f"{order.key}: {views.said(e)}"
+                refusal = refusal or f"{order.key}: {reason(e)}"
                 continue
             return estimate.overall_fee
         raise RpcRefused(f"a claim's message cannot be priced, {refusal}")
@@ -164,11 +163,8 @@ class ByMessage:
         The claim's receipt is asked for together with the message: a node that does not
         know the one cannot know the other.
         """
-        now = self._clock()
-        due = [o for o in orders if o.status is Status.PROVED and self._due(o.claim_ref, now)]
-        questions = [question for order in due for question in self._about(order)]
-        answers = self._l1.batch(questions)
-        self._looked |= {o.claim_ref: now for o in due if o.claim_ref}
+        due = self._looks.due([o for o in orders if o.status is Status.PROVED])
+        answers = self._l1.batch([question for order in due for question in self._about(order)])
         return [
             order
             for order, receipt, kept in zip(due, answers[::2], answers[1::2], strict=True)
@@ -176,11 +172,6 @@ class ByMessage:
             and not isinstance(kept, RpcError)
             and L1_TO_L2_MESSAGES.decode(wire.data(kept)) == (0,)
         ]
-
-    def _due(self, ref: str | None, now: float) -> bool:
-        if ref is None or not ref.startswith(_KIND):
-            return False
-        return ref not in self._looked or now - self._looked[ref] >= self._look_seconds
 
     def _about(self, order: Order) -> list[tuple[str, Sequence[object]]]:
         message = bytes.fromhex(str(order.claim_ref).removeprefix(f"{_KIND}0x"))

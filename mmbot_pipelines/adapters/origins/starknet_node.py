@@ -31,6 +31,9 @@ _SHOWN = 40  # characters of a strange version that an error repeats
 # What starknet-py raises over an answer that is JSON-RPC, but not of the method's types.
 _NOT_THE_TYPE = (ValidationError, ValueError, TypeError, KeyError, AttributeError, AssertionError)
 
+# Where an error keeps the error of the call within.
+_NESTED = ("revert_error", "execution_error", "error")
+
 BLOCK_NOT_FOUND = 24  # Starknet JSON-RPC specification, errors
 
 
@@ -193,6 +196,22 @@ class StarknetNode:
 def word(value: int) -> str:
     """Write a felt as a hash of 32 bytes, as explorers do."""
     return f"0x{value:064x}"
+
+
+def reason(error: RpcError) -> str:
+    """Say why a call failed, as the innermost of the nested calls does.
+
+    Source: Starknet JSON-RPC specification, CONTRACT_EXECUTION_ERROR.
+    """
+    inner = error.data
+    while isinstance(inner, dict):
+        inner = next((inner[name] for name in _NESTED if name in inner), None)
+    return cleaned(f"{error.message}: {innermost(str(inner))}" if inner else error)
+
+
+def innermost(trace: str) -> str:
+    """Return the last line of a trace of nested calls: it holds the reason."""
+    return (trace.strip().splitlines() or [""])[-1]
 
 
 def _answer(body: bytes, request_id: object) -> dict[str, Any]:

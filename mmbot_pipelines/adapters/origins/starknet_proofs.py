@@ -19,8 +19,16 @@ from mmbot_pipelines.adapters.ethereum.registry import transfer_key
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins import starknet_views as views
+from mmbot_pipelines.adapters.origins.claim_looks import ClaimLooks
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
-from mmbot_pipelines.adapters.origins.starknet_prover import Prover, Slots, TaskState
+from mmbot_pipelines.adapters.origins.starknet_prover import (
+    Prover,
+    ProverRefused,
+    ProverUnavailable,
+    Slots,
+    TaskState,
+    TaskUnknown,
+)
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.adapters.origins.starknet_wallet import CallReverts, StarknetWallet
 from mmbot_pipelines.bridge.order import Order, Status
@@ -82,9 +90,7 @@ class ByProof:
         self._transfers_slot = transfers_slot
         self._entrypoint = entrypoint
         self._cost = cost
-        self._look_seconds = look_seconds
-        self._clock = clock
-        self._looked: dict[str, float] = {}  # after which tasks, when
+        self._looks = ClaimLooks(_KIND, seconds=look_seconds, clock=clock)
 
     def message_fee(self, orders: Sequence[Order], fees: Fees) -> list[Wei]:
         """Return what a proof costs, in wei, as it is set."""
@@ -102,33 +108,42 @@ class ByProof:
             ProverUnavailable, ProverRefused: of no task anything is known.
             RpcRefused: our account on Starknet cannot send.
         """
-        now = self._clock()
-        due = [order for order in orders if self._due(order.claim_ref, now)]
+        due = self._looks.due(orders)
         proving = [order for order in due if order.status is Status.PROVING]
         seen: dict[str, Progress] = {}
-        done = []
-        states = _each(lambda o: self._prover.state(_task(o)[0]), proving)
-        for order, (state, why) in zip(proving, states, strict=True):
-            if state is TaskState.FAILED:
-                lost = ProofFailed(
-                    f"{order.claim_ref} of the prover {self._prover.host} failed: {why}"
-                )
-                seen[order.key] = Progress(lost=lost)
-            elif state is TaskState.DONE:
+        done: list[Order] = []
+        for order, state in zip(proving, self._states(proving), strict=True):
+            if state is TaskState.DONE:
                 done.append(order)
+            elif not isinstance(state, TaskState):
+                seen[order.key] = Progress(lost=ProofFailed(f"{order.claim_ref} failed: {state}"))
         for start in range(0, len(done), _CALLS):
             part = done[start : start + _CALLS]
             seen |= self._rpc.ask(lambda node, part=part: self._show(node, part))  # type: ignore[misc]
         told = [order for order in due if order.status is Status.PROVED]
         if told:
             seen |= self._rpc.ask(lambda node: self._refused(node, told))
-        self._looked |= {order.claim_ref: now for order in due if order.claim_ref}
         return [seen.get(order.key, Progress()) for order in orders]
 
-    def _due(self, ref: str | None, now: float) -> bool:
-        if ref is None or not ref.startswith(_KIND):
-            return False
-        return ref not in self._looked or now - self._looked[ref] >= self._look_seconds
+    def _states(self, orders: Sequence[Order]) -> list[TaskState | str]:
+        """Return how far each order's task is, or in words why it failed.
+
+        A task that cannot be asked after now is worked on, unless none can be.
+        """
+        asked = _each(lambda order: self._state(_task(order)[0]), orders)
+        faults = [state for state in asked if isinstance(state, Failure)]
+        if faults and len(faults) == len(asked):
+            raise faults[0]
+        return [TaskState.WORKING if isinstance(state, Failure) else state for state in asked]
+
+    def _state(self, task: str) -> TaskState | str | Failure:
+        try:
+            state, why = self._prover.state(task)
+        except TaskUnknown as e:
+            return str(e)
+        except (ProverRefused, ProverUnavailable) as e:
+            return e
+        return f"{why}, says {self._prover.host}" if state is TaskState.FAILED else state
 
     def _begin(self, order: Order, receipt: Answer) -> Task | Failure:
         if receipt is None or isinstance(receipt, RpcError):

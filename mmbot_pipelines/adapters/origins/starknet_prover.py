@@ -25,6 +25,7 @@ _MOST_BYTES = 2**20
 _CHUNK = 65_536
 _TASK = re.compile(r"[0-9A-Za-z_.:-]{1,100}")
 _OK = (200, 201)
+_NOT_FOUND = 404
 _TOO_MANY = 429  # HTTP: ask later
 _FAILED = ("FAILED", "ERROR", "REJECTED", "CANCELED", "CANCELLED", "EXPIRED")
 
@@ -35,6 +36,10 @@ class ProverUnavailable(TryAgain):
 
 class ProverRefused(TryLater):
     """The prover answered that it will not do this."""
+
+
+class TaskUnknown(ProverRefused):
+    """The prover knows no such task, or not any more."""
 
 
 class TaskState(StrEnum):
@@ -111,6 +116,7 @@ class Prover:
         """Return how far a task is, and why where it failed.
 
         Raises:
+            TaskUnknown: there is no such task.
             ProverRefused: the key is refused.
             ProverUnavailable: no usable answer.
         """
@@ -139,9 +145,8 @@ class Prover:
             )
         if status not in _OK and 400 <= status < 500 and status != _TOO_MANY:
             said = answer.get("error") or answer.get("message") or "no reason is told"
-            raise ProverRefused(
-                f"the prover {self.host} refuses with HTTP {status}: {self._shown(said)}"
-            )
+            kind = TaskUnknown if status == _NOT_FOUND else ProverRefused
+            raise kind(f"the prover {self.host} refuses with HTTP {status}: {self._shown(said)}")
         if status not in _OK:
             raise ProverUnavailable(f"the prover {self.host} answered HTTP {status}")
         return answer

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from mmbot_pipelines.adapters.ethereum.node import RpcError
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins.escrow_state import Held, Terms
-from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
+from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode, reason
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Block
-from mmbot_pipelines.core.untrusted import cleaned
 
 _NO_ENTRYPOINT = 21  # Starknet JSON-RPC specification, errors
 _CONTRACT_ERROR = 40
@@ -53,16 +52,6 @@ async def held(
     return [_held(*pair, escrow) for pair in zip(answers[::2], answers[1::2], strict=True)]
 
 
-def said(error: RpcError) -> str:
-    """Say why a call failed, as far as the node tells."""
-    data = error.data.get("revert_error", error.data) if isinstance(error.data, dict) else None
-    if isinstance(error.data, str):
-        data = error.data
-    while isinstance(data, dict) and "error" in data:
-        data = data["error"]  # the innermost call knows best
-    return cleaned(f"{error.message}: {data}" if data else error)
-
-
 async def _view(
     node: StarknetNode, contract: int, selector: int, calldata: Sequence[int], at: str | Block
 ) -> list[int] | RpcError:
@@ -74,7 +63,7 @@ async def _view(
 
 def _felts(view: str, answer: list[int] | RpcError, escrow: Address, count: int) -> abi.Felts:
     if isinstance(answer, RpcError):
-        raise RpcRefused(f"{view} of the escrow {escrow} cannot be read: {said(answer)}")
+        raise RpcRefused(f"{view} of the escrow {escrow} cannot be read: {reason(answer)}")
     return abi.Felts(view, answer, count)
 
 

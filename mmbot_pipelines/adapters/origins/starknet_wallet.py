@@ -5,11 +5,17 @@ from collections.abc import Sequence
 
 from pydantic import SecretStr
 from starknet_py.net.account.account import Account
-from starknet_py.net.client_models import Call, TransactionExecutionStatus
+from starknet_py.net.client_models import (
+    Call,
+    EstimatedFee,
+    ResourceBounds,
+    ResourceBoundsMapping,
+    TransactionExecutionStatus,
+)
 from starknet_py.net.signer.key_pair import KeyPair
 
 from mmbot_pipelines.adapters.ethereum.node import RpcError
-from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode, word
+from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode, innermost, reason, word
 from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.core.untrusted import cleaned
 
@@ -44,16 +50,18 @@ class StarknetWallet:
 
         Raises:
             CallReverts: it would revert.
-            RpcError: the node refuses it, e.g. for want of STRK.
+            RpcError: the node refuses it, e.g. for want of STRK or for a wrong key.
         """
         account = self._account(node)
         try:
-            sent = await node.asked(account.execute_v3(list(calls), auto_estimate=True))
+            nonce = await node.asked(account.get_nonce())
+            bounds = await self._bounds(node, account, calls, nonce)
+            sent = await node.asked(
+                account.execute_v3(list(calls), nonce=nonce, resource_bounds=bounds)
+            )
         except RpcError as e:
             if e.code in _UNDER_WAY:
                 return None
-            if e.code == _EXECUTION_ERROR:
-                raise CallReverts(cleaned(e.data or e.message)) from None
             raise
         return TxHash(word(sent.transaction_hash))
 
@@ -67,7 +75,33 @@ class StarknetWallet:
             raise
         if status.execution_status is not TransactionExecutionStatus.REVERTED:
             return None
-        return cleaned(status.failure_reason or "no reason is told")
+        return cleaned(innermost(status.failure_reason or "no reason is told"))
+
+    async def _bounds(
+        self, node: StarknetNode, account: Account, calls: Sequence[Call], nonce: int
+    ) -> ResourceBoundsMapping:
+        """Bound what a transaction may use and cost: half as much again as estimated.
+
+        The estimate leaves our signature out, so that it reverts for the calls' sake alone.
+        """
+        nothing = _bound(0, 0)
+        none = ResourceBoundsMapping(l1_gas=nothing, l1_data_gas=nothing, l2_gas=nothing)
+        unpriced = await node.asked(
+            account.sign_invoke_v3(list(calls), nonce=nonce, resource_bounds=none)
+        )
+        try:
+            estimate = await node.asked(account.estimate_fee(unpriced, skip_validate=True))
+        except RpcError as e:
+            if e.code == _EXECUTION_ERROR:
+                raise CallReverts(reason(e)) from None
+            raise
+        if not isinstance(estimate, EstimatedFee):
+            raise TypeError("one transaction has one estimate")
+        return ResourceBoundsMapping(
+            l1_gas=_bound(estimate.l1_gas_consumed, estimate.l1_gas_price),
+            l1_data_gas=_bound(estimate.l1_data_gas_consumed, estimate.l1_data_gas_price),
+            l2_gas=_bound(estimate.l2_gas_consumed, estimate.l2_gas_price),
+        )
 
     def _account(self, node: StarknetNode) -> Account:
         # An account asks its node once which kind of contract it is.
@@ -80,3 +114,7 @@ class StarknetWallet:
                 chain=self._chain_id,
             )
         return self._accounts[node]
+
+
+def _bound(amount: int, price: int) -> ResourceBounds:
+    return ResourceBounds(max_amount=amount * 3 // 2, max_price_per_unit=price * 3 // 2)
