@@ -19,8 +19,9 @@ from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Orders
 from mmbot_pipelines.cli.board import all_orders, board, report
 from mmbot_pipelines.cli.screen import console, plain
-from mmbot_pipelines.devnet.orders import Kind, Wish, place, plan
-from mmbot_pipelines.devnet.stack import Stack, StackError
+from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.devnet.orders import Kind, Wish, plan
+from mmbot_pipelines.devnet.stack import ORIGINS, Stack, StackError
 
 _LOOK_EVERY_SECONDS = 0.5
 _TELL_EVERY_SECONDS = 5.0
@@ -34,6 +35,9 @@ def demo(
     json_: Annotated[
         Path | None, typer.Option("--json", help="Write every order's way into this file.")
     ] = None,
+    origins: Annotated[
+        str, typer.Option(envvar="MMBOT_ORIGINS", help="Where orders come from.")
+    ] = "zksync,starknet",
     seed: Annotated[int | None, typer.Option(help="Repeat an earlier demo's orders.")] = None,
     home: Annotated[Path, typer.Option(help="The folder for all that it writes.")] = Path(
         ".mmbot/demo"
@@ -45,7 +49,12 @@ def demo(
     seed = random.randrange(10**6) if seed is None else seed  # noqa: S311  no secret
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = time.monotonic()
-    stack = Stack(home, tell=lambda what: screen.print(f"starting {what}", style="dim"))
+    networks = [name.strip() for name in origins.split(",") if name.strip()]
+    if not networks or set(networks) - set(ORIGINS):
+        raise BadSettings(f"MMBOT_ORIGINS must name some of {', '.join(ORIGINS)}, not {origins}")
+    stack = Stack(
+        home, origins=networks, tell=lambda what: screen.print(f"starting {what}", style="dim")
+    )
     try:
         with stack:
             stopped = _stop_by_hand()
@@ -55,7 +64,7 @@ def demo(
             )
             store = PgOrders(connect(stack.database_url))
             placed: dict[str, Wish] = {}
-            wishes = plan(stack.deployment, orders, seed=seed)
+            wishes = plan(stack.deployment, orders, seed=seed, origins=networks)
             users = threading.Thread(target=_place, args=(stack, wishes, placed, stopped))
             users.start()
             seconds = timeout if exit_ else None
@@ -85,10 +94,11 @@ def _stop_by_hand() -> threading.Event:
 def _place(
     stack: Stack, wishes: Sequence[Wish], placed: dict[str, Wish], stopped: threading.Event
 ) -> None:
+    users = stack.users()
     for wish in wishes:
         if stopped.wait(wish.delay):
             return
-        placed[f"{wish.origin}:{place(stack.deployment.zksync, wish)}"] = wish
+        placed[users.place(wish)] = wish
 
 
 def _watch(

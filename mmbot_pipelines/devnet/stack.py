@@ -9,7 +9,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +26,11 @@ from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT, Anvil
 from mmbot_pipelines.devnet.chain import ask, connect
 from mmbot_pipelines.devnet.deploy import Deployment, deploy_all, environment
 from mmbot_pipelines.devnet.service import Service, Supervisor
+from mmbot_pipelines.devnet.starknet_deploy import Starknet, deploy_messaging, describe
+from mmbot_pipelines.devnet.starknet_process import StarknetProcess
+from mmbot_pipelines.devnet.users import Users
 
+ORIGINS = ("zksync", "starknet")
 L1_CHAIN_ID = 31337
 ZKSYNC_CHAIN_ID = 31338
 _START_SECONDS = 120
@@ -47,6 +51,7 @@ class Stack:
         self,
         home: Path,
         *,
+        origins: Sequence[str] = ("zksync",),
         l1_block_seconds: int = 2,
         l2_block_seconds: int = 1,
         ui_port: int | None = None,
@@ -56,6 +61,7 @@ class Stack:
         """Describe the stack.
 
         home: its folder; what an earlier stack left there is removed.
+        origins: which networks orders come from; zkSync's chain runs in any case.
         settings: more of the product's settings, over the chains' own.
         tell: is told each thing that is being started.
         """
@@ -65,6 +71,8 @@ class Stack:
         self.code_port = free_port(0)
         self.environ: dict[str, str] = {}
         self.deployment: Deployment
+        self.starknet: Starknet | None = None
+        self._origins = tuple(origins)
         self.services = Supervisor(tell, self._keep_postgres)
         self._block_seconds = (l1_block_seconds, l2_block_seconds)
         self._more = dict(settings or {})
@@ -81,6 +89,15 @@ class Stack:
         """Return the URL of the embedded database."""
         return embedded_url(self._postgres)
 
+    @property
+    def postmaster(self) -> int | None:
+        """Return the process id of Postgres, or None while it does not run."""
+        try:
+            told = (self._postgres / "postmaster.pid").read_text()
+            return int(told.splitlines()[0])
+        except (FileNotFoundError, IndexError, ValueError):
+            return None
+
     def start(self) -> Self:
         """Start everything and return once Dagster has loaded the product.
 
@@ -88,13 +105,15 @@ class Stack:
             StackError: something did not start.
         """
         self._prepare_home()
-        self._tell("Postgres and two local chains")
+        self._tell("Postgres and the local chains")
         # A Postgres server daemonises itself, so it is stopped by its own folder.
         self._cleanup.callback(stop_postgres, self._postgres)
         upgrade(self.database_url)
         self.l1 = self._cleanup.enter_context(Anvil(chain_id=L1_CHAIN_ID, log=self.log("l1")))
         self.l2 = self._cleanup.enter_context(Anvil(chain_id=ZKSYNC_CHAIN_ID, log=self.log("l2")))
         self.deployment = deploy_all(self.l1.url, self.l2.url)
+        if "starknet" in self._origins:
+            self.starknet = self._start_starknet()
         for chain, seconds in zip((self.l1, self.l2), self._block_seconds, strict=True):
             ask(connect(chain.url), "evm_setIntervalMining", seconds)
         self.environ = self._environ()
@@ -116,6 +135,10 @@ class Stack:
         self._await_dagster()
         self.services.watch()
         return self
+
+    def users(self) -> Users:
+        """Return who locks orders on the stack's origins."""
+        return Users(self.deployment.zksync, self.starknet)
 
     def log(self, name: str) -> Path:
         """Return the file that a process's output goes to."""
@@ -162,8 +185,20 @@ class Stack:
             "DAGSTER_HOME": str(self.dagster_home),
             "PYTHONUNBUFFERED": "1",
             **environment(self.deployment),
+            **(self.starknet.settings() if self.starknet else {}),
+            "MMBOT_ORIGINS": ",".join(self._origins),
             **self._more,
         }
+
+    def _start_starknet(self) -> Starknet:
+        messaging = deploy_messaging(self.deployment.l1)
+        node = StarknetProcess(
+            self.deployment.l1,
+            messaging,
+            block_time=self._block_seconds[1],
+            log=self.log("starknet"),
+        )
+        return describe(self._cleanup.enter_context(node).url, messaging)
 
     def _code_server(self) -> list[str]:
         """Return the command of the one process that webserver and daemon ask for our code.

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmbot_pipelines.devnet.stack import Stack
+from mmbot_pipelines.devnet.stack import ORIGINS, Stack
 from tests.e2e.product import Product
 
 
 @pytest.fixture(scope="session")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    with Stack(tmp_path_factory.mktemp("product")) as stack:
+    with Stack(tmp_path_factory.mktemp("product"), origins=ORIGINS) as stack:
         yield Product(stack)

@@ -1,6 +1,5 @@
 """The running product as a test sees it: its orders, its chains, its Dagster."""
 
-import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -10,10 +9,11 @@ from web3.types import TxReceipt
 
 from mmbot_pipelines.adapters.db.engine import connect as connect_database
 from mmbot_pipelines.adapters.db.orders import PgOrders
-from mmbot_pipelines.bridge.order import NEXT, Order, Status
-from mmbot_pipelines.bridge.ports import Filter
+from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.devnet.chain import connect
-from mmbot_pipelines.devnet.orders import Wish, place, place_many
+from mmbot_pipelines.devnet.invariants import check, table
+from mmbot_pipelines.devnet.orders import Wish
+from mmbot_pipelines.devnet.outside import Outside, ZkSyncSide
 from mmbot_pipelines.devnet.stack import Stack
 
 
@@ -22,13 +22,15 @@ class Product:
         self.stack = stack
         self.store = PgOrders(connect_database(stack.database_url))
         self.l1 = connect(stack.l1.url)
+        self.outside = Outside(stack.deployment, [ZkSyncSide(stack.deployment.zksync)])
+        self.before = self.outside.mark()
 
     def place(self, wishes: Sequence[Wish]) -> list[str]:
-        """Place orders in one L2 block and return their keys."""
-        return [f"zksync:{n}" for n in place_many(self.stack.deployment.zksync, wishes)]
+        """Place orders, those of one origin in one block of it; return their keys."""
+        return self.stack.users().place_many(wishes)
 
     def place_one(self, wish: Wish) -> str:
-        return f"zksync:{place(self.stack.deployment.zksync, wish)}"
+        return self.stack.users().place(wish)
 
     def orders(self, keys: Iterable[str]) -> list[Order]:
         return self.store.get(list(keys))
@@ -72,17 +74,5 @@ class Product:
 
     def check_invariants(self) -> None:
         """Check from outside that no wei is missing and no step was illegal."""
-        for order in self.store.find(Filter()):
-            way = [e.after for e in self.store.history(order.key)]
-            for before, after in itertools.pairwise(way):
-                assert before is after or after in {
-                    status for (was, _), status in NEXT.items() if was is before
-                }, f"{order.key}: {way}"
-            stored = self.store.transactions(order.key)
-            receipts = self.receipts(t.hash for t in stored if t.purpose == "transfer")
-            assert sum(r["status"] for r in receipts) <= 1, order.key
-        used = self.l1.eth.get_transaction_count(self.stack.deployment.market_maker)
-        nonces = sorted(
-            t.nonce for o in self.store.find(Filter()) for t in self.store.transactions(o.key)
-        )
-        assert nonces == list(range(nonces[0], used))
+        results = check(self.outside, self.stack.database_url, self.before)
+        assert not any(result.broken for result in results), "\n" + table(results)

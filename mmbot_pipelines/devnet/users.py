@@ -1,0 +1,51 @@
+"""The users of all local origins: they lock orders, each on its own network."""
+
+import asyncio
+from collections.abc import Sequence
+
+from mmbot_pipelines.devnet.deploy import ZkSync
+from mmbot_pipelines.devnet.orders import Wish, place, place_many
+from mmbot_pipelines.devnet.starknet_account import development_keys
+from mmbot_pipelines.devnet.starknet_deploy import Starknet
+from mmbot_pipelines.devnet.starknet_users import StarknetOrder, account, place_orders
+
+_STARKNET_USER = 2  # of the node's funded accounts; 0 owns, 1 is the market maker
+
+
+class Users:
+    """Everybody who wants money on L1."""
+
+    def __init__(self, zksync: ZkSync, starknet: Starknet | None) -> None:
+        self._zksync = zksync
+        self._starknet = starknet
+
+    def place(self, wish: Wish) -> str:
+        """Lock one order on its origin and return its key, e.g. "starknet:3"."""
+        if wish.origin == "zksync":
+            return f"zksync:{place(self._zksync, wish)}"
+        return self.place_many([wish])[0]
+
+    def place_many(self, wishes: Sequence[Wish]) -> list[str]:
+        """Lock orders, those of one origin in one block; return their keys.
+
+        Raises:
+            RuntimeError: an escrow refused one.
+        """
+        zksync = [w for w in wishes if w.origin == "zksync"]
+        starknet = [w for w in wishes if w.origin == "starknet"]
+        numbers = {
+            "zksync": iter(place_many(self._zksync, zksync) if zksync else []),
+            "starknet": iter(self._lock_on_starknet(starknet) if starknet else []),
+        }
+        return [f"{w.origin}:{next(numbers[w.origin])}" for w in wishes]
+
+    def _lock_on_starknet(self, wishes: Sequence[Wish]) -> list[int]:
+        if self._starknet is None:
+            raise RuntimeError("this stack has no Starknet: name it among its origins")
+        keys = development_keys(_STARKNET_USER)
+        user = account(self._starknet.rpc_url, keys, int(self._starknet.chain_id, 16))
+        orders = [
+            StarknetOrder(recipient=int(w.recipient, 16), amount=w.amount, fee=w.fee)
+            for w in wishes
+        ]
+        return asyncio.run(place_orders(user, orders))
