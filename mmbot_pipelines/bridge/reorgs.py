@@ -45,12 +45,15 @@ def anchored(bridge: Bridge, origin: str, kind: Cursor, head: Block, run: Run) -
     now = None if behind else l2.blocks([cursor.number])[0]
     if now == cursor or (now is None and not behind):
         return cursor
-    to = _ancestor(bridge, origin, cursor.number)
-    if behind and to is None:
+    known = _left_at(bridge, origin, cursor.number)
+    if behind and known is None:
         return cursor  # one node that is behind is no reason to read everything again
+    first = l2.start if known is None else known
+    to = l2.blocks([first - 1])[0] if first > l2.start else None
+    if to is None and first > l2.start:
+        return cursor  # that node does not have it just now
     crash.here(crash.Point.REORG_SEEN)
     review(bridge, origin, run)
-    first = l2.start if to is None else to.number + 1
     why = f"the newest block is {head.number}" if now is None else f"it is {now.hash} now"
     said = f"block {cursor.number} was {cursor.hash}, {why}; read again from block {first}"
     run.say(f"{origin}: {said}")
@@ -83,7 +86,7 @@ def standing(work: Work, origin: str, orders: Sequence[Order]) -> list[Order]:
         return list(orders)
     head = l2.head(Cursor.LATEST)
     lowest = min(order.block.number for order in elsewhere)
-    found = _search(l2, _ancestor(work.bridge, origin, lowest), head)
+    found = _search(l2, _left_at(work.bridge, origin, lowest) or l2.start, head)
     if found is None:
         work.run.say(f"{origin}: blocks change while they are read, {len(elsewhere)} orders wait")
     there = []
@@ -117,20 +120,19 @@ def _now(l2: Origin, numbers: set[int]) -> dict[int, Block | None]:
     return dict(zip(asked, l2.blocks(asked), strict=True))
 
 
-def _ancestor(bridge: Bridge, origin: str, below: int) -> Block | None:
-    """Return a block that was in the chain and still is, some way below; None: none is known."""
+def _left_at(bridge: Bridge, origin: str, below: int) -> int | None:
+    """Return a block below which the chain is as it was; None: none is known."""
     l2 = bridge.origins[origin]
     known = {order.block for order in bridge.orders.find(Filter(origin=origin, limit=_KNOWN))}
     known |= {cursor for kind in Cursor if (cursor := bridge.orders.cursor(origin, kind))}
     blocks = _now(l2, {block.number for block in known if block.number < below})
-    left = max((n for n, now in blocks.items() if now in known), default=l2.start) - _MARGIN
-    return l2.blocks([left])[0] if left >= l2.start else None
+    standing = [number for number, now in blocks.items() if now in known]
+    return max(l2.start, max(standing) + 1 - _MARGIN) if standing else None
 
 
-def _search(l2: Origin, after: Block | None, head: Block) -> dict[int, Order] | None:
-    """Find all orders behind a block, by number; None where the chain changes meanwhile."""
+def _search(l2: Origin, first: int, head: Block) -> dict[int, Order] | None:
+    """Find all orders from a block on, by number; None where the chain changes meanwhile."""
     found: dict[int, Order] = {}
-    first = l2.start if after is None else after.number + 1
     for _ in range(_MOST_RANGES):
         if first > head.number:
             break
