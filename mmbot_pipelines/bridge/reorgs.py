@@ -86,7 +86,10 @@ def standing(work: Work, origin: str, orders: Sequence[Order]) -> list[Order]:
         return list(orders)
     head = l2.head(Cursor.LATEST)
     lowest = min(order.block.number for order in elsewhere)
-    found = _search(l2, _left_at(work.bridge, origin, lowest) or l2.start, head)
+    # Most stand where they were, in a block that was sealed since, or one that replaced it.
+    found = _search(l2, lowest, head)
+    if found is not None and any(order.number not in found for order in elsewhere):
+        found = _search(l2, _left_at(work.bridge, origin, lowest) or l2.start, head)
     if found is None:
         work.run.say(f"{origin}: blocks change while they are read, {len(elsewhere)} orders wait")
     there = []

@@ -1,11 +1,14 @@
 """Two origins side by side: ids that are the same, and one that is away."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.order import Status
-from mmbot_pipelines.bridge.ports import Cursor, Filter
+from mmbot_pipelines.bridge.ports import Cursor, Filter, Scan
 from mmbot_pipelines.core.errors import RpcUnavailable
+from mmbot_pipelines.core.outbox import Block
 from tests.bridge.world import World
 from tests.ports.origin_memory import OriginMemory
 
@@ -132,3 +135,33 @@ def test_the_backfill_finds_what_no_sensor_ever_saw(world: World, starknet: Orig
     starknet.show(2)
     starknet.seal()
     assert steps.backfill(world.bridge, world.run) == ["starknet:0", "starknet:1"]
+
+
+def test_an_order_sealed_since_it_was_found_is_paid_without_a_long_search(
+    world: World, starknet: OriginMemory
+) -> None:
+    for _ in range(30):
+        starknet.set_orders(1)
+    steps.detect(world.bridge, "starknet", world.run)
+    starknet.show(1)
+    (key,) = steps.detect(world.bridge, "starknet", world.run)
+    sealed = starknet.seal()
+    scanned: list[int] = []
+    looked: list[int] = []
+    scan, blocks = starknet.scan, starknet.blocks
+
+    def scan_told(first: int, last: int) -> Scan:
+        scanned.append(first)
+        return scan(first, last)
+
+    def blocks_told(numbers: Sequence[int]) -> list[Block | None]:
+        looked.extend(numbers)
+        return blocks(numbers)
+
+    starknet.scan = scan_told  # type: ignore[method-assign]
+    starknet.blocks = blocks_told  # type: ignore[method-assign]
+    world.transfer([key])
+    assert world.order(key).status is Status.TRANSFERRING
+    assert world.order(key).block == sealed
+    assert scanned == [sealed.number]
+    assert len(looked) <= 2
