@@ -1,0 +1,271 @@
+"""The bridge's steps on the local chains, from a Starknet order to our money back."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from eth_typing import ChecksumAddress
+
+from mmbot_pipelines.adapters.origins.starknet import Starknet
+from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.app import Bridge, Rules
+from mmbot_pipelines.bridge.failures import OrdersFailed
+from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.policy import Limits
+from mmbot_pipelines.bridge.ports import Run
+from mmbot_pipelines.core.money import Wei
+from mmbot_pipelines.devnet.starknet_delivery import L1Link
+from mmbot_pipelines.devnet.starknet_deploy import deploy_messaging
+from tests.adapters.origins.fake_prover import FakeProver, fake_prover
+from tests.chain.test_starknet import held, until
+from tests.chain.test_starknet_proofs import by_proof, prove
+from tests.devnet.bridge import Devnet, running
+from tests.ports.orders_memory import OrdersMemory
+from tests.ports.safety_memory import AccountsMemory
+from tests.ports.starknet_stage import StarknetStage, on_starknet
+
+FEE = 10**16
+
+
+@dataclass
+class Way:
+    """The bridge with real adapters, a store in memory, and a clock that tests move."""
+
+    stage: StarknetStage
+    origin: Starknet
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __post_init__(self) -> None:
+        self.store = OrdersMemory()
+        self.said: list[str] = []
+        self.run = Run("run-1", self.said.append)
+        self.bridge = Bridge(
+            orders=self.store,
+            accounts=AccountsMemory(self.store),
+            safety=self.store.safety,
+            origins={"starknet": self.origin},
+            registry=self.stage.registry,
+            chain=self.stage.chain,
+            rules=Rules(
+                limits=Limits(min_transfer=Wei(1), max_transfer=Wei(10**17), min_margin_bps=0),
+                max_attempts=3,
+                backoff_seconds=60,
+                dry_run=False,
+            ),
+            clock=lambda: self.now,
+            draw=lambda: 0.5,
+        )
+
+    def found(self, count: int = 1) -> list[str]:
+        """Let users set orders, and the bot find them before their block is sealed."""
+        self.stage.show(count, fee=FEE)
+        return steps.detect(self.bridge, "starknet", self.run)
+
+    def paid(self, count: int = 1) -> list[str]:
+        keys = self.found(count)
+        steps.transfer(self.bridge, keys, self.run)
+        self.mined()
+        assert {self.order(key).status for key in keys} == {Status.FULFILLED}
+        return keys
+
+    def claimed(self, count: int = 1) -> list[str]:
+        keys = self.paid(count)
+        self.claim(keys)
+        return keys
+
+    def claim(self, keys: list[str]) -> None:
+        steps.repay(self.bridge, keys, self.run)
+        self.mined()
+        self.settle()
+
+    def mined(self) -> None:
+        self.stage.mine()
+        steps.settle_receipts(self.bridge, self.run)
+
+    def settle(self) -> list[str]:
+        return steps.settle(self.bridge, "starknet", self.run)
+
+    def order(self, key: str) -> Order:
+        return self.store.get([key])[0]
+
+    def consumed(self, key: str) -> None:
+        """Await that L1 knows of the delivery."""
+        ref = self.order(key).claim_ref
+        until(lambda: held(self.stage, ref) == 0, self.stage.mine)
+
+
+@pytest.fixture(scope="module")
+def fresh() -> Iterator[tuple[Devnet, ChecksumAddress]]:
+    with running() as devnet:
+        yield devnet, deploy_messaging(devnet.deployment.l1)
+
+
+@pytest.fixture
+def stage(fresh: tuple[Devnet, ChecksumAddress]) -> Iterator[StarknetStage]:
+    devnet, messaging = fresh
+    link = L1Link(rpc_url=devnet.deployment.l1.rpc_url, messaging=messaging, poll=0.02)
+    with on_starknet(devnet, messaging, link) as stage:
+        yield stage
+
+
+@pytest.fixture
+def way(stage: StarknetStage) -> Way:
+    return Way(stage, stage.origin)
+
+
+@pytest.fixture
+def service(stage: StarknetStage) -> Iterator[FakeProver]:
+    with fake_prover() as prover:
+        prover.prove = lambda query: prove(stage, query)
+        yield prover
+
+
+@pytest.fixture
+def proofs(stage: StarknetStage, service: FakeProver) -> Way:
+    return Way(stage, stage.starknet(stage.l2, by_proof(stage, service)))
+
+
+def test_orders_come_back_by_messages(way: Way) -> None:
+    keys = way.claimed(3)
+    for key in keys:
+        order = way.order(key)
+        assert order.status is Status.PROVED
+        assert str(order.claim_ref).startswith("message 0x")
+        way.consumed(key)
+    assert way.settle() == []  # paid in a block that may still be dropped
+    way.stage.mine_l2(1)
+    assert sorted(way.settle()) == keys
+    assert {way.order(key).status for key in keys} == {Status.COMPLETED}
+
+
+def test_a_message_that_failed_is_claimed_again_and_paid_once(way: Way) -> None:
+    way.stage.node.devnet("setDelivery", mode="fail")
+    (key,) = way.claimed()
+    first = way.order(key).claim_ref
+    way.consumed(key)
+    way.stage.mine_l2(1)
+    way.settle()
+    order = way.order(key)
+    assert (order.status, order.failed, order.attempt) == (Status.FULFILLED, True, 2)
+    assert "Undelivered" in str(order.reason)
+    way.stage.node.devnet("setDelivery", mode="deliver")
+    way.now += timedelta(minutes=5)
+    assert steps.retry(way.bridge, way.run) == [key]
+    way.claim([key])
+    assert way.order(key).claim_ref not in (None, first)
+    way.consumed(key)
+    way.stage.mine_l2(1)
+    assert way.settle() == [key]
+    purposes = [t.purpose for t in way.store.transactions(key)]
+    assert purposes == ["transfer", "repay", "repay"]
+
+
+def test_a_withheld_message_is_claimed_again_by_hand_and_paid_once(way: Way) -> None:
+    way.stage.node.devnet("setDelivery", mode="withhold")
+    (key,) = way.claimed()
+    steps.reprocess(way.bridge, [key], way.run)
+    assert way.order(key).status is Status.PROVED  # too early
+    way.now += timedelta(hours=2)
+    steps.reprocess(way.bridge, [key], way.run)
+    way.mined()
+    way.settle()
+    assert way.order(key).status is Status.PROVED
+    way.stage.node.devnet("setDelivery", mode="deliver")  # and now both arrive
+    way.consumed(key)
+    way.stage.mine_l2(1)
+    assert way.settle() == [key]
+    assert way.order(key).status is Status.COMPLETED
+
+
+def test_an_order_whose_unsealed_block_was_dropped_costs_nothing(way: Way) -> None:
+    keys = way.found(2)
+    way.stage.node.devnet("reorg", depth=0)
+    for _ in range(2):
+        with suppress(OrdersFailed):
+            steps.transfer(way.bridge, keys, way.run)
+        way.stage.mine()
+    assert way.store.outbox == []
+    # Other orders have their ids now: these are paid, as the escrow has them.
+    way.stage.show(2, amount=2 * 10**16, fee=FEE)
+    way.stage.mine_l2(1)
+    way.now += timedelta(hours=1)
+    steps.detect(way.bridge, "starknet", way.run)
+    steps.advance(way.bridge, keys, way.run)
+    way.mined()
+    assert [(way.order(key).status, way.order(key).amount) for key in keys] == [
+        (Status.FULFILLED, 2 * 10**16)
+    ] * 2
+
+
+def test_an_order_is_paid_though_its_block_was_sealed_meanwhile(way: Way) -> None:
+    keys = way.found(2)
+    way.stage.mine_l2(1)
+    steps.transfer(way.bridge, keys, way.run)
+    sealed = way.stage.origin.blocks([way.order(keys[0]).block.number])[0]
+    assert [way.order(key).block for key in keys] == [sealed] * 2
+    assert {way.order(key).status for key in keys} == {Status.TRANSFERRING}
+
+
+def test_orders_come_back_by_proofs(proofs: Way, service: FakeProver) -> None:
+    service.default = ["PENDING", "DONE"]
+    keys = proofs.paid(3)
+    steps.repay(proofs.bridge, keys, proofs.run)
+    assert {proofs.order(key).status for key in keys} == {Status.PROVING}
+    assert proofs.settle() == []
+    assert {proofs.order(key).status for key in keys} == {Status.PROVING}
+    proofs.settle()
+    assert {proofs.order(key).status for key in keys} == {Status.PROVED}
+    assert len({proofs.order(key).claim_tx for key in keys}) == 1
+    proofs.stage.mine_l2(1)
+    assert sorted(proofs.settle()) == keys
+    assert {t.purpose for key in keys for t in proofs.store.transactions(key)} == {"transfer"}
+
+
+def test_a_failing_task_is_given_anew_after_its_backoff(proofs: Way, service: FakeProver) -> None:
+    (key,) = proofs.paid()
+    service.outcomes["task-0"] = [{"queryStatus": "FAILED", "error": "no memory"}]
+    steps.repay(proofs.bridge, [key], proofs.run)
+    proofs.settle()
+    order = proofs.order(key)
+    assert (order.status, order.failed) == (Status.FULFILLED, True)
+    assert "no memory" in str(order.reason)
+    assert [e.fault.kind for e in proofs.store.errors(key)] == ["ProofFailed"]
+    assert steps.retry(proofs.bridge, proofs.run) == []
+    proofs.now += timedelta(minutes=2)
+    steps.advance(proofs.bridge, steps.retry(proofs.bridge, proofs.run), proofs.run)
+    proofs.settle()
+    proofs.stage.mine_l2(1)
+    assert proofs.settle() == [key]
+    assert list(service.tasks) == [f"{key}/1", f"{key}/2"]
+
+
+def test_a_wrong_api_key_is_an_error_of_the_order_and_no_loss(
+    stage: StarknetStage, service: FakeProver
+) -> None:
+    way = Way(stage, stage.starknet(stage.l2, by_proof(stage, service, api_key="hunter2")))
+    (key,) = way.paid()
+    with pytest.raises(OrdersFailed, match="mend MMBOT_STARKNET_PROVER_API_KEY"):
+        steps.repay(way.bridge, [key], way.run)
+    order = way.order(key)
+    assert (order.status, order.failed, order.parked) == (Status.FULFILLED, True, False)
+    stored = [str(e) for e in way.store.errors(key)] + way.said
+    assert "hunter2" not in "".join(stored)
+
+
+def test_orders_under_way_when_the_way_changes_are_taken_over(
+    way: Way, stage: StarknetStage, service: FakeProver
+) -> None:
+    stage.node.devnet("setDelivery", mode="withhold")
+    (key,) = way.claimed()
+    other = Way(stage, stage.starknet(stage.l2, by_proof(stage, service)), way.now)
+    other.store.stored = way.store.stored
+    other.settle()
+    assert other.order(key).status is Status.PROVED  # the message may still arrive
+    other.now += timedelta(hours=2)
+    steps.reprocess(other.bridge, [key], other.run)
+    assert str(other.order(key).claim_ref).startswith("task ")
+    other.settle()
+    stage.mine_l2(1)
+    assert other.settle() == [key]
