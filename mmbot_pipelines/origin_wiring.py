@@ -48,17 +48,17 @@ def origin(name: str, settings: Settings, l1: Rpc, registry: RegistryV1, wallet:
             claim_gas_limit=section.claim_gas_limit,
         )
     if name == "starknet" and settings.starknet:
-        return _starknet(settings.starknet, l1, registry)
+        return _starknet(settings.starknet, l1, registry, quorum=settings.rpc_quorum)
     raise BadSettings(f"MMBOT_ORIGINS names {name}, which this version cannot serve")
 
 
-def _starknet(section: StarknetSection, l1: Rpc, registry: RegistryV1) -> Origin:
+def _starknet(section: StarknetSection, l1: Rpc, registry: RegistryV1, *, quorum: int) -> Origin:
     # starknet-py takes seconds to import, which only those pay who serve Starknet.
     from mmbot_pipelines.adapters.origins.starknet import Starknet  # noqa: PLC0415
     from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage  # noqa: PLC0415
     from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc  # noqa: PLC0415
 
-    rpc = StarknetRpc(section.urls, chain_id=section.chain_id)
+    rpc = StarknetRpc(section.urls, chain_id=section.chain_id, quorum=quorum)
     repayment: Repayment
     if section.repay == "message":
         repayment = ByMessage(

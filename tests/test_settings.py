@@ -317,6 +317,8 @@ def test_a_quorum_needs_as_many_different_nodes() -> None:
         f"MMBOT_RPC_QUORUM asks for 2 nodes, but {name} names 1: name more or ask for fewer"
         for name in ("MMBOT_L1_RPC_URLS", "MMBOT_ZKSYNC_RPC_URLS")
     ]
+    both = STARKNET | {"MMBOT_ORIGINS": "zksync,starknet", "MMBOT_RPC_QUORUM": "2"}
+    assert any("MMBOT_STARKNET_RPC_URLS names 1" in line for line in faults(both))
     two = "http://a:1,http://b:1"
     given = {"MMBOT_RPC_QUORUM": "2", "MMBOT_L1_RPC_URLS": two, "MMBOT_ZKSYNC_RPC_URLS": two}
     assert settings.load(GOOD | given).rpc_quorum == 2

@@ -95,7 +95,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     safety = _read(Safety, given, faults)
     pace = _read(Pace, given, faults)
     if around:
-        faults += _lacking_nodes(around.rpc_quorum, L1=l1, ZKSYNC=zksync)
+        faults += _lacking_nodes(around.rpc_quorum, L1=l1, ZKSYNC=zksync, STARKNET=starknet)
     if faults or not (around and database and l1 and key and limits and safety and pace):
         raise BadSettings("\n".join(faults))
     return Settings(

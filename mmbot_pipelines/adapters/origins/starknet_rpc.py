@@ -29,6 +29,7 @@ class StarknetRpc:
         urls: Sequence[str],
         *,
         chain_id: int,
+        quorum: int = 1,
         connect_seconds: float = 3.0,
         read_seconds: float = 15.0,
         most_bytes: int = 16 * 2**20,
@@ -37,11 +38,13 @@ class StarknetRpc:
         """Describe the chain; nothing is asked yet.
 
         urls: the primary first.
+        quorum: how many nodes are witnesses of what money is paid on.
         most_bytes: of one HTTP answer.
         most_at_once: requests to one node.
         """
         self.chain_id = chain_id
-        self._urls = urls
+        self._urls = list(dict.fromkeys(urls))  # a node named twice is one witness
+        self._quorum = quorum
         self._timeout = aiohttp.ClientTimeout(
             total=connect_seconds + read_seconds, sock_connect=connect_seconds
         )
@@ -63,6 +66,42 @@ class StarknetRpc:
         """
         loop = self._loop()
         return loop.run(self._ask(loop.nodes, work))
+
+    def witnesses(self, work: Callable[[StarknetNode], Awaitable[T]]) -> list[T]:
+        """Do the same work at as many nodes as the quorum asks for; return what each found.
+
+        Raises:
+            RpcRefused: a node answered with an error.
+            RpcUnavailable: fewer nodes answered.
+            WrongChain: a node serves another chain.
+        """
+        loop = self._loop()
+        return loop.run(self._witnesses(loop.nodes, work))
+
+    async def _witnesses(
+        self, nodes: Sequence[StarknetNode], work: Callable[[StarknetNode], Awaitable[T]]
+    ) -> list[T]:
+        found: list[T] = []
+        faults: list[str] = []
+        left = list(nodes)
+        while len(found) < self._quorum:
+            asked = [left.pop(0) for _ in range(min(self._quorum - len(found), len(left)))]
+            if not asked:
+                raise RpcUnavailable(
+                    f"{len(found)} of the {self._quorum} nodes of starknet that "
+                    f"MMBOT_RPC_QUORUM asks for answered: {'; '.join(faults)}"
+                )
+            told = await asyncio.gather(
+                *(self._ask([node], work) for node in asked), return_exceptions=True
+            )
+            for node, one in zip(asked, told, strict=True):
+                if isinstance(one, RpcUnavailable):
+                    faults.append(f"{node.host}: {one}")
+                elif isinstance(one, BaseException):
+                    raise one
+                else:
+                    found.append(one)
+        return found
 
     async def _ask(
         self, nodes: Sequence[StarknetNode], work: Callable[[StarknetNode], Awaitable[T]]

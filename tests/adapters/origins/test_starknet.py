@@ -8,7 +8,7 @@ import pytest
 
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins import starknet_events
-from mmbot_pipelines.adapters.origins.escrow_faults import EscrowPaused
+from mmbot_pipelines.adapters.origins.escrow_faults import EscrowDisagrees, EscrowPaused
 from mmbot_pipelines.adapters.origins.starknet import Starknet
 from mmbot_pipelines.adapters.origins.starknet_events import UNSEALED, TornByReorg
 from mmbot_pipelines.adapters.origins.starknet_node import word
@@ -20,6 +20,7 @@ from mmbot_pipelines.core.outbox import Block, Fees
 from tests.adapters.ethereum.fake_node import Refusal
 from tests.adapters.origins.starknet_fakes import (
     ESCROW,
+    NOBODY,
     NOW,
     ORDER,
     REGISTRY,
@@ -62,9 +63,10 @@ def spare() -> Iterator[StarknetFake]:
         yield fake
 
 
-def origin(*nodes: StarknetFake, **changes: Any) -> Starknet:
+def origin(*nodes: StarknetFake | str, quorum: int = 1, **changes: Any) -> Starknet:
     given = {"escrow": ESCROW, "wallet": WALLET, "registry": REGISTRY, "start": 0} | changes
-    return Starknet(client(*nodes), NoRepayment(), clock=lambda: NOW, **given)  # type: ignore[arg-type]
+    rpc = client(*nodes, quorum=quorum)
+    return Starknet(rpc, NoRepayment(), clock=lambda: NOW, **given)  # type: ignore[arg-type]
 
 
 def numbers(orders: list[Order]) -> list[int]:
@@ -307,3 +309,21 @@ def test_an_escrow_that_cannot_be_read_settles_nothing(node: StarknetFake) -> No
 def test_an_address_is_compared_as_a_number(node: StarknetFake) -> None:
     short = Address("0xa11")
     assert origin(node, wallet=short).check([ORDER]) == [None]
+
+
+def test_every_witness_must_hold_the_order(node: StarknetFake, spare: StarknetFake) -> None:
+    assert origin(node, spare, quorum=2).check([ORDER]) == [None]
+    spare.views[abi.GET_ORDER] = data_of(replace(ORDER, amount=Wei(1)))[2:]
+    assert origin(node, spare).check([ORDER]) == [None]
+    (failure,) = origin(node, spare, quorum=2).check([ORDER])
+    assert isinstance(failure, EscrowDisagrees)
+
+
+def test_a_witness_that_is_away_is_replaced_or_missed(
+    node: StarknetFake, spare: StarknetFake
+) -> None:
+    assert origin(node, NOBODY, spare, quorum=2).check([ORDER]) == [None]
+    with pytest.raises(RpcUnavailable, match="1 of the 2 nodes of starknet that MMBOT_RPC_QUORUM"):
+        origin(node, NOBODY, quorum=2).check([ORDER])
+    with pytest.raises(RpcUnavailable, match="1 of the 2 nodes"):
+        origin(node, node, quorum=2).check([ORDER])  # one node is one witness
