@@ -42,7 +42,10 @@ def chains(settings: Settings) -> Iterator[Finding]:
             settings.zksync, l1, rpc, wallet, quorum=settings.rpc_quorum
         )
     if settings.starknet is not None:
-        yield fault("starknet", "this version cannot serve it: take it out of MMBOT_ORIGINS")
+        # starknet-py takes seconds to import, which only those pay who serve Starknet.
+        from mmbot_pipelines.cli import starknet_checks  # noqa: PLC0415
+
+        yield from starknet_checks.origin(settings.starknet, l1, rpc)
 
 
 def _funds(rpc: Rpc, wallet: Address, largest: int) -> Iterator[Finding]:

@@ -31,7 +31,7 @@ def has_code(rpc: Rpc, address: Address) -> bool:
     return bool(wire.data(asked(rpc, "eth_getCode", address, "latest")))
 
 
-def viewed(rpc: Rpc, to: Address, function: Function, *args: int) -> Any:
+def viewed(rpc: Rpc, to: Address, function: Function, *args: int | bytes) -> Any:
     """Call a view of one result at the newest block; an address comes checksummed.
 
     Raises:

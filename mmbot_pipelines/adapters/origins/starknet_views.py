@@ -52,6 +52,13 @@ async def held(
     return [_held(*pair, escrow) for pair in zip(answers[::2], answers[1::2], strict=True)]
 
 
+def lacks_function(error: RpcError) -> bool:
+    """Tell whether a call failed because the contract has no such function."""
+    told = json.dumps([error.message, error.data], default=str)
+    said = error.code == _CONTRACT_ERROR and any(words in told for words in _NO_ENTRYPOINT_WORDS)
+    return said or error.code == _NO_ENTRYPOINT
+
+
 async def _view(
     node: StarknetNode, contract: int, selector: int, calldata: Sequence[int], at: str | Block
 ) -> list[int] | RpcError:
@@ -81,9 +88,6 @@ def _held(
 
 def _is_paused(answer: list[int] | RpcError, escrow: Address) -> bool:
     """Tell whether the escrow is paused; one that has no such function never is."""
-    if isinstance(answer, RpcError):
-        told = json.dumps([answer.message, answer.data], default=str)
-        none = answer.code == _CONTRACT_ERROR and any(w in told for w in _NO_ENTRYPOINT_WORDS)
-        if answer.code == _NO_ENTRYPOINT or none:
-            return False
+    if isinstance(answer, RpcError) and lacks_function(answer):
+        return False
     return _felts("is_paused", answer, escrow, 1).boolean()

@@ -1,0 +1,135 @@
+"""What `mmbot doctor` checks of the Starknet origin: nodes, escrow, messages or proofs."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from mmbot_pipelines.adapters.ethereum.node import RpcError
+from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.adapters.origins import starknet_age
+from mmbot_pipelines.adapters.origins.escrow_state import Terms
+from mmbot_pipelines.adapters.origins.starknet_messages import L1_TO_L2_MESSAGES
+from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
+from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
+from mmbot_pipelines.adapters.origins.starknet_views import terms
+from mmbot_pipelines.cli import starknet_proof_checks
+from mmbot_pipelines.cli.findings import Finding, fault, look, note, ok
+from mmbot_pipelines.cli.questions import has_code, viewed
+from mmbot_pipelines.cli.words import span
+from mmbot_pipelines.core.errors import Failure, WrongChain
+from mmbot_pipelines.core.money import Address
+from mmbot_pipelines.settings import L1, Starknet, place
+
+_MOST_LAG = 10  # blocks behind the best node
+_OLD_BLOCK = 300  # seconds
+_READ_SECONDS = 5.0
+_CONTRACT_NOT_FOUND = 20  # Starknet JSON-RPC specification, errors
+
+
+def origin(starknet: Starknet, l1: L1, on_l1: Rpc) -> Iterator[Finding]:
+    """Check the origin."""
+    yield from nodes(starknet.chain_id, starknet.chain_name, starknet.urls)
+    rpc = StarknetRpc(starknet.urls, chain_id=starknet.chain_id)
+    yield from look("escrow", partial(_escrow, rpc, starknet, l1))
+    if starknet.repay == "message":
+        yield from look("messaging", partial(_messaging, on_l1, starknet))
+    else:
+        yield from starknet_proof_checks.proofs(rpc, starknet)
+
+
+def nodes(
+    chain_id: int, name: str, urls: Sequence[str], clock: Callable[[], float] = time.time
+) -> Iterator[Finding]:
+    """Check that each node answers, speaks our version, and is not behind the others."""
+    heads: dict[str, tuple[int, float] | Failure] = {}
+    for url in urls:
+        rpc = StarknetRpc([url], chain_id=chain_id, read_seconds=_READ_SECONDS)
+        try:
+            heads[url] = (
+                rpc.ask(StarknetNode.newest).number,
+                starknet_age.newest_block(rpc).timestamp(),
+            )
+        except Failure as e:
+            heads[url] = e
+    best = max((head[0] for head in heads.values() if not isinstance(head, Failure)), default=0)
+    for url, head in heads.items():
+        where = f"starknet node {place(url)}"
+        if isinstance(head, Failure):
+            remedy = "" if isinstance(head, WrongChain) else " or start the node"
+            yield fault(where, f"{head}: mend MMBOT_STARKNET_RPC_URLS{remedy}")
+            continue
+        number, at = head
+        age = clock() - at
+        says = f"chain {name}, block {number}, {span(age)} old"
+        if best - number > _MOST_LAG:
+            yield fault(where, f"{says}: {best - number} blocks behind; take it out until it is up")
+        elif age > _OLD_BLOCK:
+            yield note(where, f"{says}: does the chain still make blocks?")
+        else:
+            yield ok(where, says)
+
+
+def deployed(rpc: StarknetRpc, address: Address) -> bool:
+    """Tell whether a contract is there."""
+
+    async def asked(node: StarknetNode) -> bool:
+        try:
+            await node.asked(node.client.get_class_hash_at(int(address, 16), block_hash="latest"))
+        except RpcError as e:
+            if e.code == _CONTRACT_NOT_FOUND:
+                return False
+            raise
+        return True
+
+    return rpc.ask(asked)
+
+
+def _escrow(rpc: StarknetRpc, starknet: Starknet, l1: L1) -> Iterator[Finding]:
+    escrow = starknet.escrow_address
+    remedy = "mend MMBOT_STARKNET_ESCROW_ADDRESS"
+    if not deployed(rpc, escrow):
+        yield fault("escrow", f"no contract is at {escrow} on Starknet: {remedy}")
+        return
+    try:
+        found = rpc.ask(lambda node: terms(node, escrow, "latest"))
+    except Failure as e:
+        yield fault("escrow", f"{escrow} is no Escrow ({e}): {remedy}")
+        return
+    yield _obeys(found, escrow, l1.registry_address)
+    yield _pays(found, escrow, starknet.wallet_address)
+    if found.paused:
+        yield fault("escrow", f"{escrow} is paused: nothing can be claimed until its owner resumes")
+
+
+def _obeys(found: Terms, escrow: Address, registry: Address) -> Finding:
+    if found.registry == registry:
+        return ok("escrow", f"{escrow} takes claims from our registry {registry}")
+    return fault(
+        "escrow",
+        f"{escrow} takes claims from {found.registry}, but our registry is {registry}: "
+        "mend MMBOT_L1_REGISTRY_ADDRESS or MMBOT_STARKNET_ESCROW_ADDRESS",
+    )
+
+
+def _pays(found: Terms, escrow: Address, wallet: Address) -> Finding:
+    if int(found.wallet, 16) == int(wallet, 16):
+        return ok("escrow", f"{escrow} pays us, at {wallet}")
+    return fault(
+        "escrow",
+        f"{escrow} pays {found.wallet}, not {wallet}: if that wallet is ours, "
+        "set MMBOT_STARKNET_WALLET_ADDRESS to it",
+    )
+
+
+def _messaging(on_l1: Rpc, starknet: Starknet) -> Iterator[Finding]:
+    messaging = starknet.messaging_address
+    remedy = "mend MMBOT_STARKNET_MESSAGING_ADDRESS"
+    if not has_code(on_l1, messaging):
+        yield fault("messaging", f"no contract is at {messaging} on L1: {remedy}")
+        return
+    try:
+        viewed(on_l1, messaging, L1_TO_L2_MESSAGES, bytes(32))
+    except Failure as e:
+        yield fault("messaging", f"{messaging} keeps no messages to Starknet ({e}): {remedy}")
+        return
+    yield ok("messaging", f"{messaging} keeps messages to Starknet")
