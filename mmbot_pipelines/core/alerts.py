@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import TryAgain
 
 # Whoever took a message and has not told it by then has died.
@@ -164,6 +165,8 @@ def _tell(log: AlertLog, channel: Channel, at: datetime) -> str | None:
         gone_for=_GONE_FOR_SECONDS,
         most=_MOST_AT_ONCE,
     )
+    if waiting:
+        crash.here(crash.Point.ALERT_TAKEN)
     failures: list[NotSent] = []
     left = 0
     for batch in _batches(waiting):
@@ -173,6 +176,7 @@ def _tell(log: AlertLog, channel: Channel, at: datetime) -> str | None:
             except NotSent as e:
                 failures.append(e)
             else:
+                crash.here(crash.Point.ALERT_SENT)
                 log.told(batch, at=at)
                 continue
         log.give_back(batch)

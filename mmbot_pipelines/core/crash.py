@@ -30,6 +30,8 @@ class Point(StrEnum):
     UNMINED_SEEN = "unmined-seen"  # L1 took a block back, its orders do not know
     REORG_SEEN = "reorg-seen"  # an L2 took blocks back, its orders do not know
     SETTLEMENT_SEEN = "settlement-seen"  # the escrow has paid, the order does not know
+    ALERT_TAKEN = "alert-taken"  # to be told by this process, not sent
+    ALERT_SENT = "alert-sent"  # a channel has it, the log does not know
 
 
 _tokens: dict[Point, Path] = {}

@@ -61,7 +61,7 @@ class Bystander:
         """Ask Dagster for a run of a job, as its schedule does."""
         try:
             asked = {"query": _LAUNCH, "variables": {"job": job}}
-            requests.post(f"{self._stack.ui}/graphql", json=asked, timeout=30)
+            requests.post(f"{self._stack.ui}/graphql", json=asked, timeout=10)
         except requests.RequestException:
             return
 

@@ -47,15 +47,6 @@ class FaultyStack(Stack):
         sides: list[Side] = [ZkSyncSide(self.deployment.zksync)]
         return Outside(self.deployment, sides)
 
-    @property
-    def postmaster(self) -> int | None:
-        """Return the process id of Postgres, or None while it does not run."""
-        try:
-            told = (self._postgres / "postmaster.pid").read_text()
-            return int(told.splitlines()[0])
-        except (FileNotFoundError, IndexError, ValueError):
-            return None
-
     def _environ(self) -> dict[str, str]:
         environ = super()._environ()
         for variable, upstream in environ.items():

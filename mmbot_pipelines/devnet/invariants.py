@@ -131,7 +131,7 @@ def _restless(kept: Books) -> Iterator[str]:
 
 
 def _spent(kept: Books, paid: Sequence[Paid]) -> Iterator[str]:
-    succeeded = {t.subject for t in kept.transactions if t.state == "MINED"}
+    succeeded = {t.subject for t in kept.transactions if t.state == "MINED" and t.call_value}
     for order in _in(kept, {"DROPPED"}):
         if order.key in succeeded or order.key in {p.key for p in paid}:
             yield f"{order.key} is DROPPED, after money went out for it"
@@ -188,12 +188,16 @@ def _troubled(kept: Books) -> list[Any]:
 def _lost_errors(kept: Books) -> Iterator[str]:
     subjects = {e.subject for e in kept.errors}
     by_run = {(e.run_id, e.subject) for e in kept.errors}
+    runs = defaultdict(set)
+    for run_id, key in kept.failed_runs:
+        runs[run_id].add(key)
     for order in _troubled(kept):
         if order.key not in subjects:
             yield f"{order.key} failed, and no error says why"
-    for run_id, key in kept.failed_runs:
-        if (run_id, key) not in by_run:
-            yield f"run {run_id} of {key} failed, and the order has no error of it"
+    for run_id, keys in runs.items():
+        # One order's failure fails a run that did its work for all the others.
+        if not any((run_id, key) in by_run for key in keys):
+            yield f"run {run_id} failed, and none of {', '.join(sorted(keys))} has an error of it"
 
 
 def _illegal(kept: Books) -> Iterator[str]:

@@ -55,10 +55,12 @@ def _has_key(given: TxData) -> bool:
 @contextmanager
 def _held(w3: Web3) -> Iterator[None]:
     """Let no block come in between."""
-    interval = ask(w3, "anvil_getIntervalMining")
-    ask(w3, "evm_setIntervalMining", 0)
+    interval, automine = ask(w3, "anvil_getIntervalMining"), ask(w3, "anvil_getAutomine")
+    ask(w3, "evm_setIntervalMining", 0)  # ends automine too
     try:
         yield
     finally:
-        if interval:
+        if automine:
+            ask(w3, "evm_setAutomine", True)
+        elif interval:
             ask(w3, "evm_setIntervalMining", interval)

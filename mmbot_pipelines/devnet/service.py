@@ -22,7 +22,7 @@ class Service:
     def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
         self.name = name
         self.log = log
-        self._command = list(command)
+        self.command = list(command)
         self._environ: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
@@ -51,7 +51,7 @@ class Service:
         self.sweep()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                tied_to_parent(self._command),
+                tied_to_parent(self.command),
                 env=self._environ,
                 cwd=PACKAGE_ROOT,
                 stdout=log,

@@ -9,11 +9,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from mmbot_pipelines import wiring
+from mmbot_pipelines.adapters.alerts.apprise import AppriseChannel
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.order import Status
 from mmbot_pipelines.bridge.ports import Filter, Run
+from mmbot_pipelines.bridge.watch import Watch, tell
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.settings import load
+
+AppriseChannel("json://127.0.0.1")  # loads all its plugins, once for all who are forked from us
 
 PATIENCE = 30.0  # seconds until all orders must be at rest
 
@@ -23,20 +27,23 @@ def work(environ: Mapping[str, str], expected: int, hours: int) -> None:
 
     hours: how much later than now it is; a run that died is asked for again after a while.
     """
-    wired = wiring.bridge(load(environ))
+    settings = load(environ)
     late = timedelta(hours=hours)
-    bridge = replace(wired, clock=lambda: datetime.now(UTC) + late)
+    bridge = replace(wiring.bridge(settings), clock=lambda: datetime.now(UTC) + late)
+    watch = replace(wiring.watch(settings), bridge=bridge)
     end = time.monotonic() + PATIENCE
+    turn(bridge, watch)
     while not at_rest(bridge, expected):
         if time.monotonic() > end:
             raise TimeoutError(f"not at rest: {bridge.orders.find(Filter())}")
-        turn(bridge)
+        turn(bridge, watch)
 
 
-def turn(bridge: steps.Bridge) -> None:
+def turn(bridge: steps.Bridge, watch: Watch) -> None:
     """Do once what all sensors and schedules do, each with its own troubles."""
     for step in (orders, receipts, settlements, backfill, retry):
         step(bridge)
+    tell(watch)
 
 
 def orders(bridge: steps.Bridge) -> None:
@@ -48,7 +55,9 @@ def orders(bridge: steps.Bridge) -> None:
 
 
 def receipts(bridge: steps.Bridge) -> None:
+    tried(lambda run: steps.recheck(bridge, run))
     tried(lambda run: steps.settle_receipts(bridge, run))
+    tried(lambda run: steps.replace_stuck(bridge, run))
     for key in [o.key for o in steps.wanted(bridge, [Status.FULFILLED])]:
         tried(lambda run, key=key: steps.repay(bridge, [key], run))
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 import pytest
 from web3 import Web3
@@ -18,6 +19,8 @@ from mmbot_pipelines.devnet.invariants import check, kinds_of_rest, table
 from mmbot_pipelines.devnet.messenger import Messenger
 from mmbot_pipelines.devnet.orders import GOOD_FEE, LOW_FEE, MILLI, Kind, Wish, place_many
 from mmbot_pipelines.devnet.outside import Before, Outside, ZkSyncSide, books
+from mmbot_pipelines.devnet.reorg import reorg
+from tests.adapters.alerts.sink import Sink
 from tests.crash.driver import work
 from tests.devnet.bridge import Devnet, rolled_back, running
 
@@ -30,13 +33,21 @@ PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.crash.driver"])
 
 
+# What beside the orders must happen for a point to be reached.
+STUCK = (Point.REPLACEMENT_STORED, Point.REPLACEMENT_BROADCAST)
+TAKEN_BACK = {Point.UNMINED_SEEN: "l1", Point.REORG_SEEN: "l2"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Bench:
     """Two chains with orders on them, a database, and the settings that name both."""
 
+    devnet: Devnet
+    sink: Sink
     environ: dict[str, str]
     outside: Outside
     before: Before
+    l2_block: int  # before the orders
     expected: int
 
     @property
@@ -53,6 +64,15 @@ class Bench:
         assert process.exitcode is not None
         return process.exitcode
 
+    def take_back(self, chain: str) -> None:
+        """Take back all blocks since the test began; on the L2 the orders are set again."""
+        if chain == "l1":
+            depth = self.devnet.l1.eth.block_number - self.before.block
+            ask(self.devnet.l1, "anvil_reorg", depth, [])
+        else:
+            depth = self.devnet.l2.eth.block_number - self.l2_block
+            assert reorg(self.devnet.l2, depth, Random(1), loses=False) == self.expected
+
 
 @pytest.fixture(scope="module")
 def chains() -> Iterator[Devnet]:
@@ -62,10 +82,10 @@ def chains() -> Iterator[Devnet]:
 
 @pytest.fixture
 def bench(chains: Devnet, database_url: str, tmp_path: Path) -> Iterator[Bench]:
-    with rolled_back(chains) as devnet:
+    with rolled_back(chains) as devnet, Sink() as sink:
         ask(devnet.l1, "anvil_setCode", DECEIVER, DECEIVING)
         outside = Outside(devnet.deployment, [ZkSyncSide(devnet.deployment.zksync)])
-        before = outside.mark()
+        before, l2_block = outside.mark(), devnet.l2.eth.block_number
         wishes = [
             wish(account(4).address),
             wish(account(5).address, amount=20 * MILLI),
@@ -79,16 +99,21 @@ def bench(chains: Devnet, database_url: str, tmp_path: Path) -> Iterator[Bench]:
         thread = threading.Thread(target=messenger.run, args=(stop,), kwargs={"poll": 0.05})
         thread.start()
         yield Bench(
+            devnet=devnet,
+            sink=sink,
             environ=environment(devnet.deployment)
             | {
                 "MMBOT_DATABASE_URL": database_url,
                 "MMBOT_ZKSYNC_START_BLOCK": str(devnet.deployment.zksync.start_block),
                 "MMBOT_MAX_ATTEMPTS": "2",
                 "MMBOT_RETRY_BACKOFF_SECONDS": "0.1",
+                "MMBOT_STUCK_AFTER_SECONDS": "1",
+                "MMBOT_ALERT_URLS": sink.url,
                 "DAGSTER_HOME": str(tmp_path),
             },
             outside=outside,
             before=before,
+            l2_block=l2_block,
             expected=len(wishes),
         )
         stop.set()
@@ -119,8 +144,15 @@ def test_without_a_crash_every_order_ends_where_it_belongs(bench: Bench) -> None
 def test_a_crash_at(point: Point, bench: Bench, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.touch()
+    if point in TAKEN_BACK:
+        assert bench.run() == 0
+        bench.take_back(TAKEN_BACK[point])
+    if point in STUCK:
+        ask(bench.devnet.l1, "evm_setAutomine", False)
     assert bench.run(MMBOT_CRASH_POINTS=f"{point}={token}") == -signal.SIGKILL
     assert not token.exists()
+    ask(bench.devnet.l1, "evm_setAutomine", True)
+    ask(bench.devnet.l1, "evm_mine")
     assert bench.run(hours=1) == 0
     ends = kinds_of_rest(books(bench.database_url))
     assert ends == {"COMPLETED": 2, "DROPPED": 1, "PROCESSING parked": 2}
@@ -131,3 +163,6 @@ def assert_invariants(bench: Bench) -> None:
     results = check(bench.outside, bench.database_url, bench.before)
     assert not any(result.broken for result in results), "\n" + table(results)
     assert all(result.checked for result in results), "\n" + table(results)
+    told = str(bench.sink.received)
+    parked = [o.key for o in books(bench.database_url).orders if o.failed]
+    assert [key for key in parked if f"{key} is parked" in told] == parked
