@@ -31,6 +31,7 @@ COUNTED = (
     (REPAY, "RevertForeseen"),
     (REPAY, "WrongChain"),
     ("settle", "Undelivered"),  # the claim's message, on its way to the L2
+    ("settle", "ProofFailed"),  # a prover's task, or what the escrow makes of its proof
 )
 
 _WINDOW = timedelta(minutes=10)  # of the failure rate

@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import cycle
 
 from eth_typing import ChecksumAddress
 from hexbytes import HexBytes
@@ -79,6 +80,7 @@ def plan(
 ) -> list[Wish]:
     """Make up the demo's orders: one of each bad kind among good ones, in random order.
 
+    origins: each gets its share of the bad kinds and of all orders.
     mean_delay: seconds between two orders on average, exponentially distributed.
 
     Raises:
@@ -89,13 +91,14 @@ def plan(
     rng = random.Random(seed)  # noqa: S311  chance that can be repeated, no secret
     kinds: list[Kind] = [kind for kind in Kind if kind is not Kind.GOOD]
     kinds += [Kind.GOOD] * (count - len(kinds))
-    rng.shuffle(kinds)
+    dealt = list(zip(kinds, cycle(rng.sample(origins, len(origins))), strict=False))
+    rng.shuffle(dealt)
     return [
         replace(
-            wish(kind, deployment, rng, origin=rng.choice(origins)),
+            wish(kind, deployment, rng, origin=origin),
             delay=rng.expovariate(1 / mean_delay) if mean_delay else 0.0,
         )
-        for kind in kinds
+        for kind, origin in dealt
     ]
 
 
