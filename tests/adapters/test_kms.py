@@ -9,6 +9,7 @@ import pytest
 from coincurve import PrivateKey, PublicKey
 from eth_account import Account
 from eth_utils import keccak
+from hexbytes import HexBytes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +22,7 @@ from mmbot_pipelines.core.errors import BadSettings
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Call
 from mmbot_pipelines.devnet.anvil import Anvil
-from mmbot_pipelines.devnet.chain import ask, connect
+from mmbot_pipelines.devnet.chain import ask, connect, mined
 from tests.adapters.kms_server import digests, kms_server
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -86,6 +87,8 @@ def test_anvil_takes_a_transaction_that_kms_has_signed(aws: Any) -> None:
         fees = chain.fees()
         signed = [chain.sign(call, nonce=n, gas=Gas(21_000), fees=fees) for n in range(6)]
         assert chain.broadcast([s.raw for s in signed]) == [None] * 6
+        for one in signed:
+            mined(connect(anvil.url), HexBytes(one.hash))
         receipts = chain.receipts([s.hash for s in signed])
         assert [r is not None and r.succeeded for r in receipts] == [True] * 6
         assert connect(anvil.url).eth.get_balance(NOBODY) == 6 * 10**15  # type: ignore[arg-type]
