@@ -20,7 +20,7 @@ setup: .venv/.ready node_modules/.ready ## prepare everything in .venv and node_
 
 node_modules/.ready: package-lock.json
 	@echo "fetching the local chains (anvil) and the Solidity compiler"
-	@npm ci --silent --no-audit --no-fund --ignore-scripts
+	@npm install --silent --no-save --no-audit --no-fund --ignore-scripts
 	@touch $@
 
 demo: setup ## run the whole bridge on two local chains, and open the UI
