@@ -1,0 +1,37 @@
+"""Who can reach the running product, and where its ticks leave their logs."""
+
+from collections.abc import Iterator
+
+import psutil
+
+from mmbot_pipelines.defs import retention
+from mmbot_pipelines.devnet.orders import burst
+from tests.e2e.product import Product
+
+
+def listening(product: Product) -> Iterator[tuple[int, str]]:
+    """Yield port and address of all that the services, the chains and their children serve."""
+    for child in psutil.Process().children(recursive=True):
+        try:
+            told = f"{child.environ()} {child.cmdline()}"
+            if str(product.stack.home) not in told and child.name() != "anvil":
+                continue
+            for connection in child.net_connections("inet"):
+                if connection.status == psutil.CONN_LISTEN:
+                    yield connection.laddr.port, connection.laddr.ip.removeprefix("::ffff:")
+        except psutil.Error:
+            continue  # a run that ended just now
+
+
+def test_everything_listens_on_the_loopback_alone(product: Product) -> None:
+    found = dict(listening(product))
+    assert {product.stack.ui_port, product.stack.code_port} <= set(found)
+    assert len(found) >= 4  # and two chains
+    assert set(found.values()) == {"127.0.0.1"}
+
+
+def test_ticks_leave_their_logs_where_the_cleanup_looks(product: Product) -> None:
+    (key,) = product.place(burst(product.stack.deployment, 1, seed=99))
+    product.await_completed([key])
+    folder = product.stack.dagster_home / "storage" / retention._TICKS
+    assert list(folder.glob("zksync_orders/*"))
