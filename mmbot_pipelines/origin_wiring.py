@@ -1,8 +1,13 @@
-"""Which adapter serves which origin network: one place to add another."""
+"""Which adapter serves which origin network: one place to add another.
 
-from collections.abc import Callable
+Each is plugged together when it is first asked for: a run that pays zkSync's orders has no
+use for Starknet's libraries, which take longer to import than all the rest.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from mmbot_pipelines.adapters.ethereum.age import newest_block
@@ -22,14 +27,41 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 5.0  # for the age of a chain's newest block
 
 
-def origin(name: str, settings: Settings, l1: Rpc, registry: RegistryV1, wallet: Address) -> Origin:
-    """Plug one origin network together.
+class Origins(Mapping[str, Origin]):
+    """The origin networks by name, in the order of the settings. Threads may share them."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], Origin]]) -> None:
+        self._makers = makers
+        self._made: dict[str, Origin] = {}
+        self._making = threading.Lock()
+
+    def __getitem__(self, name: str) -> Origin:
+        if name not in self._made:
+            with self._making:
+                if name not in self._made:
+                    self._made[name] = self._makers[name]()
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
+def origins(settings: Settings, l1: Rpc, registry: RegistryV1, wallet: Address) -> Origins:
+    """Name the origins that the settings serve.
 
     wallet: ours on L1; on zkSync it is paid unless the settings name another.
-
-    Raises:
-        BadSettings: this version has no such origin.
     """
+    return Origins(
+        {name: partial(_origin, name, settings, l1, registry, wallet) for name in settings.origins}
+    )
+
+
+def _origin(
+    name: str, settings: Settings, l1: Rpc, registry: RegistryV1, wallet: Address
+) -> Origin:
     if name == "zksync" and (section := settings.zksync):
         return ZkSync(
             Rpc(
@@ -53,7 +85,6 @@ def origin(name: str, settings: Settings, l1: Rpc, registry: RegistryV1, wallet:
 
 
 def _starknet(section: StarknetSection, l1: Rpc, registry: RegistryV1, *, quorum: int) -> Origin:
-    # starknet-py takes seconds to import, which only those pay who serve Starknet.
     from mmbot_pipelines.adapters.origins.starknet import Starknet  # noqa: PLC0415
     from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage  # noqa: PLC0415
     from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc  # noqa: PLC0415
@@ -121,9 +152,17 @@ def newest(settings: Settings) -> dict[str, Callable[[], datetime]]:
         for scope, (chain, urls, chain_id) in chains.items()
     }
     if section := settings.starknet:
-        from mmbot_pipelines.adapters.origins import starknet_age  # noqa: PLC0415
-        from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc  # noqa: PLC0415
-
-        looking = StarknetRpc(section.urls, chain_id=section.chain_id, read_seconds=_LOOK_SECONDS)
-        asked["starknet"] = partial(starknet_age.newest_block, looking)
+        asked["starknet"] = partial(_newest_on_starknet, cache(partial(_looking, section)))
     return asked
+
+
+def _looking(section: StarknetSection) -> "StarknetRpc":
+    from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc  # noqa: PLC0415
+
+    return StarknetRpc(section.urls, chain_id=section.chain_id, read_seconds=_LOOK_SECONDS)
+
+
+def _newest_on_starknet(client: "Callable[[], StarknetRpc]") -> datetime:
+    from mmbot_pipelines.adapters.origins import starknet_age  # noqa: PLC0415
+
+    return starknet_age.newest_block(client())

@@ -84,10 +84,7 @@ def bridge(settings: Settings) -> Bridge:
         orders=PgOrders(engine),
         accounts=PgAccounts(engine),
         safety=PgSafety(engine),
-        origins={
-            name: origin_wiring.origin(name, settings, rpc, registry, chain.wallet)
-            for name in settings.origins
-        },
+        origins=origin_wiring.origins(settings, rpc, registry, chain.wallet),
         registry=registry,
         chain=chain,
         rules=Rules(

@@ -1,0 +1,60 @@
+"""What a process loads, and when: imports are most of a cold run's start."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from mmbot_pipelines.devnet.accounts import MARKET_MAKER, account
+from tests.test_settings import GOOD, PROOF, STARKNET
+
+SERVING_BOTH = (
+    GOOD
+    | STARKNET
+    | {
+        "MMBOT_ORIGINS": "zksync,starknet",
+        "MMBOT_L1_PRIVATE_KEY": account(MARKET_MAKER).key.hex(),
+    }
+)
+
+PROGRAM = """
+import json, sys
+from mmbot_pipelines import origin_wiring, settings
+from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
+from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+
+read = settings.load(json.loads(sys.argv[1]))
+rpc = Rpc(read.l1.urls, chain="L1", chain_id=read.l1.chain_id)
+registry = RegistryV1(rpc, read.l1.registry_address, start_block=0)
+origins = origin_wiring.origins(read, rpc, registry, read.l1.registry_address)
+told = {"names": list(origins), "scopes": sorted(origin_wiring.newest(read))}
+for name in json.loads(sys.argv[2]):
+    told[name] = [origins[name] is origins[name], origins[name].start, origins[name].claim_gas]
+told["starknet_py"] = "starknet_py" in sys.modules
+print(json.dumps(told))
+"""
+
+
+def wired(environ: dict[str, str], *used: str) -> Any:
+    command = [sys.executable, "-c", PROGRAM, json.dumps(environ), json.dumps(used)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def test_zksync_needs_nothing_of_starknet() -> None:
+    told = wired(SERVING_BOTH, "zksync")
+    assert told["names"] == ["zksync", "starknet"]
+    assert told["scopes"] == ["global", "starknet", "zksync"]
+    assert told["zksync"][0]
+    assert not told["starknet_py"]
+
+
+def test_starknet_is_plugged_together_once_when_it_is_asked_for() -> None:
+    told = wired(SERVING_BOTH, "starknet")
+    assert told["starknet_py"]
+    assert told["starknet"] == [True, 0, 110_000]
+
+
+def test_with_proofs_nothing_is_claimed_on_l1() -> None:
+    told = wired(SERVING_BOTH | PROOF, "starknet")
+    assert told["starknet"] == [True, 0, 0]
