@@ -29,6 +29,9 @@ demo: setup ## run the whole bridge on two local chains, and open the UI
 test: setup ## run the whole suite
 	@$(BIN)/pytest
 
+chaos: setup ## kill and break everything under load, and check that nothing is wrong after
+	@$(BIN)/python -m mmbot_pipelines.devnet.chaos
+
 check: setup ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -46,4 +49,4 @@ lock: ## write requirements.lock anew from pyproject.toml
 clean: ## remove what the demo left behind
 	@rm -rf .mmbot
 
-.PHONY: help setup demo test check format lock clean
+.PHONY: help setup demo test chaos check format lock clean

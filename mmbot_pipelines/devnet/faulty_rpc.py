@@ -133,11 +133,18 @@ class FaultyRpc:
     async def _fail(self, fault: Fault) -> None:
         self._behind = None
         if fault is Fault.STALE:
-            height = await self._ask({"jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber"})
-            self._behind = Behind(int(height["result"], 16))
+            self._behind = Behind(await self._height())
         self.fault = fault
         self._told.set()
         self._told = asyncio.Event()
+
+    async def _height(self) -> int:
+        for method in ("eth_blockNumber", "starknet_blockNumber"):
+            told = await self._ask({"jsonrpc": "2.0", "id": 1, "method": method, "params": []})
+            if "result" in told:
+                height = told["result"]
+                return height if isinstance(height, int) else int(height, 16)
+        raise RuntimeError(f"{self.upstream} speaks neither Ethereum's nor Starknet's RPC")
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body, fault = await request.read(), self.fault

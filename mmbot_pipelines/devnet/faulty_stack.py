@@ -1,20 +1,32 @@
 """The whole product, with nodes that fail on command between it and its chains."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mmbot_pipelines.devnet.faulty_rpc import FaultyRpc
 from mmbot_pipelines.devnet.outside import Outside, Side, ZkSyncSide
-from mmbot_pipelines.devnet.stack import Stack
+from mmbot_pipelines.devnet.outside_starknet import StarknetSide
+from mmbot_pipelines.devnet.stack import ORIGINS, Stack
 
+DEEPEST_REORG = 2  # blocks, of whoever plays with this stack
 _URLS = re.compile(r"MMBOT_(\w+)_RPC_URLS")
 
-# A retry every few seconds and a run for few orders: all that takes minutes in production.
+# What takes minutes in production takes seconds here. One node may lie, so two must agree;
+# orders are paid when they are deeper than any reorg.
 SETTINGS = {
     "MMBOT_RETRY_BACKOFF_SECONDS": "3",
     "MMBOT_MAX_ATTEMPTS": "8",
+    "MMBOT_STUCK_AFTER_SECONDS": "20",
+    "MMBOT_RPC_QUORUM": "2",
+    "MMBOT_CONFIRMATIONS": f"0:{DEEPEST_REORG + 1}",
 }
+
+
+def sides(stack: Stack) -> list[Side]:
+    """Return the origins of a stack as they are seen past the bot."""
+    found: list[Side] = [ZkSyncSide(stack.deployment.zksync)]
+    return [*found, StarknetSide(stack.starknet)] if stack.starknet else found
 
 
 class FaultyStack(Stack):
@@ -27,6 +39,7 @@ class FaultyStack(Stack):
         self,
         home: Path,
         *,
+        origins: Sequence[str] = ORIGINS,
         nodes: int = 3,
         seed: int = 0,
         settings: Mapping[str, str] | None = None,
@@ -37,15 +50,15 @@ class FaultyStack(Stack):
         nodes: for each chain.
         seed: of the nodes' lies.
         """
-        super().__init__(home, settings=SETTINGS | dict(settings or {}), tell=tell)
+        settings = SETTINGS | dict(settings or {})
+        super().__init__(home, origins=origins, settings=settings, tell=tell)
         self.nodes: dict[str, list[FaultyRpc]] = {}  # by the chain's name in the settings
         self._count = nodes
         self._seed = seed
 
     def outside(self) -> Outside:
         """Return both sides of the bridge as they are seen past the bot."""
-        sides: list[Side] = [ZkSyncSide(self.deployment.zksync)]
-        return Outside(self.deployment, sides)
+        return Outside(self.deployment, sides(self))
 
     def _environ(self) -> dict[str, str]:
         environ = super()._environ()

@@ -14,12 +14,11 @@ import psutil
 import requests
 from web3.exceptions import Web3Exception
 
-from mmbot_pipelines.devnet.chain import connect
+from mmbot_pipelines.devnet.chain import ask, connect
 from mmbot_pipelines.devnet.faulty_rpc import Fault
-from mmbot_pipelines.devnet.faulty_stack import FaultyStack
+from mmbot_pipelines.devnet.faulty_stack import DEEPEST_REORG, FaultyStack
 from mmbot_pipelines.devnet.reorg import reorg
 
-_DEEPEST_REORG = 2  # blocks
 _LONGEST_FAULT = 8.0  # seconds
 _OUTAGES = (Fault.DROP, Fault.HANG, Fault.ERROR, Fault.LIMIT, Fault.GARBAGE)
 
@@ -38,27 +37,29 @@ _VICTIMS = [Victim.RUN] * 12 + [Victim.CODE] * 3 + [Victim.DAEMON] * 3 + [Victim
 class Monkey:
     """Kill every `seconds`, and break something else about as often, until stopped."""
 
-    def __init__(
-        self, stack: FaultyStack, *, seed: int, seconds: float, reorgs: bool = True
-    ) -> None:
+    def __init__(self, stack: FaultyStack, *, seed: int, seconds: float) -> None:
         self.kills = Counter[Victim]()
         self.faults = Counter[str]()
         self._stack = stack
-        self._rng = Random(seed)  # noqa: S311  chance that can be repeated, no secret
+        # One for each thread: what the one draws must not change what the other does.
+        self._luck = Random(seed)  # noqa: S311  chance that can be repeated, no secret
+        self._rng = Random(seed + 1)  # noqa: S311
         self._seconds = seconds
         self._stopping = threading.Event()
         self._deeds: list[Callable[[], str]] = [
             *([self._break_node] * 4),
             self._outage,
             self._pause_messenger,
-            *([self._reorg] * 2 if reorgs else []),
+            *([self._reorg] * 2),
         ]
         self._chains = {"L1": stack.l1.url, "zksync": stack.l2.url}
+        if stack.starknet is not None:
+            self._chains["starknet"] = stack.starknet.rpc_url
         self._threads = [
-            threading.Thread(target=self._every, args=(deed, spread), daemon=True, name=name)
-            for name, deed, spread in (
-                ("killer", self._kill, 0.5),
-                ("breaker", self._break, 0.5),
+            threading.Thread(target=self._every, args=(rng, deed), daemon=True, name=name)
+            for name, rng, deed in (
+                ("killer", self._luck, self._kill),
+                ("breaker", self._rng, self._break),
             )
         ]
 
@@ -78,13 +79,13 @@ class Monkey:
         for thread in self._threads:
             thread.join()
 
-    def _every(self, deed: Callable[[], None], spread: float) -> None:
-        while not self._stopping.wait(self._seconds * self._rng.uniform(1 - spread, 1 + spread)):
+    def _every(self, rng: Random, deed: Callable[[], None]) -> None:
+        while not self._stopping.wait(self._seconds * rng.uniform(0.5, 1.5)):
             deed()
 
     def _kill(self) -> None:
-        """Kill one process, a run where the chosen one is not there."""
-        victim = self._rng.choice(_VICTIMS)
+        """Kill one process, if the one that chance has chosen is there."""
+        victim = self._luck.choice(_VICTIMS)
         pid = self._pid(victim)
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -96,7 +97,7 @@ class Monkey:
         match victim:
             case Victim.RUN:
                 runs = run_workers(services["code"].pid)
-                return self._rng.choice(runs) if runs else None
+                return self._luck.choice(runs) if runs else None
             case Victim.CODE:
                 return services["code"].pid if services["code"].running else None
             case Victim.DAEMON:
@@ -140,9 +141,12 @@ class Monkey:
 
     def _reorg(self) -> str:
         chain = self._rng.choice(sorted(self._chains))
-        depth = self._rng.randint(1, _DEEPEST_REORG)
-        # A user whose order does not come back has it nowhere; on L1 all is ours.
-        reorg(connect(self._chains[chain]), depth, self._rng, loses=chain == "L1")
+        depth = self._rng.randint(1, DEEPEST_REORG)
+        if chain == "starknet":
+            ask(connect(self._chains[chain]), "devnet_reorg", depth, True)
+        else:
+            # A user whose order does not come back has it nowhere; on L1 all is ours.
+            reorg(connect(self._chains[chain]), depth, self._rng, loses=chain == "L1")
         return f"reorg of {chain}"
 
     def _a_while(self) -> None:

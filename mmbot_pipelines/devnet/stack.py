@@ -72,7 +72,7 @@ class Stack:
         self.environ: dict[str, str] = {}
         self.deployment: Deployment
         self.starknet: Starknet | None = None
-        self._origins = tuple(origins)
+        self.origins = tuple(origins)
         self.services = Supervisor(tell, self._keep_postgres)
         self._block_seconds = (l1_block_seconds, l2_block_seconds)
         self._more = dict(settings or {})
@@ -112,7 +112,7 @@ class Stack:
         self.l1 = self._cleanup.enter_context(Anvil(chain_id=L1_CHAIN_ID, log=self.log("l1")))
         self.l2 = self._cleanup.enter_context(Anvil(chain_id=ZKSYNC_CHAIN_ID, log=self.log("l2")))
         self.deployment = deploy_all(self.l1.url, self.l2.url)
-        if "starknet" in self._origins:
+        if "starknet" in self.origins:
             self.starknet = self._start_starknet()
         for chain, seconds in zip((self.l1, self.l2), self._block_seconds, strict=True):
             ask(connect(chain.url), "evm_setIntervalMining", seconds)
@@ -186,7 +186,7 @@ class Stack:
             "PYTHONUNBUFFERED": "1",
             **environment(self.deployment),
             **(self.starknet.settings() if self.starknet else {}),
-            "MMBOT_ORIGINS": ",".join(self._origins),
+            "MMBOT_ORIGINS": ",".join(self.origins),
             **self._more,
         }
 

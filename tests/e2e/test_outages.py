@@ -1,0 +1,75 @@
+"""What goes away under a running product, and what is there twice."""
+
+import os
+import signal
+import time
+from typing import Any
+
+import pytest
+
+from mmbot_pipelines.core.errors import StoreUnavailable
+from mmbot_pipelines.devnet.orders import burst
+from mmbot_pipelines.devnet.service import Service
+from tests.e2e.product import Product
+
+_TICKS = """query ($sensor: String!) { sensorOrError(sensorSelector: {sensorName: $sensor,
+    repositoryName: "__repository__", repositoryLocationName: "mmbot"}) {
+    ... on Sensor { sensorState { ticks(limit: 200) {
+        skipReason } } } } }"""
+
+
+def ticks(product: Product, sensor: str) -> list[dict[str, Any]]:
+    """Return a sensor's newest ticks as the UI shows them, newest first."""
+    answer = product.ask(_TICKS, sensor=sensor)
+    found: list[dict[str, Any]] = answer["sensorOrError"]["sensorState"]["ticks"]
+    return found
+
+
+def test_postgres_is_killed_in_the_middle_of_a_burst(product: Product) -> None:
+    keys = product.place(burst(product.stack.deployment, 30, seed=21))
+    product.await_all(keys, lambda _: True)  # all are stored, none has gone its way
+    for _ in range(3):
+        kill_postgres(product)
+    product.await_completed(keys, seconds=200)
+    product.check_invariants()
+
+
+def kill_postgres(product: Product) -> None:
+    """Kill the server with no chance to say good-bye, and wait until another one answers."""
+    postmaster = product.stack.postmaster
+    assert postmaster is not None
+    os.kill(postmaster, signal.SIGKILL)
+    end = time.monotonic() + 60
+    while True:
+        try:
+            product.orders([])
+        except StoreUnavailable:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        else:
+            if product.stack.postmaster != postmaster:
+                return
+
+
+@pytest.mark.timeout(300)
+def test_a_second_daemon_by_mistake_is_told_of(product: Product) -> None:
+    stack = product.stack
+    first = stack.services["daemon"]
+    second = Service("second daemon", first.command, stack.log("second_daemon"))
+    second.start(stack.environ)
+    try:
+        keys = product.place(burst(stack.deployment, 10, seed=22))
+        product.await_completed(keys)
+        end = time.monotonic() + 120
+        while not (said := [t["skipReason"] for t in ticks(product, "daemons") if told(t)]):
+            assert time.monotonic() < end, ticks(product, "daemons")[:3]
+            time.sleep(1)
+        assert "2 daemons are at work at once" in said[0]
+    finally:
+        second.ask_to_stop()
+        second.await_end(time.monotonic() + 10)
+    product.check_invariants()
+
+
+def told(tick: dict[str, Any]) -> bool:
+    return "two bots on one database" in (tick["skipReason"] or "")
