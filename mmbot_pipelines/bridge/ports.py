@@ -130,9 +130,12 @@ class Orders(Outbox, Protocol):
     ) -> list[Order]:
         """Take the healthy orders that no run was asked for within `again_after` seconds.
 
-        Whoever takes an order asks for its run; a run that died is asked for again.
+        Whoever takes an order asks for its run.
         ripe: only orders of one of these kinds.
         """
+
+    def release(self, keys: Sequence[str]) -> None:
+        """Let orders be asked for again at once: the run they were taken for has ended."""
 
     def due(self, *, at: datetime) -> list[Order]:
         """List failed orders whose next attempt has come."""

@@ -50,9 +50,10 @@ _RANGES_PER_TICK = 40
 # Accepted blocks that are read again each time, beside the sensor's own reading.
 _OVERLAP = 20
 
-# A run that was asked for and has not moved its order by then has died, or never
-# started. Twice a cold start and less than the minute in which an order must go on.
-_ASK_AGAIN_SECONDS = 30
+# A run that was asked for and has not moved its order by then has died with the process
+# that could have told (others are told of at once, see `run_died`). Many times a cold start,
+# so that a slow machine is not given more to do; less than a minute.
+_ASK_AGAIN_SECONDS = 50
 
 # While orders cannot be paid, each gets one run that says so, and the next one after that.
 _NOT_AGAIN_SECONDS = 10**9
@@ -193,7 +194,8 @@ def reprocess(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
 
 
 def run_died(bridge: Bridge, keys: Sequence[str], run: Run, why: str) -> None:
-    """Keep with its orders that a run ended without saying so itself."""
+    """Keep with its orders that a run ended without saying so itself; they go on at once."""
+    bridge.orders.release(keys)
     for order in bridge.orders.get(keys):
         fault = Fault(subject=order.key, step="run", kind="RunDied", message=why)
         bridge.orders.note(fault, at=bridge.clock(), run_id=run.id)

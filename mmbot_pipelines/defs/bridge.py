@@ -16,11 +16,19 @@ import dagster as dg
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.defs.outbox import replace_stuck_transactions, replacements
-from mmbot_pipelines.defs.requests import Bridge, looks, requests, sensor_run, step_op
+from mmbot_pipelines.defs.requests import (
+    Bridge,
+    crowded,
+    looks,
+    requests,
+    sensor_run,
+    step_op,
+)
 
 transfer = step_op("transfer", steps.transfer)
 repay = step_op("repay", steps.repay)
 
+_CROWDED = "many runs are under way: no more are asked for until they end"
 _RUNNING = dg.DefaultSensorStatus.RUNNING
 
 
@@ -48,14 +56,17 @@ def orders_sensor(origin: str, most_runs: int) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, bridge: Bridge
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         run = sensor_run(context)
+        busy = crowded(context, fill_orders, most_runs)
         for _ in looks():
             steps.detect(bridge, origin, run)
+            if busy:
+                continue
             orders = steps.wanted(bridge, [Status.PENDING, Status.PROCESSING], origin)
             if orders:
                 runs = 1 if steps.throttled(bridge, origin) else most_runs
                 yield from requests("transfer", orders, runs)
                 return
-        yield dg.SkipReason(f"no new order on {origin}")
+        yield dg.SkipReason(_CROWDED if busy else f"no new order on {origin}")
 
     return sensor
 
@@ -74,19 +85,20 @@ def receipts_sensor(most_runs: int) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, bridge: Bridge
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         run = sensor_run(context)
+        busy = crowded(context, repay_orders, most_runs)
         steps.recheck(bridge, run)
         stuck = list(replacements(bridge))
         orders: list[Order] = []
         for _ in looks():
             in_flight = steps.settle_receipts(bridge, run)
-            orders += steps.wanted(bridge, [Status.FULFILLED])
+            orders += [] if busy else steps.wanted(bridge, [Status.FULFILLED])
             # What was sent together is mined in one block or the next: claim it together.
             if orders and not in_flight:
                 break
         yield from stuck
         yield from requests("repay", orders, most_runs, job=repay_orders.name)
         if not (orders or stuck):
-            yield dg.SkipReason("no transfer was mined")
+            yield dg.SkipReason(_CROWDED if busy else "no transfer was mined")
 
     return sensor
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
@@ -20,6 +21,12 @@ _LOOK_EVERY_SECONDS = 0.25
 
 # Packed runs are worth their start only when they hold a good number of orders.
 _PACK_AT_LEAST = 50
+
+
+# Ticks whose runs may be under way at once, and how long a run can be: see max_runtime in
+# dagster.yaml, after which a run that no process works on is taken for dead.
+_CROWD = 2
+_UNDER_WAY_AT_MOST = timedelta(seconds=150)
 
 
 class OrderKeys(dg.Config):
@@ -66,6 +73,20 @@ def requests(
             job_name=job,
             tags=order_tags(keys),
         )
+
+
+def crowded(context: dg.SensorEvaluationContext, job: dg.JobDefinition, most_runs: int) -> bool:
+    """Tell whether so many runs of a job are under way that more would only slow them."""
+    under_way = dg.RunsFilter(
+        job_name=job.name,
+        statuses=[
+            dg.DagsterRunStatus.NOT_STARTED,
+            dg.DagsterRunStatus.STARTING,
+            dg.DagsterRunStatus.STARTED,
+        ],
+        created_after=datetime.now(UTC) - _UNDER_WAY_AT_MOST,
+    )
+    return context.instance.get_runs_count(under_way) >= _CROWD * most_runs
 
 
 def sensor_run(context: dg.SensorEvaluationContext) -> Run:

@@ -55,7 +55,7 @@ def round_of(world: World) -> list[str]:
         lambda: steps.guard(world.bridge, world.run),
     ):
         attempt(do)
-    world.later(31)
+    world.later(51)
     return outages
 
 

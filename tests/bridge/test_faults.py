@@ -90,7 +90,7 @@ def test_an_outage_leaves_orders_healthy_and_asked_for_again(world: World) -> No
     assert len(world.store.errors(key)) == 9
     world.chain.fault = None
     assert steps.wanted(world.bridge, [Status.PENDING]) == []
-    world.later(31)
+    world.later(51)
     assert [o.key for o in steps.wanted(world.bridge, [Status.PENDING])] == [key]
 
 
@@ -201,7 +201,6 @@ def test_a_run_that_died_is_noted_and_asked_for_again(world: World) -> None:
     steps.wanted(world.bridge, [Status.PENDING])
     steps.run_died(world.bridge, [key], world.run, "killed")
     assert [e.fault.kind for e in world.store.errors(key)] == ["RunDied"]
-    world.later(31)
     assert [o.key for o in steps.wanted(world.bridge, [Status.PENDING])] == [key]
 
 

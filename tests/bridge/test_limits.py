@@ -166,7 +166,7 @@ def test_a_waiting_order_is_asked_for_again_but_not_without_end(world: World) ->
         world.later(0.25)
     assert runs in (2, 3)  # accepted in the first one, then every 30 s
     caps(world, exposure=ONE)
-    world.later(31)
+    world.later(51)
     assert [o.key for o in steps.wanted(world.bridge, UNPAID, "zksync")] == [key]
 
 

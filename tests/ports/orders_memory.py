@@ -135,6 +135,11 @@ class OrdersMemory(OutboxMemory):
             self._asked.update({order.key: at for order in found})
             return found
 
+    def release(self, keys: Sequence[str]) -> None:
+        with self.transaction():
+            for key in keys:
+                self._asked.pop(key, None)
+
     def due(self, *, at: datetime) -> list[Order]:
         with self.transaction():
             found = [

@@ -182,6 +182,13 @@ def test_asking_leaves_the_order_as_it_was_read(orders: Orders) -> None:
     step(orders, order, Fact.ACCEPTED)
 
 
+def test_orders_of_a_run_that_ended_are_asked_for_at_once(orders: Orders) -> None:
+    add(orders, an_order(1), an_order(2))
+    assert asked(orders, 0) == [1, 2]
+    orders.release(["zksync:2", "zksync:99"])
+    assert asked(orders, 1) == [2]
+
+
 def test_failed_orders_are_not_asked_for_until_cleared(orders: Orders) -> None:
     order = an_order()
     add(orders, order)

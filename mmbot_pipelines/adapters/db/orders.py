@@ -67,8 +67,7 @@ class PgOrders(PgOutbox):
 
     def get(self, keys: Sequence[str]) -> list[Order]:
         """Return the orders of these keys that exist, in the order asked for."""
-        wanted = orders.c.key == any_(literal(list(keys), ARRAY(Text)))
-        stored = {order.key: order for order in self._orders(select(orders).where(wanted))}
+        stored = {order.key: order for order in self._orders(select(orders).where(_named(keys)))}
         return [stored[key] for key in keys if key in stored]
 
     def find(self, wanted: Filter) -> list[Order]:
@@ -116,6 +115,11 @@ class PgOrders(PgOutbox):
         with transaction(self._engine) as connection:
             found = [order_of(row) for row in connection.execute(taken)]
         return sorted(found, key=lambda order: (order.changed_at, order.origin, order.number))
+
+    def release(self, keys: Sequence[str]) -> None:
+        """Let orders be asked for again at once: the run they were taken for has ended."""
+        with transaction(self._engine) as connection:
+            connection.execute(update(orders).where(_named(keys)).values(asked_at=None))
 
     def due(self, *, at: datetime) -> list[Order]:
         """List failed orders whose next attempt has come, the longest due first."""
@@ -175,6 +179,10 @@ class PgOrders(PgOutbox):
 
     def _orders(self, query: Select[Any]) -> list[Order]:
         return [order_of(row) for row in self._read(query)]
+
+
+def _named(keys: Sequence[str]) -> ColumnElement[bool]:
+    return orders.c.key == any_(literal(list(keys), ARRAY(Text)))
 
 
 def _in(statuses: Sequence[Status], origin: str | None) -> ColumnElement[bool]:
