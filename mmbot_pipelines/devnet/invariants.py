@@ -32,7 +32,11 @@ def check(outside: Outside, database_url: str, since: Before) -> list[Result]:
 
     since: as `outside.mark()` noted it before the first order.
     """
-    kept = books(database_url)
+    return judge(outside, books(database_url), since)
+
+
+def judge(outside: Outside, kept: Books, since: Before) -> list[Result]:
+    """Compare the database's rows with the chains."""
     paid, mined = outside.paid(since), outside.mined(since)
     locked: dict[str, Terms] = {}
     for side in outside.sides:
