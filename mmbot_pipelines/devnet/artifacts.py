@@ -44,9 +44,7 @@ def deploy(w3: Web3, name: str, *args: Any, sender: ChecksumAddress) -> Contract
     return contract(w3, name, address)
 
 
-def send(
-    call: ContractFunction, *, sender: ChecksumAddress, value: int = 0
-) -> TxReceipt:
+def send(call: ContractFunction, *, sender: ChecksumAddress, value: int = 0) -> TxReceipt:
     """Send a call from an account that the chain itself signs for, into a block at once.
 
     value: wei.

@@ -36,9 +36,7 @@ def mine_now(w3: Web3) -> None:
 
 def mined(w3: Web3, tx_hash: HexBytes) -> TxReceipt:
     """Await a transaction's block and return its receipt, whatever its status."""
-    return w3.eth.wait_for_transaction_receipt(
-        tx_hash, timeout=60, poll_latency=POLL_SECONDS
-    )
+    return w3.eth.wait_for_transaction_receipt(tx_hash, timeout=60, poll_latency=POLL_SECONDS)
 
 
 @contextmanager

@@ -80,9 +80,7 @@ def deploy_l1(rpc_url: str, market_maker: ChecksumAddress) -> L1:
         chain_id=w3.eth.chain_id,
         start_block=start_block,
         owner=owner,
-        registry=deploy(
-            w3, "PaymentRegistry", owner, market_maker, sender=owner
-        ).address,
+        registry=deploy(w3, "PaymentRegistry", owner, market_maker, sender=owner).address,
         rejecting_recipient=deploy(w3, "RejectingRecipient", sender=owner).address,
         gas_burning_recipient=deploy(w3, "GasBurningRecipient", sender=owner).address,
     )
@@ -122,9 +120,7 @@ def deploy_all(l1_rpc_url: str, zksync_rpc_url: str) -> Deployment:
     )
 
 
-def environment(
-    deployment: Deployment, **more_origins: Mapping[str, str]
-) -> dict[str, str]:
+def environment(deployment: Deployment, **more_origins: Mapping[str, str]) -> dict[str, str]:
     """Return the settings that point the product at these chains.
 
     more_origins: by the origin's name, its own settings, e.g.
