@@ -17,7 +17,8 @@ What a chain takes back, the order goes back too, as the same attempt, whatever 
     unclaimed   L1 has the claim in no block: PROVING, from PROVED and COMPLETED, and from
                 FULFILLED, where its revert had led. A COMPLETED order is claimed by the same
                 bytes; where the escrow's payment stands, it is COMPLETED again at once.
-    unsettled   the L2 has taken the escrow's payment back: PROVED, until it pays again.
+    unsettled   the L2 has taken the escrow's payment back: PROVED, until it pays again; or
+                undelivered, where no claim of ours is in a block or in the lane.
     vanished    the L2 has taken the order itself back: DROPPED while it is not paid.
     retold      the L2 tells it again: revived, or other content under the same number.
 
@@ -112,6 +113,7 @@ NEXT = {
     (Status.PROVED, Fact.UNCLAIMED): Status.PROVING,
     (Status.COMPLETED, Fact.UNCLAIMED): Status.PROVING,
     (Status.COMPLETED, Fact.UNSETTLED): Status.PROVED,
+    (Status.COMPLETED, Fact.UNDELIVERED): Status.FULFILLED,
 }
 
 _NEW_ATTEMPT = (Fact.REVERTED, Fact.LOST, Fact.UNDELIVERED)

@@ -34,7 +34,7 @@ class Lane(Protocol):
 
     def replace(self, transaction: Transaction) -> None:
         """Write one more transaction for a nonce: of its subject's, while it is undecided,
-        or for one of which only lost rows are known.
+        or for one of which only lost rows of others are known.
 
         Raises:
             LostRace: the nonce is decided, or has this bump already; nothing was written.
@@ -104,6 +104,8 @@ class Outbox(Protocol):
         fault: "Fault | None" = None,
     ) -> None:
         """Make all rows of a nonce undecided again, stored at `at`, with the order's step.
+
+        mined: or lost, where the nonce is free again.
 
         Raises:
             LostRace: the order or the transaction was changed since; nothing was written.

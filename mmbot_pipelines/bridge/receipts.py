@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from mmbot_pipelines.bridge.accounts import CANCEL, REPAY, TRANSFER
+from mmbot_pipelines.bridge.accounts import CANCEL, TRANSFER
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import after_failure, fault_of
 from mmbot_pipelines.bridge.guard import guard_failures
@@ -82,12 +82,12 @@ def _meaning(order: Order, outcome: Outcome) -> Fact | None:
     row, fact, hashes = outcome.transaction, _FACTS[outcome.state], _hashes(outcome)
     if row.purpose == TRANSFER and fact is Fact.MINED:
         fact = Fact.MINED if order.status is Status.TRANSFERRING else Fact.PAID
-    elif row.purpose == REPAY:
-        if order.claim_tx not in hashes or order.status is Status.TRANSFERRING:
+    elif order.status is Status.TRANSFERRING:
+        if order.transfer_tx not in hashes:
             return None
-    elif order.status is not Status.TRANSFERRING or order.transfer_tx not in hashes:
+    elif order.claim_tx not in hashes:
         return None
-    elif row.purpose == CANCEL:
+    if row.purpose == CANCEL:
         fact = Fact.LOST
     return fact if (order.status, fact) in NEXT else None
 

@@ -7,6 +7,7 @@ order is never overwritten; so where nothing is known, more is read rather than 
 from collections.abc import Sequence
 from datetime import timedelta
 
+from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import Work, fault_of
 from mmbot_pipelines.bridge.order import Fact, Order, Status
@@ -14,7 +15,7 @@ from mmbot_pipelines.bridge.ports import Cursor, Fault, Filter, Origin, Run
 from mmbot_pipelines.bridge.retelling import follow
 from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import LostRace, TakenBack
-from mmbot_pipelines.core.outbox import Block
+from mmbot_pipelines.core.outbox import Block, TxState
 
 _UNFINISHED = [status for status in Status if not status.final]
 
@@ -158,10 +159,21 @@ def _unsettle(bridge: Bridge, origin: str, run: Run) -> None:
         if tx is not None:
             continue
         why = f"the escrow's payment in {order.settle_tx} was taken back"
-        after = order.after(Fact.UNSETTLED, at=now, reason=why)
+        after = order.after(_unsettled(bridge, order), at=now, reason=why)
         fault = fault_of(order, TakenBack(why), "settle")
         try:
             bridge.orders.change(order, after, run_id=run.id, at=now, fault=fault)
             run.say(f"{order.key}: {why}; now {after.status}")
         except LostRace:
             run.say(f"{order.key}: another run has taken it further")
+
+
+def _unsettled(bridge: Bridge, order: Order) -> Fact:
+    """Say how far a claim is whose payment was taken back: it may be unmined or given up."""
+    if order.claim_ref is not None:
+        return Fact.UNSETTLED
+    rows = bridge.orders.transactions(order.key)
+    states = {r.state for r in rows if (r.purpose, r.attempt) == (REPAY, order.attempt)}
+    if TxState.MINED in states:
+        return Fact.UNSETTLED
+    return Fact.UNCLAIMED if TxState.STORED in states else Fact.UNDELIVERED

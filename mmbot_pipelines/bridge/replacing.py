@@ -64,9 +64,11 @@ def replace_stuck(bridge: Bridge, run: Run) -> None:
     wards = troubled(bridge, waiting, market)
     if not wards:
         return
-    bids = _gaps(bridge, waiting, wards, market)
+    gaps = _gaps(bridge, waiting, wards)
     # What stands above a gap only waits for it: to raise its fees would help nothing.
-    if not bids:
+    if gaps:
+        bids = [_filler(bridge, nonce, market) for nonce in gaps if not _freed(bridge, nonce, run)]
+    else:
         bids = [_bid(bridge, remedy) for remedy in remedies(bridge, wards, market, run)]
     _broadcast(bridge, _store(bridge, bids, run), run)
 
@@ -76,10 +78,8 @@ def _waiting(bridge: Bridge) -> list[Transaction]:
     return [row for row in bridge.orders.in_flight() if row.wallet == wallet]
 
 
-def _gaps(
-    bridge: Bridge, waiting: Sequence[Transaction], wards: Sequence[Ward], market: Fees
-) -> list[_Bid]:
-    """Use up the nonces below ours that no node has a transaction for.
+def _gaps(bridge: Bridge, waiting: Sequence[Transaction], wards: Sequence[Ward]) -> Sequence[int]:
+    """Return the nonces below ours that no node has a transaction for.
 
     Another program of the wallet had them and lost them, in a reorg or from the pool.
     """
@@ -87,19 +87,37 @@ def _gaps(
     if not any(ward.old and ward.newest.nonce == lowest for ward in wards):
         return []
     free = bridge.chain.nonce(pending=True)
-    return [
-        _Bid(
-            subject=f"nonce:{nonce}",
-            purpose=CANCEL,
-            attempt=1,
-            nonce=nonce,
-            call=_nothing(bridge),
-            gas=_CANCEL_GAS,
-            fees=market,
-            why=f"no transaction has nonce {nonce}, and {lowest} waits for it",
-        )
-        for nonce in range(free, min(lowest, free + _MOST_GAPS))
-    ]
+    return range(free, min(lowest, free + _MOST_GAPS))
+
+
+def _freed(bridge: Bridge, nonce: int, run: Run) -> bool:
+    """Take up again what filled a nonce before, where it was lost to somebody since."""
+    rows = bridge.orders.transactions(_gap(nonce))
+    if not rows:
+        return False
+    try:
+        bridge.orders.unmine(rows[-1], None, None, run_id=run.id, at=bridge.clock())
+        run.say(f"{_gap(nonce)}: it is free again, {rows[-1].hash} is sent again")
+    except LostRace as e:
+        run.say(f"{e}: not sent again")
+    return True
+
+
+def _filler(bridge: Bridge, nonce: int, market: Fees) -> _Bid:
+    return _Bid(
+        subject=_gap(nonce),
+        purpose=CANCEL,
+        attempt=1,
+        nonce=nonce,
+        call=_nothing(bridge),
+        gas=_CANCEL_GAS,
+        fees=market,
+        why=f"no transaction has nonce {nonce}, and those above wait for it",
+    )
+
+
+def _gap(nonce: int) -> str:
+    return f"nonce:{nonce}"
 
 
 def _nothing(bridge: Bridge) -> Call:

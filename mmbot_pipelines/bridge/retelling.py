@@ -37,7 +37,7 @@ def same_content(order: Order, again: Order) -> bool:
 
 
 def _missing(work: Work, order: Order, head: Block) -> Order | None:
-    if order.taken_back:
+    if _known(order):
         return None
     if head.number < order.block.number:
         work.run.say(f"{order.key}: waits, no node has block {order.block.number} now")
@@ -50,13 +50,19 @@ def _missing(work: Work, order: Order, head: Block) -> Order | None:
     return None
 
 
+def _known(order: Order) -> bool:
+    """Tell whether it has been told that the order, which may be paid, stands in no block."""
+    told = order.parked or order.status.final
+    return order.taken_back and order.status not in _UNPAID and told
+
+
 def _other(work: Work, order: Order, again: Order) -> Order | None:
     """Store what the number stands for now, unless money is or may be out for the first."""
     now = f"{in_words(again.amount)} to {again.recipient} for a fee of {in_words(again.fee)}"
     was = f"{in_words(order.amount)} to {order.recipient} for a fee of {in_words(order.fee)}"
     why = f"its block {order.block.number} was taken back with {was}; its number is {now} now"
     if order.status not in _UNPAID:
-        if not order.taken_back:
+        if not _known(order):
             _taken_back(work, order, why)
         return None
     at = work.bridge.clock()

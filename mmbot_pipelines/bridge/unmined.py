@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import fault_of
 from mmbot_pipelines.bridge.order import NEXT, Fact, Order
@@ -75,10 +74,10 @@ def _take_back(bridge: Bridge, row: Transaction, was: Block, run: Run) -> None:
 def _fact(bridge: Bridge, order: Order, row: Transaction) -> Fact | None:
     """Say what it means for the order; None: it had gone another way since.
 
-    A cancellation that is taken back gives its transfer another chance.
+    A cancellation that is taken back gives what it cancelled another chance.
     """
-    claims = row.purpose == REPAY
-    fact, tx = (Fact.UNCLAIMED, order.claim_tx) if claims else (Fact.UNMINED, order.transfer_tx)
     rows = bridge.orders.transactions(order.key)
-    concerned = tx in {t.hash for t in rows if t.nonce == row.nonce}
+    hashes = {t.hash for t in rows if t.nonce == row.nonce}
+    fact = Fact.UNCLAIMED if order.claim_tx in hashes else Fact.UNMINED
+    concerned = not hashes.isdisjoint({order.claim_tx, order.transfer_tx})
     return fact if concerned and (order.status, fact) in NEXT else None

@@ -59,6 +59,7 @@ LEGAL = {
         "unmined": "TRANSFERRING",
         "unclaimed": "PROVING",
         "unsettled": "PROVED",
+        "undelivered": "FULFILLED",
     },
     "DROPPED": {"retold": "PENDING", "paid": "FULFILLED", "unmined": "TRANSFERRING"},
 }
@@ -128,7 +129,7 @@ def test_a_failed_order_without_a_next_attempt_is_parked() -> None:
 
 def test_only_completed_and_dropped_are_final() -> None:
     assert {s for s in Status if s.final} == {Status.COMPLETED, Status.DROPPED}
-    only_a_chain = {"unmined", "unclaimed", "unsettled", "retold", "paid"}
+    only_a_chain = {"unmined", "unclaimed", "unsettled", "undelivered", "retold", "paid"}
     assert {s for s in Status if LEGAL[s].keys() <= only_a_chain} == {s for s in Status if s.final}
 
 

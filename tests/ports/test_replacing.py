@@ -131,6 +131,8 @@ def test_only_a_lost_nonce_takes_another_subject(orders: Orders) -> None:
     with orders.lane(CHAIN, OURS) as lane, pytest.raises(LostRace):
         lane.replace(filler)
     orders.decide(lost(sent), order, order.after(Fact.LOST, at=NOON), run_id="run", at=NOON)
+    with orders.lane(CHAIN, OURS) as lane, pytest.raises(LostRace):
+        lane.replace(a_bump(sent, 2))
     with orders.lane(CHAIN, OURS) as lane:
         lane.replace(filler)
         lane.replace(replace(filler, nonce=9, attempt=2, hash=TxHash("0x" + "99" * 32)))
@@ -179,6 +181,15 @@ def test_a_nonce_is_undecided_again_with_the_orders_step(orders: Orders) -> None
     assert orders.mined_since(0) == []
     with pytest.raises(LostRace):
         orders.unmine(row, None, None, run_id="late", at=NOON)
+
+
+def test_a_lost_nonce_can_be_free_again(orders: Orders) -> None:
+    order, sent = transferring(orders)
+    bump = replaced(orders, sent)
+    orders.decide(lost(bump), None, None, run_id="run", at=NOON)
+    row = orders.transactions(order.key)[-1]
+    orders.unmine(row, None, None, run_id="run", at=NOON)
+    assert states(orders, order.key) == [TxState.STORED] * 2
 
 
 def test_who_takes_back_what_changed_writes_nothing(orders: Orders) -> None:

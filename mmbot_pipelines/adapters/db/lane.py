@@ -119,7 +119,8 @@ class PgLane:
             )
 
     def replace(self, transaction: Transaction) -> None:
-        """Write one more transaction for a nonce that is not decided.
+        """Write one more transaction for a nonce: of its subject's, while it is undecided,
+        or for one of which only lost rows of others are known.
 
         Raises:
             LostRace: the nonce is decided, or has this bump already; nothing was written.

@@ -1,0 +1,206 @@
+"""A storm of faults over the world in memory, and what must hold in it and after it."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.order import NEXT, Order, Status
+from mmbot_pipelines.bridge.ports import Filter
+from mmbot_pipelines.core import crash
+from mmbot_pipelines.core.errors import Failure, RpcUnavailable
+from mmbot_pipelines.core.money import Gas, TxHash
+from mmbot_pipelines.core.outbox import Call, Fees, Signed, TxState
+from mmbot_pipelines.core.safety import State, resume
+from tests.bridge.world import World
+from tests.ports.chain_memory import Executed
+
+UNPAID = [Status.PENDING, Status.PROCESSING]
+
+
+def outage() -> RpcUnavailable:
+    return RpcUnavailable("gone")
+
+
+class Killed(BaseException):
+    """The process has died at a crash point."""
+
+
+class Storm:
+    """A world in which every step may meet a fault, or die."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self.world.rules(max_attempts=30)
+        self.doomed: crash.Point | None = None
+        self._sign = self.world.chain.sign
+        self.world.chain.sign = self.sign  # type: ignore[method-assign]
+
+    # what the bot does
+
+    def do(self, step: Callable[[], object]) -> None:
+        """Run a step until it ends, fails, or dies."""
+        here = crash.here
+        crash.here = self._pass
+        try:
+            step()
+        except (steps.OrdersFailed, Failure, Killed):
+            return
+        finally:
+            crash.here = here
+
+    def detect(self) -> None:
+        self.do(self.world.detect)
+
+    def transfer(self) -> None:
+        w = self.world
+
+        def step() -> None:
+            w.transfer([o.key for o in steps.wanted(w.bridge, UNPAID, "zksync")])
+
+        self.do(step)
+
+    def repay(self) -> None:
+        w = self.world
+        self.do(lambda: w.repay([o.key for o in steps.wanted(w.bridge, [Status.FULFILLED])]))
+
+    def look(self) -> None:
+        self.do(self.world.look)
+
+    def replace(self) -> None:
+        self.do(self.world.replace_stuck)
+
+    def settle(self) -> None:
+        self.do(self.world.settle)
+
+    def retry(self) -> None:
+        w = self.world
+        self.do(lambda: steps.advance(w.bridge, steps.retry(w.bridge, w.run), w.run))
+
+    def backfill(self) -> None:
+        w = self.world
+        self.do(lambda: steps.advance(w.bridge, steps.backfill(w.bridge, w.run), w.run))
+
+    def everything(self) -> None:
+        """Do what the sensors and schedules do within some minutes."""
+        w = self.world
+        for step in (self.detect, self.backfill, self.retry, self.transfer, self.look):
+            step()
+        w.later(400)
+        for step in (self.replace, self.look, self.repay):
+            step()
+        w.chain.mine()
+        self.look()
+        w.l2.deliver()
+        self.settle()
+        self.do(lambda: steps.guard(w.bridge, w.run))
+
+    def person(self) -> None:
+        """Do what an operator does who sees that all is well again."""
+        w = self.world
+        for standing in w.safety.standings():
+            if standing.state is State.HALTED:
+                resume(w.safety, standing.scope, by="ann", reason="all is well", at=w.now)
+
+    def calm(self) -> None:
+        """End all faults, and give the bot the time it needs."""
+        w = self.world
+        self.doomed = None
+        w.l2.fault = w.chain.fault = w.chain.broadcast_fault = None
+        w.l2.paused, w.chain.picky, w.chain.most_per_block = False, False, None
+        w.chain.base_fee = 10**9
+        w.chain.allow()
+        w.l2.mine(12)
+        for turn in range(70):
+            if turn > 10 and self._quiet():
+                break
+            self.person()
+            self.everything()
+
+    def elsewhere(self, call: Call) -> None:
+        """Let another program send from the wallet, whatever our nodes do."""
+        chain = self.world.chain
+        fault, chain.fault = chain.fault, None
+        chain.sign = self._sign  # type: ignore[method-assign]
+        chain.elsewhere(call)
+        chain.sign = self.sign  # type: ignore[method-assign]
+        chain.fault = fault
+
+    # what must hold always
+
+    def sign(self, call: Call, *, nonce: int, gas: Gas, fees: Fees) -> Signed:
+        """Sign only what pays an order that the L2 has at this moment, at one nonce."""
+        orders = [o for o in self.world.l2.orders() if self._transfer(o) == call]
+        if b'"transfer"' in call.data:
+            assert orders, "a transfer for an order that the L2 does not have"
+            rows = self.world.store.outbox
+            if not any(row.nonce == nonce for row in rows):
+                rivals = [r for r in rows if r.call == call and r.state is TxState.STORED]
+                assert not rivals, "a second transfer while the first could be mined"
+        return self._sign(call, nonce=nonce, gas=gas, fees=fees)
+
+    def check(self) -> None:
+        """Check what must hold in the middle of any storm."""
+        paid = [t.call.data for t in self.transfers()]
+        assert len(paid) == len(set(paid))
+        store = self.world.store
+        for order in store.find(Filter()):
+            way = store.history(order.key)
+            assert way[-1].after is order.status
+            for before, after in pairwise(way):
+                assert after.before is before.after
+                steps_ = {to for (at, _), to in NEXT.items() if at is before.after}
+                assert after.after is before.after or after.after in steps_
+        nonces = [(t.nonce, t.bump) for t in store.outbox]
+        assert len(nonces) == len(set(nonces))
+
+    def transfers(self) -> list[Executed]:
+        """List the transfers that have paid somebody."""
+        done = self.world.chain.executed(succeeded=True)
+        return [t for t in done if b'"transfer"' in t.call.data]
+
+    # what must hold in the end
+
+    def check_end(self) -> None:
+        """Check that nothing is left undone, and no money lost in silence."""
+        self.check()
+        world, store = self.world, self.world.store
+        assert store.in_flight() == []
+        ours = {row.hash for row in store.outbox}
+        assert not ours & {waiting.hash for waiting in world.chain.pool.values()}
+        orders = {o.key: o for o in store.find(Filter())}
+        for order in orders.values():
+            assert order.parked or order.status.final, f"{order.key}: {order.status}"
+            if order.status is Status.COMPLETED and not order.taken_back:
+                assert world.l2._paid(order.number)
+                # What another program has paid for us is not followed if L1 takes it back.
+                assert self._paid_in(order) == order.transfer_tx or order.transfer_tx not in ours
+        for logged in world.l2.orders():
+            assert logged.key in orders, f"{logged.key} was lost"
+        for transfer in self.transfers():
+            if transfer.hash in ours:  # what others pay to a dropped order is theirs
+                self._check_paid(transfer, orders)
+
+    def _check_paid(self, transfer: Executed, orders: dict[str, Order]) -> None:
+        """Whoever was paid is claimed for, or a person knows of it."""
+        for order in orders.values():
+            if self._transfer(order) == transfer.call:
+                assert order.status is not Status.DROPPED
+                assert order.status is Status.COMPLETED or order.parked
+                return
+        kinds = {e.fault.kind for e in self.world.store.every_error()}
+        assert "ReorgAfterPayment" in kinds
+
+    def _paid_in(self, order: Order) -> TxHash | None:
+        return next((t.hash for t in self.transfers() if t.call == self._transfer(order)), None)
+
+    def _transfer(self, order: Order) -> Call:
+        return self.world.registry.transfer(order)
+
+    def _quiet(self) -> bool:
+        orders = self.world.store.find(Filter())
+        return not self.world.store.in_flight() and all(o.parked or o.status.final for o in orders)
+
+    def _pass(self, point: crash.Point) -> None:
+        if point is self.doomed:
+            self.doomed = None
+            raise Killed
