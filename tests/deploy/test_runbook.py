@@ -1,46 +1,24 @@
 """What the runbook tells an operator to type and to look at exists."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import dagster as dg
 import pytest
 import yaml
 
 from mmbot_pipelines.bridge.order import Status
-from mmbot_pipelines.cli import COMMANDS, main
-from mmbot_pipelines.defs import alerts, bridge, daemons, retention, safety, upkeep
+from mmbot_pipelines.cli import COMMANDS
 from tests.deploy.units import ROOT, UNITS, services
+from tests.documents import called, dagster_names, understood, words
 
 RUNBOOK = (ROOT / "deploy" / "runbook.md").read_text()
-CODE = re.findall(r"```\n(.*?)```|`([^`]+)`", RUNBOOK, re.DOTALL)
-
-
-def pieces() -> Iterator[str]:
-    """Yield every line of code and every piece of code within a line, without comments."""
-    for block, piece in CODE:
-        for line in (block or piece).splitlines():
-            yield re.sub(r"\s{2,}#.*$", "", line).strip()
-
-
-def called() -> list[list[str]]:
-    """Return the arguments of every call of mmbot."""
-    calls = [re.match(r"(?:sudo )?mmbot ((?!\.\.\.).+)$", piece) for piece in pieces()]
-    return [re.findall(r'"[^"]*"|\S+', call[1]) for call in calls if call]
-
-
-def understood(call: list[str]) -> bool:
-    """Tell whether mmbot knows the command and its options; it only gives their help."""
-    with pytest.raises(SystemExit) as end:
-        main([*(word for word in call if word != "..."), "--help"])
-    return end.value.code == 0
 
 
 def test_it_speaks_of_every_command_an_operator_has() -> None:
-    assert {name for name, *_ in called()} == set(COMMANDS) - {"demo", "metrics"}
+    assert {name for name, *_ in called(RUNBOOK)} == set(COMMANDS) - {"demo", "metrics"}
 
 
-@pytest.mark.parametrize("call", called(), ids=" ".join)
+@pytest.mark.parametrize("call", called(RUNBOOK), ids=" ".join)
 def test_every_call_of_mmbot_is_understood(call: list[str]) -> None:
     assert understood(call)
 
@@ -50,35 +28,12 @@ def test_a_call_that_is_not_understood_is_noticed() -> None:
         assert not understood(call.split())
 
 
-def names_of(definitions: dg.Definitions) -> set[str]:
-    found: set[str] = set()
-    for part in (definitions.jobs, definitions.sensors, definitions.schedules):
-        found |= {str(one.name) for one in part or [] if hasattr(one, "name")}
-    return found | {key.to_user_string() for key in asset_keys(definitions)}
-
-
-def asset_keys(definitions: dg.Definitions) -> Iterator[dg.AssetKey]:
-    for asset in definitions.assets or []:
-        if isinstance(asset, dg.AssetsDefinition):
-            yield from asset.keys
-
-
-def dagster_names() -> set[str]:
-    parts = [
-        bridge.definitions(["zksync", "starknet"], 4),
-        retention.definitions(30),
-        *(part.definitions for part in (alerts, daemons, safety, upkeep)),
-    ]
-    return set().union(*map(names_of, parts))
-
-
 def test_every_job_and_sensor_it_names_exists() -> None:
-    words = {piece for piece in pieces() if re.fullmatch(r"[a-z]+(_[a-z0-9]+)+", piece)}
-    known = dagster_names()
+    named = words(RUNBOOK)
     others = {"max_connections", "run_launcher", "server_name"}
-    assert words - others <= known
-    assert {"reprocess_order", "failed_order", "replace_stuck_transactions"} <= words
-    assert {"old_runs_cleanup", "zksync_orders", "accepted_blocks_backfill"} <= words
+    assert named - others <= dagster_names()
+    assert {"reprocess_order", "failed_order", "replace_stuck_transactions"} <= named
+    assert {"old_runs_cleanup", "zksync_orders", "accepted_blocks_backfill"} <= named
 
 
 def test_it_tells_what_to_do_for_every_alert_of_prometheus() -> None:
