@@ -1,0 +1,53 @@
+"""The orders' sensors as Dagster sees them when something is in the way."""
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.sensor_definition import SensorExecutionData
+from dagster._core.test_utils import create_run_for_test
+
+from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.core.errors import RpcUnavailable
+from mmbot_pipelines.defs import requests
+from mmbot_pipelines.defs.bridge import fill_orders, orders_sensor
+from tests.bridge.world import World
+
+MOST_RUNS = 2
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(requests, "_TICK_SECONDS", 0)  # one look
+    return World()
+
+
+def tick(world: World, instance: dg.DagsterInstance) -> SensorExecutionData:
+    context = dg.build_sensor_context(
+        instance, sensor_name="zksync_orders", resources={"bridge": world.bridge}
+    )
+    return orders_sensor("zksync", MOST_RUNS).evaluate_tick(context)
+
+
+def test_no_more_runs_are_asked_for_than_can_be_done(world: World) -> None:
+    world.l2.set_orders(5)
+    with dg.instance_for_test() as instance:
+        runs = [
+            create_run_for_test(instance, fill_orders.name, status=dg.DagsterRunStatus.STARTED)
+            for _ in range(2 * MOST_RUNS)
+        ]
+        crowded = tick(world, instance)
+        assert crowded.run_requests == []
+        assert (crowded.skip_message or "").startswith("many runs are under way")
+        assert set(world.statuses().values()) == {Status.PENDING}  # stored all the same
+        assert len(world.statuses()) == 5
+        instance.delete_run(runs[0].run_id)
+        (request,) = tick(world, instance).run_requests or []
+    assert len(request.run_config["ops"]["transfer"]["config"]["order_keys"]) == 5
+
+
+def test_an_origin_that_is_away_fails_its_tick_in_one_line(world: World) -> None:
+    world.l2.fault = RpcUnavailable("no RPC node of zksync answered: node.example timed out")
+    with dg.instance_for_test() as instance, pytest.raises(Exception) as failed:  # noqa: PT011
+        tick(world, instance)
+    cause = failed.value.__cause__ or failed.value
+    assert isinstance(cause, RpcUnavailable)
+    assert "\n" not in str(cause)

@@ -1,0 +1,84 @@
+"""Runs that ended without a word of their own, and failed orders as partitions."""
+
+import dagster as dg
+import pytest
+import yaml
+from dagster._core.test_utils import create_run_for_test
+
+from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.defs import requests
+from mmbot_pipelines.defs.bridge import fill_orders
+from mmbot_pipelines.defs.upkeep import FAILED_ORDERS, failed_orders
+from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT
+from tests.bridge.world import World
+from tests.ports.chain_memory import ETH
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def tick(world: World, instance: dg.DagsterInstance, cursor: str | None = None) -> tuple[str, str]:
+    """Return what the sensor says, and its cursor."""
+    context = dg.build_sensor_context(
+        instance, cursor=cursor, sensor_name="failed_orders", resources={"bridge": world.bridge}
+    )
+    told = failed_orders.evaluate_tick(context)
+    return told.skip_message or "", told.cursor or ""
+
+
+def kinds(world: World, key: str) -> list[str]:
+    return [e.fault.kind for e in world.store.errors(key)]
+
+
+def test_a_run_that_died_is_noted_with_its_orders_once(world: World) -> None:
+    keys = world.set_and_detect(2)
+    steps.wanted(world.bridge, [Status.PENDING])
+    with dg.instance_for_test() as instance:
+        died = create_run_for_test(
+            instance,
+            fill_orders.name,
+            tags=requests.order_tags(keys),
+            status=dg.DagsterRunStatus.STARTED,
+        )
+        assert tick(world, instance)[0] == "0 failed orders, 0 runs died since the last look"
+        instance.report_run_failed(died, "its process is gone")
+        said, cursor = tick(world, instance)
+        assert said == "0 failed orders, 1 runs died since the last look"
+        assert tick(world, instance, cursor)[0].startswith("0 failed orders, 0 runs died")
+    assert [kinds(world, key) for key in keys] == [["RunDied"], ["RunDied"]]
+    assert died.run_id in world.store.errors(keys[0])[0].fault.message
+    again = steps.wanted(world.bridge, [Status.PENDING])
+    assert [order.key for order in again] == keys
+
+
+def test_a_run_that_says_itself_what_failed_has_not_died(world: World) -> None:
+    (key,) = world.set_and_detect()
+    world.chain.endowment = 0
+    with dg.instance_for_test() as instance:
+        run = fill_orders.execute_in_process(
+            run_config={"ops": {"transfer": {"config": {"order_keys": [key]}}}},
+            resources={"bridge": world.bridge},
+            tags=requests.order_tags([key]),
+            instance=instance,
+            raise_on_error=False,
+        )
+        assert not run.success
+        assert tick(world, instance)[0] == "1 failed orders, 0 runs died since the last look"
+        assert instance.get_dynamic_partitions(str(FAILED_ORDERS.name)) == [key]
+        world.chain.endowment = ETH
+        steps.reprocess(world.bridge, [key], world.run)
+        tick(world, instance)
+        assert instance.get_dynamic_partitions(str(FAILED_ORDERS.name)) == []
+    assert kinds(world, key) == ["OutOfFunds"]
+
+
+def test_a_run_that_hangs_is_ended_in_time() -> None:
+    """Dagster's own monitoring ends it, before its orders' sensor stops counting it."""
+    given = yaml.safe_load((PACKAGE_ROOT / "dagster_home" / "dagster.yaml").read_text())
+    monitoring = given["run_monitoring"]
+    assert monitoring["enabled"] is True
+    longest = monitoring["max_runtime_seconds"] + monitoring["poll_interval_seconds"]
+    assert longest < requests._UNDER_WAY_AT_MOST.total_seconds()
