@@ -19,7 +19,7 @@ from tests.documents import called, dagster_names, pieces, understood, words
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 FAULTS = ROOT / "docs" / "faults.md"
-DOCUMENTS = [README, *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 CALLS = {" ".join(call): call for path in DOCUMENTS for call in called(path.read_text())}
 
 KINDS = (TryAgain, TryLater, Stop)
