@@ -15,12 +15,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from mmbot_pipelines.devnet.bystander import Bystander
 from mmbot_pipelines.devnet.chain import connect
+from mmbot_pipelines.devnet.deceiver import deceiver
 from mmbot_pipelines.devnet.faulty_stack import FaultyStack
 from mmbot_pipelines.devnet.invariants import Result, check, kinds_of_rest, table
 from mmbot_pipelines.devnet.monkey import Monkey, awaited
@@ -30,6 +32,7 @@ from mmbot_pipelines.devnet.outside import books
 _TELL_EVERY_SECONDS = 10.0
 _STILL_SECONDS = 300.0  # an order that does not move for so long, without any fault, is lost
 _HELP_EVERY_SECONDS = 15.0
+_HALF = 0.5
 _KINDS = [Kind.GOOD] * 17 + [Kind.LOW_FEE, Kind.ABOVE_CAP, Kind.REJECTING]
 
 
@@ -44,7 +47,7 @@ class Chaos:
         kills: int,
         seed: int,
         say: Callable[[str], None],
-        kill_every: float = 5.0,
+        kill_every: float = 6.0,
     ) -> None:
         """Describe the run.
 
@@ -110,11 +113,13 @@ class Chaos:
     def _place(self) -> None:
         """Place orders as users do, who do not look after their blocks."""
         deployment, users = self._stack.deployment, self._stack.users()
-        w3 = connect(deployment.zksync.rpc_url)
+        w3, liar = connect(deployment.zksync.rpc_url), deceiver(connect(deployment.l1.rpc_url))
         for _ in range(self._orders):
             time.sleep(self._rng.expovariate(1 / self._mean_delay))
             kind, origin = self._rng.choice(_KINDS), self._rng.choice(self._stack.origins)
             order = wish(kind, deployment, self._rng, origin=origin)
+            if kind is Kind.REJECTING and self._rng.random() < _HALF:
+                order = replace(order, recipient=liar)
             if origin == "zksync":
                 submit(w3, deployment.zksync, order)
             else:

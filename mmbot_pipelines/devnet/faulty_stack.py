@@ -16,7 +16,7 @@ _URLS = re.compile(r"MMBOT_(\w+)_RPC_URLS")
 # orders are paid when they are deeper than any reorg.
 SETTINGS = {
     "MMBOT_RETRY_BACKOFF_SECONDS": "3",
-    "MMBOT_MAX_ATTEMPTS": "8",
+    "MMBOT_MAX_ATTEMPTS": "4",
     "MMBOT_STUCK_AFTER_SECONDS": "20",
     "MMBOT_RPC_QUORUM": "2",
     "MMBOT_CONFIRMATIONS": f"0:{DEEPEST_REORG + 1}",

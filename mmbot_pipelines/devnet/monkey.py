@@ -12,6 +12,7 @@ from random import Random
 
 import psutil
 import requests
+from web3 import Web3
 from web3.exceptions import Web3Exception
 
 from mmbot_pipelines.devnet.chain import ask, connect
@@ -20,6 +21,7 @@ from mmbot_pipelines.devnet.faulty_stack import DEEPEST_REORG, FaultyStack
 from mmbot_pipelines.devnet.reorg import reorg
 
 _LONGEST_FAULT = 8.0  # seconds
+_REORG_SECONDS = 15.0  # to wait for blocks that are worth it
 _OUTAGES = (Fault.DROP, Fault.HANG, Fault.ERROR, Fault.LIMIT, Fault.GARBAGE)
 
 
@@ -30,8 +32,8 @@ class Victim(StrEnum):
     POSTGRES = "Postgres"
 
 
-# of 20: runs are what pays, so most kills are theirs
-_VICTIMS = [Victim.RUN] * 12 + [Victim.CODE] * 3 + [Victim.DAEMON] * 3 + [Victim.POSTGRES] * 2
+# of 20: runs are what pays, and the others need half a minute to come back
+_VICTIMS = [Victim.RUN] * 14 + [Victim.CODE] * 2 + [Victim.DAEMON] * 2 + [Victim.POSTGRES] * 2
 
 
 class Monkey:
@@ -145,9 +147,14 @@ class Monkey:
         if chain == "starknet":
             ask(connect(self._chains[chain]), "devnet_reorg", depth, True)
         else:
+            w3 = connect(self._chains[chain])
+            awaited(lambda: self._has_transactions(w3), seconds=_REORG_SECONDS, every=0.2)
             # A user whose order does not come back has it nowhere; on L1 all is ours.
-            reorg(connect(self._chains[chain]), depth, self._rng, loses=chain == "L1")
+            reorg(w3, depth, self._rng, loses=chain == "L1")
         return f"reorg of {chain}"
+
+    def _has_transactions(self, w3: Web3) -> bool:
+        return self._stopping.is_set() or bool(w3.eth.get_block("latest")["transactions"])
 
     def _a_while(self) -> None:
         self._stopping.wait(self._rng.uniform(1, _LONGEST_FAULT))

@@ -9,11 +9,11 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from web3 import Web3
 
 from mmbot_pipelines.core.crash import Point
 from mmbot_pipelines.devnet.accounts import USERS, account
 from mmbot_pipelines.devnet.chain import ask
+from mmbot_pipelines.devnet.deceiver import deceiver
 from mmbot_pipelines.devnet.deploy import environment
 from mmbot_pipelines.devnet.invariants import check, kinds_of_rest, table
 from mmbot_pipelines.devnet.messenger import Messenger
@@ -23,11 +23,6 @@ from mmbot_pipelines.devnet.reorg import reorg
 from tests.adapters.alerts.sink import Sink
 from tests.crash.driver import work
 from tests.devnet.bridge import Devnet, rolled_back, running
-
-# GASPRICE, PUSH1 5, JUMPI, STOP, JUMPDEST, PUSH0, PUSH0, REVERT: estimates name no price, so
-# this recipient takes the money in every simulation and refuses it in every block.
-DECEIVING = "0x3a600557005b5f5ffd"
-DECEIVER = Web3.to_checksum_address(f"{0xDECE1:#042x}")
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.crash.driver"])
@@ -83,14 +78,13 @@ def chains() -> Iterator[Devnet]:
 @pytest.fixture
 def bench(chains: Devnet, database_url: str, tmp_path: Path) -> Iterator[Bench]:
     with rolled_back(chains) as devnet, Sink() as sink:
-        ask(devnet.l1, "anvil_setCode", DECEIVER, DECEIVING)
         outside = Outside(devnet.deployment, [ZkSyncSide(devnet.deployment.zksync)])
         before, l2_block = outside.mark(), devnet.l2.eth.block_number
         wishes = [
             wish(account(4).address),
             wish(account(5).address, amount=20 * MILLI),
             wish(devnet.deployment.l1.rejecting_recipient),
-            wish(DECEIVER),
+            wish(deceiver(devnet.l1)),
             wish(account(6).address, fee=LOW_FEE),
         ]
         place_many(devnet.deployment.zksync, wishes)
