@@ -164,7 +164,8 @@ class Orders(Outbox, Protocol):
     ) -> Order:
         """Write what the escrow logs now under an unpaid order's number: other content.
 
-        The only step that may change recipient, amount and fee.
+        The only step that may change recipient, amount and fee; of an order that is paid it
+        may change the fee, which no transfer carries.
 
         Raises:
             LostRace: the order was changed since, or a transfer of what it was is undecided

@@ -61,13 +61,18 @@ def _other(work: Work, order: Order, again: Order) -> Order | None:
     now = f"{in_words(again.amount)} to {again.recipient} for a fee of {in_words(again.fee)}"
     was = f"{in_words(order.amount)} to {order.recipient} for a fee of {in_words(order.fee)}"
     why = f"its block {order.block.number} was taken back with {was}; its number is {now} now"
-    if order.status not in _UNPAID:
+    at, unpaid = work.bridge.clock(), order.status in _UNPAID
+    if unpaid:
+        told = order.after(Fact.RETOLD, at=at, reason=why)
+    elif (order.recipient, order.amount) == (again.recipient, again.amount):
+        # The registry knows no fee: what was paid for the first is paid for the second.
+        told = order.cleared() if order.taken_back else order
+    else:
         if not _known(order):
             _taken_back(work, order, why)
         return None
-    at = work.bridge.clock()
     after = replace(
-        order.after(Fact.RETOLD, at=at, reason=why),
+        told,
         recipient=again.recipient,
         amount=again.amount,
         fee=again.fee,
@@ -76,11 +81,13 @@ def _other(work: Work, order: Order, again: Order) -> Order | None:
     )
     fault = fault_of(order, TakenBack(why), work.step)
     try:
-        work.bridge.orders.retell(order, after, run_id=work.run.id, at=at, fault=fault)
+        orders = work.bridge.orders
+        stored = orders.retell(order, after, run_id=work.run.id, at=at, fault=fault)
         work.run.say(f"{order.key}: {why}")
     except LostRace as e:
         work.run.say(f"{order.key}: not told anew, {e}")
-    return None
+        return None
+    return None if unpaid else stored
 
 
 def _moved(work: Work, order: Order, again: Order) -> Order | None:

@@ -8,7 +8,7 @@ from mmbot_pipelines.bridge.order import NEXT, Order, Status
 from mmbot_pipelines.bridge.ports import Filter
 from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import Failure, RpcUnavailable
-from mmbot_pipelines.core.money import Gas, TxHash
+from mmbot_pipelines.core.money import Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Call, Fees, Signed, TxState
 from mmbot_pipelines.core.safety import State, resume
 from tests.bridge.world import World
@@ -128,14 +128,16 @@ class Storm:
     # what must hold always
 
     def sign(self, call: Call, *, nonce: int, gas: Gas, fees: Fees) -> Signed:
-        """Sign only what pays an order that the L2 has at this moment, at one nonce."""
-        orders = [o for o in self.world.l2.orders() if self._transfer(o) == call]
+        """Sign only what is for an order that the L2 has at this moment, at one nonce."""
+        rows, known = self.world.store.outbox, self.world.l2.orders()
+        again = any(row.nonce == nonce for row in rows)
         if b'"transfer"' in call.data:
-            assert orders, "a transfer for an order that the L2 does not have"
-            rows = self.world.store.outbox
-            if not any(row.nonce == nonce for row in rows):
-                rivals = [r for r in rows if r.call == call and r.state is TxState.STORED]
-                assert not rivals, "a second transfer while the first could be mined"
+            assert call in map(self._transfer, known), "a transfer for an order of no block"
+            rivals = [r for r in rows if r.call == call and r.state is TxState.STORED]
+            assert again or not rivals, "a second transfer while the first could be mined"
+        elif b'"claim"' in call.data and not again:
+            claims = {self.world.registry.claim(o, value=Wei(0)).data for o in known}
+            assert call.data in claims, "a claim for an order of no block"
         return self._sign(call, nonce=nonce, gas=gas, fees=fees)
 
     def check(self) -> None:
@@ -176,6 +178,12 @@ class Storm:
                 assert self._paid_in(order) == order.transfer_tx or order.transfer_tx not in ours
         for logged in world.l2.orders():
             assert logged.key in orders, f"{logged.key} was lost"
+            order = orders[logged.key]
+            if self._transfer(order) == self._transfer(logged):
+                assert (order.block, order.fee) == (logged.block, logged.fee)
+            else:  # it could not be told anew, for the first of this number was paid
+                kinds = {e.fault.kind for e in store.errors(order.key)}
+                assert "ReorgAfterPayment" in kinds, f"{logged.key} was lost"
         for transfer in self.transfers():
             if transfer.hash in ours:  # what others pay to a dropped order is theirs
                 self._check_paid(transfer, orders)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.order import Fact, Order, Status
 from mmbot_pipelines.bridge.policy import Tier
 from mmbot_pipelines.bridge.ports import Cursor
 from mmbot_pipelines.core.errors import RpcUnavailable
@@ -354,6 +354,70 @@ def test_a_number_reused_after_payment_is_told_and_not_paid_again(world: World) 
     steps.reprocess(world.bridge, [first.key], world.run)
     assert len(world.chain.executed()) == 1
     assert world.chain.pool == {}
+
+
+def test_what_was_paid_for_another_fee_is_claimed_with_it(world: World) -> None:
+    first = at(world, Status.FULFILLED)
+    world.l2.reorg(1)
+    world.l2.set_orders(1, fee=FEE + 5)
+    world.detect()
+    order = world.order(first.key)
+    assert (order.fee, order.failed, order.status) == (FEE + 5, False, Status.FULFILLED)
+    world.repay([first.key])
+    world.mine()
+    world.l2.deliver()
+    assert world.settle() == [first.key]
+    assert world.paid(first.key) == 1
+
+
+def test_two_orders_that_swap_their_numbers_are_both_repaid(world: World) -> None:
+    world.l2.set_orders(1, fee=FEE)
+    world.l2.set_orders(1, fee=2 * FEE)
+    keys = world.detect()
+    world.transfer(keys)
+    world.mine()
+    world.l2.reorg(2)
+    world.l2.set_orders(1, fee=2 * FEE)
+    world.l2.set_orders(1, fee=FEE)
+    world.detect()
+    world.repay(keys)
+    world.mine()
+    world.l2.deliver()
+    assert world.settle() == keys
+    assert [world.order(key).fee for key in keys] == [2 * FEE, FEE]
+
+
+def test_a_claim_given_up_for_a_payment_that_was_taken_back_is_made_again(world: World) -> None:
+    key = at(world, Status.PROVED).key
+    world.l2.deliver()
+    assert world.settle() == [key]
+    world.chain.reorg(1, keep=False)
+    world.chain.most_per_block = 0
+    world.look()
+    assert world.order(key).status is Status.PROVING
+    world.repay([key])
+    order = world.order(key)
+    settled = world.store.change(
+        order,
+        order.after(Fact.SETTLED, at=world.now, tx=order.claim_tx),
+        run_id="settle",
+        at=world.now,
+    )
+    assert settled.status is Status.COMPLETED
+    world.later(61)
+    world.replace_stuck()  # nobody waits for the claim any more
+    world.chain.most_per_block = None
+    world.mine()
+    assert world.store.transactions(key)[-1].purpose == "cancel"
+    world.detect()
+    world.l2.reorg(1)
+    world.detect()
+    order = world.order(key)
+    assert (order.status, order.attempt) == (Status.FULFILLED, 2)
+    world.repay([key])
+    world.mine()
+    world.l2.deliver()
+    assert world.settle() == [key]
 
 
 def test_a_payment_taken_back_is_waited_for_again(world: World) -> None:

@@ -1,5 +1,7 @@
 """Any faults in any order: no order is lost, none is paid twice, none is paid as another."""
 
+from dataclasses import replace
+
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -111,18 +113,23 @@ class Weather(RuleBasedStateMachine):
         if depth:
             self.world.chain.reorg(depth, keep=keep)
 
-    @rule(depth=st.integers(1, 4), how=st.sampled_from(["vanish", "again", "reused"]))
-    def l2_takes_back(self, depth: int, how: str) -> None:
+    @rule(
+        depth=st.integers(1, 4),
+        how=st.sampled_from(["vanish", "again", "reused"]),
+        below=st.none() | st.integers(0, 3),
+    )
+    def l2_takes_back(self, depth: int, how: str, below: int | None) -> None:
         l2 = self.world.l2
         depth = min(depth, len(l2.sealed) - 1)
         if not depth:
             return
         gone = [order for block in l2.sealed[-depth:] for order in block.orders]
         l2.reorg(depth)
-        if gone and how == "again":
-            l2.put(gone)
-        elif gone and how == "reused":
-            l2.set_orders(len(gone), amount=gone[0].amount + 1)
+        below = below if below is not None and below < depth else None
+        if how == "again":
+            l2.put(gone, below)
+        elif how == "reused":
+            l2.put([replace(o, amount=Wei(o.amount + 1)) for o in gone], below)
 
     @rule()
     def another_program_pays(self) -> None:

@@ -171,7 +171,8 @@ class OrdersMemory(OutboxMemory):
     def retell(
         self, before: Order, after: Order, *, run_id: str, at: datetime, fault: Fault
     ) -> Order:
-        if before.key != after.key or after.status is not Status.PENDING:
+        same_payment = (before.recipient, before.amount) == (after.recipient, after.amount)
+        if before.key != after.key or not (same_payment or after.status is Status.PENDING):
             raise ValueError(f"{before.key}: only an unpaid order can be told anew")
         with self.transaction():
             self.wait_for([before.key])
@@ -179,7 +180,7 @@ class OrdersMemory(OutboxMemory):
             paying = (TxState.STORED, TxState.MINED)
             for row in self.outbox:
                 ours = row.subject == before.key and row.purpose == TRANSFER
-                if ours and row.state in paying:
+                if ours and row.state in paying and not same_payment:
                     raise LostRace(f"{before.key}: transfer {row.hash} may pay, or has paid")
             tx = after.set_order_tx
             return self.write_step(before, after, run_id=run_id, at=at, tx=tx, fault=fault)

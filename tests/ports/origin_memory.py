@@ -146,11 +146,17 @@ class OriginMemory:
         self._forks += 1
         return self.mine(depth)
 
-    def put(self, orders: Sequence[Order]) -> list[Order]:
-        """Log orders in a new block as they were in one that was taken back."""
-        block = self.mine()
-        self.sealed[-1].orders = [replace(order, block=block) for order in orders]
-        return self.sealed[-1].orders
+    def put(self, orders: Sequence[Order], below: int | None = None) -> list[Order]:
+        """Log orders as they were in a block that was taken back.
+
+        below: how far below the newest block, in one that nobody has read yet; None: in a
+        new block.
+        """
+        if below is None:
+            self.mine()
+        place = self.sealed[-1 - (below or 0)]
+        place.orders = [replace(order, block=place.block) for order in orders]
+        return place.orders
 
     def orders(self) -> list[Order]:
         """List the orders of the present chain, as they were set."""

@@ -88,6 +88,17 @@ def test_what_may_be_paid_is_not_told_anew(orders: Orders) -> None:
     assert (told.status, told.amount, told.transfer_tx) == (Status.PENDING, 5, None)
 
 
+def test_of_what_is_paid_only_the_fee_is_told_anew(orders: Orders) -> None:
+    (order,) = processing(orders, 1)
+    send(orders, order)
+    (transferring,) = orders.get([order.key])
+    dearer = replace(transferring, fee=Wei(77), block=Block(11, "0x11"))
+    told = orders.retell(transferring, dearer, run_id="run", at=NOON, fault=FAULT)
+    assert (told.status, told.fee, told.block) == (Status.TRANSFERRING, 77, Block(11, "0x11"))
+    assert orders.get([order.key]) == [told]
+    assert orders.history(order.key)[-1].reason == FAULT.message
+
+
 def test_only_ripe_orders_are_asked_for(orders: Orders) -> None:
     blocks = {1: 10, 2: 11, 3: 12}
     many = [replace(an_order(n, amount=n * 100), block=Block(b, "0x")) for n, b in blocks.items()]

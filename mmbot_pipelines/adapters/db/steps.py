@@ -54,12 +54,15 @@ def write_retold(
 ) -> Order:
     """Write other content under an order's number, if nothing pays what stood there before.
 
+    Where recipient and amount stay, what pays the one pays the other.
+
     Raises:
         LostRace: the order was changed since, or a transfer of it is undecided or mined;
             nothing was written.
         ValueError: it is paid, or `after` has another number.
     """
-    if before.key != after.key or after.status is not Status.PENDING:
+    same_payment = (before.recipient, before.amount) == (after.recipient, after.amount)
+    if before.key != after.key or not (same_payment or after.status is Status.PENDING):
         raise ValueError(f"{before.key}: only an unpaid order can be told anew")
     content = {"recipient": after.recipient, "amount": after.amount, "fee": after.fee}
     told = _write(
@@ -73,7 +76,7 @@ def write_retold(
             transactions.c.state.in_([TxState.STORED.value, TxState.MINED.value]),
         )
     )
-    if paying is not None:
+    if paying is not None and not same_payment:
         raise LostRace(f"{before.key}: transfer {paying} of what it was may pay, or has paid")
     return told
 
