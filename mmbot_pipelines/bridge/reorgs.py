@@ -62,6 +62,7 @@ def anchored(bridge: Bridge, origin: str, kind: Cursor, head: Block, run: Run) -
         fault = Fault(subject=origin, step="scan", kind="Reorg", message=said)
         bridge.orders.note(fault, at=bridge.clock(), run_id=run.id)
         _unsettle(bridge, origin, run)
+    crash.here(crash.Point.REORG_REVIEWED)
     try:
         bridge.orders.rewind(origin, kind, cursor, to)
     except LostRace:

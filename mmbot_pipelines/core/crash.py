@@ -29,6 +29,7 @@ class Point(StrEnum):
     REPLACEMENT_BROADCAST = "replacement-broadcast"
     UNMINED_SEEN = "unmined-seen"  # L1 took a block back, its orders do not know
     REORG_SEEN = "reorg-seen"  # an L2 took blocks back, its orders do not know
+    REORG_REVIEWED = "reorg-reviewed"  # its orders know, the cursor is not back
     SETTLEMENT_SEEN = "settlement-seen"  # the escrow has paid, the order does not know
     ALERT_TAKEN = "alert-taken"  # to be told by this process, not sent
     ALERT_SENT = "alert-sent"  # a channel has it, the log does not know

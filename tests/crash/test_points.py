@@ -30,7 +30,11 @@ PROCESSES.set_forkserver_preload(["tests.crash.driver"])
 
 # What beside the orders must happen for a point to be reached.
 STUCK = (Point.REPLACEMENT_STORED, Point.REPLACEMENT_BROADCAST)
-TAKEN_BACK = {Point.UNMINED_SEEN: "l1", Point.REORG_SEEN: "l2"}
+TAKEN_BACK = {
+    Point.UNMINED_SEEN: "l1",
+    Point.REORG_SEEN: "l2",
+    Point.REORG_REVIEWED: "l2",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
