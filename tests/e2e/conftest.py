@@ -8,7 +8,7 @@ from mmbot_pipelines.devnet.stack import ORIGINS, Stack
 from tests.e2e.product import Product
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     with Stack(tmp_path_factory.mktemp("product"), origins=ORIGINS) as stack:
         yield Product(stack)

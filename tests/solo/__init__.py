@@ -1,0 +1,1 @@
+"""Tests that start a product of their own, when no other one runs."""
