@@ -79,14 +79,15 @@ def _waiting(bridge: Bridge) -> list[Transaction]:
 
 
 def _gaps(bridge: Bridge, waiting: Sequence[Transaction], wards: Sequence[Ward]) -> Sequence[int]:
-    """Return the nonces below ours that no node has a transaction for.
+    """Return the nonces below ours that were not given out by us, and keep us waiting.
 
-    Another program of the wallet had them and lost them, in a reorg or from the pool.
+    Another program of the wallet had them and lost them, in a reorg or from the pool; or its
+    transaction is stuck. (Which of the two, no node tells: what "pending" counts differs.)
     """
     lowest = waiting[0].nonce
     if not any(ward.old and ward.newest.nonce == lowest for ward in wards):
         return []
-    free = bridge.chain.nonce(pending=True)
+    free = bridge.chain.nonce(pending=False)
     return range(free, min(lowest, free + _MOST_GAPS))
 
 

@@ -279,7 +279,7 @@ def test_a_nonce_lost_to_another_program_and_then_to_nobody_is_filled(world: Wor
     assert [t.nonce for t in world.chain.executed()] == [0, 1]
 
 
-def test_a_nonce_that_another_program_waits_with_is_left_to_it(world: World) -> None:
+def test_another_program_that_waits_at_a_nonce_may_win_it(world: World) -> None:
     call = Call(to=WALLET, data=b"", value=Wei(1))
     fees = world.chain.fees()
     theirs = world.chain.sign(
@@ -290,9 +290,10 @@ def test_a_nonce_that_another_program_waits_with_is_left_to_it(world: World) -> 
     world.chain.most_per_block = 0
     world.later(61)
     world.replace_stuck()
-    assert world.store.transactions("nonce:0") == []
+    assert world.chain.pool[0].hash == theirs.hash  # ours offers no more for it
     world.chain.most_per_block = None
     world.mine()
+    assert ends(world, "nonce:0") == [("cancel", 0, TxState.LOST)]
     assert world.order(key).status is Status.FULFILLED
 
 

@@ -203,3 +203,10 @@ def test_reorg_takes_receipts_back(stage: Stage) -> None:
     assert stage.chain.head().number == head.number
     assert stage.chain.head().hash != head.hash
     assert stage.chain.nonce(pending=False) == nonce - 1
+
+
+def test_simulation_does_not_count_what_waits_in_the_pool(stage: Stage) -> None:
+    call = stage.registry.transfer(stage.set_orders(1)[0])
+    send(stage, [call])
+    (gas,) = stage.chain.simulate([call])
+    assert isinstance(gas, int)

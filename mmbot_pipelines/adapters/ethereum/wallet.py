@@ -92,7 +92,10 @@ class EthereumChain:
         """
         if not calls:
             return []
-        estimates: list[Question] = [("eth_estimateGas", (self._fields(c),)) for c in calls]
+        # Named, for some nodes count the pool in, where the same call may be waiting.
+        estimates: list[Question] = [
+            ("eth_estimateGas", (self._fields(c), "latest")) for c in calls
+        ]
         balance = self.balance()  # not every node compares it with the call's value
         latest, *answers = self._rpc.batch([blocks.asked("latest"), *estimates])
         most = min(blocks.told(latest, "latest", self._rpc.chain).gas_limit, _MOST_GAS)
