@@ -15,6 +15,7 @@ from mmbot_pipelines.devnet.stack import Stack
 
 _STATES = """SELECT status || CASE WHEN NOT failed THEN '' WHEN next_attempt_at IS NULL
     THEN ' parked' ELSE ' failed' END AS state, count(*) FROM mmbot.orders GROUP BY 1"""
+_STEPS = "SELECT count(*) FROM mmbot.order_events WHERE before <> after"
 _HALTED = "SELECT scope FROM mmbot.safety WHERE state = 'HALTED'"
 _LAUNCH = """mutation ($job: String!) { launchRun(executionParams: {mode: "default",
     selector: {repositoryName: "__repository__", repositoryLocationName: "mmbot", jobName: $job}
@@ -27,12 +28,18 @@ class Bystander:
 
     def __init__(self, stack: Stack) -> None:
         self.resumed = 0
+        self._steps = 0
         self._stack = stack
         self._engine = create_engine(store_url(stack.database_url), poolclass=NullPool)
 
     def states(self) -> Counter[str]:
         """Count the orders by their state; none while the database is away."""
         return Counter({row[0]: row[1] for row in self._read(_STATES)})
+
+    def steps(self) -> int:
+        """Count the steps that orders have taken, as far as the database could be asked."""
+        self._steps = max(self._steps, *(count for (count,) in self._read(_STEPS)), 0)
+        return self._steps
 
     def told(self) -> str:
         """Say where the orders stand."""

@@ -47,7 +47,7 @@ class Chaos:
         kills: int,
         seed: int,
         say: Callable[[str], None],
-        kill_every: float = 6.0,
+        kill_every: float = 4.0,
     ) -> None:
         """Describe the run.
 
@@ -61,8 +61,9 @@ class Chaos:
         self._began = time.monotonic()
         self._placed = 0
         self._mean_delay = kills * kill_every / orders
-        self.monkey = Monkey(stack, seed=seed, seconds=kill_every)
         self.bystander = Bystander(stack)
+        steps = self.bystander.steps
+        self.monkey = Monkey(stack, seed=seed, seconds=kill_every, steps=steps)
 
     def run(self) -> list[Result]:
         """Do it all; return the invariants, and whether all came to rest first."""

@@ -21,6 +21,7 @@ from mmbot_pipelines.devnet.faulty_stack import DEEPEST_REORG, FaultyStack
 from mmbot_pipelines.devnet.reorg import reorg
 
 _LONGEST_FAULT = 8.0  # seconds
+_STANDSTILL = 20.0  # seconds at most between two kills without a step
 _REORG_SECONDS = 15.0  # to wait for blocks that are worth it
 _OUTAGES = (Fault.DROP, Fault.HANG, Fault.ERROR, Fault.LIMIT, Fault.GARBAGE)
 
@@ -39,7 +40,15 @@ _VICTIMS = [Victim.RUN] * 14 + [Victim.CODE] * 2 + [Victim.DAEMON] * 2 + [Victim
 class Monkey:
     """Kill every `seconds`, and break something else about as often, until stopped."""
 
-    def __init__(self, stack: FaultyStack, *, seed: int, seconds: float) -> None:
+    def __init__(
+        self, stack: FaultyStack, *, seed: int, seconds: float, steps: Callable[[], int]
+    ) -> None:
+        """Describe what happens.
+
+        seconds: between two kills, on average.
+        steps: counts the steps that all orders have taken. The next kill waits a while for
+            one more, or a slow machine would do nothing but start processes again.
+        """
         self.kills = Counter[Victim]()
         self.faults = Counter[str]()
         self._stack = stack
@@ -47,6 +56,7 @@ class Monkey:
         self._luck = Random(seed)  # noqa: S311  chance that can be repeated, no secret
         self._rng = Random(seed + 1)  # noqa: S311
         self._seconds = seconds
+        self._steps = steps
         self._stopping = threading.Event()
         self._deeds: list[Callable[[], str]] = [
             *([self._break_node] * 4),
@@ -93,6 +103,8 @@ class Monkey:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 self.kills[victim] += 1
+        taken = self._steps()
+        awaited(lambda: self._stopping.is_set() or self._steps() > taken, seconds=_STANDSTILL)
 
     def _pid(self, victim: Victim) -> int | None:
         services = self._stack.services

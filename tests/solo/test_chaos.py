@@ -15,7 +15,7 @@ SEED = 5
 def test_a_short_chaos_leaves_nothing_wrong(tmp_path: Path) -> None:
     said: list[str] = []
     with FaultyStack(tmp_path / "chaos", seed=SEED) as stack:
-        chaos = Chaos(stack, orders=16, kills=8, seed=SEED, say=said.append)
+        chaos = Chaos(stack, orders=16, kills=8, seed=SEED, say=said.append, kill_every=3.0)
         results = chaos.run()
     assert chaos.monkey.killed >= 8
     assert not any(result.broken for result in results), "\n".join([*said, table(results)])
