@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from mmbot_pipelines.bridge.accounts import CANCEL
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.ports import Fault, Run
+from mmbot_pipelines.bridge.receipts import settle_receipts
 from mmbot_pipelines.bridge.remedy import Remedy, Ward, remedies, troubled
 from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import Failure, LostRace
@@ -57,6 +58,7 @@ def replace_stuck(bridge: Bridge, run: Run) -> None:
 
     Rows are written before anything is broadcast, as for every transaction.
     """
+    settle_receipts(bridge, run)  # what is mined by now is not stuck
     waiting = _waiting(bridge)
     if not waiting or bridge.rules.dry_run:
         return

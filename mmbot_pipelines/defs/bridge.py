@@ -87,6 +87,7 @@ def receipts_sensor(most_runs: int) -> dg.SensorDefinition:
         run = sensor_run(context)
         busy = crowded(context, repay_orders, most_runs)
         steps.recheck(bridge, run)
+        steps.settle_receipts(bridge, run)
         stuck = list(replacements(bridge))
         orders: list[Order] = []
         for _ in looks():
