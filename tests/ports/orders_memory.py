@@ -107,7 +107,8 @@ class OrdersMemory(OutboxMemory):
     def rewind(self, origin: str, kind: Cursor, seen: Block, to: Block | None) -> None:
         with self.transaction():
             if self._cursors.get((origin, kind)) != seen:
-                raise LostRace(f"the cursor {kind} of {origin} was moved since")
+                at = seen.number
+                raise LostRace(f"the cursor {kind} of {origin} was moved since it was at {at}")
             if to is None:
                 del self._cursors[origin, kind]
             else:

@@ -103,7 +103,7 @@ class OutboxMemory:
             as_read = (now.state, now.block) == (row.state, row.block)
             if now.hash == row.hash and (now.state is TxState.STORED if undecided else as_read):
                 return i
-        raise LostRace(f"transaction {row.hash} was decided by somebody else")
+        raise LostRace(f"{row.subject}: transaction {row.hash} was decided by somebody else")
 
     def _step(
         self,

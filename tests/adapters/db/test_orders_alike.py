@@ -13,12 +13,13 @@ from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.bridge.order import NEXT, Fact, Order, Status
 from mmbot_pipelines.bridge.ports import Cursor, Fault, Filter, Orders, Scan
 from mmbot_pipelines.core.errors import IllegalStep, LostRace
-from mmbot_pipelines.core.money import Address
-from mmbot_pipelines.core.outbox import Block
+from mmbot_pipelines.core.money import Address, Wei
+from mmbot_pipelines.core.outbox import Block, TxState
 from tests.bridge.orders import NOON, an_order
 from tests.ports.orders_memory import OrdersMemory
 from tests.ports.test_orders import TOP, later
 from tests.ports.test_outbox import CHAIN, a_transaction, lost, mined
+from tests.ports.test_replacing import a_bump
 
 NUMBERS = st.sampled_from([0, TOP])
 AMOUNTS = st.sampled_from([0, 10**16, TOP])
@@ -115,6 +116,49 @@ def deciding(fact: Fact, age: int) -> Deed:
     return do
 
 
+def replacing(which: int) -> Deed:
+    def do(scene: Scene, store: Orders) -> object:
+        mine = [t for t in store.in_flight() if t.wallet == scene.wallet]
+        with store.lane(CHAIN, scene.wallet) as lane:
+            for sent in mine[which : which + 1]:
+                lane.replace(a_bump(sent, lane.next_bump(sent.nonce)))
+            return lane.in_flight()
+
+    return do
+
+
+def unmining(number: int, age: int) -> Deed:
+    def do(scene: Scene, store: Orders) -> object:
+        before = scene.read(store, number, age)
+        facts = [f for f in (Fact.UNMINED, Fact.UNCLAIMED) if (before.status, f) in NEXT]
+        rows = [t for t in store.transactions(before.key) if t.state is not TxState.STORED]
+        for row in rows[-1:]:
+            after = before.after(facts[0], at=NOON) if facts else None
+            store.unmine(row, before if facts else None, after, run_id="unmine", at=NOON + later(3))
+        return len(rows)
+
+    return do
+
+
+def retelling(number: int, amount: int, age: int) -> Deed:
+    def do(scene: Scene, store: Orders) -> object:
+        before = scene.read(store, number, age)
+        told = replace(before.after(Fact.RETOLD, at=NOON), amount=Wei(amount), fee=Wei(amount))
+        fault = Fault(subject=before.key, step="scan", kind="TakenBack", message="told anew")
+        return store.retell(before, told, run_id="scan", at=NOON, fault=fault)
+
+    return do
+
+
+def rewinding(to: int | None) -> Deed:
+    def do(scene: Scene, store: Orders) -> object:
+        seen = store.cursor(scene.origin, Cursor.LATEST) or Block(404, "0x")
+        back = None if to is None else Block(to, "0xback")
+        return store.rewind(scene.origin, Cursor.LATEST, seen, back)
+
+    return do
+
+
 def asking(statuses: list[Status], seconds: int) -> Deed:
     def do(scene: Scene, store: Orders) -> object:
         at = NOON + later(seconds)
@@ -130,6 +174,10 @@ DEEDS = st.one_of(
     st.builds(clearing, NUMBERS),
     st.builds(sending, st.lists(NUMBERS, unique=True), AGES, st.integers(0, 5)),
     st.builds(deciding, st.sampled_from([Fact.MINED, Fact.REVERTED, Fact.LOST]), AGES),
+    st.builds(replacing, st.integers(0, 2)),
+    st.builds(unmining, NUMBERS, AGES),
+    st.builds(retelling, NUMBERS, st.sampled_from([1, 2]), AGES),
+    st.builds(rewinding, st.none() | st.integers(0, 9)),
     st.builds(asking, st.just(ALL) | st.lists(st.sampled_from(Status)), st.integers(0, 30)),
 )
 
@@ -189,5 +237,5 @@ def assert_legal(scene: Scene, store: Orders) -> None:
             assert following.before is entry.after
             allowed = {NEXT.get((entry.after, fact)) for fact in Fact} | {entry.after}
             assert following.after in allowed
-        nonces = [t.nonce for t in store.transactions(order.key)]
+        nonces = [(t.nonce, t.bump) for t in store.transactions(order.key)]
         assert len(nonces) == len(set(nonces))
