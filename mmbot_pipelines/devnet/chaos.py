@@ -33,6 +33,7 @@ _TELL_EVERY_SECONDS = 10.0
 _STILL_SECONDS = 300.0  # an order that does not move for so long, without any fault, is lost
 _HELP_EVERY_SECONDS = 15.0
 _HALF = 0.5
+_KILLS_AHEAD = 3
 _KINDS = [Kind.GOOD] * 17 + [Kind.LOW_FEE, Kind.ABOVE_CAP, Kind.REJECTING]
 
 
@@ -60,7 +61,7 @@ class Chaos:
         self._say = say
         self._began = time.monotonic()
         self._placed = 0
-        self._mean_delay = kills * kill_every / orders
+        self._mean_delay = kills * kill_every / orders / 2  # seconds, where kills keep pace
         self.bystander = Bystander(stack)
         steps = self.bystander.steps
         self.monkey = Monkey(stack, seed=seed, seconds=kill_every, steps=steps)
@@ -115,8 +116,9 @@ class Chaos:
         """Place orders as users do, who do not look after their blocks."""
         deployment, users = self._stack.deployment, self._stack.users()
         w3, liar = connect(deployment.zksync.rpc_url), deceiver(connect(deployment.l1.rpc_url))
-        for _ in range(self._orders):
+        for number in range(self._orders):
             time.sleep(self._rng.expovariate(1 / self._mean_delay))
+            self._keep_pace(number)
             kind, origin = self._rng.choice(_KINDS), self._rng.choice(self._stack.origins)
             order = wish(kind, deployment, self._rng, origin=origin)
             if kind is Kind.REJECTING and self._rng.random() < _HALF:
@@ -126,6 +128,11 @@ class Chaos:
             else:
                 users.place(order)
             self._placed += 1
+
+    def _keep_pace(self, number: int) -> None:
+        """Let no order come long before the kills that it shall survive."""
+        due = self._kills * number / self._orders - _KILLS_AHEAD
+        awaited(lambda: self.monkey.killed >= due, seconds=_STILL_SECONDS)
 
 
 def told(counted: Mapping[Any, int]) -> str:
