@@ -26,7 +26,7 @@ from mmbot_pipelines.devnet.deceiver import deceiver
 from mmbot_pipelines.devnet.faulty_stack import FaultyStack
 from mmbot_pipelines.devnet.invariants import Result, check, kinds_of_rest, table
 from mmbot_pipelines.devnet.monkey import Monkey, awaited
-from mmbot_pipelines.devnet.orders import Kind, submit, wish
+from mmbot_pipelines.devnet.orders import Kind, Wish, submit, wish
 from mmbot_pipelines.devnet.outside import books
 
 _TELL_EVERY_SECONDS = 10.0
@@ -105,7 +105,9 @@ class Chaos:
     def _await_rest(self) -> None:
         """Wait until all orders are at rest, or nothing has moved for long."""
         seen, moved = self.bystander.states(), time.monotonic()
-        while not self.bystander.at_rest(self._orders):
+        # Who got no answer in a reorg may have placed an order twice: the escrows know.
+        locked = sum(len(side.orders()) for side in self._stack.outside().sides)
+        while not self.bystander.at_rest(locked):
             self._wait(_HELP_EVERY_SECONDS, help_too=True)
             if (states := self.bystander.states()) != seen:
                 seen, moved = states, time.monotonic()
@@ -114,8 +116,8 @@ class Chaos:
 
     def _place(self) -> None:
         """Place orders as users do, who do not look after their blocks."""
-        deployment, users = self._stack.deployment, self._stack.users()
-        w3, liar = connect(deployment.zksync.rpc_url), deceiver(connect(deployment.l1.rpc_url))
+        deployment = self._stack.deployment
+        liar = deceiver(connect(deployment.l1.rpc_url))
         for number in range(self._orders):
             time.sleep(self._rng.expovariate(1 / self._mean_delay))
             self._keep_pace(number)
@@ -123,11 +125,21 @@ class Chaos:
             order = wish(kind, deployment, self._rng, origin=origin)
             if kind is Kind.REJECTING and self._rng.random() < _HALF:
                 order = replace(order, recipient=liar)
-            if origin == "zksync":
-                submit(w3, deployment.zksync, order)
-            else:
-                users.place(order)
+            while not self._lock(order):
+                time.sleep(1)
             self._placed += 1
+
+    def _lock(self, order: Wish) -> bool:
+        zksync = self._stack.deployment.zksync
+        try:
+            if order.origin == "zksync":
+                submit(connect(zksync.rpc_url), zksync, order)
+            else:
+                self._stack.users().place(order)
+        except Exception as e:  # whatever a chain under fire answers, its users try again
+            self.monkey.faults[f"order not placed: {type(e).__name__}"] += 1
+            return False
+        return True
 
     def _keep_pace(self, number: int) -> None:
         """Let no order come long before the kills that it shall survive."""

@@ -20,5 +20,5 @@ def test_a_short_chaos_leaves_nothing_wrong(tmp_path: Path) -> None:
     assert chaos.monkey.killed >= 8
     assert not any(result.broken for result in results), "\n".join([*said, table(results)])
     checked = {result.name: result.checked for result in results}
-    assert checked["every locked order is known as it is"] == 16
+    assert checked["every locked order is known as it is"] >= 16
     assert all(checked.values()), table(results)
