@@ -5,13 +5,32 @@
 
 from typing import Any, ClassVar, Self
 
+import psycopg2  # type: ignore[import-untyped]
 from dagster._config.config_schema import UserConfigSchema
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
+from sqlalchemy import event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import Pool
 
 from mmbot_pipelines.adapters.db.ready import ready_url
 from mmbot_pipelines.adapters.db.urls import dagster_url
 from mmbot_pipelines.settings import load_database
+
+
+@event.listens_for(Pool, "checkout")
+def _still_there(connection: Any, record: Any, _: Any) -> None:
+    """Let the pool replace a connection that a restart of Postgres has cut.
+
+    Dagster's webserver keeps one open and would answer the next page with an error.
+    """
+    if isinstance(connection, psycopg2.extensions.connection) and record.info.get("used"):
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+        except psycopg2.Error:
+            raise DisconnectionError("the database has closed this connection") from None
+    record.info["used"] = True
 
 
 class Storage(DagsterPostgresStorage):
