@@ -72,6 +72,16 @@ class Product:
         found: list[dict[str, Any]] = self.ask(query, tags=tags)["runsOrError"]["results"]
         return found
 
+    def await_failed_run(self, key: str, seconds: float = 60) -> dict[str, Any]:
+        """Wait until Dagster calls an order's run failed: the order knows a little earlier."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for run in self.runs(order=key):
+                if run["status"] == "FAILURE":
+                    return run
+            time.sleep(0.2)
+        raise AssertionError(f"no run of {key} failed: {self.runs(order=key)}")
+
     def check_invariants(self) -> None:
         """Check from outside that no wei is missing and no step was illegal."""
         results = check(self.outside, self.stack.database_url, self.before)

@@ -49,7 +49,7 @@ def test_a_parked_order_is_reprocessed_from_the_launchpad(product: Product, page
     key = product.place_one(wish(Kind.REJECTING, deployment, random.Random(7)))
     (parked,) = product.await_all([key], lambda o: o.parked)
     assert "RevertForeseen" in (parked.reason or "")
-    failed = next(r for r in product.runs(order=key) if r["status"] == "FAILURE")
+    failed = product.await_failed_run(key)
     page.goto(f"{product.stack.ui}/runs/{failed['runId']}")
     cause = page.get_by_text(f"{key}: RevertForeseen: the call would revert: Transfer failed.")
     expect(cause.first).to_be_visible()
