@@ -10,6 +10,7 @@ stay parked.
 """
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -165,9 +166,14 @@ def main() -> int:
         sys.stdout.flush()
 
     say(f"CHAOS_SEED={seed} CHAOS_ORDERS={orders} CHAOS_KILLS={kills} repeats this plan")
-    with FaultyStack(home, seed=seed) as stack:
-        say(f"Dagster UI: {stack.ui}   logs: {stack.home / 'logs'}")
-        results = Chaos(stack, orders=orders, kills=kills, seed=seed, say=say).run()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with FaultyStack(home, seed=seed) as stack:
+            say(f"Dagster UI: {stack.ui}   logs: {stack.home / 'logs'}")
+            results = Chaos(stack, orders=orders, kills=kills, seed=seed, say=say).run()
+    except KeyboardInterrupt:
+        say(f"CHAOS_SEED={seed}: stopped by hand, nothing was checked")
+        return 1
     say(table(results))
     broken = sum(len(result.broken) for result in results)
     say(f"CHAOS_SEED={seed}: {broken} violations" if broken else f"CHAOS_SEED={seed}: all is well")
