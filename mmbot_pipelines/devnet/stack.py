@@ -25,9 +25,9 @@ from mmbot_pipelines.adapters.db.migrate import upgrade
 from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT, Anvil
 from mmbot_pipelines.devnet.chain import ask, connect
 from mmbot_pipelines.devnet.deploy import Deployment, deploy_all, environment
-from mmbot_pipelines.devnet.service import Service, Supervisor
 from mmbot_pipelines.devnet.starknet_deploy import Starknet, deploy_messaging, describe
 from mmbot_pipelines.devnet.starknet_process import StarknetProcess
+from mmbot_pipelines.devnet.supervision import Service, Supervisor
 from mmbot_pipelines.devnet.users import Users
 
 ORIGINS = ("zksync", "starknet")

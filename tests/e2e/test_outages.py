@@ -9,7 +9,7 @@ import pytest
 
 from mmbot_pipelines.core.errors import StoreUnavailable
 from mmbot_pipelines.devnet.orders import burst
-from mmbot_pipelines.devnet.service import Service
+from mmbot_pipelines.devnet.supervision import Service
 from tests.e2e.product import Product
 
 _TICKS = """query ($sensor: String!) { sensorOrError(sensorSelector: {sensorName: $sensor,
