@@ -14,6 +14,14 @@ from mmbot_pipelines.core.errors import Failure, LostRace, TryAgain, Verdict
 from mmbot_pipelines.core.money import TxHash
 from mmbot_pipelines.core.retry import backoff
 
+# A run that was asked for and has not moved its order by then has died with the process
+# that could have told (others are told of at once, see `run_died`). Many times a cold start,
+# so that a slow machine is not given more to do; less than a minute.
+ASK_AGAIN_SECONDS = 50
+
+# An outage gets a moment to pass: a run that fails costs seconds of the machine.
+_AFTER_OUTAGE_SECONDS = 10
+
 
 class OrdersFailed(Exception):
     """Some orders of a run failed; the message names each with its cause."""
@@ -137,6 +145,13 @@ class Work:
         if self._counted:
             guard_failures(self.bridge, self.run)
         if self.failed:
+            self._let_go()
             causes = [f"{k}: {type(f).__name__}: {f}" for k, f in self.failed.items()]
             count = "1 order" if len(causes) == 1 else f"{len(causes)} orders"
             raise OrdersFailed(f"{self.step}: {count} failed\n" + "\n".join(causes))
+
+    def _let_go(self) -> None:
+        """Let the orders that an outage hit be asked for again when it may be over."""
+        hit = [key for key, failure in self.failed.items() if isinstance(failure, TryAgain)]
+        early = timedelta(seconds=ASK_AGAIN_SECONDS - _AFTER_OUTAGE_SECONDS)
+        self.bridge.orders.release(hit, asked_at=self.bridge.clock() - early)

@@ -134,8 +134,8 @@ class Orders(Outbox, Protocol):
         ripe: only orders of one of these kinds.
         """
 
-    def release(self, keys: Sequence[str]) -> None:
-        """Let orders be asked for again at once: the run they were taken for has ended."""
+    def release(self, keys: Sequence[str], *, asked_at: datetime | None = None) -> None:
+        """Let orders be asked for as if they had been at that time, or never: their run ended."""
 
     def due(self, *, at: datetime) -> list[Order]:
         """List failed orders whose next attempt has come."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.claim import claim_again, repay, settle
-from mmbot_pipelines.bridge.failures import OrdersFailed
+from mmbot_pipelines.bridge.failures import ASK_AGAIN_SECONDS, OrdersFailed
 from mmbot_pipelines.bridge.fill import transfer
 from mmbot_pipelines.bridge.guard import guard
 from mmbot_pipelines.bridge.order import Order, Status
@@ -49,11 +49,6 @@ _RANGES_PER_TICK = 40
 
 # Accepted blocks that are read again each time, beside the sensor's own reading.
 _OVERLAP = 20
-
-# A run that was asked for and has not moved its order by then has died with the process
-# that could have told (others are told of at once, see `run_died`). Many times a cold start,
-# so that a slow machine is not given more to do; less than a minute.
-_ASK_AGAIN_SECONDS = 50
 
 # While orders cannot be paid, each gets one run that says so, and the next one after that.
 _NOT_AGAIN_SECONDS = 10**9
@@ -100,7 +95,7 @@ def wanted(bridge: Bridge, statuses: Sequence[Status], origin: str | None = None
     """Take the orders that a run shall be asked for now."""
     if bridge.rules.dry_run:
         statuses = [s for s in statuses if s is Status.PENDING]
-    again, ripe = _ASK_AGAIN_SECONDS, None
+    again, ripe = ASK_AGAIN_SECONDS, None
     if origin is not None and _UNPAID.issuperset(statuses):
         again = _NOT_AGAIN_SECONDS if _is(bridge, origin, State.HALTED) else again
         ripe = ripe_now(bridge, origin)
@@ -193,9 +188,18 @@ def reprocess(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
         run.say(f"{order.key}: now {order.status}")
 
 
-def run_died(bridge: Bridge, keys: Sequence[str], run: Run, why: str) -> None:
-    """Keep with its orders that a run ended without saying so itself; they go on at once."""
-    bridge.orders.release(keys)
-    for order in bridge.orders.get(keys):
+def run_died(bridge: Bridge, keys: Sequence[str], run: Run, why: str, spoke: bool) -> bool:
+    """Keep with its orders that a run has failed, where it could not; they go on at once.
+
+    spoke: its step ended by itself, so that an error of one order may be the whole reason.
+    Returns whether anything was kept.
+    """
+    told = {key for key in keys if any(e.run_id == run.id for e in bridge.orders.errors(key))}
+    if spoke and told:
+        return False
+    untold = bridge.orders.get([key for key in keys if key not in told])
+    bridge.orders.release([order.key for order in untold])
+    for order in untold:
         fault = Fault(subject=order.key, step="run", kind="RunDied", message=why)
         bridge.orders.note(fault, at=bridge.clock(), run_id=run.id)
+    return bool(untold)

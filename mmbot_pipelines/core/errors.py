@@ -64,7 +64,7 @@ class StoreUnavailable(TryAgain):
 
 
 class RunDied(TryAgain):
-    """The run's process ended in the middle of its work."""
+    """The run ended before it could keep what becomes of its orders."""
 
 
 class OutOfFunds(TryLater):

@@ -16,6 +16,11 @@ from mmbot_pipelines.devnet.stack import Stack
 _STATES = """SELECT status || CASE WHEN NOT failed THEN '' WHEN next_attempt_at IS NULL
     THEN ' parked' ELSE ' failed' END AS state, count(*) FROM mmbot.orders GROUP BY 1"""
 _STEPS = "SELECT count(*) FROM mmbot.order_events WHERE before <> after"
+# Runs that have not ended, or failed and have no error kept with their orders yet.
+_UNTOLD = """SELECT count(*) FROM dagster.runs r
+    WHERE status IN ('NOT_STARTED', 'STARTING', 'STARTED') OR status = 'FAILURE'
+    AND EXISTS (SELECT FROM dagster.run_tags t WHERE t.run_id = r.run_id AND t.value = 'order')
+    AND NOT EXISTS (SELECT FROM mmbot.errors e WHERE e.run_id = r.run_id)"""
 _HALTED = "SELECT scope FROM mmbot.safety WHERE state = 'HALTED'"
 _LAUNCH = """mutation ($job: String!) { launchRun(executionParams: {mode: "default",
     selector: {repositoryName: "__repository__", repositoryLocationName: "mmbot", jobName: $job}
@@ -47,10 +52,11 @@ class Bystander:
         return ", ".join(f"{count} {state}" for state, count in states) or "nothing to see"
 
     def at_rest(self, expected: int) -> bool:
-        """Tell whether that many orders are there and none of them will move by itself."""
+        """Tell whether that many orders are there, none will move by itself, and all is told."""
         states = self.states()
         moving = [s for s in states if s not in _RESTING and not s.endswith(" parked")]
-        return states.total() >= expected and not moving
+        there = states.total() >= expected and not moving
+        return there and self._read(_UNTOLD) == [(0,)]
 
     def resume(self) -> None:
         """Resume what is halted, as a person does who has looked."""

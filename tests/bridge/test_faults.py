@@ -4,7 +4,8 @@ import pytest
 
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.order import Status
-from mmbot_pipelines.core.errors import RpcUnavailable
+from mmbot_pipelines.bridge.ports import Fault
+from mmbot_pipelines.core.errors import RpcUnavailable, StoreUnavailable
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.outbox import TxState
 from tests.bridge.world import World
@@ -90,7 +91,7 @@ def test_an_outage_leaves_orders_healthy_and_asked_for_again(world: World) -> No
     assert len(world.store.errors(key)) == 9
     world.chain.fault = None
     assert steps.wanted(world.bridge, [Status.PENDING]) == []
-    world.later(51)
+    world.later(10)
     assert [o.key for o in steps.wanted(world.bridge, [Status.PENDING])] == [key]
 
 
@@ -199,9 +200,32 @@ def test_the_backfill_finds_what_the_sensor_lost(world: World) -> None:
 def test_a_run_that_died_is_noted_and_asked_for_again(world: World) -> None:
     (key,) = world.set_and_detect()
     steps.wanted(world.bridge, [Status.PENDING])
-    steps.run_died(world.bridge, [key], world.run, "killed")
+    assert steps.run_died(world.bridge, [key], world.run, "killed", spoke=False)
     assert [e.fault.kind for e in world.store.errors(key)] == ["RunDied"]
     assert [o.key for o in steps.wanted(world.bridge, [Status.PENDING])] == [key]
+    assert not steps.run_died(world.bridge, [key], world.run, "killed", spoke=False)
+    assert steps.wanted(world.bridge, [Status.PENDING]) == []
+
+
+def test_a_run_that_could_not_keep_its_errors_is_noted_like_one_that_died(world: World) -> None:
+    keys = world.set_and_detect(2)
+    world.store.down = True
+    with pytest.raises(StoreUnavailable):
+        world.transfer(keys)
+    world.store.down = False
+    assert [world.store.errors(key) for key in keys] == [[], []]
+    assert steps.run_died(world.bridge, keys, world.run, "no database", spoke=True)
+    assert [e.fault.message for e in world.store.errors(keys[1])] == ["no database"]
+
+
+def test_a_run_that_kept_one_orders_error_said_all_it_had_to_say(world: World) -> None:
+    keys = world.set_and_detect(2)
+    failed = Fault(subject=keys[0], step="transfer", kind="Reverted", message="no")
+    world.store.note(failed, at=world.bridge.clock(), run_id=world.run.id)
+    assert not steps.run_died(world.bridge, keys, world.run, "", spoke=True)
+    assert steps.run_died(world.bridge, keys, world.run, "killed later", spoke=False)
+    kinds = [[e.fault.kind for e in world.store.errors(key)] for key in keys]
+    assert kinds == [["Reverted"], ["RunDied"]]
 
 
 def test_a_claim_that_reverts_goes_back_to_paid(world: World) -> None:

@@ -140,7 +140,7 @@ def test_refusals_and_outages_are_no_failures(world: World) -> None:
     world.chain.fault = RpcUnavailable("L1: no node answered")
     world.failing(lambda: world.transfer(keys))
     world.chain.fault = None
-    steps.run_died(world.bridge, keys, world.run, "killed")
+    steps.run_died(world.bridge, keys, world.run, "killed", spoke=False)
     world.chain.endowment = 0
     world.later(1)
     world.failing(lambda: world.transfer(keys))

@@ -1,5 +1,8 @@
 """Runs that ended without a word of their own, and failed orders as partitions."""
 
+import json
+from datetime import UTC, datetime, timedelta
+
 import dagster as dg
 import pytest
 import yaml
@@ -29,6 +32,18 @@ def tick(world: World, instance: dg.DagsterInstance, cursor: str | None = None) 
     return told.skip_message or "", told.cursor or ""
 
 
+def fill(world: World, instance: dg.DagsterInstance, keys: list[str]) -> None:
+    """Run the transfer of these orders, which fails."""
+    run = fill_orders.execute_in_process(
+        run_config={"ops": {"transfer": {"config": {"order_keys": keys}}}},
+        resources={"bridge": world.bridge},
+        tags=requests.order_tags(keys),
+        instance=instance,
+        raise_on_error=False,
+    )
+    assert not run.success
+
+
 def kinds(world: World, key: str) -> list[str]:
     return [e.fault.kind for e in world.store.errors(key)]
 
@@ -54,18 +69,36 @@ def test_a_run_that_died_is_noted_with_its_orders_once(world: World) -> None:
     assert [order.key for order in again] == keys
 
 
+def test_a_run_whose_failure_is_stored_late_is_noted_too(world: World) -> None:
+    """What happened while the database was away is dated before the last look."""
+    keys = world.set_and_detect(1)
+    with dg.instance_for_test() as instance:
+        died = create_run_for_test(
+            instance, tags=requests.order_tags(keys), status=dg.DagsterRunStatus.STARTED
+        )
+        instance.report_run_failed(died)
+        later = datetime.now(UTC) + timedelta(minutes=5)
+        tick(world, instance, json.dumps([later.isoformat(), []]))
+    assert kinds(world, keys[0]) == ["RunDied"]
+
+
+def test_a_run_that_failed_without_the_database_is_noted(world: World) -> None:
+    keys = world.set_and_detect(2)
+    with dg.instance_for_test() as instance:
+        world.store.down = True
+        fill(world, instance, keys)
+        world.store.down = False
+        tick(world, instance)
+    assert [kinds(world, key) for key in keys] == [["RunDied"], ["RunDied"]]
+    told = world.store.errors(keys[0])[0].fault.message
+    assert "of fill_orders could not keep what failed: " in told
+
+
 def test_a_run_that_says_itself_what_failed_has_not_died(world: World) -> None:
     (key,) = world.set_and_detect()
     world.chain.endowment = 0
     with dg.instance_for_test() as instance:
-        run = fill_orders.execute_in_process(
-            run_config={"ops": {"transfer": {"config": {"order_keys": [key]}}}},
-            resources={"bridge": world.bridge},
-            tags=requests.order_tags([key]),
-            instance=instance,
-            raise_on_error=False,
-        )
-        assert not run.success
+        fill(world, instance, [key])
         assert tick(world, instance)[0] == "1 failed orders, 0 runs died since the last look"
         assert instance.get_dynamic_partitions(str(FAILED_ORDERS.name)) == [key]
         world.chain.endowment = ETH

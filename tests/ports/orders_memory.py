@@ -136,10 +136,12 @@ class OrdersMemory(OutboxMemory):
             self._asked.update({order.key: at for order in found})
             return found
 
-    def release(self, keys: Sequence[str]) -> None:
+    def release(self, keys: Sequence[str], *, asked_at: datetime | None = None) -> None:
         with self.transaction():
             for key in keys:
                 self._asked.pop(key, None)
+            if asked_at is not None:
+                self._asked.update({key: asked_at for key in keys if key in self.stored})
 
     def due(self, *, at: datetime) -> list[Order]:
         with self.transaction():

@@ -189,6 +189,14 @@ def test_orders_of_a_run_that_ended_are_asked_for_at_once(orders: Orders) -> Non
     assert asked(orders, 1) == [2]
 
 
+def test_orders_that_an_outage_hit_are_asked_for_earlier(orders: Orders) -> None:
+    add(orders, an_order(1), an_order(2))
+    assert asked(orders, 0) == [1, 2]
+    orders.release(["zksync:2", "zksync:99"], asked_at=NOON + later(-50))
+    assert asked(orders, 9) == []
+    assert asked(orders, 10) == [2]
+
+
 def test_failed_orders_are_not_asked_for_until_cleared(orders: Orders) -> None:
     order = an_order()
     add(orders, order)

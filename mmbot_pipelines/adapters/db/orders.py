@@ -116,10 +116,10 @@ class PgOrders(PgOutbox):
             found = [order_of(row) for row in connection.execute(taken)]
         return sorted(found, key=lambda order: (order.changed_at, order.origin, order.number))
 
-    def release(self, keys: Sequence[str]) -> None:
-        """Let orders be asked for again at once: the run they were taken for has ended."""
+    def release(self, keys: Sequence[str], *, asked_at: datetime | None = None) -> None:
+        """Let orders be asked for as if they had been at that time, or never: their run ended."""
         with transaction(self._engine) as connection:
-            connection.execute(update(orders).where(_named(keys)).values(asked_at=None))
+            connection.execute(update(orders).where(_named(keys)).values(asked_at=asked_at))
 
     def due(self, *, at: datetime) -> list[Order]:
         """List failed orders whose next attempt has come, the longest due first."""
