@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from mmbot_pipelines.adapters.ethereum import wire
 from mmbot_pipelines.adapters.ethereum.quorum import newest
@@ -17,6 +18,14 @@ _OLD_BLOCK = 300  # seconds
 _READ_SECONDS = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest block that one node knows, and its time in seconds of the epoch."""
+
+    number: int
+    at: float
+
+
 def nodes(
     chain: str,
     chain_id: int,
@@ -24,24 +33,47 @@ def nodes(
     clock: Callable[[], float] = time.time,
 ) -> Iterator[Finding]:
     """Check that each node answers, serves the right chain, and is not behind the others."""
-    heads: dict[str, tuple[int, int] | Failure] = {}
+    return compared(
+        chain,
+        str(chain_id),
+        urls,
+        lambda url: _head(single(chain, chain_id, url)),
+        most_lag=_MOST_LAG,
+        clock=clock,
+    )
+
+
+def compared(
+    chain: str,
+    name: str,
+    urls: Sequence[str],
+    head: Callable[[str], Head],
+    *,
+    most_lag: int,
+    clock: Callable[[], float],
+) -> Iterator[Finding]:
+    """Check the nodes of any kind of chain by their heads.
+
+    name: what the chain calls itself.
+    most_lag: blocks that a node may be behind the best one.
+    """
+    heads: dict[str, Head | Failure] = {}
     for url in urls:
         try:
-            heads[url] = _head(single(chain, chain_id, url))
+            heads[url] = head(url)
         except Failure as e:
             heads[url] = e
-    best = max((head[0] for head in heads.values() if not isinstance(head, Failure)), default=0)
-    for url, head in heads.items():
+    best = max((h.number for h in heads.values() if isinstance(h, Head)), default=0)
+    for url, seen in heads.items():
         where = f"{chain} node {place(url)}"
-        if isinstance(head, Failure):
-            remedy = "" if isinstance(head, WrongChain) else " or start the node"
-            yield fault(where, f"{head}: mend MMBOT_{chain.upper()}_RPC_URLS{remedy}")
+        if isinstance(seen, Failure):
+            remedy = "" if isinstance(seen, WrongChain) else " or start the node"
+            yield fault(where, f"{seen}: mend MMBOT_{chain.upper()}_RPC_URLS{remedy}")
             continue
-        number, at = head
-        age = clock() - at
-        says = f"chain {chain_id}, block {number}, {span(age)} old"
-        if best - number > _MOST_LAG:
-            yield fault(where, f"{says}: {best - number} blocks behind; take it out until it is up")
+        age, lag = clock() - seen.at, best - seen.number
+        says = f"chain {name}, block {seen.number}, {span(age)} old"
+        if lag > most_lag:
+            yield fault(where, f"{says}: {lag} blocks behind; take it out until it is up")
         elif age > _OLD_BLOCK:
             yield note(where, f"{says}: does the chain still make blocks?")
         else:
@@ -66,7 +98,6 @@ def single(chain: str, chain_id: int, url: str) -> Rpc:
     return Rpc([url], chain=chain, chain_id=chain_id, read_seconds=_READ_SECONDS)
 
 
-def _head(rpc: Rpc) -> tuple[int, int]:
-    """Return the newest block's number and its time in seconds of the epoch."""
+def _head(rpc: Rpc) -> Head:
     block = wire.fields(asked(rpc, "eth_getBlockByNumber", "latest", False))
-    return wire.quantity(block.get("number")), wire.quantity(block.get("timestamp"))
+    return Head(wire.quantity(block.get("number")), wire.quantity(block.get("timestamp")))

@@ -13,15 +13,14 @@ from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.adapters.origins.starknet_views import terms
 from mmbot_pipelines.cli import starknet_proof_checks
-from mmbot_pipelines.cli.findings import Finding, fault, look, note, ok
+from mmbot_pipelines.cli.findings import Finding, fault, look, ok
+from mmbot_pipelines.cli.node_checks import Head, compared
 from mmbot_pipelines.cli.questions import has_code, viewed
-from mmbot_pipelines.cli.words import span
-from mmbot_pipelines.core.errors import Failure, WrongChain
+from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address
-from mmbot_pipelines.settings import L1, Starknet, place
+from mmbot_pipelines.settings import L1, Starknet
 
 _MOST_LAG = 10  # blocks behind the best node
-_OLD_BLOCK = 300  # seconds
 _READ_SECONDS = 5.0
 _CONTRACT_NOT_FOUND = 20  # Starknet JSON-RPC specification, errors
 
@@ -41,32 +40,13 @@ def nodes(
     chain_id: int, name: str, urls: Sequence[str], clock: Callable[[], float] = time.time
 ) -> Iterator[Finding]:
     """Check that each node answers, speaks our version, and is not behind the others."""
-    heads: dict[str, tuple[int, float] | Failure] = {}
-    for url in urls:
+
+    def head(url: str) -> Head:
         rpc = StarknetRpc([url], chain_id=chain_id, read_seconds=_READ_SECONDS)
-        try:
-            heads[url] = (
-                rpc.ask(StarknetNode.newest).number,
-                starknet_age.newest_block(rpc).timestamp(),
-            )
-        except Failure as e:
-            heads[url] = e
-    best = max((head[0] for head in heads.values() if not isinstance(head, Failure)), default=0)
-    for url, head in heads.items():
-        where = f"starknet node {place(url)}"
-        if isinstance(head, Failure):
-            remedy = "" if isinstance(head, WrongChain) else " or start the node"
-            yield fault(where, f"{head}: mend MMBOT_STARKNET_RPC_URLS{remedy}")
-            continue
-        number, at = head
-        age = clock() - at
-        says = f"chain {name}, block {number}, {span(age)} old"
-        if best - number > _MOST_LAG:
-            yield fault(where, f"{says}: {best - number} blocks behind; take it out until it is up")
-        elif age > _OLD_BLOCK:
-            yield note(where, f"{says}: does the chain still make blocks?")
-        else:
-            yield ok(where, says)
+        number = rpc.ask(StarknetNode.newest).number
+        return Head(number, starknet_age.newest_block(rpc).timestamp())
+
+    return compared("starknet", name, urls, head, most_lag=_MOST_LAG, clock=clock)
 
 
 def deployed(rpc: StarknetRpc, address: Address) -> bool:
