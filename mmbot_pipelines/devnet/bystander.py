@@ -22,6 +22,8 @@ _UNTOLD = """SELECT count(*) FROM dagster.runs r
     AND EXISTS (SELECT FROM dagster.run_tags t WHERE t.run_id = r.run_id AND t.value = 'order')
     AND NOT EXISTS (SELECT FROM mmbot.errors e WHERE e.run_id = r.run_id)"""
 _HALTED = "SELECT scope FROM mmbot.safety WHERE state = 'HALTED'"
+_UNDER_WAY = """SELECT count(*) FROM dagster.runs
+    WHERE status IN ('NOT_STARTED', 'STARTING', 'STARTED') AND pipeline_name = :job"""
 _LAUNCH = """mutation ($job: String!) { launchRun(executionParams: {mode: "default",
     selector: {repositoryName: "__repository__", repositoryLocationName: "mmbot", jobName: $job}
     }) { __typename } }"""
@@ -71,16 +73,18 @@ class Bystander:
             self.resumed += done.returncode == 0
 
     def launch(self, job: str) -> None:
-        """Ask Dagster for a run of a job, as its schedule does."""
+        """Ask Dagster for a run of a job, as its schedule does, unless one is under way."""
+        if self._read(_UNDER_WAY, job=job) != [(0,)]:
+            return
         try:
             asked = {"query": _LAUNCH, "variables": {"job": job}}
             requests.post(f"{self._stack.ui}/graphql", json=asked, timeout=10)
         except requests.RequestException:
             return
 
-    def _read(self, sql: str) -> list[Any]:
+    def _read(self, sql: str, **values: str) -> list[Any]:
         try:
             with self._engine.connect() as connection:
-                return list(connection.execute(text(sql)).all())
+                return list(connection.execute(text(sql), values).all())
         except DBAPIError:
             return []

@@ -36,6 +36,7 @@ ZKSYNC_CHAIN_ID = 31338
 _START_SECONDS = 120
 _LOOK_EVERY_SECONDS = 0.1
 _THREADS = "32"  # of the code server: each waiting sensor holds one
+_START_RUN_SECONDS = "140"  # as in dagster.yaml; the daemon gives up after a minute otherwise
 _READY = """{ instance { daemonHealth { daemonStatus(daemonType: "SENSOR") { healthy } } }
     repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"""
 
@@ -183,6 +184,7 @@ class Stack:
         ours = {k: v for k, v in os.environ.items() if not k.startswith(("MMBOT_", "DAGSTER_"))}
         return ours | {
             "DAGSTER_HOME": str(self.dagster_home),
+            "DAGSTER_GRPC_TIMEOUT_SECONDS": _START_RUN_SECONDS,
             "PYTHONUNBUFFERED": "1",
             **environment(self.deployment),
             **(self.starknet.settings() if self.starknet else {}),

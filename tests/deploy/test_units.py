@@ -124,3 +124,11 @@ def test_the_code_server_is_the_one_that_the_workspace_names(tmp_path: Path) -> 
     demo = Stack(tmp_path)._code_server()
     for short, long in (("-m", "--module-name"), *((o, o) for o in list(options)[3:])):
         assert demo[demo.index(short) + 1] == options[long]
+
+
+@pytest.mark.parametrize("file", ["systemd/mmbot-daemon.service", "compose.yaml"])
+def test_the_daemon_waits_for_a_run_to_begin_as_long_as_its_monitoring(file: str) -> None:
+    home = yaml.safe_load((ROOT / "dagster_home" / "dagster.yaml").read_text())
+    told = re.search(r"DAGSTER_GRPC_TIMEOUT_SECONDS\W+(\d+)", (ROOT / "deploy" / file).read_text())
+    assert told is not None
+    assert int(told[1]) == home["run_monitoring"]["start_timeout_seconds"]
