@@ -4,8 +4,10 @@ Pure: whoever calls brings the time, in seconds of any clock that only rises.
 """
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol, TypeVar
 
 _FAULTS_TO_OPEN = 3  # in a row
 _FIRST_REST = 5.0  # seconds; each further rest in a row is twice as long
@@ -13,6 +15,7 @@ _LONGEST_REST = 300.0
 _MEMORY = 0.8  # share of the past in the averages: about the last five asked
 _TOLERATED_LAG = 5  # blocks: heights are never read at the same instant
 _BEHIND = 0.1  # what is left of the score of a node that lags more
+_AS_GOOD = 0.75  # of the best score: among these the one named first is asked
 
 
 class Kind(StrEnum):
@@ -126,3 +129,34 @@ class Health:
             lag=self.lag,
             fault=self.fault,
         )
+
+
+class Watched(Protocol):
+    """A node whose health is kept, whatever it speaks."""
+
+    host: str
+    health: Health
+    verified: bool  # that it serves the expected chain
+
+
+W = TypeVar("W", bound=Watched)
+
+
+def best_first(nodes: Iterable[W], first: W | None = None) -> list[W]:
+    """Sort nodes, best first; those that rest come last, for when nobody else answers.
+
+    The one named first in the settings is preferred while it is about as good.
+    """
+    nodes = list(nodes)
+    best = max((node.health.score for node in nodes if _serves(node)), default=0.0)
+
+    def place(node: W) -> tuple[bool, bool, bool, float]:
+        score = node.health.score
+        worse = 0.0 if score >= _AS_GOOD * best else 1 - score
+        return node is not first, not node.health.serving, not _serves(node), worse
+
+    return sorted(nodes, key=place)
+
+
+def _serves(node: Watched) -> bool:
+    return node.verified and node.health.serving

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mmbot_pipelines.adapters.ethereum import wire
 from mmbot_pipelines.adapters.ethereum.faults import blame
-from mmbot_pipelines.adapters.ethereum.health import Kind
+from mmbot_pipelines.adapters.ethereum.health import Kind, best_first
 from mmbot_pipelines.adapters.ethereum.node import Answer, Node, NodeFault, Question
 from mmbot_pipelines.adapters.ethereum.survey import Survey
 from mmbot_pipelines.adapters.ethereum.untrusted import cleaned
@@ -16,7 +16,6 @@ _log = logging.getLogger(__name__)
 
 _CHAIN_ID: Question = ("eth_chainId", ())
 _HEIGHT: Question = ("eth_blockNumber", ())
-_AS_GOOD = 0.75  # of the best score: among these the one named first is asked
 _FLOOR_SECONDS = 60.0  # a chain that is set back for longer is believed
 
 
@@ -73,19 +72,9 @@ class Nodes:
         self._survey.look()
 
     def ordered(self, first: Node | None = None) -> list[Node]:
-        """Sort the nodes, best first; those that rest come last, for when nobody else answers.
-
-        The one named first in the settings is preferred while it is about as good.
-        """
+        """Sort the nodes, best first, by what is known of them now."""
         self._survey.glance()
-        best = max((n.health.score for n in self.all if _serves(n)), default=0.0)
-
-        def place(node: Node) -> tuple[bool, bool, bool, float]:
-            score = node.health.score
-            worse = 0.0 if score >= _AS_GOOD * best else 1 - score
-            return node is not first, not node.health.serving, not _serves(node), worse
-
-        return sorted(self.all, key=place)
+        return best_first(self.all, first)
 
     def parts(
         self, questions: Sequence[Question], *, room: int = 0
@@ -161,10 +150,6 @@ class Nodes:
                 Kind.WRONG_CHAIN,
             )
         node.verified = True
-
-
-def _serves(node: Node) -> bool:
-    return node.verified and node.health.serving
 
 
 def _quantity(told: Answer, what: str) -> int:

@@ -6,8 +6,10 @@ recovered is found, and it is known who lags. A chain with one node needs no sur
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import Generic
 
-from mmbot_pipelines.adapters.ethereum.node import Node, NodeFault
+from mmbot_pipelines.adapters.ethereum.health import W
+from mmbot_pipelines.adapters.ethereum.node import NodeFault
 
 _EVERY = 10.0  # seconds
 
@@ -16,11 +18,11 @@ _EVERY = 10.0  # seconds
 _FIRST_SECONDS = 1.0
 
 
-class Survey:
+class Survey(Generic[W]):
     """The looks at one chain's nodes. Threads may share it."""
 
     def __init__(
-        self, nodes: Sequence[Node], height: Callable[[Node], int], clock: Callable[[], float]
+        self, nodes: Sequence[W], height: Callable[[W], int], clock: Callable[[], float]
     ) -> None:
         """Describe the survey; nothing is asked yet.
 
@@ -30,7 +32,7 @@ class Survey:
         self._height = height
         self._clock = clock
         self._last: float | None = None  # when the last look began
-        self._busy: set[Node] = set()
+        self._busy: set[W] = set()
         self._lock = threading.Lock()
 
     def glance(self) -> None:
@@ -63,9 +65,9 @@ class Survey:
                 if node not in self._busy and (node.health.serving or node.health.rested(now))
             ]
             self._busy.update(asked)
-        left, heights = set(asked), dict[Node, int]()
+        left, heights = set(asked), dict[W, int]()
 
-        def ask(node: Node) -> None:
+        def ask(node: W) -> None:
             height = None
             try:
                 height = self._height(node)

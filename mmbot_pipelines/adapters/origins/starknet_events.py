@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from starknet_py.net.client_models import EmittedEvent
 
+from mmbot_pipelines.adapters.ethereum.health import Kind
 from mmbot_pipelines.adapters.ethereum.node import NodeFault, RpcError
 from mmbot_pipelines.adapters.origins.starknet_escrow import Event
 from mmbot_pipelines.adapters.origins.starknet_node import BLOCK_NOT_FOUND, StarknetNode, word
@@ -43,7 +44,7 @@ class EscrowEvents:
         """
         newest = await node.newest()
         if newest.number < last:
-            raise NodeFault(f"is at block {newest.number}, behind {last}")
+            raise NodeFault(f"is at block {newest.number}, behind {last}", Kind.BEHIND)
         end = min(last, first + _MOST_BLOCKS - 1)
         for _ in range(_READINGS):
             block = newest if newest.number == end else await node.block(end)

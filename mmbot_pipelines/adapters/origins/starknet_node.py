@@ -7,6 +7,7 @@ exception of the HTTP library, which repeats the URL, is passed on or chained.
 import asyncio
 import json
 from collections.abc import Awaitable, Sequence
+from contextvars import ContextVar
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -17,14 +18,16 @@ from starknet_py.net.client_models import Call
 from starknet_py.net.full_node_client import FullNodeClient
 from starknet_py.net.http_client import HttpMethod, RpcHttpClient
 
+from mmbot_pipelines.adapters.ethereum.faults import blame
+from mmbot_pipelines.adapters.ethereum.health import Health, Kind
 from mmbot_pipelines.adapters.ethereum.node import NodeFault, RpcError
-from mmbot_pipelines.core.errors import WrongChain
 from mmbot_pipelines.core.outbox import Block
 from mmbot_pipelines.core.untrusted import cleaned
 
 T = TypeVar("T")
 
 _BODY_STATUSES = (200, 400)  # some nodes answer a refused request with 400
+_LIMITED = 429
 _CHUNK = 65_536  # bytes read at once
 _SHOWN = 40  # characters of a strange version that an error repeats
 
@@ -35,6 +38,10 @@ _NOT_THE_TYPE = (ValidationError, ValueError, TypeError, KeyError, AttributeErro
 _NESTED = ("revert_error", "execution_error", "error")
 
 BLOCK_NOT_FOUND = 24  # Starknet JSON-RPC specification, errors
+_PUBLISHED = range(1, 200)  # the errors of the specification itself
+
+# Set where all nodes have been asked: what looks like a node's own error is the answer then.
+every_node_says: ContextVar[bool] = ContextVar("every_node_says", default=False)
 
 
 class _Transport(RpcHttpClient):
@@ -71,13 +78,13 @@ class _Transport(RpcHttpClient):
         except NodeFault as e:
             return e
         except TimeoutError:
-            return NodeFault("timed out")
+            return NodeFault("timed out", Kind.TIMEOUT)
         except aiohttp.ClientSSLError:
-            return NodeFault("its TLS certificate is not accepted")
+            return NodeFault("its TLS certificate is not accepted", Kind.UNREACHABLE)
         except aiohttp.ClientConnectionError:
-            return NodeFault("unreachable")
+            return NodeFault("unreachable", Kind.UNREACHABLE)
         except (aiohttp.ClientError, ValueError) as e:
-            return NodeFault(f"the request failed ({type(e).__name__})")
+            return NodeFault(f"the request failed ({type(e).__name__})", Kind.UNREACHABLE)
 
     async def _read(
         self, session: aiohttp.ClientSession, address: str, payload: dict[str, Any]
@@ -85,21 +92,30 @@ class _Transport(RpcHttpClient):
         read = bytearray()
         async with session.post(address, json=payload, allow_redirects=False) as response:
             if response.status not in _BODY_STATUSES:
-                raise NodeFault(f"answered HTTP {response.status}")
+                kind = Kind.RATE_LIMITED if response.status == _LIMITED else Kind.HTTP
+                raise NodeFault(f"answered HTTP {response.status}", kind)
             async for chunk in response.content.iter_chunked(_CHUNK):
                 read += chunk
                 if len(read) > self._most_bytes:
-                    raise NodeFault(f"answered more than {self._most_bytes} bytes")
+                    text = f"answered more than {self._most_bytes} bytes"
+                    raise NodeFault(text, Kind.TOO_LARGE)
         return bytes(read)
 
     @staticmethod
     def handle_rpc_error(result: dict[str, Any]) -> None:
-        """Raise the error that the node answered, without starknet-py's words around it."""
+        """Raise the error that the node answered, without starknet-py's words around it.
+
+        An error of the node itself says nothing about the question: another one is asked.
+        """
         error = result["error"]
         code = error.get("code")
-        raise RpcError(
+        told = RpcError(
             code if isinstance(code, int) else 0, error.get("message", ""), error.get("data")
         )
+        kind = blame(("", ()), told) if told.code not in _PUBLISHED else None
+        if kind is Kind.RATE_LIMITED or (kind is not None and not every_node_says.get()):
+            raise NodeFault(f"answered with an error of its own: {told}", kind)
+        raise told
 
 
 class _Client(FullNodeClient):
@@ -116,7 +132,8 @@ class StarknetNode:
     ) -> None:
         parts = urlsplit(url)
         self.host = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
-        self.verified = False
+        self.health = Health()
+        self.verified = False  # that it serves the expected chain
         limit = asyncio.Semaphore(most_at_once)
         self.client = _Client(url, _Transport(url, session, limit, most_bytes))
 
@@ -136,14 +153,14 @@ class StarknetNode:
             fault = NodeFault(f"answered what Starknet's specification has not ({_what(e)})")
         raise fault
 
-    async def verify(self, chain_id: int) -> None:
-        """Check the specification's version and the chain, before the first use.
+    async def verify(self, chain_id: int, *, anew: bool = False) -> None:
+        """Check the specification's version and the chain, before the first use or anew.
 
         Raises:
-            WrongChain: it serves another chain than the settings name.
-            NodeFault: it speaks another version, or does not say.
+            NodeFault: it serves another chain than the settings name, speaks another version,
+                or does not say.
         """
-        if self.verified:
+        if self.verified and not anew:
             return
         try:
             version = await self.asked(self.client.spec_version())
@@ -157,9 +174,9 @@ class StarknetNode:
                 "name a URL of that version in MMBOT_STARKNET_RPC_URLS"
             )
         if chain != chain_id:
-            raise WrongChain(
-                f"{self.host} serves Starknet chain {chain:#x}, "
-                f"but MMBOT_STARKNET_CHAIN_ID is {chain_id:#x}"
+            raise NodeFault(
+                f"serves Starknet chain {chain:#x}, but MMBOT_STARKNET_CHAIN_ID is {chain_id:#x}",
+                Kind.WRONG_CHAIN,
             )
         self.verified = True
 

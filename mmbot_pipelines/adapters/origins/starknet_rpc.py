@@ -8,15 +8,19 @@ call (0.65 ms to 1.4 ms for one, 71 ms to 123 ms for 200 at once, measured on a 
 import asyncio
 import os
 import threading
+import time
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
 import aiohttp
 
-from mmbot_pipelines.adapters.ethereum.node import NodeFault, RpcError
+from mmbot_pipelines.adapters.ethereum.health import Reading, best_first
+from mmbot_pipelines.adapters.ethereum.node import NodeFault
+from mmbot_pipelines.adapters.ethereum.survey import Survey
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
-from mmbot_pipelines.core.errors import RpcRefused, RpcUnavailable
+from mmbot_pipelines.adapters.origins.starknet_nodes import StarknetNodes
 
 T = TypeVar("T")
 
@@ -34,6 +38,7 @@ class StarknetRpc:
         read_seconds: float = 15.0,
         most_bytes: int = 16 * 2**20,
         most_at_once: int = 16,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Describe the chain; nothing is asked yet.
 
@@ -41,6 +46,7 @@ class StarknetRpc:
         quorum: how many nodes are witnesses of what money is paid on.
         most_bytes: of one HTTP answer.
         most_at_once: requests to one node.
+        clock: seconds; only its differences count.
         """
         self.chain_id = chain_id
         self._urls = list(dict.fromkeys(urls))  # a node named twice is one witness
@@ -50,22 +56,32 @@ class StarknetRpc:
         )
         self._most_bytes = most_bytes
         self._most_at_once = most_at_once
+        self._clock = clock
         self._opening = threading.Lock()
         self._open: _Loop | None = None
 
+    def health(self) -> list[Reading]:
+        """Return how each node is doing, the primary first."""
+        nodes = self._loop().nodes.all
+        return [n.health.reading(n.host, primary=n is nodes[0]) for n in nodes]
+
+    def survey(self) -> None:
+        """Look at all nodes that do not rest, now. It happens by itself every few seconds."""
+        self._loop().survey()
+
     def ask(self, work: Callable[[StarknetNode], Awaitable[T]]) -> T:
-        """Do work that asks one node, however many questions it takes.
+        """Do work that asks the best node, however many questions it takes.
 
         A node that gives no usable answer is passed over, and the work begins anew at the
-        next; an error that a node answers is the answer.
+        next; an error that every node would answer is the answer.
 
         Raises:
             RpcRefused: a node answered with an error.
             RpcUnavailable: no node answered.
-            WrongChain: a node serves another chain.
+            WrongChain: all nodes serve another chain.
         """
         loop = self._loop()
-        return loop.run(self._ask(loop.nodes, work))
+        return loop.run(loop.nodes.ask(loop.ordered(), work))
 
     def witnesses(self, work: Callable[[StarknetNode], Awaitable[T]]) -> list[T]:
         """Do the same work at as many nodes as the quorum asks for; return what each found.
@@ -73,73 +89,37 @@ class StarknetRpc:
         Raises:
             RpcRefused: a node answered with an error.
             RpcUnavailable: fewer nodes answered.
-            WrongChain: a node serves another chain.
+            WrongChain: all nodes serve another chain.
         """
         loop = self._loop()
-        return loop.run(self._witnesses(loop.nodes, work))
-
-    async def _witnesses(
-        self, nodes: Sequence[StarknetNode], work: Callable[[StarknetNode], Awaitable[T]]
-    ) -> list[T]:
-        found: list[T] = []
-        faults: list[str] = []
-        left = list(nodes)
-        while len(found) < self._quorum:
-            asked = [left.pop(0) for _ in range(min(self._quorum - len(found), len(left)))]
-            if not asked:
-                raise RpcUnavailable(
-                    f"{len(found)} of the {self._quorum} nodes of starknet that "
-                    f"MMBOT_RPC_QUORUM asks for answered: {'; '.join(faults)}"
-                )
-            told = await asyncio.gather(
-                *(self._ask([node], work) for node in asked), return_exceptions=True
-            )
-            for node, one in zip(asked, told, strict=True):
-                if isinstance(one, RpcUnavailable):
-                    faults.append(f"{node.host}: {one}")
-                elif isinstance(one, BaseException):
-                    raise one
-                else:
-                    found.append(one)
-        return found
-
-    async def _ask(
-        self, nodes: Sequence[StarknetNode], work: Callable[[StarknetNode], Awaitable[T]]
-    ) -> T:
-        faults = []
-        for node in nodes:
-            try:
-                await node.verify(self.chain_id)
-                return await work(node)
-            except NodeFault as e:
-                node.verified = False  # it may come back as another node
-                faults.append(f"{node.host} {e}")
-            except RpcError as e:
-                raise RpcRefused(f"a node of starknet refuses: {e}") from None
-        raise RpcUnavailable(f"no RPC node of starknet answered: {'; '.join(faults)}")
+        return loop.run(loop.nodes.witnesses(loop.ordered(), work))
 
     def _loop(self) -> "_Loop":
         with self._opening:
             # A thread does not outlive a fork: the child needs a loop of its own.
             if self._open is None or self._open.pid != os.getpid():
-                self._open = _Loop(self._nodes)
+                self._open = _Loop(self._nodes, self._clock)
                 weakref.finalize(self, self._open.close)
             return self._open
 
-    def _nodes(self) -> tuple[aiohttp.ClientSession, list[StarknetNode]]:
+    def _nodes(self) -> tuple[aiohttp.ClientSession, StarknetNodes]:
         session = aiohttp.ClientSession(timeout=self._timeout)
         nodes = [
             StarknetNode(url, session, most_at_once=self._most_at_once, most_bytes=self._most_bytes)
             for url in self._urls
         ]
-        return session, nodes
+        return session, StarknetNodes(
+            nodes, chain_id=self.chain_id, quorum=self._quorum, clock=self._clock
+        )
 
 
 class _Loop:
     """An event loop in a thread, with the nodes that are asked from it."""
 
     def __init__(
-        self, make: Callable[[], tuple[aiohttp.ClientSession, list[StarknetNode]]]
+        self,
+        make: Callable[[], tuple[aiohttp.ClientSession, StarknetNodes]],
+        clock: Callable[[], float],
     ) -> None:
         self.pid = os.getpid()
         self._loop = asyncio.new_event_loop()
@@ -148,10 +128,26 @@ class _Loop:
         )
         self._thread.start()
 
-        async def made() -> tuple[aiohttp.ClientSession, list[StarknetNode]]:
+        async def made() -> tuple[aiohttp.ClientSession, StarknetNodes]:
             return make()
 
         self._session, self.nodes = self.run(made())
+        self._survey = Survey(self.nodes.all, self._height, clock)
+
+    def ordered(self) -> list[StarknetNode]:
+        """Sort the nodes, best first, by what is known of them now."""
+        self._survey.glance()
+        return best_first(self.nodes.all)
+
+    def survey(self) -> None:
+        """Look at all nodes that do not rest, now."""
+        self._survey.look()
+
+    def _height(self, node: StarknetNode) -> int:
+        try:
+            return self.run(self.nodes.look(node))
+        except (CancelledError, RuntimeError):
+            raise NodeFault("was not waited for: its client is closed") from None
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Await work in the loop, from any other thread."""
@@ -171,5 +167,9 @@ class _Loop:
             self._loop.close()
 
     async def _end(self) -> None:
+        looks = asyncio.all_tasks() - {asyncio.current_task()}
+        for look in looks:
+            look.cancel()
+        await asyncio.gather(*looks, return_exceptions=True)
         await self._session.close()
         self._loop.stop()

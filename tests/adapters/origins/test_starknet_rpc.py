@@ -83,10 +83,96 @@ def test_a_node_of_another_version_is_passed_over(node: StarknetFake, spare: Sta
     assert newest(node, spare).number == 7
 
 
-def test_another_chain_stops_everything(node: StarknetFake, spare: StarknetFake) -> None:
-    node.chain_id = 0x534E5F5345504F4C4941
-    with pytest.raises(WrongChain, match=r"0x534e5f5345504f4c4941.* MMBOT_STARKNET_CHAIN_ID is 0x"):
+def test_a_node_of_another_chain_is_passed_over_and_rests(
+    node: StarknetFake, spare: StarknetFake, caplog: pytest.LogCaptureFixture
+) -> None:
+    node.chain_id, spare.head = 0x534E5F5345504F4C4941, 7
+    rpc = client(node, spare)
+    for _ in range(5):
+        assert rpc.ask(StarknetNode.newest).number == 7
+    assert rpc.witnesses(StarknetNode.newest) == [Block(7, word(7))]
+    assert "starknet_blockHashAndNumber" not in node.node.asked
+    (line,) = [line for line in caplog.messages if "rests 300 s" in line]
+    assert "serves Starknet chain 0x534e5f5345504f4c4941, but MMBOT_STARKNET_CHAIN_ID" in line
+
+
+def test_nodes_that_all_serve_another_chain_stop_everything(
+    node: StarknetFake, spare: StarknetFake
+) -> None:
+    node.chain_id = spare.chain_id = 0x534E5F5345504F4C4941
+    said = r"0x534e5f5345504f4c4941.* MMBOT_STARKNET_CHAIN_ID is 0x"
+    with pytest.raises(WrongChain, match=said):
         newest(node, spare)
+    with pytest.raises(WrongChain, match=said):
+        client(node, spare, quorum=2).witnesses(StarknetNode.newest)
+
+
+def test_a_witness_of_another_chain_is_none(node: StarknetFake, spare: StarknetFake) -> None:
+    node.chain_id = 1
+    with pytest.raises(RpcUnavailable, match=r"1 of the 2 nodes .* serves Starknet chain 0x1"):
+        client(node, spare, quorum=2).witnesses(StarknetNode.newest)
+
+
+def test_a_primary_that_hangs_is_waited_for_once(node: StarknetFake, spare: StarknetFake) -> None:
+    rpc = client(node, spare, read_seconds=0.3, clock=lambda: 0.0)
+    rpc.ask(StarknetNode.newest)
+    node.node.silent, spare.head = True, 7
+    before = len(node.node.requests)
+    for _ in range(10):
+        assert rpc.ask(StarknetNode.newest).number == 7
+    assert len(node.node.requests) == before + 1
+    assert [reading.serving for reading in rpc.health()] == [False, True]
+
+
+def test_a_primary_that_lags_is_passed_over(node: StarknetFake, spare: StarknetFake) -> None:
+    rpc = client(node, spare)
+    rpc.survey()
+    assert rpc.ask(StarknetNode.newest).number == 100
+    spare.head = 120
+    rpc.survey()
+    assert rpc.ask(StarknetNode.newest).number == 120
+
+
+def test_a_node_that_rests_is_looked_at_again(node: StarknetFake, spare: StarknetFake) -> None:
+    now = 0.0
+    rpc = client(node, spare, clock=lambda: now)
+    rpc.ask(StarknetNode.newest)
+    node.node.status, spare.head = 429, 99
+    assert rpc.ask(StarknetNode.newest).number == 99
+    assert [reading.serving for reading in rpc.health()] == [False, True]
+    node.node.status = 200
+    for _ in range(4):
+        now += 10
+        rpc.survey()
+    assert rpc.ask(StarknetNode.newest).number == 100
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [(-32603, "Internal error"), (-32005, "limit exceeded"), (429, "slow down")],
+)
+def test_an_error_of_the_nodes_own_goes_to_the_next(
+    node: StarknetFake, spare: StarknetFake, code: int, message: str
+) -> None:
+    node.node.methods["starknet_getBlockWithTxHashes"] = refuse(code, message)
+    assert client(node, spare).ask(lambda at: at.block(5)) == Block(5, word(5))
+    assert client(spare, node, quorum=2).witnesses(StarknetNode.newest)
+
+
+def test_an_internal_error_of_all_nodes_is_the_answer(
+    node: StarknetFake, spare: StarknetFake
+) -> None:
+    for one in (node, spare):
+        one.node.methods["starknet_getBlockWithTxHashes"] = refuse(-32603, "Internal error")
+    rpc = client(node, spare)
+    with pytest.raises(RpcRefused, match="Internal error"):
+        rpc.ask(lambda at: at.block(5))
+    with pytest.raises(RpcRefused, match="Internal error"):
+        rpc.ask(lambda at: at.block(5))
+    spare.node.methods["starknet_getBlockWithTxHashes"] = refuse(-32005, "limit exceeded")
+    node.node.methods["starknet_getBlockWithTxHashes"] = refuse(-32005, "limit exceeded")
+    with pytest.raises(RpcUnavailable, match="limit exceeded"):
+        rpc.ask(lambda at: at.block(5))
 
 
 @pytest.mark.parametrize("trouble", ["status", "silent", "garbage", "type", "redirect", "id"])
@@ -138,10 +224,10 @@ def test_no_secret_reaches_a_log(node: StarknetFake, caplog: pytest.LogCaptureFi
 def test_an_error_that_a_node_answers_is_the_answer(
     node: StarknetFake, spare: StarknetFake
 ) -> None:
-    node.node.methods["starknet_blockHashAndNumber"] = refuse(32, "There are no blocks")
-    with pytest.raises(RpcRefused, match="There are no blocks"):
-        newest(node, spare)
-    assert spare.node.requests == []
+    node.node.methods["starknet_getBlockWithTxHashes"] = refuse(24, "Block not found")
+    with pytest.raises(RpcRefused, match="Block not found"):
+        client(node, spare).ask(lambda at: at.block(5))
+    assert "starknet_getBlockWithTxHashes" not in spare.node.asked
 
 
 def test_a_node_that_was_away_is_verified_again(node: StarknetFake, spare: StarknetFake) -> None:
@@ -149,8 +235,8 @@ def test_a_node_that_was_away_is_verified_again(node: StarknetFake, spare: Stark
     rpc.ask(StarknetNode.newest)
     node.node.status = 500
     rpc.ask(StarknetNode.newest)
-    node.node.status, node.chain_id = 200, 1
-    with pytest.raises(WrongChain):
+    node.node.status, node.chain_id, spare.node.status = 200, 1, 500
+    with pytest.raises(RpcUnavailable, match="serves Starknet chain 0x1, but"):
         rpc.ask(StarknetNode.newest)
 
 

@@ -1,0 +1,121 @@
+"""The nodes of one Starknet: asked one by one, with their health kept, within one event loop."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from mmbot_pipelines.adapters.ethereum.health import Kind
+from mmbot_pipelines.adapters.ethereum.node import NodeFault, RpcError
+from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode, every_node_says
+from mmbot_pipelines.core.errors import Failure, RpcRefused, RpcUnavailable, WrongChain
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class StarknetNodes:
+    """The nodes, the primary first."""
+
+    def __init__(
+        self,
+        nodes: Sequence[StarknetNode],
+        *,
+        chain_id: int,
+        quorum: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self.all = nodes
+        self._chain_id = chain_id
+        self._quorum = quorum
+        self._clock = clock
+
+    async def witnesses(
+        self, nodes: Sequence[StarknetNode], work: Callable[[StarknetNode], Awaitable[T]]
+    ) -> list[T]:
+        """Do the same work at as many of these nodes as the quorum asks for."""
+        if self._quorum == 1:
+            return [await self.ask(nodes, work)]
+        found: list[T] = []
+        faults: list[Failure] = []
+        left = list(nodes)
+        while left and len(found) < self._quorum:
+            missing = self._quorum - len(found)
+            asked, left = left[:missing], left[missing:]
+            told = await asyncio.gather(
+                *(self.ask([node], work) for node in asked), return_exceptions=True
+            )
+            for one in told:
+                if isinstance(one, RpcUnavailable | WrongChain):
+                    faults.append(one)
+                elif isinstance(one, BaseException):
+                    raise one
+                else:
+                    found.append(one)
+        if len(found) == self._quorum:
+            return found
+        astray = not found and all(isinstance(fault, WrongChain) for fault in faults)
+        raise (WrongChain if astray else RpcUnavailable)(
+            f"{len(found)} of the {self._quorum} nodes of starknet that "
+            f"MMBOT_RPC_QUORUM asks for answered: {'; '.join(map(str, faults))}"
+        )
+
+    async def ask(
+        self, nodes: Sequence[StarknetNode], work: Callable[[StarknetNode], Awaitable[T]]
+    ) -> T:
+        """Do work at the first of these nodes that gives usable answers."""
+        faults: list[tuple[StarknetNode, NodeFault]] = []
+        for node in nodes:
+            try:
+                return await self._ask_one(node, work)
+            except NodeFault as e:
+                faults.append((node, e))
+        own = [node for node, fault in faults if fault.kind is Kind.INTERNAL]
+        if own:
+            # A contract may have provoked it: then it is the answer, and keeps nobody waiting.
+            every_node_says.set(True)
+            try:
+                return await self._ask_one(own[0], work)
+            except NodeFault as e:
+                faults.append((own[0], e))
+        told = "; ".join(f"{node.host} {fault}" for node, fault in faults)
+        if all(fault.kind is Kind.WRONG_CHAIN for _, fault in faults):
+            raise WrongChain(told)
+        raise RpcUnavailable(f"no RPC node of starknet answered: {told}")
+
+    async def _ask_one(self, node: StarknetNode, work: Callable[[StarknetNode], Awaitable[T]]) -> T:
+        """Ask one node, and keep its health."""
+        try:
+            await node.verify(self._chain_id)
+            done = await work(node)
+        except NodeFault as e:
+            self._note(node, e)
+            raise
+        except RpcError as e:
+            raise RpcRefused(f"a node of starknet refuses: {e}") from None
+        node.health.worked()
+        return done
+
+    def _note(self, node: StarknetNode, fault: NodeFault) -> None:
+        node.verified = False  # it may come back as another node
+        rest = node.health.failed(fault.kind, str(fault), self._clock())
+        if rest is not None and len(self.all) > 1:
+            _log.warning("starknet: node %s %s; it rests %.0f s", node.host, fault, rest)
+
+    async def look(self, node: StarknetNode) -> int:
+        """Ask a node for its newest block, and make sure that it still serves our chain."""
+        asked = self._clock()
+        try:
+            await node.verify(self._chain_id, anew=True)
+            newest = await node.newest()
+        except NodeFault as e:
+            self._note(node, e)
+            raise
+        except RpcError as e:
+            fault = NodeFault(f"does not tell its newest block: {e}")
+            self._note(node, fault)
+            raise fault from None
+        if node.health.worked(self._clock() - asked):
+            _log.warning("starknet: node %s serves again", node.host)
+        return newest.number
