@@ -20,6 +20,9 @@ from mmbot_pipelines.core.errors import Failure, LostRace
 from mmbot_pipelines.core.money import Wei, in_words
 from mmbot_pipelines.core.outbox import Call, Transaction, TxState
 
+_CLAIMED = {TxState.MINED: Fact.MINED, TxState.STORED: Fact.SENT}
+_BEST = [*_CLAIMED, *(state for state in TxState if state not in _CLAIMED)]
+
 
 def repay(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
     """Claim the locked money of these orders, whatever the limits say by now.
@@ -60,16 +63,23 @@ def _claim(work: Work, origin: str, orders: list[Order]) -> None:
 
 
 def _take_up_claimed(work: Work, orders: Sequence[Order]) -> list[Order]:
-    """Let orders wait for claims that stayed in the lane while their transfer was unmined."""
+    """Let orders wait for claims that stayed in the lane while their transfer was unmined.
+
+    A claim that was decided meanwhile is looked at by nobody else any more: what became of
+    it is one step, and where it is of no use, a new attempt begins.
+    """
     unclaimed = []
     for order in orders:
         claim = _claim_of(work, order)
         if claim is None:
             unclaimed.append(order)
-        elif sent := work.advance(order, Fact.SENT, tx=claim.hash):
-            work.run.say(f"{order.key}: claimed already in {claim.hash}")
-            if claim.state is TxState.MINED:
-                work.advance(sent, Fact.MINED, tx=claim.hash)
+        elif claim.state in _CLAIMED:
+            if work.advance(order, _CLAIMED[claim.state], tx=claim.hash):
+                work.run.say(f"{order.key}: claimed already in {claim.hash}")
+        else:
+            why = f"its claim {claim.hash} is {claim.state}"
+            anew = work.advance(order, Fact.LOST, reason=why)
+            unclaimed += [anew] if anew is not None else []
     return unclaimed
 
 
@@ -79,11 +89,9 @@ def _claim_of(work: Work, order: Order) -> Transaction | None:
     rows = [
         row
         for row in work.bridge.orders.transactions(order.key)
-        if row.purpose == REPAY
-        and row.attempt == order.attempt
-        and row.state in (TxState.STORED, TxState.MINED)
+        if row.purpose == REPAY and row.attempt == order.attempt
     ]
-    return max(rows, key=lambda row: row.state is TxState.MINED, default=None)
+    return min(rows, key=lambda row: _BEST.index(row.state), default=None)
 
 
 def _keep_task(work: Work, order: Order, task: Task) -> None:

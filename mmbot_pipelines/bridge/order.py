@@ -117,6 +117,8 @@ NEXT = {
 }
 
 _NEW_ATTEMPT = (Fact.REVERTED, Fact.LOST, Fact.UNDELIVERED)
+# A claim that goes out once more goes by another name.
+_CLAIM_ANEW = (Fact.SENT, Fact.UNCLAIMED, Fact.UNMINED)
 _PROGRESS = (Fact.ACCEPTED, Fact.PAID, Fact.MINED, Fact.PROVEN, Fact.SETTLED, Fact.RETOLD)
 
 
@@ -196,7 +198,7 @@ class Order:
             block=Block(self.block.number, TAKEN_BACK) if fact is Fact.VANISHED else self.block,
             transfer_tx=self._transfer_tx(status, fact, tx),
             claim_tx=tx or self.claim_tx if _claims(status, fact) else self.claim_tx,
-            claim_ref=ref if fact in (Fact.SENT, Fact.UNCLAIMED) else self.claim_ref,
+            claim_ref=ref if fact in _CLAIM_ANEW else self.claim_ref,
             settle_tx=self._settle_tx(fact, tx),
             changed_at=at,
         )

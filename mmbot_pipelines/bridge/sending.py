@@ -7,7 +7,7 @@ from mmbot_pipelines.bridge.admission import Gate, Wait, keep_back
 from mmbot_pipelines.bridge.failures import Work, fault_of
 from mmbot_pipelines.bridge.order import Fact, Order
 from mmbot_pipelines.core import crash
-from mmbot_pipelines.core.errors import OutOfFunds
+from mmbot_pipelines.core.errors import LostRace, OutOfFunds
 from mmbot_pipelines.core.money import Gas, Wei, in_words
 from mmbot_pipelines.core.outbox import Call, Fees, Transaction, at_most
 
@@ -82,7 +82,11 @@ def send(
                 stored_at=now,
             )
             after = order.after(Fact.SENT, at=now, tx=signed.hash)
-            lane.store(order, after, transaction, run.id)
+            try:
+                lane.store(order, after, transaction, run.id)
+            except LostRace as e:
+                run.say(f"{e}: not sent")
+                continue
             stored.append((after, transaction))
             undecided.add((order.key, work.step))
             if admission:
