@@ -24,7 +24,7 @@ class Lane(Protocol):
         """Return the first nonce that neither the chain nor the outbox has used."""
 
     def next_bump(self, nonce: int) -> int:
-        """Return the first bump that a nonce does not have."""
+        """Return the first bump that a nonce does not have, nor its subjects at another one."""
 
     def in_flight(self) -> list[Transaction]:
         """List the wallet's undecided transactions, lowest nonce first."""

@@ -44,7 +44,10 @@ class LaneMemory:
 
     def next_bump(self, nonce: int) -> int:
         with self._store.transaction():
-            return max((row.bump + 1 for row in self._ours() if row.nonce == nonce), default=0)
+            subjects = {row.subject for row in self._ours() if row.nonce == nonce}
+            rows = [row for row in self._rows() if row.subject in subjects]
+            rows += [row for row in self._ours() if row.nonce == nonce]
+            return max((row.bump + 1 for row in rows), default=0)
 
     def in_flight(self) -> list[Transaction]:
         with self._store.transaction():

@@ -12,7 +12,17 @@ from mmbot_pipelines.core.money import Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Receipt, Transaction, TxState
 from tests.bridge.orders import NOON
 from tests.ports.test_orders import FAULT, later
-from tests.ports.test_outbox import CHAIN, OURS, THEIRS, lost, mined, processing, send
+from tests.ports.test_outbox import (
+    CHAIN,
+    OURS,
+    THEIRS,
+    a_transaction,
+    lost,
+    mined,
+    processing,
+    put,
+    send,
+)
 
 MOVED = Block(13, "0x13")
 
@@ -55,6 +65,21 @@ def test_a_nonce_takes_several_transactions_while_it_is_undecided(orders: Orders
     again = replaced(orders, bump, 2)
     assert orders.in_flight() == orders.transactions(order.key) == [sent, bump, again]
     assert orders.get([order.key]) == [order]
+
+
+def test_a_subject_is_cancelled_at_two_nonces_of_one_attempt(orders: Orders) -> None:
+    order, sent = transferring(orders)
+    with orders.lane(CHAIN, OURS) as lane:
+        lane.replace(a_bump(sent, purpose="cancel"))
+    at = NOON + later(2)
+    after = order.after(Fact.MINED, at=at, tx=sent.hash)
+    orders.decide(mined(sent), order, after, run_id="run-1", at=at)
+    (order,) = orders.get([order.key])
+    with orders.lane(CHAIN, OURS) as lane:
+        claim = a_transaction(order, lane.next_nonce(0), purpose="repay")
+        put(lane, order, claim)
+        lane.replace(a_bump(claim, lane.next_bump(claim.nonce), purpose="cancel"))
+    assert [row.nonce for row in orders.in_flight()] == [claim.nonce] * 2
 
 
 def test_two_never_replace_the_same_one(orders: Orders) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     any_,
     func,
     literal,
+    or_,
     select,
 )
 from sqlalchemy.dialects import postgresql
@@ -82,11 +83,17 @@ class PgLane:
         return chain_nonce if highest is None else max(chain_nonce, highest + 1)
 
     def next_bump(self, nonce: int) -> int:
-        """Return the first bump that a nonce does not have."""
-        of_nonce = select(func.max(transactions.c.bump)).where(
-            self._ours(), transactions.c.nonce == nonce
+        """Return the first bump that a nonce does not have, nor its subjects at another one.
+
+        A subject's transfer and claim may both be cancelled in one attempt.
+        """
+        of_nonce = and_(self._ours(), transactions.c.nonce == nonce)
+        subjects = select(transactions.c.subject).where(of_nonce)
+        highest = self.connection.scalar(
+            select(func.max(transactions.c.bump)).where(
+                or_(of_nonce, transactions.c.subject.in_(subjects))
+            )
         )
-        highest = self.connection.scalar(of_nonce)
         return 0 if highest is None else highest + 1
 
     def in_flight(self) -> list[Transaction]:
