@@ -16,12 +16,16 @@ from mmbot_pipelines.bridge.ports import Run, Task
 from mmbot_pipelines.bridge.reorgs import standing
 from mmbot_pipelines.bridge.sending import Request, send
 from mmbot_pipelines.core import crash
-from mmbot_pipelines.core.errors import Failure, LostRace
+from mmbot_pipelines.core.errors import Failure, LostRace, TryLater
 from mmbot_pipelines.core.money import Wei, in_words
 from mmbot_pipelines.core.outbox import Call, Transaction, TxState
 
 _CLAIMED = {TxState.MINED: Fact.MINED, TxState.STORED: Fact.SENT}
 _BEST = [*_CLAIMED, *(state for state in TxState if state not in _CLAIMED)]
+
+
+class ClaimTooDear(TryLater):
+    """What it costs to get our money back is no less than what comes back: prices must fall."""
 
 
 def repay(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
@@ -46,7 +50,9 @@ def _claim(work: Work, origin: str, orders: list[Order]) -> None:
     begun = l2.claims(orders, fees)
     calls: list[tuple[Order, Call]] = []
     for order, claim in zip(orders, begun, strict=True):
-        if isinstance(claim, Call):
+        if isinstance(claim, Call) and claim.value >= order.amount + order.fee:
+            work.fail(order, _too_dear(order, claim.value))
+        elif isinstance(claim, Call):
             calls.append((order, claim))
         elif isinstance(claim, Failure):
             work.fail(order, claim)
@@ -60,6 +66,13 @@ def _claim(work: Work, origin: str, orders: list[Order]) -> None:
         if not isinstance(estimate, Failure)
     ]
     send(work, requests, fees, origin=origin)
+
+
+def _too_dear(order: Order, value: Wei) -> ClaimTooDear:
+    return ClaimTooDear(
+        f"the claim's message would cost {in_words(value)}, but it brings only "
+        f"{in_words(order.amount + order.fee)}: it is priced again later"
+    )
 
 
 def _take_up_claimed(work: Work, orders: Sequence[Order]) -> list[Order]:

@@ -149,6 +149,23 @@ def test_a_claim_proven_lost_is_made_again_after_a_backoff(world: World) -> None
     assert claims_mined(world, key) == 2
 
 
+def test_a_claim_that_costs_what_it_brings_waits_for_lower_prices(world: World) -> None:
+    dear = paid(world)
+    order, usual = world.order(dear), world.l2.message_gas
+    brings = order.amount + order.fee
+    world.l2.message_gas = brings // world.chain.fees().ceiling + 1
+    assert "ClaimTooDear: the claim's message would cost" in world.failing(
+        lambda: world.repay([dear])
+    )
+    order = world.order(dear)
+    assert (order.status, order.failed, order.parked) == (Status.FULFILLED, True, False)
+    world.l2.message_gas = usual
+    world.later(61)
+    steps.advance(world.bridge, steps.retry(world.bridge, world.run), world.run)
+    world.mine()
+    assert claims_mined(world, dear) == 1
+
+
 def test_claims_that_get_lost_again_and_again_are_parked(world: World) -> None:
     key = proved(world)
     for lost in (1, 2, 3):

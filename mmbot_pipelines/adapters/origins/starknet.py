@@ -127,7 +127,9 @@ class Starknet:
         """
         if not orders:
             return []
-        return self._rpc.ask(lambda node: self._settled(node, orders))
+        told = self._rpc.witnesses(lambda node: self._settled(node, orders))
+        # One witness that has not seen it may be behind, or the others may lie.
+        return [txs[0] if len(set(txs)) == 1 else None for txs in zip(*told, strict=True)]
 
     def _scanned(self, events: Sequence[abi.Event], last: Block) -> Scan:
         orders, faults = abi.orders_set(events, origin=self.name, at=self._clock())

@@ -10,6 +10,7 @@ from eth_utils.crypto import keccak
 
 from mmbot_pipelines.adapters.ethereum import wire
 from mmbot_pipelines.adapters.ethereum.node import RpcError
+from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.views import Function
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
@@ -27,6 +28,7 @@ LOG_MESSAGE = keccak(text="LogMessageToL2(address,uint256,uint256,uint256[],uint
 L1_TO_L2_MESSAGES = Function("l1ToL2Messages", ("bytes32",), ("uint256",))
 
 _MOST_FEE = Wei(10**18)  # Starknet's core contract, getMaxL1MsgFee
+_ALIKE = 2  # times the lowest estimate: prices change by an eighth in a block
 _KIND = "message "  # what a claim's name begins with
 
 
@@ -82,12 +84,20 @@ class ByMessage:
 
         Raises:
             RpcRefused: no order's claim can be estimated.
+            RpcDisagrees: nodes differ more than their newest blocks' prices can.
             MessageFeeOutOfRange: not more than 0 and at most 1 ETH.
         """
         if not orders:
             return []
-        estimate = self._rpc.ask(lambda node: self._estimate(node, orders))
-        fee = Wei(-(-estimate * (100 + self._margin_percent) // 100))
+        # Nobody gives back on L1 what a claim's message is overpaid.
+        told = self._rpc.witnesses(lambda node: self._estimate(node, orders))
+        least, most = min(told), max(told)
+        if most > _ALIKE * least:
+            raise RpcDisagrees(
+                f"nodes of starknet price a claim's message from {in_words(Wei(least))} to "
+                f"{in_words(Wei(most))}: it is priced when they agree"
+            )
+        fee = Wei(-(-most * (100 + self._margin_percent) // 100))
         if not 0 < fee <= _MOST_FEE:
             raise MessageFeeOutOfRange(
                 f"a claim's message would cost {in_words(fee)} with its margin, but Starknet takes "
@@ -111,8 +121,8 @@ class ByMessage:
         seen = {key: Progress(ref=ref) for key, ref in self._sent(orders)}
         used_up = {order.key: order for order in self._used_up(orders)}
         if used_up:
-            unpaid = self._rpc.ask(lambda node: self._unpaid(node, list(used_up.values())))
-            for order in unpaid:
+            told = self._rpc.witnesses(lambda node: self._unpaid(node, list(used_up.values())))
+            for order in (o for o in told[0] if all(o in unpaid for unpaid in told)):
                 seen[order.key] = Progress(
                     lost=Undelivered(
                         f"the claim's {order.claim_ref} is consumed on L1, but the escrow has "

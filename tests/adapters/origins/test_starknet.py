@@ -327,3 +327,15 @@ def test_a_witness_that_is_away_is_replaced_or_missed(
         origin(node, NOBODY, quorum=2).check([ORDER])
     with pytest.raises(RpcUnavailable, match="1 of the 2 nodes"):
         origin(node, node, quorum=2).check([ORDER])  # one node is one witness
+
+
+def test_every_witness_must_have_seen_the_payment(node: StarknetFake, spare: StarknetFake) -> None:
+    node.views[abi.GET_ORDER_PENDING] = [0]
+    node.pages = [[payment(7, 0xA11, 1000)]]
+    assert origin(node, spare).settled([ORDER]) == [word(0x99)]
+    assert origin(node, spare, quorum=2).settled([ORDER]) == [None]
+    spare.views[abi.GET_ORDER_PENDING] = [0]
+    spare.pages = [[payment(7, 0xA11, 1000) | {"transaction_hash": "0x98"}]]
+    assert origin(node, spare, quorum=2).settled([ORDER]) == [None]
+    spare.pages = node.pages
+    assert origin(node, spare, quorum=2).settled([ORDER]) == [word(0x99)]
