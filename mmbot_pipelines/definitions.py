@@ -3,19 +3,23 @@
 import dagster as dg
 
 from mmbot_pipelines.defs import alerts, bridge, daemons, retention, safety, upkeep
+from mmbot_pipelines.defs.plain import plain_failures
 from mmbot_pipelines.settings import load
 from mmbot_pipelines.wiring import bridge as wired
 from mmbot_pipelines.wiring import watch
 
-settings = load()
+with plain_failures():
+    settings = load()
 
 
 @dg.resource(description="The bridge, wired from the environment once per process.")
+@plain_failures()
 def bridge_resource(_: dg.InitResourceContext) -> object:
     return wired(settings)
 
 
 @dg.resource(description="Who tells the operator, wired from the environment once per process.")
+@plain_failures()
 def watch_resource(_: dg.InitResourceContext) -> object:
     return watch(settings)
 

@@ -15,7 +15,7 @@ import dagster as dg
 
 from mmbot_pipelines.bridge import watch as lookout
 from mmbot_pipelines.core.alerts import Notice, Severity
-from mmbot_pipelines.defs.requests import plain_failures
+from mmbot_pipelines.defs.plain import plain_failures
 
 Watch = dg.ResourceParam[lookout.Watch]
 
@@ -44,6 +44,7 @@ def _with_journal(watch: lookout.Watch, log: logging.Logger) -> lookout.Watch:
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Tells every alert channel what is wrong, once, and when it is over.",
 )
+@plain_failures()
 def alerts(context: dg.SensorEvaluationContext, watch: Watch) -> dg.SkipReason:
     told = lookout.tell(_with_journal(watch, context.log))
     for trouble in told.troubles:

@@ -16,6 +16,7 @@ import dagster as dg
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.defs.outbox import replace_stuck_transactions, replacements
+from mmbot_pipelines.defs.plain import plain_failures
 from mmbot_pipelines.defs.requests import (
     Bridge,
     crowded,
@@ -55,18 +56,19 @@ def orders_sensor(origin: str, most_runs: int) -> dg.SensorDefinition:
     def sensor(
         context: dg.SensorEvaluationContext, bridge: Bridge
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        run = sensor_run(context)
-        busy = crowded(context, fill_orders, most_runs)
-        for _ in looks():
-            steps.detect(bridge, origin, run)
-            if busy:
-                continue
-            orders = steps.wanted(bridge, [Status.PENDING, Status.PROCESSING], origin)
-            if orders:
-                runs = 1 if steps.throttled(bridge, origin) else most_runs
-                yield from requests("transfer", orders, runs)
-                return
-        yield dg.SkipReason(_CROWDED if busy else f"no new order on {origin}")
+        with plain_failures():
+            run = sensor_run(context)
+            busy = crowded(context, fill_orders, most_runs)
+            for _ in looks():
+                steps.detect(bridge, origin, run)
+                if busy:
+                    continue
+                orders = steps.wanted(bridge, [Status.PENDING, Status.PROCESSING], origin)
+                if orders:
+                    runs = 1 if steps.throttled(bridge, origin) else most_runs
+                    yield from requests("transfer", orders, runs)
+                    return
+            yield dg.SkipReason(_CROWDED if busy else f"no new order on {origin}")
 
     return sensor
 
@@ -84,22 +86,23 @@ def receipts_sensor(most_runs: int) -> dg.SensorDefinition:
     def sensor(
         context: dg.SensorEvaluationContext, bridge: Bridge
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        run = sensor_run(context)
-        busy = crowded(context, repay_orders, most_runs)
-        steps.recheck(bridge, run)
-        steps.settle_receipts(bridge, run)
-        stuck = list(replacements(bridge))
-        orders: list[Order] = []
-        for _ in looks():
-            in_flight = steps.settle_receipts(bridge, run)
-            orders += [] if busy else steps.wanted(bridge, [Status.FULFILLED])
-            # What was sent together is mined in one block or the next: claim it together.
-            if orders and not in_flight:
-                break
-        yield from stuck
-        yield from requests("repay", orders, most_runs, job=repay_orders.name)
-        if not (orders or stuck):
-            yield dg.SkipReason(_CROWDED if busy else "no transfer was mined")
+        with plain_failures():
+            run = sensor_run(context)
+            busy = crowded(context, repay_orders, most_runs)
+            steps.recheck(bridge, run)
+            steps.settle_receipts(bridge, run)
+            stuck = list(replacements(bridge))
+            orders: list[Order] = []
+            for _ in looks():
+                in_flight = steps.settle_receipts(bridge, run)
+                orders += [] if busy else steps.wanted(bridge, [Status.FULFILLED])
+                # What was sent together is mined in one block or the next: claim it together.
+                if orders and not in_flight:
+                    break
+            yield from stuck
+            yield from requests("repay", orders, most_runs, job=repay_orders.name)
+            if not (orders or stuck):
+                yield dg.SkipReason(_CROWDED if busy else "no transfer was mined")
 
     return sensor
 
@@ -113,6 +116,7 @@ def settlements_sensor(origin: str) -> dg.SensorDefinition:
         default_status=_RUNNING,
         description=f"Completes orders when the {origin} escrow has paid us.",
     )
+    @plain_failures()
     def sensor(context: dg.SensorEvaluationContext, bridge: Bridge) -> dg.SkipReason:
         run = sensor_run(context)
         for _ in looks():

@@ -13,6 +13,7 @@ import dagster as dg
 from mmbot_pipelines.bridge.conditions import two_daemons
 from mmbot_pipelines.core.daemons import ALIVE, at_once
 from mmbot_pipelines.defs.alerts import Watch
+from mmbot_pipelines.defs.plain import plain_failures
 
 
 @dg.sensor(
@@ -21,6 +22,7 @@ from mmbot_pipelines.defs.alerts import Watch
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Notes which daemons live on this database, and says when there are two.",
 )
+@plain_failures()
 def daemons(context: dg.SensorEvaluationContext, watch: Watch) -> dg.SkipReason:
     for beat in context.instance.get_daemon_heartbeats().values():
         if beat.daemon_id is not None:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import dagster as dg
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.defs.requests import Bridge, op_run, order_tags, plain_failures
+from mmbot_pipelines.defs.plain import plain_failures
+from mmbot_pipelines.defs.requests import Bridge, op_run, order_tags
 
 # One run for the same stuck transactions within this time: it decides for all of them.
 _ASK_AGAIN_SECONDS = 30

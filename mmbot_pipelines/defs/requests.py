@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -10,7 +9,7 @@ import dagster as dg
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Run
-from mmbot_pipelines.core.errors import Failure
+from mmbot_pipelines.defs.plain import plain_failures
 
 Bridge = dg.ResourceParam[steps.Bridge]
 
@@ -97,15 +96,6 @@ def sensor_run(context: dg.SensorEvaluationContext) -> Run:
 def op_run(context: dg.OpExecutionContext) -> Run:
     """Name an op's run as the one at work."""
     return Run(id=context.run_id, say=context.log.info)
-
-
-@contextmanager
-def plain_failures() -> Iterator[None]:
-    """Fail a run with the orders and causes in words, without a trace of our own code."""
-    try:
-        yield
-    except (steps.OrdersFailed, Failure) as e:
-        raise dg.Failure(description=str(e), allow_retries=False) from None
 
 
 def step_op(name: str, do: Callable[[steps.Bridge, Sequence[str], Run], None]) -> dg.OpDefinition:

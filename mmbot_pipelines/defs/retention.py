@@ -11,6 +11,8 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
+from mmbot_pipelines.defs.plain import plain_failures
+
 _FINISHED = [
     dg.DagsterRunStatus.SUCCESS,
     dg.DagsterRunStatus.FAILURE,
@@ -64,8 +66,9 @@ def forget_tick_logs(folder: Path, before: datetime) -> int:
 def forget(context: dg.OpExecutionContext, config: Age) -> None:
     before = datetime.now(UTC) - timedelta(days=config.days)
     ticks = Path(context.instance.storage_directory()) / _TICKS
-    logs = forget_tick_logs(ticks, before)
-    runs = forget_runs(context.instance, before)
+    with plain_failures():
+        logs = forget_tick_logs(ticks, before)
+        runs = forget_runs(context.instance, before)
     context.log.info(f"deleted {runs} runs and {logs} logs of ticks, older than {before:%Y-%m-%d}")
 
 

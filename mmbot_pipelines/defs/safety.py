@@ -12,7 +12,8 @@ import dagster as dg
 from mmbot_pipelines.bridge import guard, steps
 from mmbot_pipelines.core import safety
 from mmbot_pipelines.core.errors import StoreUnavailable
-from mmbot_pipelines.defs.requests import Bridge, op_run, plain_failures, sensor_run
+from mmbot_pipelines.defs.plain import plain_failures
+from mmbot_pipelines.defs.requests import Bridge, op_run, sensor_run
 
 _LEAST_SECONDS = 5
 
@@ -37,11 +38,12 @@ class _Decide(Protocol):
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Measures failures, money and chains; throttles, halts, or lets go again.",
 )
+@plain_failures()
 def safety_sensor(context: dg.SensorEvaluationContext, bridge: Bridge) -> dg.SkipReason:
     try:
         strict = steps.guard(bridge, sensor_run(context))
     except StoreUnavailable as e:
-        return dg.SkipReason(f"nothing is sent while the database is away: {e}")
+        raise StoreUnavailable(f"nothing is sent while the database is away: {e}") from None
     return dg.SkipReason("; ".join(s.told for s in strict) or "NORMAL")
 
 

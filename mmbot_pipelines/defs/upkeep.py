@@ -14,13 +14,8 @@ import dagster as dg
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.defs.failed_runs import note_dead_runs, offer_failed_orders
-from mmbot_pipelines.defs.requests import (
-    Bridge,
-    op_run,
-    order_tags,
-    plain_failures,
-    sensor_run,
-)
+from mmbot_pipelines.defs.plain import plain_failures
+from mmbot_pipelines.defs.requests import Bridge, op_run, order_tags, sensor_run
 
 FAILED_ORDERS = dg.DynamicPartitionsDefinition(name="failed_orders")
 
@@ -71,6 +66,7 @@ def _reprocess(context: dg.OpExecutionContext, bridge: steps.Bridge, key: str) -
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Notes runs that died with their orders; offers failed orders as partitions.",
 )
+@plain_failures()
 def failed_orders(context: dg.SensorEvaluationContext, bridge: Bridge) -> dg.SkipReason:
     dead = note_dead_runs(context, bridge, sensor_run(context))
     failed = offer_failed_orders(context.instance, bridge, FAILED_ORDERS)

@@ -82,7 +82,10 @@ def test_the_sensor_judges_and_says_what_is_not_normal(world: World) -> None:
 
 def test_the_sensor_says_in_one_line_that_the_database_is_away(world: World) -> None:
     world.store.down = True
-    assert tick(world) == "nothing is sent while the database is away: database of the test: down"
+    with pytest.raises(dg.Failure) as red:
+        tick(world)
+    away = "nothing is sent while the database is away: database of the test: down"
+    assert red.value.description == f"StoreUnavailable: {away}"
 
 
 def test_the_sensor_runs_by_itself_every_five_seconds() -> None:

@@ -1,0 +1,189 @@
+"""What a tick and a run show when something is away: red, and in words alone."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from runpy import run_module
+
+import dagster as dg
+import pytest
+from dagster._core.remote_origin import InProcessCodeLocationOrigin
+from dagster._core.remote_representation.external_data import SensorExecutionErrorSnap
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._grpc.impl import get_external_sensor_execution
+from dagster_shared.error import SerializableErrorInfo
+from sqlalchemy.exc import OperationalError
+
+from mmbot_pipelines.adapters.db.alerts import PgAlertLog
+from mmbot_pipelines.adapters.db.daemons import PgDaemons
+from mmbot_pipelines.adapters.db.engine import connect
+from mmbot_pipelines.adapters.db.orders import PgOrders
+from mmbot_pipelines.adapters.db.outlay import PgAccounts
+from mmbot_pipelines.adapters.db.records import PgRecords
+from mmbot_pipelines.adapters.db.safety import PgSafety
+from mmbot_pipelines.core.errors import RpcUnavailable
+from mmbot_pipelines.defs import alerts, bridge, daemons, requests, retention, safety, upkeep
+from mmbot_pipelines.defs.plain import plain_failures
+from tests.defs.test_alerts import Post
+
+DEFINITIONS = (
+    bridge.definitions(["zksync"], most_runs=2),
+    upkeep.definitions,
+    safety.definitions,
+    alerts.definitions,
+    daemons.definitions,
+    retention.definitions(30),
+)
+SENSORS = sorted(s.name for d in DEFINITIONS for s in d.sensors or ())
+ASK_CHAINS = {"zksync_orders", "zksync_settlements", "l1_receipts"}
+DEAD = "postgresql://mmbot:s3cret@127.0.0.1:1/mmbot"
+AWAY = "StoreUnavailable: database mmbot at 127.0.0.1: connection failed"
+
+
+@pytest.fixture
+def post(monkeypatch: pytest.MonkeyPatch) -> Post:
+    monkeypatch.setattr(requests, "_TICK_SECONDS", 0)  # one look
+    return Post()
+
+
+@pytest.fixture(scope="module")
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test() as instance:
+        yield instance
+
+
+def lose_database(post: Post) -> None:
+    """Put Postgres' adapters into their places, and no Postgres behind them."""
+    dead = connect(DEAD)
+    stores = {"orders": PgOrders(dead), "accounts": PgAccounts(dead), "safety": PgSafety(dead)}
+    post.world.bridge = replace(post.world.bridge, **stores)
+    records, heard, log = PgRecords(dead), PgDaemons(dead), PgAlertLog(dead)
+    post.watch = replace(
+        post.watch, bridge=post.world.bridge, records=records, daemons=heard, log=log
+    )
+
+
+def given(post: Post) -> dict[str, object]:
+    return {"bridge": post.world.bridge, "watch": post.watch}
+
+
+def red(
+    name: str, instance: dg.DagsterInstance, resources: dict[str, object]
+) -> SerializableErrorInfo:
+    """Evaluate a tick as the code server does; return the error that the UI shows of it."""
+    whole = dg.Definitions.merge(*DEFINITIONS, dg.Definitions(resources=resources))
+    ended = get_external_sensor_execution(
+        whole.get_repository_def(),
+        InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name="test")),
+        instance.get_ref(),
+        name,
+        *[None] * 5,
+    )
+    assert isinstance(ended, SensorExecutionErrorSnap), f"{name} is not red"
+    assert ended.error is not None
+    return ended.error
+
+
+def words(error: SerializableErrorInfo | None) -> str:
+    """Return the one line that an error consists of."""
+    assert error is not None
+    assert error.to_string() == error.message  # no trace, no cause
+    (line,) = error.message.splitlines()
+    return line
+
+
+@pytest.mark.parametrize("name", SENSORS)
+def test_every_sensor_is_red_in_one_line_without_the_database(
+    name: str, post: Post, instance: dg.DagsterInstance
+) -> None:
+    lose_database(post)
+    said = words(red(name, instance, given(post)))
+    assert said.replace("nothing is sent while the database is away: ", "").startswith(AWAY)
+    assert "s3cret" not in said
+
+
+@pytest.mark.parametrize("name", sorted(ASK_CHAINS))
+def test_a_sensor_is_red_in_one_line_without_its_chain(
+    name: str, post: Post, instance: dg.DagsterInstance
+) -> None:
+    keys = post.world.set_and_detect(1)
+    post.world.transfer(keys)  # so that there is a receipt to read
+    fault = RpcUnavailable("no RPC node answered: node.example timed out")
+    post.world.l2.fault = post.world.chain.fault = fault
+    assert words(red(name, instance, given(post))) == f"RpcUnavailable: {fault}"
+
+
+@pytest.mark.parametrize("name", SENSORS)
+def test_a_sensor_is_red_in_one_line_when_nothing_can_be_wired(
+    name: str, instance: dg.DagsterInstance
+) -> None:
+    assert words(red(name, instance, unwired())).startswith(AWAY)
+
+
+def unwired() -> dict[str, object]:
+    @dg.resource
+    @plain_failures()
+    def resource(_: dg.InitResourceContext) -> object:
+        return PgOrders(connect(DEAD)).get(["zksync:1"])
+
+    return dict.fromkeys(("bridge", "watch"), resource)
+
+
+def test_the_tables_of_dagster_are_the_database_too() -> None:
+    def ask() -> None:
+        psycopg_said = Exception("connection refused\n\tIs the server running?")
+        raise OperationalError("SELECT 1", {}, psycopg_said)
+
+    assert failing(ask) == "StoreUnavailable: the tables of Dagster: connection refused"
+
+
+def test_what_nobody_foresaw_keeps_its_trace() -> None:
+    with pytest.raises(ZeroDivisionError), plain_failures():
+        _ = 1 // 0
+
+
+def test_settings_that_cannot_work_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MMBOT_ORIGINS", "nowhere")
+    said = failing(lambda: run_module("mmbot_pipelines.definitions"))
+    assert said.startswith("MMBOT_ORIGINS ")
+
+
+def failing(do: Callable[[], object]) -> str:
+    with pytest.raises(dg.Failure) as failed, plain_failures():
+        do()
+    return failed.value.description or ""
+
+
+RUNS = {
+    "fill_orders": {"transfer": {"config": {"order_keys": ["zksync:1"]}}},
+    "repay_orders": {"repay": {"config": {"order_keys": ["zksync:1"]}}},
+    "reprocess_order": {"reprocess": {"config": {"order_key": "zksync:1"}}},
+    "halt": {"halt_transfers": {"config": {"by": "Ann", "reason": "a look"}}},
+    "replace_stuck_transactions": {},
+    "accepted_blocks_backfill": {},
+    "failed_orders_retry": {},
+    "daily_summary": {},
+}
+
+
+@pytest.mark.parametrize("job", RUNS)
+def test_a_run_is_red_in_one_line(job: str, post: Post, instance: dg.DagsterInstance) -> None:
+    lose_database(post)
+    assert failed_run(job, instance, given(post)).startswith(AWAY)
+
+
+def test_a_run_is_red_in_one_line_when_nothing_can_be_wired(instance: dg.DagsterInstance) -> None:
+    assert failed_run("fill_orders", instance, unwired()).startswith(AWAY)
+
+
+def failed_run(job: str, instance: dg.DagsterInstance, resources: dict[str, object]) -> str:
+    """Run a job; return the one line of the error that the UI shows."""
+    whole = dg.Definitions.merge(*DEFINITIONS, dg.Definitions(resources=resources))
+    run = whole.resolve_job_def(job).execute_in_process(
+        run_config={"ops": RUNS[job]}, instance=instance, raise_on_error=False
+    )
+    said = [
+        *(e.step_failure_data.error for e in run.all_events if e.is_step_failure),
+        *(e.job_failure_data.error for e in run.all_events if e.is_job_failure),
+    ]
+    (line,) = {words(error) for error in said}
+    return line
