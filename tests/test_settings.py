@@ -79,7 +79,7 @@ def test_every_setting_is_taken_over() -> None:
             "MMBOT_ORIGINS": "starknet, zksync",
             "MMBOT_ZKSYNC_ACCEPTED": "finalized",
             "MMBOT_ZKSYNC_WALLET_ADDRESS": REGISTRY,
-            "MMBOT_CONFIRMATIONS": "0:1, 50000000000000000:5",
+            "MMBOT_CONFIRMATIONS": "0:1, 50000000000000000:5, 900000000000000000:final",
             "MMBOT_MAX_EXPOSURE_WEI": str(2**256 - 1),
             "MMBOT_RETRY_BACKOFF_SECONDS": "0.5",
             "MMBOT_MIN_BALANCE_WEI": str(10**18),
@@ -105,7 +105,8 @@ def test_every_setting_is_taken_over() -> None:
     assert read.origins == ("starknet", "zksync")
     assert read.zksync is not None
     assert (read.zksync.accepted, read.zksync.wallet_address) == ("finalized", REGISTRY)
-    assert read.limits.confirmations == ((0, 1), (5 * 10**16, 5))
+    tiers = ((0, 1), (5 * 10**16, 5), (9 * 10**17, None))
+    assert read.limits.confirmations == tiers
     assert read.limits.max_exposure == 2**256 - 1
     assert read.pace.retry_backoff_seconds == 0.5
     assert (read.limits.min_balance, read.pace.undelivered_after_seconds) == (10**18, 90)
@@ -174,6 +175,8 @@ def test_an_empty_variable_is_an_absent_one() -> None:
         ("MMBOT_CONFIRMATIONS", "0:1,9:-2", "wei:blocks"),
         ("MMBOT_CONFIRMATIONS", "9:1,9:2", "rise"),
         ("MMBOT_CONFIRMATIONS", "0:5,9:2", "rise"),
+        ("MMBOT_CONFIRMATIONS", "0:final,9:2", "rise"),
+        ("MMBOT_CONFIRMATIONS", "0:finalized", "wei:final"),
         ("MMBOT_MAX_ATTEMPTS", "0", "count"),
         ("MMBOT_RETRY_BACKOFF_SECONDS", "nan", "seconds"),
         ("MMBOT_HALT_AFTER_FAILURES", "0", "count"),

@@ -42,14 +42,17 @@ class Caps:
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """How many L2 blocks must stand on top of an order's, from this amount on."""
+    """How many L2 blocks must stand on top of an order's, from this amount on.
+
+    None: L1 must have accepted its block, so that nothing takes it back any more.
+    """
 
     amount: Wei
-    blocks: int
+    blocks: int | None
 
 
-def blocks_on_top(tiers: Sequence[Tier], amount: Wei) -> int:
-    """Return how many blocks an order of this amount waits for; tiers rise."""
+def blocks_on_top(tiers: Sequence[Tier], amount: Wei) -> int | None:
+    """Return how many blocks an order of this amount waits for, None for L1; tiers rise."""
     return next((tier.blocks for tier in reversed(tiers) if tier.amount <= amount), 0)
 
 

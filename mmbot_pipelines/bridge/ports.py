@@ -231,6 +231,9 @@ class Origin(Repayment, Protocol):
     def head(self, kind: Cursor) -> Block:
         """Return the newest block, or the newest accepted one."""
 
+    def final(self) -> Block:
+        """Return the newest block that L1 has accepted: nothing takes it back any more."""
+
     def scan(self, first: int, last: int) -> Scan:
         """Read the escrow's orders from block `first` on, in one bounded range."""
 

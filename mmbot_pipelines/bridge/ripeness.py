@@ -1,4 +1,4 @@
-"""An order is paid only when enough blocks of its L2 stand on top of its own."""
+"""An order is paid only when enough blocks of its L2 stand on top of its own, or L1 has it."""
 
 import itertools
 from collections.abc import Sequence
@@ -16,13 +16,20 @@ def ripe_now(bridge: Bridge, origin: str) -> list[Ripe] | None:
     tiers = bridge.rules.confirmations
     if not tiers:
         return None
-    head = bridge.origins[origin].head(Cursor.LATEST).number
+    l2 = bridge.origins[origin]
+    head = l2.head(Cursor.LATEST).number
     steps = [Tier(Wei(0), 0), *tiers]
+
+    def newest(wanted: int | None) -> int | None:
+        if wanted is None:
+            return l2.final().number
+        return head - wanted if wanted else None
+
     return [
         Ripe(
             least=tier.amount,
             limit=above.amount if above else None,
-            newest=head - tier.blocks if tier.blocks else None,
+            newest=newest(tier.blocks),
         )
         for tier, above in itertools.zip_longest(steps, tiers)
     ]
@@ -33,15 +40,21 @@ def keep_ripe(work: Work, origin: str, orders: Sequence[Order]) -> list[Order]:
     tiers = work.bridge.rules.confirmations
     if not tiers or not orders:
         return list(orders)
-    head = work.bridge.origins[origin].head(Cursor.LATEST).number
+    l2 = work.bridge.origins[origin]
+    head = l2.head(Cursor.LATEST).number
+    wants = [(order, blocks_on_top(tiers, order.amount)) for order in orders]
+    final = l2.final().number if any(wanted is None for _, wanted in wants) else 0
     ripe = []
-    for order in orders:
-        wanted, there = blocks_on_top(tiers, order.amount), head - order.block.number
-        if wanted == 0 or there >= wanted:
+    for order, wanted in wants:
+        number, there = order.block.number, head - order.block.number
+        if wanted == 0 or (number <= final if wanted is None else there >= wanted):
             ripe.append(order)
-            continue
-        work.run.say(
-            f"{order.key}: waits, {max(there, 0)} of {wanted} blocks are on top of its own"
-        )
-        work.wait(order, f"waits: {wanted} blocks must stand on top of its own")
+        elif wanted is None:
+            work.run.say(f"{order.key}: waits, L1 has accepted {final}, not yet its block {number}")
+            work.wait(order, "waits: L1 must accept its block")
+        else:
+            work.run.say(
+                f"{order.key}: waits, {max(there, 0)} of {wanted} blocks are on top of its own"
+            )
+            work.wait(order, f"waits: {wanted} blocks must stand on top of its own")
     return ripe

@@ -31,10 +31,13 @@ _WORDS |= {"false": False, "no": False, "off": False, "0": False}
 
 
 class Tier(NamedTuple):
-    """Orders of at least `amount` wait until their block has `blocks` confirmations."""
+    """Orders of at least `amount` wait until their block has `blocks` confirmations.
+
+    None: until L1 has accepted their block.
+    """
 
     amount: Wei
-    blocks: int
+    blocks: int | None
 
 
 def _entries(text: str) -> list[str]:
@@ -194,11 +197,15 @@ def _registry_abi(text: str) -> str:
 def _tiers(text: str) -> list[Tier]:
     tiers = []
     for entry in _entries(text):
-        match = re.fullmatch(r"([0-9]{1,78})\s*:\s*([0-9]{1,6})", entry)
+        match = re.fullmatch(r"([0-9]{1,78})\s*:\s*([0-9]{1,6}|final)", entry)
         if match is None:
-            raise ValueError("must be tiers of wei:blocks, e.g. 0:1,50000000000000000:5")
-        tiers.append(Tier(Wei(int(match[1])), int(match[2])))
-    if not _rising([t.amount for t in tiers], 1) or not _rising([t.blocks for t in tiers], 0):
+            raise ValueError(
+                "must be tiers of wei:blocks, or wei:final for blocks that L1 has accepted, "
+                "e.g. 0:1,50000000000000000:5,1000000000000000000:final"
+            )
+        tiers.append(Tier(Wei(int(match[1])), None if match[2] == "final" else int(match[2])))
+    blocks = [10**6 if t.blocks is None else t.blocks for t in tiers]
+    if not _rising([t.amount for t in tiers], 1) or not _rising(blocks, 0):
         raise ValueError(
             "must rise from tier to tier: each with more wei and no fewer blocks than the last"
         )

@@ -44,6 +44,39 @@ def test_an_order_waits_for_blocks_on_top_by_its_size(world: World) -> None:
     assert [world.store.errors(key) for key in keys] == [[], [], []]
 
 
+def test_a_large_order_waits_until_l1_has_its_block(world: World) -> None:
+    world.rules(confirmations=(Tier(Wei(0), 1), Tier(Wei(5 * AMOUNT), None)))
+    for amount in (AMOUNT, 5 * AMOUNT):
+        world.set_and_detect(amount=amount)
+    small, large = keys = ["zksync:0", "zksync:1"]
+    world.l2.mine(world.l2.final_depth - 1)
+    assert asked(world) == [small]
+    world.transfer(keys)
+    assert world.order(small).status is Status.TRANSFERRING
+    assert world.order(large).reason == "waits: L1 must accept its block"
+    final, block = world.l2.final().number, world.order(large).block.number
+    assert final == block - 1
+    assert f"{large}: waits, L1 has accepted {final}, not yet its block {block}" in world.said
+    assert (world.order(large).failed, world.store.errors(large)) == (False, [])
+    world.l2.mine()
+    assert asked(world) == [large]
+    world.transfer(keys)
+    assert world.order(large).status is Status.TRANSFERRING
+
+
+def test_an_order_of_an_unsealed_block_is_not_final(world: World) -> None:
+    world.rules(confirmations=(Tier(Wei(0), None),))
+    world.l2.final_depth = 0
+    world.l2.show(1)
+    (key,) = world.detect()
+    assert asked(world) == []
+    world.transfer([key])
+    assert world.order(key).status is Status.PENDING
+    world.l2.seal()
+    world.detect()
+    assert asked(world) == [key]
+
+
 def test_a_moved_order_waits_anew(world: World) -> None:
     world.rules(confirmations=(Tier(Wei(0), 3),))
     logged = at(world, Status.PENDING)

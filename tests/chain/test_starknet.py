@@ -161,7 +161,7 @@ def test_the_next_url_serves_when_the_first_does_not(stage: StarknetStage) -> No
 def test_blocks_and_heights(stage: StarknetStage) -> None:
     stage.mine_l2(15)
     head = stage.origin.head(Cursor.LATEST)
-    assert stage.origin.proven().number == head.number - 10
+    assert stage.origin.final().number == head.number - 10
     before = stage.origin.blocks([head.number, head.number + 1, 3])
     assert before[0] == head
     assert before[1] is None

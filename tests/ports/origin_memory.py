@@ -45,6 +45,7 @@ class OriginMemory:
         self.registry = registry
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.accepted_depth = 10  # blocks until a block counts as accepted
+        self.final_depth = 20  # blocks until L1 has accepted one
         self.most_blocks: int | None = None  # that one scan covers
         self.paused = False
         self.pays_us = True  # the escrow's wallet is ours
@@ -62,6 +63,10 @@ class OriginMemory:
         self._answer()
         depth = self.accepted_depth if kind is Cursor.ACCEPTED else 0
         return self.sealed[max(0, len(self.sealed) - 1 - depth)].block
+
+    def final(self) -> Block:
+        self._answer()
+        return self.sealed[max(0, len(self.sealed) - 1 - self.final_depth)].block
 
     def scan(self, first: int, last: int) -> Scan:
         self._answer()

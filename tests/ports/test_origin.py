@@ -71,6 +71,15 @@ def test_accepted_blocks_are_behind_the_newest(stage: Stage) -> None:
     assert stage.origin.scan(accepted.number, accepted.number).last == accepted
 
 
+def test_final_blocks_are_in_the_chain_and_behind_the_newest(stage: Stage) -> None:
+    stage.mine_l2(70)
+    newest, final = stage.origin.head(Cursor.LATEST), stage.origin.final()
+    assert stage.origin.start < final.number < newest.number
+    assert stage.origin.blocks([final.number]) == [final]
+    stage.mine_l2(3)
+    assert stage.origin.final().number == final.number + 3
+
+
 def test_reorg_takes_orders_back(stage: Stage) -> None:
     (order,) = stage.set_orders(1)
     stage.reorg_l2(1)

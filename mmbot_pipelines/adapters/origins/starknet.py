@@ -66,9 +66,10 @@ class Starknet:
         """Return the newest sealed block: Starknet seals only what it accepts (ACCEPTED_ON_L2)."""
         return self._rpc.ask(StarknetNode.newest)
 
-    def proven(self) -> Block:
-        """Return the newest block that L1 has accepted: nothing takes it back any more."""
-        return self._rpc.ask(lambda node: node.block("l1_accepted"))
+    def final(self) -> Block:
+        """Return the newest block that L1 has accepted, as all witnesses know it."""
+        told = self._rpc.witnesses(lambda node: node.block("l1_accepted"))
+        return min(told, key=lambda block: block.number)
 
     def scan(self, first: int, last: int) -> Scan:
         """Read the escrow's orders from block `first` on, in one bounded range."""

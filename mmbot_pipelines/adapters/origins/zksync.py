@@ -88,6 +88,12 @@ class ZkSync:
             return blocks.header(self._rpc, max(0, newest.number - self._accepted)).block
         return newest
 
+    def final(self) -> Block:
+        """Return the newest block that L1 has accepted, as all witnesses know it."""
+        polls = self._rpc.poll([blocks.asked("finalized")])
+        told = [blocks.told(poll.answers[0], "finalized", self._rpc.chain) for poll in polls]
+        return min((header.block for header in told), key=lambda block: block.number)
+
     def scan(self, first: int, last: int) -> Scan:
         """Read the escrow's orders from block `first` on, in one bounded range."""
         logs, covered = self._logs.scan(self._events(abi.SET_ORDER), first, last)
