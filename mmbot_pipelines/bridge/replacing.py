@@ -8,7 +8,7 @@ cancellation; only when that one is mined may the order be tried again, at anoth
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmbot_pipelines.bridge.accounts import CANCEL
+from mmbot_pipelines.bridge.accounts import CANCEL, TRANSFER
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.ports import Fault, Run
 from mmbot_pipelines.bridge.receipts import settle_receipts
@@ -23,6 +23,7 @@ from mmbot_pipelines.core.outbox import (
     at_most,
     by_nonce,
 )
+from mmbot_pipelines.core.safety import Standing, State, ruling
 
 # What a transaction without data takes to an account without code (Yellow Paper, G_transaction).
 _CANCEL_GAS = Gas(21_000)
@@ -150,7 +151,11 @@ def _store(bridge: Bridge, bids: Sequence[_Bid], run: Run) -> list[Transaction]:
         in_flight = lane.in_flight()
         free = balance - at_most(in_flight)
         taken = {rows[0].nonce: at_most(rows) for rows in by_nonce(in_flight)}
+        standings = lane.standings()
         for bid in bids:
+            if halted := _halted(bid, standings):
+                run.say(f"{bid.subject}: nonce {bid.nonce} is not replaced, {halted.told}")
+                continue
             more = bid.call.value + bid.gas * bid.fees.ceiling - taken.get(bid.nonce, 0)
             if more > max(free, 0):
                 run.say(f"{bid.subject}: nonce {bid.nonce} is not replaced, {_short(more, free)}")
@@ -182,6 +187,12 @@ def _store(bridge: Bridge, bids: Sequence[_Bid], run: Run) -> list[Transaction]:
     # Committed: should we die from here on, the receipts sensor broadcasts the same bytes.
     crash.here(crash.Point.REPLACEMENT_STORED)
     return stored
+
+
+def _halted(bid: _Bid, standings: Sequence[Standing]) -> Standing | None:
+    """Return the halt under which a transfer is not to be paid more for, if there is one."""
+    standing = ruling(standings, bid.subject.partition(":")[0])
+    return standing if bid.purpose == TRANSFER and standing.state is State.HALTED else None
 
 
 def _broadcast(bridge: Bridge, stored: Sequence[Transaction], run: Run) -> None:

@@ -6,8 +6,8 @@ from itertools import pairwise
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.order import Status
-from mmbot_pipelines.core.errors import RpcUnavailable
+from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.core.errors import Failure, RpcUnavailable
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Call, Transaction, TxState
 from mmbot_pipelines.core.safety import GLOBAL, halt
@@ -215,6 +215,38 @@ def test_a_transfer_that_is_not_wanted_any_more_is_taken_back(
     assert ends(world, key)[-1] == ("cancel", 1, TxState.MINED)
     assert world.order(key).status is Status.PROCESSING
     assert world.paid(key) == 0
+
+
+@pytest.mark.parametrize("scope", [GLOBAL, "zksync"])
+def test_a_halt_between_looking_and_signing_holds(world: World, scope: str) -> None:
+    (key,) = transferring(world)
+    check = world.l2.check
+
+    def halting_check(orders: list[Order]) -> list[Failure | None]:
+        halt(world.safety, scope, by="ann", reason="x", at=world.now)
+        return check(orders)
+
+    world.l2.check = halting_check  # type: ignore[method-assign, assignment]
+    world.later(61)
+    world.replace_stuck()
+    assert len(rows(world, key)) == 1
+    assert f"nonce 0 is not replaced, {scope} is HALTED" in world.said[-1]
+    world.l2.check = check  # type: ignore[method-assign]
+    world.replace_stuck()
+    assert [t.purpose for t in rows(world, key)] == ["transfer", "cancel"]
+
+
+def test_a_stuck_claim_is_replaced_while_halted(world: World) -> None:
+    (key,) = transferring(world)
+    world.mine()
+    world.repay([key])
+    halt(world.safety, GLOBAL, by="ann", reason="x", at=world.now)
+    world.chain.base_fee = 5 * GWEI
+    world.mine()
+    world.replace_stuck()
+    world.mine()
+    assert world.order(key).status is Status.PROVED
+    assert rows(world, key)[-1].bump == 1
 
 
 def test_an_outage_of_the_origin_takes_nothing_back_at_once(world: World) -> None:

@@ -6,6 +6,7 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.test_utils import create_run_for_test
 
 from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.core.safety import Standing, State
 from mmbot_pipelines.defs import requests
 from mmbot_pipelines.defs.bridge import fill_orders, orders_sensor
 from tests.bridge.world import World
@@ -41,3 +42,13 @@ def test_no_more_runs_are_asked_for_than_can_be_done(world: World) -> None:
         instance.delete_run(runs[0].run_id)
         (request,) = tick(world, instance).run_requests or []
     assert len(request.run_config["ops"]["transfer"]["config"]["order_keys"]) == 5
+
+
+def test_throttled_is_one_run_where_there_were_several(world: World) -> None:
+    world.l2.set_orders(MOST_RUNS)
+    with dg.instance_for_test() as instance:
+        assert len(tick(world, instance).run_requests or []) == MOST_RUNS
+        world.l2.set_orders(MOST_RUNS)
+        slower = Standing(scope="zksync", state=State.THROTTLED, since=world.now, why="slow")
+        world.safety.change(Standing(scope="zksync"), slower, at=world.now)
+        assert len(tick(world, instance).run_requests or []) == 1
