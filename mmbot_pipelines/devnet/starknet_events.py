@@ -1,5 +1,6 @@
 """`starknet_getEvents`: filters, pages and continuation tokens."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +13,7 @@ from mmbot_pipelines.devnet.starknet_errors import RpcError, invalid_params
 from mmbot_pipelines.devnet.starknet_execution import Event
 from mmbot_pipelines.devnet.starknet_felt import felt
 
+_TOKEN = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")  # block, and index of the event in it
 FIRST, NEWEST = BlockId(number=0), BlockId(tag="pre_confirmed")
 
 
@@ -44,7 +46,7 @@ def event_filter(value: Any) -> EventFilter:
     if (chunk_size := read.natural(given["chunk_size"])) == 0:
         raise invalid_params("chunk_size must be at least 1")
     token = given.get("continuation_token")
-    if token is not None and not isinstance(token, str):
+    if not isinstance(token, str) and "continuation_token" in given:
         raise invalid_params("continuation_token must be a string")
     keys = read.list_of(read.list_of(read.felt))(given.get("keys", []))
     return EventFilter(
@@ -94,10 +96,10 @@ def _position(token: str | None, first: int, last: int) -> tuple[int, int]:
     """Return block and event index where the page begins."""
     if token is None:
         return first, 0
-    block, dash, index = token.partition("-")
-    if not (dash and block.isdecimal() and index.isdecimal() and first <= int(block) <= last):
+    told = _TOKEN.fullmatch(token)
+    if told is None or not first <= int(told[1]) <= last:
         raise RpcError("INVALID_CONTINUATION_TOKEN")
-    return int(block), int(index)
+    return int(told[1]), int(told[2])
 
 
 def _matching(

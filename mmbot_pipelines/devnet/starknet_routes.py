@@ -64,8 +64,8 @@ class Route:
 async def answer(routes: Mapping[str, Route], text: bytes) -> Any:
     """Answer a request or a batch; None where only notifications came."""
     try:
-        request = json.loads(text)
-    except ValueError:
+        request = json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError):
         return _failure(None, RpcError("PARSE_ERROR"))
     if not isinstance(request, list):
         return await _answer_one(routes, request)
@@ -95,6 +95,10 @@ async def _answer_one(routes: Mapping[str, Route], request: Any) -> Any:
     return None if request_id is MISSING else response
 
 
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
 def _is_request(request: Any) -> bool:
     return (
         isinstance(request, dict)
@@ -102,6 +106,7 @@ def _is_request(request: Any) -> bool:
         and isinstance(request.get("method"), str)
         and isinstance(request.get("params", []), list | dict)
         and isinstance(request.get("id"), str | int | float | None)
+        and not isinstance(request.get("id"), bool)
     )
 
 
