@@ -170,33 +170,45 @@ def _place(row: Transaction) -> tuple[int, str, int]:
 def outcomes(chain: Chain, waiting: Sequence[Transaction]) -> Iterator[Outcome]:
     """Yield what is decided about stored transactions, and send again what the node forgot.
 
-    Lowest nonce first. The nonce is read before the receipts: rows without a receipt whose
-    nonce was used by then have lost it to another one, whatever is mined in between. Of
-    those that share a nonce only the newest is sent again: it is what nodes prefer.
+    What is mined comes first, the lowest nonce before the others. The nonce is read before
+    the receipts: rows without a receipt whose nonce was used by then have lost it to another
+    one, whatever is mined in between. But one URL may be of several nodes, and what one has
+    mined another may still have in its pool: a row that is known at all is not lost. Of those
+    that share a nonce only the newest is sent again: it is what nodes prefer.
     """
     if not waiting:
         return
     mined_nonces = chain.nonce(pending=False)
     hashes = [row.hash for row in waiting]
     receipts = dict(zip(hashes, chain.receipts(hashes), strict=True))
-    newest = []
+    left = []
     for rows in by_nonce(waiting):
         mined = next((row for row in rows if receipts[row.hash]), None)
         if mined is not None:
             yield _mined(chain, mined, receipts[mined.hash], rows)
-        elif rows[-1].wallet == chain.wallet and rows[-1].nonce < mined_nonces:
+        else:
+            left.append(rows)
+    known = _known(chain, left)
+    forgotten = []
+    for rows in left:
+        newest = rows[-1]
+        if newest.wallet != chain.wallet or newest.nonce >= mined_nonces:
+            forgotten += [] if newest.hash in known else [newest.raw]
+        elif not any(row.hash in known for row in rows):
             yield Outcome(
-                transaction=rows[-1],
+                transaction=newest,
                 state=TxState.LOST,
-                reason=f"another transaction of the wallet used nonce {rows[-1].nonce}",
+                reason=f"another transaction of the wallet used nonce {newest.nonce}",
                 rivals=rows[:-1],
             )
-        else:
-            newest.append(rows[-1])
-    known = chain.knows([t.hash for t in newest])
-    forgotten = [t.raw for t, k in zip(newest, known, strict=True) if not k]
     if forgotten:
         chain.broadcast(forgotten)
+
+
+def _known(chain: Chain, waiting: Sequence[Sequence[Transaction]]) -> set[TxHash]:
+    hashes = [row.hash for rows in waiting for row in rows]
+    there = chain.knows(hashes) if hashes else []
+    return {tx for tx, known in zip(hashes, there, strict=True) if known}
 
 
 def _mined(

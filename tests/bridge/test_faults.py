@@ -110,6 +110,22 @@ def test_a_nonce_lost_to_another_program_is_a_new_attempt(world: World) -> None:
     assert world.order(key).status is Status.FULFILLED
 
 
+def test_a_receipt_that_one_node_does_not_have_yet_is_no_loss(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (key,) = world.set_and_detect()
+    world.transfer([key])
+    world.chain.mine()
+    with monkeypatch.context() as patch:  # one URL, two nodes: one tells the nonce, one is behind
+        patch.setattr(world.chain, "receipts", lambda hashes: [None] * len(hashes))
+        assert steps.settle_receipts(world.bridge, world.run) == 1
+    assert world.order(key).status is Status.TRANSFERRING
+    assert world.store.errors(key) == []
+    assert len(world.chain.broadcasts) == 1
+    steps.settle_receipts(world.bridge, world.run)
+    assert world.order(key).status is Status.FULFILLED
+
+
 def test_an_order_paid_by_another_program_is_taken_up_at_its_claim(world: World) -> None:
     (key,) = world.set_and_detect(amount=2 * 10**17)  # above the limit: paid is paid
     paid_in = world.chain.elsewhere(world.registry.transfer(world.order(key)))
