@@ -13,6 +13,7 @@ from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.fill import by_origin
 from mmbot_pipelines.bridge.order import Fact, Order, Status
 from mmbot_pipelines.bridge.ports import Run, Task
+from mmbot_pipelines.bridge.refused import refused
 from mmbot_pipelines.bridge.reorgs import standing
 from mmbot_pipelines.bridge.sending import Request, send
 from mmbot_pipelines.core import crash
@@ -59,13 +60,18 @@ def _claim(work: Work, origin: str, orders: list[Order]) -> None:
         else:
             _keep_task(work, order, claim)
     gas = chain.simulate([call for _, call in calls])
-    work.keep([order for order, _ in calls], [g if isinstance(g, Failure) else None for g in gas])
     requests = [
         Request(order=order, call=call, gas=estimate, reserve=Wei(0))
         for (order, call), estimate in zip(calls, gas, strict=True)
         if not isinstance(estimate, Failure)
     ]
+    foreseen = [
+        (order, failure)
+        for (order, _), failure in zip(calls, gas, strict=True)
+        if isinstance(failure, Failure)
+    ]
     send(work, requests, fees, origin=origin)
+    refused(work, foreseen)
 
 
 def _too_dear(order: Order, value: Wei) -> ClaimTooDear:

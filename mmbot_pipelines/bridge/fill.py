@@ -17,7 +17,7 @@ from mmbot_pipelines.bridge.reorgs import standing
 from mmbot_pipelines.bridge.ripeness import keep_ripe
 from mmbot_pipelines.bridge.sending import Request, send
 from mmbot_pipelines.core import crash
-from mmbot_pipelines.core.errors import Failure
+from mmbot_pipelines.core.errors import Failure, RevertForeseen
 from mmbot_pipelines.core.money import Gas, Wei, in_words
 from mmbot_pipelines.core.outbox import Fees
 
@@ -56,6 +56,10 @@ def _fill(work: Work, gate: Gate, origin: str, orders: list[Order]) -> None:
     calls = {o.key: bridge.registry.transfer(o) for o in orders}
     results = bridge.chain.simulate([calls[o.key] for o in orders])
     gas = {o.key: result for o, result in zip(orders, results, strict=True)}
+    foreseen = [o for o in orders if isinstance(gas[o.key], RevertForeseen)]
+    if foreseen:  # by a payment that came in this very moment
+        unpaid = _take_up_paid(work, foreseen)
+        orders = [o for o in orders if o not in foreseen or o in unpaid]
     orders = [o for o, _ in _decide(work, origin, orders, gas, bridge.chain.fees())]
     if bridge.rules.dry_run:
         for order in orders:

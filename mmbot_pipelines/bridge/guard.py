@@ -28,7 +28,7 @@ COUNTED = (
     (TRANSFER, "WrongChain"),
     (REPAY, "Reverted"),
     (REPAY, "Lost"),
-    (REPAY, "RevertForeseen"),
+    (REPAY, "ClaimRefused"),
     (REPAY, "WrongChain"),
     ("settle", "Undelivered"),  # the claim's message, on its way to the L2
     ("settle", "ProofFailed"),  # a prover's task, or what the escrow makes of its proof

@@ -14,6 +14,7 @@ What a chain takes back, the order goes back too, as the same attempt, whatever 
     unmined     L1 has the transfer in no block: TRANSFERRING, from wherever it had led, for
                 the same bytes are sent again. From PROCESSING and DROPPED too: a revert was
                 taken back, and the next time the same bytes may pay.
+    unpaid      L1 has nobody's transfer, and ours is not in the lane: PROCESSING, to be paid.
     unclaimed   L1 has the claim in no block: PROVING, from PROVED and COMPLETED, and from
                 FULFILLED, where its revert had led. A COMPLETED order is claimed by the same
                 bytes; where the escrow's payment stands, it is COMPLETED again at once.
@@ -61,6 +62,7 @@ class Fact(StrEnum):
     REVERTED = "reverted"
     LOST = "lost"  # its nonce went to another transaction
     UNMINED = "unmined"  # the transfer's block was taken back
+    UNPAID = "unpaid"  # L1 took back a payment that was not ours
     UNCLAIMED = "unclaimed"  # the claim's block was taken back
     PROVEN = "proven"  # a prover's task is done, and the escrow is told of it
     UNDELIVERED = "undelivered"  # the claim never arrived
@@ -106,6 +108,7 @@ NEXT = {
     (Status.PROVING, Fact.UNMINED): Status.TRANSFERRING,
     (Status.PROVED, Fact.UNMINED): Status.TRANSFERRING,
     (Status.COMPLETED, Fact.UNMINED): Status.TRANSFERRING,
+    (Status.FULFILLED, Fact.UNPAID): Status.PROCESSING,
     (Status.FULFILLED, Fact.MINED): Status.PROVED,
     (Status.FULFILLED, Fact.REVERTED): Status.FULFILLED,
     (Status.FULFILLED, Fact.LOST): Status.FULFILLED,
@@ -116,7 +119,7 @@ NEXT = {
     (Status.COMPLETED, Fact.UNDELIVERED): Status.FULFILLED,
 }
 
-_NEW_ATTEMPT = (Fact.REVERTED, Fact.LOST, Fact.UNDELIVERED)
+_NEW_ATTEMPT = (Fact.REVERTED, Fact.LOST, Fact.UNDELIVERED, Fact.UNPAID)
 # A claim that goes out once more goes by another name.
 _CLAIM_ANEW = (Fact.SENT, Fact.UNCLAIMED, Fact.UNMINED)
 _PROGRESS = (Fact.ACCEPTED, Fact.PAID, Fact.MINED, Fact.PROVEN, Fact.SETTLED, Fact.RETOLD)
@@ -214,8 +217,8 @@ class Order:
         )
 
     def _transfer_tx(self, status: Status, fact: Fact, tx: TxHash | None) -> TxHash | None:
-        if fact is Fact.RETOLD:
-            return None  # whatever was sent was for the order of the block taken back
+        if fact in (Fact.RETOLD, Fact.UNPAID):
+            return None  # whatever was sent was for what was taken back
         return tx or self.transfer_tx if _pays(status, fact) else self.transfer_tx
 
     def _settle_tx(self, fact: Fact, tx: TxHash | None) -> TxHash | None:

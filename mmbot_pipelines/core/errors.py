@@ -87,6 +87,10 @@ class TakenBack(TryAgain):
     """A chain took back a block in which something of ours stood."""
 
 
+class NotShown(TryAgain):
+    """L1 does not show what was mined there: a node is behind, or a reorg is on its way."""
+
+
 class NoSuchBlock(Stop):
     """An order that is being paid stands in no block any more: its transfer is cancelled."""
 
@@ -101,6 +105,10 @@ class Undelivered(TryLater):
 
 class RevertForeseen(Stop):
     """The simulation reverts, so nothing was sent and no gas was spent."""
+
+
+class ClaimRefused(TryLater):
+    """The claim of a paid order would revert, so nothing was sent and no gas was spent."""
 
 
 class Malformed(Stop):

@@ -33,6 +33,7 @@ LEGAL = {
     "TRANSFERRING": {"mined": "FULFILLED", "reverted": "PROCESSING", "lost": "PROCESSING"},
     "FULFILLED": {
         "unmined": "TRANSFERRING",
+        "unpaid": "PROCESSING",
         "sent": "PROVING",
         "settled": "COMPLETED",
         "mined": "PROVED",
@@ -86,7 +87,8 @@ def test_no_path_drops_a_paid_order_or_lowers_an_attempt(facts: list[Fact]) -> N
         if (order.status, fact) not in NEXT:
             continue
         after = order.after(fact, at=LATER, tx=TX)
-        was_paid = (was_paid or after.status in PAID) and fact is not Fact.UNMINED
+        taken_back = fact in (Fact.UNMINED, Fact.UNPAID)
+        was_paid = (was_paid or after.status in PAID) and not taken_back
         assert not (was_paid and after.status is Status.DROPPED)
         assert after.attempt >= order.attempt
         order = after

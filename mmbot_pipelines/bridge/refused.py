@@ -1,0 +1,63 @@
+"""Why a paid order's claim would revert: the payment may not be there, or not any more.
+
+Nothing was sent, so that looking again costs nothing; and the money is out, so that nothing
+is given up for what one node says.
+"""
+
+from collections.abc import Sequence
+
+from mmbot_pipelines.bridge.accounts import TRANSFER
+from mmbot_pipelines.bridge.failures import Work, fault_of
+from mmbot_pipelines.bridge.order import Fact, Order
+from mmbot_pipelines.core.errors import (
+    ClaimRefused,
+    Failure,
+    LostRace,
+    NotShown,
+    RevertForeseen,
+    TakenBack,
+)
+from mmbot_pipelines.core.outbox import TxState
+
+
+def refused(work: Work, foreseen: Sequence[tuple[Order, Failure]]) -> None:
+    """Store with orders why their claims are not sent, and pay again what nobody has paid."""
+    reverts = [order for order, failure in foreseen if isinstance(failure, RevertForeseen)]
+    used = dict(zip(reverts, work.bridge.registry.used(reverts), strict=True)) if reverts else {}
+    for order, failure in foreseen:
+        if order not in used:
+            work.fail(order, failure)
+        elif used[order]:
+            work.fail(order, ClaimRefused(str(failure)))
+        else:
+            _not_shown(work, order, failure)
+
+
+def _not_shown(work: Work, order: Order, failure: Failure) -> None:
+    shown = NotShown(f"L1 does not show the transfer {order.transfer_tx} now: {failure}")
+    if _in_hand(work, order):
+        work.fail(order, shown)  # should it be taken back, `recheck` finds that by its receipt
+    elif order.failures + 1 < work.bridge.rules.max_attempts:
+        work.set_back(order, order, shown)  # the other program's may well be mined again
+    else:
+        _unpaid(work, order)
+
+
+def _in_hand(work: Work, order: Order) -> bool:
+    """Tell whether a transfer of ours has paid it, or may yet."""
+    return any(
+        row.purpose == TRANSFER and row.state in (TxState.STORED, TxState.MINED)
+        for row in work.bridge.orders.transactions(order.key)
+    )
+
+
+def _unpaid(work: Work, order: Order) -> None:
+    at, orders = work.bridge.clock(), work.bridge.orders
+    why = f"L1 took back {order.transfer_tx}, in which another program had paid it"
+    after = order.after(Fact.UNPAID, at=at, reason=why)
+    fault = fault_of(order, TakenBack(why), work.step)
+    try:
+        orders.change(order, after, run_id=work.run.id, at=at, fault=fault)
+        work.run.say(f"{order.key}: {why}; now {after.status}")
+    except LostRace:
+        work.run.say(f"{order.key}: another run has taken it further")
