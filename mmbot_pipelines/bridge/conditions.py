@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mmbot_pipelines.bridge.facts import PAID, Facts
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.core.alerts import Alert, Picture, Severity
 from mmbot_pipelines.core.daemons import Daemon
 from mmbot_pipelines.core.money import Wei, in_words
@@ -87,11 +87,14 @@ def _parked(order: Order) -> Alert:
             f"{owed} are owed to us. Parked {at}",
             hand,
         )
+    paid = "not paid"
+    if order.status is Status.TRANSFERRING:
+        paid = f"paid if {order.transfer_tx} is mined before its cancellation"
     return _alert(
         f"parked {order.key}",
         Severity.HIGH,
         f"{order.key} is parked",
-        f"{in_words(order.amount)} for a fee of {in_words(order.fee)}, not paid. Parked {at}",
+        f"{in_words(order.amount)} for a fee of {in_words(order.fee)}, {paid}. Parked {at}",
         hand,
     )
 

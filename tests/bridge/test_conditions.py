@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.conditions import Thresholds, picture
 from mmbot_pipelines.bridge.facts import look
 from mmbot_pipelines.bridge.order import Status
@@ -64,6 +65,16 @@ def test_an_unpaid_parked_order_is_high(world: World) -> None:
     (key,) = world.set_and_detect()
     park(world, key)
     assert found(world) == {f"parked {key}": Severity.HIGH}
+
+
+def test_a_parked_order_says_whether_it_is_paid(world: World) -> None:
+    (key,) = world.set_and_detect()
+    park(world, key)
+    assert ", not paid. Parked at PENDING" in only(world).text
+    steps.reprocess(world.bridge, [key], world.run)
+    park(world, key, "NoSuchBlock: its block was taken back")
+    tx = world.order(key).transfer_tx
+    assert f", paid if {tx} is mined before its cancellation. Parked at" in only(world).text
 
 
 def test_a_paid_parked_order_is_critical(world: World) -> None:
