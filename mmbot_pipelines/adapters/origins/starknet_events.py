@@ -77,7 +77,7 @@ class EscrowEvents:
             if e.code == BLOCK_NOT_FOUND:
                 return []
             raise
-        if any(event.block.number < first for event in events):
+        if not all(first <= event.block.number < first + _MOST_BLOCKS for event in events):
             raise NodeFault("answered events of blocks that were not asked for")
         return events
 

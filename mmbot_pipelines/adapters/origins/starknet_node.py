@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from marshmallow import ValidationError
-from starknet_py.constants import EXPECTED_RPC_VERSION
+from starknet_py.constants import EXPECTED_RPC_VERSION, FIELD_PRIME
 from starknet_py.net.client_models import Call
 from starknet_py.net.full_node_client import FullNodeClient
 from starknet_py.net.http_client import HttpMethod, RpcHttpClient
@@ -30,6 +30,8 @@ _BODY_STATUSES = (200, 400)  # some nodes answer a refused request with 400
 _LIMITED = 429
 _CHUNK = 65_536  # bytes read at once
 _SHOWN = 40  # characters of a strange version that an error repeats
+
+_NUMBERS = 2**63  # of blocks, as they are stored
 
 # What starknet-py raises over an answer that is JSON-RPC, but not of the method's types.
 _NOT_THE_TYPE = (ValidationError, ValueError, TypeError, KeyError, AttributeError, AssertionError)
@@ -183,7 +185,7 @@ class StarknetNode:
     async def newest(self) -> Block:
         """Return the newest block that Starknet has accepted (ACCEPTED_ON_L2)."""
         found = await self.asked(self.client.get_block_hash_and_number())
-        return Block(found.block_number, word(found.block_hash))
+        return _block(found.block_number, found.block_hash)
 
     async def block(self, at: int | str) -> Block:
         """Return a sealed block, by its number or by a tag.
@@ -195,7 +197,7 @@ class StarknetNode:
         block_hash = getattr(header, "block_hash", None)
         if block_hash is None:
             raise NodeFault(f"answered an unsealed block for {at}")
-        return Block(header.block_number, word(block_hash))
+        return _block(header.block_number, block_hash)
 
     async def view(
         self, contract: int, selector: int, calldata: Sequence[int], at: str | Block
@@ -207,12 +209,21 @@ class StarknetNode:
         """
         where = at if isinstance(at, str) else at.hash
         call = Call(to_addr=contract, selector=selector, calldata=list(calldata))
-        return await self.asked(self.client.call_contract(call, block_hash=where))
+        told = await self.asked(self.client.call_contract(call, block_hash=where))
+        if not all(0 <= value < FIELD_PRIME for value in told):
+            raise NodeFault("answered a call with what is no felt")
+        return told
 
 
 def word(value: int) -> str:
     """Write a felt as a hash of 32 bytes, as explorers do."""
     return f"0x{value:064x}"
+
+
+def _block(number: int, block_hash: int) -> Block:
+    if not 0 <= number < _NUMBERS:
+        raise NodeFault(f"answered a block of no possible number: {cleaned(number, _SHOWN)}")
+    return Block(number, word(block_hash))
 
 
 def reason(error: RpcError) -> str:

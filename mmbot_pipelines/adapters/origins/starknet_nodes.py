@@ -24,11 +24,13 @@ class StarknetNodes:
         *,
         chain_id: int,
         quorum: int,
+        work_seconds: float,
         clock: Callable[[], float],
     ) -> None:
         self.all = nodes
         self._chain_id = chain_id
         self._quorum = quorum
+        self._work_seconds = work_seconds
         self._clock = clock
 
     async def witnesses(
@@ -87,8 +89,13 @@ class StarknetNodes:
     async def _ask_one(self, node: StarknetNode, work: Callable[[StarknetNode], Awaitable[T]]) -> T:
         """Ask one node, and keep its health."""
         try:
-            await node.verify(self._chain_id)
-            done = await work(node)
+            async with asyncio.timeout(self._work_seconds):
+                await node.verify(self._chain_id)
+                done = await work(node)
+        except TimeoutError:
+            fault = NodeFault(f"did not finish in {self._work_seconds:g} s", Kind.TIMEOUT)
+            self._note(node, fault)
+            raise fault from None
         except NodeFault as e:
             self._note(node, e)
             raise

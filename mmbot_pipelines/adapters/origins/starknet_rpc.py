@@ -38,6 +38,7 @@ class StarknetRpc:
         read_seconds: float = 15.0,
         most_bytes: int = 16 * 2**20,
         most_at_once: int = 16,
+        work_seconds: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Describe the chain; nothing is asked yet.
@@ -46,6 +47,7 @@ class StarknetRpc:
         quorum: how many nodes are witnesses of what money is paid on.
         most_bytes: of one HTTP answer.
         most_at_once: requests to one node.
+        work_seconds: for all questions of one work to one node, however many it gives reason for.
         clock: seconds; only its differences count.
         """
         self.chain_id = chain_id
@@ -56,6 +58,7 @@ class StarknetRpc:
         )
         self._most_bytes = most_bytes
         self._most_at_once = most_at_once
+        self._work_seconds = work_seconds
         self._clock = clock
         self._opening = threading.Lock()
         self._open: _Loop | None = None
@@ -109,7 +112,11 @@ class StarknetRpc:
             for url in self._urls
         ]
         return session, StarknetNodes(
-            nodes, chain_id=self.chain_id, quorum=self._quorum, clock=self._clock
+            nodes,
+            chain_id=self.chain_id,
+            quorum=self._quorum,
+            work_seconds=self._work_seconds,
+            clock=self._clock,
         )
 
 

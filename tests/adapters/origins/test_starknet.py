@@ -65,7 +65,7 @@ def spare() -> Iterator[StarknetFake]:
 
 def origin(*nodes: StarknetFake | str, quorum: int = 1, **changes: Any) -> Starknet:
     given = {"escrow": ESCROW, "wallet": WALLET, "registry": REGISTRY, "start": 0} | changes
-    rpc = client(*nodes, quorum=quorum)
+    rpc = given.pop("rpc", None) or client(*nodes, quorum=quorum)
     return Starknet(rpc, NoRepayment(), clock=lambda: NOW, **given)  # type: ignore[arg-type]
 
 
@@ -195,7 +195,7 @@ def test_blocks_are_told_as_they_are_now(node: StarknetFake) -> None:
 
 def test_heads(node: StarknetFake) -> None:
     assert origin(node).head(Cursor.LATEST) == origin(node).head(Cursor.ACCEPTED)
-    assert origin(node).proven() == Block(100, word(100))
+    assert origin(node).final() == Block(100, word(100))
 
 
 def test_a_good_order_passes(node: StarknetFake) -> None:
