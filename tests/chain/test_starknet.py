@@ -290,6 +290,14 @@ def test_a_claim_that_is_not_mined_has_no_message_yet(stage: StarknetStage) -> N
     assert stage.origin.progress([other]) == [Progress()]
 
 
+def test_a_message_that_a_reorg_of_l1_numbered_anew_is_not_lost(stage: StarknetStage) -> None:
+    (order,) = named(stage, proved(stage, stage.set_orders(1)))
+    before = replace(order, claim_ref=f"message 0x{'ab' * 32}")  # which L1 does not keep
+    (seen,) = stage.origin.progress([before])
+    assert (seen.ref, seen.lost) == (order.claim_ref, None)
+    assert stage.origin.progress([order]) == [Progress()]
+
+
 def test_a_message_of_another_order_is_not_taken_for_it(stage: StarknetStage) -> None:
     first, second = proved(stage, stage.set_orders(2))
     swapped = replace(first, claim_tx=second.claim_tx)

@@ -119,9 +119,16 @@ class ByMessage:
         all the same, its execution failed there, and it is never tried again.
         """
         seen = {key: Progress(ref=ref) for key, ref in self._sent(orders)}
-        used_up = {order.key: order for order in self._used_up(orders)}
+        used_up: list[Order] = []
+        for order, receipt, kept in self._kept(orders):
+            found = self._name(order, receipt)
+            if found is not None and found != order.claim_ref:
+                # A reorg of L1 has mined the claim anew, with another number for its message.
+                seen[order.key] = Progress(ref=found)
+            elif found is not None and not kept:
+                used_up.append(order)
         if used_up:
-            told = self._rpc.witnesses(lambda node: self._unpaid(node, list(used_up.values())))
+            told = self._rpc.witnesses(lambda node: self._unpaid(node, used_up))
             for order in (o for o in told[0] if all(o in unpaid for unpaid in told)):
                 seen[order.key] = Progress(
                     lost=Undelivered(
@@ -161,27 +168,25 @@ class ByMessage:
         for (order, _), receipt in zip(new, receipts, strict=True):
             if isinstance(receipt, RpcError) or receipt is None:
                 continue
-            found = message_of(
-                order, receipt, self._registry.address, self._escrow, self._messaging
-            )
-            if found is not None:
-                yield order.key, f"{_KIND}{found}"
+            if (name := self._name(order, receipt)) is not None:
+                yield order.key, name
 
-    def _used_up(self, orders: Sequence[Order]) -> list[Order]:
-        """List the orders whose message is consumed on L1, among those due for a look.
+    def _name(self, order: Order, receipt: object) -> str | None:
+        """Return what the message in a claim's receipt goes by."""
+        found = message_of(order, receipt, self._registry.address, self._escrow, self._messaging)
+        return None if found is None else f"{_KIND}{found}"
+
+    def _kept(self, orders: Sequence[Order]) -> Iterator[tuple[Order, object, bool]]:
+        """Yield the orders due for a look, their claim's receipt, and if L1 keeps the message.
 
         The claim's receipt is asked for together with the message: a node that does not
         know the one cannot know the other.
         """
         due = self._looks.due([o for o in orders if o.status is Status.PROVED])
         answers = self._l1.batch([question for order in due for question in self._about(order)])
-        return [
-            order
-            for order, receipt, kept in zip(due, answers[::2], answers[1::2], strict=True)
-            if not isinstance(receipt, RpcError | None)
-            and not isinstance(kept, RpcError)
-            and L1_TO_L2_MESSAGES.decode(wire.data(kept)) == (0,)
-        ]
+        for order, receipt, kept in zip(due, answers[::2], answers[1::2], strict=True):
+            if not isinstance(receipt, RpcError | None) and not isinstance(kept, RpcError):
+                yield order, receipt, L1_TO_L2_MESSAGES.decode(wire.data(kept)) != (0,)
 
     def _about(self, order: Order) -> list[tuple[str, Sequence[object]]]:
         message = bytes.fromhex(str(order.claim_ref).removeprefix(f"{_KIND}0x"))
