@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from mmbot_pipelines.adapters.db.engine import connect
+from mmbot_pipelines.adapters.metrics import collector
 from mmbot_pipelines.cli.metrics import metrics
 from tests.adapters.ethereum.fake_node import fake_node
 from tests.adapters.metrics.books import fill
@@ -154,6 +155,8 @@ def test_prometheus_scrapes_where_the_exporter_serves() -> None:
     assert scraping["static_configs"] == [{"targets": [f"{defaults['host']}:{defaults['port']}"]}]
     for name in PROMETHEUS["rule_files"]:
         assert (DEPLOY / "prometheus" / name).is_file()
+    patience = collector._PATIENCE_SECONDS + 1  # for the way there and back
+    assert patience < float(PROMETHEUS["global"]["scrape_timeout"].removesuffix("s"))
 
 
 def test_panels_do_not_overlap_and_have_their_own_ids() -> None:

@@ -23,6 +23,8 @@ from mmbot_pipelines.core.errors import BadSettings, Failure
 from mmbot_pipelines.core.money import Wei
 
 _KEEP_SECONDS = 5.0  # at least, so that several who scrape read once
+_PATIENCE_SECONDS = 7.0  # of a scrape, whatever hangs: Prometheus waits for 10
+_HANGS_SECONDS = 30.0  # a reading that lasts longer will not end: it has failed
 _SHARE = 10  # reading takes at most a tenth of the time, however large the tables are
 
 _T = TypeVar("_T")
@@ -51,22 +53,38 @@ class Kept(Generic[_T]):
         self._keep = keep
         self._turn = threading.Lock()
         self._value: _T | None = None
+        self._begun = 0.0
         self._until: float | None = None
+        self._done = threading.Event()  # of the reading that is under way, or was
+        self._done.set()
 
-    def get(self) -> _T | None:
-        """Return the value, or None while it cannot be read."""
+    def renew(self) -> threading.Event:
+        """Begin to read what is old; return what tells of the reading's end."""
         with self._turn:
-            begun = self._clock()
-            if self._until is None or begun >= self._until:
-                try:
-                    self._value = self._read()
-                except (Failure, BadSettings):
-                    self._value = None  # a failed reading was no work for the other side
-                done = self._clock()
-                self.took = done - begun
-                rest = 0.0 if self._value is None else _SHARE * self.took
-                self._until = done + max(self._keep, rest)
-            return self._value
+            now = self._clock()
+            if self._done.is_set() and (self._until is None or now >= self._until):
+                self._begun, self._done = now, threading.Event()
+                threading.Thread(target=self._renew, args=(self._done,), daemon=True).start()
+            return self._done
+
+    def get(self, patience: float = _PATIENCE_SECONDS) -> _T | None:
+        """Return the value, or None while it cannot be read; a slow reading lasts on."""
+        if not self.renew().wait(patience) and self._clock() - self._begun > _HANGS_SECONDS:
+            return None
+        return self._value
+
+    def _renew(self, done: threading.Event) -> None:
+        value = None
+        try:
+            value = self._read()
+        except (Failure, BadSettings):
+            pass  # a failed reading was no work for the other side
+        finally:
+            end = self._clock()
+            self.took = end - self._begun
+            rest = 0.0 if value is None else _SHARE * self.took
+            self._value, self._until = value, end + max(self._keep, rest)
+            done.set()
 
 
 class Metrics(Collector):
@@ -93,14 +111,18 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric; of what cannot be read there is none, and `up` says so."""
-        nodes = self._nodes.get() or []
-        figures = self._figures.get()
+        for kept in (self._nodes, self._figures, self._balance):
+            kept.renew()
+        end = time.monotonic() + _PATIENCE_SECONDS
+        nodes = self._nodes.get(end - time.monotonic()) or []
+        figures = self._figures.get(end - time.monotonic())
+        balance = self._balance.get(end - time.monotonic())
         yield gauge("database_up", "Whether the database answers.", float(figures is not None))
         yield gauge(
             "database_read_seconds", "Time that reading the database took.", self._figures.took
         )
         yield from node_metrics(nodes)
-        yield from self._wallet()
+        yield from self._wallet(balance)
         if figures is not None:
             yield from order_metrics(figures, self._origins)
             yield from money_metrics(figures, self._origins)
@@ -108,8 +130,7 @@ class Metrics(Collector):
             yield from safety_metrics(figures, self._origins)
             yield lag(figures.cursors, nodes)
 
-    def _wallet(self) -> Iterator[Metric]:
-        balance = self._balance.get()
+    def _wallet(self, balance: Wei | None) -> Iterator[Metric]:
         if balance is not None:
             yield gauge("wallet_balance_wei", "What the L1 wallet has.", float(balance))
         if self._min_balance:

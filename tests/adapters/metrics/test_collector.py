@@ -1,10 +1,13 @@
 """Scrapes: what is missing when something is away, and how often anything is read."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+import pytest
 from prometheus_client import CollectorRegistry
 
+from mmbot_pipelines.adapters.metrics import collector
 from mmbot_pipelines.adapters.metrics.collector import Kept, Metrics
 from mmbot_pipelines.adapters.metrics.figures import BUCKETS, Durations, Figures
 from mmbot_pipelines.core.errors import RpcUnavailable, StoreUnavailable
@@ -33,11 +36,22 @@ class Reader:
     def __init__(self) -> None:
         self.figures = EMPTY
         self.down = False
+        self.hangs: threading.Event | None = None
 
     def read(self) -> Figures:
+        if self.hangs:
+            self.hangs.wait()
         if self.down:
             raise StoreUnavailable("away")
         return self.figures
+
+
+@pytest.fixture
+def hanging() -> Iterator[threading.Event]:
+    """Give an event to hang on, which comes when the test is over."""
+    over = threading.Event()
+    yield over
+    over.set()
 
 
 class Clock:
@@ -148,3 +162,39 @@ def test_what_failed_slowly_is_tried_again_soon() -> None:
     clock.now += 5
     assert kept.get() is None
     assert len(readings) == 2
+
+
+def test_what_hangs_keeps_no_scrape_waiting(
+    hanging: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector, "_PATIENCE_SECONDS", 0.05)
+    reader, clock = Reader(), Clock()
+
+    def balance() -> Wei:
+        return Wei(reader.hangs is None or reader.hangs.wait())
+
+    registry = scraped(reader, balance, clock)
+    assert {"mmbot_orders", "mmbot_wallet_balance_wei"} <= names(registry)
+    reader.hangs = hanging
+    clock.now += 10
+    assert registry.get_sample_value("mmbot_database_up") == 1  # it may be just slow
+    clock.now += 31
+    assert names(registry).isdisjoint({"mmbot_orders", "mmbot_wallet_balance_wei"})
+    assert registry.get_sample_value("mmbot_database_up") == 0
+
+
+def test_what_hangs_is_read_once_at_a_time(hanging: threading.Event) -> None:
+    clock, begun = Clock(), []
+
+    def read() -> int:
+        begun.append(clock.now)
+        hanging.wait()
+        return len(begun)
+
+    kept = Kept(read, clock)
+    assert kept.get(0) is None
+    clock.now += 60
+    assert kept.get(0) is None
+    assert begun == [0]
+    hanging.set()
+    assert kept.get() == 1
