@@ -80,7 +80,8 @@ class Outbox(Protocol):
         The other undecided rows of the nonce are LOST with it, or else REPLACED.
 
         Raises:
-            LostRace: the order or the transaction was changed since; nothing was written.
+            LostRace: the order or the transaction was changed since, or what is called lost
+                was replaced; nothing was written.
         """
 
     def mined_since(self, block: int) -> list[Transaction]:

@@ -151,6 +151,11 @@ class Outcome:
     reason: str = ""
     rivals: Sequence[Transaction] = ()  # ours at the same nonce: lost with it, or REPLACED
 
+    def overlooks(self, rivals: Iterable[TxHash]) -> bool:
+        """Tell whether one of these may be what was mined where all are called lost."""
+        known = {row.hash for row in self.rivals}
+        return self.state is TxState.LOST and not known.issuperset(rivals)
+
 
 def by_nonce(rows: Iterable[Transaction]) -> list[list[Transaction]]:
     """Group transactions that exclude each other: by wallet and nonce, the oldest first."""

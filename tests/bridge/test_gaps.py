@@ -81,3 +81,21 @@ def test_another_program_that_waits_at_a_nonce_may_win_it(world: World) -> None:
     world.mine()
     assert ends(world, "nonce:0") == [("cancel", 0, TxState.LOST)]
     assert world.order(key).status is Status.FULFILLED
+
+
+def test_a_replacement_that_is_mined_while_receipts_are_read_is_no_loss(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (key,) = world.set_and_detect()
+    world.transfer([key])
+    before = world.store.in_flight()
+    world.later(61)
+    world.replace_stuck()
+    world.chain.mine()
+    with monkeypatch.context() as patch:  # a look that began before the replacement
+        patch.setattr(world.store, "in_flight", lambda: before)
+        steps.settle_receipts(world.bridge, world.run)
+    assert world.order(key).status is Status.TRANSFERRING
+    steps.settle_receipts(world.bridge, world.run)
+    assert world.order(key).status is Status.FULFILLED
+    assert [row.state for row in world.store.transactions(key)] == [TxState.REPLACED, TxState.MINED]

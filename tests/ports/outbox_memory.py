@@ -69,6 +69,13 @@ class OutboxMemory:
         decided = outcome.transaction
         others = TxState.LOST if outcome.state is TxState.LOST else TxState.REPLACED
         with self.transaction():
+            rivals = [
+                row.hash
+                for row in self.outbox
+                if _same_nonce(row, decided) and row.state is TxState.STORED
+            ]
+            if outcome.overlooks(tx for tx in rivals if tx != decided.hash):
+                raise LostRace(f"{decided.subject}: nonce {decided.nonce} was replaced meanwhile")
             self._step(decided, before, after, run_id=run_id, at=at, fault=fault, undecided=True)
             for i, row in enumerate(self.outbox):
                 if row.hash == decided.hash:

@@ -73,8 +73,9 @@ def mined(transaction: Transaction, *, succeeded: bool = True) -> Outcome:
     return Outcome(transaction=transaction, state=state, receipt=receipt)
 
 
-def lost(transaction: Transaction) -> Outcome:
-    return Outcome(transaction=transaction, state=TxState.LOST, reason="nonce used")
+def lost(transaction: Transaction, *rivals: Transaction) -> Outcome:
+    used = "nonce used"
+    return Outcome(transaction=transaction, state=TxState.LOST, reason=used, rivals=rivals)
 
 
 # the lane

@@ -67,6 +67,18 @@ def test_a_nonce_takes_several_transactions_while_it_is_undecided(orders: Orders
     assert orders.get([order.key]) == [order]
 
 
+def test_what_was_replaced_meanwhile_is_not_called_lost(orders: Orders) -> None:
+    order, sent = transferring(orders)
+    bump = replaced(orders, sent)
+    at = NOON + later(2)
+    after = order.after(Fact.LOST, at=at)
+    with pytest.raises(LostRace):
+        orders.decide(lost(sent), order, after, run_id="run-1", at=at)
+    assert orders.in_flight() == [sent, bump]
+    orders.decide(lost(bump, sent), order, after, run_id="run-1", at=at)
+    assert states(orders, order.key) == [TxState.LOST] * 2
+
+
 def test_a_subject_is_cancelled_at_two_nonces_of_one_attempt(orders: Orders) -> None:
     order, sent = transferring(orders)
     with orders.lane(CHAIN, OURS) as lane:
@@ -123,7 +135,7 @@ def test_whichever_is_mined_the_others_are_replaced(orders: Orders, winner: int)
 def test_all_of_a_nonce_are_lost_together(orders: Orders) -> None:
     order, sent = transferring(orders)
     bump = replaced(orders, sent)
-    orders.decide(lost(bump), order, order.after(Fact.LOST, at=NOON), run_id="run", at=NOON)
+    orders.decide(lost(bump, sent), order, order.after(Fact.LOST, at=NOON), run_id="run", at=NOON)
     assert states(orders, order.key) == [TxState.LOST] * 2
 
 
@@ -211,7 +223,7 @@ def test_a_nonce_is_undecided_again_with_the_orders_step(orders: Orders) -> None
 def test_a_lost_nonce_can_be_free_again(orders: Orders) -> None:
     order, sent = transferring(orders)
     bump = replaced(orders, sent)
-    orders.decide(lost(bump), None, None, run_id="run", at=NOON)
+    orders.decide(lost(bump, sent), None, None, run_id="run", at=NOON)
     row = orders.transactions(order.key)[-1]
     orders.unmine(row, None, None, run_id="run", at=NOON)
     assert states(orders, order.key) == [TxState.STORED] * 2

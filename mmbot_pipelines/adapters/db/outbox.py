@@ -71,9 +71,14 @@ class PgOutbox:
                 {"state": outcome.state.value} | receipt_values(outcome.receipt),
             )
             # Only now: a replacement that was stored at the same moment is seen by this update.
-            connection.execute(
-                update(transactions).where(_of_nonce(decided), _STORED).values(state=others.value)
+            rivals = connection.scalars(
+                update(transactions)
+                .where(_of_nonce(decided), _STORED)
+                .values(state=others.value)
+                .returning(transactions.c.hash)
             )
+            if outcome.overlooks(rivals):
+                raise LostRace(f"{decided.subject}: nonce {decided.nonce} was replaced meanwhile")
             _step(connection, decided, before, after, run_id=run_id, at=at, fault=fault)
 
     def move(self, mined: Transaction, receipt: Receipt) -> None:
