@@ -38,13 +38,15 @@ def send(
     bridge, run = work.bridge, work.run
     chain = bridge.chain
     chain_nonce = chain.nonce(pending=True)
+    # What is mined and decided until the lane is ours is missing there, and in the balance.
+    since = [row for row in bridge.orders.in_flight() if row.wallet == chain.wallet]
     balance = chain.balance()
     stored: list[tuple[Order, Transaction]] = []
     short: list[tuple[Order, OutOfFunds]] = []
     waiting: list[tuple[Order, Wait]] = []
     with bridge.orders.lane(chain.chain_id, chain.wallet) as lane:
         in_flight = lane.in_flight()
-        free = balance - at_most(in_flight)
+        free = balance - at_most({row.hash: row for row in [*since, *in_flight]}.values())
         undecided = {(t.subject, t.purpose) for t in in_flight}
         nonce = lane.next_nonce(chain_nonce)
         held = {o.key: o for o in lane.hold([r.order for r in requests])}

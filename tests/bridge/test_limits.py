@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import pytest
 
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.order import Status
-from mmbot_pipelines.core.money import Address, Wei
+from mmbot_pipelines.bridge.outbox import Lane
+from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.safety import GLOBAL, Standing, State
 from tests.bridge.world import World
 from tests.ports.books import Books, in_postgres
@@ -236,3 +238,24 @@ def test_once_a_halt_is_stored_nothing_more_is_signed(world: World, books: Books
         Status.PROCESSING,
         Status.PENDING,
     }
+
+
+def test_what_is_mined_while_the_lane_is_waited_for_is_not_spent_twice(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = world.set_and_detect(2, amount=10**17)
+    world.chain.endowment = 15 * 10**16
+    world.transfer([first])
+    lane = world.store.lane
+
+    def waited_for(chain_id: int, wallet: Address) -> AbstractContextManager[Lane]:
+        world.mine()
+        return lane(chain_id, wallet)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store, "lane", waited_for)
+        # what a node says to a call that the wallet cannot pay comes too early for this
+        patch.setattr(world.chain, "simulate", lambda calls: [Gas(100_000)] * len(calls))
+        assert "OutOfFunds" in world.failing(lambda: world.transfer([second]))
+    assert world.order(first).status is Status.FULFILLED
+    assert world.store.transactions(second) == []
