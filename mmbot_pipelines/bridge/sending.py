@@ -67,23 +67,8 @@ def send(
             if needed > free:
                 short.append((order, _short(needed, free)))
                 continue
-            signed = chain.sign(request.call, nonce=nonce, gas=request.gas, fees=fees)
-            now = bridge.clock()
-            transaction = Transaction(
-                subject=order.key,
-                purpose=work.step,
-                attempt=order.attempt,
-                chain_id=chain.chain_id,
-                wallet=chain.wallet,
-                nonce=nonce,
-                hash=signed.hash,
-                raw=signed.raw,
-                call=request.call,
-                gas=request.gas,
-                fees=fees,
-                stored_at=now,
-            )
-            after = order.after(Fact.SENT, at=now, tx=signed.hash)
+            transaction = _signed(work, order, request, nonce, fees)
+            after = order.after(Fact.SENT, at=transaction.stored_at, tx=transaction.hash)
             try:
                 lane.store(order, after, transaction, run.id)
             except LostRace as e:
@@ -102,6 +87,25 @@ def send(
     keep_back(work, waiting)
     for order, failure in short:
         work.fail(order, failure)
+
+
+def _signed(work: Work, order: Order, request: Request, nonce: int, fees: Fees) -> Transaction:
+    chain = work.bridge.chain
+    signed = chain.sign(request.call, nonce=nonce, gas=request.gas, fees=fees)
+    return Transaction(
+        subject=order.key,
+        purpose=work.step,
+        attempt=order.attempt,
+        chain_id=chain.chain_id,
+        wallet=chain.wallet,
+        nonce=nonce,
+        hash=signed.hash,
+        raw=signed.raw,
+        call=request.call,
+        gas=request.gas,
+        fees=fees,
+        stored_at=work.bridge.clock(),
+    )
 
 
 def _broadcast(work: Work, stored: Sequence[tuple[Order, Transaction]]) -> None:
