@@ -11,11 +11,11 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 import urllib3
 
+from mmbot_pipelines.adapters.ethereum import urls
 from mmbot_pipelines.adapters.ethereum.health import Health, Kind
 from mmbot_pipelines.adapters.ethereum.untrusted import cleaned
 
@@ -56,11 +56,11 @@ class Node:
     def __init__(
         self, url: str, *, connect_seconds: float, read_seconds: float, most_bytes: int
     ) -> None:
-        parts = urlsplit(url)
-        self.host = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+        self.host = urls.host(url)
         self.health = Health()
         self.verified = False  # that it serves the expected chain
         self._url = url
+        self._keys = urls.keys(url)
         self._timeouts = (connect_seconds, read_seconds)
         self._most_bytes = most_bytes
         self._ids = itertools.count(1)
@@ -134,7 +134,7 @@ class Node:
                     raise NodeFault(f"answered more than {self._most_bytes} bytes", Kind.TOO_LARGE)
                 if time.monotonic() > deadline:
                     raise NodeFault("timed out", Kind.TIMEOUT)
-        return bytes(read)
+        return urls.without(bytes(read), self._keys)
 
 
 def _answers(body: bytes, ids: Sequence[int]) -> list[Answer]:

@@ -9,7 +9,6 @@ import json
 from collections.abc import Awaitable, Sequence
 from contextvars import ContextVar
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import aiohttp
 from marshmallow import ValidationError
@@ -18,6 +17,7 @@ from starknet_py.net.client_models import Call
 from starknet_py.net.full_node_client import FullNodeClient
 from starknet_py.net.http_client import HttpMethod, RpcHttpClient
 
+from mmbot_pipelines.adapters.ethereum import urls
 from mmbot_pipelines.adapters.ethereum.faults import blame
 from mmbot_pipelines.adapters.ethereum.health import Health, Kind
 from mmbot_pipelines.adapters.ethereum.node import NodeFault, RpcError
@@ -54,6 +54,7 @@ class _Transport(RpcHttpClient):
     ) -> None:
         super().__init__(url, session)
         self._is_spec_version_verified = True  # `StarknetNode.verify` does it, and refuses
+        self._keys = urls.keys(url)
         self._limit = limit
         self._most_bytes = most_bytes
 
@@ -101,7 +102,7 @@ class _Transport(RpcHttpClient):
                 if len(read) > self._most_bytes:
                     text = f"answered more than {self._most_bytes} bytes"
                     raise NodeFault(text, Kind.TOO_LARGE)
-        return bytes(read)
+        return urls.without(bytes(read), self._keys)
 
     @staticmethod
     def handle_rpc_error(result: dict[str, Any]) -> None:
@@ -132,8 +133,7 @@ class StarknetNode:
     def __init__(
         self, url: str, session: aiohttp.ClientSession, *, most_at_once: int, most_bytes: int
     ) -> None:
-        parts = urlsplit(url)
-        self.host = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+        self.host = urls.host(url)
         self.health = Health()
         self.verified = False  # that it serves the expected chain
         limit = asyncio.Semaphore(most_at_once)

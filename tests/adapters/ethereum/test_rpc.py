@@ -280,6 +280,21 @@ def test_url_is_in_no_error_no_log_and_no_repr(
     assert [secret for secret in secrets if secret in text.replace(__file__, "")] == []
 
 
+KEY = "a1b2c3d4e5f6a1b2c3d4"
+
+
+@pytest.mark.parametrize("where", ["{}/v3/{}", "{}/rpc?apikey={}", "bot:{1}@{0}/transactionIndex"])
+def test_an_echoed_key_is_not_shown(node: FakeNode, where: str) -> None:
+    node.methods["nothing"] = refuse(-32000, f"project id {KEY} is spent", f"0x{KEY}")
+    node.methods["block"] = lambda: {"transactionIndex": "0x1"}
+    client = rpc("http://" + where.format(node.url.removeprefix("http://"), KEY))
+    with pytest.raises(RpcError) as refused:
+        client.call("nothing")
+    assert refused.value.message == "project id *** is spent"
+    assert KEY not in str(refused.value.data)
+    assert client.call("block") == {"transactionIndex": "0x1"}
+
+
 @given(st.binary(max_size=400))
 def test_no_bytes_break_the_reading_of_answers(body: bytes) -> None:
     with suppress(NodeFault):

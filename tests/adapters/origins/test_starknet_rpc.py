@@ -221,6 +221,13 @@ def test_no_secret_reaches_a_log(node: StarknetFake, caplog: pytest.LogCaptureFi
     assert SECRET not in repr(rpc)
 
 
+def test_an_echoed_key_is_not_shown(node: StarknetFake) -> None:
+    key = "a1b2c3d4e5f6a1b2c3d4"
+    node.node.methods["starknet_getBlockWithTxHashes"] = refuse(24, f"no block for {key}")
+    with pytest.raises(RpcRefused, match=r"no block for \*\*\*"):
+        client(f"{node.url}/rpc/v0_10/{key}").ask(lambda at: at.block(5))
+
+
 def test_an_error_that_a_node_answers_is_the_answer(
     node: StarknetFake, spare: StarknetFake
 ) -> None:
