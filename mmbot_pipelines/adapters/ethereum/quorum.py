@@ -11,6 +11,7 @@ from mmbot_pipelines.adapters.ethereum import blocks, reverts
 from mmbot_pipelines.adapters.ethereum.node import Answer, Question, RpcError
 from mmbot_pipelines.adapters.ethereum.rpc import Poll, Rpc
 from mmbot_pipelines.core.errors import RpcUnavailable
+from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Block, Receipt
 
 _T = TypeVar("_T")
@@ -58,14 +59,27 @@ def read(rpc: Rpc, questions: Sequence[Question], block: Block | str) -> list[An
     look = blocks.asked(block.number)
     polls = rpc.poll([look, *questions, look])
     for poll in polls:
-        if any(_block(rpc, poll.answers[i], block.number) != block for i in (0, -1)):
-            raise BlockReplaced(
-                f"{poll.host} has another block {block.number} of {rpc.chain} than was read "
-                "just now: all is read again at the next tick"
-            )
+        for look_at in (0, -1):
+            _still(rpc, poll, _block(rpc, poll.answers[look_at], block.number), block)
     told = [[_comparable(answer) for answer in poll.answers[1:-1]] for poll in polls]
     _same(rpc, polls, told, f"the state at block {block.number}")
     return polls[0].answers[1:-1]
+
+
+def base_fee(rpc: Rpc, block: Block) -> Wei | None:
+    """Return the base fee of a block, in wei per gas; None before EIP-1559.
+
+    Raises:
+        RpcDisagrees: the nodes tell different ones.
+        BlockReplaced: a node has another block in its place by now.
+        RpcUnavailable: too few nodes answered, or have the block.
+    """
+    polls = rpc.poll([blocks.asked(block.number)])
+    headers = [blocks.told(poll.answers[0], block.number, rpc.chain) for poll in polls]
+    for poll, header in zip(polls, headers, strict=True):
+        _still(rpc, poll, header.block, block)
+    told = [header.base_fee for header in headers]
+    return _same(rpc, polls, told, f"the base fee of block {block.number}")
 
 
 def receipt(rpc: Rpc, polls: Sequence[Poll], found: Sequence[Receipt | None]) -> Receipt | None:
@@ -91,6 +105,14 @@ def receipt(rpc: Rpc, polls: Sequence[Poll], found: Sequence[Receipt | None]) ->
 
 def _block(rpc: Rpc, answer: Answer, at: int | str) -> Block:
     return blocks.told(answer, at, rpc.chain).block
+
+
+def _still(rpc: Rpc, poll: Poll, now: Block, was: Block) -> None:
+    if now != was:
+        raise BlockReplaced(
+            f"{poll.host} has another block {was.number} of {rpc.chain} than was read "
+            "just now: all is read again at the next tick"
+        )
 
 
 def _comparable(answer: Answer) -> object:

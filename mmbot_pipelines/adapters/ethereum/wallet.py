@@ -55,8 +55,7 @@ class EthereumChain:
         A block raises the base fee by an eighth at most (EIP-1559). The ceiling stands
         five full blocks in a row.
         """
-        latest, tip = self._rpc.batch([blocks.asked("latest"), ("eth_maxPriorityFeePerGas", ())])
-        base = blocks.told(latest, "latest", self._rpc.chain).base_fee
+        base, tip = self._prices()
         if base is None:
             raise RpcRefused(f"{self._rpc.chain} has no base fee: EIP-1559 is needed")
         # eth_maxPriorityFeePerGas is a habit, not a standard.
@@ -168,6 +167,18 @@ class EthereumChain:
         if receipt.gas_used == transaction.gas:
             why += f"; it used all of its {transaction.gas} gas"
         return why
+
+    def _prices(self) -> tuple[Wei | None, Answer]:
+        """Return the newest base fee, and what the best node would give the block's maker.
+
+        Orders are dropped by the base fee, so it takes as many nodes as money does.
+        """
+        tip: Question = ("eth_maxPriorityFeePerGas", ())
+        block = quorum.now(self._rpc)
+        if isinstance(block, Block):
+            return quorum.base_fee(self._rpc, block), self._rpc.batch([tip])[0]
+        latest, told = self._rpc.batch([blocks.asked(block), tip])
+        return blocks.told(latest, block, self._rpc.chain).base_fee, told
 
     def _count(self, answer: Answer) -> int:
         if isinstance(answer, RpcError):
