@@ -16,11 +16,11 @@ from mmbot_pipelines.devnet.stack import Stack
 _STATES = """SELECT status || CASE WHEN NOT failed THEN '' WHEN next_attempt_at IS NULL
     THEN ' parked' ELSE ' failed' END AS state, count(*) FROM mmbot.orders GROUP BY 1"""
 _STEPS = "SELECT count(*) FROM mmbot.order_events WHERE before <> after"
-# Runs that have not ended, or failed and have no error kept with their orders yet.
+# Orders' runs that have not ended, or failed and have no error kept with their orders yet.
 _UNTOLD = """SELECT count(*) FROM dagster.runs r
-    WHERE status IN ('NOT_STARTED', 'STARTING', 'STARTED') OR status = 'FAILURE'
-    AND EXISTS (SELECT FROM dagster.run_tags t WHERE t.run_id = r.run_id AND t.value = 'order')
-    AND NOT EXISTS (SELECT FROM mmbot.errors e WHERE e.run_id = r.run_id)"""
+    WHERE EXISTS (SELECT FROM dagster.run_tags t WHERE t.run_id = r.run_id AND t.value = 'order')
+    AND (status IN ('NOT_STARTED', 'STARTING', 'STARTED') OR status = 'FAILURE'
+        AND NOT EXISTS (SELECT FROM mmbot.errors e WHERE e.run_id = r.run_id))"""
 _HALTED = "SELECT scope FROM mmbot.safety WHERE state = 'HALTED'"
 _UNDER_WAY = """SELECT count(*) FROM dagster.runs
     WHERE status IN ('NOT_STARTED', 'STARTING', 'STARTED') AND pipeline_name = :job"""
