@@ -4,10 +4,12 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.events import JobFailureData
 
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Filter, Run
+from mmbot_pipelines.defs.plain import InWords
 from mmbot_pipelines.defs.requests import tagged_orders
 
 # How far back before the last tick each tick looks. A failure is dated by when it happened,
@@ -43,6 +45,12 @@ def _ending(instance: dg.DagsterInstance, failed: dg.DagsterRun) -> tuple[str, b
             # The text of a fault that nobody foresaw stays in the run's own page.
             cause = ours.description if ours and ours.description else "an unforeseen fault"
             return f"{who} could not keep what failed: {cause.splitlines()[0]}", True
+    for entry in instance.all_logs(failed.run_id, of_type=dg.DagsterEventType.RUN_FAILURE):
+        # Dagster's monitoring, which finds a run dead, gives no error.
+        ending = entry.dagster_event and entry.dagster_event.event_specific_data
+        error = ending.error if isinstance(ending, JobFailureData) else None
+        if error is not None and error.cls_name == InWords.__name__:
+            return f"{who} could not begin: {error.message.splitlines()[0]}", False
     return f"{who} ended without finishing its step", False
 
 

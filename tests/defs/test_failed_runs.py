@@ -8,10 +8,12 @@ import pytest
 import yaml
 from dagster._core.test_utils import create_run_for_test
 
+from mmbot_pipelines.adapters.kms import KmsUnavailable
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.order import Status
 from mmbot_pipelines.defs import requests
 from mmbot_pipelines.defs.bridge import fill_orders
+from mmbot_pipelines.defs.plain import plain_failures
 from mmbot_pipelines.defs.upkeep import FAILED_ORDERS, failed_orders
 from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT
 from tests.bridge.world import World
@@ -32,11 +34,13 @@ def tick(world: World, instance: dg.DagsterInstance, cursor: str | None = None) 
     return told.skip_message or "", told.cursor or ""
 
 
-def fill(world: World, instance: dg.DagsterInstance, keys: list[str]) -> None:
+def fill(
+    world: World, instance: dg.DagsterInstance, keys: list[str], bridge: object = None
+) -> None:
     """Run the transfer of these orders, which fails."""
     run = fill_orders.execute_in_process(
         run_config={"ops": {"transfer": {"config": {"order_keys": keys}}}},
-        resources={"bridge": world.bridge},
+        resources={"bridge": bridge or world.bridge},
         tags=requests.order_tags(keys),
         instance=instance,
         raise_on_error=False,
@@ -92,6 +96,24 @@ def test_a_run_that_failed_without_the_database_is_noted(world: World) -> None:
     assert [kinds(world, key) for key in keys] == [["RunDied"], ["RunDied"]]
     told = world.store.errors(keys[0])[0].fault.message
     assert "of fill_orders could not keep what failed: " in told
+
+
+def test_a_run_that_could_not_begin_is_noted_with_its_cause(world: World) -> None:
+    @dg.resource
+    @plain_failures()
+    def unwired(_: dg.InitResourceContext) -> object:
+        raise KmsUnavailable("AWS KMS cannot be reached (EndpointConnectionError)")
+
+    (key,) = world.set_and_detect()
+    with dg.instance_for_test() as instance:
+        fill(world, instance, [key], unwired)
+        tick(world, instance)
+    (error,) = world.store.errors(key)
+    assert error.fault.kind == "RunDied"
+    assert error.fault.message.endswith(
+        "of fill_orders could not begin: KmsUnavailable: "
+        "AWS KMS cannot be reached (EndpointConnectionError)"
+    )
 
 
 def test_a_run_that_says_itself_what_failed_has_not_died(world: World) -> None:
