@@ -30,7 +30,7 @@ def sides(stack: Stack) -> list[Side]:
 
 
 class FaultyStack(Stack):
-    """A stack whose settings name several faulty nodes for each chain.
+    """A stack whose settings name faulty nodes for its chains.
 
     What is not the product, the messenger and the users, asks the chains themselves.
     """
@@ -42,17 +42,19 @@ class FaultyStack(Stack):
         origins: Sequence[str] = ORIGINS,
         nodes: int = 3,
         seed: int = 0,
-        settings: Mapping[str, str] | None = None,
+        chains: Sequence[str] = ("L1", "ZKSYNC", "STARKNET"),
+        settings: Mapping[str, str] = SETTINGS,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Describe the stack.
 
         nodes: for each chain.
         seed: of the nodes' lies.
+        chains: with faulty nodes, as the settings name them.
         """
-        settings = SETTINGS | dict(settings or {})
         super().__init__(home, origins=origins, settings=settings, tell=tell)
         self.nodes: dict[str, list[FaultyRpc]] = {}  # by the chain's name in the settings
+        self._chains = chains
         self._count = nodes
         self._seed = seed
 
@@ -63,7 +65,7 @@ class FaultyStack(Stack):
     def _environ(self) -> dict[str, str]:
         environ = super()._environ()
         for variable, upstream in environ.items():
-            if named := _URLS.fullmatch(variable):
+            if (named := _URLS.fullmatch(variable)) and named[1] in self._chains:
                 self.nodes[named[1]] = [
                     self._cleanup.enter_context(FaultyRpc(upstream, seed=self._seed + number))
                     for number in range(self._count)

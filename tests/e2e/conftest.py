@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmbot_pipelines.devnet.stack import ORIGINS, Stack
+from mmbot_pipelines.devnet.faulty_stack import FaultyStack
 from tests.e2e.product import Product
 
 
 @pytest.fixture(scope="package")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    with Stack(tmp_path_factory.mktemp("product"), origins=ORIGINS) as stack:
+    home = tmp_path_factory.mktemp("product")
+    with FaultyStack(home, nodes=1, chains=["STARKNET"], settings={}) as stack:
         yield Product(stack)

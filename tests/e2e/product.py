@@ -11,18 +11,17 @@ from mmbot_pipelines.adapters.db.engine import connect as connect_database
 from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.devnet.chain import connect
+from mmbot_pipelines.devnet.faulty_stack import FaultyStack
 from mmbot_pipelines.devnet.invariants import check, table
 from mmbot_pipelines.devnet.orders import Wish
-from mmbot_pipelines.devnet.outside import Outside, ZkSyncSide
-from mmbot_pipelines.devnet.stack import Stack
 
 
 class Product:
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: FaultyStack) -> None:
         self.stack = stack
         self.store = PgOrders(connect_database(stack.database_url))
         self.l1 = connect(stack.l1.url)
-        self.outside = Outside(stack.deployment, [ZkSyncSide(stack.deployment.zksync)])
+        self.outside = stack.outside()
         self.before = self.outside.mark()
 
     def place(self, wishes: Sequence[Wish]) -> list[str]:

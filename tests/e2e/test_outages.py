@@ -3,19 +3,21 @@
 import os
 import signal
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from mmbot_pipelines.core.errors import StoreUnavailable
-from mmbot_pipelines.devnet.orders import burst
+from mmbot_pipelines.devnet.faulty_rpc import Fault
+from mmbot_pipelines.devnet.orders import Wish, burst
 from mmbot_pipelines.devnet.supervision import Service
 from tests.e2e.product import Product
 
 _TICKS = """query ($sensor: String!) { sensorOrError(sensorSelector: {sensorName: $sensor,
     repositoryName: "__repository__", repositoryLocationName: "mmbot"}) {
     ... on Sensor { sensorState { ticks(limit: 200) {
-        skipReason } } } } }"""
+        skipReason error { message } } } } } }"""
 
 
 def ticks(product: Product, sensor: str) -> list[dict[str, Any]]:
@@ -49,6 +51,40 @@ def kill_postgres(product: Product) -> None:
         else:
             if product.stack.postmaster != postmaster:
                 return
+
+
+@pytest.mark.timeout(300)
+def test_an_origin_that_is_away_stops_no_other_and_loses_no_order(product: Product) -> None:
+    (node,) = product.stack.nodes["STARKNET"]
+    node.fail(Fault.DROP)
+    try:
+        unseen = product.place(small(product, "starknet", seed=23))
+        others = product.place(small(product, "zksync", seed=24))
+        product.await_completed(others)
+        said = await_error(product, "starknet_orders")
+        assert product.orders(unseen) == []
+    finally:
+        node.fail(Fault.NONE)
+    line = next(line for line in said.splitlines() if "RpcUnavailable" in line)
+    assert "no RPC node of starknet answered: 127.0.0.1:" in line
+    assert [product.store.errors(key) for key in others] == [[]] * len(others)
+    product.await_completed(unseen)
+    product.check_invariants()
+
+
+def small(product: Product, origin: str, *, seed: int) -> list[Wish]:
+    """Make up orders that are paid while an origin is THROTTLED, too."""
+    wishes = burst(product.stack.deployment, 4, seed=seed)
+    return [replace(one, origin=origin, amount=10**16) for one in wishes]
+
+
+def await_error(product: Product, sensor: str, seconds: float = 60) -> str:
+    """Return what the UI shows of a sensor's newest failed tick."""
+    end = time.monotonic() + seconds
+    while not (failed := [t["error"]["message"] for t in ticks(product, sensor) if t["error"]]):
+        assert time.monotonic() < end, ticks(product, sensor)[:3]
+        time.sleep(0.5)
+    return str(failed[0])
 
 
 @pytest.mark.timeout(300)
