@@ -17,7 +17,7 @@ from mmbot_pipelines.core.errors import (
     RevertForeseen,
     TakenBack,
 )
-from mmbot_pipelines.core.outbox import TxState
+from mmbot_pipelines.core.outbox import Transaction, TxState
 
 
 def refused(work: Work, foreseen: Sequence[tuple[Order, Failure]]) -> None:
@@ -34,21 +34,30 @@ def refused(work: Work, foreseen: Sequence[tuple[Order, Failure]]) -> None:
 
 
 def _not_shown(work: Work, order: Order, failure: Failure) -> None:
-    shown = NotShown(f"L1 does not show the transfer {order.transfer_tx} now: {failure}")
-    if _in_hand(work, order):
+    why = f"L1 does not show the transfer {order.transfer_tx} now: {failure}"
+    shown, ours = NotShown(why), _in_hand(work, order)
+    if any(not _final(work, row) for row in ours):
         work.fail(order, shown)  # should it be taken back, `recheck` finds that by its receipt
+    elif ours:
+        work.fail(order, ClaimRefused(f"{why}; is this the registry that it was paid in?"))
     elif order.failures + 1 < work.bridge.rules.max_attempts:
         work.set_back(order, order, shown)  # the other program's may well be mined again
     else:
         _unpaid(work, order)
 
 
-def _in_hand(work: Work, order: Order) -> bool:
-    """Tell whether a transfer of ours has paid it, or may yet."""
-    return any(
-        row.purpose == TRANSFER and row.state in (TxState.STORED, TxState.MINED)
+def _in_hand(work: Work, order: Order) -> list[Transaction]:
+    """List the transfers of ours that have paid it, or may yet."""
+    return [
+        row
         for row in work.bridge.orders.transactions(order.key)
-    )
+        if row.purpose == TRANSFER and row.state in (TxState.STORED, TxState.MINED)
+    ]
+
+
+def _final(work: Work, row: Transaction) -> bool:
+    depth = work.bridge.rules.l1_finality_blocks
+    return row.block is not None and row.block.number < work.bridge.chain.head().number - depth
 
 
 def _unpaid(work: Work, order: Order) -> None:

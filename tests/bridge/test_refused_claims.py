@@ -5,6 +5,7 @@ import pytest
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.order import Status
 from mmbot_pipelines.core.errors import RevertForeseen
+from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.safety import GLOBAL, State, of
 from tests.bridge.reorged import kinds
 from tests.bridge.test_l1_reorgs import finish, fulfilled
@@ -57,6 +58,17 @@ def test_a_claim_that_the_registry_refuses_is_tried_later_and_then_parked(world:
     assert world.order(key).parked
     assert kinds(world, key) == ["ClaimRefused"] * 3
     assert len(world.chain.broadcasts) == 1
+
+
+def test_a_payment_that_another_registry_has_is_not_looked_for_without_end(world: World) -> None:
+    world.rules(l1_finality_blocks=3)
+    (key,) = fulfilled(world)
+    world.registry.address = Address("0x00000000000000000000000000000000000000Aa")
+    world.chain.contracts[world.registry.address] = lambda _: "Transfer not found."
+    assert "NotShown" in world.failing(lambda: world.repay([key]))
+    world.chain.mine(4)
+    assert "is this the registry" in world.failing(lambda: world.repay([key]))
+    assert (world.order(key).status, world.order(key).failed) == (Status.FULFILLED, True)
 
 
 def test_what_another_program_paid_and_l1_took_back_is_waited_for(world: World) -> None:
