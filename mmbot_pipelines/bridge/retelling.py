@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from mmbot_pipelines.bridge.escrow_faults import OrderAbsent
 from mmbot_pipelines.bridge.failures import Work, fault_of
 from mmbot_pipelines.bridge.order import TAKEN_BACK, Fact, Order, Status
 from mmbot_pipelines.core.errors import (
@@ -43,8 +44,10 @@ def _missing(work: Work, order: Order, head: Block) -> Order | None:
         work.run.say(f"{order.key}: waits, no node has block {order.block.number} now")
         return None
     (against,) = work.bridge.origins[order.origin].check([order])
-    if against is None:
-        work.run.say(f"{order.key}: waits, the escrow holds it, but its event is not found")
+    # Paused, paid out, not to be read: none of it says that the order is gone.
+    if not isinstance(against, OrderAbsent):
+        said = f"says {type(against).__name__}" if against else "holds it"
+        work.run.say(f"{order.key}: waits, the escrow {said}, but its event is not found")
         return None
     _taken_back(work, order, f"its block {order.block.number} was taken back, and no other has it")
     return None

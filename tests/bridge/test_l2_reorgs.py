@@ -6,6 +6,7 @@ import pytest
 
 from mmbot_pipelines.bridge.order import Status
 from mmbot_pipelines.bridge.ports import Cursor
+from mmbot_pipelines.bridge.reorgs import review
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.money import Wei, in_words
 from tests.bridge.reorged import AMOUNT, FEE, at, kinds
@@ -204,3 +205,23 @@ def test_two_orders_of_one_number_in_one_chain_do_not_swap(world: World) -> None
     world.detect()
     assert world.order(logged.key).amount == logged.amount
     assert kinds(world, logged.key) == ["OrderChanged"]
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.FULFILLED])
+@pytest.mark.parametrize("escrow", ["paused", "paid out"])
+def test_an_escrow_that_says_nothing_of_the_order_takes_nothing_back(
+    world: World, monkeypatch: pytest.MonkeyPatch, status: Status, escrow: str
+) -> None:
+    logged = at(world, status)
+    world.l2.reorg(1)
+    world.l2.put([logged])
+    if escrow == "paused":
+        world.l2.paused = True
+    else:
+        world.l2.pay(logged.number)
+    scan = world.l2.scan
+    with monkeypatch.context() as patch:  # a node that has the block, but not yet its logs
+        patch.setattr(world.l2, "scan", lambda *span: replace(scan(*span), orders=[]))
+        review(world.bridge, "zksync", world.run)
+    order = world.order(logged.key)
+    assert (order.status, order.parked, kinds(world, logged.key)) == (status, False, [])

@@ -12,12 +12,12 @@ from eth_typing import ChecksumAddress
 
 from mmbot_pipelines.adapters.origins import starknet, starknet_age, starknet_events
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
-from mmbot_pipelines.adapters.origins.escrow_faults import (
+from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage, MessageFeeOutOfRange
+from mmbot_pipelines.bridge.escrow_faults import (
     EscrowDisagrees,
     EscrowPaused,
     OrderAbsent,
 )
-from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage, MessageFeeOutOfRange
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Cursor, Progress
 from mmbot_pipelines.core.errors import RpcUnavailable, Undelivered, Verdict

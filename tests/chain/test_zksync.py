@@ -8,8 +8,8 @@ import pytest
 
 from mmbot_pipelines.adapters.ethereum.logs import LogScanner
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.adapters.origins.escrow_faults import EscrowDisagrees, EscrowPaused
 from mmbot_pipelines.adapters.origins.zksync import BASE_COST, ZkSync
+from mmbot_pipelines.bridge.escrow_faults import EscrowDisagrees, EscrowPaused
 from mmbot_pipelines.bridge.ports import Cursor
 from mmbot_pipelines.core.errors import Malformed, RpcRefused, WrongChain
 from mmbot_pipelines.core.money import Address, Gas

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from mmbot_pipelines.adapters.origins.escrow_faults import (
+from mmbot_pipelines.bridge.escrow_faults import (
     AlreadyClaimed,
     EscrowDisagrees,
     EscrowPaused,

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from mmbot_pipelines.adapters.origins.escrow_faults import (
+from mmbot_pipelines.bridge.escrow_faults import (
     AlreadyClaimed,
     EscrowDisagrees,
     EscrowPaused,

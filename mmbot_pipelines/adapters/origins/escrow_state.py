@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mmbot_pipelines.adapters.origins.escrow_faults import (
+from mmbot_pipelines.bridge.escrow_faults import (
     AlreadyClaimed,
     EscrowDisagrees,
     OrderAbsent,

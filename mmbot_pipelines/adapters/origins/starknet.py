@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins import starknet_views as views
-from mmbot_pipelines.adapters.origins.escrow_faults import EscrowDisagrees, EscrowPaused
 from mmbot_pipelines.adapters.origins.escrow_state import Held, Terms, order_fault
 from mmbot_pipelines.adapters.origins.starknet_events import EscrowEvents
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
+from mmbot_pipelines.bridge.escrow_faults import EscrowDisagrees, EscrowPaused
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Progress, Repayment, Scan, Task
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused, Verdict

@@ -11,12 +11,12 @@ from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.views import Function, call_trusted_views, refused
 from mmbot_pipelines.adapters.origins import zksync_escrow as abi
 from mmbot_pipelines.adapters.origins import zksync_views as views
-from mmbot_pipelines.adapters.origins.escrow_faults import (
+from mmbot_pipelines.adapters.origins.escrow_state import Held, Terms, order_fault
+from mmbot_pipelines.bridge.escrow_faults import (
     EscrowDisagrees,
     EscrowPaused,
     OrderAbsent,
 )
-from mmbot_pipelines.adapters.origins.escrow_state import Held, Terms, order_fault
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Progress, Scan
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused

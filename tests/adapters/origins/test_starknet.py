@@ -8,10 +8,10 @@ import pytest
 
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins import starknet_events
-from mmbot_pipelines.adapters.origins.escrow_faults import EscrowDisagrees, EscrowPaused
 from mmbot_pipelines.adapters.origins.starknet import Starknet
 from mmbot_pipelines.adapters.origins.starknet_events import UNSEALED, TornByReorg
 from mmbot_pipelines.adapters.origins.starknet_node import word
+from mmbot_pipelines.bridge.escrow_faults import EscrowDisagrees, EscrowPaused
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Progress
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused, RpcUnavailable

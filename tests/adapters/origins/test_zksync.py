@@ -11,8 +11,8 @@ from eth_abi import encode
 from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.origins import zksync_escrow as abi
-from mmbot_pipelines.adapters.origins.escrow_faults import EscrowPaused
 from mmbot_pipelines.adapters.origins.zksync import ZkSync
+from mmbot_pipelines.bridge.escrow_faults import EscrowPaused
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor
 from mmbot_pipelines.core.errors import Malformed, RpcRefused, RpcUnavailable
