@@ -47,7 +47,7 @@ class Lane(Protocol):
         """Sum the amounts of all orders that are OUT, in wei."""
 
     def paid_since(self, at: datetime) -> dict[Address, Wei]:
-        """Sum the wallet's transfers since then by recipient, without those that failed."""
+        """Sum transfers of all wallets since then by recipient, without those that failed."""
 
     def held_back(self, origin: str) -> list[Order]:
         """List an origin's healthy orders that wait with a reason, lowest number first."""

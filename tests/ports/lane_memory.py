@@ -83,7 +83,7 @@ class LaneMemory:
         with self._store.transaction():
             paid = {
                 row.subject
-                for row in self._ours()
+                for row in self._rows()
                 if row.purpose == TRANSFER
                 and row.state in (TxState.STORED, TxState.MINED)
                 and row.stored_at > at

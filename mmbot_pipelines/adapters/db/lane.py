@@ -154,8 +154,8 @@ class PgLane:
         return exposure(self.connection)
 
     def paid_since(self, at: datetime) -> dict[Address, Wei]:
-        """Sum the wallet's transfers since then by recipient, without those that failed."""
-        return paid_since(self.connection, self.chain_id, self.wallet, at)
+        """Sum transfers of all wallets since then by recipient, without those that failed."""
+        return paid_since(self.connection, at)
 
     def held_back(self, origin: str) -> list[Order]:
         """List an origin's healthy orders that wait with a reason, lowest number first."""

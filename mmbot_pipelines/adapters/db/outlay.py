@@ -52,16 +52,12 @@ def exposure(connection: Connection) -> Wei:
     return Wei(int(connection.scalar(select(func.sum(orders.c.amount)).where(out)) or 0))
 
 
-def paid_since(
-    connection: Connection, chain_id: int, wallet: Address, at: datetime
-) -> dict[Address, Wei]:
-    """Sum the wallet's transfers since then by recipient; one that cannot pay any more is none."""
+def paid_since(connection: Connection, at: datetime) -> dict[Address, Wei]:
+    """Sum transfers since then by recipient; one that cannot pay any more is none."""
     # an order counts once, however often its transfer was replaced
     paid = (
         select(transactions.c.subject)
         .where(
-            transactions.c.chain_id == chain_id,
-            transactions.c.wallet == wallet,
             transactions.c.purpose == TRANSFER,
             transactions.c.state.in_([TxState.STORED.value, TxState.MINED.value]),
             transactions.c.stored_at > at,
