@@ -46,9 +46,8 @@ def findings() -> Iterator[Finding]:
 
 
 def _database(database: Database) -> Iterator[Finding]:
-    which = "the one of MMBOT_DATABASE_URL" if database.url else "the embedded one"
     lacks_migration = pending(wiring.database_url(database))
-    yield ok("database", f"{which} answers")
+    yield ok("database", f"{database.told} answers")
     if not lacks_migration:
         yield ok("database", "its tables are of this version")
     elif database.auto_migrate:

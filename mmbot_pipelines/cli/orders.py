@@ -10,7 +10,7 @@ from rich.table import Table
 
 from mmbot_pipelines import settings, wiring
 from mmbot_pipelines.bridge.order import Order, Status
-from mmbot_pipelines.bridge.ports import Filter, Orders
+from mmbot_pipelines.bridge.ports import Filter
 from mmbot_pipelines.cli.screen import console, eth, plain
 from mmbot_pipelines.cli.story import tell
 from mmbot_pipelines.cli.words import span, trouble
@@ -35,26 +35,27 @@ def listed(
     if context.invoked_subcommand is not None:
         return
     wanted = Filter(status=status, origin=origin, failed=failed, limit=limit)
-    found = _store().find(wanted)
+    database = settings.load_database()
+    found = wiring.orders(database).find(wanted)
     if as_json:
         typer.echo(json.dumps([_as_json(order) for order in found], indent=2))
-    else:
+    elif found:
         _print_list(found)
+    else:
+        console().print(plain(f"no such orders (database: {database.told})"), soft_wrap=True)
 
 
 @orders.command()
 def show(key: Annotated[str, typer.Argument(help='The order, e.g. "zksync:7".')]) -> None:
     """Tell one order's whole history: states, transactions, errors."""
-    store = _store()
+    database = settings.load_database()
+    store = wiring.orders(database)
     found = store.get([key])
     if not found:
-        typer.echo(f"{key}: no such order; `mmbot orders` lists them", err=True)
+        told = f"{key}: no such order (database: {database.told}); `mmbot orders` lists them"
+        console(stderr=True).print(plain(told), soft_wrap=True)
         raise typer.Exit(1)
     tell(found[0], store, console(), datetime.now(UTC))
-
-
-def _store() -> Orders:
-    return wiring.orders(settings.load_database())
 
 
 def _as_json(order: Order) -> dict[str, object]:
@@ -83,10 +84,6 @@ def _as_json(order: Order) -> dict[str, object]:
 
 
 def _print_list(found: list[Order]) -> None:
-    out = console()
-    if not found:
-        out.print("no such orders")
-        return
     now = datetime.now(UTC)
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("order", "status", "trouble"):
@@ -104,4 +101,4 @@ def _print_list(found: list[Order]) -> None:
             f"{span((now - order.changed_at).total_seconds())} ago",
             plain((order.reason or "").partition("\n")[0]),
         )
-    out.print(table)
+    console().print(table)

@@ -12,6 +12,7 @@ from rich.text import Text
 from mmbot_pipelines.core.money import in_words
 
 _PIPED_WIDTH = 1000  # columns: nothing is cut where no terminal sets the width
+_WEI_PER_GWEI = 10**9
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -34,5 +35,5 @@ def plain(text: str) -> Text:
 
 
 def eth(wei: int) -> str:
-    """Say an amount exactly and shortly, for tables: "0.05 ETH"."""
-    return in_words(wei).partition(" (")[0]
+    """Say an amount exactly and shortly, for tables: "0.05 ETH", "1 wei"."""
+    return f"{wei} wei" if 0 < wei < _WEI_PER_GWEI else in_words(wei).partition(" (")[0]

@@ -9,8 +9,13 @@ from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import ErrorEntry, HistoryEntry, Orders
 from mmbot_pipelines.cli.screen import plain
 from mmbot_pipelines.cli.words import trouble, utc
-from mmbot_pipelines.core.money import in_words
-from mmbot_pipelines.core.outbox import Transaction
+from mmbot_pipelines.core.money import gwei, in_words
+from mmbot_pipelines.core.outbox import Transaction, TxState
+
+_COST_NOTHING = {
+    TxState.REPLACED: "another one of ours",
+    TxState.LOST: "a transaction that is not ours",
+}
 
 
 def tell(order: Order, store: Orders, out: Console, now: datetime) -> None:
@@ -57,15 +62,21 @@ def _change(entry: HistoryEntry) -> list[str]:
 
 
 def _transaction(row: Transaction) -> list[str]:
+    again = f", replacement {row.bump}" if row.bump else ""
     block = f" in block {row.block.number}" if row.block else ""
     lines = [
-        f"{utc(row.stored_at)}  {row.purpose} {row.attempt}, nonce {row.nonce}, {row.state}{block}",
+        f"{utc(row.stored_at)}  {row.purpose} {row.attempt}, nonce {row.nonce}{again}, "
+        f"{row.state}{block}",
         f"hash {row.hash}",
         f"value {in_words(row.call.value)}",
     ]
-    if row.gas_used is None or row.gas_price is None:
-        return [*lines, f"gas limit {row.gas}, at most {in_words(row.gas * row.fees.ceiling)}"]
-    return [*lines, f"gas used {row.gas_used}, cost {in_words(row.gas_used * row.gas_price)}"]
+    if row.gas_used is not None and row.gas_price is not None:
+        cost = in_words(row.gas_used * row.gas_price)
+        return [*lines, f"gas used {row.gas_used} at {gwei(row.gas_price)}, cost {cost}"]
+    if row.state in _COST_NOTHING:
+        return [*lines, f"cost nothing: {_COST_NOTHING[row.state]} used its nonce"]
+    most = in_words(row.gas * row.fees.ceiling)
+    return [*lines, f"gas limit {row.gas} at up to {gwei(row.fees.ceiling)}, at most {most}"]
 
 
 def _error(entry: ErrorEntry) -> list[str]:

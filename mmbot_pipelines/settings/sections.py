@@ -75,6 +75,11 @@ class Database(Section):
         """Return where the embedded database's data is."""
         return (self.dagster_home or Path(".mmbot").resolve()) / "postgres"
 
+    @property
+    def told(self) -> str:
+        """Say which database it is, with no secret of its URL."""
+        return "the one of MMBOT_DATABASE_URL" if self.url else f"the embedded one in {self.folder}"
+
 
 class Node(Section):
     """A chain and the nodes that serve it."""

@@ -3,9 +3,11 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from mmbot_pipelines.adapters.db.embedded import stop
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.migrate import pending
 from mmbot_pipelines.adapters.db.orders import PgOrders
@@ -78,7 +80,10 @@ def rows(out: str) -> list[list[str]]:
 
 def test_no_orders_yet(mmbot: Mmbot) -> None:
     said = mmbot("orders")
-    assert (said.code, said.out.strip()) == (0, "no such orders")
+    assert (said.code, said.out) == (
+        0,
+        "no such orders (database: the one of MMBOT_DATABASE_URL)\n",
+    )
     assert json.loads(mmbot("orders", "--json").out) == []
 
 
@@ -94,7 +99,7 @@ def test_the_list_shows_each_order_in_a_line(store: PgOrders, mmbot: Mmbot) -> N
     }
     assert "PENDING" in said.out
     assert "0.01 ETH" in said.out
-    assert "0.000000000000000001 ETH" in said.out
+    assert "  1 wei  " in said.out
     assert f"{str(UINT256_MAX)[:-18]}.{str(UINT256_MAX)[-18:]} ETH" in said.out
 
 
@@ -189,7 +194,7 @@ def test_the_whole_story_of_an_order(store: PgOrders, mmbot: Mmbot) -> None:
         f"transaction {HASH}",
         "transfer 1, nonce 41, MINED in block 77",
         f"hash {HASH}",
-        "gas used 106000, cost 0.000106000000106 ETH (106000000106000 wei)",
+        "gas used 106000 at 1.000000001 gwei, cost 0.000106000000106 ETH (106000000106000 wei)",
         "Errors (1)",
         "transfer: RevertForeseen  run run-x",
     ):
@@ -214,7 +219,44 @@ def test_a_transaction_that_is_not_mined_shows_what_it_may_cost(
     send(store, step(store, store.get(["zksync:7"])[0], Fact.ACCEPTED, 1))
     said = mmbot("orders", "show", "zksync:7")
     assert "STORED" in said.out
-    assert "gas limit 130000, at most 0.00026 ETH (260000000000000 wei)" in said.out
+    assert "gas limit 130000 at up to 2 gwei, at most 0.00026 ETH (260000000000000 wei)" in said.out
+
+
+def test_a_transaction_and_what_replaced_it_are_told_apart(store: PgOrders, mmbot: Mmbot) -> None:
+    add(store, an_order(7))
+    order, first = send(store, step(store, store.get(["zksync:7"])[0], Fact.ACCEPTED, 1))
+    second = replace(
+        first,
+        bump=1,
+        hash=TxHash("0x" + "ff" * 32),
+        fees=Fees(base=Wei(10**9), priority=Wei(1), ceiling=Wei(3 * 10**9)),
+    )
+    with store.lane(1, WALLET) as lane:
+        lane.replace(second)
+    undecided = mmbot("orders", "show", "zksync:7").out
+    assert "transfer 1, nonce 41, STORED\n" in undecided
+    assert "transfer 1, nonce 41, replacement 1, STORED\n" in undecided
+    assert "at up to 2 gwei" in undecided
+    assert "at up to 3 gwei" in undecided
+    receipt = Receipt(
+        hash=second.hash,
+        succeeded=True,
+        block=Block(77, "0x" + "07" * 32),
+        gas_used=Gas(106_000),
+        gas_price=Wei(10**9),
+    )
+    store.decide(
+        Outcome(transaction=second, state=TxState.MINED, receipt=receipt, rivals=[first]),
+        order,
+        order.after(Fact.MINED, at=NOON, tx=second.hash),
+        run_id="run-receipts",
+        at=NOON,
+    )
+    decided = mmbot("orders", "show", "zksync:7").out
+    assert "transfer 1, nonce 41, REPLACED\n" in decided
+    assert "      cost nothing: another one of ours used its nonce\n" in decided
+    assert "transfer 1, nonce 41, replacement 1, MINED in block 77\n" in decided
+    assert "at most" not in decided
 
 
 def test_text_from_a_chain_is_only_text(store: PgOrders, mmbot: Mmbot) -> None:
@@ -225,6 +267,18 @@ def test_text_from_a_chain_is_only_text(store: PgOrders, mmbot: Mmbot) -> None:
         assert said.code == 0
         assert "[red]no[/red]" in said.out
         assert not {"\x1b", "\x07", "\u202e"} & set(said.out)
+
+
+def test_an_embedded_database_is_named_where_nothing_is_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mmbot = caller({"DAGSTER_HOME": str(tmp_path)}, capsys, monkeypatch)
+    folder = tmp_path / "postgres"
+    try:
+        assert f"the embedded one in {folder}" in mmbot("orders").out
+        assert f"the embedded one in {folder}" in mmbot("orders", "show", "zksync:7").err
+    finally:
+        stop(folder)
 
 
 def test_an_order_that_does_not_exist(mmbot: Mmbot) -> None:
