@@ -23,7 +23,7 @@ node_modules/.ready: package-lock.json
 	@npm install --silent --no-save --no-audit --no-fund --ignore-scripts
 	@touch $@
 
-demo: setup ## run the whole bridge on two local chains, and open the UI
+demo: setup ## run the whole bridge on local chains, with orders and the UI
 	@$(BIN)/mmbot demo
 
 test: setup ## run the whole suite

@@ -14,7 +14,6 @@ from mmbot_pipelines.bridge.ports import Filter, Orders
 from mmbot_pipelines.cli.screen import eth, plain
 
 _WAY = [s for s in Status if s is not Status.DROPPED]
-_MOST_ROWS = 40
 
 
 def all_orders(store: Orders) -> list[Order]:
@@ -52,22 +51,28 @@ def report(store: Orders) -> dict[str, Any]:
     }
 
 
-def board(orders: Sequence[Order], expected: int, ui: str) -> Group:
-    """Draw the orders' way so far."""
-    table = Table(title=f"{len(orders)} of {expected} orders   Dagster UI: {ui}", box=None)
-    table.add_column("order", no_wrap=True)
-    table.add_column("amount", justify="right", no_wrap=True)
-    table.add_column("fee", justify="right", no_wrap=True)
-    table.add_column("way", no_wrap=True)
-    table.add_column("status", no_wrap=True)
-    table.add_column("why", overflow="ellipsis", no_wrap=True, max_width=60)
-    for order in orders[-_MOST_ROWS:]:
+def board(shown: Sequence[Order], orders: Sequence[Order], expected: int, ui: str) -> Group:
+    """Draw the way of some orders so far, and count all; the reasons take what width is left."""
+    table = Table(box=None)
+    for heading in ("order", "amount", "fee", "way", "status"):
+        table.add_column(
+            heading, justify="right" if heading in {"amount", "fee"} else "left", no_wrap=True
+        )
+    table.add_column("why")
+    for order in shown:
+        why = plain(order.reason or "")
+        why.no_wrap, why.overflow = True, "ellipsis"
         table.add_row(
-            order.key, eth(order.amount), eth(order.fee), _way(order), _status(order),
-            plain(order.reason or ""),
-        )  # fmt: skip
+            order.key, eth(order.amount), eth(order.fee), _way(order), _status(order), why
+        )
+    title = Text(f"{len(orders)} of {expected} orders   Dagster UI: {ui}", style="italic")
+    return Group(title, table, Text(tally(orders)))
+
+
+def tally(orders: Sequence[Order]) -> str:
+    """Count the orders by state, the parked ones apart: "COMPLETED 9   parked 1"."""
     counts = Counter("parked" if o.parked else str(o.status) for o in orders)
-    return Group(table, Text("   ".join(f"{name} {n}" for name, n in sorted(counts.items()))))
+    return "   ".join(f"{name} {n}" for name, n in sorted(counts.items()))
 
 
 def _way(order: Order) -> Text:

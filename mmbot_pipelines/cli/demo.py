@@ -17,14 +17,17 @@ from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Orders
-from mmbot_pipelines.cli.board import all_orders, board, report
+from mmbot_pipelines.cli.board import all_orders, board, report, tally
+from mmbot_pipelines.cli.demo_folder import alone_in, settings_in
 from mmbot_pipelines.cli.screen import console, plain
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.errors import BadSettings, StoreUnavailable
+from mmbot_pipelines.devnet.anvil import AnvilError
 from mmbot_pipelines.devnet.orders import Kind, Wish, plan
 from mmbot_pipelines.devnet.stack import ORIGINS, Stack, StackError
 
 _LOOK_EVERY_SECONDS = 0.5
 _TELL_EVERY_SECONDS = 5.0
+_ROWS_AROUND = 4  # that the table takes beside its orders
 
 
 def demo(
@@ -56,12 +59,14 @@ def demo(
         home, origins=networks, tell=lambda what: screen.print(f"starting {what}", style="dim")
     )
     try:
-        with stack:
+        with alone_in(home), stack, settings_in(stack.home, stack.environ) as take_up:
             stopped = _stop_by_hand()
-            screen.print(
-                f"up after {time.monotonic() - began:.0f} s; Dagster UI: {stack.ui}   "
-                f"logs: {stack.home / 'logs'}   --seed {seed} repeats these orders"
-            )
+            for line in (
+                f"up after {time.monotonic() - began:.0f} s; Dagster UI: {stack.ui}",
+                f"logs: {stack.home / 'logs'}   --seed {seed} repeats these orders",
+                f"for mmbot in another terminal: {take_up}",
+            ):
+                screen.print(line, soft_wrap=True)
             store = PgOrders(connect(stack.database_url))
             placed: dict[str, Wish] = {}
             wishes = plan(stack.deployment, orders, seed=seed, origins=networks)
@@ -74,12 +79,13 @@ def demo(
             if json_ is not None:
                 json_.write_text(json.dumps(report(store), indent=2) + "\n")
             screen.print("stopping everything", style="dim")
-    except StackError as e:
-        wrong = str(e)
+    except (StackError, AnvilError) as e:
+        screen.print(plain(f"the demo did not start: {e}"), style="red", soft_wrap=True)
+        raise typer.Exit(1) from None
     except KeyboardInterrupt:
         wrong = "stopped by hand while starting"
     if wrong and exit_:
-        screen.print(plain(f"the demo failed: {wrong}"), style="red")
+        screen.print(plain(f"the demo failed: {wrong}"), style="red", soft_wrap=True)
         raise typer.Exit(1)
 
 
@@ -115,25 +121,27 @@ def _watch(
     seconds: end when every order is where it belongs, or after this time.
     """
     began = told = time.monotonic()
+    rows: list[Order] = []
+    said = ""
     wrong: str | None = "stopped by hand"
-    with Live(console=screen, auto_refresh=False) as live:
+    with Live(console=screen, auto_refresh=False, transient=True) as live:
         while not stopped.wait(_LOOK_EVERY_SECONDS):
-            rows = all_orders(store)
-            wrong = _wrong(rows, placed, expected)
+            try:
+                rows = all_orders(store)
+                wrong = _wrong(rows, placed, expected)
+            except StoreUnavailable as e:
+                wrong = str(e)  # the stack starts Postgres again
             now = time.monotonic()
             if screen.is_terminal:
-                live.update(board(rows, expected, stack.ui), refresh=True)
-            elif now - told > _TELL_EVERY_SECONDS:
-                told = now
-                screen.print(f"{sum(map(_at_rest, rows))} of {expected} orders are at rest")
+                most = max(1, screen.height - _ROWS_AROUND)
+                live.update(board(rows[-most:], rows, expected, stack.ui), refresh=True)
+            elif now - told > _TELL_EVERY_SECONDS and tally(rows) != said:
+                told, said = now, tally(rows)
+                screen.print(f"{len(rows)} of {expected} orders: {said}")
             if seconds is not None and (wrong is None or now - began > seconds):
                 break
-        live.update(board(all_orders(store), expected, stack.ui), refresh=True)
+    screen.print(board(rows, rows, expected, stack.ui))
     return wrong
-
-
-def _at_rest(order: Order) -> bool:
-    return order.status.final or order.parked
 
 
 def _wrong(orders: Sequence[Order], placed: dict[str, Wish], expected: int) -> str | None:
