@@ -11,7 +11,7 @@ from rich.text import Text
 
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Filter, Orders
-from mmbot_pipelines.cli.screen import eth, plain
+from mmbot_pipelines.cli.screen import eth, one_line
 
 _WAY = [s for s in Status if s is not Status.DROPPED]
 
@@ -60,11 +60,10 @@ def board(shown: Sequence[Order], orders: Sequence[Order], expected: int, ui: st
         )
     table.add_column("why")
     for order in shown:
-        why = plain(order.reason or "")
-        why.no_wrap, why.overflow = True, "ellipsis"
         table.add_row(
-            order.key, eth(order.amount), eth(order.fee), _way(order), _status(order), why
-        )
+            order.key, eth(order.amount), eth(order.fee), _way(order), _status(order),
+            one_line(order.reason or ""),
+        )  # fmt: skip
     title = Text(f"{len(orders)} of {expected} orders   Dagster UI: {ui}", style="italic")
     return Group(title, table, Text(tally(orders)))
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from mmbot_pipelines import settings, wiring
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Filter
-from mmbot_pipelines.cli.screen import console, eth, plain
+from mmbot_pipelines.cli.screen import console, eth, one_line, plain
 from mmbot_pipelines.cli.story import tell
 from mmbot_pipelines.cli.words import span, trouble
 
@@ -90,7 +90,7 @@ def _print_list(found: list[Order]) -> None:
         table.add_column(heading, no_wrap=True)
     for heading in ("amount", "fee", "changed"):
         table.add_column(heading, no_wrap=True, justify="right")
-    table.add_column("reason", no_wrap=True, overflow="ellipsis")
+    table.add_column("reason")
     for order in found:
         table.add_row(
             plain(order.key),
@@ -99,6 +99,6 @@ def _print_list(found: list[Order]) -> None:
             eth(order.amount),
             eth(order.fee),
             f"{span((now - order.changed_at).total_seconds())} ago",
-            plain((order.reason or "").partition("\n")[0]),
+            one_line((order.reason or "").partition("\n")[0]),
         )
     console().print(table)

@@ -155,7 +155,7 @@ class Supervisor:
                 try:
                     self._keep()
                 except Failure as e:
-                    self._tell(f"not yet: {e}")
+                    self._tell(f"it once more: {e}")
                 for service in self.services:
                     if service.due:
                         self._tell(f"{service.name} again, which ended")

@@ -13,6 +13,7 @@ from mmbot_pipelines.adapters.db.migrate import pending
 from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.bridge.order import Fact, Order, Status
 from mmbot_pipelines.bridge.ports import Cursor, Fault, Orders, Scan
+from mmbot_pipelines.cli import screen
 from mmbot_pipelines.core.money import UINT256_MAX, Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees, Outcome, Receipt, Transaction, TxState
 from tests.bridge.orders import NOON, an_order
@@ -101,6 +102,18 @@ def test_the_list_shows_each_order_in_a_line(store: PgOrders, mmbot: Mmbot) -> N
     assert "0.01 ETH" in said.out
     assert "  1 wei  " in said.out
     assert f"{str(UINT256_MAX)[:-18]}.{str(UINT256_MAX)[-18:]} ETH" in said.out
+
+
+def test_only_the_reason_gives_way_on_a_narrow_terminal(
+    store: PgOrders, mmbot: Mmbot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(screen, "_PIPED_WIDTH", 90)
+    add(store, an_order(7))
+    fail(store, store.get(["zksync:7"])[0], "the call would revert: " + "why " * 100)
+    out = mmbot("orders").out
+    (line,) = (line for line in out.splitlines() if "zksync:7" in line)
+    for part in ("PENDING", "parked", "0.01 ETH", "0.001 ETH", "ago", "the call", "…"):
+        assert part in line
 
 
 def test_the_list_can_be_narrowed(store: PgOrders, mmbot: Mmbot) -> None:
