@@ -1,5 +1,7 @@
 """What Dagster loads."""
 
+import warnings
+
 import dagster as dg
 
 from mmbot_pipelines.defs import alerts, bridge, daemons, retention, safety, upkeep
@@ -7,6 +9,9 @@ from mmbot_pipelines.defs.plain import plain_failures
 from mmbot_pipelines.settings import load
 from mmbot_pipelines.wiring import bridge as wired
 from mmbot_pipelines.wiring import watch
+
+# Dagster warns of a call of its own, in the log of every run.
+warnings.filterwarnings("ignore", "Parameter `owners` of", dg.BetaWarning)
 
 with plain_failures():
     settings = load()

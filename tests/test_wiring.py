@@ -1,6 +1,7 @@
 """What a process loads, and when: imports are most of a cold run's start."""
 
 import json
+import os
 import subprocess
 import sys
 from typing import Any
@@ -58,3 +59,12 @@ def test_starknet_is_plugged_together_once_when_it_is_asked_for() -> None:
 def test_with_proofs_nothing_is_claimed_on_l1() -> None:
     told = wired(SERVING_BOTH | PROOF, "starknet")
     assert told["starknet"] == [True, 0, 0]
+
+
+def test_dagster_loads_the_product_without_a_word() -> None:
+    program = "from mmbot_pipelines.definitions import defs; defs.get_repository_def()"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(
+        command, env=os.environ | SERVING_BOTH, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("", "")
