@@ -30,7 +30,10 @@ _MOST_RANGES = 1000
 
 # A payment that is older has become final on any L2 we serve.
 _UNSETTLED_WITHIN = timedelta(hours=1)
-_UNSETTLED_MOST = 50
+_UNSETTLED_MOST = 1000
+
+# A node that is behind does not show the newest payments: nothing was taken back for that.
+_SHOWN_AFTER = timedelta(minutes=1)
 
 
 def anchored(bridge: Bridge, origin: str, kind: Cursor, head: Block, run: Run) -> Block | None:
@@ -61,13 +64,22 @@ def anchored(bridge: Bridge, origin: str, kind: Cursor, head: Block, run: Run) -
     if now is not None:
         fault = Fault(subject=origin, step="scan", kind="Reorg", message=said)
         bridge.orders.note(fault, at=bridge.clock(), run_id=run.id)
-        _unsettle(bridge, origin, run)
+        _unsettle(bridge, origin, run, older=timedelta(0))
     crash.here(crash.Point.REORG_REVIEWED)
     try:
         bridge.orders.rewind(origin, kind, cursor, to)
     except LostRace:
         return bridge.orders.cursor(origin, kind)
     return to
+
+
+def review_paid(bridge: Bridge, origin: str, run: Run) -> None:
+    """Look whether the escrow's newest payments still stand.
+
+    The cursor tells of blocks that were replaced behind it; a payment may be seen before the
+    cursor comes to its block.
+    """
+    _unsettle(bridge, origin, run, older=_SHOWN_AFTER)
 
 
 def review(bridge: Bridge, origin: str, run: Run) -> None:
@@ -148,13 +160,13 @@ def _search(l2: Origin, first: int, head: Block) -> dict[int, Order] | None:
     return found if first > head.number and l2.blocks([head.number]) == [head] else None
 
 
-def _unsettle(bridge: Bridge, origin: str, run: Run) -> None:
+def _unsettle(bridge: Bridge, origin: str, run: Run, *, older: timedelta) -> None:
     """Take orders back from COMPLETED whose payment the chain has taken back."""
     now = bridge.clock()
     newest = bridge.orders.find(
         Filter(status=Status.COMPLETED, origin=origin, limit=_UNSETTLED_MOST)
     )
-    lately = [order for order in newest if now - order.changed_at < _UNSETTLED_WITHIN]
+    lately = [o for o in newest if older <= now - o.changed_at < _UNSETTLED_WITHIN]
     settled = bridge.origins[origin].settled(lately)
     for order, tx in zip(lately, settled, strict=True):
         if tx is not None:

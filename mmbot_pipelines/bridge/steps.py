@@ -14,7 +14,7 @@ from mmbot_pipelines.bridge.guard import guard
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Cursor, Fault, Run, Scan
 from mmbot_pipelines.bridge.receipts import settle_receipts
-from mmbot_pipelines.bridge.reorgs import anchored, retell, review
+from mmbot_pipelines.bridge.reorgs import anchored, retell, review, review_paid
 from mmbot_pipelines.bridge.replacing import replace_stuck, stuck
 from mmbot_pipelines.bridge.ripeness import ripe_now
 from mmbot_pipelines.bridge.unmined import recheck
@@ -123,6 +123,7 @@ def backfill(bridge: Bridge, run: Run) -> list[str]:
     for origin in bridge.origins:
         try:
             review(bridge, origin, run)
+            review_paid(bridge, origin, run)
             detect(bridge, origin, run, Cursor.ACCEPTED)
         except Failure as e:
             fault = Fault(subject=origin, step="backfill", kind=type(e).__name__, message=str(e))

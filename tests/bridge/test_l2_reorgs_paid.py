@@ -217,3 +217,20 @@ def test_a_payment_taken_back_is_waited_for_again(world: World) -> None:
     assert kinds(world, key) == ["TakenBack"]
     world.l2.deliver()
     assert world.settle() == [key]
+
+
+def test_a_payment_taken_back_before_the_cursor_came_to_it_is_seen(world: World) -> None:
+    keys = [at(world, Status.PROVED).key for _ in range(60)]
+    world.detect()
+    world.l2.deliver()
+    assert world.settle() == keys  # in a block that the cursor has not come to
+    world.l2.reorg(1)
+    world.detect()
+    assert set(world.statuses().values()) == {Status.COMPLETED}
+    steps.backfill(world.bridge, world.run)
+    assert set(world.statuses().values()) == {Status.COMPLETED}  # perhaps a node is behind
+    world.later(60)
+    steps.backfill(world.bridge, world.run)
+    assert set(world.statuses().values()) == {Status.PROVED}
+    world.l2.deliver()
+    assert sorted(world.settle()) == sorted(keys)
