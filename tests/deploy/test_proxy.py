@@ -248,5 +248,14 @@ def test_no_other_page_can_make_the_browser_ask(
         assert proxied.get(path, headers=sent, method=method).status_code == status
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_no_other_page_can_report_what_has_not_happened(proxied: Proxied, method: str) -> None:
+    path = "/report_asset_materialization/failed_order"
+    for headers in ({"Origin": "https://elsewhere.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        assert proxied.get(path, headers=headers, method=method).status_code == 403
+    own = {"Origin": proxied.url, "Sec-Fetch-Site": "same-origin"}
+    assert proxied.get(path, headers=own, method=method).status_code == 200
+
+
 def test_a_link_from_elsewhere_still_opens_a_page(proxied: Proxied) -> None:
     assert proxied.get("/runs/1", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
