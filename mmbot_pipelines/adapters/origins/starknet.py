@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
+from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins import starknet_views as views
 from mmbot_pipelines.adapters.origins.escrow_state import Held, Terms, order_fault
@@ -94,8 +95,10 @@ class Starknet:
         if not orders:
             return []
         told = self._rpc.witnesses(lambda node: self._check(node, orders))
-        # What one node has against an order counts, whatever the others say.
-        return [next(filter(None, faults), None) for faults in zip(*told, strict=True)]
+        return [
+            _agreed(order, faults)
+            for order, faults in zip(orders, zip(*told, strict=True), strict=True)
+        ]
 
     def message_fee(self, orders: Sequence[Order], fees: Fees) -> list[Wei]:
         """Price what each claim costs beside gas on L1, in wei.
@@ -214,3 +217,12 @@ class Starknet:
         if terms.paused:
             return EscrowPaused(f"the escrow {self._escrow} is paused: its owner must resume it")
         return None
+
+
+def _agreed(order: Order, faults: Sequence[Failure | None]) -> Failure | None:
+    """Return what all witnesses have against an order, or that they differ: nothing is paid."""
+    said = [f"{type(fault).__name__}: {fault}" if fault else "nothing" for fault in faults]
+    if len(set(said)) == 1:
+        return faults[0]
+    told = "; ".join(dict.fromkeys(said))
+    return RpcDisagrees(f"nodes of starknet have different things against {order.key}: {told}")

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from mmbot_pipelines.adapters.ethereum.health import Kind
 from mmbot_pipelines.adapters.ethereum.node import NodeFault, RpcError
+from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode, every_node_says
 from mmbot_pipelines.core.errors import Failure, RpcRefused, RpcUnavailable, WrongChain
 
@@ -40,10 +41,10 @@ class StarknetNodes:
         if self._quorum == 1:
             return [await self.ask(nodes, work)]
         found: list[T] = []
+        against: list[Failure] = []
         faults: list[Failure] = []
         left = list(nodes)
-        while left and len(found) < self._quorum:
-            missing = self._quorum - len(found)
+        while left and (missing := self._quorum - len(found) - len(against)):
             asked, left = left[:missing], left[missing:]
             told = await asyncio.gather(
                 *(self.ask([node], work) for node in asked), return_exceptions=True
@@ -51,12 +52,21 @@ class StarknetNodes:
             for one in told:
                 if isinstance(one, RpcUnavailable | WrongChain):
                     faults.append(one)
+                elif isinstance(one, Failure):
+                    against.append(one)
                 elif isinstance(one, BaseException):
                     raise one
                 else:
                     found.append(one)
         if len(found) == self._quorum:
             return found
+        if len(against) == self._quorum:
+            raise against[0]
+        if found and against:
+            raise RpcDisagrees(
+                f"nodes of starknet tell different things: {len(found)} answered, others say "
+                f"{'; '.join(map(str, against))}"
+            )
         astray = not found and all(isinstance(fault, WrongChain) for fault in faults)
         raise (WrongChain if astray else RpcUnavailable)(
             f"{len(found)} of the {self._quorum} nodes of starknet that "

@@ -90,7 +90,8 @@ class StarknetRpc:
         """Do the same work at as many nodes as the quorum asks for; return what each found.
 
         Raises:
-            RpcRefused: a node answered with an error.
+            RpcRefused: all of them answered with an error.
+            RpcDisagrees: some of them did.
             RpcUnavailable: fewer nodes answered.
             WrongChain: all nodes serve another chain.
         """

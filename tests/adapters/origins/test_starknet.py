@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins import starknet_events
 from mmbot_pipelines.adapters.origins.starknet import Starknet
@@ -316,7 +317,26 @@ def test_every_witness_must_hold_the_order(node: StarknetFake, spare: StarknetFa
     spare.views[abi.GET_ORDER] = data_of(replace(ORDER, amount=Wei(1)))[2:]
     assert origin(node, spare).check([ORDER]) == [None]
     (failure,) = origin(node, spare, quorum=2).check([ORDER])
+    assert isinstance(failure, RpcDisagrees)  # one of them lies, or is behind: no one is parked
+    assert "different things against starknet:7: nothing; EscrowDisagrees: the" in str(failure)
+    node.views[abi.GET_ORDER] = spare.views[abi.GET_ORDER]
+    (failure,) = origin(node, spare, quorum=2).check([ORDER])
     assert isinstance(failure, EscrowDisagrees)
+
+
+def test_a_witness_alone_neither_parks_nor_fails_an_order(
+    node: StarknetFake, spare: StarknetFake
+) -> None:
+    node.views[abi.GET_ORDER_PENDING] = spare.views[abi.GET_ORDER_PENDING] = [0]
+    node.pages = spare.pages = [[payment(7, 0xA11, 1000)]]
+    truth, spare.views[abi.GET_ORDER] = spare.views[abi.GET_ORDER], [2**160, 0, 0, 0, 0]
+    with pytest.raises(RpcDisagrees, match="1 answered, others say get_order"):
+        origin(node, spare, quorum=2).settled([ORDER])
+    node.views[abi.GET_ORDER] = spare.views[abi.GET_ORDER]
+    with pytest.raises(Malformed):
+        origin(node, spare, quorum=2).settled([ORDER])
+    node.views[abi.GET_ORDER] = spare.views[abi.GET_ORDER] = truth
+    assert origin(node, spare, quorum=2).settled([ORDER]) == [word(0x99)]
 
 
 def test_a_witness_that_is_away_is_replaced_or_missed(
