@@ -1,11 +1,12 @@
 """What Dagster loads."""
 
+import sys
 import warnings
 
 import dagster as dg
 
 from mmbot_pipelines.defs import alerts, bridge, daemons, retention, safety, upkeep
-from mmbot_pipelines.defs.plain import plain_failures
+from mmbot_pipelines.defs.plain import InWords, plain_failures
 from mmbot_pipelines.settings import load
 from mmbot_pipelines.wiring import bridge as wired
 from mmbot_pipelines.wiring import watch
@@ -13,8 +14,12 @@ from mmbot_pipelines.wiring import watch
 # Dagster warns of a call of its own, in the log of every run.
 warnings.filterwarnings("ignore", "Parameter `owners` of", dg.BetaWarning)
 
-with plain_failures():
-    settings = load()
+try:
+    with plain_failures():
+        settings = load()
+except InWords:
+    sys.tracebacklimit = 0  # the code server ends here, and would print its whole way
+    raise
 
 
 @dg.resource(description="The bridge, wired from the environment once per process.")

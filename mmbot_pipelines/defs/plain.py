@@ -48,7 +48,7 @@ def plain_failures() -> Iterator[None]:
         words = f"StoreUnavailable: the tables of Dagster: {_cause(e)}"
     else:
         return
-    raise InWords(words)
+    raise InWords(words) from None
 
 
 def _cause(error: BaseException) -> str:

@@ -1,8 +1,10 @@
 """What a tick and a run show when something is away: red, and in words alone."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from runpy import run_module
 
 import dagster as dg
 import pytest
@@ -23,6 +25,7 @@ from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.defs import alerts, bridge, daemons, requests, retention, safety, upkeep
 from mmbot_pipelines.defs.plain import plain_failures
+from mmbot_pipelines.devnet.stack import free_port
 from tests.defs.test_alerts import Post
 
 DEFINITIONS = (
@@ -141,10 +144,22 @@ def test_what_nobody_foresaw_keeps_its_trace() -> None:
         _ = 1 // 0
 
 
-def test_settings_that_cannot_work_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MMBOT_ORIGINS", "nowhere")
-    said = failing(lambda: run_module("mmbot_pipelines.definitions"))
-    assert said.startswith("MMBOT_ORIGINS ")
+def test_settings_that_cannot_work_end_the_code_server_in_words() -> None:
+    """As systemd starts it: it loads the definitions at once, or ends."""
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("MMBOT_")}
+    server = [sys.executable, "-m", "dagster", "api", "grpc", "--port", str(free_port(0))]
+    ended = subprocess.run(
+        [*server, "--module-name", "mmbot_pipelines.definitions"],
+        env=environ | {"MMBOT_ORIGINS": "nowhere"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode != 0
+    said = ended.stderr.splitlines()
+    assert said[0].partition(": ")[2].startswith("MMBOT_ORIGINS ")
+    assert all(line.startswith("MMBOT_") for line in said[1:])
 
 
 def failing(do: Callable[[], object]) -> str:
