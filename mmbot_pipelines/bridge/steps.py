@@ -190,16 +190,18 @@ def reprocess(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
 
 
 def run_died(bridge: Bridge, keys: Sequence[str], run: Run, why: str, spoke: bool) -> bool:
-    """Keep with its orders that a run has failed, where it could not; they go on at once.
+    """Keep with its orders that a run has failed, where it could not.
 
-    spoke: its step ended by itself, so that an error of one order may be the whole reason.
+    spoke: its step ended by itself, so that an error of one order may be the whole reason,
+        and what nobody foresaw would come again. Where it was killed they go on at once.
     Returns whether anything was kept.
     """
     told = {key for key in keys if any(e.run_id == run.id for e in bridge.orders.errors(key))}
     if spoke and told:
         return False
     untold = bridge.orders.get([key for key in keys if key not in told])
-    bridge.orders.release([order.key for order in untold])
+    if not spoke:
+        bridge.orders.release([order.key for order in untold])
     for order in untold:
         fault = Fault(subject=order.key, step="run", kind="RunDied", message=why)
         bridge.orders.note(fault, at=bridge.clock(), run_id=run.id)

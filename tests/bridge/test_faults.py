@@ -234,6 +234,15 @@ def test_a_run_that_could_not_keep_its_errors_is_noted_like_one_that_died(world:
     assert [e.fault.message for e in world.store.errors(keys[1])] == ["no database"]
 
 
+def test_a_fault_that_nobody_foresaw_is_not_run_into_without_pause(world: World) -> None:
+    (key,) = world.set_and_detect()
+    steps.wanted(world.bridge, [Status.PENDING])
+    assert steps.run_died(world.bridge, [key], world.run, "an unforeseen fault", spoke=True)
+    assert steps.wanted(world.bridge, [Status.PENDING]) == []
+    world.later(50)
+    assert [o.key for o in steps.wanted(world.bridge, [Status.PENDING])] == [key]
+
+
 def test_a_run_that_kept_one_orders_error_said_all_it_had_to_say(world: World) -> None:
     keys = world.set_and_detect(2)
     failed = Fault(subject=keys[0], step="transfer", kind="Reverted", message="no")
