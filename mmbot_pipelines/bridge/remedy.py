@@ -159,8 +159,9 @@ def _slow(ward: Ward, market: Fees) -> str:
 
 def _verdicts(bridge: Bridge, wards: Sequence[Ward], market: Fees) -> Mapping[str, _Verdict]:
     """Look again at the orders whose transfers are in trouble, as before the first signature."""
-    orders = [w.order for w in wards if w.order and w.newest.purpose == TRANSFER and not w.stray]
-    calls = {w.newest.subject: w.newest.call for w in wards}
+    doubtful = [w for w in wards if w.newest.purpose == TRANSFER and not w.stray]
+    orders = [w.order for w in doubtful if w.order]
+    calls = {w.newest.subject: w.newest.call for w in doubtful}  # a claim may stand behind it
     found: dict[str, _Verdict] = {}
     for origin, group in groupby(sorted(orders, key=lambda o: o.key), key=lambda o: o.origin):
         found |= _looked_at(bridge, origin, list(group), calls, market)

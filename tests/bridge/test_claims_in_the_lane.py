@@ -90,6 +90,20 @@ def test_a_claim_that_goes_out_again_goes_by_another_name(world: World) -> None:
     assert world.order(key).claim_ref is None
 
 
+def test_a_transfer_is_not_judged_by_the_claim_behind_it(world: World) -> None:
+    (key,) = fulfilled(world)
+    world.repay([key])
+    world.chain.reorg(1, keep=False)
+    world.look()
+    assert [t.purpose for t in world.store.in_flight()] == ["transfer", "repay"]
+    world.chain.base_fee = 3 * GWEI
+    world.later(61)
+    world.replace_stuck()
+    new = [t.purpose for t in world.store.transactions(key) if t.bump]
+    assert new == ["transfer", "repay"]
+    finish(world)
+
+
 def test_transfer_and_claim_of_one_attempt_are_both_cancelled(world: World) -> None:
     (key,) = world.set_and_detect(fee=8 * 10**14)
     world.transfer([key])
