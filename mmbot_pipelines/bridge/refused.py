@@ -19,6 +19,9 @@ from mmbot_pipelines.core.errors import (
 )
 from mmbot_pipelines.core.outbox import Transaction, TxState
 
+# How often a payment of another program is looked for, with growing waits, until we pay.
+_LOOKS = 3
+
 
 def refused(work: Work, foreseen: Sequence[tuple[Order, Failure]]) -> None:
     """Store with orders why their claims are not sent, and pay again what nobody has paid."""
@@ -40,7 +43,7 @@ def _not_shown(work: Work, order: Order, failure: Failure) -> None:
         work.fail(order, shown)  # should it be taken back, `recheck` finds that by its receipt
     elif ours:
         work.fail(order, ClaimRefused(f"{why}; is this the registry that it was paid in?"))
-    elif order.failures + 1 < work.bridge.rules.max_attempts:
+    elif order.failures + 1 < min(_LOOKS, work.bridge.rules.max_attempts):
         work.set_back(order, order, shown)  # the other program's may well be mined again
     else:
         _unpaid(work, order)
