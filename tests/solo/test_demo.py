@@ -58,6 +58,10 @@ def test_the_demo_ends_with_every_order_where_it_belongs(tmp_path: Path) -> None
         assert times[0].utcoffset() is not None
         assert re.fullmatch("0x[0-9a-f]{64}", order["transfer_tx"])
         assert re.fullmatch("0x[0-9a-f]{64}", order["claim_tx"])
+    # Both networks count from 0, and each order has its own payment and claim.
+    assert {"zksync:0", "zksync:1", "starknet:0", "starknet:1"} <= {o["key"] for o in orders}
+    for kind in ("transfer_tx", "claim_tx"):
+        assert len({order[kind] for order in completed}) == len(completed)
     reasons = sorted(o["reason"] for o in orders if o["status"] == "DROPPED")
     assert "above the most we transfer" in reasons[0]
     assert "is below the cost" in reasons[1]
