@@ -85,6 +85,18 @@ def test_many_alerts_come_as_lists_worst_first() -> None:
     assert len(lines) == 11
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_list_is_good_news_only_when_all_of_it_is(more: int) -> None:
+    channel = ChannelMemory()
+    tower = Tower(channel)
+    tower.tick(*map(parked, range(6)))
+    tower.tick()
+    tower.tick()
+    tower.tick(*map(parked, range(10, 10 + more)))  # in the tick that tells the end of the six
+    told = [(n.title, n.good) for n in channel.taken]
+    assert told == [("[HIGH] 6 messages", False), (f"[HIGH] {6 + more} messages", not more)]
+
+
 class Died(Exception):
     """The process ended here."""
 
