@@ -7,7 +7,7 @@ import pytest
 
 from mmbot_pipelines.bridge import guard, steps
 from mmbot_pipelines.bridge.order import Order, Status
-from mmbot_pipelines.bridge.ports import Progress
+from mmbot_pipelines.bridge.ports import Fault, Progress
 from mmbot_pipelines.core.errors import Failure, RpcUnavailable, StoreUnavailable, Undelivered
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.safety import CALM_SECONDS, GLOBAL, NotDecided, State, of
@@ -106,6 +106,24 @@ def test_claims_that_fail_halt_too(world: World) -> None:
     world.chain.refuse(lambda _: True, "Transfer not found.")
     world.later(1)
     world.failing(lambda: world.repay(keys))
+    assert state(world) is State.HALTED
+
+
+@pytest.mark.parametrize(
+    ("step", "kind"),
+    [
+        *(("transfer", kind) for kind in ("Reverted", "Lost", "EscrowDisagrees", "WrongChain")),
+        *(("repay", kind) for kind in ("Reverted", "Lost", "ClaimRefused", "WrongChain")),
+        *(("settle", kind) for kind in ("Undelivered", "ProofFailed")),
+    ],
+)
+def test_whatever_costs_us_money_or_is_our_fault_halts(world: World, step: str, kind: str) -> None:
+    thresholds(world, halt_after_failures=3)
+    for key in world.set_and_detect(3):
+        assert state(world) is State.NORMAL
+        fault = Fault(subject=key, step=step, kind=kind, message="no")
+        world.store.note(fault, at=world.now, run_id="run")
+        steps.guard(world.bridge, world.run)
     assert state(world) is State.HALTED
 
 
