@@ -14,11 +14,6 @@ from tests.bridge.world import World
 ANYBODY = Call(to=Address("0x00000000000000000000000000000000000000Fe"), data=b"", value=Wei(1))
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def unmine_transfer(world: World, key: str) -> None:
     """Let the transfer alone look taken back, as to a node that is in two minds."""
     row, order = world.store.transactions(key)[0], world.order(key)

@@ -21,11 +21,6 @@ from tests.ports.records_memory import RecordsMemory
 OFF = Thresholds(max_exposure=None, min_balance=Wei(0), undelivered_after_seconds=3600)
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def seen(world: World, thresholds: Thresholds = OFF) -> Picture:
     facts = look(world.bridge, RecordsMemory(world.store), DaemonsMemory())
     return picture(facts, thresholds)

@@ -1,18 +1,11 @@
 """An order is paid only with enough blocks of its L2 on top of its own."""
 
-import pytest
-
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.order import Status
 from mmbot_pipelines.bridge.policy import Tier
 from mmbot_pipelines.core.money import Wei
 from tests.bridge.reorged import AMOUNT, at
 from tests.bridge.world import World
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
 
 
 def asked(world: World) -> list[str]:

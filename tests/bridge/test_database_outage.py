@@ -21,11 +21,6 @@ BURST = 20
 UNPAID = [Status.PENDING, Status.PROCESSING]
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def round_of(world: World) -> list[str]:
     """Do once what the sensors and their runs do; return the outages they met."""
     outages: list[str] = []

@@ -14,11 +14,6 @@ from tests.ports.chain_memory import ETH
 REJECTING = Address("0x00000000000000000000000000000000000000Fe")
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def test_a_foreseen_revert_is_parked_without_spending_gas(world: World) -> None:
     world.registry.rejecting.add(REJECTING)
     bad = world.set_and_detect(recipient=REJECTING)[0]

@@ -12,11 +12,6 @@ from tests.ports.chain_memory import WALLET
 GWEI = 10**9
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def rows(world: World, key: str) -> list[Transaction]:
     return world.store.transactions(key)
 

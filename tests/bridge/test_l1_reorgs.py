@@ -14,11 +14,6 @@ from tests.ports.chain_memory import WALLET
 GWEI = 10**9
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def fulfilled(world: World, count: int = 1, **order: object) -> list[str]:
     keys = world.set_and_detect(count, **order)
     world.transfer(keys)

@@ -12,12 +12,6 @@ from mmbot_pipelines.core.money import Wei, in_words
 from tests.bridge.reorged import AMOUNT, FEE, at, kinds
 from tests.bridge.world import World
 
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 # the cursor
 
 

@@ -9,12 +9,6 @@ from mmbot_pipelines.core.outbox import TxState
 from tests.bridge.reorged import AMOUNT, FEE, at, kinds
 from tests.bridge.world import World
 
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 # while it is paid
 
 

@@ -22,11 +22,6 @@ UNPAID = [Status.PENDING, Status.PROCESSING]
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
 def books(database_url: str) -> Iterator[Books]:
     with in_postgres(database_url) as books:
         yield books

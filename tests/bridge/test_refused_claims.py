@@ -12,11 +12,6 @@ from tests.bridge.test_l1_reorgs import finish, fulfilled
 from tests.bridge.world import World
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def paid_elsewhere(world: World) -> str:
     """Let another program of the wallet pay an order."""
     (key,) = world.set_and_detect()

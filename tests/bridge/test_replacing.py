@@ -17,11 +17,6 @@ from tests.ports.chain_memory import ETH, WALLET
 GWEI = 10**9
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def rows(world: World, key: str) -> list[Transaction]:
     return world.store.transactions(key)
 

@@ -9,11 +9,6 @@ from mmbot_pipelines.core.money import Wei
 from tests.bridge.world import World
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def test_an_order_goes_all_the_way(world: World) -> None:
     (key,) = world.set_and_detect()
     world.transfer([key])
