@@ -5,26 +5,10 @@ import pytest
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.order import Status
 from mmbot_pipelines.core.money import Wei
-from mmbot_pipelines.core.outbox import Call, Transaction, TxState
+from mmbot_pipelines.core.outbox import Call, TxState
+from tests.bridge.transfers import ends, rows, transferring
 from tests.bridge.world import World
 from tests.ports.chain_memory import WALLET
-
-GWEI = 10**9
-
-
-def rows(world: World, key: str) -> list[Transaction]:
-    return world.store.transactions(key)
-
-
-def ends(world: World, key: str) -> list[tuple[str, int, TxState]]:
-    return [(t.purpose, t.bump, t.state) for t in rows(world, key)]
-
-
-def transferring(world: World, count: int = 1, **order: object) -> list[str]:
-    keys = world.set_and_detect(count, **order)
-    world.transfer(keys)
-    assert set(world.statuses().values()) == {Status.TRANSFERRING}
-    return keys
 
 
 def test_a_nonce_that_another_program_lost_is_filled(world: World) -> None:
