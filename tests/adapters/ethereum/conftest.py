@@ -1,10 +1,15 @@
-"""Fake nodes for the tests of errors, each on a port of its own."""
+"""Fake nodes for the tests of errors, each on a port of its own, and their clients."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.adapters.ethereum.fake_node import FakeNode, fake_node
+from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, LocalSigner
+from tests.adapters.ethereum.fake_node import FakeNode, fake_node, rpc
+from tests.adapters.ethereum.faulty_nodes import Clock
+from tests.adapters.ethereum.faulty_nodes import rpc as patient
+from tests.adapters.ethereum.wallet_answers import header
 
 
 @pytest.fixture
@@ -17,3 +22,30 @@ def node() -> Iterator[FakeNode]:
 def spare() -> Iterator[FakeNode]:
     with fake_node() as served:
         yield served
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def echoing(node: FakeNode, spare: FakeNode) -> None:
+    """Make both nodes answer the faulty nodes' question."""
+    node.methods["echo"] = lambda n: n
+    spare.methods["echo"] = lambda n: n
+
+
+@pytest.fixture
+def client(node: FakeNode, spare: FakeNode, clock: Clock) -> Rpc:
+    return patient(node, spare, clock=clock)
+
+
+@pytest.fixture
+def chain(node: FakeNode) -> EthereumChain:
+    node.methods |= {
+        "eth_getBlockByNumber": header(),
+        "eth_getBalance": lambda *_: hex(10**18),
+        "eth_maxPriorityFeePerGas": lambda: "0x5",
+    }
+    return EthereumChain(rpc(node), LocalSigner("4c" * 32))

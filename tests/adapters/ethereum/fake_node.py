@@ -9,7 +9,10 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+
 Method = Callable[..., Any]
+NOBODY = "http://127.0.0.1:1"  # a port that nothing listens on
 
 
 class Refusal(Exception):
@@ -18,6 +21,15 @@ class Refusal(Exception):
     def __init__(self, code: int, message: str, data: Any = None) -> None:
         self.error = {"code": code, "message": message, "data": data}
         super().__init__(message)
+
+
+def refuse(code: int, message: str, data: Any = None) -> Method:
+    """Return a method that answers whatever it is asked with this error."""
+
+    def method(*_: Any, **__: Any) -> None:
+        raise Refusal(code, message, data)
+
+    return method
 
 
 class FakeNode:
@@ -126,3 +138,9 @@ def fake_node(chain_id: int = 1, **methods: Method) -> Iterator[FakeNode]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def rpc(*nodes: FakeNode | str, **options: Any) -> Rpc:
+    """Return a client of these nodes, or URLs."""
+    urls = [node if isinstance(node, str) else node.url for node in nodes]
+    return Rpc(urls, chain="L1", chain_id=1, **options)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from tests.adapters.ethereum import fake_node
 from tests.adapters.ethereum.fake_node import FakeNode
 
 QUESTION = ("echo", (1,))
@@ -21,8 +22,8 @@ class Clock:
 
 
 def rpc(*nodes: FakeNode, **options: Any) -> Rpc:
-    options = {"connect_seconds": 0.5, "read_seconds": 0.5} | options
-    return Rpc([n.url for n in nodes], chain="L1", chain_id=1, **options)
+    """Return a client that waits for no node for long."""
+    return fake_node.rpc(*nodes, **{"connect_seconds": 0.5, "read_seconds": 0.5} | options)
 
 
 def eventually(there: Callable[[], bool]) -> None:

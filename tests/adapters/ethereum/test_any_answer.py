@@ -18,8 +18,8 @@ from mmbot_pipelines.bridge.ports import Cursor
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Call, Fees
-from tests.adapters.ethereum.test_wallet import transaction
-from tests.adapters.ethereum.test_wire import JSON
+from tests.adapters.ethereum.any_json import JSON
+from tests.adapters.ethereum.wallet_answers import transaction
 from tests.bridge.orders import an_order
 
 HOME = Address("0x70997970C51812dc3A010C7d01b50e0d17dc79C8")

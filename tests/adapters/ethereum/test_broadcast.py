@@ -12,21 +12,7 @@ from mmbot_pipelines.core.errors import Lost, RpcUnavailable, WrongChain
 from tests.adapters.ethereum.fake_node import FakeNode, Refusal
 from tests.adapters.ethereum.faulty_nodes import QUESTION, Clock, fail, hang, heal, rpc
 
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(autouse=True)
-def echoing(node: FakeNode, spare: FakeNode) -> None:
-    node.methods["echo"] = lambda n: n
-    spare.methods["echo"] = lambda n: n
-
-
-@pytest.fixture
-def client(node: FakeNode, spare: FakeNode, clock: Clock) -> Rpc:
-    return rpc(node, spare, clock=clock)
+pytestmark = pytest.mark.usefixtures("echoing")
 
 
 def test_all_asks_every_node_and_waits_for_no_hanging_one(

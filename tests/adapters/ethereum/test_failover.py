@@ -22,21 +22,7 @@ from tests.adapters.ethereum.faulty_nodes import (
     rpc,
 )
 
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(autouse=True)
-def echoing(node: FakeNode, spare: FakeNode) -> None:
-    node.methods["echo"] = lambda n: n
-    spare.methods["echo"] = lambda n: n
-
-
-@pytest.fixture
-def client(node: FakeNode, spare: FakeNode, clock: Clock) -> Rpc:
-    return rpc(node, spare, clock=clock)
+pytestmark = pytest.mark.usefixtures("echoing")
 
 
 def test_primary_is_asked_while_it_is_as_good(node: FakeNode, spare: FakeNode, client: Rpc) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mmbot_pipelines.adapters.ethereum.faults import blame
 from mmbot_pipelines.adapters.ethereum.health import Kind
 from mmbot_pipelines.adapters.ethereum.node import RpcError
-from tests.adapters.ethereum.test_wire import JSON
+from tests.adapters.ethereum.any_json import JSON
 
 
 def call(code: int, message: str, data: Any = None, method: str = "eth_call") -> Kind | None:

@@ -12,8 +12,8 @@ from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.wire import BadAnswer
 from mmbot_pipelines.core.errors import RpcRefused, RpcUnavailable
 from mmbot_pipelines.core.money import Address
+from tests.adapters.ethereum.any_json import JSON
 from tests.adapters.ethereum.fake_node import FakeNode, Refusal, fake_node
-from tests.adapters.ethereum.test_wire import JSON
 
 ESCROW = Address("0x70997970C51812dc3A010C7d01b50e0d17dc79C8")
 TOPIC = b"\x07" * 32

@@ -1,3 +1,5 @@
+"""The values of JSON-RPC, read and written."""
+
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -8,12 +10,8 @@ from hypothesis import strategies as st
 
 from mmbot_pipelines.adapters.ethereum import wire
 from mmbot_pipelines.core.money import UINT256_MAX
+from tests.adapters.ethereum.any_json import JSON
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.from_regex("0x.*"),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
-    max_leaves=6,
-)
 READERS = [wire.quantity, wire.data, wire.hash32, wire.address, wire.fields]
 
 
