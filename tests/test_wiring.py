@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from mmbot_pipelines.devnet.accounts import MARKET_MAKER, account
-from tests.test_settings import GOOD, PROOF, STARKNET
+from tests.settings.environments import GOOD, PROOF, STARKNET
 
 SERVING_BOTH = (
     GOOD

@@ -6,7 +6,7 @@ from mmbot_pipelines import wiring
 from mmbot_pipelines.bridge.order import Status
 from tests.bridge.world import World
 from tests.cli.command import Mmbot, caller
-from tests.test_settings import GOOD
+from tests.settings.environments import GOOD
 
 
 @pytest.fixture
