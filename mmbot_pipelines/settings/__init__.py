@@ -30,7 +30,8 @@ from mmbot_pipelines.settings.sections import (
     Surroundings,
     ZkSync,
 )
-from mmbot_pipelines.settings.values import ORIGINS, Tier, place
+from mmbot_pipelines.settings.urls import place
+from mmbot_pipelines.settings.values import ORIGINS, Tier
 
 __all__ = [
     "L1",

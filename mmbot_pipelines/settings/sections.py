@@ -16,7 +16,7 @@ from pydantic_settings import (
 )
 
 from mmbot_pipelines.core.money import Gas, Wei
-from mmbot_pipelines.settings import values
+from mmbot_pipelines.settings import starknet_values, urls, values
 
 
 def _variable(name: str, default: Any = ..., need: str = "") -> Any:
@@ -65,7 +65,7 @@ class Section(BaseSettings):
 class Database(Section):
     """Where the truth is kept, and what Dagster knows beside it."""
 
-    url: values.DatabaseUrl | None = _variable("MMBOT_DATABASE_URL", None)  # None: embedded
+    url: urls.DatabaseUrl | None = _variable("MMBOT_DATABASE_URL", None)  # None: embedded
     auto_migrate: values.Switch = _variable("MMBOT_AUTO_MIGRATE", True)
     dagster_home: values.AbsolutePath | None = _variable("DAGSTER_HOME", None)
     keep_runs_days: values.Days = _variable("MMBOT_KEEP_RUNS_DAYS", 30)  # in Dagster
@@ -95,7 +95,7 @@ class Node(Section):
 class L1(Node):
     """Ethereum, where recipients are paid."""
 
-    rpc_urls: values.RpcUrls = _variable(
+    rpc_urls: urls.RpcUrls = _variable(
         "MMBOT_L1_RPC_URLS", need="set it to the RPC URLs of Ethereum, the primary first"
     )
     chain_id: values.ChainId = _variable(
@@ -146,7 +146,7 @@ class Key(Section):
 class ZkSync(Node):
     """zkSync as an origin of orders."""
 
-    rpc_urls: values.RpcUrls = _variable(
+    rpc_urls: urls.RpcUrls = _variable(
         "MMBOT_ZKSYNC_RPC_URLS", need="set it to the RPC URLs of zkSync, the primary first"
     )
     chain_id: values.ChainId = _variable(
@@ -170,17 +170,17 @@ class ZkSync(Node):
 class Starknet(Node):
     """Starknet as an origin of orders."""
 
-    rpc_urls: values.RpcUrls = _variable(
+    rpc_urls: urls.RpcUrls = _variable(
         "MMBOT_STARKNET_RPC_URLS", need="set it to the RPC URLs of Starknet, the primary first"
     )
-    chain_id: values.StarknetChainId = _variable(
+    chain_id: starknet_values.StarknetChainId = _variable(
         "MMBOT_STARKNET_CHAIN_ID", need="set it to SN_MAIN, SN_SEPOLIA or the id in hex"
     )
-    escrow_address: values.StarknetAddress = _variable(
+    escrow_address: starknet_values.StarknetAddress = _variable(
         "MMBOT_STARKNET_ESCROW_ADDRESS", need="set it to the Escrow's address on Starknet"
     )
     start_block: values.BlockNumber = _variable("MMBOT_STARKNET_START_BLOCK", 0)
-    wallet_address: values.StarknetAddress = _variable(
+    wallet_address: starknet_values.StarknetAddress = _variable(
         "MMBOT_STARKNET_WALLET_ADDRESS",
         need="set it to the Starknet address that the Escrow pays us at",
     )
@@ -190,12 +190,14 @@ class Starknet(Node):
     )
     fee_margin_percent: values.Margin = _variable("MMBOT_STARKNET_FEE_MARGIN_PERCENT", 20)
     # how the escrow is brought to pay us; what follows is for proofs alone
-    repay: values.StarknetRepay = _variable("MMBOT_STARKNET_REPAY", "message")
-    prover_url: values.ProverUrl | None = _variable("MMBOT_STARKNET_PROVER_URL", None)
+    repay: starknet_values.StarknetRepay = _variable("MMBOT_STARKNET_REPAY", "message")
+    prover_url: urls.ProverUrl | None = _variable("MMBOT_STARKNET_PROVER_URL", None)
     prover_api_key: SecretStr | None = _variable("MMBOT_STARKNET_PROVER_API_KEY", None)
     prover_cost: values.WeiAmount = _variable("MMBOT_STARKNET_PROVER_COST_WEI", Wei(0))  # a proof
-    private_key: values.StarkKey | None = _variable("MMBOT_STARKNET_PRIVATE_KEY", None)
-    proof_entrypoint: values.CairoName = _variable("MMBOT_STARKNET_PROOF_ENTRYPOINT", "withdraw")
+    private_key: starknet_values.StarkKey | None = _variable("MMBOT_STARKNET_PRIVATE_KEY", None)
+    proof_entrypoint: starknet_values.CairoName = _variable(
+        "MMBOT_STARKNET_PROOF_ENTRYPOINT", "withdraw"
+    )
     # place of the mapping `transfers` in the registry's storage layout
     transfers_slot: values.BlockNumber = _variable("MMBOT_STARKNET_TRANSFERS_SLOT", 0)
 
@@ -270,7 +272,7 @@ class Surroundings(Section):
     origins: values.Origins = _variable("MMBOT_ORIGINS", ("zksync",))
     rpc_quorum: values.Count = _variable("MMBOT_RPC_QUORUM", 1)
     dry_run: values.Switch = _variable("MMBOT_DRY_RUN", False)
-    alert_urls: values.AlertUrls = _variable("MMBOT_ALERT_URLS", ())
+    alert_urls: urls.AlertUrls = _variable("MMBOT_ALERT_URLS", ())
     crash_points: values.CrashPoints = _variable("MMBOT_CRASH_POINTS", ())  # for tests
 
 

@@ -10,7 +10,6 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple
-from urllib.parse import SplitResult, urlsplit
 
 from eth_utils.address import is_checksum_address, is_hex_address, to_checksum_address
 from pydantic import BeforeValidator, SecretStr
@@ -22,10 +21,6 @@ from mmbot_pipelines.core.money import UINT256_MAX, Address, Gas, Wei
 ORIGINS = ("zksync", "starknet")
 ACCEPTED_TAGS = ("safe", "finalized", "committed", "l1_committed")
 _INT64_MAX = 2**63 - 1
-_FELT_PRIME = 2**251 + 17 * 2**192 + 1
-_CURVE_ORDER = 0x800000000000010FFFFFFFFFFFFFFFFB781126DCAE7B2321E66A241ADC64D2F
-REPAYMENTS = ("message", "storage_proof")
-_CHAIN_NAMES = ("SN_MAIN", "SN_SEPOLIA")
 _WORDS = {"true": True, "yes": True, "on": True, "1": True}
 _WORDS |= {"false": False, "no": False, "off": False, "0": False}
 
@@ -40,7 +35,8 @@ class Tier(NamedTuple):
     blocks: int | None
 
 
-def _entries(text: str) -> list[str]:
+def entries(text: str) -> list[str]:
+    """Return what is separated by commas."""
     return [entry.strip() for entry in text.split(",") if entry.strip()]
 
 
@@ -67,57 +63,6 @@ def _seconds(text: str) -> float:
     return float(text)
 
 
-def _split(url: str) -> SplitResult | None:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # a port that is no number is found only when asked for
-    except ValueError:
-        return None
-    return parts
-
-
-def place(url: str) -> str:
-    """Say where a URL leads without what may be secret in it: scheme, host and port."""
-    parts = _split(url)
-    if parts is None or not parts.hostname:
-        return "an unreadable URL"
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
-
-
-def _rpc_urls(text: str) -> list[SecretStr]:
-    urls = _entries(text)
-    for number, url in enumerate(urls, 1):
-        parts = _split(url)
-        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(
-                f"has no valid URL as its entry {number}: write http://host:port or "
-                "https://host/path, several separated by commas"
-            )
-    if not urls:
-        raise ValueError("has no URL in it: write http://host:port, several separated by commas")
-    return [SecretStr(url) for url in urls]
-
-
-def _database_url(text: str) -> SecretStr:
-    parts = _split(text)
-    if parts is None or parts.scheme.partition("+")[0] not in ("postgresql", "postgres"):
-        raise ValueError("must be a Postgres URL: postgresql://user:password@host:5432/database")
-    return SecretStr(text)
-
-
-def _alert_urls(text: str) -> list[SecretStr]:
-    # Apprise URLs may hold commas themselves: only a comma before the next scheme separates.
-    urls = [url.strip() for url in re.split(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)", text)]
-    for number, url in enumerate(urls, 1):
-        if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://\S", url):
-            raise ValueError(
-                f"has no valid Apprise URL as its entry {number}: write service://..., "
-                "several separated by commas"
-            )
-    return [SecretStr(url) for url in urls]
-
-
 def _ethereum_address(text: str) -> str:
     if not is_hex_address(text) or not text.startswith("0x"):
         raise ValueError("must be an address: 0x and 40 hex digits")
@@ -128,45 +73,6 @@ def _ethereum_address(text: str) -> str:
             "has a wrong EIP-55 checksum, so a character is mistyped: copy the address again"
         )
     return to_checksum_address(text)
-
-
-def _starknet_address(text: str) -> str:
-    if not re.fullmatch(r"0x[0-9a-fA-F]{1,64}", text) or not 0 < int(text, 16) < _FELT_PRIME:
-        raise ValueError("must be a Starknet address: 0x and up to 64 hex digits, not zero")
-    return f"0x{int(text, 16):064x}"
-
-
-def _starknet_chain(text: str) -> int:
-    if text in _CHAIN_NAMES:
-        return int.from_bytes(text.encode("ascii"), "big")
-    if not re.fullmatch(r"0x[0-9a-fA-F]{1,64}", text) or not 0 < int(text, 16) < _FELT_PRIME:
-        raise ValueError(f"must be {' or '.join(_CHAIN_NAMES)}, or the id as 0x and hex digits")
-    return int(text, 16)
-
-
-def _starknet_repay(text: str) -> str:
-    if text not in REPAYMENTS:
-        raise ValueError(f"must be {' or '.join(REPAYMENTS)}")
-    return text
-
-
-def _prover_url(text: str) -> SecretStr:
-    parts = _split(text)
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be a URL: https://host or https://host/path")
-    return SecretStr(text)
-
-
-def _stark_key(text: str) -> SecretStr:
-    if not re.fullmatch(r"0x[0-9a-fA-F]{1,64}", text) or not 0 < int(text, 16) < _CURVE_ORDER:
-        raise ValueError("is no private key of a Starknet account: 0x and up to 64 hex digits")
-    return SecretStr(text)
-
-
-def _cairo_name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_][0-9A-Za-z_]{0,99}", text):
-        raise ValueError("must be the name of a function of the Escrow, e.g. withdraw")
-    return text
 
 
 def _accepted(text: str) -> str | int:
@@ -180,7 +86,7 @@ def _accepted(text: str) -> str | int:
 
 
 def _origins(text: str) -> list[str]:
-    names = _entries(text)
+    names = entries(text)
     if not names or set(names) - set(ORIGINS) or len(set(names)) < len(names):
         raise ValueError(f"must name each origin once, separated by commas: {', '.join(ORIGINS)}")
     return names
@@ -196,7 +102,7 @@ def _registry_abi(text: str) -> str:
 
 def _tiers(text: str) -> list[Tier]:
     tiers = []
-    for entry in _entries(text):
+    for entry in entries(text):
         match = re.fullmatch(r"([0-9]{1,78})\s*:\s*([0-9]{1,6}|final)", entry)
         if match is None:
             raise ValueError(
@@ -214,7 +120,7 @@ def _tiers(text: str) -> list[Tier]:
 
 def _crash_points(text: str) -> list[tuple[Point, Path]]:
     points = []
-    for entry in _entries(text):
+    for entry in entries(text):
         name, _, token = entry.partition("=")
         if name not in list(Point) or not Path(token).is_absolute():
             raise ValueError(
@@ -280,17 +186,8 @@ WeiAmount = Annotated[Wei, BeforeValidator(_wei)]
 GasAmount = Annotated[
     Gas, BeforeValidator(lambda t: _whole(t, "an amount of gas", least=1, most=_INT64_MAX))
 ]
-RpcUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_rpc_urls)]
-AlertUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_alert_urls)]
-DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database_url)]
 EthereumAddress = Annotated[Address, BeforeValidator(_ethereum_address)]
-StarknetAddress = Annotated[Address, BeforeValidator(_starknet_address)]
-StarknetRepay = Annotated[str, BeforeValidator(_starknet_repay)]
-ProverUrl = Annotated[SecretStr, BeforeValidator(_prover_url)]
-StarkKey = Annotated[SecretStr, BeforeValidator(_stark_key)]
-CairoName = Annotated[str, BeforeValidator(_cairo_name)]
 Margin = Annotated[int, BeforeValidator(lambda t: _whole(t, "a percentage", most=1_000))]
-StarknetChainId = Annotated[int, BeforeValidator(_starknet_chain)]
 Accepted = Annotated[str | int, BeforeValidator(_accepted)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 RegistryAbi = Annotated[str, BeforeValidator(_registry_abi)]

@@ -1,0 +1,80 @@
+"""The kinds of URLs that settings have, and how one is shown without what is secret in it.
+
+No message repeats a URL: keys and passwords are parts of it.
+"""
+
+import re
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import BeforeValidator, SecretStr
+from pydantic_settings import NoDecode
+
+from mmbot_pipelines.settings.values import entries
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # a port that is no number is found only when asked for
+    except ValueError:
+        return None
+    return parts
+
+
+def place(url: str) -> str:
+    """Say where a URL leads without what may be secret in it: scheme, host and port."""
+    parts = _split(url)
+    if parts is None or not parts.hostname:
+        return "an unreadable URL"
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
+
+
+def _is_http(url: str) -> bool:
+    parts = _split(url)
+    return bool(parts and parts.scheme in ("http", "https") and parts.hostname)
+
+
+def _rpc_urls(text: str) -> list[SecretStr]:
+    urls = entries(text)
+    for number, url in enumerate(urls, 1):
+        if not _is_http(url):
+            raise ValueError(
+                f"has no valid URL as its entry {number}: write http://host:port or "
+                "https://host/path, several separated by commas"
+            )
+    if not urls:
+        raise ValueError("has no URL in it: write http://host:port, several separated by commas")
+    return [SecretStr(url) for url in urls]
+
+
+def _database_url(text: str) -> SecretStr:
+    parts = _split(text)
+    if parts is None or parts.scheme.partition("+")[0] not in ("postgresql", "postgres"):
+        raise ValueError("must be a Postgres URL: postgresql://user:password@host:5432/database")
+    return SecretStr(text)
+
+
+def _alert_urls(text: str) -> list[SecretStr]:
+    # Apprise URLs may hold commas themselves: only a comma before the next scheme separates.
+    urls = [url.strip() for url in re.split(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)", text)]
+    for number, url in enumerate(urls, 1):
+        if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://\S", url):
+            raise ValueError(
+                f"has no valid Apprise URL as its entry {number}: write service://..., "
+                "several separated by commas"
+            )
+    return [SecretStr(url) for url in urls]
+
+
+def _prover_url(text: str) -> SecretStr:
+    if not _is_http(text):
+        raise ValueError("must be a URL: https://host or https://host/path")
+    return SecretStr(text)
+
+
+RpcUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_rpc_urls)]
+AlertUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_alert_urls)]
+DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database_url)]
+ProverUrl = Annotated[SecretStr, BeforeValidator(_prover_url)]
