@@ -28,7 +28,7 @@ from mmbot_pipelines.devnet.artifacts import contract
 from mmbot_pipelines.devnet.starknet_delivery import L1Link
 from mmbot_pipelines.devnet.starknet_deploy import deploy_messaging
 from mmbot_pipelines.devnet.starknet_felt import felt, felts
-from tests.adapters.origins.starknet_fakes import NOBODY
+from tests.adapters.ethereum.fake_node import NOBODY
 from tests.devnet.bridge import Devnet, running
 from tests.ports.stages import claim, pay
 from tests.ports.starknet_stage import StarknetStage, on_starknet

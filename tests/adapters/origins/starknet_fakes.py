@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
-from mmbot_pipelines.adapters.origins.starknet_node import word
+from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode, word
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.money import Address, TxHash, Wei
@@ -18,7 +18,6 @@ ESCROW = Address(word(0xE5C))
 WALLET = Address(word(0xA11))
 REGISTRY = Address("0x5FbDB2315678afecb367f032d93F642f64180aa3")
 RECIPIENT = Address("0x70997970C51812dc3A010C7d01b50e0d17dc79C8")
-NOBODY = "http://127.0.0.1:1"  # a port that nothing listens on
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 ORDER = Order(
     origin="starknet",
@@ -134,3 +133,8 @@ def client(*nodes: StarknetFake | str, **options: Any) -> StarknetRpc:
     """Return a client of these nodes, or URLs."""
     urls = [node if isinstance(node, str) else node.url for node in nodes]
     return StarknetRpc(urls, chain_id=SN_MAIN, **options)
+
+
+def newest(*nodes: StarknetFake | str, **options: Any) -> Block:
+    """Ask these nodes, or URLs, for the newest block."""
+    return client(*nodes, **options).ask(StarknetNode.newest)

@@ -1,7 +1,6 @@
 """What the Starknet origin makes of a node that answers what no honest one could."""
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -20,21 +19,8 @@ from tests.adapters.origins.starknet_fakes import (
     client,
     data_of,
     emitted,
-    starknet_fake,
 )
-from tests.adapters.origins.test_starknet import origin
-
-
-@pytest.fixture
-def node() -> Iterator[StarknetFake]:
-    with starknet_fake() as fake:
-        yield fake
-
-
-@pytest.fixture
-def spare() -> Iterator[StarknetFake]:
-    with starknet_fake() as fake:
-        yield fake
+from tests.adapters.origins.starknet_origin import origin
 
 
 @pytest.mark.parametrize("number", [2**63, 10**30, 101 + 10**5])

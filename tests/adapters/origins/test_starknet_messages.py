@@ -1,6 +1,5 @@
 """What a claim's message costs when nodes do not tell the same."""
 
-from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -11,29 +10,16 @@ from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage, MessageFeeOutOfRange
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Fees
+from tests.adapters.ethereum.fake_node import NOBODY
 from tests.adapters.origins.starknet_fakes import (
     ESCROW,
-    NOBODY,
     ORDER,
     REGISTRY,
     StarknetFake,
     client,
-    starknet_fake,
 )
 
 FEES = Fees(base=Wei(10), priority=Wei(1), ceiling=Wei(21))
-
-
-@pytest.fixture
-def node() -> Iterator[StarknetFake]:
-    with starknet_fake() as fake:
-        yield fake
-
-
-@pytest.fixture
-def spare() -> Iterator[StarknetFake]:
-    with starknet_fake() as fake:
-        yield fake
 
 
 def asks(node: StarknetFake, wei: int) -> None:
