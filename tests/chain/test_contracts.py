@@ -21,18 +21,11 @@ from tests.devnet.bridge import (
     force,
     refusal,
     rolled_back,
-    running,
 )
 
 RECIPIENT = 0x70997970C51812DC3A010C7D01B50E0D17DC79C8  # of the check vector
 VECTOR_KEY = 0x64EDB34A55CFCFA9C1EBC98679F7553D20A4C14305A4A044DF430FD60527C87C
 CLAIM_SELECTOR = 0x3636C566F6409560D55D5F6D1EB4EE163B096B4698C503E69E210BE79DE2AFA
-
-
-@pytest.fixture(scope="module")
-def fresh() -> Iterator[Devnet]:
-    with running() as devnet:
-        yield devnet
 
 
 @pytest.fixture

@@ -1,26 +1,12 @@
 """The registry's adapter against the deployed contract, where the port's suite does not reach."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from mmbot_pipelines.adapters.ethereum.registry import RegistryV1, transfer_key
 from mmbot_pipelines.core.money import Wei
-from tests.devnet.bridge import Devnet, running
-from tests.ports.stages import AnvilStage, on_anvil, pay, send
-
-
-@pytest.fixture(scope="module")
-def fresh() -> Iterator[Devnet]:
-    with running() as devnet:
-        yield devnet
-
-
-@pytest.fixture
-def stage(fresh: Devnet) -> Iterator[AnvilStage]:
-    with on_anvil(fresh) as stage:
-        yield stage
+from tests.ports.stages import AnvilStage, pay, send
 
 
 @pytest.mark.parametrize(("origin", "chain"), [("starknet", 0), ("zksync", 1)])

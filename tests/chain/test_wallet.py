@@ -17,18 +17,6 @@ from tests.ports.stages import AnvilStage, claim, on_anvil, pay, send
 from tests.ports.test_chain import row
 
 
-@pytest.fixture(scope="module")
-def fresh() -> Iterator[Devnet]:
-    with running() as devnet:
-        yield devnet
-
-
-@pytest.fixture
-def stage(fresh: Devnet) -> Iterator[AnvilStage]:
-    with on_anvil(fresh) as stage:
-        yield stage
-
-
 @pytest.fixture
 def alone() -> Iterator[AnvilStage]:
     """Chains for one test: anvil does not take a changed base fee back."""

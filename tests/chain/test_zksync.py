@@ -1,6 +1,5 @@
 """The zkSync adapter against the deployed contracts, where the port's suite does not reach."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,20 +15,7 @@ from mmbot_pipelines.core.money import Address, Gas
 from mmbot_pipelines.devnet.accounts import account
 from mmbot_pipelines.devnet.artifacts import send
 from mmbot_pipelines.devnet.chain import ask
-from tests.devnet.bridge import Devnet, running
-from tests.ports.stages import AnvilStage, claim, on_anvil, pay
-
-
-@pytest.fixture(scope="module")
-def fresh() -> Iterator[Devnet]:
-    with running() as devnet:
-        yield devnet
-
-
-@pytest.fixture
-def stage(fresh: Devnet) -> Iterator[AnvilStage]:
-    with on_anvil(fresh) as stage:
-        yield stage
+from tests.ports.stages import AnvilStage, claim, pay
 
 
 def zksync(stage: AnvilStage, **changes: Any) -> ZkSync:

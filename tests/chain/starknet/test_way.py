@@ -1,12 +1,10 @@
 """The bridge's steps on the local chains, from a Starknet order to our money back."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from eth_typing import ChecksumAddress
 
 from mmbot_pipelines.adapters.origins.starknet import Starknet
 from mmbot_pipelines.bridge import steps
@@ -16,15 +14,12 @@ from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.policy import Limits
 from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.core.money import Wei
-from mmbot_pipelines.devnet.starknet_delivery import L1Link
-from mmbot_pipelines.devnet.starknet_deploy import deploy_messaging
-from tests.adapters.origins.fake_prover import FakeProver, fake_prover
-from tests.chain.test_starknet import held, until
-from tests.chain.test_starknet_proofs import by_proof, prove
-from tests.devnet.bridge import Devnet, running
+from tests.adapters.origins.fake_prover import FakeProver
+from tests.chain.starknet.claims import held, until
+from tests.chain.starknet.proving import by_proof
 from tests.ports.orders_memory import OrdersMemory
 from tests.ports.safety_memory import AccountsMemory
-from tests.ports.starknet_stage import StarknetStage, on_starknet
+from tests.ports.starknet_stage import StarknetStage
 
 FEE = 10**16
 
@@ -96,30 +91,14 @@ class Way:
         until(lambda: held(self.stage, ref) == 0, self.stage.mine)
 
 
-@pytest.fixture(scope="module")
-def fresh() -> Iterator[tuple[Devnet, ChecksumAddress]]:
-    with running() as devnet:
-        yield devnet, deploy_messaging(devnet.deployment.l1)
-
-
 @pytest.fixture
-def stage(fresh: tuple[Devnet, ChecksumAddress]) -> Iterator[StarknetStage]:
-    devnet, messaging = fresh
-    link = L1Link(rpc_url=devnet.deployment.l1.rpc_url, messaging=messaging, poll=0.02)
-    with on_starknet(devnet, messaging, link) as stage:
-        yield stage
+def stage(linked: StarknetStage) -> StarknetStage:
+    return linked
 
 
 @pytest.fixture
 def way(stage: StarknetStage) -> Way:
     return Way(stage, stage.origin)
-
-
-@pytest.fixture
-def service(stage: StarknetStage) -> Iterator[FakeProver]:
-    with fake_prover() as prover:
-        prover.prove = lambda query: prove(stage, query)
-        yield prover
 
 
 @pytest.fixture

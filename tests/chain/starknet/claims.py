@@ -1,0 +1,43 @@
+"""Claims by message, as the steps would leave them, and what L1 keeps of them."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.devnet.artifacts import contract
+from tests.ports.stages import claim, pay
+from tests.ports.starknet_stage import StarknetStage
+
+
+def proved(stage: StarknetStage, orders: list[Order]) -> list[Order]:
+    """Pay and claim orders, as the steps would leave them."""
+    pay(stage, orders)
+    hashes = claim(stage, orders)
+    return [
+        replace(order, status=Status.PROVED, claim_tx=tx)
+        for order, tx in zip(orders, hashes, strict=True)
+    ]
+
+
+def named(stage: StarknetStage, orders: list[Order]) -> list[Order]:
+    """Give orders what their claims go by."""
+    seen = stage.origin.progress(orders)
+    return [replace(o, claim_ref=p.ref) for o, p in zip(orders, seen, strict=True)]
+
+
+def until(condition: Callable[[], Any], each: Callable[[], object] = lambda: None) -> None:
+    """Await what the node does in its own time."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        each()
+        time.sleep(0.02)
+
+
+def held(stage: StarknetStage, ref: str | None) -> int:
+    """Return fee + 1 while L1 keeps the message, 0 when it is consumed."""
+    messaging = contract(stage.devnet.l1, "StarknetMessaging", stage.deployed.messaging)
+    message = bytes.fromhex(str(ref).removeprefix("message 0x"))
+    return int(messaging.functions.l1ToL2Messages(message).call())

@@ -1,0 +1,48 @@
+"""A local Starknet, its L1 and its prover, lent to one test after the other."""
+
+from collections.abc import Iterator
+
+import pytest
+from eth_typing import ChecksumAddress
+
+from mmbot_pipelines.adapters.origins.starknet import Starknet
+from mmbot_pipelines.devnet.starknet_delivery import L1Link
+from mmbot_pipelines.devnet.starknet_deploy import deploy_messaging
+from tests.adapters.origins.fake_prover import FakeProver, fake_prover
+from tests.chain.starknet.proving import by_proof, prove
+from tests.devnet.bridge import Devnet, running
+from tests.ports.starknet_stage import StarknetStage, on_starknet
+
+
+@pytest.fixture(scope="package")
+def fresh() -> Iterator[tuple[Devnet, ChecksumAddress]]:
+    with running() as devnet:
+        yield devnet, deploy_messaging(devnet.deployment.l1)
+
+
+@pytest.fixture
+def stage(fresh: tuple[Devnet, ChecksumAddress]) -> Iterator[StarknetStage]:
+    with on_starknet(*fresh) as stage:
+        yield stage
+
+
+@pytest.fixture
+def linked(fresh: tuple[Devnet, ChecksumAddress]) -> Iterator[StarknetStage]:
+    """Lend a Starknet that carries messages from L1 by itself."""
+    devnet, messaging = fresh
+    link = L1Link(rpc_url=devnet.deployment.l1.rpc_url, messaging=messaging, poll=0.02)
+    with on_starknet(devnet, messaging, link) as stage:
+        yield stage
+
+
+@pytest.fixture
+def service(stage: StarknetStage) -> Iterator[FakeProver]:
+    """Lend a prover that reads L1 and makes what it read a fact on Starknet."""
+    with fake_prover() as prover:
+        prover.prove = lambda query: prove(stage, query)
+        yield prover
+
+
+@pytest.fixture
+def origin(stage: StarknetStage, service: FakeProver) -> Starknet:
+    return stage.starknet(stage.l2, by_proof(stage, service))

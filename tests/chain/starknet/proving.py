@@ -1,0 +1,84 @@
+"""Repayment by storage proof: a prover that reads L1, and orders on their way to it."""
+
+from dataclasses import replace
+from typing import Any
+
+from pydantic import SecretStr
+
+from mmbot_pipelines.adapters.origins.starknet import Starknet
+from mmbot_pipelines.adapters.origins.starknet_proofs import ByProof, entrypoint
+from mmbot_pipelines.adapters.origins.starknet_prover import Prover
+from mmbot_pipelines.adapters.origins.starknet_wallet import StarknetWallet
+from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.ports import Progress, Task
+from mmbot_pipelines.core.money import Address, Wei
+from mmbot_pipelines.devnet.chain import ask
+from mmbot_pipelines.devnet.starknet_account import development_keys
+from tests.adapters.origins.fake_prover import API_KEY, FakeProver
+from tests.ports.stages import pay
+from tests.ports.starknet_stage import StarknetStage
+
+MAKER = development_keys(1)  # whom the local escrow pays
+
+
+def prove(stage: StarknetStage, query: Any) -> None:
+    for blocks in query["data"].values():
+        for block, asked in blocks.items():
+            number = int(block.removeprefix("block:"))
+            for registry, wanted in asked["accounts"].items():
+                for slot in wanted["slots"]:
+                    value = ask(stage.devnet.l1, "eth_getStorageAt", registry, slot, hex(number))
+                    stage.node.devnet(
+                        "proveSlot", account=registry, block=number, slot=slot, value=value
+                    )
+
+
+def by_proof(stage: StarknetStage, service: FakeProver, **changes: Any) -> ByProof:
+    key = SecretStr(changes.pop("private_key", hex(MAKER.private_key)))
+    chain_id = int(stage.deployed.chain_id, 16)
+    prover = Prover(
+        service.url,
+        SecretStr(changes.pop("api_key", API_KEY)),
+        destination="SN_DEVNET",
+        read_seconds=2,
+    )
+    given = {
+        "escrow": Address(stage.deployed.escrow),
+        "registry": stage.registry.address,
+        "transfers_slot": 0,
+        "entrypoint": entrypoint("withdraw"),
+        "cost": Wei(5),
+        "look_seconds": 0,
+    } | changes
+    wallet = StarknetWallet(Address(stage.deployed.wallet), key, chain_id=chain_id)
+    return ByProof(stage.l2, stage.l1, prover, wallet, **given)
+
+
+def paid(stage: StarknetStage, count: int = 1) -> list[Order]:
+    orders = stage.set_orders(count)
+    hashes = pay(stage, orders)
+    return [
+        replace(order, status=Status.FULFILLED, transfer_tx=tx)
+        for order, tx in zip(orders, hashes, strict=True)
+    ]
+
+
+def begun(stage: StarknetStage, origin: Starknet, orders: list[Order]) -> list[Order]:
+    """Claim orders and leave them as the steps would."""
+    tasks = origin.claims(orders, stage.chain.fees())
+    assert all(isinstance(task, Task) for task in tasks)
+    return [
+        replace(order, status=Status.PROVING, claim_ref=task.ref)  # type: ignore[union-attr]
+        for order, task in zip(orders, tasks, strict=True)
+    ]
+
+
+def task_of(order: Order) -> str:
+    return str(order.claim_ref).split()[1]
+
+
+def told(orders: list[Order], seen: list[Progress]) -> list[Order]:
+    return [
+        replace(order, status=Status.PROVED, claim_tx=p.proven_in)
+        for order, p in zip(orders, seen, strict=True)
+    ]

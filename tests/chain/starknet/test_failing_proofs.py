@@ -1,0 +1,158 @@
+"""Proofs that fail, lie or are refused: what is lost, and what is tried again."""
+
+from dataclasses import replace
+
+import pytest
+from starknet_py.net.client_models import Call, ResourceBounds, ResourceBoundsMapping
+
+from mmbot_pipelines.adapters.origins.starknet import Starknet
+from mmbot_pipelines.adapters.origins.starknet_proofs import (
+    ProofFailed,
+    TransferNotFound,
+    entrypoint,
+)
+from mmbot_pipelines.adapters.origins.starknet_prover import ProverRefused, ProverUnavailable
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports import Progress
+from mmbot_pipelines.core.errors import RpcRefused
+from mmbot_pipelines.core.money import TxHash
+from mmbot_pipelines.devnet.starknet_felt import felt
+from mmbot_pipelines.devnet.starknet_users import account
+from tests.adapters.origins.fake_prover import API_KEY, FakeProver
+from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, task_of, told
+from tests.devnet.starknet_rpc import run
+from tests.ports.starknet_stage import StarknetStage
+
+
+def test_a_failed_task_and_one_that_is_forgotten_are_lost(
+    stage: StarknetStage, service: FakeProver, origin: Starknet
+) -> None:
+    orders = begun(stage, origin, paid(stage, 3))
+    service.outcomes[task_of(orders[0])] = [
+        {"queryStatus": "FAILED", "error": f"{API_KEY}: no memory"}
+    ]
+    forgotten = replace(orders[1], claim_ref="task task-9 of block 1")
+    failed, unknown, good = origin.progress([orders[0], forgotten, orders[2]])
+    assert isinstance(failed.lost, ProofFailed)
+    assert "no memory" in str(failed.lost)
+    assert API_KEY not in str(failed.lost)
+    assert isinstance(unknown.lost, ProofFailed)
+    assert "task-9" in str(unknown.lost)
+    assert good.proven_in is not None
+
+
+def test_a_wrong_api_key_is_said_and_nothing_is_lost(
+    stage: StarknetStage, service: FakeProver, origin: Starknet
+) -> None:
+    orders = paid(stage, 2)
+    shut = stage.starknet(stage.l2, by_proof(stage, service, api_key="hunter2"))
+    refused = shut.claims(orders, stage.chain.fees())
+    assert [type(r) for r in refused] == [ProverRefused] * 2
+    assert "MMBOT_STARKNET_PROVER_API_KEY" in str(refused[0])
+    with pytest.raises(ProverRefused):
+        shut.progress(begun(stage, origin, orders))
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b"null"])
+def test_garbage_of_the_prover_is_an_outage(
+    stage: StarknetStage, service: FakeProver, origin: Starknet, body: bytes
+) -> None:
+    orders = paid(stage, 2)
+    proving = begun(stage, origin, orders)
+    service.status, service.body = 200, body
+    refused = origin.claims(orders, stage.chain.fees())
+    assert [type(r) for r in refused] == [ProverUnavailable] * 2
+    with pytest.raises(ProverUnavailable):
+        origin.progress(proving)
+
+
+def test_a_transfer_that_l1_does_not_show_cannot_be_proven(
+    stage: StarknetStage, origin: Starknet
+) -> None:
+    (order,) = paid(stage)
+    unknown = replace(order, transfer_tx=TxHash("0x" + "ab" * 32))
+    (failure,) = origin.claims([unknown], stage.chain.fees())
+    assert isinstance(failure, TransferNotFound)
+
+
+def test_a_proof_of_something_else_is_refused_and_spoils_no_neighbour(
+    stage: StarknetStage, service: FakeProver, origin: Starknet
+) -> None:
+    orders = begun(stage, origin, paid(stage, 3))
+    # not the block that was proven
+    wrong = replace(orders[1], claim_ref=f"task {task_of(orders[1])} of block 1")
+    seen = origin.progress([orders[0], wrong, orders[2]])
+    assert isinstance(seen[1].lost, ProofFailed)
+    assert "Slot is not proven" in str(seen[1].lost)
+    assert seen[0].proven_in is not None
+    stage.mine_l2(1)
+    for _ in range(2):
+        seen = origin.progress([orders[0], orders[2]])
+        stage.mine_l2(1)
+    assert None not in origin.settled([orders[0], orders[2]])
+
+
+def test_a_call_that_reverted_is_lost_with_its_reason(
+    stage: StarknetStage, service: FakeProver, origin: Starknet
+) -> None:
+    (order,) = begun(stage, origin, paid(stage))
+    (shown,) = told([order], [Progress(proven_in=sent_unproven(stage, order))])
+    (seen,) = origin.progress([shown])
+    assert isinstance(seen.lost, ProofFailed)
+    assert "Slot is not proven" in str(seen.lost)
+    assert str(shown.claim_tx) in str(seen.lost)
+
+
+def sent_unproven(stage: StarknetStage, order: Order) -> TxHash:
+    """Send what nobody has proven, past every estimate."""
+    user = account(stage.node.url, MAKER, int(stage.deployed.chain_id, 16))
+    call = Call(
+        int(stage.deployed.escrow, 16), entrypoint("withdraw"), [order.number, 0, 1, 0, 1, 0]
+    )
+    bounds = ResourceBoundsMapping(
+        l1_gas=ResourceBounds(0, 10**15),
+        l1_data_gas=ResourceBounds(10_000, 10**10),
+        l2_gas=ResourceBounds(10**7, 10**11),
+    )
+    sent = run(user.execute_v3(call, resource_bounds=bounds))
+    return TxHash(f"0x{sent.transaction_hash:064x}")
+
+
+def test_a_prover_that_says_done_too_early_costs_no_transaction(
+    stage: StarknetStage, service: FakeProver, origin: Starknet
+) -> None:
+    service.prove = lambda _: None
+    nonce = stage.node("getNonce", "pre_confirmed", felt(MAKER.address))
+    (seen,) = origin.progress(begun(stage, origin, paid(stage)))
+    assert "Slot is not proven" in str(seen.lost)
+    assert stage.node("getNonce", "pre_confirmed", felt(MAKER.address)) == nonce
+
+
+def test_an_escrow_that_refuses_now_sets_the_order_back(
+    stage: StarknetStage, service: FakeProver, origin: Starknet
+) -> None:
+    orders = begun(stage, origin, paid(stage))
+    stage.pause()
+    (seen,) = origin.progress(orders)
+    assert isinstance(seen.lost, ProofFailed)
+    assert "Pausable: paused" in str(seen.lost)
+
+
+def test_a_wrong_key_of_our_account_is_one_line_without_it(
+    stage: StarknetStage, service: FakeProver, origin: Starknet
+) -> None:
+    orders = begun(stage, origin, paid(stage))
+    shut = stage.starknet(stage.l2, by_proof(stage, service, private_key="0xabc123"))
+    with pytest.raises(RpcRefused, match="Account validation failed") as refused:
+        shut.progress(orders)
+    assert "abc123" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_an_escrow_with_another_entrypoint_needs_its_name(
+    stage: StarknetStage, service: FakeProver, origin: Starknet
+) -> None:
+    orders = begun(stage, origin, paid(stage))
+    other = by_proof(stage, service, entrypoint=entrypoint("take_it"))
+    (seen,) = stage.starknet(stage.l2, other).progress(orders)
+    assert isinstance(seen.lost, ProofFailed)

@@ -1,0 +1,131 @@
+"""What becomes of a claim's message between L1 and Starknet."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from mmbot_pipelines.adapters.origins import starknet_escrow as abi
+from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports import Progress
+from mmbot_pipelines.core.errors import Undelivered
+from mmbot_pipelines.core.money import Address, TxHash
+from mmbot_pipelines.devnet.artifacts import contract
+from tests.chain.starknet.claims import held, named, proved, until
+from tests.ports.stages import claim
+from tests.ports.starknet_stage import StarknetStage
+
+
+def test_a_claims_message_is_named_by_the_hash_that_l1_keeps_it_under(
+    stage: StarknetStage,
+) -> None:
+    orders = proved(stage, stage.set_orders(3))
+    refs = [p.ref for p in stage.origin.progress(orders)]
+    assert len(set(refs)) == 3
+    messaging = contract(stage.devnet.l1, "StarknetMessaging", stage.deployed.messaging)
+    last = messaging.functions.l1ToL2MessageNonce().call() - 1
+    expected = messaging.functions.messageHash(
+        stage.registry.address,
+        int(stage.deployed.escrow, 16),
+        last,
+        abi.CLAIM,
+        abi.claim_payload(orders[-1]),
+    ).call()
+    assert refs[-1] == f"message 0x{expected.hex()}"
+    assert all(held(stage, ref) > 1 for ref in refs)
+
+
+def test_a_claim_that_is_not_mined_has_no_message_yet(stage: StarknetStage) -> None:
+    (order,) = proved(stage, stage.set_orders(1))
+    stage.reorg_l1(1)
+    assert stage.origin.progress([order]) == [Progress()]
+    other = replace(order, claim_tx=TxHash("0x" + "ab" * 32))
+    assert stage.origin.progress([other]) == [Progress()]
+
+
+def test_a_message_that_a_reorg_of_l1_numbered_anew_is_not_lost(stage: StarknetStage) -> None:
+    (order,) = named(stage, proved(stage, stage.set_orders(1)))
+    before = replace(order, claim_ref=f"message 0x{'ab' * 32}")  # which L1 does not keep
+    (seen,) = stage.origin.progress([before])
+    assert (seen.ref, seen.lost) == (order.claim_ref, None)
+    assert stage.origin.progress([order]) == [Progress()]
+
+
+def test_a_message_of_another_order_is_not_taken_for_it(stage: StarknetStage) -> None:
+    first, second = proved(stage, stage.set_orders(2))
+    swapped = replace(first, claim_tx=second.claim_tx)
+    assert stage.origin.progress([swapped]) == [Progress()]
+
+
+def test_a_message_on_its_way_is_not_lost(linked: StarknetStage) -> None:
+    linked.node.devnet("setDelivery", mode="withhold")
+    orders = named(linked, proved(linked, linked.set_orders(2)))
+    assert linked.origin.progress(orders) == [Progress(), Progress()]
+
+
+def test_a_delivered_message_settles_only_when_its_block_is_sealed(
+    linked: StarknetStage,
+) -> None:
+    (order,) = named(linked, proved(linked, linked.set_orders(1)))
+    until(lambda: held(linked, order.claim_ref) == 0, linked.mine)
+    assert linked.origin.settled([order]) == [None]
+    assert linked.origin.progress([order]) == [Progress()]
+    linked.mine_l2(1)
+    assert linked.origin.settled([order]) != [None]
+
+
+def test_a_message_that_failed_on_starknet_is_proven_lost(linked: StarknetStage) -> None:
+    good, bad = linked.set_orders(2)
+    (good,) = named(linked, proved(linked, [good]))
+    until(lambda: held(linked, good.claim_ref) == 0, linked.mine)
+    linked.mine_l2(1)
+    linked.node.devnet("setDelivery", mode="fail")
+    (bad,) = named(linked, proved(linked, [bad]))
+    until(lambda: held(linked, bad.claim_ref) == 0, linked.mine)
+    linked.mine_l2(1)
+    of_good, of_bad = linked.origin.progress([good, bad])
+    assert of_good.lost is None
+    assert isinstance(of_bad.lost, Undelivered)
+    assert f"the claim's {bad.claim_ref} is consumed on L1" in str(of_bad.lost)
+    linked.node.devnet("setDelivery", mode="deliver")
+    (again,) = named(linked, proved_again(linked, bad))
+    assert again.claim_ref != bad.claim_ref
+    until(lambda: held(linked, again.claim_ref) == 0, linked.mine)
+    linked.mine_l2(1)
+    assert linked.origin.settled([again]) != [None]
+
+
+def proved_again(stage: StarknetStage, order: Order) -> list[Order]:
+    (tx,) = claim(stage, [order])
+    return [replace(order, claim_tx=tx, claim_ref=None)]
+
+
+def test_a_message_is_not_asked_after_at_every_look(stage: StarknetStage) -> None:
+    now = [0.0]
+    patient = ByMessage(
+        stage.l2,
+        stage.l1,
+        stage.registry,
+        escrow=Address(stage.deployed.escrow),
+        messaging=Address(stage.deployed.messaging),
+        margin_percent=0,
+        look_seconds=10,
+        clock=lambda: now[0],
+    )
+    orders = named(stage, proved(stage, stage.set_orders(2)))
+    with counted(stage) as asked:
+        for now[0] in (0.0, 3.0, 9.0):
+            patient.progress(orders)
+        assert sum(asked) == 4  # a receipt and a view for each
+        now[0] = 10.0
+        patient.progress(orders)
+        assert sum(asked) == 8
+
+
+@contextmanager
+def counted(stage: StarknetStage) -> Iterator[list[int]]:
+    """Count what L1 is asked."""
+    asked: list[int] = []
+    batch = stage.l1.batch
+    stage.l1.batch = lambda questions: asked.append(len(questions)) or batch(questions)  # type: ignore[method-assign, func-returns-value]
+    yield asked
