@@ -10,13 +10,6 @@ from tests.cli.command import Mmbot, caller
 
 
 @pytest.fixture
-def mmbot(
-    database_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Mmbot:
-    return caller({"MMBOT_DATABASE_URL": database_url}, capsys, monkeypatch)
-
-
-@pytest.fixture
 def store(database_url: str) -> SafetyStore:
     return PgSafety(connect(database_url))
 

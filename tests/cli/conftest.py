@@ -1,0 +1,19 @@
+"""mmbot on a real Postgres."""
+
+import pytest
+
+from mmbot_pipelines.adapters.db.engine import connect
+from mmbot_pipelines.adapters.db.orders import PgOrders
+from tests.cli.command import Mmbot, caller
+
+
+@pytest.fixture
+def store(database_url: str) -> PgOrders:
+    return PgOrders(connect(database_url))
+
+
+@pytest.fixture
+def mmbot(
+    database_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Mmbot:
+    return caller({"MMBOT_DATABASE_URL": database_url}, capsys, monkeypatch)

@@ -1,0 +1,139 @@
+"""mmbot orders show: the whole story of one order."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+from mmbot_pipelines.adapters.db.orders import PgOrders
+from mmbot_pipelines.bridge.order import Fact
+from mmbot_pipelines.bridge.ports import Fault
+from mmbot_pipelines.core.money import Gas, TxHash, Wei
+from mmbot_pipelines.core.outbox import Block, Fees, Outcome, Receipt, TxState
+from tests.bridge.orders import NOON, an_order
+from tests.cli.command import Mmbot
+from tests.cli.stored_orders import HASH, HOSTILE, WALLET, add, fail, send, step
+
+
+def test_what_a_claim_goes_by_is_shown(store: PgOrders, mmbot: Mmbot) -> None:
+    add(store, an_order(7, origin="starknet"))
+    (order,) = store.get(["starknet:7"])
+    claimed = replace(order, claim_ref="message 0x" + "ab" * 32)
+    store.change(order, claimed, run_id="run-1", at=NOON)
+    assert f"  claim      message 0x{'ab' * 32}" in mmbot("orders", "show", "starknet:7").out
+    (row,) = json.loads(mmbot("orders", "--json").out)
+    assert row["claim_ref"] == "message 0x" + "ab" * 32
+
+
+def test_the_whole_story_of_an_order(store: PgOrders, mmbot: Mmbot) -> None:
+    add(store, an_order(7))
+    order = step(store, store.get(["zksync:7"])[0], Fact.ACCEPTED, 1)
+    order = replace(fail(store, order, "RevertForeseen: no\nthanks"))
+    order = store.change(order, order.cleared(), run_id="run-hand", at=NOON)
+    order, sent = send(store, order)
+    receipt = Receipt(
+        hash=HASH,
+        succeeded=True,
+        block=Block(77, "0x" + "07" * 32),
+        gas_used=Gas(106_000),
+        gas_price=Wei(10**9 + 1),
+    )
+    store.decide(
+        Outcome(transaction=sent, state=TxState.MINED, receipt=receipt),
+        order,
+        order.after(Fact.MINED, at=NOON + timedelta(seconds=9)),
+        run_id="run-receipts",
+        at=NOON + timedelta(seconds=9, microseconds=123_456),
+    )
+    said = mmbot("orders", "show", "zksync:7")
+    assert said.code == 0
+    for part in (
+        "zksync:7  FULFILLED",
+        "0.01 ETH (10000000000000000 wei)",
+        "recipient  0x70997970C51812dc3A010C7d01b50e0d17dc79C8",
+        "2026-11-20 12:00:00.000  seen, PENDING  run tick-1",
+        "2026-11-20 12:00:01.000  PENDING -> PROCESSING  run run-1",
+        "PROCESSING -> TRANSFERRING  run run-send",
+        "2026-11-20 12:00:09.123  TRANSFERRING -> FULFILLED  run run-receipts",
+        f"transaction {HASH}",
+        "transfer 1, nonce 41, MINED in block 77",
+        f"hash {HASH}",
+        "gas used 106000 at 1.000000001 gwei, cost 0.000106000000106 ETH (106000000106000 wei)",
+        "Errors (1)",
+        "transfer: RevertForeseen  run run-x",
+    ):
+        assert part in said.out
+    assert "      thanks" in said.out.splitlines()
+
+
+def test_all_errors_are_told(store: PgOrders, mmbot: Mmbot) -> None:
+    add(store, an_order(7))
+    for number in range(250):
+        fault = Fault(subject="zksync:7", step="scan", kind="Malformed", message=f"fault {number}.")
+        store.note(fault, at=NOON, run_id="run")
+    said = mmbot("orders", "show", "zksync:7")
+    assert "Errors (250)" in said.out
+    assert all(f"fault {number}." in said.out for number in range(250))
+
+
+def test_a_transaction_that_is_not_mined_shows_what_it_may_cost(
+    store: PgOrders, mmbot: Mmbot
+) -> None:
+    add(store, an_order(7))
+    send(store, step(store, store.get(["zksync:7"])[0], Fact.ACCEPTED, 1))
+    said = mmbot("orders", "show", "zksync:7")
+    assert "STORED" in said.out
+    assert "gas limit 130000 at up to 2 gwei, at most 0.00026 ETH (260000000000000 wei)" in said.out
+
+
+def test_a_transaction_and_what_replaced_it_are_told_apart(store: PgOrders, mmbot: Mmbot) -> None:
+    add(store, an_order(7))
+    order, first = send(store, step(store, store.get(["zksync:7"])[0], Fact.ACCEPTED, 1))
+    second = replace(
+        first,
+        bump=1,
+        hash=TxHash("0x" + "ff" * 32),
+        fees=Fees(base=Wei(10**9), priority=Wei(1), ceiling=Wei(3 * 10**9)),
+    )
+    with store.lane(1, WALLET) as lane:
+        lane.replace(second)
+    undecided = mmbot("orders", "show", "zksync:7").out
+    assert "transfer 1, nonce 41, STORED\n" in undecided
+    assert "transfer 1, nonce 41, replacement 1, STORED\n" in undecided
+    assert "at up to 2 gwei" in undecided
+    assert "at up to 3 gwei" in undecided
+    receipt = Receipt(
+        hash=second.hash,
+        succeeded=True,
+        block=Block(77, "0x" + "07" * 32),
+        gas_used=Gas(106_000),
+        gas_price=Wei(10**9),
+    )
+    store.decide(
+        Outcome(transaction=second, state=TxState.MINED, receipt=receipt, rivals=[first]),
+        order,
+        order.after(Fact.MINED, at=NOON, tx=second.hash),
+        run_id="run-receipts",
+        at=NOON,
+    )
+    decided = mmbot("orders", "show", "zksync:7").out
+    assert "transfer 1, nonce 41, REPLACED\n" in decided
+    assert "      cost nothing: another one of ours used its nonce\n" in decided
+    assert "transfer 1, nonce 41, replacement 1, MINED in block 77\n" in decided
+    assert "at most" not in decided
+
+
+def test_text_from_a_chain_is_only_text(store: PgOrders, mmbot: Mmbot) -> None:
+    add(store, an_order(7))
+    fail(store, store.get(["zksync:7"])[0], HOSTILE)
+    for arguments in (["orders"], ["orders", "show", "zksync:7"]):
+        said = mmbot(*arguments)
+        assert said.code == 0
+        assert "[red]no[/red]" in said.out
+        assert not {"\x1b", "\x07", "\u202e"} & set(said.out)
+
+
+def test_an_order_that_does_not_exist(mmbot: Mmbot) -> None:
+    for key in ("zksync:7", "nonsense", "zksync:" + "9" * 100):
+        said = mmbot("orders", "show", key)
+        assert (said.code, said.out) == (1, "")
+        assert said.err.startswith(f"{key}: no such order")
