@@ -9,7 +9,7 @@ from mmbot_pipelines.core.outbox import Call, Fees, Transaction, at_most, by_non
 from mmbot_pipelines.core.replacement import blocking, is_priced_out, raised
 from tests.bridge.orders import NOON
 from tests.ports.chain_memory import WALLET
-from tests.ports.test_orders import later
+from tests.ports.writing import later
 
 PRICES = st.integers(0, 10**15).map(Wei)
 

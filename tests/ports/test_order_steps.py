@@ -11,7 +11,7 @@ from mmbot_pipelines.core.errors import LostRace
 from mmbot_pipelines.core.money import TxHash, Wei
 from mmbot_pipelines.core.outbox import Block
 from tests.bridge.orders import NOON, an_order
-from tests.ports.test_orders import FAULT, add, later, step
+from tests.ports.writing import FAULT, add, later, step
 
 PENDING = [Status.PENDING]
 

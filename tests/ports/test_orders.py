@@ -5,34 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from mmbot_pipelines.bridge.order import Fact, Order, Status
-from mmbot_pipelines.bridge.ports import Cursor, Fault, Filter, Orders, Scan
+from mmbot_pipelines.bridge.order import Fact, Status
+from mmbot_pipelines.bridge.ports import Cursor, Filter, Orders, Scan
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Block
 from tests.bridge.orders import NOON, an_order
-
-TOP = 2**256 - 1
-FAULT = Fault(subject="zksync:7", step="transfer", kind="RpcRefused", message="no")
-
-
-def a_scan(*orders: Order, last: int = 10, faults: tuple[Fault, ...] = ()) -> Scan:
-    return Scan(last=Block(last, f"0x{last:064x}"), orders=list(orders), faults=list(faults))
-
-
-def add(store: Orders, *orders: Order, last: int = 10, faults: tuple[Fault, ...] = ()) -> list[str]:
-    scan = a_scan(*orders, last=last, faults=faults)
-    return store.add("zksync", Cursor.LATEST, scan, at=NOON, run_id="scan")
-
-
-def later(seconds: float) -> timedelta:
-    return timedelta(seconds=seconds)
-
-
-def step(store: Orders, order: Order, *facts: Fact) -> Order:
-    for fact in facts:
-        order = store.change(order, order.after(fact, at=NOON), run_id="run", at=NOON)
-    return order
-
+from tests.ports.writing import FAULT, TOP, a_scan, add, later, step
 
 # adding
 

@@ -16,8 +16,7 @@ from mmbot_pipelines.core.money import Wei
 from tests.bridge.orders import NOON, an_order
 from tests.ports.orders_memory import OrdersMemory
 from tests.ports.records_memory import RecordsMemory
-from tests.ports.test_orders import FAULT, add, step
-from tests.ports.test_outbox import CHAIN, OURS, THEIRS, lost, mined, processing, send
+from tests.ports.writing import CHAIN, FAULT, OURS, THEIRS, add, lost, mined, processing, send, step
 
 NOTHING = Day(
     found=0, transferred=0, completed=0, dropped=0, errors=0, earned=Wei(0), gas_paid=Wei(0)

@@ -11,12 +11,14 @@ from mmbot_pipelines.core.errors import LostRace
 from mmbot_pipelines.core.money import Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Receipt, Transaction, TxState
 from tests.bridge.orders import NOON
-from tests.ports.test_orders import FAULT, later
-from tests.ports.test_outbox import (
+from tests.ports.writing import (
     CHAIN,
+    FAULT,
     OURS,
     THEIRS,
+    a_bump,
     a_transaction,
+    later,
     lost,
     mined,
     processing,
@@ -25,11 +27,6 @@ from tests.ports.test_outbox import (
 )
 
 MOVED = Block(13, "0x13")
-
-
-def a_bump(sent: Transaction, bump: int = 1, *, purpose: str = "transfer") -> Transaction:
-    tx = TxHash(f"0x{hash((sent.hash, bump, purpose)) % 2**256:064x}")
-    return replace(sent, bump=bump, hash=tx, purpose=purpose)
 
 
 def replaced(orders: Orders, sent: Transaction, bump: int = 1) -> Transaction:

@@ -10,8 +10,7 @@ from mmbot_pipelines.core.errors import LostRace
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block
 from tests.bridge.orders import NOON, an_order
-from tests.ports.test_orders import FAULT, add, step
-from tests.ports.test_outbox import lost, processing, send
+from tests.ports.writing import FAULT, add, lost, processing, send, step
 
 
 def told_anew(order: Order) -> Order:

@@ -16,8 +16,19 @@ from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.safety import GLOBAL, NotDecided, Standing, State, of
 from tests.bridge.orders import NOON, an_order
 from tests.ports.books import Books, in_memory, in_postgres
-from tests.ports.test_orders import add, later, step
-from tests.ports.test_outbox import CHAIN, OURS, THEIRS, a_transaction, lost, mined, put, send
+from tests.ports.writing import (
+    CHAIN,
+    OURS,
+    THEIRS,
+    a_transaction,
+    add,
+    later,
+    lost,
+    mined,
+    put,
+    send,
+    step,
+)
 
 HOSTILE = "no\x00body \ud800 'quoted'"
 COUNTED = [("transfer", "Reverted"), ("repay", "Lost")]

@@ -17,9 +17,7 @@ from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Block, TxState
 from tests.bridge.orders import NOON, an_order
 from tests.ports.orders_memory import OrdersMemory
-from tests.ports.test_orders import TOP, later
-from tests.ports.test_outbox import CHAIN, a_transaction, lost, mined
-from tests.ports.test_replacing import a_bump
+from tests.ports.writing import CHAIN, TOP, a_bump, a_transaction, later, lost, mined
 
 NUMBERS = st.sampled_from([0, TOP])
 AMOUNTS = st.sampled_from([0, 10**16, TOP])

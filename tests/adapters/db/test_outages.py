@@ -15,8 +15,7 @@ from mmbot_pipelines.bridge.order import Fact, Status
 from mmbot_pipelines.bridge.ports import Filter
 from mmbot_pipelines.core.errors import StoreUnavailable
 from tests.bridge.orders import NOON, an_order
-from tests.ports.test_orders import add, step
-from tests.ports.test_outbox import CHAIN, OURS, a_transaction, put
+from tests.ports.writing import CHAIN, OURS, a_transaction, add, put, step
 
 UNREACHABLE = "postgresql://mmbot:s3cr%20t@127.0.0.1:1/bot"
 

@@ -13,8 +13,7 @@ from mmbot_pipelines.bridge.watch import JOURNAL
 from mmbot_pipelines.core import safety
 from mmbot_pipelines.core.alerts import Alert, Picture, Severity
 from tests.bridge.orders import NOON, an_order
-from tests.ports.test_orders import FAULT, add
-from tests.ports.test_outbox import mined, send
+from tests.ports.writing import FAULT, add, mined, send
 
 
 def at(seconds: float) -> timedelta:
