@@ -6,14 +6,11 @@ from typing import Any
 import pytest
 
 from mmbot_pipelines.devnet.starknet_account import development_keys
-from mmbot_pipelines.devnet.starknet_escrow import ESCROW_ADDRESS
 from mmbot_pipelines.devnet.starknet_execution import selector_of
 from mmbot_pipelines.devnet.starknet_felt import felt, felts
 from mmbot_pipelines.devnet.starknet_users import StarknetOrder, account, place_orders
+from tests.devnet.starknet_bridge import ESCROW, REGISTRY, view
 from tests.devnet.starknet_rpc import Refused, Rpc, run, starknet
-
-ESCROW = felt(ESCROW_ADDRESS)
-REGISTRY = "0x" + "5a" * 20
 
 
 @pytest.fixture
@@ -30,12 +27,7 @@ def orders(rpc: Rpc) -> list[list[int]]:
 
 
 def recipient(rpc: Rpc, order_id: int) -> int:
-    call = {
-        "contract_address": ESCROW,
-        "entry_point_selector": felt(selector_of("get_order")),
-        "calldata": felts([order_id, 0]),
-    }
-    return int(rpc("call", call, "pre_confirmed")[0], 16)
+    return view(rpc, "get_order", order_id, 0)[0]
 
 
 def place(rpc: Rpc, to: int) -> Any:

@@ -1,7 +1,5 @@
 """A clock that tests move, and the ways in which a fake node fails."""
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
@@ -24,14 +22,6 @@ class Clock:
 def rpc(*nodes: FakeNode, **options: Any) -> Rpc:
     """Return a client that waits for no node for long."""
     return fake_node.rpc(*nodes, **{"connect_seconds": 0.5, "read_seconds": 0.5} | options)
-
-
-def eventually(there: Callable[[], bool]) -> None:
-    """Wait for what a thread does by itself."""
-    end = time.monotonic() + 20
-    while not there():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.01)
 
 
 def hang(node: FakeNode) -> None:

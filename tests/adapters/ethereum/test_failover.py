@@ -15,12 +15,12 @@ from tests.adapters.ethereum.faulty_nodes import (
     FAULTS,
     QUESTION,
     Clock,
-    eventually,
     fail,
     hang,
     heal,
     rpc,
 )
+from tests.awaiting import until
 
 pytestmark = pytest.mark.usefixtures("echoing")
 
@@ -86,7 +86,7 @@ def test_node_that_rests_is_looked_at_again_by_itself(
     assert not client.health()[0].serving
     clock.now += 0.1
     client.batch([QUESTION])  # and nobody waits for the look
-    eventually(lambda: client.health()[0].serving)
+    until(lambda: client.health()[0].serving)
 
 
 def test_node_that_rests_is_asked_when_no_other_answers(

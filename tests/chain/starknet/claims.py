@@ -1,9 +1,6 @@
 """Claims by message, as the steps would leave them, and what L1 keeps of them."""
 
-import time
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.devnet.artifacts import contract
@@ -25,15 +22,6 @@ def named(stage: StarknetStage, orders: list[Order]) -> list[Order]:
     """Give orders what their claims go by."""
     seen = stage.origin.progress(orders)
     return [replace(o, claim_ref=p.ref) for o, p in zip(orders, seen, strict=True)]
-
-
-def until(condition: Callable[[], Any], each: Callable[[], object] = lambda: None) -> None:
-    """Await what the node does in its own time."""
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        each()
-        time.sleep(0.02)
 
 
 def held(stage: StarknetStage, ref: str | None) -> int:

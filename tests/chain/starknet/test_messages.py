@@ -11,7 +11,8 @@ from mmbot_pipelines.bridge.ports import Progress
 from mmbot_pipelines.core.errors import Undelivered
 from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.devnet.artifacts import contract
-from tests.chain.starknet.claims import held, named, proved, until
+from tests.awaiting import until
+from tests.chain.starknet.claims import held, named, proved
 from tests.ports.stages import claim
 from tests.ports.starknet_stage import StarknetStage
 

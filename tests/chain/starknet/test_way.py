@@ -15,7 +15,8 @@ from mmbot_pipelines.bridge.policy import Limits
 from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.core.money import Wei
 from tests.adapters.origins.fake_prover import FakeProver
-from tests.chain.starknet.claims import held, until
+from tests.awaiting import until
+from tests.chain.starknet.claims import held
 from tests.chain.starknet.proving import by_proof
 from tests.ports.orders_memory import OrdersMemory
 from tests.ports.safety_memory import AccountsMemory

@@ -1,0 +1,14 @@
+"""Waiting for what happens in its own time."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+def until(condition: Callable[[], Any], each: Callable[[], object] = lambda: None) -> None:
+    """Wait for what another thread, process or node does; do `each` between two looks."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        each()
+        time.sleep(0.02)

@@ -1,0 +1,55 @@
+"""The escrow on a local Starknet: its users, its views, and messages of its registry."""
+
+from typing import Any
+
+from starknet_py.net.account.account import Account
+
+from mmbot_pipelines.devnet.starknet_account import development_keys
+from mmbot_pipelines.devnet.starknet_escrow import ESCROW_ADDRESS
+from mmbot_pipelines.devnet.starknet_execution import selector_of
+from mmbot_pipelines.devnet.starknet_felt import felt, felts, halves
+from mmbot_pipelines.devnet.starknet_token import ETH
+from mmbot_pipelines.devnet.starknet_users import StarknetOrder, account
+from tests.devnet.starknet_rpc import Rpc, validated_client
+
+ESCROW = felt(ESCROW_ADDRESS)
+REGISTRY = "0x" + "5a" * 20
+RECIPIENT = 0x70997970C51812DC3A010C7D01B50E0D17DC79C8
+CLAIM = felt(selector_of("claim_payment"))
+BATCH = felt(selector_of("claim_payment_batch"))
+ORDER = StarknetOrder(recipient=RECIPIENT, amount=10**17, fee=10**15)
+
+
+def user_of(rpc: Rpc, number: int = 2) -> Account:
+    user = account(rpc.url, development_keys(number), int(rpc("chainId"), 16))
+    user._client = validated_client(rpc.url)
+    return user
+
+
+def view(rpc: Rpc, function: str, *calldata: int, to: str = ESCROW, at: Any = None) -> list[int]:
+    call = {
+        "contract_address": to,
+        "entry_point_selector": felt(selector_of(function)),
+        "calldata": felts(calldata),
+    }
+    return [int(word, 16) for word in rpc("call", call, at or "pre_confirmed")]
+
+
+def balance(rpc: Rpc, address: int, token: int = ETH) -> int:
+    low, high = view(rpc, "balance_of", address, to=felt(token))
+    return low + (high << 128)
+
+
+def message(
+    order_id: int, amount: int, recipient: int = RECIPIENT, sender: str = REGISTRY
+) -> dict[str, Any]:
+    return {
+        "from_address": sender,
+        "to_address": ESCROW,
+        "entry_point_selector": CLAIM,
+        "payload": felts([*halves(order_id), recipient, *halves(amount)]),
+    }
+
+
+def receipt_of(rpc: Rpc, sent: dict[str, str]) -> Any:
+    return rpc("getTransactionReceipt", sent["transaction_hash"])

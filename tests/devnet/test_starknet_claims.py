@@ -1,0 +1,146 @@
+"""Claims from L1 pay the market maker, once and at a price."""
+
+from typing import Any
+
+import pytest
+from starknet_py.net.full_node_client import FullNodeClient
+
+from mmbot_pipelines.devnet.starknet_account import development_keys
+from mmbot_pipelines.devnet.starknet_escrow import ESCROW_ADDRESS
+from mmbot_pipelines.devnet.starknet_execution import selector_of
+from mmbot_pipelines.devnet.starknet_felt import felt, felts, l1_message_hash
+from mmbot_pipelines.devnet.starknet_users import place_orders
+from tests.devnet.starknet_bridge import (
+    BATCH,
+    CLAIM,
+    ESCROW,
+    ORDER,
+    RECIPIENT,
+    REGISTRY,
+    balance,
+    message,
+    receipt_of,
+    user_of,
+    view,
+)
+from tests.devnet.starknet_rpc import Rpc, run, validated_client
+
+
+def test_a_claim_pays_amount_and_fee_to_the_market_maker(rpc: Rpc) -> None:
+    run(place_orders(user_of(rpc), [ORDER]))
+    wallet = development_keys(1).address
+    before = balance(rpc, wallet)
+    sent = rpc.devnet("sendMessage", message=message(0, ORDER.amount), nonce=7)
+    receipt = receipt_of(rpc, sent)
+    assert balance(rpc, wallet) - before == ORDER.amount + ORDER.fee
+    assert balance(rpc, ESCROW_ADDRESS) == 0
+    assert view(rpc, "get_order_pending", 0, 0) == [0]
+    assert view(rpc, "get_order", 0, 0)[0] == RECIPIENT, "a paid order can still be read"
+    claim = receipt["events"][-1]
+    assert claim["keys"] == [felt(selector_of("ClaimPayment"))]
+    assert claim["data"] == felts([0, 0, wallet, ORDER.amount, 0])
+    payload = [0, 0, RECIPIENT, ORDER.amount, 0]
+    claim_hash = l1_message_hash(int(REGISTRY, 16), ESCROW_ADDRESS, 7, int(CLAIM, 16), payload)
+    assert int(receipt["message_hash"], 16) == claim_hash
+
+    async def by_starknet_py() -> int:
+        client: FullNodeClient = validated_client(rpc.url)
+        return int(await client.get_l1_message_hash(sent["transaction_hash"]))
+
+    assert run(by_starknet_py()) == claim_hash
+
+
+@pytest.mark.parametrize(
+    ("claim", "reason"),
+    [
+        (message(0, ORDER.amount, sender="0x" + "77" * 20), "Only PAYMENT_REGISTRY_CONTRACT"),
+        (message(0, ORDER.amount + 1), "amount not match L1"),
+        (message(0, ORDER.amount, recipient=1), "recipient_address not match L1"),
+        (message(1, ORDER.amount), "Order withdrew or nonexistent"),
+        (message(2**128, ORDER.amount), "Order withdrew or nonexistent"),
+        ({**message(0, 1), "payload": ["0x0"]}, "Failed to deserialize"),
+        ({**message(0, 1), "entry_point_selector": "0x1"}, "not found in contract"),
+    ],
+)
+def test_a_false_claim_reverts_and_is_foreseen(
+    rpc: Rpc, claim: dict[str, Any], reason: str
+) -> None:
+    run(place_orders(user_of(rpc), [ORDER]))
+    refusal = rpc.refused("estimateMessageFee", claim, "pre_confirmed")
+    assert refusal.code == 40
+    assert reason in str(refusal.data)
+    sent = rpc.devnet("sendMessage", message=claim, nonce=0)
+    receipt = receipt_of(rpc, sent)
+    assert reason in receipt["revert_reason"]
+    assert receipt["events"] == []
+    assert view(rpc, "get_order_pending", 0, 0) == [1]
+
+
+def test_an_order_is_paid_once(rpc: Rpc) -> None:
+    run(place_orders(user_of(rpc), [ORDER, ORDER]))
+    sent = [
+        rpc.devnet("sendMessage", message=message(0, ORDER.amount), nonce=nonce)
+        for nonce in range(2)
+    ]
+    statuses = [receipt_of(rpc, one)["execution_status"] for one in sent]
+    assert statuses == ["SUCCEEDED", "REVERTED"]
+    assert balance(rpc, ESCROW_ADDRESS) == ORDER.amount + ORDER.fee
+
+
+@pytest.mark.parametrize(("amounts", "paid"), [((1, 1), 2), ((1, 2), 0)])
+def test_a_batch_pays_all_or_nothing(rpc: Rpc, amounts: tuple[int, int], paid: int) -> None:
+    run(place_orders(user_of(rpc), [ORDER, ORDER]))
+    claims = [[n, 0, RECIPIENT, ORDER.amount * times, 0] for n, times in enumerate(amounts)]
+    batch = {
+        **message(0, 0),
+        "entry_point_selector": BATCH,
+        "payload": felts([2, *claims[0], *claims[1]]),
+    }
+    rpc.devnet("sendMessage", message=batch, nonce=0)
+    pending = [view(rpc, "get_order_pending", n, 0)[0] for n in range(2)]
+    assert pending == ([0, 0] if paid else [1, 1])
+    assert balance(rpc, ESCROW_ADDRESS) == (2 - paid) * (ORDER.amount + ORDER.fee)
+
+
+def test_a_message_fee_is_the_sum_of_its_gas(rpc: Rpc) -> None:
+    run(place_orders(user_of(rpc), [ORDER]))
+    claim = message(0, ORDER.amount)
+    estimate = rpc("estimateMessageFee", claim, "pre_confirmed")
+
+    def total(of: dict[str, str]) -> int:
+        gases = ("l1_gas", "l1_data_gas", "l2_gas")
+        return sum(int(of[f"{g}_consumed"], 16) * int(of[f"{g}_price"], 16) for g in gases)
+
+    assert int(estimate["overall_fee"], 16) == total(estimate)
+    assert estimate["unit"] == "WEI"
+    assert 0 < total(estimate) < 10**15
+    assert rpc("estimateMessageFee", claim, "pre_confirmed") == estimate
+    rpc.devnet("setGasPrice", gas="l1_gas", wei=10**12)
+    dearer = rpc("estimateMessageFee", claim, "pre_confirmed")
+    assert int(dearer["overall_fee"], 16) > 100 * total(estimate)
+
+    async def by_starknet_py() -> int:
+        payload = [int(word, 16) for word in claim["payload"]]
+        client = validated_client(rpc.url)
+        fee = await client.estimate_message_fee(REGISTRY, ESCROW, CLAIM, payload)
+        return fee.overall_fee
+
+    assert run(by_starknet_py()) == int(dearer["overall_fee"], 16)
+
+
+def test_a_message_to_nobody_has_no_price(rpc: Rpc) -> None:
+    lost = {**message(0, 1), "to_address": "0xdead"}
+    assert rpc.refused("estimateMessageFee", lost, "latest").code == 20
+    assert rpc.refused("estimateMessageFee", message(0, 1), {"block_number": 99}).code == 24
+
+
+def test_a_paused_escrow_takes_neither_orders_nor_claims(rpc: Rpc) -> None:
+    user = user_of(rpc)
+    run(place_orders(user, [ORDER]))
+    rpc.devnet("pause", paused=True)
+    with pytest.raises(RuntimeError, match="Pausable: paused"):
+        run(place_orders(user, [ORDER]))
+    refusal = rpc.refused("estimateMessageFee", message(0, ORDER.amount), "pre_confirmed")
+    assert "Pausable: paused" in str(refusal.data)
+    rpc.devnet("pause", paused=False)
+    assert run(place_orders(user, [ORDER])) == [1]
