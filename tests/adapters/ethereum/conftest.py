@@ -6,6 +6,7 @@ import pytest
 
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, LocalSigner
+from tests.adapters.ethereum.chain_node import ChainNode
 from tests.adapters.ethereum.fake_node import FakeNode, fake_node, rpc
 from tests.adapters.ethereum.faulty_nodes import Clock
 from tests.adapters.ethereum.faulty_nodes import rpc as patient
@@ -49,3 +50,24 @@ def chain(node: FakeNode) -> EthereumChain:
         "eth_maxPriorityFeePerGas": lambda: "0x5",
     }
     return EthereumChain(rpc(node), LocalSigner("4c" * 32))
+
+
+@pytest.fixture
+def first(node: FakeNode) -> ChainNode:
+    return ChainNode(node)
+
+
+@pytest.fixture
+def second(spare: FakeNode) -> ChainNode:
+    return ChainNode(spare)
+
+
+@pytest.fixture
+def third() -> Iterator[ChainNode]:
+    with fake_node() as node:
+        yield ChainNode(node)
+
+
+@pytest.fixture
+def both(first: ChainNode, second: ChainNode) -> Rpc:
+    return patient(first.node, second.node, quorum=2, clock=Clock())

@@ -32,6 +32,11 @@ def refuse(code: int, message: str, data: Any = None) -> Method:
     return method
 
 
+def word(number: int) -> str:
+    """Return a number as a node tells 32 bytes: a hash, a topic or a slot."""
+    return f"0x{number:064x}"
+
+
 class FakeNode:
     """Answer by `methods`; `body` and `status` replace whole HTTP answers while they are set."""
 

@@ -19,7 +19,7 @@ class Clock:
         return self.now
 
 
-def rpc(*nodes: FakeNode, **options: Any) -> Rpc:
+def rpc(*nodes: FakeNode | str, **options: Any) -> Rpc:
     """Return a client that waits for no node for long."""
     return fake_node.rpc(*nodes, **{"connect_seconds": 0.5, "read_seconds": 0.5} | options)
 

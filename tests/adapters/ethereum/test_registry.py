@@ -16,8 +16,8 @@ from mmbot_pipelines.core.errors import Malformed, RpcRefused
 from mmbot_pipelines.core.money import UINT256_MAX, Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block
 from mmbot_pipelines.devnet.artifacts import artifact
-from tests.adapters.ethereum.fake_node import FakeNode, Refusal
-from tests.adapters.ethereum.test_logs import LogNode, word
+from tests.adapters.ethereum.fake_node import FakeNode, Refusal, word
+from tests.adapters.ethereum.log_node import LogNode
 
 REGISTRY = Address("0x5FbDB2315678afecb367f032d93F642f64180aa3")
 RECIPIENT = Address("0x70997970C51812dc3A010C7d01b50e0d17dc79C8")

@@ -18,8 +18,8 @@ from mmbot_pipelines.bridge.ports import Cursor
 from mmbot_pipelines.core.errors import Malformed, RpcRefused, RpcUnavailable
 from mmbot_pipelines.core.money import UINT256_MAX, Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Fees
-from tests.adapters.ethereum.fake_node import FakeNode, Refusal, fake_node
-from tests.adapters.ethereum.test_logs import LogNode, word
+from tests.adapters.ethereum.fake_node import FakeNode, Refusal, fake_node, word
+from tests.adapters.ethereum.log_node import LogNode
 
 REGISTRY = Address("0x5FbDB2315678afecb367f032d93F642f64180aa3")
 RECIPIENT = Address("0x70997970C51812dc3A010C7d01b50e0d17dc79C8")
