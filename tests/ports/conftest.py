@@ -7,6 +7,7 @@ from eth_typing import ChecksumAddress
 
 from mmbot_pipelines.devnet.starknet_deploy import deploy_messaging
 from tests.devnet.bridge import Devnet, running
+from tests.ports.books import Books, in_memory, in_postgres
 from tests.ports.stages import MemoryStage, Stage, on_anvil
 from tests.ports.starknet_stage import on_starknet
 
@@ -44,3 +45,12 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
         return
     with on_starknet(devnet, request.getfixturevalue("port_messaging")) as on_l2:
         yield on_l2
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def books(request: pytest.FixtureRequest) -> Iterator[Books]:
+    if request.param == "memory":
+        yield in_memory()
+        return
+    with in_postgres(request.getfixturevalue("database_url")) as books:
+        yield books

@@ -1,0 +1,143 @@
+"""How a store adds up money and finished steps: in memory and in Postgres."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from mmbot_pipelines.bridge.order import Fact, Order, Status
+from mmbot_pipelines.bridge.ports import Fault
+from mmbot_pipelines.core.money import Address
+from tests.bridge.orders import NOON, an_order
+from tests.ports.books import Books
+from tests.ports.writing import (
+    CHAIN,
+    OURS,
+    THEIRS,
+    a_transaction,
+    add,
+    later,
+    lost,
+    mined,
+    put,
+    send,
+    step,
+)
+
+COUNTED = [("transfer", "Reverted"), ("repay", "Lost")]
+RICH, POOR = Address("0x" + "11" * 20), Address("0x" + "22" * 20)
+
+
+def processing(books: Books, *orders: Order) -> list[Order]:
+    add(books.orders, *orders)
+    return [step(books.orders, order, Fact.ACCEPTED) for order in orders]
+
+
+def test_exposure_is_what_is_signed_and_not_yet_back(books: Books) -> None:
+    assert books.accounts.exposure() == 0
+    first, second, third = processing(books, *(an_order(n, amount=10**n) for n in (1, 2, 3)))
+    sent = send(books.orders, first, second)
+    assert books.accounts.exposure() == 110
+    for transaction, fact in ((sent[0], Fact.MINED), (sent[1], Fact.REVERTED)):
+        (order,) = books.orders.get([transaction.subject])
+        outcome = mined(transaction, succeeded=fact is Fact.MINED)
+        after = order.after(fact, at=NOON)
+        books.orders.decide(outcome, order, after, run_id="run", at=NOON)
+    assert books.accounts.exposure() == 10
+    with books.orders.lane(CHAIN, OURS) as lane:
+        put(lane, third, a_transaction(third, lane.next_nonce(0)))
+        assert lane.exposure() == 1010  # its own writing included
+        assert books.accounts.exposure() == 10
+    (paid,) = books.orders.get([first.key])
+    step(books.orders, paid, Fact.SETTLED)
+    assert books.accounts.exposure() == 1000
+
+
+def test_exposure_is_exact_for_the_largest_amounts(books: Books) -> None:
+    top = 2**256 - 1
+    many = processing(books, *(an_order(n, amount=top) for n in range(3)))
+    for order in many:
+        step(books.orders, order, Fact.PAID)
+    assert books.accounts.exposure() == 3 * top
+
+
+def test_transfers_are_summed_by_recipient_within_a_time(books: Books) -> None:
+    many = processing(
+        books,
+        *(replace(an_order(n, amount=10**n), recipient=RICH if n % 2 else POOR) for n in range(6)),
+    )
+    with books.orders.lane(CHAIN, OURS) as lane:
+        for nonce, order in enumerate(many):
+            old = replace(a_transaction(order, nonce), stored_at=NOON + timedelta(hours=nonce))
+            put(lane, order, old)
+        assert lane.paid_since(NOON + timedelta(hours=3)) == {POOR: 10**4, RICH: 10**5}
+    sent = books.orders.in_flight()
+    books.orders.decide(mined(sent[5], succeeded=False), None, None, run_id="run", at=NOON)
+    books.orders.decide(lost(sent[4]), None, None, run_id="run", at=NOON)
+    books.orders.decide(mined(sent[3]), None, None, run_id="run", at=NOON)
+    with books.orders.lane(CHAIN, OURS) as lane:
+        everything = lane.paid_since(NOON - timedelta(hours=1))
+        assert everything == {POOR: 10**0 + 10**2, RICH: 10**1 + 10**3}
+    with books.orders.lane(CHAIN, THEIRS) as lane:  # after a change of the key
+        assert lane.paid_since(NOON - timedelta(hours=1)) == everything
+
+
+def test_a_claim_is_no_transfer(books: Books) -> None:
+    (order,) = processing(books, an_order(1))
+    paid = step(books.orders, order, Fact.PAID)
+    with books.orders.lane(CHAIN, OURS) as lane:
+        put(lane, paid, a_transaction(paid, 0, purpose="repay"))
+        assert lane.paid_since(NOON - timedelta(hours=1)) == {}
+
+
+def test_orders_held_back_are_the_healthy_ones_with_a_reason(books: Books) -> None:
+    orders = processing(books, *map(an_order, (3, 1, 2, 4)))
+    for order in orders[:2]:
+        books.orders.change(order, replace(order, reason="waits"), run_id="run", at=NOON)
+    failing = orders[2].failing("no", failed=True, next_attempt_at=None)
+    books.orders.change(orders[2], failing, run_id="run", at=NOON)
+    with books.orders.lane(CHAIN, OURS) as lane:
+        assert [o.number for o in lane.held_back("zksync")] == [1, 3]
+        assert lane.held_back("starknet") == []
+
+
+def test_a_reason_alone_does_not_ask_for_another_run(books: Books) -> None:
+    (order,) = processing(books, an_order(1))
+
+    def asked(seconds: float) -> int:
+        at = NOON + later(seconds)
+        return len(books.orders.ask([Status.PROCESSING], None, at=at, again_after=30))
+
+    assert asked(0) == 1
+    waits = books.orders.change(order, replace(order, reason="waits"), run_id="run", at=NOON)
+    assert (waits.reason, waits.version) == ("waits", order.version + 1)
+    assert len(books.orders.history(order.key)) == 2
+    assert [asked(1), asked(30)] == [0, 1]
+
+
+def test_finished_steps_are_those_that_a_chain_proved_or_that_count(books: Books) -> None:
+    def note(key: str, kind: str, seconds: float, step: str = "transfer") -> None:
+        fault = Fault(subject=key, step=step, kind=kind, message="no")
+        books.orders.note(fault, at=NOON + later(seconds), run_id="run")
+
+    first, second = processing(books, an_order(1), an_order(2))
+    for seconds, fact in ((10, Fact.PAID), (20, Fact.SENT), (30, Fact.MINED), (40, Fact.SETTLED)):
+        at = NOON + later(seconds)
+        first = books.orders.change(first, first.after(fact, at=at), run_id="run", at=at)
+    failing = second.failing("no", failed=False, next_attempt_at=None)
+    books.orders.change(second, failing, run_id="run", at=NOON + later(50))
+    note(second.key, "Reverted", 25)
+    note(second.key, "Reverted", 35, step="repay")
+    note(second.key, "RevertForeseen", 45)
+    note(second.key, "Lost", 60, step="repay")
+    note(second.key, "Reverted", 40)
+
+    def told(seconds: float | None, most: int = 99) -> list[tuple[str, float, bool]]:
+        since = None if seconds is None else NOON + later(seconds)
+        found = books.accounts.finished(COUNTED, since=since, most=most)
+        return [(f.key, (f.at - NOON).total_seconds(), f.failed) for f in found]
+
+    good, bad = first.key, second.key
+    everything = [(bad, 60, True), (bad, 40, True), (good, 40, False), (good, 30, False)]
+    everything += [(bad, 25, True), (good, 10, False)]
+    assert told(None) == everything
+    assert told(None, most=2) == everything[:2]
+    assert told(30) == everything[:3]
