@@ -1,23 +1,15 @@
 """The orders' sensors as Dagster sees them when something is in the way."""
 
 import dagster as dg
-import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.test_utils import create_run_for_test
 
 from mmbot_pipelines.bridge.order import Status
 from mmbot_pipelines.core.safety import Standing, State
-from mmbot_pipelines.defs import requests
 from mmbot_pipelines.defs.bridge import fill_orders, orders_sensor
 from tests.bridge.world import World
 
 MOST_RUNS = 2
-
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(requests, "_TICK_SECONDS", 0)  # one look
-    return World()
 
 
 def tick(world: World, instance: dg.DagsterInstance) -> SensorExecutionData:

@@ -4,7 +4,6 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-import pytest
 import yaml
 from dagster._core.test_utils import create_run_for_test
 
@@ -18,11 +17,6 @@ from mmbot_pipelines.defs.upkeep import FAILED_ORDERS, failed_orders
 from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT
 from tests.bridge.world import World
 from tests.ports.chain_memory import ETH
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
 
 
 def tick(world: World, instance: dg.DagsterInstance, cursor: str | None = None) -> tuple[str, str]:

@@ -7,16 +7,9 @@ import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from mmbot_pipelines.bridge.order import Status
-from mmbot_pipelines.defs import requests
 from mmbot_pipelines.defs.bridge import receipts_sensor
 from mmbot_pipelines.defs.outbox import replace_stuck_transactions
 from tests.bridge.world import World
-
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(requests, "_TICK_SECONDS", 0)  # one look
-    return World()
 
 
 @pytest.fixture

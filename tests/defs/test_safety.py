@@ -10,11 +10,6 @@ from tests.bridge.world import World
 JOBS = {job.name: job for job in safety.definitions.jobs or [] if isinstance(job, dg.JobDefinition)}
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def launch(world: World, job: str, **config: str) -> str:
     """Run a job; return what it failed with, or nothing."""
     run = JOBS[job].execute_in_process(
