@@ -1,3 +1,5 @@
+"""The state table: every fact in every status, and every path."""
+
 from dataclasses import replace
 from datetime import timedelta
 

@@ -1,3 +1,5 @@
+"""Which orders are worth it, to the wei."""
+
 from dataclasses import replace
 
 from hypothesis import given

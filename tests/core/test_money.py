@@ -1,3 +1,5 @@
+"""Amounts in words."""
+
 from hypothesis import given
 from hypothesis import strategies as st
 

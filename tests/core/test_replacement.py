@@ -1,3 +1,5 @@
+"""Which transactions are in the way, and what takes their place."""
+
 from dataclasses import replace
 
 import pytest

@@ -1,3 +1,5 @@
+"""How long a failure waits for its next attempt."""
+
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,3 +1,5 @@
+"""Thirty orders of one block, through the whole product."""
+
 from mmbot_pipelines.devnet.orders import burst
 from tests.e2e.product import Product
 

@@ -1,3 +1,5 @@
+"""What a revert says, however a node or a contract tells it."""
+
 from typing import Any
 
 import pytest

@@ -1,3 +1,5 @@
+"""Signatures, and the key that nobody sees."""
+
 import copy
 import pickle
 

@@ -1,3 +1,5 @@
+"""Calls of view functions, and what they return."""
+
 from typing import Any
 
 import pytest

@@ -1,3 +1,5 @@
+"""Text from outside, as one line that does nothing."""
+
 import unicodedata
 
 from hypothesis import given
