@@ -118,7 +118,13 @@ class Delivery:
             requests.insert(0, ("anvil_setBalance", [OPERATOR, hex(10**24)]))
             requests.insert(0, ("anvil_impersonateAccount", [OPERATOR]))
         if requests:
-            await self._rpc(session, requests)
+            try:
+                await self._rpc(session, requests)
+            except L1Error:
+                # anvil chooses the nonces, and stumbles when a block takes one meanwhile
+                for message_hash in due:
+                    self._sent.pop(message_hash, None)
+                raise
             self._impersonating = True
 
     def _is_due(self, message_hash: int, head: int, *, is_new: bool) -> bool:
