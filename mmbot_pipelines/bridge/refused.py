@@ -10,17 +10,21 @@ from mmbot_pipelines.bridge.accounts import TRANSFER
 from mmbot_pipelines.bridge.failures import Work, fault_of
 from mmbot_pipelines.bridge.order import Fact, Order
 from mmbot_pipelines.core.errors import (
-    ClaimRefused,
     Failure,
     LostRace,
     NotShown,
     RevertForeseen,
     TakenBack,
+    TryLater,
 )
 from mmbot_pipelines.core.outbox import Transaction, TxState
 
 # How often a payment of another program is looked for, with growing waits, until we pay.
 _LOOKS = 3
+
+
+class ClaimRefused(TryLater):
+    """The claim of a paid order would revert, so nothing was sent and no gas was spent."""
 
 
 def refused(work: Work, foreseen: Sequence[tuple[Order, Failure]]) -> None:

@@ -19,7 +19,7 @@ from mmbot_pipelines.bridge.replacing import replace_stuck, stuck
 from mmbot_pipelines.bridge.ripeness import ripe_now
 from mmbot_pipelines.bridge.unmined import recheck
 from mmbot_pipelines.core import crash
-from mmbot_pipelines.core.errors import Failure, LostRace
+from mmbot_pipelines.core.errors import Failure, LostRace, RunDied
 from mmbot_pipelines.core.safety import State, ruling
 
 __all__ = [
@@ -53,6 +53,7 @@ _OVERLAP = 20
 # While orders cannot be paid, each gets one run that says so, and the next one after that.
 _NOT_AGAIN_SECONDS = 10**9
 
+_DIED = RunDied.__name__
 _UNPAID = {Status.PENDING, Status.PROCESSING}
 
 
@@ -196,13 +197,15 @@ def run_died(bridge: Bridge, keys: Sequence[str], run: Run, why: str, spoke: boo
         and what nobody foresaw would come again. Where it was killed they go on at once.
     Returns whether anything was kept.
     """
-    told = {key for key in keys if any(e.run_id == run.id for e in bridge.orders.errors(key))}
-    if spoke and told:
+    told = {
+        key: [e.fault.kind for e in bridge.orders.errors(key) if e.run_id == run.id] for key in keys
+    }
+    if spoke and any(kind != _DIED for kinds in told.values() for kind in kinds):
         return False
-    untold = bridge.orders.get([key for key in keys if key not in told])
+    untold = bridge.orders.get([key for key, kinds in told.items() if not kinds])
     if not spoke:
         bridge.orders.release([order.key for order in untold])
     for order in untold:
-        fault = Fault(subject=order.key, step="run", kind="RunDied", message=why)
+        fault = Fault(subject=order.key, step="run", kind=_DIED, message=why)
         bridge.orders.note(fault, at=bridge.clock(), run_id=run.id)
     return bool(untold)

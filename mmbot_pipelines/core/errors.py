@@ -107,9 +107,5 @@ class RevertForeseen(Stop):
     """The simulation reverts, so nothing was sent and no gas was spent."""
 
 
-class ClaimRefused(TryLater):
-    """The claim of a paid order would revert, so nothing was sent and no gas was spent."""
-
-
 class Malformed(Stop):
     """Data from outside that cannot be what it claims to be."""

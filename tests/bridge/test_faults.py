@@ -238,6 +238,15 @@ def test_a_fault_that_nobody_foresaw_is_not_run_into_without_pause(world: World)
     assert [o.key for o in steps.wanted(world.bridge, [Status.PENDING])] == [key]
 
 
+def test_what_a_death_left_untold_of_a_run_is_told_at_the_next_look(world: World) -> None:
+    keys = world.set_and_detect(2)
+    half = Fault(subject=keys[0], step="run", kind="RunDied", message="no database")
+    world.store.note(half, at=world.bridge.clock(), run_id=world.run.id)
+    assert steps.run_died(world.bridge, keys, world.run, "no database", spoke=True)
+    kinds = [[e.fault.kind for e in world.store.errors(key)] for key in keys]
+    assert kinds == [["RunDied"], ["RunDied"]]
+
+
 def test_a_run_that_kept_one_orders_error_said_all_it_had_to_say(world: World) -> None:
     keys = world.set_and_detect(2)
     failed = Fault(subject=keys[0], step="transfer", kind="Reverted", message="no")
