@@ -59,7 +59,7 @@ def _claim(work: Work, origin: str, orders: list[Order]) -> None:
             work.fail(order, claim)
         else:
             _keep_task(work, order, claim)
-    gas = chain.simulate([call for _, call in calls])
+    gas = chain.simulate([call for _, call in calls], fees)
     requests = [
         Request(order=order, call=call, gas=estimate, reserve=Wei(0))
         for (order, call), estimate in zip(calls, gas, strict=True)

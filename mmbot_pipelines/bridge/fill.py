@@ -54,13 +54,15 @@ def _fill(work: Work, gate: Gate, origin: str, orders: list[Order]) -> None:
         return
     orders = keep_ripe(work, origin, orders)
     calls = {o.key: bridge.registry.transfer(o) for o in orders}
-    results = bridge.chain.simulate([calls[o.key] for o in orders])
+    # One price for all: what is simulated at another one than is signed may behave otherwise.
+    fees = bridge.chain.fees()
+    results = bridge.chain.simulate([calls[o.key] for o in orders], fees)
     gas = {o.key: result for o, result in zip(orders, results, strict=True)}
     foreseen = [o for o in orders if isinstance(gas[o.key], RevertForeseen)]
     if foreseen:  # by a payment that came in this very moment
         unpaid = _take_up_paid(work, foreseen)
         orders = [o for o in orders if o not in foreseen or o in unpaid]
-    orders = [o for o, _ in _decide(work, origin, orders, gas, bridge.chain.fees())]
+    orders = [o for o, _ in _decide(work, origin, orders, gas, fees)]
     if bridge.rules.dry_run:
         for order in orders:
             work.run.say(f"{order.key}: dry run, {in_words(order.amount)} would be paid now")
@@ -71,15 +73,15 @@ def _fill(work: Work, gate: Gate, origin: str, orders: list[Order]) -> None:
     # An order that a reorg has moved begins to wait anew.
     orders = keep_ripe(work, origin, standing(work, origin, orders))
     orders = work.keep(orders, bridge.origins[origin].check(orders))
-    fees = bridge.chain.fees()
+    market = bridge.chain.fees()
     requests = [
         Request(
             order=order,
             call=calls[order.key],
             gas=cost.transfer_gas,
-            reserve=Wei(cost.claim_gas * fees.ceiling + cost.message),
+            reserve=Wei(cost.claim_gas * market.ceiling + cost.message),
         )
-        for order, cost in _decide(work, origin, orders, gas, fees)
+        for order, cost in _decide(work, origin, orders, gas, market)
     ]
     send(work, requests, fees, origin=origin, gate=gate)
 

@@ -183,7 +183,7 @@ def _looked_at(
     try:
         checked = l2.check(orders)
         messages = l2.message_fee(orders, market)
-        foreseen = bridge.chain.simulate([calls[o.key] for o in orders])
+        foreseen = bridge.chain.simulate([calls[o.key] for o in orders], market)
     except Failure as e:
         return {o.key: _Verdict(against=e, message=Wei(0)) for o in orders}
     return {

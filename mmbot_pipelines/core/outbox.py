@@ -122,8 +122,12 @@ class Chain(Protocol):
     def nonce(self, *, pending: bool) -> int:
         """Count the wallet's transactions: mined ones, or with those waiting in the pool."""
 
-    def simulate(self, calls: Sequence[Call]) -> list[Gas | Failure]:
-        """Estimate the gas of each call from the wallet, or say why it would fail."""
+    def simulate(self, calls: Sequence[Call], fees: Fees) -> list[Gas | Failure]:
+        """Estimate the gas of each call from the wallet, or say why it would fail.
+
+        fees: those that will be signed, for a contract can read its transaction's price.
+            A wallet that cannot pay a call's value and gas at them is `OutOfFunds`.
+        """
 
     def sign(self, call: Call, *, nonce: int, gas: Gas, fees: Fees) -> Signed:
         """Sign an EIP-1559 transaction."""

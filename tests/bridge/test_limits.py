@@ -250,7 +250,7 @@ def test_what_is_mined_while_the_lane_is_waited_for_is_not_spent_twice(
     with monkeypatch.context() as patch:
         patch.setattr(world.store, "lane", waited_for)
         # what a node says to a call that the wallet cannot pay comes too early for this
-        patch.setattr(world.chain, "simulate", lambda calls: [Gas(100_000)] * len(calls))
+        patch.setattr(world.chain, "simulate", lambda calls, _: [Gas(100_000)] * len(calls))
         assert "OutOfFunds" in world.failing(lambda: world.transfer([second]))
     assert world.order(first).status is Status.FULFILLED
     assert world.store.transactions(second) == []

@@ -111,13 +111,14 @@ def test_an_order_that_is_paid_between_two_looks_is_not_parked(
     (key,) = world.set_and_detect()
     simulate = world.chain.simulate
 
-    def overtaken(calls):  # type: ignore[no-untyped-def]
+    def overtaken(calls, fees):  # type: ignore[no-untyped-def]
         world.chain.elsewhere(world.registry.transfer(world.order(key)))
-        return simulate(calls)
+        return simulate(calls, fees)
 
     with monkeypatch.context() as patch:
         patch.setattr(world.chain, "simulate", overtaken)
         world.transfer([key])
-    assert isinstance(simulate([world.registry.transfer(world.order(key))])[0], RevertForeseen)
+    (failure,) = simulate([world.registry.transfer(world.order(key))], world.chain.fees())
+    assert isinstance(failure, RevertForeseen)
     assert world.order(key).status is Status.FULFILLED
     finish(world)

@@ -41,10 +41,10 @@ def test_starknet_claim_needs_the_transfer(stage: AnvilStage) -> None:
     registry = stage.registry
     assert isinstance(registry, RegistryV1)
     call = registry.claim_starknet(order, value=Wei(1))
-    (failure,) = stage.chain.simulate([call])
+    (failure,) = stage.chain.simulate([call], stage.chain.fees())
     assert "Transfer not found." in str(failure)
     send(stage, [registry.transfer(order)])
     stage.mine()
     # The devnet's registry has no Starknet core yet: the claim comes past the registry.
-    (failure,) = stage.chain.simulate([call])
+    (failure,) = stage.chain.simulate([call], stage.chain.fees())
     assert "Transfer not found." not in str(failure)

@@ -37,7 +37,7 @@ def test_two_hundred_transactions_go_out_in_one_breath_and_one_block(stage: Anvi
 def test_recipient_that_burns_all_gas_is_foreseen(stage: AnvilStage) -> None:
     burner = Address(stage.devnet.deployment.l1.gas_burning_recipient)
     (order,) = stage.set_orders(1, recipient=burner)
-    (failure,) = stage.chain.simulate([stage.registry.transfer(order)])
+    (failure,) = stage.chain.simulate([stage.registry.transfer(order)], stage.chain.fees())
     assert isinstance(failure, RevertForeseen)
     assert "Transfer failed." in str(failure)
 
@@ -112,4 +112,4 @@ def test_wallet_is_the_keys_and_head_the_nodes(stage: AnvilStage) -> None:
 
 def test_gas_of_a_simulation_is_the_nodes_estimate_and_a_quarter(stage: AnvilStage) -> None:
     call = Call(to=RECIPIENT, data=b"", value=Wei(1))
-    assert stage.chain.simulate([call]) == [Gas(26_250)]
+    assert stage.chain.simulate([call], stage.chain.fees()) == [Gas(26_250)]

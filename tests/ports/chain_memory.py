@@ -102,9 +102,9 @@ class ChainMemory:
             nonce += 1
         return nonce
 
-    def simulate(self, calls: Sequence[Call]) -> list[Gas | Failure]:
+    def simulate(self, calls: Sequence[Call], fees: Fees) -> list[Gas | Failure]:
         self._answer()
-        return [self._estimate(call) for call in calls]
+        return [self._estimate(call, fees) for call in calls]
 
     def sign(self, call: Call, *, nonce: int, gas: Gas, fees: Fees) -> Signed:
         fields = [call.to, call.data.hex(), call.value, nonce, gas]
@@ -194,10 +194,10 @@ class ChainMemory:
         if self.fault:
             raise self.fault
 
-    def _estimate(self, call: Call) -> Gas | Failure:
+    def _estimate(self, call: Call, fees: Fees) -> Gas | Failure:
         if reason := self._revert(call, foreseen=True):
             return RevertForeseen(reason)
-        if call.value > self.balance():
+        if call.value + self._use(call) * fees.ceiling > self.balance():
             return OutOfFunds(f"the wallet holds {self.balance()} wei")
         return Gas(-(-self._use(call) * 5 // 4))
 

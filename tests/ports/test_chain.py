@@ -85,7 +85,7 @@ def test_many_transactions_share_a_block(stage: Stage) -> None:
 
 
 def test_no_questions_have_no_answers(stage: Stage) -> None:
-    assert stage.chain.simulate([]) == []
+    assert stage.chain.simulate([], stage.chain.fees()) == []
     assert stage.chain.broadcast([]) == []
     assert stage.chain.receipts([]) == []
     assert stage.chain.knows([]) == []
@@ -146,7 +146,7 @@ def test_one_refusal_stands_among_those_handed_over(stage: Stage) -> None:
 
 def test_estimate_is_enough_gas(stage: Stage) -> None:
     call = stage.registry.transfer(stage.set_orders(1)[0])
-    (gas,) = stage.chain.simulate([call])
+    (gas,) = stage.chain.simulate([call], stage.chain.fees())
     assert isinstance(gas, int)
     (tx,) = send(stage, [call], gas=gas)
     stage.mine()
@@ -160,14 +160,14 @@ def test_simulation_foresees_a_revert_beside_good_calls(stage: Stage) -> None:
     good = stage.set_orders(1)[0]
     bad = stage.set_orders(1, recipient=stage.rejecting)[0]
     calls = [stage.registry.transfer(order) for order in (bad, good)]
-    reverts, fits = stage.chain.simulate(calls)
+    reverts, fits = stage.chain.simulate(calls, stage.chain.fees())
     assert isinstance(reverts, RevertForeseen)
     assert "Transfer failed." in str(reverts)
     assert isinstance(fits, int)
 
 
 def test_simulation_sees_an_empty_wallet(stage: Stage) -> None:
-    (failure,) = stage.chain.simulate([payment(2 * stage.chain.balance())])
+    (failure,) = stage.chain.simulate([payment(2 * stage.chain.balance())], stage.chain.fees())
     assert isinstance(failure, OutOfFunds)
 
 
@@ -208,5 +208,5 @@ def test_reorg_takes_receipts_back(stage: Stage) -> None:
 def test_simulation_does_not_count_what_waits_in_the_pool(stage: Stage) -> None:
     call = stage.registry.transfer(stage.set_orders(1)[0])
     send(stage, [call])
-    (gas,) = stage.chain.simulate([call])
+    (gas,) = stage.chain.simulate([call], stage.chain.fees())
     assert isinstance(gas, int)

@@ -159,11 +159,11 @@ def test_claim_reverts_until_the_transfer_is_mined(stage: Stage) -> None:
     (order,) = stage.set_orders(1)
     (call,) = stage.origin.claims([order], stage.chain.fees())
     assert isinstance(call, Call)
-    (failure,) = stage.chain.simulate([call])
+    (failure,) = stage.chain.simulate([call], stage.chain.fees())
     assert isinstance(failure, RevertForeseen)
     assert "Transfer not found." in str(failure)
     pay(stage, [order])
-    (gas,) = stage.chain.simulate([call])
+    (gas,) = stage.chain.simulate([call], stage.chain.fees())
     assert isinstance(gas, int)
 
 

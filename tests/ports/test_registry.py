@@ -55,7 +55,7 @@ def test_order_ids_are_exact_at_the_edges(stage: Stage, number: int) -> None:
 def test_paying_twice_is_foreseen(stage: Stage) -> None:
     order = stage.set_orders(1)[0]
     pay(stage, [order])
-    (failure,) = stage.chain.simulate([stage.registry.transfer(order)])
+    (failure,) = stage.chain.simulate([stage.registry.transfer(order)], stage.chain.fees())
     assert isinstance(failure, RevertForeseen)
     assert "Transfer already processed." in str(failure)
 

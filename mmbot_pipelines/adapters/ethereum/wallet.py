@@ -2,25 +2,22 @@
 
 from collections.abc import Sequence
 
-from mmbot_pipelines.adapters.ethereum import blocks, broadcast, quorum, reverts, wire
+from mmbot_pipelines.adapters.ethereum import blocks, broadcast, estimates, quorum, reverts, wire
 from mmbot_pipelines.adapters.ethereum.broadcast import Underpriced
 from mmbot_pipelines.adapters.ethereum.node import Answer, Question, RpcError
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.signing import LocalSigner, Signer, hash_of, sign
 from mmbot_pipelines.core.errors import (
     Failure,
-    OutOfFunds,
-    RevertForeseen,
     RpcRefused,
     RpcUnavailable,
 )
-from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei, in_words
+from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees, Receipt, Signed, Transaction
 
 __all__ = ["EthereumChain", "LocalSigner", "Signer", "Underpriced"]
 
 _DEFAULT_PRIORITY = Wei(10**9)  # per gas, where the node has no opinion
-_MOST_GAS = 2**24  # of one transaction (EIP-7825)
 _MOST_NONCE = 2**64 - 2  # EIP-2681
 
 # What a broken or lying node says must neither drop all orders as too dear nor be signed.
@@ -83,25 +80,13 @@ class EthereumChain:
         question = method, (self.wallet, blocks.tag(block))
         return self._count(quorum.read(self._rpc, [question], block)[0])
 
-    def simulate(self, calls: Sequence[Call]) -> list[Gas | Failure]:
+    def simulate(self, calls: Sequence[Call], fees: Fees) -> list[Gas | Failure]:
         """Estimate the gas of each call from the wallet, or say why it would fail.
 
         An estimate has a quarter of headroom, for the state that changes until the call
         is mined, but no more than a transaction can have.
         """
-        if not calls:
-            return []
-        # Named, for some nodes count the pool in, where the same call may be waiting.
-        estimates: list[Question] = [
-            ("eth_estimateGas", (self._fields(c), "latest")) for c in calls
-        ]
-        balance = self.balance()  # not every node compares it with the call's value
-        latest, *answers = self._rpc.batch([blocks.asked("latest"), *estimates])
-        most = min(blocks.told(latest, "latest", self._rpc.chain).gas_limit, _MOST_GAS)
-        return [
-            _short(call, balance) if call.value > balance else self._estimate(answer, most)
-            for call, answer in zip(calls, answers, strict=True)
-        ]
+        return estimates.simulate(self._rpc, self.wallet, calls, fees)
 
     def sign(self, call: Call, *, nonce: int, gas: Gas, fees: Fees) -> Signed:
         """Sign an EIP-1559 transaction."""
@@ -151,7 +136,7 @@ class EthereumChain:
         if receipt is None:
             return "unknown: its block was taken back"
         own = receipt.block.number
-        fields = self._fields(transaction.call) | {"gas": hex(transaction.gas)}
+        fields = estimates.fields(self.wallet, transaction.call) | {"gas": hex(transaction.gas)}
         # Contracts may ask for the gas price; a node may find it too low for that block.
         priced = fields | {"gasPrice": hex(receipt.gas_price)}
         replays: list[Question] = [
@@ -195,25 +180,6 @@ class EthereumChain:
             refusal = RpcRefused(f"a node of {self._rpc.chain} refuses {method}: {e}")
         raise refusal
 
-    def _fields(self, call: Call) -> dict[str, str]:
-        return {
-            "from": self.wallet,
-            "to": call.to,
-            "data": "0x" + call.data.hex(),
-            "value": hex(call.value),
-        }
-
-    def _estimate(self, answer: Answer, most: int) -> Gas | Failure:
-        if not isinstance(answer, RpcError):
-            gas = wire.quantity(answer)
-            return Gas(max(gas, min(-(-gas * 5 // 4), most)))
-        why = reverts.reason(answer)
-        if why is not None:
-            return RevertForeseen(f"the call would revert: {why}")
-        if broadcast.lacks_funds(answer):
-            return OutOfFunds(f"the wallet cannot pay for the call: {answer}; send ETH to it")
-        return RpcRefused(f"a node of {self._rpc.chain} refuses eth_estimateGas: {answer}")
-
     def _receipt(self, tx: TxHash, answer: Answer) -> Receipt | None:
         if isinstance(answer, RpcError):
             raise RpcRefused(f"a node of {self._rpc.chain} refuses the receipt of {tx}: {answer}")
@@ -246,9 +212,3 @@ def receipt(tx: TxHash, answer: object) -> Receipt:
 
 def _is_of(tx: TxHash, told: object) -> bool:
     return wire.hash32(told) == tx.lower()
-
-
-def _short(call: Call, balance: Wei) -> OutOfFunds:
-    return OutOfFunds(
-        f"the wallet has {in_words(balance)}, the call takes {in_words(call.value)}: send ETH to it"
-    )

@@ -115,7 +115,7 @@ QUESTIONS: dict[str, Callable[[Sequence[Answer]], Any]] = {
     "wallet.balance": lambda a: wallet(a).balance(),
     "wallet.nonce": lambda a: wallet(a).nonce(pending=False),
     "wallet.pending_nonce": lambda a: wallet(a).nonce(pending=True),
-    "wallet.simulate": lambda a: wallet(a).simulate([CALL] * 2),
+    "wallet.simulate": lambda a: wallet(a).simulate([CALL] * 2, FEES),
     "wallet.broadcast": lambda a: wallet(a).broadcast([b"\2a", b"\2b"]),
     "wallet.receipts": lambda a: wallet(a).receipts([TX] * 2),
     "wallet.knows": lambda a: wallet(a).knows([TX] * 2),

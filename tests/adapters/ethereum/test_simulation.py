@@ -13,7 +13,7 @@ from mmbot_pipelines.core.errors import (
     RpcUnavailable,
 )
 from tests.adapters.ethereum.fake_node import FakeNode, refuse
-from tests.adapters.ethereum.wallet_answers import CALL, TO, header
+from tests.adapters.ethereum.wallet_answers import CALL, FEES, TO, header
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_estimate_gets_headroom(
     node: FakeNode, chain: EthereumChain, estimate: int, gas: int
 ) -> None:
     node.methods["eth_estimateGas"] = lambda *_: hex(estimate)
-    assert chain.simulate([CALL]) == [gas]
+    assert chain.simulate([CALL], FEES) == [gas]
 
 
 def test_headroom_ends_at_the_blocks_gas_limit(node: FakeNode, chain: EthereumChain) -> None:
@@ -39,14 +39,15 @@ def test_headroom_ends_at_the_blocks_gas_limit(node: FakeNode, chain: EthereumCh
         "eth_getBlockByNumber": header(gasLimit=hex(110_000)),
         "eth_estimateGas": lambda *_: hex(100_000),
     }
-    assert chain.simulate([CALL]) == [110_000]
+    assert chain.simulate([CALL], FEES) == [110_000]
 
 
 def test_estimate_is_of_the_call_from_the_wallet(node: FakeNode, chain: EthereumChain) -> None:
     seen = []
     node.methods["eth_estimateGas"] = lambda *asked: seen.append(asked) or "0x1"
-    chain.simulate([CALL])
+    chain.simulate([CALL], FEES)
     call = {"from": chain.wallet, "to": TO, "data": "0x0102", "value": "0x3"}
+    call |= {"maxFeePerGas": hex(FEES.ceiling), "maxPriorityFeePerGas": hex(FEES.priority)}
     assert seen == [(call, "latest")]  # what waits in the pool must not count
 
 
@@ -67,7 +68,7 @@ def test_simulation_tells_the_calls_fault_from_the_nodes(
     node: FakeNode, chain: EthereumChain, error: Any, kind: type[Failure], said: str
 ) -> None:
     node.methods["eth_estimateGas"] = refuse(*error)
-    (failure,) = chain.simulate([CALL])
+    (failure,) = chain.simulate([CALL], FEES)
     assert type(failure) is kind
     assert said in str(failure)
 
@@ -75,20 +76,20 @@ def test_simulation_tells_the_calls_fault_from_the_nodes(
 def test_rate_limit_is_an_outage_and_no_orders_fault(node: FakeNode, chain: EthereumChain) -> None:
     node.methods["eth_estimateGas"] = refuse(-32005, "too many requests")
     with pytest.raises(RpcUnavailable, match="limits our rate"):
-        chain.simulate([CALL])
+        chain.simulate([CALL], FEES)
 
 
 def test_revert_reason_that_speaks_of_funds_is_still_a_revert(
     node: FakeNode, chain: EthereumChain
 ) -> None:
     node.methods["eth_estimateGas"] = refuse(3, "execution reverted: insufficient funds")
-    assert isinstance(chain.simulate([CALL])[0], RevertForeseen)
+    assert isinstance(chain.simulate([CALL], FEES)[0], RevertForeseen)
 
 
 def test_value_above_the_balance_is_seen_where_the_node_does_not(
     node: FakeNode, chain: EthereumChain
 ) -> None:
     node.methods |= {"eth_estimateGas": lambda *_: "0x5208", "eth_getBalance": lambda *_: "0x2"}
-    (failure,) = chain.simulate([CALL])
+    (failure,) = chain.simulate([CALL], FEES)
     assert isinstance(failure, OutOfFunds)
     assert "the wallet has 0.000000000000000002 ETH (2 wei)" in str(failure)
