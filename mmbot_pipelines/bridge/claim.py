@@ -9,10 +9,11 @@ from dataclasses import replace
 
 from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.escrow_faults import PaidElsewhere, is_paid_elsewhere
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.fill import by_origin
 from mmbot_pipelines.bridge.order import Fact, Order, Status
-from mmbot_pipelines.bridge.ports import Run, Task
+from mmbot_pipelines.bridge.ports import Run, Settlement, Task
 from mmbot_pipelines.bridge.refused import refused
 from mmbot_pipelines.bridge.reorgs import standing
 from mmbot_pipelines.bridge.sending import Request, send
@@ -129,7 +130,7 @@ def settle(bridge: Bridge, origin: str, run: Run) -> list[str]:
     """
     work = Work(bridge, run, "settle")
     waiting = bridge.orders.waiting([Status.PROVING, Status.PROVED], origin)
-    claimed = [o for o in waiting if o.claimed]
+    claimed = [o for o in waiting if o.claimed and not is_paid_elsewhere(o)]
     left = _settle(work, origin, claimed)
     _follow(work, origin, left)
     return [o.key for o in claimed if o not in left]
@@ -156,16 +157,18 @@ def claim_again(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
 
 
 def _settle(work: Work, origin: str, orders: list[Order]) -> list[Order]:
-    """Complete what the escrow has paid; return the others."""
+    """Complete what the escrow has paid; return the others that may still be paid."""
     left = []
-    for order, tx in zip(orders, work.bridge.origins[origin].settled(orders), strict=True):
-        if tx is None:
+    for order, seen in zip(orders, work.bridge.origins[origin].settled(orders), strict=True):
+        if isinstance(seen, Settlement):
+            crash.here(crash.Point.SETTLEMENT_SEEN)
+            if work.advance(order, Fact.SETTLED, tx=seen.tx, block=seen.block):
+                paid = in_words(order.amount + order.fee)
+                work.run.say(f"{order.key}: completed, the escrow paid us {paid} in {seen.tx}")
+        elif isinstance(seen, PaidElsewhere):
+            work.fail(order, seen)
+        else:
             left.append(order)
-            continue
-        crash.here(crash.Point.SETTLEMENT_SEEN)
-        if work.advance(order, Fact.SETTLED, tx=tx):
-            paid = in_words(order.amount + order.fee)
-            work.run.say(f"{order.key}: completed, the escrow paid us {paid} in {tx}")
     return left
 
 

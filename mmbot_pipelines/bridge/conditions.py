@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from mmbot_pipelines.bridge.escrow_faults import is_paid_elsewhere
 from mmbot_pipelines.bridge.facts import PAID, Facts
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.core.alerts import Alert, Picture, Severity
@@ -78,6 +79,16 @@ def _parked(order: Order) -> Alert:
     why = harmless(order.reason or "no reason is stored")
     at = f"at {order.status} after {order.failures} failures: {why}."
     hand = f"see `mmbot orders show {order.key}`, mend the cause, then `mmbot retry {order.key}`."
+    if is_paid_elsewhere(order):
+        return _alert(
+            f"elsewhere {order.key}",
+            Severity.CRITICAL,
+            f"the escrow paid {order.key} to another wallet",
+            f"{in_words(order.amount + order.fee)} are lost to us unless its owner pays them: "
+            f"{why}. Nothing more is claimed for it.",
+            f"find out who changed the escrow's wallet, `mmbot halt --scope {order.origin}`, and "
+            f"`mmbot retry {order.key}` only when the escrow is known to pay us.",
+        )
     if order.status in PAID:
         owed = in_words(order.amount + order.fee)
         return _alert(

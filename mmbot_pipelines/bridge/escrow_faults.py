@@ -1,5 +1,6 @@
 """What an escrow can say against an order, on any origin network."""
 
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import Stop, TryLater
 
 
@@ -15,5 +16,18 @@ class AlreadyClaimed(Stop):
     """The escrow has paid this order out: whoever fills it now is not paid back."""
 
 
+class PaidElsewhere(Stop):
+    """The escrow paid the order out to another wallet than ours: no claim brings it back."""
+
+
 class EscrowDisagrees(Stop):
     """The escrow holds something else than the bot has stored or is set up for."""
+
+
+def is_paid_elsewhere(order: Order) -> bool:
+    """Return whether the order is parked because the escrow paid another wallet.
+
+    It is searched for no more until a person takes it up again.
+    """
+    reason = order.reason or ""
+    return order.parked and reason.startswith(f"{PaidElsewhere.__name__}: ")

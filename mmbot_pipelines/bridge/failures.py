@@ -12,6 +12,7 @@ from mmbot_pipelines.bridge.ports import Fault, Run
 from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import Failure, LostRace, TryAgain, Verdict
 from mmbot_pipelines.core.money import TxHash
+from mmbot_pipelines.core.outbox import Block
 from mmbot_pipelines.core.retry import backoff
 
 # A run that was asked for and has not moved its order by then has died with the process
@@ -124,12 +125,13 @@ class Work:
         fact: Fact,
         *,
         tx: TxHash | None = None,
+        block: Block | None = None,
         ref: str | None = None,
         reason: str | None = None,
     ) -> Order | None:
         """Store one step of one order; None when another run was faster."""
         now = self.bridge.clock()
-        after = order.after(fact, at=now, tx=tx, ref=ref, reason=reason)
+        after = order.after(fact, at=now, tx=tx, block=block, ref=ref, reason=reason)
         try:
             return self.bridge.orders.change(order, after, run_id=self.run.id, at=now, tx=tx)
         except LostRace:

@@ -147,6 +147,9 @@ class Order:
     claim_tx: TxHash | None = None  # on L1, or on the L2 where a proof claims
     claim_ref: str | None = None  # what a claim under way goes by: "message 0x...", "task ..."
     settle_tx: TxHash | None = None  # on the L2, where the escrow paid us
+    settle_block: Block | None = None  # of the L2, that has settle_tx
+    settle_final: bool = False  # L1 has accepted that block: nothing takes it back
+    claim_cost: Wei | None = None  # message and gas of its claim, when it was decided to fill it
     version: int = 0  # compare-and-set: the store raises it with every change
 
     @property
@@ -176,11 +179,13 @@ class Order:
         *,
         at: datetime,
         tx: TxHash | None = None,
+        block: Block | None = None,
         ref: str | None = None,
         reason: str | None = None,
     ) -> "Order":
         """Return the order as `fact`, proven by `tx`, leaves it: no longer failed.
 
+        block: of the L2, in which the escrow paid us.
         ref: what a new claim goes by, where that is known before it arrives.
 
         Raises:
@@ -203,6 +208,8 @@ class Order:
             claim_tx=tx or self.claim_tx if _claims(status, fact) else self.claim_tx,
             claim_ref=ref if fact in _CLAIM_ANEW else self.claim_ref,
             settle_tx=self._settle_tx(fact, tx),
+            settle_block=self._settle_block(fact, block),
+            settle_final=False,
             changed_at=at,
         )
 
@@ -225,6 +232,11 @@ class Order:
         if fact is Fact.UNSETTLED:
             return None
         return tx or self.settle_tx if fact is Fact.SETTLED else self.settle_tx
+
+    def _settle_block(self, fact: Fact, block: Block | None) -> Block | None:
+        if fact is Fact.UNSETTLED:
+            return None
+        return block or self.settle_block if fact is Fact.SETTLED else self.settle_block
 
     def cleared(self) -> "Order":
         """Return the order as a person takes it up again: not failed, all attempts left."""

@@ -198,6 +198,14 @@ class Progress:
     lost: Failure | None = None  # why it can never arrive
 
 
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The escrow's payment of one order to us."""
+
+    tx: TxHash  # on the L2
+    block: Block  # of the L2
+
+
 class Repayment(Protocol):
     """How the escrow is brought to pay us: by a message from L1, or by a proof of L1's state."""
 
@@ -249,8 +257,12 @@ class Origin(Repayment, Protocol):
     def check(self, orders: Sequence[Order]) -> list[Failure | None]:
         """Read the escrow again: it still holds this very order, unclaimed, to be paid to us."""
 
-    def settled(self, orders: Sequence[Order]) -> list[TxHash | None]:
-        """Return the L2 transaction in which the escrow paid us each order, or None."""
+    def settled(self, orders: Sequence[Order]) -> list[Settlement | Failure | None]:
+        """Return the escrow's payment of each order to us; None where all witnesses have none.
+
+        A failure stands where nothing is proven (TryAgain: the witnesses differ), or where
+        the money went elsewhere (PaidElsewhere).
+        """
 
 
 class Registry(Protocol):

@@ -168,9 +168,9 @@ def _unsettle(bridge: Bridge, origin: str, run: Run, *, older: timedelta) -> Non
     )
     lately = [o for o in newest if older <= now - o.changed_at < _UNSETTLED_WITHIN]
     settled = bridge.origins[origin].settled(lately)
-    for order, tx in zip(lately, settled, strict=True):
-        if tx is not None:
-            continue
+    for order, seen in zip(lately, settled, strict=True):
+        if seen is not None:
+            continue  # it stands, or the witnesses differ
         why = f"the escrow's payment in {order.settle_tx} was taken back"
         after = order.after(_unsettled(bridge, order), at=now, reason=why)
         fault = fault_of(order, TakenBack(why), "settle")

@@ -14,9 +14,10 @@ from mmbot_pipelines.bridge.escrow_faults import (
     EscrowDisagrees,
     EscrowPaused,
     OrderAbsent,
+    PaidElsewhere,
 )
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Cursor, Fault, Progress, Scan, Task
+from mmbot_pipelines.bridge.ports import Cursor, Fault, Progress, Scan, Settlement, Task
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees
@@ -52,6 +53,7 @@ class OriginMemory:
         self.fault: Failure | None = None  # every question raises it while it is set
         self.by_task = False  # a prover works on claims
         self.tasks: list[str] = []  # given to the prover, each once
+        self.unsure: dict[str, Failure] = {}  # what stands for a settlement, by the order's key
         self.known: dict[str, Progress] = {}  # of claims, by the order's key
         self.building: list[Order] = []  # in the block that is not sealed
         self._forks = 0
@@ -105,10 +107,9 @@ class OriginMemory:
         self._answer()
         return [self.known.get(order.key, Progress()) for order in orders]
 
-    def settled(self, orders: Sequence[Order]) -> list[TxHash | None]:
+    def settled(self, orders: Sequence[Order]) -> list[Settlement | Failure | None]:
         self._answer()
-        ours = [self.pays_us and self._held(order) for order in orders]
-        return [self._paid(o.number) if own else None for o, own in zip(orders, ours, strict=True)]
+        return [self.unsure.get(order.key, self._settlement(order)) for order in orders]
 
     # what tests do to it
 
@@ -244,6 +245,16 @@ class OriginMemory:
     def _held(self, order: Order) -> bool:
         content = (order.number, order.recipient, order.amount, order.fee)
         return content in [(o.number, o.recipient, o.amount, o.fee) for o in self.orders()]
+
+    def _settlement(self, order: Order) -> Settlement | Failure | None:
+        if not self._held(order):
+            return None
+        for b in self.sealed:
+            if order.number in b.payments:
+                if not self.pays_us:
+                    return PaidElsewhere(f"the escrow of {self.name} paid {order.key} to 0xB0B")
+                return Settlement(b.payments[order.number], b.block)
+        return None
 
     def _paid(self, number: int) -> TxHash | None:
         for b in self.sealed:

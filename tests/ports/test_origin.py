@@ -7,9 +7,10 @@ from mmbot_pipelines.bridge.escrow_faults import (
     EscrowDisagrees,
     EscrowPaused,
     OrderAbsent,
+    PaidElsewhere,
 )
 from mmbot_pipelines.bridge.order import Status
-from mmbot_pipelines.bridge.ports import Cursor
+from mmbot_pipelines.bridge.ports import Cursor, Settlement
 from mmbot_pipelines.core.errors import RevertForeseen, Verdict
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Call
@@ -191,8 +192,10 @@ def test_order_is_settled_when_the_escrow_has_paid(stage: Stage) -> None:
     assert stage.origin.settled(orders) == [None] * 3
     stage.deliver()
     first, second, unpaid = stage.origin.settled(orders)
-    assert first is not None
-    assert second is not None
+    assert isinstance(first, Settlement)
+    assert isinstance(second, Settlement)
+    assert first.tx != second.tx
+    assert stage.origin.blocks([first.block.number]) == [first.block]
     assert unpaid is None
     assert [type(f) for f in stage.origin.check(orders)] == [AlreadyClaimed] * 2 + [type(None)]
     assert stage.origin.settled([]) == []
@@ -213,7 +216,7 @@ def test_payment_to_another_wallet_settles_nothing(stage: Stage) -> None:
     claim(stage, [order])
     stage.pay_elsewhere()
     stage.deliver()
-    assert stage.origin.settled([order]) == [None]
+    assert isinstance(stage.origin.settled([order])[0], PaidElsewhere | None)
 
 
 def test_reorg_of_the_l2_unsettles(stage: Stage) -> None:

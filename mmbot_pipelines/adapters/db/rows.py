@@ -32,6 +32,9 @@ def order_of(row: Row[Any]) -> Order:
         claim_tx=row.claim_tx,
         claim_ref=row.claim_ref,
         settle_tx=row.settle_tx,
+        settle_block=_block(row.settle_block_number, row.settle_block_hash),
+        settle_final=row.settle_final,
+        claim_cost=row.claim_cost,
         version=row.version,
     )
 
@@ -66,6 +69,10 @@ def step_values(order: Order) -> Values:
         "claim_tx": order.claim_tx,
         "claim_ref": order.claim_ref,
         "settle_tx": order.settle_tx,
+        "settle_block_number": order.settle_block and order.settle_block.number,
+        "settle_block_hash": order.settle_block and order.settle_block.hash,
+        "settle_final": order.settle_final,
+        "claim_cost": order.claim_cost,
     }
 
 
@@ -86,7 +93,7 @@ def transaction_of(row: Row[Any]) -> Transaction:
         fees=Fees(base=row.fee_base, priority=row.fee_priority, ceiling=row.fee_ceiling),
         stored_at=row.stored_at,
         state=TxState(row.state),
-        block=None if row.block_hash is None else Block(row.block_number, row.block_hash),
+        block=_block(row.block_number, row.block_hash),
         gas_used=row.gas_used,
         gas_price=row.gas_price,
     )
@@ -119,6 +126,10 @@ def transaction_values(transaction: Transaction) -> Values:
         "gas_used": transaction.gas_used,
         "gas_price": transaction.gas_price,
     }
+
+
+def _block(number: int | None, block_hash: str | None) -> Block | None:
+    return None if number is None or block_hash is None else Block(number, block_hash)
 
 
 def receipt_values(receipt: Receipt | None) -> Values:

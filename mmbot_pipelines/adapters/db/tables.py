@@ -81,6 +81,10 @@ orders = Table(
     Column("claim_tx", Text),
     Column("claim_ref", Words),
     Column("settle_tx", Text),
+    _uint256("settle_block_number", nullable=True),
+    Column("settle_block_hash", Text),
+    Column("settle_final", Boolean, nullable=False, server_default=false()),
+    _uint256("claim_cost", nullable=True),
     Column("changed_at", Instant, nullable=False),
     Column("asked_at", Instant),  # when a run was last asked for; null: ask at the next tick
     _at_least("version", 0),
@@ -90,6 +94,12 @@ orders = Table(
 )
 Index("orders_by_status", orders.c.status, orders.c.changed_at)
 Index("orders_by_change", orders.c.changed_at)
+Index(
+    "orders_settled",
+    orders.c.origin,
+    orders.c.settle_block_number,
+    postgresql_where=(orders.c.status == Status.COMPLETED.value) & ~orders.c.settle_final,
+)
 Index("orders_due", orders.c.next_attempt_at, postgresql_where=orders.c.failed)
 
 order_events = Table(

@@ -11,11 +11,11 @@ from mmbot_pipelines.adapters.origins.escrow_state import Held, Terms, order_fau
 from mmbot_pipelines.adapters.origins.starknet_events import EscrowEvents
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
-from mmbot_pipelines.bridge.escrow_faults import EscrowDisagrees, EscrowPaused
+from mmbot_pipelines.bridge.escrow_faults import EscrowDisagrees, EscrowPaused, PaidElsewhere
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Cursor, Progress, Repayment, Scan, Task
+from mmbot_pipelines.bridge.ports import Cursor, Progress, Repayment, Scan, Settlement, Task
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused, Verdict
-from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
+from mmbot_pipelines.core.money import Address, Gas, Wei, in_words
 from mmbot_pipelines.core.outbox import Block, Call, Fees
 
 # A payment is looked for among all of the escrow's, from the oldest order's block on. For
@@ -24,6 +24,8 @@ _NEAR = 2_000
 
 # Blocks before the one an order was seen in, where it may stand since that was dropped.
 _SHIFT = 20
+
+_Seen = Settlement | PaidElsewhere | None
 
 
 class Starknet:
@@ -123,17 +125,17 @@ class Starknet:
         """Look after claims on their way, which the escrow has not paid yet."""
         return self._repayment.progress(orders) if orders else []
 
-    def settled(self, orders: Sequence[Order]) -> list[TxHash | None]:
-        """Return the L2 transaction in which the escrow paid us each order, or None.
+    def settled(self, orders: Sequence[Order]) -> list[Settlement | Failure | None]:
+        """Return the escrow's payment of each order to us; None where no witness has one.
 
         An order counts only when an accepted block has a payment of it to our wallet, and
-        the escrow holds it unchanged there, no longer pending.
+        the escrow holds it unchanged there, no longer pending. Where witnesses differ, one
+        may be behind, or may lie: nothing is proven.
         """
         if not orders:
             return []
         told = self._rpc.witnesses(lambda node: self._settled(node, orders))
-        # One witness that has not seen it may be behind, or the others may lie.
-        return [txs[0] if len(set(txs)) == 1 else None for txs in zip(*told, strict=True)]
+        return [_alike(o, seen) for o, seen in zip(orders, zip(*told, strict=True), strict=True)]
 
     def _scanned(self, events: Sequence[abi.Event], last: Block) -> Scan:
         orders, faults = abi.orders_set(events, origin=self.name, at=self._clock())
@@ -157,7 +159,7 @@ class Starknet:
         held = await views.held(node, self._escrow, [o.number for o in orders], at)
         return [order_fault(o, h, self._escrow) for o, h in zip(orders, held, strict=True)]
 
-    async def _settled(self, node: StarknetNode, orders: Sequence[Order]) -> list[TxHash | None]:
+    async def _settled(self, node: StarknetNode, orders: Sequence[Order]) -> list[_Seen]:
         newest = await node.newest()
         far = [o for o in orders if o.block.number < newest.number - _NEAR]
         near = [o for o in orders if o not in far]
@@ -184,9 +186,9 @@ class Starknet:
 
     def _payments(
         self, events: Sequence[abi.Event], orders: Mapping[int, Order]
-    ) -> dict[int, TxHash]:
-        """Find the payments of these orders to us."""
-        paid: dict[int, TxHash] = {}
+    ) -> dict[int, Settlement | PaidElsewhere]:
+        """Find the payments of these orders, to us if there is one."""
+        paid: dict[int, Settlement | PaidElsewhere] = {}
         for event in events:
             try:
                 payment = abi.payment(event)
@@ -194,13 +196,20 @@ class Starknet:
                 continue
             order = orders.get(payment.number)
             # Escrows differ in whether the event's amount includes the fee.
-            if (
-                order is not None
-                and int(payment.wallet, 16) == int(self._wallet, 16)
-                and payment.amount - order.amount in (0, order.fee)
-            ):
-                paid[order.number] = event.tx
+            if order is None or payment.amount - order.amount not in (0, order.fee):
+                continue
+            if int(payment.wallet, 16) == int(self._wallet, 16):
+                paid[order.number] = Settlement(event.tx, event.block)
+            elif not isinstance(paid.get(order.number), Settlement):
+                paid[order.number] = self._elsewhere(order, payment, event)
         return paid
+
+    def _elsewhere(self, order: Order, payment: abi.Payment, event: abi.Event) -> PaidElsewhere:
+        return PaidElsewhere(
+            f"the escrow {self._escrow} paid {in_words(payment.amount)} of {order.key} to "
+            f"{payment.wallet} in {event.tx}, but our wallet is {self._wallet}: ask the escrow's "
+            "owner; no claim brings it back"
+        )
 
     def _fault(self, terms: Terms) -> Failure | None:
         """Say what speaks against paying any order of this escrow."""
@@ -217,6 +226,13 @@ class Starknet:
         if terms.paused:
             return EscrowPaused(f"the escrow {self._escrow} is paused: its owner must resume it")
         return None
+
+
+def _alike(order: Order, seen: Sequence[_Seen]) -> _Seen | RpcDisagrees:
+    """Return what all witnesses have seen of an order's payment, or that they differ."""
+    if len({str(one) for one in seen}) == 1:
+        return seen[0]
+    return RpcDisagrees(f"nodes of starknet differ on whether the escrow has paid {order.key}")
 
 
 def _agreed(order: Order, faults: Sequence[Failure | None]) -> Failure | None:

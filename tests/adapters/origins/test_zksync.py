@@ -14,7 +14,7 @@ from mmbot_pipelines.adapters.origins import zksync_escrow as abi
 from mmbot_pipelines.adapters.origins.zksync import ZkSync
 from mmbot_pipelines.bridge.escrow_faults import EscrowPaused
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Cursor
+from mmbot_pipelines.bridge.ports import Cursor, Settlement
 from mmbot_pipelines.core.errors import Malformed, RpcRefused, RpcUnavailable
 from mmbot_pipelines.core.money import UINT256_MAX, Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Fees
@@ -208,6 +208,10 @@ def test_price_that_the_diamond_refuses_is_one_line(l1: FakeNode, origin: ZkSync
 # --- settlement
 
 
+def paid_in(block: int) -> Settlement:
+    return Settlement(TxHash(word(block)), Block(block, word(block)))
+
+
 @pytest.fixture
 def claimed(l2: EscrowNode) -> EscrowNode:
     l2.views[abi.IS_ORDER_PENDING.selector] = encode(["bool"], [False])
@@ -219,7 +223,7 @@ def test_payment_settles_whatever_amount_the_escrow_logs(
     claimed: EscrowNode, origin: ZkSync, amount: int
 ) -> None:
     claimed.events = {70: paid(amount)}
-    assert origin.settled([ORDER]) == [word(70)]
+    assert origin.settled([ORDER]) == [paid_in(70)]
 
 
 @pytest.mark.parametrize(
@@ -244,7 +248,7 @@ def test_payment_before_the_order_was_set_is_of_another_life(
     claimed.events = {49: paid(1000)}
     assert origin.settled([ORDER]) == [None]
     claimed.events = {50: paid(1000)}
-    assert origin.settled([ORDER]) == [word(50)]
+    assert origin.settled([ORDER]) == [paid_in(50)]
 
 
 def test_pending_orders_cost_no_reading_of_logs(l2: EscrowNode, origin: ZkSync) -> None:

@@ -3,12 +3,18 @@
 from dataclasses import replace
 
 from mmbot_pipelines.adapters.origins.starknet import Starknet
-from mmbot_pipelines.bridge.order import Status
-from mmbot_pipelines.bridge.ports import Progress
+from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.ports import Progress, Settlement
+from mmbot_pipelines.core.money import TxHash
 from mmbot_pipelines.devnet.starknet_felt import felt
 from tests.adapters.origins.fake_prover import FakeProver
 from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, told
 from tests.ports.starknet_stage import StarknetStage
+
+
+def txs(origin: Starknet, orders: list[Order]) -> list[TxHash | None]:
+    seen = origin.settled(orders)
+    return [one.tx if isinstance(one, Settlement) else None for one in seen]
 
 
 def test_a_proof_makes_the_escrow_pay(
@@ -19,7 +25,7 @@ def test_a_proof_makes_the_escrow_pay(
     assert len({p.proven_in for p in seen}) == 1  # one transaction for all
     assert seen[0].proven_in is not None
     stage.mine_l2(1)
-    assert origin.settled(orders) == [seen[0].proven_in] * 3
+    assert txs(origin, orders) == [seen[0].proven_in] * 3
     assert origin.progress(told(orders, seen)) == [Progress()] * 3
     assert origin.progress(orders) == [Progress()] * 3  # paid: nothing is shown again
     assert len(service.tasks) == 3
@@ -81,7 +87,7 @@ def test_what_was_shown_and_not_stored_is_not_shown_twice(
     assert again.progress([order]) == [Progress()]
     assert stage.node("getNonce", "pre_confirmed", felt(MAKER.address)) == nonce
     stage.mine_l2(1)
-    assert again.settled([order]) == [seen.proven_in]
+    assert txs(again, [order]) == [seen.proven_in]
 
 
 def test_messages_of_the_other_way_are_left_alone(
