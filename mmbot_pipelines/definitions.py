@@ -41,5 +41,9 @@ defs = dg.Definitions.merge(
     alerts.definitions,
     daemons.definitions,
     retention.definitions(settings.database.keep_runs_days),
-    dg.Definitions(resources={"bridge": bridge_resource, "watch": watch_resource}),
+    dg.Definitions(
+        resources={"bridge": bridge_resource, "watch": watch_resource},
+        # of jobs that Dagster makes itself: the UI's Materialize would start one process a step
+        executor=dg.in_process_executor,
+    ),
 )

@@ -37,7 +37,7 @@ def repay(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
         OrdersFailed: some orders failed; the others were sent.
     """
     work = Work(bridge, run, "repay")
-    orders = [o for o in bridge.orders.get(keys) if o.status is Status.FULFILLED]
+    orders = work.due(keys, [Status.FULFILLED])
     for origin, group in by_origin(orders):
         with work.outage(group):
             _claim(work, origin, group)
@@ -190,8 +190,9 @@ def _follow(work: Work, origin: str, orders: Sequence[Order]) -> None:
 def _give_up(work: Work, order: Order, failure: Failure) -> None:
     """Take an order whose claim is lost back to the claim, as a failure."""
     undelivered = order.after(Fact.UNDELIVERED, at=work.bridge.clock())
-    # A claim that is sent counts as progress, so failures would never add up over claims.
-    work.set_back(order, replace(undelivered, failures=order.attempt - 1), failure)
+    # A claim that is mined counts as progress, so failures would never add up over claims.
+    lost = order.lost_claims
+    work.set_back(order, replace(undelivered, failures=lost, lost_claims=lost + 1), failure)
 
 
 def _keep_ref(work: Work, order: Order, ref: str) -> None:

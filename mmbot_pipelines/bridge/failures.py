@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.guard import counts, guard_failures
-from mmbot_pipelines.bridge.order import Fact, Order
+from mmbot_pipelines.bridge.order import Fact, Order, Status
 from mmbot_pipelines.bridge.ports import Fault, Run
 from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import Failure, LostRace, TryAgain, Verdict
@@ -58,6 +58,21 @@ class Work:
         self.step = step
         self.failed: dict[str, Failure] = {}
         self._counted = False  # a failure that may call for a halt
+
+    def due(self, keys: Sequence[str], statuses: Sequence[Status]) -> list[Order]:
+        """Return the orders in these statuses that may be worked on now; log what may not.
+
+        A run begins seconds after it was asked for: meanwhile another one may have failed.
+        """
+        due, now = [], self.bridge.clock()
+        for order in self.bridge.orders.get(keys):
+            if order.status is Status.DROPPED and Status.PENDING in statuses:
+                self.run.say(f"{order.key}: skipped, it was dropped: {order.reason}")
+            elif order.status in statuses and not order.is_due(now):
+                self.run.say(f"{order.key}: skipped, it failed meanwhile; {_then(order)}")
+            elif order.status in statuses:
+                due.append(order)
+        return due
 
     def fail(self, order: Order, failure: Failure) -> None:
         """Store a failure with its order and go on with the others.

@@ -40,7 +40,7 @@ def transfer(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
     """
     work, gate = Work(bridge, run, "transfer"), Gate(bridge)
     unpaid = (Status.PENDING, Status.PROCESSING)
-    orders = [o for o in bridge.orders.get(keys) if o.status in unpaid]
+    orders = work.due(keys, unpaid)
     for origin, group in by_origin(orders):
         with work.outage(group):
             _fill(work, gate, origin, group)

@@ -140,6 +140,7 @@ class Order:
     status: Status = Status.PENDING
     attempt: int = 1  # never falls: transactions are unique by it
     failures: int = 0  # since the last progress
+    lost_claims: int = 0  # since a person last took the order up: a claim sent is no progress here
     failed: bool = False
     next_attempt_at: datetime | None = None  # UTC; a failed order without it is parked
     reason: str | None = None  # why it was dropped, why it last failed, or what it waits for
@@ -161,6 +162,10 @@ class Order:
     def parked(self) -> bool:
         """Tell whether only a person can make the order go on."""
         return self.failed and self.next_attempt_at is None
+
+    def is_due(self, at: datetime) -> bool:
+        """Return whether a run may work on the order at this time: healthy, or its wait is over."""
+        return not self.failed or (self.next_attempt_at is not None and self.next_attempt_at <= at)
 
     @property
     def taken_back(self) -> bool:
@@ -240,7 +245,9 @@ class Order:
 
     def cleared(self) -> "Order":
         """Return the order as a person takes it up again: not failed, all attempts left."""
-        return replace(self, failed=False, failures=0, next_attempt_at=None, reason=None)
+        return replace(
+            self, failed=False, failures=0, lost_claims=0, next_attempt_at=None, reason=None
+        )
 
 
 def _pays(status: Status, fact: Fact) -> bool:

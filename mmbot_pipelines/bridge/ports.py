@@ -119,6 +119,9 @@ class Orders(Outbox, Protocol):
     def find(self, wanted: Filter) -> list[Order]:
         """List orders, newest change first."""
 
+    def quiet(self, keys: Sequence[str], *, since: datetime) -> set[str]:
+        """Return which of these orders have no row of history since then."""
+
     def ask(
         self,
         statuses: Sequence[Status],
@@ -152,8 +155,11 @@ class Orders(Outbox, Protocol):
         at: datetime,
         tx: TxHash | None = None,
         fault: Fault | None = None,
+        taken: bool = False,
     ) -> Order:
         """Write the new row, its history row and its error, if the row is still `before`.
+
+        taken: the caller's run goes on with the order, so `ask` returns it to no other for now.
 
         Raises:
             LostRace: somebody changed the order since; nothing was written.

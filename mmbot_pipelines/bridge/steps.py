@@ -176,11 +176,11 @@ def reprocess(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
         OrdersFailed: an order failed again.
     """
     for order in bridge.orders.get(keys):
-        if order.status.final or not (order.failed or order.failures):
+        if order.status.final or not (order.failed or order.failures or order.lost_claims):
             continue
         try:
             now = bridge.clock()
-            bridge.orders.change(order, order.cleared(), run_id=run.id, at=now)
+            bridge.orders.change(order, order.cleared(), run_id=run.id, at=now, taken=True)
             run.say(f"{order.key}: taken up again at {order.status}")
         except LostRace:
             run.say(f"{order.key}: changed just now, taken as it is")

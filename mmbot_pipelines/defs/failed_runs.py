@@ -1,13 +1,15 @@
 """Failures that only Dagster can see, and failed orders as Dagster shows them."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from dagster._core.events import JobFailureData
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Filter, Run
 from mmbot_pipelines.defs.plain import InWords
 from mmbot_pipelines.defs.requests import tagged_orders
@@ -16,6 +18,10 @@ from mmbot_pipelines.defs.requests import tagged_orders
 # but can be seen only once it is stored, and while the database is away that is late.
 _LOOK_BACK = timedelta(minutes=10)
 _FIRST_LOOK_BACK = timedelta(hours=1)
+
+# The UI opens a few thousand partitions at once; of more failed orders, the newest are offered.
+_OFFERED = 1000
+_RECOVERED_FOR = timedelta(days=7)  # then its partition goes, with the runs it shows
 
 
 def note_dead_runs(context: dg.SensorEvaluationContext, bridge: steps.Bridge, run: Run) -> int:
@@ -56,14 +62,37 @@ def _ending(instance: dg.DagsterInstance, failed: dg.DagsterRun) -> tuple[str, b
 
 def offer_failed_orders(
     instance: dg.DagsterInstance, bridge: steps.Bridge, partitions: dg.DynamicPartitionsDefinition
-) -> list[Order]:
-    """Make the partitions of the failed orders' asset equal to the failed orders."""
-    failed = bridge.orders.find(Filter(failed=True))
+) -> int:
+    """Keep a partition for each failed order and for each that recovered lately.
+
+    Returns how many orders are failed, up to `_OFFERED`.
+    """
+    failed = {order.key for order in bridge.orders.find(Filter(failed=True, limit=_OFFERED))}
     name = str(partitions.name)
-    wanted = {o.key for o in failed}
     there = set(instance.get_dynamic_partitions(name))
-    if wanted - there:
-        instance.add_dynamic_partitions(name, sorted(wanted - there))
-    for key in there - wanted:
+    if failed - there:
+        instance.add_dynamic_partitions(name, sorted(failed - there))
+    for key in _done_with(instance, bridge, sorted(there - failed)):
         instance.delete_dynamic_partition(name, key)
-    return failed
+    return len(failed)
+
+
+def _done_with(
+    instance: dg.DagsterInstance, bridge: steps.Bridge, offered: Sequence[str]
+) -> list[str]:
+    """Return the partitions that nobody needs any more.
+
+    The run that recovers an order stores its output after that, for which the partition must
+    be there.
+    """
+    stored = {order.key: order for order in bridge.orders.get(offered)}
+    healthy = [key for key, order in stored.items() if not order.failed]
+    quiet = bridge.orders.quiet(healthy, since=bridge.clock() - _RECOVERED_FOR)
+    unneeded = [key for key in offered if key in quiet or key not in stored]
+    if not unneeded:
+        return []
+    under_way = instance.get_runs(
+        dg.RunsFilter(tags={PARTITION_NAME_TAG: unneeded}, statuses=NOT_FINISHED_STATUSES)
+    )
+    used = {run.tags[PARTITION_NAME_TAG] for run in under_way}
+    return [key for key in unneeded if key not in used]

@@ -70,7 +70,7 @@ def _reprocess(context: dg.OpExecutionContext, bridge: steps.Bridge, key: str) -
 def failed_orders(context: dg.SensorEvaluationContext, bridge: Bridge) -> dg.SkipReason:
     dead = note_dead_runs(context, bridge, sensor_run(context))
     failed = offer_failed_orders(context.instance, bridge, FAILED_ORDERS)
-    return dg.SkipReason(f"{len(failed)} failed orders, {dead} runs died since the last look")
+    return dg.SkipReason(f"{failed} failed orders, {dead} runs died since the last look")
 
 
 def every_five_minutes(

@@ -1,5 +1,7 @@
 """Recipients that revert, burn gas, call back, change their mind, or are no recipients."""
 
+from datetime import timedelta
+
 import pytest
 
 from mmbot_pipelines.core.money import Address
@@ -103,6 +105,7 @@ def test_recipient_that_deceives_every_simulation_is_parked(scene: Scene) -> Non
         scene.transfer()
         ask(l1, "anvil_setStorageAt", MOODY, "0x0", f"0x{1:064x}")
         scene.settle()
+        scene.passed += timedelta(hours=1)
     assert scene.statuses() == {number: "parked"}
     assert scene.payments() == {}
     assert len(scene.bridge.orders.errors(f"zksync:{number}")) == ATTEMPTS

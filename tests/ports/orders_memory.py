@@ -114,6 +114,11 @@ class OrdersMemory(OutboxMemory):
             else:
                 self._cursors[origin, kind] = to
 
+    def quiet(self, keys: Sequence[str], *, since: datetime) -> set[str]:
+        with self.transaction():
+            newest = {key: self._history[key][-1].at for key in keys if key in self.stored}
+        return {key for key, at in newest.items() if at < since}
+
     def ask(
         self,
         statuses: Sequence[Status],
@@ -165,11 +170,15 @@ class OrdersMemory(OutboxMemory):
         at: datetime,
         tx: TxHash | None = None,
         fault: Fault | None = None,
+        taken: bool = False,
     ) -> Order:
         with self.transaction():
             self.wait_for([before.key])
             check_step(self.stored.get(before.key), before, after)
-            return self.write_step(before, after, run_id=run_id, at=at, tx=tx, fault=fault)
+            told = self.write_step(before, after, run_id=run_id, at=at, tx=tx, fault=fault)
+            if taken:
+                self._asked[before.key] = at
+            return told
 
     def retell(
         self, before: Order, after: Order, *, run_id: str, at: datetime, fault: Fault

@@ -81,6 +81,19 @@ class PgOrders(PgOutbox):
             query = query.where(orders.c.failed == wanted.failed)
         return self._orders(query.limit(wanted.limit))
 
+    def quiet(self, keys: Sequence[str], *, since: datetime) -> set[str]:
+        """Return which of these orders have no row of history since then."""
+        newest = (
+            select(order_events.c.at)
+            .where(order_events.c.key == orders.c.key)
+            .order_by(order_events.c.id.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        return {
+            row.key for row in self._read(select(orders.c.key).where(_named(keys), newest < since))
+        }
+
     def ask(
         self,
         statuses: Sequence[Status],
@@ -143,14 +156,19 @@ class PgOrders(PgOutbox):
         at: datetime,
         tx: TxHash | None = None,
         fault: Fault | None = None,
+        taken: bool = False,
     ) -> Order:
         """Write the new row, its history row and its error, if the row is still `before`.
+
+        taken: the caller's run goes on with the order, so `ask` returns it to no other for now.
 
         Raises:
             LostRace: somebody changed the order since; nothing was written.
         """
         with transaction(self._engine) as connection:
-            return write_step(connection, before, after, run_id=run_id, at=at, tx=tx, fault=fault)
+            return write_step(
+                connection, before, after, run_id=run_id, at=at, tx=tx, fault=fault, taken=taken
+            )
 
     def retell(
         self, before: Order, after: Order, *, run_id: str, at: datetime, fault: Fault

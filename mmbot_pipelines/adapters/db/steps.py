@@ -27,12 +27,14 @@ def write_step(
     at: datetime,
     tx: TxHash | None = None,
     fault: Fault | None = None,
+    taken: bool = False,
 ) -> Order:
     """Write an order's change, its history row and its error, if the row is still `before`.
 
     Every change makes the order ready to be asked for again, but for its acceptance, as
     the same run goes on with it, and one of its reason alone: an order that waits would
     be asked for without end.
+    taken: the same run goes on with it: as if `ask` had returned it at `at`.
 
     Raises:
         LostRace: somebody changed the order since; nothing was written.
@@ -40,7 +42,8 @@ def write_step(
     """
     if identity(before) != identity(after):
         raise ValueError(f"{before.key}: a step cannot change what the escrow logged")
-    return _write(connection, before, after, {}, run_id=run_id, at=at, tx=tx, fault=fault)
+    asked: Values = {"asked_at": at} if taken else {}
+    return _write(connection, before, after, asked, run_id=run_id, at=at, tx=tx, fault=fault)
 
 
 def write_retold(
@@ -85,7 +88,7 @@ def _write(
     connection: Connection,
     before: Order,
     after: Order,
-    content: Values,
+    content: Values,  # further columns
     *,
     run_id: str,
     at: datetime,
@@ -93,7 +96,7 @@ def _write(
     fault: Fault | None,
 ) -> Order:
     told = fault is not None or tellable(before) != tellable(after)
-    asked = {"asked_at": None} if told and not accepts(before, after) else {}
+    asked: Values = {"asked_at": None} if told and not accepts(before, after) else {}
     row = connection.execute(
         update(orders)
         .where(
@@ -101,7 +104,7 @@ def _write(
             orders.c.version == before.version,
             orders.c.status == before.status.value,
         )
-        .values(**content, **step_values(after), version=before.version + 1, **asked)
+        .values(**(asked | content), **step_values(after), version=before.version + 1)
         .returning(orders)
     ).one_or_none()
     if row is None:

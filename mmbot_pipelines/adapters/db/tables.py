@@ -74,6 +74,7 @@ orders = Table(
     Column("status", Text, nullable=False),
     _at_least("attempt", 1),
     _at_least("failures", 0),
+    _at_least("lost_claims", 0, server_default="0"),
     Column("failed", Boolean, nullable=False),
     Column("next_attempt_at", Instant),
     Column("reason", Words),
