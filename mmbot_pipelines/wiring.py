@@ -113,6 +113,7 @@ def bridge(settings: Settings) -> Bridge:
                 failure_percent=settings.safety.throttle_failure_percent,
                 max_outlay=settings.limits.max_exposure,
                 min_balance=settings.limits.min_balance or None,
+                max_gas_lost=settings.safety.max_gas_lost,
                 max_lag=settings.safety.max_rpc_lag_seconds,
             ),
         ),

@@ -34,6 +34,9 @@ class Accounts(Protocol):
     def exposure(self) -> Wei:
         """Sum the amounts of all orders that are OUT, in wei."""
 
+    def gas_lost(self, *, since: datetime) -> Wei:
+        """Sum what transfers stored since then paid for gas and reverted, in wei."""
+
     def finished(
         self, counted: Sequence[tuple[str, str]], *, since: datetime | None, most: int
     ) -> list[Finished]:

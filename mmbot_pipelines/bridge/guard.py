@@ -1,12 +1,11 @@
 """Measure, judge, and change the safety states: at every tick, and after every failure.
 
 Which failures count towards a halt is decided by who can cause them. A stranger can set
-orders whose recipient refuses money: the simulation foresees it, nothing is spent, and the
-order is parked, so it must not count, or anybody could halt us for the price of a few
-orders. What is mined and reverts, loses its nonce, contradicts the escrow or the chain, or
-is a claim that fails, costs us money or is our own fault: it counts. (A recipient can
-deceive the simulation, too; each time costs him an order that nobody gives back, and us
-gas, so that to halt is right.) Outages say nothing about orders and never count; neither
+orders whose recipient refuses money, in the simulation or only when the transfer is mined:
+the order is parked, and it must not count, or anybody could halt us for the price of a few
+orders. What such reverts cost in an hour throttles, and only that. What reverts otherwise,
+loses its nonce, contradicts the escrow or the chain, or is a claim that fails, is our own
+fault or our own money: it counts. Outages say nothing about orders and never count; neither
 does an empty wallet, which has its own floor.
 """
 
@@ -18,7 +17,16 @@ from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.ports import Fault, Run
 from mmbot_pipelines.core import safety
 from mmbot_pipelines.core.errors import Failure, LostRace
-from mmbot_pipelines.core.readings import Failures, Funds, Outlay, Reach, Reading, Store, judge
+from mmbot_pipelines.core.readings import (
+    Failures,
+    Funds,
+    GasLost,
+    Outlay,
+    Reach,
+    Reading,
+    Store,
+    judge,
+)
 from mmbot_pipelines.core.safety import GLOBAL, Standing, State, judged, known, of, tellable
 
 COUNTED = (
@@ -35,6 +43,7 @@ COUNTED = (
 )
 
 _WINDOW = timedelta(minutes=10)  # of the failure rate
+_HOUR = timedelta(hours=1)  # of the gas that reverts cost
 _NEWEST = 200  # steps that are looked at
 
 
@@ -55,6 +64,7 @@ def guard(bridge: Bridge, run: Run) -> list[Standing]:
     readings = [
         Store(scope=GLOBAL, seconds=took),
         Outlay(scope=GLOBAL, out=bridge.accounts.exposure()),
+        _gas_lost(bridge),
         *_failures(bridge, standings),
         *_chains(bridge),
     ]
@@ -66,7 +76,8 @@ def guard_failures(bridge: Bridge, run: Run) -> None:
     """Judge the failures alone, right after one: a halt does not wait for the next tick."""
     try:
         standings = bridge.safety.standings()
-        _apply(bridge, run, standings, [*_failures(bridge, standings)], complete=False)
+        readings: list[Reading] = [_gas_lost(bridge), *_failures(bridge, standings)]
+        _apply(bridge, run, standings, readings, complete=False)
     except Failure as e:
         run.say(f"safety: not judged now, {e}; the next tick does it")
 
@@ -113,6 +124,11 @@ def _apply(
             continue  # somebody else has judged; the next tick sees what is left to do
         if tellable(before, after):
             run.say(f"safety: {after.told}")
+
+
+def _gas_lost(bridge: Bridge) -> GasLost:
+    lost = bridge.accounts.gas_lost(since=bridge.clock() - _HOUR)
+    return GasLost(scope=GLOBAL, lost=lost)
 
 
 def _failures(bridge: Bridge, standings: Sequence[Standing]) -> Iterator[Failures]:

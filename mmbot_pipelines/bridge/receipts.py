@@ -8,12 +8,14 @@ from mmbot_pipelines.bridge.failures import after_failure, fault_of
 from mmbot_pipelines.bridge.guard import guard_failures
 from mmbot_pipelines.bridge.order import NEXT, Fact, Order, Status
 from mmbot_pipelines.bridge.ports import Run
+from mmbot_pipelines.bridge.reverts import by_recipient
 from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import (
     Cancelled,
     Failure,
     Lost,
     LostRace,
+    RecipientRefused,
     ReorgAfterPayment,
     Reverted,
 )
@@ -62,7 +64,7 @@ def _decide(bridge: Bridge, outcome: Outcome, run: Run) -> None:
         return
     mined = fact in (Fact.MINED, Fact.PAID)
     after = order.after(fact, at=now, tx=transaction.hash if mined else None)
-    failure = None if mined else _failure(outcome)
+    failure = None if mined else _failure(bridge, order, outcome)
     if failure is None:
         bridge.orders.decide(outcome, order, after, run_id=run.id, at=now)
     else:
@@ -112,8 +114,13 @@ def _paid_another(outcome: Outcome) -> ReorgAfterPayment:
     )
 
 
-def _failure(outcome: Outcome) -> Failure:
+def _failure(bridge: Bridge, order: Order, outcome: Outcome) -> Failure:
     row = outcome.transaction
+    if outcome.state is TxState.REVERTED and by_recipient(bridge.chain, order, outcome):
+        return RecipientRefused(
+            f"{row.hash} reverted by the recipient's own doing ({outcome.reason}): it is not "
+            f"tried again by itself; run `mmbot retry {order.key}` once the recipient takes ETH"
+        )
     if outcome.state is TxState.REVERTED:
         return Reverted(f"{row.hash} reverted: {outcome.reason}")
     if outcome.state is TxState.LOST:

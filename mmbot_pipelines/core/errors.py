@@ -75,6 +75,10 @@ class Reverted(TryLater):
     """A mined transaction failed on chain: its gas is spent, its value is not."""
 
 
+class RecipientRefused(Stop):
+    """A mined transfer failed in its recipient's own code: its gas is spent, its value is not."""
+
+
 class Lost(TryLater):
     """Another transaction took this one's nonce: it can never be mined."""
 

@@ -46,6 +46,10 @@ class Fees:
         return Wei(self.base + self.priority)
 
 
+# How the reason of a revert begins that no replay shows.
+UNKNOWN = "unknown: "
+
+
 class TxState(StrEnum):
     STORED = "STORED"  # signed and stored, perhaps broadcast
     MINED = "MINED"  # status 1
@@ -142,7 +146,13 @@ class Chain(Protocol):
         """Tell which transactions the node has, mined or waiting."""
 
     def revert_reason(self, transaction: Transaction) -> str:
-        """Replay a reverted transaction on the block before its own and decode the reason."""
+        """Replay a reverted transaction on the block before its own and decode the reason.
+
+        It starts with UNKNOWN where the replay does not revert, or cannot be had.
+        """
+
+    def has_code(self, account: Address, block: int) -> bool:
+        """Return whether an account had code before or after block `block`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,14 @@ class Outlay:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GasLost:
+    """What transfers that reverted have cost within an hour."""
+
+    scope: str
+    lost: Wei
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Funds:
     """What a wallet has."""
 
@@ -53,7 +61,7 @@ class Store:
     seconds: float  # that one short read took
 
 
-Reading = Failures | Outlay | Funds | Reach | Store
+Reading = Failures | Outlay | GasLost | Funds | Reach | Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +72,7 @@ class Thresholds:
     failure_percent: int = 50
     least_finished: int = 10  # below it a rate says nothing
     max_outlay: Wei | None = None
+    max_gas_lost: Wei | None = None  # per hour
     min_balance: Wei | None = None
     max_lag: float | None = None  # seconds
     slow_store: float = 2.0  # seconds
@@ -74,6 +83,7 @@ class Thresholds:
             self,
             failure_percent=-(-self.failure_percent // 2),
             max_outlay=None if self.max_outlay is None else Wei(self.max_outlay * 9 // 10),
+            max_gas_lost=None if self.max_gas_lost is None else Wei(self.max_gas_lost * 9 // 10),
             max_lag=None if self.max_lag is None else self.max_lag / 2,
             slow_store=self.slow_store / 2,
         )
@@ -127,6 +137,9 @@ def _of_money(reading: Reading, at: Thresholds) -> Trip | None:
         case Outlay(out=out) if at.max_outlay is not None and out >= at.max_outlay:
             why = f"{in_words(out)} is paid out and not yet repaid"
             return _trip(reading, State.THROTTLED, "exposure", why)
+        case GasLost(lost=lost) if at.max_gas_lost is not None and lost > at.max_gas_lost:
+            why = f"transfers that reverted cost {in_words(lost)} of gas within an hour"
+            return _trip(reading, State.THROTTLED, "gas lost", why)
     return None
 
 

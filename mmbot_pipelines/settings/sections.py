@@ -252,6 +252,7 @@ class Safety(Section):
     halt_after_failures: values.Count = _variable("MMBOT_HALT_AFTER_FAILURES", 10)
     throttle_failure_percent: values.Percent = _variable("MMBOT_THROTTLE_FAILURE_PERCENT", 50)
     throttled_transfers: values.Count = _variable("MMBOT_THROTTLED_TRANSFERS", 1)  # of one run
+    max_gas_lost: values.WeiAmount = _variable("MMBOT_MAX_GAS_LOST_PER_HOUR_WEI", Wei(10**16))
     # age of a chain's newest block; None: not looked at
     max_rpc_lag_seconds: values.Seconds | None = _variable("MMBOT_MAX_RPC_LAG_SECONDS", None)
 

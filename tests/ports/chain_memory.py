@@ -17,7 +17,15 @@ from mmbot_pipelines.core.errors import (
     RpcRefused,
 )
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
-from mmbot_pipelines.core.outbox import Block, Call, Fees, Receipt, Signed, Transaction
+from mmbot_pipelines.core.outbox import (
+    UNKNOWN,
+    Block,
+    Call,
+    Fees,
+    Receipt,
+    Signed,
+    Transaction,
+)
 
 ETH = 10**18
 WALLET = Address("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")
@@ -65,6 +73,7 @@ class ChainMemory:
         self.picky = False  # takes nothing into the pool that the next block would not take
         self.most_per_block: int | None = None  # transactions that fit in a block
         self.contracts: dict[Address, Callable[[Call], str | None]] = {}
+        self.codes: set[Address] = set()  # of accounts that run code of their own
         self.fault: Failure | None = None  # every question raises it while it is set
         self.broadcast_fault: Failure | None = None  # stands in each place while it is set
         self.broadcasts: list[bytes] = []  # every one ever handed over, again or not
@@ -133,7 +142,11 @@ class ChainMemory:
         for t in self.executed():
             if t.hash == transaction.hash and t.reason:
                 return t.reason
-        return "it did not revert when it was replayed"
+        return f"{UNKNOWN}it succeeds when it is replayed"
+
+    def has_code(self, account: Address, block: int) -> bool:
+        self._answer()
+        return account in self.contracts or account in self.codes
 
     # what tests do to it
 

@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mmbot_pipelines.adapters.db.columns import storable
-from mmbot_pipelines.bridge.accounts import OUT, PROVEN, Finished
+from mmbot_pipelines.bridge.accounts import OUT, PROVEN, TRANSFER, Finished
 from mmbot_pipelines.core.errors import LostRace
 from mmbot_pipelines.core.money import Wei
+from mmbot_pipelines.core.outbox import TxState
 from mmbot_pipelines.core.safety import Change, Standing, tellable
 
 if TYPE_CHECKING:
@@ -82,6 +83,18 @@ class AccountsMemory:
     def exposure(self) -> Wei:
         with self._store.transaction():
             return Wei(sum(o.amount for o in self._store.stored.values() if o.status in OUT))
+
+    def gas_lost(self, *, since: datetime) -> Wei:
+        with self._store.transaction():
+            return Wei(
+                sum(
+                    (row.gas_used or 0) * (row.gas_price or 0)
+                    for row in self._store.outbox
+                    if row.purpose == TRANSFER
+                    and row.state is TxState.REVERTED
+                    and row.stored_at > since
+                )
+            )
 
     def finished(
         self, counted: Sequence[tuple[str, str]], *, since: datetime | None, most: int

@@ -51,6 +51,22 @@ def test_exposure_is_what_is_signed_and_not_yet_back(books: Books) -> None:
     assert books.accounts.exposure() == 1000
 
 
+def test_gas_lost_is_what_reverted_transfers_cost(books: Books) -> None:
+    orders = processing(books, *(an_order(n) for n in range(3)))
+    sent = send(books.orders, *orders)
+    for transaction, fact in zip(sent, (Fact.MINED, Fact.REVERTED, Fact.REVERTED), strict=True):
+        (order,) = books.orders.get([transaction.subject])
+        outcome = mined(transaction, succeeded=fact is Fact.MINED)
+        after = order.after(fact, at=NOON)
+        books.orders.decide(outcome, order, after, run_id="run", at=NOON)
+    (row,) = books.orders.transactions(orders[1].key)
+    assert row.gas_used
+    assert row.gas_price
+    before = row.stored_at - later(1)
+    assert books.accounts.gas_lost(since=before) == 2 * row.gas_used * row.gas_price
+    assert books.accounts.gas_lost(since=row.stored_at) == 0
+
+
 def test_exposure_is_exact_for_the_largest_amounts(books: Books) -> None:
     top = 2**256 - 1
     many = processing(books, *(an_order(n, amount=top) for n in range(3)))

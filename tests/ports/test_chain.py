@@ -210,3 +210,10 @@ def test_simulation_does_not_count_what_waits_in_the_pool(stage: Stage) -> None:
     send(stage, [call])
     (gas,) = stage.chain.simulate([call], stage.chain.fees())
     assert isinstance(gas, int)
+
+
+def test_an_account_has_code_or_not(stage: Stage) -> None:
+    (order,) = stage.set_orders(1)
+    head = stage.chain.head().number
+    assert stage.chain.has_code(stage.registry.transfer(order).to, head)
+    assert not stage.chain.has_code(RECIPIENT, head)

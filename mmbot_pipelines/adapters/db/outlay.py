@@ -38,6 +38,16 @@ class PgAccounts:
         with transaction(self._engine) as connection:
             return exposure(connection)
 
+    def gas_lost(self, *, since: datetime) -> Wei:
+        """Sum what transfers stored since then paid for gas and reverted, in wei."""
+        lost = select(func.sum(transactions.c.gas_used * transactions.c.gas_price)).where(
+            transactions.c.stored_at > since,
+            transactions.c.purpose == TRANSFER,
+            transactions.c.state == TxState.REVERTED.value,
+        )
+        with transaction(self._engine) as connection:
+            return Wei(int(connection.scalar(lost) or 0))
+
     def finished(
         self, counted: Sequence[tuple[str, str]], *, since: datetime | None, most: int
     ) -> list[Finished]:

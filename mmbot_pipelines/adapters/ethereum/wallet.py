@@ -13,7 +13,15 @@ from mmbot_pipelines.core.errors import (
     RpcUnavailable,
 )
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
-from mmbot_pipelines.core.outbox import Block, Call, Fees, Receipt, Signed, Transaction
+from mmbot_pipelines.core.outbox import (
+    UNKNOWN,
+    Block,
+    Call,
+    Fees,
+    Receipt,
+    Signed,
+    Transaction,
+)
 
 __all__ = ["EthereumChain", "LocalSigner", "Signer", "Underpriced"]
 
@@ -134,7 +142,7 @@ class EthereumChain:
         """
         receipt = self.receipts([transaction.hash])[0]
         if receipt is None:
-            return "unknown: its block was taken back"
+            return f"{UNKNOWN}its block was taken back"
         own = receipt.block.number
         fields = estimates.fields(self.wallet, transaction.call) | {"gas": hex(transaction.gas)}
         # Contracts may ask for the gas price; a node may find it too low for that block.
@@ -148,10 +156,21 @@ class EthereumChain:
         why = next(filter(None, map(reverts.reason, errors)), None)
         if why is None:
             said = errors[0] if errors else "it succeeds when it is replayed"
-            why = f"unknown: {said}"
+            why = f"{UNKNOWN}{said}"
         if receipt.gas_used == transaction.gas:
             why += f"; it used all of its {transaction.gas} gas"
         return why
+
+    def has_code(self, account: Address, block: int) -> bool:
+        """Return whether an account had code before or after block `block`."""
+        heights = (max(block - 1, 0), block)
+        answers = self._rpc.batch([("eth_getCode", (account, blocks.tag(at))) for at in heights])
+        for answer in answers:
+            if isinstance(answer, RpcError):
+                raise RpcRefused(
+                    f"a node of {self._rpc.chain} refuses the code of {account}: {answer}"
+                )
+        return any(wire.data(answer) for answer in answers)
 
     def _prices(self) -> tuple[Wei | None, Answer]:
         """Return the newest base fee, and what the best node would give the block's maker.

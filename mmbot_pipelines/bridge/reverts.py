@@ -1,0 +1,34 @@
+"""Whose doing a mined revert is. Reads chain.
+
+A stranger chooses the recipient, and with it the code that a transfer runs. He must neither
+be able to halt us nor to make us pay for the same revert twice.
+"""
+
+from mmbot_pipelines.bridge.accounts import TRANSFER
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.core.outbox import UNKNOWN, Chain, Outcome
+
+# What the PaymentRegistry says when the recipient did not take the money, and only then.
+_NOT_TAKEN = "Transfer failed."
+
+_NO_REASON = "reverted without a reason"
+
+
+def by_recipient(chain: Chain, order: Order, outcome: Outcome) -> bool:
+    """Return whether a reverted transfer is the doing of its recipient.
+
+    It is where the registry says so; where gas ran out, or no reason came, in a call of an
+    account with code; and where no replay reverts, for only code that looks at its
+    surroundings behaves differently then, and such code may be gone in the same block.
+
+    Raises:
+        Failure: no node said whether the recipient has code.
+    """
+    row, receipt, reason = outcome.transaction, outcome.receipt, outcome.reason
+    if row.purpose != TRANSFER or receipt is None:
+        return False
+    if _NOT_TAKEN in reason or reason.startswith(UNKNOWN):
+        return True
+    if receipt.gas_used < row.gas and not reason.startswith(_NO_REASON):
+        return False  # the registry's own words
+    return chain.has_code(order.recipient, receipt.block.number)
