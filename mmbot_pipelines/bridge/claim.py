@@ -18,7 +18,7 @@ from mmbot_pipelines.bridge.refused import refused
 from mmbot_pipelines.bridge.reorgs import standing
 from mmbot_pipelines.bridge.sending import Request, send
 from mmbot_pipelines.core import crash
-from mmbot_pipelines.core.errors import Failure, LostRace, TryLater
+from mmbot_pipelines.core.errors import Failure, LostRace, Waits
 from mmbot_pipelines.core.money import Wei, in_words
 from mmbot_pipelines.core.outbox import Call, Transaction, TxState
 
@@ -26,8 +26,10 @@ _CLAIMED = {TxState.MINED: Fact.MINED, TxState.STORED: Fact.SENT}
 _BEST = [*_CLAIMED, *(state for state in TxState if state not in _CLAIMED)]
 
 
-class ClaimTooDear(TryLater):
-    """What it costs to get our money back is no less than what comes back: prices must fall."""
+class ClaimTooDear(Waits):
+    """A claim's message and gas cost as much as the claim brings: prices must fall first."""
+
+    reason = "waits: its claim would cost what it brings"
 
 
 def repay(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
@@ -52,8 +54,8 @@ def _claim(work: Work, origin: str, orders: list[Order]) -> None:
     begun = l2.claims(orders, fees)
     calls: list[tuple[Order, Call]] = []
     for order, claim in zip(orders, begun, strict=True):
-        if isinstance(claim, Call) and claim.value >= order.amount + order.fee:
-            work.fail(order, _too_dear(order, claim.value))
+        if isinstance(claim, Call) and (dear := _too_dear(order, claim.value)):
+            work.fail(order, dear)
         elif isinstance(claim, Call):
             calls.append((order, claim))
         elif isinstance(claim, Failure):
@@ -61,24 +63,27 @@ def _claim(work: Work, origin: str, orders: list[Order]) -> None:
         else:
             _keep_task(work, order, claim)
     gas = chain.simulate([call for _, call in calls], fees)
-    requests = [
-        Request(order=order, call=call, gas=estimate, reserve=Wei(0))
-        for (order, call), estimate in zip(calls, gas, strict=True)
-        if not isinstance(estimate, Failure)
-    ]
-    foreseen = [
-        (order, failure)
-        for (order, _), failure in zip(calls, gas, strict=True)
-        if isinstance(failure, Failure)
-    ]
+    requests: list[Request] = []
+    foreseen: list[tuple[Order, Failure]] = []
+    for (order, call), estimate in zip(calls, gas, strict=True):
+        if isinstance(estimate, Failure):
+            foreseen.append((order, estimate))
+        elif dear := _too_dear(order, Wei(call.value + estimate * fees.expected)):
+            work.fail(order, dear)
+        else:
+            requests.append(Request(order=order, call=call, gas=estimate, reserve=Wei(0)))
     send(work, requests, fees, origin=origin)
     refused(work, foreseen)
 
 
-def _too_dear(order: Order, value: Wei) -> ClaimTooDear:
+def _too_dear(order: Order, cost: Wei) -> ClaimTooDear | None:
+    """Return why a claim that costs this much, in wei, is not sent now; None: it is worth it."""
+    brings = order.amount + order.fee
+    if cost < brings:
+        return None
     return ClaimTooDear(
-        f"the claim's message would cost {in_words(value)}, but it brings only "
-        f"{in_words(order.amount + order.fee)}: it is priced again later"
+        f"its message and gas cost {in_words(cost)} at the price of now, it brings "
+        f"{in_words(brings)}"
     )
 
 

@@ -13,6 +13,7 @@ from mmbot_pipelines.core.safety import GLOBAL, Standing, State
 from mmbot_pipelines.core.untrusted import harmless
 
 FLOOR = "wallet-floor"
+SHORT = "wallet-short"
 SHARED = "wallet-shared"
 EXPOSURE = "exposure"
 
@@ -36,7 +37,7 @@ def picture(facts: Facts, thresholds: Thresholds) -> Picture:
         *map(_parked, facts.parked),
         *_undelivered(facts, thresholds.undelivered_after_seconds),
         *_exposure(facts, thresholds.max_exposure),
-        *_floor(facts, thresholds.min_balance),
+        *_funds(facts, thresholds.min_balance),
         *_shared(facts),
         *_silent(facts),
         *([two_daemons(facts.daemons)] if facts.daemons else []),
@@ -141,14 +142,30 @@ def _exposure(facts: Facts, most: Wei | None) -> Iterator[Alert]:
         )
 
 
-def _floor(facts: Facts, floor: Wei) -> Iterator[Alert]:
-    if facts.balance is not None and facts.balance < floor:
+def _funds(facts: Facts, floor: Wei) -> Iterator[Alert]:
+    """Yield one alert for a wallet that has too little, however many orders wait for it."""
+    waiting, has = facts.shortage, facts.balance
+    count = "1 order waits" if waiting.orders == 1 else f"{waiting.orders} orders wait"
+    wait = f" {count} for ETH, healthy." if waiting.orders else ""
+    missing = waiting.needs + floor - (has or 0)
+    least = f"at least {in_words(missing)}" if missing > 0 else "ETH"
+    send = f"send {least} to {facts.wallet} on L1"
+    if has is not None and has < floor:
         yield _alert(
             FLOOR,
             Severity.CRITICAL,
             "the wallet is below its floor",
-            f"It has {in_words(facts.balance)}; the floor is {in_words(floor)}.",
-            "send ETH to the wallet on L1, or lower MMBOT_MIN_BALANCE_WEI.",
+            f"It has {in_words(has)}; the floor is {in_words(floor)}. No transfer is sent.{wait}",
+            f"{send}, or lower MMBOT_MIN_BALANCE_WEI; orders go on by themselves then.",
+        )
+    elif waiting.orders:
+        held = "" if has is None else f"It has {in_words(has)}."
+        yield _alert(
+            SHORT,
+            Severity.HIGH,
+            "the wallet has too little ETH",
+            f"{held}{wait}".strip(),
+            f"{send}; orders go on by themselves then.",
         )
 
 

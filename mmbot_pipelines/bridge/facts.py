@@ -10,10 +10,11 @@ from typing import TypeVar
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Cursor, Filter
-from mmbot_pipelines.bridge.records import Records
+from mmbot_pipelines.bridge.records import Records, Shortage
+from mmbot_pipelines.bridge.sending import FloorReached
 from mmbot_pipelines.core.daemons import ALIVE, Daemon, Daemons, at_once
-from mmbot_pipelines.core.errors import Failure, RpcUnavailable
-from mmbot_pipelines.core.money import Wei
+from mmbot_pipelines.core.errors import Failure, OutOfFunds, RpcUnavailable
+from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.safety import Standing, State
 
 PAID = (Status.FULFILLED, Status.PROVING, Status.PROVED)  # the user is; we are not
@@ -36,6 +37,8 @@ class Facts:
     exposure: Wei
     standings: Sequence[Standing]  # safety states that are not NORMAL
     silent: Mapping[str, str]  # chains that no node answers for, and what was tried
+    wallet: Address  # on L1
+    shortage: Shortage  # orders that wait for ETH in it
     balance: Wei | None  # of the L1 wallet; None where the chain does not say
     foreign_nonce: int | None  # mined for the wallet, never given out by us
     lost_nonces: Sequence[int]  # given out by us, used by somebody else
@@ -71,6 +74,8 @@ def look(bridge: Bridge, records: Records, daemons: Daemons) -> Facts:
         exposure=bridge.accounts.exposure(),
         standings=[s for s in bridge.safety.standings() if s.state is not State.NORMAL],
         silent=silent,
+        wallet=chain.wallet,
+        shortage=records.shortage([OutOfFunds.reason, FloorReached.reason]),
         balance=wallet_has,
         foreign_nonce=nonces - 1 if nonces is not None and foreign else None,
         lost_nonces=records.nonces_lost(chain.chain_id, chain.wallet, since=now - _LOST_FOR),

@@ -10,7 +10,7 @@ from mmbot_pipelines.bridge.guard import counts, guard_failures
 from mmbot_pipelines.bridge.order import Fact, Order, Status
 from mmbot_pipelines.bridge.ports import Fault, Run
 from mmbot_pipelines.core import crash
-from mmbot_pipelines.core.errors import Failure, LostRace, TryAgain, Verdict
+from mmbot_pipelines.core.errors import Failure, LostRace, TryAgain, Verdict, Waits
 from mmbot_pipelines.core.money import TxHash
 from mmbot_pipelines.core.outbox import Block
 from mmbot_pipelines.core.retry import backoff
@@ -78,8 +78,11 @@ class Work:
         """Store a failure with its order and go on with the others.
 
         An outage says nothing about the order: its error is kept, the order stays
-        healthy and is asked for again.
+        healthy and is asked for again. What only waits is no failure at all.
         """
+        if isinstance(failure, Waits):
+            self._wait_healthy(order, failure)
+            return
         self.failed[order.key] = failure
         crash.here(crash.Point.FAILURE_SEEN)
         fault = fault_of(order, failure, self.step)
@@ -116,6 +119,17 @@ class Work:
             self.bridge.orders.change(order, after, run_id=self.run.id, at=now)
         except LostRace:
             self.run.say(f"{order.key}: another run has taken it further")
+
+    def _wait_healthy(self, order: Order, cause: Waits) -> None:
+        """Store why an order waits; an earlier failure is over, as it came as far as this."""
+        self.run.say(f"{order.key}: {cause.reason} ({cause})")
+        after = replace(order, failed=False, next_attempt_at=None, reason=cause.reason)
+        if after == order:
+            return
+        try:
+            self.bridge.orders.change(order, after, run_id=self.run.id, at=self.bridge.clock())
+        except LostRace:
+            self.run.say(f"{order.key}: changed concurrently by another run; skipped")
 
     def keep(self, orders: Sequence[Order], verdicts: Sequence[Failure | None]) -> list[Order]:
         """Return the orders without a failure and store the failures of the others."""

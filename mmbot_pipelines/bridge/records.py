@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from mmbot_pipelines.bridge.order import Status
 from mmbot_pipelines.core.money import Address, Wei
+
+# Where an order waits for a transaction of ours: its transfer or its claim.
+WAITING = (Status.PENDING, Status.PROCESSING, Status.FULFILLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +25,14 @@ class Day:
     gas_paid: Wei  # by all transactions stored since, mined or reverted
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shortage:
+    """Healthy orders that wait for ETH in the wallet."""
+
+    orders: int
+    needs: Wei  # amounts and fees of the unpaid, fees of the paid: a fee covers an order's gas
+
+
 class Records(Protocol):
     """Questions about all rows at once."""
 
@@ -32,3 +44,6 @@ class Records(Protocol):
 
     def day(self, *, since: datetime) -> Day:
         """Sum up what happened since then."""
+
+    def shortage(self, reasons: Sequence[str]) -> Shortage:
+        """Sum up the healthy orders that wait with one of these reasons."""

@@ -7,9 +7,15 @@ from mmbot_pipelines.bridge.admission import Gate, Wait, keep_back
 from mmbot_pipelines.bridge.failures import Work, fault_of
 from mmbot_pipelines.bridge.order import Fact, Order
 from mmbot_pipelines.core import crash
-from mmbot_pipelines.core.errors import LostRace, OutOfFunds
+from mmbot_pipelines.core.errors import LostRace, OutOfFunds, Waits
 from mmbot_pipelines.core.money import Gas, Wei, in_words
 from mmbot_pipelines.core.outbox import Call, Fees, Transaction, at_most
+
+
+class FloorReached(Waits):
+    """A transfer would take the wallet under its floor: what is there is kept for claims."""
+
+    reason = "waits: it would take the wallet under MMBOT_MIN_BALANCE_WEI"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +48,9 @@ def send(
     since = [row for row in bridge.orders.in_flight() if row.wallet == chain.wallet]
     balance = chain.balance()
     stored: list[tuple[Order, Transaction]] = []
-    short: list[tuple[Order, OutOfFunds]] = []
+    # Claims bring money back: they may use what the floor keeps from transfers.
+    floor = Wei(0) if gate is None else bridge.rules.thresholds.min_balance or Wei(0)
+    short: list[tuple[Order, Waits]] = []
     waiting: list[tuple[Order, Wait]] = []
     with bridge.orders.lane(chain.chain_id, chain.wallet) as lane:
         in_flight = lane.in_flight()
@@ -64,8 +72,8 @@ def send(
                 waiting.append((order, wait))
                 continue
             needed = request.call.value + request.gas * fees.ceiling + request.reserve
-            if needed > free:
-                short.append((order, _short(needed, free)))
+            if needed > free - floor:
+                short.append((order, _short(needed, free, floor)))
                 continue
             transaction = _signed(work, order, request, nonce, fees)
             after = order.after(Fact.SENT, at=transaction.stored_at, tx=transaction.hash)
@@ -121,8 +129,10 @@ def _broadcast(work: Work, stored: Sequence[tuple[Order, Transaction]]) -> None:
             work.run.say(f"{said} stored, not yet taken by a node ({failure}); it is sent again")
 
 
-def _short(needed: int, free: int) -> OutOfFunds:
-    return OutOfFunds(
-        f"the wallet needs {in_words(needed)} and has {in_words(max(free, 0))} "
-        "beside what is in flight: send ETH to it"
-    )
+def _short(needed: int, free: int, floor: Wei) -> Waits:
+    has = f"{in_words(max(free, 0))} beside what is in flight"
+    if needed <= free:
+        return FloorReached(
+            f"it needs {in_words(needed)}, the wallet has {has}, and the floor is {in_words(floor)}"
+        )
+    return OutOfFunds(f"the wallet needs {in_words(needed)} and has {has}: send ETH to it")

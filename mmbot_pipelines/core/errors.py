@@ -1,6 +1,7 @@
 """What can go wrong, and what each kind asks for.
 
     TryAgain   at the next tick: the fault is expected to be gone by then
+    Waits      healthy, for as long as it takes: prices and an empty wallet are no faults
     TryLater   after a backoff: something outside must change first
     Stop       never by itself: a person decides
 
@@ -13,6 +14,7 @@ from typing import ClassVar
 
 class Verdict(StrEnum):
     NOW = "now"
+    WAIT = "wait"
     LATER = "later"
     NEVER = "never"
 
@@ -25,6 +27,16 @@ class Failure(Exception):
 
 class TryAgain(Failure):
     verdict = Verdict.NOW
+
+
+class Waits(Failure):
+    """What becomes right when the market or the wallet does: it is no fault of the order.
+
+    The message has the numbers of the moment, for the run's log.
+    """
+
+    verdict = Verdict.WAIT
+    reason: ClassVar[str]  # stored with the order: the same while the cause is the same
 
 
 class TryLater(Failure):
@@ -67,8 +79,10 @@ class RunDied(TryAgain):
     """The run ended before it could keep what becomes of its orders."""
 
 
-class OutOfFunds(TryLater):
+class OutOfFunds(Waits):
     """The wallet cannot pay for this and for what is already in flight."""
+
+    reason = "waits: the wallet has too little ETH"
 
 
 class Reverted(TryLater):

@@ -107,7 +107,7 @@ def test_refusals_and_outages_are_no_failures(world: World) -> None:
     steps.run_died(world.bridge, keys, world.run, "killed", spoke=False)
     world.chain.endowment = 0
     world.later(1)
-    world.failing(lambda: world.transfer(keys))
+    world.transfer(keys)
     steps.guard(world.bridge, world.run)
     assert state(world) is State.NORMAL
 

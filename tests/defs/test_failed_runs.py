@@ -16,7 +16,6 @@ from mmbot_pipelines.defs.plain import plain_failures
 from mmbot_pipelines.defs.upkeep import FAILED_ORDERS, failed_orders
 from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT
 from tests.bridge.world import World
-from tests.ports.chain_memory import ETH
 
 
 def tick(world: World, instance: dg.DagsterInstance, cursor: str | None = None) -> tuple[str, str]:
@@ -112,15 +111,15 @@ def test_a_run_that_could_not_begin_is_noted_with_its_cause(world: World) -> Non
 
 def test_a_run_that_says_itself_what_failed_has_not_died(world: World) -> None:
     (key,) = world.set_and_detect()
-    world.chain.endowment = 0
+    world.l2.paused = True
     with dg.instance_for_test() as instance:
         fill(world, instance, [key])
         assert tick(world, instance)[0] == "1 failed orders, 0 runs died since the last look"
         assert instance.get_dynamic_partitions(str(FAILED_ORDERS.name)) == [key]
-        world.chain.endowment = ETH
+        world.l2.paused = False
         steps.reprocess(world.bridge, [key], world.run)
         assert tick(world, instance)[0].startswith("0 failed orders")
-    assert kinds(world, key) == ["OutOfFunds"]
+    assert kinds(world, key) == ["EscrowPaused"]
 
 
 def test_a_run_that_hangs_is_ended_in_time() -> None:

@@ -1,9 +1,10 @@
 """The port `Records` over the store in memory."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from mmbot_pipelines.bridge.order import Status
-from mmbot_pipelines.bridge.records import Day
+from mmbot_pipelines.bridge.records import WAITING, Day, Shortage
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Transaction, TxState
 from tests.ports.orders_memory import OrdersMemory
@@ -42,6 +43,16 @@ class RecordsMemory:
             earned=Wei(sum(store.stored[k].fee for k in completed)),
             gas_paid=Wei(sum((t.gas_used or 0) * (t.gas_price or 0) for t in sent)),
         )
+
+    def shortage(self, reasons: Sequence[str]) -> Shortage:
+        waiting = [
+            o
+            for o in self._store.stored.values()
+            if o.status in WAITING and not o.failed and o.reason in reasons
+        ]
+        paid = [o for o in waiting if o.status is Status.FULFILLED]
+        needs = sum(o.amount + o.fee for o in waiting) - sum(o.amount for o in paid)
+        return Shortage(orders=len(waiting), needs=Wei(needs))
 
     def _of(self, chain_id: int, wallet: Address) -> list[Transaction]:
         return [t for t in self._store.outbox if (t.chain_id, t.wallet) == (chain_id, wallet)]

@@ -11,7 +11,7 @@ from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.adapters.db.records import PgRecords
 from mmbot_pipelines.bridge.order import Fact
 from mmbot_pipelines.bridge.ports import Orders
-from mmbot_pipelines.bridge.records import Day, Records
+from mmbot_pipelines.bridge.records import Day, Records, Shortage
 from mmbot_pipelines.core.money import Wei
 from tests.bridge.orders import NOON, an_order
 from tests.ports.orders_memory import OrdersMemory
@@ -89,3 +89,20 @@ def test_a_day_in_sums(kept: Kept) -> None:
         gas_paid=Wei(2 * 20_000 * 2),
     )
     assert kept.records.day(since=NOON + timedelta(seconds=9)) == NOTHING
+
+
+def test_a_shortage_counts_the_healthy_orders_that_wait_for_eth(kept: Kept) -> None:
+    poor, other = "waits: poor", "waits: something else"
+    unpaid, paid, failed, elsewhere = processing(kept.orders, 1, 2, 3, 4)
+    paid = step(kept.orders, paid, Fact.PAID)
+    for order, reason, ill in (
+        (unpaid, poor, False),
+        (paid, poor, False),
+        (failed, poor, True),
+        (elsewhere, other, False),
+    ):
+        after = replace(order, reason=reason, failed=ill)
+        kept.orders.change(order, after, run_id="r", at=NOON)
+    needs = unpaid.amount + unpaid.fee + paid.fee
+    assert kept.records.shortage([poor, "waits: other"]) == Shortage(orders=2, needs=Wei(needs))
+    assert kept.records.shortage(["none"]) == Shortage(orders=0, needs=Wei(0))

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, and_, distinct, func, select
+from sqlalchemy import ColumnElement, Engine, and_, case, distinct, func, select
 
 from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.tables import errors, order_events, orders, transactions
 from mmbot_pipelines.bridge.order import Status
-from mmbot_pipelines.bridge.records import Day
+from mmbot_pipelines.bridge.records import WAITING, Day, Shortage
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import TxState
 
@@ -70,6 +70,19 @@ class PgRecords:
                 earned=Wei(int(connection.scalar(fees) or 0)),
                 gas_paid=Wei(int(connection.scalar(gas) or 0)),
             )
+
+    def shortage(self, reasons: Sequence[str]) -> Shortage:
+        """Sum up the healthy orders that wait with one of these reasons."""
+        paid = orders.c.status == Status.FULFILLED.value
+        needs = func.sum(orders.c.fee + case((paid, 0), else_=orders.c.amount))
+        waiting = select(func.count(), needs).where(
+            orders.c.status.in_([status.value for status in WAITING]),
+            ~orders.c.failed,
+            orders.c.reason.in_(reasons),
+        )
+        with transaction(self._engine) as connection:
+            count, total = connection.execute(waiting).one()
+            return Shortage(orders=count, needs=Wei(int(total or 0)))
 
 
 def _of(chain_id: int, wallet: Address) -> ColumnElement[bool]:
