@@ -16,6 +16,7 @@ from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.origins.zksync import ZkSync
 from mmbot_pipelines.bridge.ports import Origin, Repayment
 from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.invokes import Invokes
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.safety import GLOBAL
 from mmbot_pipelines.settings import Settings
@@ -49,18 +50,29 @@ class Origins(Mapping[str, Origin]):
         return len(self._makers)
 
 
-def origins(settings: Settings, l1: Rpc, registry: RegistryV1, wallet: Address) -> Origins:
+def origins(
+    settings: Settings, l1: Rpc, registry: RegistryV1, wallet: Address, invokes: Invokes
+) -> Origins:
     """Name the origins that the settings serve.
 
     wallet: ours on L1; on zkSync it is paid unless the settings name another.
+    invokes: keeps the transactions of our account on Starknet.
     """
     return Origins(
-        {name: partial(_origin, name, settings, l1, registry, wallet) for name in settings.origins}
+        {
+            name: partial(_origin, name, settings, l1, registry, wallet, invokes)
+            for name in settings.origins
+        }
     )
 
 
 def _origin(
-    name: str, settings: Settings, l1: Rpc, registry: RegistryV1, wallet: Address
+    name: str,
+    settings: Settings,
+    l1: Rpc,
+    registry: RegistryV1,
+    wallet: Address,
+    invokes: Invokes,
 ) -> Origin:
     if name == "zksync" and (section := settings.zksync):
         return ZkSync(
@@ -80,16 +92,18 @@ def _origin(
             claim_gas_limit=section.claim_gas_limit,
         )
     if name == "starknet" and settings.starknet:
-        return _starknet(settings.starknet, l1, registry, quorum=settings.rpc_quorum)
+        return _starknet(settings, settings.starknet, l1, registry, invokes)
     raise BadSettings(f"MMBOT_ORIGINS names {name}, which this version cannot serve")
 
 
-def _starknet(section: StarknetSection, l1: Rpc, registry: RegistryV1, *, quorum: int) -> Origin:
+def _starknet(
+    settings: Settings, section: StarknetSection, l1: Rpc, registry: RegistryV1, invokes: Invokes
+) -> Origin:
     from mmbot_pipelines.adapters.origins.starknet import Starknet  # noqa: PLC0415
     from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage  # noqa: PLC0415
     from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc  # noqa: PLC0415
 
-    rpc = StarknetRpc(section.urls, chain_id=section.chain_id, quorum=quorum)
+    rpc = StarknetRpc(section.urls, chain_id=section.chain_id, quorum=settings.rpc_quorum)
     repayment: Repayment
     if section.repay == "message":
         repayment = ByMessage(
@@ -101,7 +115,9 @@ def _starknet(section: StarknetSection, l1: Rpc, registry: RegistryV1, *, quorum
             margin_percent=section.fee_margin_percent,
         )
     else:
-        repayment = _proofs(section, rpc, l1, registry)
+        repayment = _proofs(
+            section, rpc, l1, registry, invokes, finality_blocks=settings.l1.finality_blocks
+        )
     return Starknet(
         rpc,
         repayment,
@@ -113,9 +129,16 @@ def _starknet(section: StarknetSection, l1: Rpc, registry: RegistryV1, *, quorum
 
 
 def _proofs(
-    section: StarknetSection, rpc: "StarknetRpc", l1: Rpc, registry: RegistryV1
+    section: StarknetSection,
+    rpc: "StarknetRpc",
+    l1: Rpc,
+    registry: RegistryV1,
+    invokes: Invokes,
+    *,
+    finality_blocks: int,
 ) -> Repayment:
     from mmbot_pipelines.adapters.origins import starknet_proofs as proofs  # noqa: PLC0415
+    from mmbot_pipelines.adapters.origins.starknet_lane import StarknetLane  # noqa: PLC0415
     from mmbot_pipelines.adapters.origins.starknet_prover import Prover  # noqa: PLC0415
     from mmbot_pipelines.adapters.origins.starknet_wallet import StarknetWallet  # noqa: PLC0415
 
@@ -131,12 +154,13 @@ def _proofs(
         rpc,
         l1,
         prover,
-        wallet,
+        StarknetLane(rpc, wallet, invokes),
         escrow=section.escrow_address,
         registry=registry.address,
         transfers_slot=section.transfers_slot,
         entrypoint=proofs.entrypoint(section.proof_entrypoint),
         cost=section.prover_cost,
+        finality_blocks=finality_blocks,
     )
 
 

@@ -13,6 +13,7 @@ from mmbot_pipelines.adapters.db import ready
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.adapters.db.engine import connect
+from mmbot_pipelines.adapters.db.invokes import PgInvokes
 from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.adapters.db.outlay import PgAccounts
 from mmbot_pipelines.adapters.db.records import PgRecords
@@ -84,7 +85,7 @@ def bridge(settings: Settings) -> Bridge:
         orders=PgOrders(engine),
         accounts=PgAccounts(engine),
         safety=PgSafety(engine),
-        origins=origin_wiring.origins(settings, rpc, registry, chain.wallet),
+        origins=origin_wiring.origins(settings, rpc, registry, chain.wallet, PgInvokes(engine)),
         registry=registry,
         chain=chain,
         rules=Rules(

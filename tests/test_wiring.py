@@ -27,7 +27,7 @@ from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 read = settings.load(json.loads(sys.argv[1]))
 rpc = Rpc(read.l1.urls, chain="L1", chain_id=read.l1.chain_id)
 registry = RegistryV1(rpc, read.l1.registry_address, start_block=0)
-origins = origin_wiring.origins(read, rpc, registry, read.l1.registry_address)
+origins = origin_wiring.origins(read, rpc, registry, read.l1.registry_address, None)
 told = {"names": list(origins), "scopes": sorted(origin_wiring.newest(read))}
 for name in json.loads(sys.argv[2]):
     told[name] = [origins[name] is origins[name], origins[name].start, origins[name].claim_gas]

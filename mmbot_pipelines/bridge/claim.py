@@ -13,7 +13,7 @@ from mmbot_pipelines.bridge.escrow_faults import PaidElsewhere, is_paid_elsewher
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.fill import by_origin
 from mmbot_pipelines.bridge.order import Fact, Order, Status
-from mmbot_pipelines.bridge.ports import Run, Settlement, Task
+from mmbot_pipelines.bridge.ports import NotYet, Run, Settlement, Task
 from mmbot_pipelines.bridge.refused import refused
 from mmbot_pipelines.bridge.reorgs import standing
 from mmbot_pipelines.bridge.sending import Request, send
@@ -60,6 +60,8 @@ def _claim(work: Work, origin: str, orders: list[Order]) -> None:
             calls.append((order, claim))
         elif isinstance(claim, Failure):
             work.fail(order, claim)
+        elif isinstance(claim, NotYet):
+            work.wait(order, claim.reason)
         else:
             _keep_task(work, order, claim)
     gas = chain.simulate([call for _, call in calls], fees)
@@ -188,8 +190,13 @@ def _follow(work: Work, origin: str, orders: Sequence[Order]) -> None:
         elif seen.proven_in is not None and order.status is Status.PROVING:
             if work.advance(order, Fact.PROVEN, tx=seen.proven_in):
                 work.run.say(f"{order.key}: proven, the escrow is told in {seen.proven_in}")
+        elif seen.proven_in is not None and seen.proven_in != order.claim_tx:
+            why = f"its proof is shown again in {seen.proven_in}"
+            _keep(work, replace(order, claim_tx=seen.proven_in), order, why)
         elif seen.ref is not None and seen.ref != order.claim_ref:
-            _keep_ref(work, order, seen.ref)
+            _keep(work, replace(order, claim_ref=seen.ref), order, f"its claim is {seen.ref}")
+        elif seen.waits is not None:
+            work.wait(order, seen.waits)
 
 
 def _give_up(work: Work, order: Order, failure: Failure) -> None:
@@ -200,10 +207,9 @@ def _give_up(work: Work, order: Order, failure: Failure) -> None:
     work.set_back(order, replace(undelivered, failures=lost, lost_claims=lost + 1), failure)
 
 
-def _keep_ref(work: Work, order: Order, ref: str) -> None:
-    now, named = work.bridge.clock(), replace(order, claim_ref=ref)
+def _keep(work: Work, after: Order, before: Order, what: str) -> None:
     try:
-        work.bridge.orders.change(order, named, run_id=work.run.id, at=now)
-        work.run.say(f"{order.key}: its claim is {ref}")
+        work.bridge.orders.change(before, after, run_id=work.run.id, at=work.bridge.clock())
+        work.run.say(f"{before.key}: {what}")
     except LostRace:
-        work.run.say(f"{order.key}: another run has taken it further")
+        work.run.say(f"{before.key}: another run has taken it further")

@@ -39,7 +39,7 @@ COUNTED = (
     (REPAY, "ClaimRefused"),
     (REPAY, "WrongChain"),
     ("settle", "Undelivered"),  # the claim's message, on its way to the L2
-    ("settle", "ProofFailed"),  # a prover's task, or what the escrow makes of its proof
+    ("settle", "ProofFailed"),  # by the prover's own doing: what strangers do only delays
 )
 
 _WINDOW = timedelta(minutes=10)  # of the failure rate

@@ -38,11 +38,12 @@ from mmbot_pipelines.core.safety import Standing
 def hold_lane(engine: Engine, chain_id: int, wallet: Address) -> Iterator["PgLane"]:
     """Wait for the wallet's lane and hold it; leaving commits, an exception takes it all back."""
     with transaction(engine) as connection:
-        connection.execute(select(func.pg_advisory_xact_lock(_lock_key(chain_id, wallet))))
+        connection.execute(select(func.pg_advisory_xact_lock(lock_key(chain_id, wallet))))
         yield PgLane(connection, chain_id, wallet)
 
 
-def _lock_key(chain_id: int, wallet: Address) -> int:
+def lock_key(chain_id: int, wallet: Address) -> int:
+    """Return the advisory lock's key of a wallet's lane."""
     # pg_advisory_xact_lock takes a signed 64-bit number (Postgres manual, 9.28.10)
     name = f"{chain_id}:{wallet.lower()}".encode()
     return int.from_bytes(blake2b(name, digest_size=8).digest(), signed=True)

@@ -23,6 +23,7 @@ from sqlalchemy import (
     false,
     func,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from mmbot_pipelines.adapters.db.columns import Instant, Uint256, Words
 from mmbot_pipelines.bridge.order import Status
@@ -188,6 +189,35 @@ Index(
 )
 Index("transactions_by_time", transactions.c.stored_at)
 Index("transactions_by_block", transactions.c.block_number)
+
+# of our account on Starknet: see core/invokes.py
+invokes = Table(
+    "invokes",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    _uint256("chain_id"),
+    Column("wallet", Text, nullable=False),
+    _uint256("nonce"),
+    _at_least("bump", 0),
+    Column("hash", Text, nullable=False, unique=True),
+    Column("raw", LargeBinary, nullable=False),
+    Column("subjects", ARRAY(Text), nullable=False),
+    Column("stored_at", Instant, nullable=False),
+    Column("state", Text, nullable=False),
+    UniqueConstraint("chain_id", "wallet", "nonce", "bump"),
+    _one_of("state", TxState),
+)
+Index(
+    "invokes_undecided",
+    invokes.c.nonce,
+    postgresql_where=invokes.c.state == TxState.STORED.value,
+)
+Index(
+    "invokes_reverted",
+    invokes.c.subjects,
+    postgresql_using="gin",
+    postgresql_where=invokes.c.state == TxState.REVERTED.value,
+)
 
 blocks = Table(
     "blocks",

@@ -11,9 +11,22 @@ from mmbot_pipelines.adapters.origins.escrow_state import Held, Terms, order_fau
 from mmbot_pipelines.adapters.origins.starknet_events import EscrowEvents
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
-from mmbot_pipelines.bridge.escrow_faults import EscrowDisagrees, EscrowPaused, PaidElsewhere
+from mmbot_pipelines.bridge.escrow_faults import (
+    AlreadyClaimed,
+    EscrowDisagrees,
+    EscrowPaused,
+    PaidElsewhere,
+)
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Cursor, Progress, Repayment, Scan, Settlement, Task
+from mmbot_pipelines.bridge.ports import (
+    Cursor,
+    NotYet,
+    Progress,
+    Repayment,
+    Scan,
+    Settlement,
+    Task,
+)
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused, Verdict
 from mmbot_pipelines.core.money import Address, Gas, Wei, in_words
 from mmbot_pipelines.core.outbox import Block, Call, Fees
@@ -117,9 +130,20 @@ class Starknet:
                 raise fault from None
             raise
 
-    def claims(self, orders: Sequence[Order], fees: Fees) -> Sequence[Call | Task | Failure]:
-        """Begin to claim: with L1 calls that are ours to send, or with tasks given away."""
-        return self._repayment.claims(orders, fees) if orders else []
+    def claims(
+        self, orders: Sequence[Order], fees: Fees
+    ) -> Sequence[Call | Task | NotYet | Failure]:
+        """Begin to claim what the escrow still holds for us: by L1 calls, or by tasks."""
+        against = {o.key: f for o, f in zip(orders, self.check(orders), strict=True) if f}
+        good = [order for order in orders if order.key not in against]
+        begun = dict(
+            zip(
+                (order.key for order in good),
+                self._repayment.claims(good, fees) if good else [],
+                strict=True,
+            )
+        )
+        return [begun[o.key] if o.key in begun else _not_claimed(against[o.key]) for o in orders]
 
     def progress(self, orders: Sequence[Order]) -> list[Progress]:
         """Look after claims on their way, which the escrow has not paid yet."""
@@ -242,3 +266,12 @@ def _agreed(order: Order, faults: Sequence[Failure | None]) -> Failure | None:
         return faults[0]
     told = "; ".join(dict.fromkeys(said))
     return RpcDisagrees(f"nodes of starknet have different things against {order.key}: {told}")
+
+
+def _not_claimed(fault: Failure) -> NotYet | Failure:
+    """Return what keeps an order from being claimed: some of it passes by itself."""
+    if isinstance(fault, EscrowPaused):
+        return NotYet(f"waiting: {fault}")
+    if isinstance(fault, AlreadyClaimed):
+        return NotYet(f"waiting for the payment's block: {fault}")
+    return fault

@@ -137,7 +137,8 @@ class StarknetNode:
         self.health = Health()
         self.verified = False  # that it serves the expected chain
         limit = asyncio.Semaphore(most_at_once)
-        self.client = _Client(url, _Transport(url, session, limit, most_bytes))
+        self._transport = _Transport(url, session, limit, most_bytes)
+        self.client = _Client(url, self._transport)
 
     def __repr__(self) -> str:
         return f"StarknetNode({self.host})"
@@ -213,6 +214,15 @@ class StarknetNode:
         if not all(0 <= value < FIELD_PRIME for value in told):
             raise NodeFault("answered a call with what is no felt")
         return told
+
+    async def add_invoke(self, transaction: dict[str, Any]) -> None:
+        """Hand over a signed transaction, as BROADCASTED_INVOKE_TXN of the specification.
+
+        Raises:
+            RpcError: it is refused.
+        """
+        params = {"invoke_transaction": transaction}
+        await self.asked(self._transport.call("addInvokeTransaction", params))
 
 
 def word(value: int) -> str:

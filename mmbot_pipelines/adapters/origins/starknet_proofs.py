@@ -1,9 +1,12 @@
 """Claims by a storage proof: the registry's record of our transfer is proven on Starknet.
 
-A prover works on it; then our account on Starknet shows the escrow where to look. Both may
-be done twice: the same task is given under the same key, and the escrow pays once.
+Asks the prover, L1 and Starknet; writes transactions of our account through the lane. A
+prover works on a task; then our account shows the escrow where to look. Both may be done
+twice: the same task is given under the same key, and the escrow pays once.
 """
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,12 +18,12 @@ from starknet_py.net.client_models import Call as StarknetCall
 
 from mmbot_pipelines.adapters.ethereum import wire
 from mmbot_pipelines.adapters.ethereum.node import Answer, RpcError
+from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.ethereum.registry import transfer_key
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
-from mmbot_pipelines.adapters.origins import starknet_views as views
 from mmbot_pipelines.adapters.origins.claim_looks import ClaimLooks
-from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
+from mmbot_pipelines.adapters.origins.starknet_lane import StarknetLane
 from mmbot_pipelines.adapters.origins.starknet_prover import (
     Prover,
     ProverRefused,
@@ -30,24 +33,22 @@ from mmbot_pipelines.adapters.origins.starknet_prover import (
     TaskUnknown,
 )
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
-from mmbot_pipelines.adapters.origins.starknet_wallet import CallReverts, StarknetWallet
+from mmbot_pipelines.adapters.origins.starknet_showing import ProofFailed, Showing
 from mmbot_pipelines.bridge.order import Order, Status
-from mmbot_pipelines.bridge.ports import Progress, Task
+from mmbot_pipelines.bridge.ports import NotYet, Progress, Task
 from mmbot_pipelines.core.errors import Failure, TryLater
-from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
+from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Fees
+
+__all__ = ["ByProof", "ProofFailed", "TransferNotFound", "entrypoint", "transfer_slot"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _KIND = "task "  # what a claim's name begins with
 _AT_ONCE = 8  # requests to the prover
-_CALLS = 20  # of one transaction on Starknet
 _MEMBERS = 3  # slots of one transfer: recipient, amount, isUsed and chainId
-
-
-class ProofFailed(TryLater):
-    """A proof was not made, or the escrow did not take it."""
+_UNKNOWN_LOOKS = 5  # times that the prover must not know a task before it is given up
 
 
 class TransferNotFound(TryLater):
@@ -64,14 +65,16 @@ class ByProof:
         rpc: StarknetRpc,
         l1: Rpc,
         prover: Prover,
-        wallet: StarknetWallet,
+        lane: StarknetLane,
         *,
         escrow: Address,
         registry: Address,
         transfers_slot: int,
         entrypoint: int,
         cost: Wei,
+        finality_blocks: int,
         look_seconds: float = 10.0,
+        unknown_seconds: float = 600.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Name the parts; nothing is asked yet.
@@ -79,30 +82,42 @@ class ByProof:
         transfers_slot: of the registry's mapping `transfers`, in its storage layout.
         entrypoint: the escrow's selector; it takes order id, L1 block and slot, as u256.
         cost: of one proof and its transaction on Starknet, in wei, for deciding.
+        finality_blocks: of L1 on top of a transfer's before its proof is ordered.
         look_seconds: between two looks after one task.
+        unknown_seconds: for which the prover must not know a task before it is given up.
         """
-        self._rpc = rpc
         self._l1 = l1
         self._prover = prover
-        self._wallet = wallet
         self._escrow = escrow
         self._registry = registry
         self._transfers_slot = transfers_slot
         self._entrypoint = entrypoint
         self._cost = cost
+        self._finality_blocks = finality_blocks
+        self._unknown_seconds = unknown_seconds
+        self._clock = clock
         self._looks = ClaimLooks(_KIND, seconds=look_seconds, clock=clock)
+        self._unknown: dict[str, tuple[float, int]] = {}  # since when, and how often
+        self._showing = Showing(rpc, lane, escrow=escrow, registry=registry, call=self._call)
 
     def message_fee(self, orders: Sequence[Order], fees: Fees) -> list[Wei]:
         """Return what a proof costs, in wei, as it is set."""
         return [self._cost] * len(orders)
 
-    def claims(self, orders: Sequence[Order], fees: Fees) -> list[Task | Failure]:
-        """Give one task for each order; one that cannot be given has its failure in place."""
-        receipts = self._l1.batch([("eth_getTransactionReceipt", (o.transfer_tx,)) for o in orders])
-        return _each(lambda pair: self._begin(*pair), list(zip(orders, receipts, strict=True)))
+    def claims(self, orders: Sequence[Order], fees: Fees) -> list[Task | NotYet | Failure]:
+        """Give one task for each order whose transfer is final on L1.
+
+        Raises:
+            RpcUnavailable: L1 cannot be read.
+        """
+        receipts = [("eth_getTransactionReceipt", (o.transfer_tx,)) for o in orders]
+        polls = self._l1.poll([("eth_blockNumber", ()), *receipts])
+        head = min(wire.quantity(poll.answers[0]) for poll in polls)
+        told = zip(*(poll.answers[1:] for poll in polls), strict=True)
+        return _each(lambda pair: self._begin(*pair, head), list(zip(orders, told, strict=True)))
 
     def progress(self, orders: Sequence[Order]) -> list[Progress]:
-        """Look after the tasks, show finished proofs to the escrow, and see whether it took them.
+        """Look after the tasks, and show finished proofs to the escrow until it has paid.
 
         Raises:
             ProverUnavailable, ProverRefused: of no task anything is known.
@@ -110,45 +125,63 @@ class ByProof:
         """
         due = self._looks.due(orders)
         proving = [order for order in due if order.status is Status.PROVING]
-        seen: dict[str, Progress] = {}
-        done: list[Order] = []
-        for order, state in zip(proving, self._states(proving), strict=True):
-            if state is TaskState.DONE:
-                done.append(order)
-            elif not isinstance(state, TaskState):
-                seen[order.key] = Progress(lost=ProofFailed(f"{order.claim_ref} failed: {state}"))
-        for start in range(0, len(done), _CALLS):
-            part = done[start : start + _CALLS]
-            seen |= self._rpc.ask(lambda node, part=part: self._show(node, part))  # type: ignore[misc]
-        told = [order for order in due if order.status is Status.PROVED]
-        if told:
-            seen |= self._rpc.ask(lambda node: self._refused(node, told))
+        proved = [order for order in due if order.status is Status.PROVED]
+        states = dict(zip((o.key for o in proving), self._states(proving), strict=True))
+        to_show = [order for order in proving if states[order.key] is TaskState.DONE]
+        seen = {key: state for key, state in states.items() if isinstance(state, Progress)}
+        to_show += self._showing.not_taken(proved)
+        if to_show:
+            seen |= self._showing.show(to_show)
+        faults = [state for state in states.values() if isinstance(state, Failure)]
+        if faults and len(faults) == len(states) and not to_show:
+            raise faults[0]
+        for key, state in states.items():
+            if isinstance(state, Failure):
+                seen[key] = Progress(waits=f"waiting: {state}")
         return [seen.get(order.key, Progress()) for order in orders]
 
-    def _states(self, orders: Sequence[Order]) -> list[TaskState | str]:
-        """Return how far each order's task is, or in words why it failed.
+    def _states(self, orders: Sequence[Order]) -> list[TaskState | Progress | Failure]:
+        """Return how far each order's task is, or what that means for the order."""
+        return _each(self._state, orders)
 
-        A task that cannot be asked after now is worked on, unless none can be.
-        """
-        asked = _each(lambda order: self._state(_task(order)[0]), orders)
-        faults = [state for state in asked if isinstance(state, Failure)]
-        if faults and len(faults) == len(asked):
-            raise faults[0]
-        return [TaskState.WORKING if isinstance(state, Failure) else state for state in asked]
-
-    def _state(self, task: str) -> TaskState | str | Failure:
+    def _state(self, order: Order) -> TaskState | Progress | Failure:
+        task = _task(order)[0]
         try:
             state, why = self._prover.state(task)
         except TaskUnknown as e:
-            return str(e)
+            return self._forgotten(order, task, e)
         except (ProverRefused, ProverUnavailable) as e:
             return e
-        return f"{why}, says {self._prover.host}" if state is TaskState.FAILED else state
+        self._unknown.pop(task, None)
+        if state is TaskState.FAILED:
+            told = f"{order.claim_ref} failed: {why}, says {self._prover.host}"
+            return Progress(lost=ProofFailed(told))
+        return state
 
-    def _begin(self, order: Order, receipt: Answer) -> Task | Failure:
-        if receipt is None or isinstance(receipt, RpcError):
+    def _forgotten(self, order: Order, task: str, unknown: TaskUnknown) -> Progress:
+        """Give a task up that the prover has not known for long: once may be a gateway's word."""
+        now = self._clock()
+        since, looks = self._unknown.get(task, (now, 0))
+        self._unknown[task] = since, looks + 1
+        if looks + 1 < _UNKNOWN_LOOKS or now - since < self._unknown_seconds:
+            return Progress(waits=f"waiting: {unknown}")
+        del self._unknown[task]
+        return Progress(lost=ProofFailed(f"{order.claim_ref} failed: {unknown}"))
+
+    def _begin(
+        self, order: Order, receipts: Sequence[Answer], head: int
+    ) -> Task | NotYet | Failure:
+        blocks = {_block(receipt) for receipt in receipts}
+        if len(blocks) > 1:
+            return RpcDisagrees(f"nodes of L1 differ about the block of {order.transfer_tx}")
+        block = blocks.pop()
+        if block is None:
             return TransferNotFound(f"L1 shows no transaction {order.transfer_tx} to be proven")
-        block = wire.quantity(wire.fields(receipt).get("blockNumber"))
+        if head - block < self._finality_blocks:
+            return NotYet(
+                f"waiting: a proof is ordered when {self._finality_blocks} blocks "
+                f"(MMBOT_L1_FINALITY_BLOCKS) are on top of the transfer's, {block}"
+            )
         first = self._slot(order)
         wanted = Slots(
             chain_id=self._l1.chain_id,
@@ -157,46 +190,18 @@ class ByProof:
             slots=[first + member for member in range(_MEMBERS)],
         )
         try:
-            task = self._prover.submit(wanted, idempotency_key=f"{order.key}/{order.attempt}")
+            task = self._prover.submit(wanted, idempotency_key=self._key(order, wanted))
         except Failure as e:
             return e
         return Task(f"{_KIND}{task} of block {block}")
 
+    def _key(self, order: Order, wanted: Slots) -> str:
+        """Return a key that is another one whenever the task or whom it is for is."""
+        named = [self._escrow, order.key, order.attempt, self._prover.query(wanted)]
+        return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
+
     def _slot(self, order: Order) -> int:
-        """Return where the registry keeps an order's transfer.
-
-        Source: Solidity documentation, "Mappings and Dynamic Arrays".
-        """
-        return int.from_bytes(
-            keccak(transfer_key(order) + self._transfers_slot.to_bytes(32, "big"))
-        )
-
-    async def _show(self, node: StarknetNode, orders: Sequence[Order]) -> dict[str, Progress]:
-        """Show proofs to the escrow, in one transaction, where it has not paid yet."""
-        held = await views.held(node, self._escrow, [o.number for o in orders], "pre_confirmed")
-        unpaid = [
-            order
-            for order, state in zip(orders, held, strict=True)
-            if not isinstance(state, Failure) and state.is_of(order) and state.pending
-        ]
-        try:
-            tx = await self._wallet.send(node, [self._call(o) for o in unpaid]) if unpaid else None
-        except CallReverts as e:
-            if len(unpaid) > 1:
-                # One of them spoils it for all: find out which, each by itself.
-                return await self._show(node, unpaid[:1]) | await self._show(node, unpaid[1:])
-            lost = ProofFailed(f"the escrow does not take {unpaid[0].claim_ref}: {e}")
-            return {unpaid[0].key: Progress(lost=lost)}
-        return {order.key: Progress(proven_in=tx) for order in unpaid if tx}
-
-    async def _refused(self, node: StarknetNode, orders: Sequence[Order]) -> dict[str, Progress]:
-        lost = {}
-        for order in orders:
-            tx: TxHash | None = order.claim_tx
-            if tx and (why := await self._wallet.reverted(node, tx)):
-                failure = ProofFailed(f"the escrow did not take {order.claim_ref}, {tx}: {why}")
-                lost[order.key] = Progress(lost=failure)
-        return lost
+        return transfer_slot(transfer_key(order), self._transfers_slot)
 
     def _call(self, order: Order) -> StarknetCall:
         _, block = _task(order)
@@ -208,6 +213,23 @@ class ByProof:
 def entrypoint(name: str) -> int:
     """Return the selector of a function of the escrow."""
     return int(get_selector_from_name(name))
+
+
+def transfer_slot(key: bytes, mapping: int) -> int:
+    """Return where the registry keeps a transfer.
+
+    Source: Solidity documentation, "Mappings and Dynamic Arrays".
+    """
+    return int.from_bytes(keccak(key + mapping.to_bytes(32, "big")))
+
+
+def _block(receipt: Answer) -> int | None:
+    """Return the block of a transaction that succeeded."""
+    if receipt is None or isinstance(receipt, RpcError):
+        return None
+    fields = wire.fields(receipt)
+    succeeded = wire.quantity(fields.get("status")) == 1
+    return wire.quantity(fields.get("blockNumber")) if succeeded else None
 
 
 def _task(order: Order) -> tuple[str, int]:

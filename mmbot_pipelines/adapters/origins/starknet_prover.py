@@ -94,6 +94,10 @@ class Prover:
     def __repr__(self) -> str:
         return f"Prover({self.host})"
 
+    def query(self, wanted: Slots) -> dict[str, Any]:
+        """Return the body of the request that orders a proof."""
+        return wanted.query(self._destination)
+
     def submit(self, wanted: Slots, *, idempotency_key: str) -> str:
         """Give a task and return its id; the same key again gives the same task.
 
@@ -105,7 +109,7 @@ class Prover:
             "POST",
             "submit-batch-query",
             headers={"Idempotency-Key": idempotency_key},
-            json=wanted.query(self._destination),
+            json=self.query(wanted),
         )
         task = answer.get("internalId")
         if not isinstance(task, str) or not _TASK.fullmatch(task):
@@ -143,6 +147,9 @@ class Prover:
             raise ProverRefused(
                 f"the prover {self.host} refuses our key: mend MMBOT_STARKNET_PROVER_API_KEY"
             )
+        if status == _NOT_FOUND and not (answer.get("error") or answer.get("message")):
+            # A gateway's page, as while the prover is deployed again: not the prover's word.
+            raise ProverUnavailable(f"the prover {self.host} answered HTTP 404 without a reason")
         if status not in _OK and 400 <= status < 500 and status != _TOO_MANY:
             said = answer.get("error") or answer.get("message") or "no reason is told"
             kind = TaskUnknown if status == _NOT_FOUND else ProverRefused

@@ -14,6 +14,7 @@ API_KEY = "s3cr3t-api-key"
 class FakeProver:
     """Answer by `outcomes`; `status` and `body` replace whole answers while they are set.
 
+    It is strict: the same idempotency key with another body is refused.
     outcomes: by task, the answers to its next questions; the last one stays.
     prove: is told each query before its task is DONE for the first time.
     """
@@ -35,11 +36,12 @@ class FakeProver:
     async def submit(self, request: web.Request) -> web.StreamResponse:
         if (odd := await self._odd(request)) is not None:
             return odd
-        key = request.headers["Idempotency-Key"]
+        key, query = request.headers["Idempotency-Key"], await request.json()
         if key not in self.tasks:
             self.tasks[key] = f"task-{len(self.tasks)}"
         task = self.tasks[key]
-        self.queries[task] = await request.json()
+        if self.queries.setdefault(task, query) != query:
+            return web.json_response({"error": f"key of {task} with another body"}, status=409)
         return web.json_response({"internalId": task}, status=201)
 
     async def state(self, request: web.Request) -> web.StreamResponse:

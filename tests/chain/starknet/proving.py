@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from mmbot_pipelines.adapters.origins.starknet import Starknet
+from mmbot_pipelines.adapters.origins.starknet_lane import StarknetLane
 from mmbot_pipelines.adapters.origins.starknet_proofs import ByProof, entrypoint
 from mmbot_pipelines.adapters.origins.starknet_prover import Prover
 from mmbot_pipelines.adapters.origins.starknet_wallet import StarknetWallet
@@ -15,6 +16,7 @@ from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.starknet_account import development_keys
 from tests.adapters.origins.fake_prover import API_KEY, FakeProver
+from tests.ports.invokes_memory import InvokesMemory
 from tests.ports.stages import pay
 from tests.ports.starknet_stage import StarknetStage
 
@@ -48,10 +50,14 @@ def by_proof(stage: StarknetStage, service: FakeProver, **changes: Any) -> ByPro
         "transfers_slot": 0,
         "entrypoint": entrypoint("withdraw"),
         "cost": Wei(5),
+        "finality_blocks": 0,
         "look_seconds": 0,
+        "unknown_seconds": 0,
     } | changes
+    invokes = given.pop("invokes", None) or InvokesMemory()
+    l2 = given.pop("l2", stage.l2)
     wallet = StarknetWallet(Address(stage.deployed.wallet), key, chain_id=chain_id)
-    return ByProof(stage.l2, stage.l1, prover, wallet, **given)
+    return ByProof(l2, stage.l1, prover, StarknetLane(l2, wallet, invokes), **given)
 
 
 def paid(stage: StarknetStage, count: int = 1) -> list[Order]:
