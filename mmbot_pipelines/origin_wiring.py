@@ -113,6 +113,8 @@ def _starknet(
             escrow=section.escrow_address,
             messaging=section.messaging_address,
             margin_percent=section.fee_margin_percent,
+            max_fee=section.max_message_fee,
+            max_ratio=section.max_claim_cost_ratio,
         )
     else:
         repayment = _proofs(

@@ -80,6 +80,7 @@ def _fill(work: Work, gate: Gate, origin: str, orders: list[Order]) -> None:
             call=calls[order.key],
             gas=cost.transfer_gas,
             reserve=Wei(cost.claim_gas * market.ceiling + cost.message),
+            claim_cost=cost.claim,
         )
         for order, cost in _decide(work, origin, orders, gas, market)
     ]

@@ -66,9 +66,14 @@ class Cost:
     message: Wei  # L1 -> L2 message fee
 
     @property
+    def claim(self) -> Wei:
+        """Return what the claim costs, gas and message, in wei."""
+        return Wei(self.claim_gas * self.gas_price + self.message)
+
+    @property
     def total(self) -> Wei:
         """Return the whole cost in wei."""
-        return Wei((self.transfer_gas + self.claim_gas) * self.gas_price + self.message)
+        return Wei(self.transfer_gas * self.gas_price + self.claim)
 
 
 def refusal(order: Order, limits: Limits, cost: Cost) -> str | None:

@@ -1,7 +1,7 @@
 """How a step's transactions go out: stored with the order's step first, then broadcast."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mmbot_pipelines.bridge.admission import Gate, Wait, keep_back
 from mmbot_pipelines.bridge.failures import Work, fault_of
@@ -26,6 +26,7 @@ class Request:
     call: Call
     gas: Gas
     reserve: Wei  # to be left in the wallet for what must follow
+    claim_cost: Wei | None = None  # what the claim is expected to cost, where this pays for it
 
 
 def send(
@@ -76,7 +77,7 @@ def send(
                 short.append((order, _short(needed, free, floor)))
                 continue
             transaction = _signed(work, order, request, nonce, fees)
-            after = order.after(Fact.SENT, at=transaction.stored_at, tx=transaction.hash)
+            after = _sent(order, request, transaction)
             try:
                 lane.store(order, after, transaction, run.id)
             except LostRace as e:
@@ -95,6 +96,11 @@ def send(
     keep_back(work, waiting)
     for order, failure in short:
         work.fail(order, failure)
+
+
+def _sent(order: Order, request: Request, transaction: Transaction) -> Order:
+    sent = order.after(Fact.SENT, at=transaction.stored_at, tx=transaction.hash)
+    return sent if request.claim_cost is None else replace(sent, claim_cost=request.claim_cost)
 
 
 def _signed(work: Work, order: Order, request: Request, nonce: int, fees: Fees) -> Transaction:

@@ -189,6 +189,12 @@ class Starknet(Node):
         need="set it to the address of Starknet's core contract on Ethereum",
     )
     fee_margin_percent: values.Margin = _variable("MMBOT_STARKNET_FEE_MARGIN_PERCENT", 20)
+    # above it a claim's message waits
+    max_message_fee: values.WeiAmount = _variable(
+        "MMBOT_STARKNET_MAX_MESSAGE_FEE_WEI", Wei(5 * 10**15)
+    )
+    # above this multiple of what a claim was decided at, it waits
+    max_claim_cost_ratio: values.Count = _variable("MMBOT_STARKNET_MAX_CLAIM_COST_RATIO", 3)
     # how the escrow is brought to pay us; what follows is for proofs alone
     repay: starknet_values.StarknetRepay = _variable("MMBOT_STARKNET_REPAY", "message")
     prover_url: urls.ProverUrl | None = _variable("MMBOT_STARKNET_PROVER_URL", None)

@@ -10,30 +10,28 @@ from eth_utils.crypto import keccak
 
 from mmbot_pipelines.adapters.ethereum import wire
 from mmbot_pipelines.adapters.ethereum.node import RpcError
-from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.views import Function
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins import starknet_views as views
 from mmbot_pipelines.adapters.origins.claim_looks import ClaimLooks
-from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode, reason
+from mmbot_pipelines.adapters.origins.starknet_message_fee import (
+    MAX_FEE,
+    MAX_RATIO,
+    MessageFees,
+)
+from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Progress
-from mmbot_pipelines.core.errors import Failure, RpcRefused, TryLater, Undelivered
-from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei, in_words
+from mmbot_pipelines.core.errors import Failure, Undelivered
+from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Call, Fees
 
 LOG_MESSAGE = keccak(text="LogMessageToL2(address,uint256,uint256,uint256[],uint256,uint256)")
 L1_TO_L2_MESSAGES = Function("l1ToL2Messages", ("bytes32",), ("uint256",))
 
-_MOST_FEE = Wei(10**18)  # Starknet's core contract, getMaxL1MsgFee
-_ALIKE = 2  # times the lowest estimate: prices change by an eighth in a block
 _KIND = "message "  # what a claim's name begins with
-
-
-class MessageFeeOutOfRange(TryLater):
-    """A claim's message would cost nothing, or more than Starknet's core contract takes."""
 
 
 class ClaimEncoder(Protocol):
@@ -60,13 +58,15 @@ class ByMessage:
         escrow: Address,
         messaging: Address,
         margin_percent: int,
+        max_fee: Wei = MAX_FEE,
+        max_ratio: int = MAX_RATIO,
         look_seconds: float = 15.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Name the contracts; nothing is asked yet.
 
         messaging: Starknet's core contract on L1.
-        margin_percent: paid above the estimate, for prices that rise until the delivery.
+        margin_percent, max_fee, max_ratio: see `MessageFees`.
         look_seconds: between two looks after one message.
         """
         self._rpc = rpc
@@ -74,7 +74,14 @@ class ByMessage:
         self._registry = registry
         self._escrow = escrow
         self._messaging = messaging
-        self._margin_percent = margin_percent
+        self._fees = MessageFees(
+            rpc=rpc,
+            registry=registry.address,
+            escrow=escrow,
+            margin_percent=margin_percent,
+            max_fee=max_fee,
+            max_ratio=max_ratio,
+        )
         self._looks = ClaimLooks(_KIND, seconds=look_seconds, clock=clock)
 
     def message_fee(self, orders: Sequence[Order], fees: Fees) -> list[Wei]:
@@ -85,32 +92,18 @@ class ByMessage:
         Raises:
             RpcRefused: no order's claim can be estimated.
             RpcDisagrees: nodes differ more than their newest blocks' prices can.
-            MessageFeeOutOfRange: not more than 0 and at most 1 ETH.
+            MessageFeeOutOfRange, MessageTooDear: see `MessageFees.price`.
         """
-        if not orders:
-            return []
-        # Nobody gives back on L1 what a claim's message is overpaid.
-        told = self._rpc.witnesses(lambda node: self._estimate(node, orders))
-        least, most = min(told), max(told)
-        if most > _ALIKE * least:
-            raise RpcDisagrees(
-                f"nodes of starknet price a claim's message from {in_words(Wei(least))} to "
-                f"{in_words(Wei(most))}: it is priced when they agree"
-            )
-        fee = Wei(-(-most * (100 + self._margin_percent) // 100))
-        if not 0 < fee <= _MOST_FEE:
-            raise MessageFeeOutOfRange(
-                f"a claim's message would cost {in_words(fee)} with its margin, but Starknet takes "
-                f"more than 0 and at most {in_words(_MOST_FEE)}: wait until prices are sane"
-            )
-        return [fee] * len(orders)
+        return [self._fees.price(orders)] * len(orders) if orders else []
 
-    def claims(self, orders: Sequence[Order], fees: Fees) -> list[Call]:
-        """Build the L1 calls that make the escrow pay us."""
-        return [
-            self._registry.claim_starknet(order, value=value)
-            for order, value in zip(orders, self.message_fee(orders, fees), strict=True)
-        ]
+    def claims(self, orders: Sequence[Order], fees: Fees) -> list[Call | Failure]:
+        """Build the L1 calls that make the escrow pay us; what is too dear now waits."""
+        values = self.message_fee(orders, fees)
+        return [self._claim(o, value, fees) for o, value in zip(orders, values, strict=True)]
+
+    def _claim(self, order: Order, value: Wei, fees: Fees) -> Call | Failure:
+        too_dear = self._fees.too_dear(order, value, self.claim_gas, fees)
+        return too_dear or self._registry.claim_starknet(order, value=value)
 
     def progress(self, orders: Sequence[Order]) -> list[Progress]:
         """Find out which messages are ours, and which are used up without effect.
@@ -137,25 +130,6 @@ class ByMessage:
                     )
                 )
         return [seen.get(order.key, Progress()) for order in orders]
-
-    async def _estimate(self, node: StarknetNode, orders: Sequence[Order]) -> int:
-        refusal = ""
-        for order in orders:
-            try:
-                estimate = await node.asked(
-                    node.client.estimate_message_fee(
-                        from_address=self._registry.address,
-                        to_address=int(self._escrow, 16),
-                        entry_point_selector=abi.CLAIM,
-                        payload=list(abi.claim_payload(order)),
-                        block_hash="pre_confirmed",
-                    )
-                )
-            except RpcError as e:
-                refusal = refusal or f"{order.key}: {reason(e)}"
-                continue
-            return estimate.overall_fee
-        raise RpcRefused(f"a claim's message cannot be priced, {refusal}")
 
     def _sent(self, orders: Sequence[Order]) -> Iterator[tuple[str, str]]:
         """Yield the messages of claims that are mined and whose message is not known yet."""

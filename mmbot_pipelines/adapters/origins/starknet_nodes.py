@@ -73,6 +73,26 @@ class StarknetNodes:
             f"MMBOT_RPC_QUORUM asks for answered: {'; '.join(map(str, faults))}"
         )
 
+    async def everybody(
+        self, nodes: Sequence[StarknetNode], work: Callable[[StarknetNode], Awaitable[T]]
+    ) -> list[T]:
+        """Do the same work at all of these nodes; return what those found that can tell.
+
+        Raises:
+            RpcDisagrees: fewer than the quorum asks for.
+        """
+        told = await asyncio.gather(
+            *(self.ask([node], work) for node in nodes), return_exceptions=True
+        )
+        for one in told:
+            if isinstance(one, BaseException) and not isinstance(one, Failure):
+                raise one
+        found = [one for one in told if not isinstance(one, BaseException)]
+        if len(found) < self._quorum:
+            failed = "; ".join(str(one) for one in told if isinstance(one, Failure))
+            raise RpcDisagrees(f"nodes of starknet tell different things, others say {failed}")
+        return found
+
     async def ask(
         self, nodes: Sequence[StarknetNode], work: Callable[[StarknetNode], Awaitable[T]]
     ) -> T:

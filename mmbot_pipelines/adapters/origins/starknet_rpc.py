@@ -18,6 +18,7 @@ import aiohttp
 
 from mmbot_pipelines.adapters.ethereum.health import Reading, best_first
 from mmbot_pipelines.adapters.ethereum.node import NodeFault
+from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.ethereum.survey import Survey
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
 from mmbot_pipelines.adapters.origins.starknet_nodes import StarknetNodes
@@ -97,6 +98,29 @@ class StarknetRpc:
         """
         loop = self._loop()
         return loop.run(loop.nodes.witnesses(loop.ordered(), work))
+
+    def agreed(
+        self,
+        work: Callable[[StarknetNode], Awaitable[T]],
+        agree: Callable[[Sequence[T], int], T],
+    ) -> T:
+        """Do the same work at as many nodes as the quorum asks for; return what they agree on.
+
+        Where the first ones do not agree, all others are asked too.
+        agree: takes what was found and the quorum; raises RpcDisagrees.
+
+        Raises:
+            RpcDisagrees: not as many agree.
+            RpcRefused, RpcUnavailable, WrongChain: see `witnesses`.
+        """
+        loop = self._loop()
+        ordered = loop.ordered()
+        try:
+            return agree(loop.run(loop.nodes.witnesses(ordered, work)), self._quorum)
+        except RpcDisagrees:
+            if len(ordered) <= self._quorum:
+                raise
+        return agree(loop.run(loop.nodes.everybody(ordered, work)), self._quorum)
 
     def _loop(self) -> "_Loop":
         with self._opening:

@@ -7,7 +7,8 @@ import pytest
 from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage, MessageFeeOutOfRange
+from mmbot_pipelines.adapters.origins.starknet_message_fee import MessageFeeOutOfRange
+from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Fees
 from tests.adapters.ethereum.fake_node import NOBODY
@@ -23,9 +24,10 @@ FEES = Fees(base=Wei(10), priority=Wei(1), ceiling=Wei(21))
 
 
 def asks(node: StarknetFake, wei: int) -> None:
-    gas = dict.fromkeys(("l1_gas_consumed", "l1_data_gas_consumed", "l2_gas_consumed"), "0x1")
+    gas = dict.fromkeys(("l1_data_gas_consumed", "l2_gas_consumed"), "0x0")
     prices = dict.fromkeys(("l1_gas_price", "l1_data_gas_price", "l2_gas_price"), "0x1")
-    estimate: dict[str, Any] = {**gas, **prices, "overall_fee": hex(wei), "unit": "WEI"}
+    fee = {"l1_gas_consumed": "0x1", "l1_gas_price": hex(wei), "overall_fee": hex(wei)}
+    estimate: dict[str, Any] = {**gas, **prices, **fee, "unit": "WEI"}
     node.node.methods["starknet_estimateMessageFee"] = lambda **_: estimate
 
 
@@ -38,6 +40,7 @@ def price(*nodes: StarknetFake, quorum: int) -> list[Wei]:
         escrow=ESCROW,
         messaging=cast(Address, REGISTRY),
         margin_percent=20,
+        max_fee=Wei(10**18),
     )
     return claims.message_fee([ORDER], FEES)
 
