@@ -85,7 +85,7 @@ class Admission:
         self._taken.append(order)
 
     def _throttled(self, order: Order) -> Wait | None:
-        if self._standing.state is not State.THROTTLED:
+        if not self._standing.slow:
             return None
         most = self._limits.max_transfer // _THROTTLED_SHARE
         if order.amount > most:

@@ -9,6 +9,7 @@ from mmbot_pipelines.bridge.policy import Caps, Limits, Tier
 from mmbot_pipelines.bridge.ports import Orders, Origin, Registry
 from mmbot_pipelines.core.outbox import Chain
 from mmbot_pipelines.core.readings import Thresholds
+from mmbot_pipelines.core.rebroadcast import Rebroadcasts
 from mmbot_pipelines.core.safety import SafetyStore
 
 
@@ -43,3 +44,4 @@ class Bridge:
     draw: Callable[[], float]  # in [0, 1): the backoff's jitter
     # by scope, the time of a chain's newest block, UTC; it raises when nobody answers
     newest: Mapping[str, Callable[[], datetime]] = field(default_factory=dict)
+    rebroadcasts: Rebroadcasts = field(default_factory=Rebroadcasts)

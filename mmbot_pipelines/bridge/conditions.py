@@ -15,6 +15,7 @@ from mmbot_pipelines.core.untrusted import harmless
 FLOOR = "wallet-floor"
 SHORT = "wallet-short"
 SHARED = "wallet-shared"
+NONCE = "wallet-nonce"
 EXPOSURE = "exposure"
 
 _EXPOSURE_PERCENT = 80
@@ -39,6 +40,7 @@ def picture(facts: Facts, thresholds: Thresholds) -> Picture:
         *_exposure(facts, thresholds.max_exposure),
         *_funds(facts, thresholds.min_balance),
         *_shared(facts),
+        *_impossible_nonce(facts),
         *_silent(facts),
         *([two_daemons(facts.daemons)] if facts.daemons else []),
     ]
@@ -46,7 +48,7 @@ def picture(facts: Facts, thresholds: Thresholds) -> Picture:
     if facts.balance is None:
         unknown.add(FLOOR)
     if not facts.nonces_known:
-        unknown.add(SHARED)
+        unknown |= {SHARED, NONCE}
     return Picture(alerts=alerts, unknown=frozenset(unknown))
 
 
@@ -184,6 +186,19 @@ def _shared(facts: Facts) -> Iterator[Alert]:
             " ".join(seen),
             "stop the other program, or give the bot a wallet of its own; if you know of no "
             "other program, the key is stolen: move the money.",
+        )
+
+
+def _impossible_nonce(facts: Facts) -> Iterator[Alert]:
+    if facts.impossible_nonce is not None:
+        yield _alert(
+            NONCE,
+            Severity.HIGH,
+            "a node of L1 counts transactions that cannot be",
+            f"It counts {facts.impossible_nonce} transactions of the wallet, many more than are "
+            "mined and than this bot ever signed. Nothing is signed on its word.",
+            "take the node out of MMBOT_L1_RPC_URLS; if another program of yours has so many "
+            "transactions waiting, stop it.",
         )
 
 

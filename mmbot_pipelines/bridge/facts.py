@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.nonces import is_impossible
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Cursor, Filter
 from mmbot_pipelines.bridge.records import Records, Shortage
@@ -43,6 +44,7 @@ class Facts:
     foreign_nonce: int | None  # mined for the wallet, never given out by us
     lost_nonces: Sequence[int]  # given out by us, used by somebody else
     nonces_known: bool  # whether the chain told its nonce
+    impossible_nonce: int | None  # a count of the wallet's transactions that cannot be
     daemons: Sequence[Daemon]  # that live beside another one
 
 
@@ -57,16 +59,20 @@ def look(bridge: Bridge, records: Records, daemons: Daemons) -> Facts:
     for name, origin in bridge.origins.items():
         questions[name] = lambda origin=origin: origin.head(Cursor.LATEST)  # type: ignore[misc]
     # The chain first: what is sent in between must not look like somebody else's.
-    pool = ThreadPoolExecutor(len(questions) + 2)
+    pool = ThreadPoolExecutor(len(questions) + 3)
     try:
         heads = {name: pool.submit(ask) for name, ask in questions.items()}
         balance, mined = pool.submit(chain.balance), pool.submit(lambda: chain.nonce(pending=False))
+        waiting = pool.submit(lambda: chain.nonce(pending=True))
         silent = {name: why for name, head in heads.items() if (why := _silence(head))}
-        wallet_has, nonces = _answer(balance), _answer(mined)
+        wallet_has, nonces, pending = _answer(balance), _answer(mined), _answer(waiting)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     highest = records.highest_nonce(chain.chain_id, chain.wallet)
     foreign = nonces is not None and highest is not None and nonces > highest + 1
+    ours = 0 if highest is None else highest + 1
+    known = pending is not None and nonces is not None
+    impossible = known and is_impossible(pending or 0, mined=nonces or 0, ours=ours)
     return Facts(
         at=now,
         parked=[o for o in bridge.orders.find(Filter(failed=True)) if o.parked],
@@ -79,7 +85,8 @@ def look(bridge: Bridge, records: Records, daemons: Daemons) -> Facts:
         balance=wallet_has,
         foreign_nonce=nonces - 1 if nonces is not None and foreign else None,
         lost_nonces=records.nonces_lost(chain.chain_id, chain.wallet, since=now - _LOST_FOR),
-        nonces_known=nonces is not None,
+        nonces_known=known,
+        impossible_nonce=pending if impossible else None,
         daemons=at_once(daemons.since(now - ALIVE)),
     )
 

@@ -10,7 +10,14 @@ from mmbot_pipelines.bridge.guard import counts, guard_failures
 from mmbot_pipelines.bridge.order import Fact, Order, Status
 from mmbot_pipelines.bridge.ports import Fault, Run
 from mmbot_pipelines.core import crash
-from mmbot_pipelines.core.errors import Failure, LostRace, TryAgain, Verdict, Waits
+from mmbot_pipelines.core.errors import (
+    Failure,
+    LostRace,
+    RpcUnavailable,
+    TryAgain,
+    Verdict,
+    Waits,
+)
 from mmbot_pipelines.core.money import TxHash
 from mmbot_pipelines.core.outbox import Block
 from mmbot_pipelines.core.retry import backoff
@@ -20,8 +27,10 @@ from mmbot_pipelines.core.retry import backoff
 # so that a slow machine is not given more to do; less than a minute.
 ASK_AGAIN_SECONDS = 50
 
-# An outage gets a moment to pass: a run that fails costs seconds of the machine.
+# An outage gets a moment to pass: a run that fails costs seconds of the machine. Where no node
+# answered, it is shorter: no run is asked for until one does.
 _AFTER_OUTAGE_SECONDS = 10
+_AFTER_SILENCE_SECONDS = 2
 
 
 class OrdersFailed(Exception):
@@ -183,6 +192,10 @@ class Work:
 
     def _let_go(self) -> None:
         """Let the orders that an outage hit be asked for again when it may be over."""
-        hit = [key for key, failure in self.failed.items() if isinstance(failure, TryAgain)]
-        early = timedelta(seconds=ASK_AGAIN_SECONDS - _AFTER_OUTAGE_SECONDS)
-        self.bridge.orders.release(hit, asked_at=self.bridge.clock() - early)
+        hit = {key: f for key, f in self.failed.items() if isinstance(f, TryAgain)}
+        silent = [key for key, failure in hit.items() if type(failure) is RpcUnavailable]
+        others = [key for key in hit if key not in silent]
+        for keys, pause in ((silent, _AFTER_SILENCE_SECONDS), (others, _AFTER_OUTAGE_SECONDS)):
+            if keys:
+                early = timedelta(seconds=ASK_AGAIN_SECONDS - pause)
+                self.bridge.orders.release(keys, asked_at=self.bridge.clock() - early)

@@ -32,11 +32,11 @@ _FACTS = {
 def settle_receipts(bridge: Bridge, run: Run) -> int:
     """Take orders on by the receipts of their transactions; return how many are left.
 
-    A row that no node knows any more is broadcast again by the way.
+    A row that no node knows any more is broadcast again by the way, though not at every look.
     """
     waiting = bridge.orders.in_flight()
     decided, failed = 0, False
-    for outcome in outcomes(bridge.chain, waiting):
+    for outcome in outcomes(bridge.chain, waiting, bridge.rebroadcasts, bridge.clock()):
         crash.here(crash.Point.RECEIPT_READ)
         try:
             _decide(bridge, outcome, run)

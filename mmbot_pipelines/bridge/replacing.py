@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from mmbot_pipelines.bridge.accounts import CANCEL, TRANSFER
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.nonces import gap, gaps
 from mmbot_pipelines.bridge.ports import Fault, Run
 from mmbot_pipelines.bridge.receipts import settle_receipts
 from mmbot_pipelines.bridge.remedy import Remedy, Ward, remedies, troubled
@@ -27,9 +28,6 @@ from mmbot_pipelines.core.safety import Standing, State, ruling
 
 # What a transaction without data takes to an account without code (Yellow Paper, G_transaction).
 _CANCEL_GAS = Gas(21_000)
-
-# Nonces of others that we fill in one go: more of them is nothing to mend by itself.
-_MOST_GAPS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +65,10 @@ def replace_stuck(bridge: Bridge, run: Run) -> None:
     wards = troubled(bridge, waiting, market)
     if not wards:
         return
-    gaps = _gaps(bridge, waiting, wards)
+    below = _gaps(bridge, waiting, wards, run)
     # What stands above a gap only waits for it: to raise its fees would help nothing.
-    if gaps:
-        bids = [_filler(bridge, nonce, market) for nonce in gaps if not _freed(bridge, nonce, run)]
+    if below is not None:
+        bids = [_filler(bridge, nonce, market) for nonce in below if not _freed(bridge, nonce, run)]
     else:
         bids = [_bid(bridge, remedy) for remedy in remedies(bridge, wards, market, run)]
     _broadcast(bridge, _store(bridge, bids, run), run)
@@ -81,7 +79,9 @@ def _waiting(bridge: Bridge) -> list[Transaction]:
     return [row for row in bridge.orders.in_flight() if row.wallet == wallet]
 
 
-def _gaps(bridge: Bridge, waiting: Sequence[Transaction], wards: Sequence[Ward]) -> Sequence[int]:
+def _gaps(
+    bridge: Bridge, waiting: Sequence[Transaction], wards: Sequence[Ward], run: Run
+) -> Sequence[int] | None:
     """Return the nonces below ours that were not given out by us, and keep us waiting.
 
     Another program of the wallet had them and lost them, in a reorg or from the pool; or its
@@ -89,19 +89,18 @@ def _gaps(bridge: Bridge, waiting: Sequence[Transaction], wards: Sequence[Ward])
     """
     lowest = waiting[0].nonce
     if not any(ward.old and ward.newest.nonce == lowest for ward in wards):
-        return []
-    free = bridge.chain.nonce(pending=False)
-    return range(free, min(lowest, free + _MOST_GAPS))
+        return None
+    return gaps(bridge, lowest, run)
 
 
 def _freed(bridge: Bridge, nonce: int, run: Run) -> bool:
     """Take up again what filled a nonce before, where it was lost to somebody since."""
-    rows = bridge.orders.transactions(_gap(nonce))
+    rows = bridge.orders.transactions(gap(nonce))
     if not rows:
         return False
     try:
         bridge.orders.unmine(rows[-1], None, None, run_id=run.id, at=bridge.clock())
-        run.say(f"{_gap(nonce)}: it is free again, {rows[-1].hash} is sent again")
+        run.say(f"{gap(nonce)}: it is free again, {rows[-1].hash} is sent again")
     except LostRace as e:
         run.say(f"{e}: not sent again")
     return True
@@ -109,7 +108,7 @@ def _freed(bridge: Bridge, nonce: int, run: Run) -> bool:
 
 def _filler(bridge: Bridge, nonce: int, market: Fees) -> _Bid:
     return _Bid(
-        subject=_gap(nonce),
+        subject=gap(nonce),
         purpose=CANCEL,
         attempt=1,
         nonce=nonce,
@@ -118,10 +117,6 @@ def _filler(bridge: Bridge, nonce: int, market: Fees) -> _Bid:
         fees=market,
         why=f"no transaction has nonce {nonce}, and those above wait for it",
     )
-
-
-def _gap(nonce: int) -> str:
-    return f"nonce:{nonce}"
 
 
 def _nothing(bridge: Bridge) -> Call:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from mmbot_pipelines.bridge.admission import Gate, Wait, keep_back
 from mmbot_pipelines.bridge.failures import Work, fault_of
+from mmbot_pipelines.bridge.nonces import next_nonce
 from mmbot_pipelines.bridge.order import Fact, Order
 from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import LostRace, OutOfFunds, Waits
@@ -39,6 +40,9 @@ def send(
     Rows and steps are written in one database transaction. Should the process die
     before the broadcast, the receipts sensor finds that no node knows the row and
     sends the same bytes.
+
+    Raises:
+        NonceTooHigh: what nodes count of the wallet cannot be; nothing was signed.
     """
     if not requests:
         return
@@ -57,7 +61,7 @@ def send(
         in_flight = lane.in_flight()
         free = balance - at_most({row.hash: row for row in [*since, *in_flight]}.values())
         undecided = {(t.subject, t.purpose) for t in in_flight}
-        nonce = lane.next_nonce(chain_nonce)
+        nonce = next_nonce(chain, lane, chain_nonce)
         held = {o.key: o for o in lane.hold([r.order for r in requests])}
         admission = gate.open(lane, origin) if gate else None
         for request in requests:

@@ -13,6 +13,7 @@ from mmbot_pipelines.bridge.fill import transfer
 from mmbot_pipelines.bridge.guard import guard
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Cursor, Fault, Run, Scan
+from mmbot_pipelines.bridge.reachable import reachable
 from mmbot_pipelines.bridge.receipts import settle_receipts
 from mmbot_pipelines.bridge.reorgs import anchored, retell, review, review_paid
 from mmbot_pipelines.bridge.replacing import replace_stuck, stuck
@@ -101,6 +102,7 @@ def wanted(bridge: Bridge, statuses: Sequence[Status], origin: str | None = None
         again = _NOT_AGAIN_SECONDS if _is(bridge, origin, State.HALTED) else again
         ripe = ripe_now(bridge, origin)
     orders = bridge.orders.ask(statuses, origin, at=bridge.clock(), again_after=again, ripe=ripe)
+    orders = reachable(bridge, orders)
     if orders:
         crash.here(crash.Point.ASKED)
     return orders
@@ -108,7 +110,7 @@ def wanted(bridge: Bridge, statuses: Sequence[Status], origin: str | None = None
 
 def throttled(bridge: Bridge, origin: str) -> bool:
     """Tell whether an origin's orders shall go one run after the other."""
-    return _is(bridge, origin, State.THROTTLED)
+    return ruling(bridge.safety.standings(), origin).slow
 
 
 def _is(bridge: Bridge, origin: str, state: State) -> bool:

@@ -63,6 +63,10 @@ class RpcUnavailable(TryAgain):
     """No node answered: unreachable, timed out or overloaded."""
 
 
+class NonceTooHigh(TryAgain):
+    """A node counts transactions of our wallet that neither we nor the chain know."""
+
+
 class RpcRefused(TryLater):
     """A node answered with an error that asking again at once will not change."""
 

@@ -13,8 +13,9 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Protocol
 
-from mmbot_pipelines.core.errors import Failure
+from mmbot_pipelines.core.errors import Failure, TryAgain
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
+from mmbot_pipelines.core.rebroadcast import Rebroadcasts
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +187,12 @@ def _place(row: Transaction) -> tuple[int, str, int]:
     return row.chain_id, row.wallet, row.nonce
 
 
-def outcomes(chain: Chain, waiting: Sequence[Transaction]) -> Iterator[Outcome]:
+def outcomes(
+    chain: Chain, waiting: Sequence[Transaction], rebroadcasts: Rebroadcasts, at: datetime
+) -> Iterator[Outcome]:
     """Yield what is decided about stored transactions, and send again what the node forgot.
+
+    rebroadcasts: one transaction is sent again no more often than these allow.
 
     What is mined comes first, the lowest nonce before the others. The nonce is read before
     the receipts: rows without a receipt whose nonce was used by then have lost it to another
@@ -212,7 +217,7 @@ def outcomes(chain: Chain, waiting: Sequence[Transaction]) -> Iterator[Outcome]:
     for rows in left:
         newest = rows[-1]
         if newest.wallet != chain.wallet or newest.nonce >= mined_nonces:
-            forgotten += [] if newest.hash in known else [newest.raw]
+            forgotten += [] if newest.hash in known else [newest]
         elif not any(row.hash in known for row in rows):
             yield Outcome(
                 transaction=newest,
@@ -220,8 +225,18 @@ def outcomes(chain: Chain, waiting: Sequence[Transaction]) -> Iterator[Outcome]:
                 reason=f"another transaction of the wallet used nonce {newest.nonce}",
                 rivals=rows[:-1],
             )
-    if forgotten:
-        chain.broadcast(forgotten)
+    _send_again(chain, forgotten, rebroadcasts, at)
+
+
+def _send_again(
+    chain: Chain, forgotten: Sequence[Transaction], rebroadcasts: Rebroadcasts, at: datetime
+) -> None:
+    due = rebroadcasts.due((row.hash for row in forgotten), at)
+    rows = [row for row in forgotten if row.hash in due]
+    results = chain.broadcast([row.raw for row in rows]) if rows else []
+    # What an outage kept from the network is sent as soon as it is over.
+    sent = [r.hash for r, f in zip(rows, results, strict=True) if not isinstance(f, TryAgain)]
+    rebroadcasts.note(sent, at)
 
 
 def _known(chain: Chain, waiting: Sequence[Sequence[Transaction]]) -> set[TxHash]:

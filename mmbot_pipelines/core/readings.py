@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mmbot_pipelines.core.money import Wei, in_words
-from mmbot_pipelines.core.safety import State, Trip
+from mmbot_pipelines.core.safety import UNREACHABLE, State, Trip
 
 # A chain that stands this many times longer than its limit may come back as another one.
 _HALT_LAG = 10
@@ -146,7 +146,7 @@ def _of_money(reading: Reading, at: Thresholds) -> Trip | None:
 def _of_outside(reading: Reading, at: Thresholds, full: Thresholds) -> Trip | None:
     match reading:
         case Reach(lag=None, trouble=trouble):
-            return _trip(reading, State.THROTTLED, "unreachable", trouble)
+            return _trip(reading, State.THROTTLED, UNREACHABLE, trouble)
         case Reach(lag=lag) if lag and at.max_lag and full.max_lag and lag > at.max_lag:
             far = lag > full.max_lag * _HALT_LAG
             why = f"the newest block is {lag:.0f} s old, the limit is {full.max_lag:g} s"

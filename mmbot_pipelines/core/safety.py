@@ -22,6 +22,9 @@ BOT = "mmbot"  # who changes a state where no person does
 # A cause that comes and goes within this time is one THROTTLED, not many.
 CALM_SECONDS = 15.0
 
+# Over with the first answer: what nobody could ask for is not to be done slowly afterwards.
+UNREACHABLE = "unreachable"
+
 _TRIES = 5  # of a person's word against changes at the same moment
 _LONGEST = 500  # characters of a name or a reason
 
@@ -54,6 +57,14 @@ class Standing:
     seen_at: datetime | None = None  # UTC, when a cause of THROTTLED was last seen
     resumed_at: datetime | None = None  # UTC; what failed before counts no more
     version: int = 0  # compare-and-set: the store raises it with every change; 0: no row
+
+    @property
+    def slow(self) -> bool:
+        """Return whether less is to be sent than usual.
+
+        A chain that nobody could reach is no reason: whoever sends has just reached it.
+        """
+        return self.state is State.THROTTLED and self.causes != {UNREACHABLE}
 
     @property
     def told(self) -> str:
@@ -144,6 +155,7 @@ def judged(
 def _calmed(now: Standing, at: datetime) -> Standing | None:
     seen = now.seen_at or now.since
     calm = seen is None or (at - seen).total_seconds() >= CALM_SECONDS
+    calm = calm or now.causes == {UNREACHABLE}
     if now.state is State.NORMAL or not calm:
         return None
     return _moved(now, State.NORMAL, at=at, by=BOT, why=f"over: {now.why}")

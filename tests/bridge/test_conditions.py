@@ -151,7 +151,7 @@ def test_a_silent_chain_is_told_and_hides_what_only_it_knows(world: World) -> No
     (alert,) = now.alerts
     assert (alert.key, alert.severity) == ("rpc L1", Severity.HIGH)
     assert "one.example unreachable" in alert.text
-    assert now.unknown == {"wallet-floor", "wallet-shared"}
+    assert now.unknown == {"wallet-floor", "wallet-shared", "wallet-nonce"}
 
 
 def test_a_refusal_is_an_answer(world: World) -> None:
