@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from mmbot_pipelines.bridge.order import Status
-from mmbot_pipelines.core.money import Wei
+from mmbot_pipelines.core.money import Gas, Wei
 
 TRANSFER = "transfer"  # the purpose of a transaction that pays a recipient
 REPAY = "repay"  # of one that claims our money back
@@ -36,6 +36,12 @@ class Accounts(Protocol):
 
     def gas_lost(self, *, since: datetime) -> Wei:
         """Sum what transfers stored since then paid for gas and reverted, in wei."""
+
+    def gas_used(self, purpose: str, origin: str, *, most: int) -> list[Gas]:
+        """Return what the newest mined transactions of a kind used, newest first; none reverted.
+
+        purpose: TRANSFER or REPAY.
+        """
 
     def finished(
         self, counted: Sequence[tuple[str, str]], *, since: datetime | None, most: int

@@ -7,6 +7,7 @@ read in the moment before signing.
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
+from mmbot_pipelines.bridge import gas_estimates
 from mmbot_pipelines.bridge.admission import Gate, closed
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import Work
@@ -20,10 +21,6 @@ from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import Failure, RevertForeseen
 from mmbot_pipelines.core.money import Gas, Wei, in_words
 from mmbot_pipelines.core.outbox import Fees
-
-# What a transfer takes when the simulation cannot tell, to an account that is new to
-# the chain (measured, design.md section 7).
-_TYPICAL_TRANSFER = Gas(131_000)
 
 
 def by_origin(orders: Iterable[Order]) -> list[tuple[str, list[Order]]]:
@@ -96,11 +93,15 @@ def _decide(
 ) -> list[tuple[Order, Cost]]:
     """Refuse what does not pay at these prices; what passes is PROCESSING."""
     chain, kept = work.bridge.origins[origin], []
+    if not orders:
+        return []
+    claim_gas = gas_estimates.claim_gas(work.bridge, origin)
+    typical = gas_estimates.transfer_gas(work.bridge, origin)
     for order, message in zip(orders, chain.message_fee(orders, fees), strict=True):
         estimate = gas[order.key]
         cost = Cost(
-            transfer_gas=_TYPICAL_TRANSFER if isinstance(estimate, Failure) else estimate,
-            claim_gas=chain.claim_gas,
+            transfer_gas=typical if isinstance(estimate, Failure) else estimate,
+            claim_gas=claim_gas,
             gas_price=fees.expected,
             message=message,
         )

@@ -225,7 +225,10 @@ class Repayment(Protocol):
 
     @property
     def claim_gas(self) -> Gas:
-        """Return what a claim takes on L1, for deciding before one can be simulated."""
+        """Return the gas that a claim was measured to take on L1; 0 where none is sent there.
+
+        It decides until receipts of claims are there: see `gas_estimates`.
+        """
 
     def message_fee(self, orders: Sequence[Order], fees: Fees) -> list[Wei]:
         """Price what each claim costs beside gas on L1, in wei: a message, or a proof."""

@@ -11,6 +11,7 @@ from itertools import groupby
 
 from mmbot_pipelines.bridge.accounts import CANCEL, REPAY, TRANSFER
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.gas_estimates import claim_gas
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.core.errors import Cancelled, Failure, RevertForeseen, TryAgain
@@ -120,7 +121,7 @@ def _transferred(
         return _cancelled(ward, market, f"taken back, {why}") if unwanted else None
     if not ward.blocks:
         return None
-    claim = bridge.origins[order.origin].claim_gas * market.expected + verdict.message
+    claim = claim_gas(bridge, order.origin) * market.expected + verdict.message
     margin = max(0, order.fee - claim)
     fees = raised(newest.fees, market, margin // newest.gas)
     if fees is not None and newest.call.value + newest.gas * fees.ceiling <= funds:

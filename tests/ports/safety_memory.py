@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mmbot_pipelines.adapters.db.columns import storable
 from mmbot_pipelines.bridge.accounts import OUT, PROVEN, TRANSFER, Finished
 from mmbot_pipelines.core.errors import LostRace
-from mmbot_pipelines.core.money import Wei
+from mmbot_pipelines.core.money import Gas, Wei
 from mmbot_pipelines.core.outbox import TxState
 from mmbot_pipelines.core.safety import Change, Standing, tellable
 
@@ -95,6 +95,17 @@ class AccountsMemory:
                     and row.stored_at > since
                 )
             )
+
+    def gas_used(self, purpose: str, origin: str, *, most: int) -> list[Gas]:
+        with self._store.transaction():
+            mined = [
+                row.gas_used
+                for row in self._store.outbox
+                if (row.purpose, row.state) == (purpose, TxState.MINED)
+                and row.subject.startswith(f"{origin}:")
+                and row.gas_used is not None
+            ]
+        return mined[::-1][:most]
 
     def finished(
         self, counted: Sequence[tuple[str, str]], *, since: datetime | None, most: int

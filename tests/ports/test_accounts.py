@@ -4,14 +4,15 @@ from dataclasses import replace
 from datetime import timedelta
 
 from mmbot_pipelines.bridge.order import Fact, Order, Status
-from mmbot_pipelines.bridge.ports import Fault
-from mmbot_pipelines.core.money import Address
+from mmbot_pipelines.bridge.ports import Cursor, Fault
+from mmbot_pipelines.core.money import Address, Gas
 from tests.bridge.orders import NOON, an_order
 from tests.ports.books import Books
 from tests.ports.writing import (
     CHAIN,
     OURS,
     THEIRS,
+    a_scan,
     a_transaction,
     add,
     later,
@@ -157,3 +158,28 @@ def test_finished_steps_are_those_that_a_chain_proved_or_that_count(books: Books
     assert told(None) == everything
     assert told(None, most=2) == everything[:2]
     assert told(30) == everything[:3]
+
+
+def test_gas_of_the_newest_mined_of_a_kind_and_origin(books: Books) -> None:
+    def paid(order: Order, gas: int, *, succeeded: bool = True) -> None:
+        (sent,) = send(books.orders, order)
+        outcome = mined(sent, succeeded=succeeded)
+        assert outcome.receipt
+        receipt = replace(outcome.receipt, gas_used=Gas(gas))
+        outcome = replace(outcome, receipt=receipt)
+        books.orders.decide(outcome, None, None, run_id="run", at=NOON)
+
+    orders = processing(books, *map(an_order, range(5)))
+    other = replace(an_order(9), origin="starknet")
+    scan = a_scan(other)
+    books.orders.add("starknet", Cursor.LATEST, scan, at=NOON, run_id="scan")
+    paid(step(books.orders, other, Fact.ACCEPTED), 99)
+    for gas, order in enumerate(orders[:3], 10):
+        paid(order, gas)
+    paid(orders[3], 13, succeeded=False)
+    send(books.orders, orders[4])  # in no block yet
+    assert books.accounts.gas_used("transfer", "zksync", most=2) == [12, 11]
+    assert books.accounts.gas_used("transfer", "zksync", most=9) == [12, 11, 10]
+    assert books.accounts.gas_used("transfer", "starknet", most=9) == [99]
+    assert books.accounts.gas_used("transfer", "zk", most=9) == []
+    assert books.accounts.gas_used("repay", "zksync", most=9) == []

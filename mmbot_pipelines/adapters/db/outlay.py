@@ -17,10 +17,16 @@ from sqlalchemy import (
 
 from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.rows import order_of
-from mmbot_pipelines.adapters.db.tables import errors, order_events, orders, transactions
+from mmbot_pipelines.adapters.db.tables import (
+    ORIGIN_OF_TRANSACTION,
+    errors,
+    order_events,
+    orders,
+    transactions,
+)
 from mmbot_pipelines.bridge.accounts import OUT, PROVEN, TRANSFER, Finished
 from mmbot_pipelines.bridge.order import Order, Status
-from mmbot_pipelines.core.money import Address, Wei
+from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import TxState
 
 
@@ -47,6 +53,21 @@ class PgAccounts:
         )
         with transaction(self._engine) as connection:
             return Wei(int(connection.scalar(lost) or 0))
+
+    def gas_used(self, purpose: str, origin: str, *, most: int) -> list[Gas]:
+        """Return what the newest mined transactions of a kind used, newest first."""
+        newest = (
+            select(transactions.c.gas_used)
+            .where(
+                transactions.c.state == TxState.MINED.value,
+                transactions.c.purpose == purpose,
+                ORIGIN_OF_TRANSACTION == origin,
+            )
+            .order_by(transactions.c.id.desc())
+            .limit(most)
+        )
+        with transaction(self._engine) as connection:
+            return [Gas(int(gas)) for gas in connection.scalars(newest)]
 
     def finished(
         self, counted: Sequence[tuple[str, str]], *, since: datetime | None, most: int

@@ -22,6 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
     func,
+    literal_column,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -186,6 +187,18 @@ Index(
     "transactions_in_flight",
     transactions.c.nonce,
     postgresql_where=transactions.c.state == TxState.STORED.value,
+)
+# Of an order's transaction, whose subject is the order's key. Literals, for a bound parameter
+# would not be the index's expression.
+ORIGIN_OF_TRANSACTION = func.split_part(
+    transactions.c.subject, literal_column("':'"), literal_column("1")
+)
+Index(
+    "transactions_mined_of_kind",
+    transactions.c.purpose,
+    ORIGIN_OF_TRANSACTION,
+    transactions.c.id,
+    postgresql_where=transactions.c.state == TxState.MINED.value,
 )
 Index("transactions_by_time", transactions.c.stored_at)
 Index("transactions_by_block", transactions.c.block_number)

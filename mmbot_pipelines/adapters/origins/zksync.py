@@ -44,7 +44,9 @@ class ZkSync:
     """One escrow on zkSync. Threads may share it."""
 
     name = "zksync"
-    claim_gas = Gas(80_000)  # of claimPaymentZKSync on L1: 62 k measured, and headroom
+    # Of claimPaymentZKSync on L1, measured on the deployed registry and diamond: 140.4 k to
+    # 140.6 k, and 157.7 k into an empty priority queue.
+    claim_gas = Gas(158_000)
 
     def __init__(
         self,
