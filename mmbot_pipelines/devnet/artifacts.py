@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from eth_typing import ChecksumAddress
+from eth_utils.abi import function_abi_to_4byte_selector
 from web3 import Web3
 from web3.contract import Contract
 from web3.contract.contract import ContractFunction
@@ -42,6 +43,33 @@ def deploy(w3: Web3, name: str, *args: Any, sender: ChecksumAddress) -> Contract
     if address is None:
         raise RuntimeError(f"the constructor of {name} reverted")
     return contract(w3, name, address)
+
+
+def deploy_behind_proxy(w3: Web3, name: str, *args: Any, sender: ChecksumAddress) -> Contract:
+    """Deploy a contract behind a proxy (ERC-1967), set up by `initialize(*args)`.
+
+    Raises:
+        RuntimeError: the initializer reverted.
+    """
+    implementation = deploy(w3, name, sender=sender)
+    setup = implementation.encode_abi("initialize", list(args))
+    proxy = deploy(w3, "ERC1967Proxy", implementation.address, setup, sender=sender)
+    return contract(w3, name, proxy.address)
+
+
+def deploy_diamond(w3: Web3, *, sender: ChecksumAddress) -> Contract:
+    """Deploy zkSync's diamond: a proxy that finds each function at a facet (EIP-2535)."""
+    facet = deploy(w3, "ZkSyncDiamond", sender=sender)
+    functions = [i for i in facet.abi if i["type"] == "function"]
+    selectors = [function_abi_to_4byte_selector(f) for f in functions]
+    setup = facet.encode_abi("initialize")
+    proxy = deploy(w3, "DiamondProxy", facet.address, selectors, setup, sender=sender)
+    return contract(w3, "ZkSyncDiamond", proxy.address)
+
+
+def runtime_code(w3: Web3, name: str) -> str:
+    """Return the code that stands at a deployed contract's address, in hex; it has no arguments."""
+    return w3.eth.call({"data": artifact(name)["bytecode"]}).to_0x_hex()
 
 
 def send(call: ContractFunction, *, sender: ChecksumAddress, value: int = 0) -> TxReceipt:

@@ -7,7 +7,13 @@ from eth_typing import ChecksumAddress
 from web3 import Web3
 
 from mmbot_pipelines.devnet import accounts
-from mmbot_pipelines.devnet.artifacts import contract, deploy, send
+from mmbot_pipelines.devnet.artifacts import (
+    contract,
+    deploy,
+    deploy_behind_proxy,
+    deploy_diamond,
+    send,
+)
 from mmbot_pipelines.devnet.chain import connect
 
 ALIAS_OFFSET = 0x1111000000000000000000000000000000001111
@@ -80,7 +86,9 @@ def deploy_l1(rpc_url: str, market_maker: ChecksumAddress) -> L1:
         chain_id=w3.eth.chain_id,
         start_block=start_block,
         owner=owner,
-        registry=deploy(w3, "PaymentRegistry", owner, market_maker, sender=owner).address,
+        registry=deploy_behind_proxy(
+            w3, "PaymentRegistry", owner, market_maker, sender=owner
+        ).address,
         rejecting_recipient=deploy(w3, "RejectingRecipient", sender=owner).address,
         gas_burning_recipient=deploy(w3, "GasBurningRecipient", sender=owner).address,
     )
@@ -92,8 +100,8 @@ def deploy_zksync(rpc_url: str, l1: L1, wallet: ChecksumAddress) -> ZkSync:
     owner = accounts.account(accounts.ORIGIN_OWNER).address
     start_block = on_l2.eth.block_number + 1
     claimer = aliased(l1.registry)
-    diamond = deploy(on_l1, "ZkSyncDiamond", sender=l1.owner).address
-    escrow = deploy(on_l2, "Escrow", claimer, wallet, sender=owner).address
+    diamond = deploy_diamond(on_l1, sender=l1.owner).address
+    escrow = deploy_behind_proxy(on_l2, "Escrow", claimer, wallet, sender=owner).address
     registry = contract(on_l1, "PaymentRegistry", l1.registry)
     send(registry.functions.setZKSync(diamond, escrow), sender=l1.owner)
     return ZkSync(

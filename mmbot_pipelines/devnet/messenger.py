@@ -1,9 +1,11 @@
 """Carry the diamond's requests from L1 to the L2, as zkSync's sequencer does.
 
-Each is executed there as a transaction from the request's sender, so the escrow
-sees the aliased registry. The request's hash is appended to the calldata, which
-Solidity does not read: so the chain itself tells what was executed, and a new
-messenger, or one on a chain that was rolled back, goes on where the chain stands.
+A contract's request is executed there from its aliased address, so the escrow sees the
+aliased registry: `L1Sender` stands there, and mints what the request paid for and did not
+use to its refund recipient, in the same transaction. A person's request is a transaction
+of that person, without a refund. The request's mark is appended to the calldata, which
+Solidity does not read: so the chain itself tells what was executed, and a new messenger,
+or one on a chain that was rolled back, goes on where the chain stands.
 
     python -m mmbot_pipelines.devnet.messenger --l1-rpc URL --l2-rpc URL --diamond ADDRESS
 """
@@ -22,14 +24,19 @@ from web3 import Web3
 from web3.exceptions import Web3Exception
 from web3.types import EventData, TxParams, Wei
 
-from mmbot_pipelines.devnet.artifacts import contract
+from mmbot_pipelines.devnet.artifacts import contract, runtime_code
 from mmbot_pipelines.devnet.chain import ask, connect, mined
+from mmbot_pipelines.devnet.deploy import ALIAS_OFFSET
 
 log = logging.getLogger(__name__)
 
-HASH_BYTES = 32
+MARK_BYTES = 32
 REORG_DEPTH = 64  # blocks of L1 that are read again on every pass
 BALANCE = 100 * 10**18  # wei, for the sender's gas: the L1 side has paid for it
+BOOTLOADER = Web3.to_checksum_address("0x" + "8001".zfill(40))  # who executes requests on zkSync
+BASE_TOKEN = Web3.to_checksum_address("0x" + "800a".zfill(40))  # who creates ether there
+CREATED = 10**9 * 10**18  # wei that it has to give out
+OVERHEAD = 150_000  # gas of `L1Sender` and of minting, beside the request's own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +50,18 @@ class Request:
     value: int  # wei
     data: bytes
     gas_limit: int
+    gas_price: int  # wei per L2 gas
+    paid: int  # wei, on L1
+    refund_recipient: ChecksumAddress
 
     @property
-    def calldata(self) -> bytes:
-        """Return what the L2 transaction carries: the call and the request's own hash."""
-        return self.data + self.tx_hash
+    def mark(self) -> bytes:
+        """Return what tells this request from all others, at whatever price L1 mines it.
+
+        A reorg of L1 gives it another price, and so another hash, when this L2 has executed it.
+        """
+        words = (self.id, int(self.sender, 16), int(self.to, 16), self.value, self.gas_limit)
+        return Web3.keccak(b"".join(word.to_bytes(32, "big") for word in words) + self.data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +92,7 @@ class Messenger:
     _executed: dict[ChecksumAddress, list[bytes]] = field(
         default_factory=lambda: defaultdict(list), repr=False
     )
+    _executors: dict[ChecksumAddress, ChecksumAddress] = field(default_factory=dict, repr=False)
     _delivered_to: int = 0  # block of L1 up to which the L2 has everything
 
     def deliver(self, *, wait: bool = True) -> list[Delivery]:
@@ -101,10 +116,11 @@ class Messenger:
         if start > upto:
             return []
         diamond = contract(self.l1, "ZkSyncDiamond", self.diamond)
-        events = diamond.events.PriorityRequest.get_logs(from_block=start, to_block=upto)
+        events = diamond.events.NewPriorityRequest.get_logs(from_block=start, to_block=upto)
         requested = sorted(map(decode, events), key=lambda request: request.id)
-        done = {sender: self._read_executed(sender) for sender in {r.sender for r in requested}}
-        return [r for r in requested if r.tx_hash not in done[r.sender]]
+        by = {r.id: self._executor(r) for r in requested}
+        done = {sender: self._read_executed(sender) for sender in set(by.values())}
+        return [r for r in requested if r.mark not in done[by[r.id]]]
 
     def run(self, stop: threading.Event, *, poll: float = 0.2) -> None:
         """Deliver until `stop` is set; a chain that cannot be reached is asked again.
@@ -120,29 +136,43 @@ class Messenger:
             stop.wait(poll)
 
     def _read_executed(self, sender: ChecksumAddress) -> set[bytes]:
-        """Return the hashes of the requests that the L2 has taken from this sender."""
+        """Return the marks of the requests that the L2 has taken from this sender."""
         count = self.l2.eth.get_transaction_count(sender, "pending")
         known = self._executed[sender]
-        if known and (count < len(known) or self._hash_at(sender, len(known) - 1) != known[-1]):
+        if known and (count < len(known) or self._mark_at(sender, len(known) - 1) != known[-1]):
             known.clear()  # the L2 was rolled back: how far, only L1's whole history tells
             self._delivered_to = 0
-        known.extend(self._hash_at(sender, nonce) for nonce in range(len(known), count))
+        known.extend(self._mark_at(sender, nonce) for nonce in range(len(known), count))
         return set(known)
 
-    def _hash_at(self, sender: ChecksumAddress, nonce: int) -> bytes:
+    def _mark_at(self, sender: ChecksumAddress, nonce: int) -> bytes:
         found = ask(self.l2, "eth_getTransactionBySenderAndNonce", sender, hex(nonce))
-        return HexBytes(found["input"])[-HASH_BYTES:] if found else b""
+        return HexBytes(found["input"])[-MARK_BYTES:] if found else b""
+
+    def _executor(self, request: Request) -> ChecksumAddress:
+        """Return whose transaction executes a request: a person's own, or the bootloader's."""
+        sender = request.sender
+        if sender not in self._executors:
+            on_l1 = (int(sender, 16) - ALIAS_OFFSET) % 2**160
+            is_contract = self.l1.eth.get_code(_address(on_l1)) != b""
+            self._executors[sender] = BOOTLOADER if is_contract else sender
+        return self._executors[sender]
 
     def _execute(self, request: Request) -> HexBytes:
-        sender = request.sender
+        sender = self._executor(request)
+        to, data = request.to, request.data
+        if sender == BOOTLOADER:
+            to, data = request.sender, self._wrapped(request)
         transaction: TxParams = {
             "from": sender,
             # A nonce of its own makes a second messenger's copy impossible.
             "nonce": self.l2.eth.get_transaction_count(sender, "pending"),
-            "to": request.to,
+            "to": to,
             "value": Wei(request.value),
-            "data": HexBytes(request.calldata),
-            "gas": min(request.gas_limit, self.l2.eth.get_block("latest")["gasLimit"] // 2),
+            "data": HexBytes(data + request.mark),
+            "gas": min(
+                request.gas_limit + OVERHEAD, self.l2.eth.get_block("latest")["gasLimit"] // 2
+            ),
         }
         if request.id in self.lost:
             transaction |= {"to": sender, "value": Wei(0)}
@@ -154,23 +184,42 @@ class Messenger:
         finally:
             ask(self.l2, "anvil_stopImpersonatingAccount", sender)
 
+    def _wrapped(self, request: Request) -> bytes:
+        """Encode the call of `L1Sender`, which it and the base token are made ready for."""
+        for address, name in ((request.sender, "L1Sender"), (BASE_TOKEN, "L2BaseToken")):
+            if not self.l2.eth.get_code(address):
+                ask(self.l2, "anvil_setCode", address, runtime_code(self.l2, name))
+        if self.l2.eth.get_balance(BASE_TOKEN) < CREATED // 2:
+            ask(self.l2, "anvil_setBalance", BASE_TOKEN, hex(CREATED))
+        values = (request.to, request.value, request.data, request.gas_limit)
+        paid = (request.gas_price, request.paid, request.refund_recipient)
+        sender = contract(self.l2, "L1Sender", request.sender)
+        return Web3.to_bytes(hexstr=sender.encode_abi("execute", [*values, *paid]))
+
     def _outcome(self, request: Request, tx_hash: HexBytes) -> Delivery:
         success = mined(self.l2, tx_hash)["status"] == 1 and request.id not in self.lost
         return Delivery(request=request, tx_hash=tx_hash, success=success)
 
 
 def decode(event: EventData) -> Request:
-    """Read a request from the diamond's PriorityRequest event."""
-    asked = event["args"]["request"]
+    """Read a request from the diamond's NewPriorityRequest event."""
+    asked = event["args"]["transaction"]
     return Request(
         id=event["args"]["txId"],
         tx_hash=HexBytes(event["args"]["txHash"]),
-        sender=asked["sender"],
-        to=asked["contractL2"],
-        value=asked["l2Value"],
+        sender=_address(asked["from"]),
+        to=_address(asked["to"]),
+        value=asked["value"],
         data=asked["data"],
-        gas_limit=asked["l2GasLimit"],
+        gas_limit=asked["gasLimit"],
+        gas_price=asked["maxFeePerGas"],
+        paid=asked["reserved"][0],
+        refund_recipient=_address(asked["reserved"][1]),
     )
+
+
+def _address(word: int) -> ChecksumAddress:
+    return Web3.to_checksum_address(f"0x{word:040x}")
 
 
 def outcome(delivery: Delivery) -> str:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from web3 import Web3
 
 from mmbot_pipelines.adapters.ethereum.logs import LogScanner
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
@@ -16,6 +17,8 @@ from mmbot_pipelines.devnet.accounts import account
 from mmbot_pipelines.devnet.artifacts import send
 from mmbot_pipelines.devnet.chain import ask
 from tests.ports.stages import AnvilStage, claim, pay
+
+IMPLEMENTATION = 0x360894A13BA1A3210667C828492DB98DCA3E2076CC3735A920A3CA505D382BBC  # ERC-1967
 
 
 def zksync(stage: AnvilStage, **changes: Any) -> ZkSync:
@@ -112,11 +115,12 @@ def test_escrow_without_a_pause_counts_as_not_paused(stage: AnvilStage) -> None:
     (order,) = stage.set_orders(1)
     stage.pause()
     assert isinstance(stage.origin.check([order])[0], EscrowPaused)
-    escrow = stage.devnet.escrow.address
+    slot = stage.devnet.l2.eth.get_storage_at(stage.devnet.escrow.address, IMPLEMENTATION)
+    escrow = Web3.to_checksum_address(slot[-20:])
     code = stage.devnet.l2.eth.get_code(escrow).to_0x_hex()
-    paused = "5c975abb"  # the selector, where the dispatcher compares it
+    paused = "635c975abb14"  # PUSH4 selector, EQ: where the dispatcher finds it
     assert code.count(paused) == 1
-    ask(stage.devnet.l2, "anvil_setCode", escrow, code.replace(paused, "5c975abc"))
+    ask(stage.devnet.l2, "anvil_setCode", escrow, code.replace(paused, "635c975abc14"))
     assert stage.origin.check([order]) == [None]
 
 

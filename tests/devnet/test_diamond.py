@@ -1,9 +1,11 @@
 """The diamond stand-in asks its price and refuses what zkSync would."""
 
 import pytest
+from web3 import Web3
 
 from mmbot_pipelines.devnet.artifacts import send
 from mmbot_pipelines.devnet.chain import mined
+from mmbot_pipelines.devnet.orders import Kind, Wish
 from tests.devnet.bridge import (
     ETHER,
     GAS_PER_PUBDATA,
@@ -14,11 +16,18 @@ from tests.devnet.bridge import (
 )
 
 
+def a_wish(recipient: str) -> Wish:
+    to = Web3.to_checksum_address(recipient)
+    return Wish(
+        kind=Kind.GOOD, origin="zksync", user=STRANGER, recipient=to, amount=10**15, fee=10**15
+    )
+
+
 @pytest.mark.parametrize(
     ("gas_price", "per_gas"),
     [
-        (0, 100_000_000),  # the floor
-        (10**9, 105_000_000),  # floor and batch overhead: 1e6 gas x 1 gwei / 2e8
+        (0, 250_000_000),  # the floor
+        (10**9, 262_500_000),  # floor and batch overhead, 1e6 gas x 1 gwei / 8e7: as measured
         (50 * 10**9, 1_583_333_334),  # pubdata: (17 x 50 gwei + 5e16 / 120_000) / 800, up
     ],
 )
@@ -32,7 +41,7 @@ def test_the_diamond_wants_its_price(devnet: Devnet) -> None:
     call, gas_price = devnet.claim_call(3, recipient, 7), 20 * 10**9
     price = devnet.base_cost(gas_price)
     reason = refusal(call, sender=maker, value=price - 1, gasPrice=gas_price)
-    assert reason == "Value below the L2 base cost"
+    assert reason == "mv"
     sent = call.transact({"from": maker, "value": price, "gasPrice": gas_price})
     assert mined(devnet.l1, sent)["status"] == 1
     assert devnet.l1.eth.get_balance(devnet.diamond.address) == price
@@ -41,10 +50,11 @@ def test_the_diamond_wants_its_price(devnet: Devnet) -> None:
 @pytest.mark.parametrize(
     ("gas_limit", "per_pubdata", "dependencies", "reason"),
     [
-        (L2_GAS_LIMIT, 799, [], "Gas per pubdata must be 800"),
-        (173_483, 800, [], "L2 gas limit too low"),
-        (72_000_001, 800, [], "L2 gas limit too high"),
-        (L2_GAS_LIMIT, 800, [b"code"], "Factory dependencies are not supported"),
+        (L2_GAS_LIMIT, 799, [], "qp"),
+        (9_999, 800, [], "my"),
+        (253_883, 800, [], "up"),  # 173,484 + 88 x 800 for pubdata + 10,000 for the slot
+        (72_010_001, 800, [], "ui"),
+        (L2_GAS_LIMIT, 800, [b"code"], "uj"),
     ],
 )
 def test_the_diamond_refuses(
@@ -56,8 +66,27 @@ def test_the_diamond_refuses(
     assert refusal(call, sender=STRANGER, value=ETHER) == reason
 
 
+def test_the_least_gas_limit_is_taken(devnet: Devnet) -> None:
+    call = devnet.diamond.functions.requestL2Transaction(
+        STRANGER, 0, b"", 253_884, GAS_PER_PUBDATA, [], STRANGER
+    )
+    assert send(call, sender=STRANGER, value=ETHER)["status"] == 1
+
+
 def test_value_for_the_l2_is_paid_on_top(devnet: Devnet) -> None:
     call = devnet.diamond.functions.requestL2Transaction(
         STRANGER, ETHER, b"", L2_GAS_LIMIT, GAS_PER_PUBDATA, [], STRANGER
     )
-    assert refusal(call, sender=STRANGER, value=ETHER) == "Value below the L2 base cost"
+    assert refusal(call, sender=STRANGER, value=ETHER) == "mv"
+
+
+def test_a_claim_and_a_transfer_cost_what_the_deployed_contracts_take(devnet: Devnet) -> None:
+    orders = [(n, a_wish(f"0x{n:040x}")) for n in range(10**6, 10**6 + 3)]
+    new = [devnet.pay(n, order)["gasUsed"] for n, order in orders]
+    old = [devnet.pay(n + 100, order)["gasUsed"] for n, order in orders]
+    first, *others = [devnet.claim(n, order)["gasUsed"] for n, order in orders]
+    # Measured on the deployed contracts; a claim into an empty queue takes more.
+    assert new == [pytest.approx(136_200, rel=0.01)] * 3
+    assert old == [pytest.approx(111_200, rel=0.01)] * 3
+    assert first == pytest.approx(157_700, rel=0.01)
+    assert others == [pytest.approx(140_500, rel=0.01)] * 2

@@ -61,7 +61,7 @@ class PgAccounts:
             .where(
                 transactions.c.state == TxState.MINED.value,
                 transactions.c.purpose == purpose,
-                ORIGIN_OF_TRANSACTION == origin,
+                origin == ORIGIN_OF_TRANSACTION,
             )
             .order_by(transactions.c.id.desc())
             .limit(most)

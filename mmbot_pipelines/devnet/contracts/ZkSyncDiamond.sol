@@ -1,49 +1,101 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-/// Stand-in for zkSync's diamond proxy on L1: prices and queues transactions for the L2.
+/// Stand-in for the mailbox of zkSync's diamond on L1: prices, checks, hashes and queues
+/// transactions for the L2, with the deployed one's numbers, words, event and storage writes.
 ///
-/// Like the real one it charges gas limit x L2 gas price, whatever is used later. Unlike the
-/// real one it credits nothing on the L2: what is paid above the base cost stays here.
+/// It stands behind `DiamondProxy`. Its real fellow hands the value on to a bridge; here it
+/// stays, and the messenger mints on the L2 what a transaction does not use.
+///
+/// Source: matter-labs/era-contracts, Mailbox.sol, TransactionValidator.sol, Config.sol.
 contract ZkSyncDiamond {
-    struct Request {
-        address sender; // as the L2 sees it: aliased, if it is a contract
-        address contractL2;
-        uint256 l2Value;
+    struct L2CanonicalTransaction {
+        uint256 txType;
+        uint256 from; // as the L2 sees it: aliased, if it is a contract
+        uint256 to;
+        uint256 gasLimit;
+        uint256 gasPerPubdataByteLimit;
+        uint256 maxFeePerGas; // what a unit of L2 gas costs, wei
+        uint256 maxPriorityFeePerGas;
+        uint256 paymaster;
+        uint256 nonce; // the request's number in the queue
+        uint256 value;
+        uint256[4] reserved; // what is paid on L1, whom the rest is given back to, 0, 0
         bytes data;
-        uint256 l2GasLimit;
-        uint256 l2GasPerPubdataByteLimit;
-        address refundRecipient;
-        uint256 paid;
+        bytes signature;
+        uint256[] factoryDeps;
+        bytes paymasterInput;
+        bytes reservedDynamic;
     }
 
-    event PriorityRequest(uint256 indexed txId, bytes32 txHash, Request request);
+    struct PriorityOperation {
+        bytes32 canonicalTxHash;
+        uint64 expirationTimestamp;
+        uint192 layer2Tip;
+    }
 
-    // zkSync Era's fee parameters (Config.sol and the mainnet genesis of era-contracts).
-    uint256 private constant MIN_L2_GAS_PRICE = 0.1 gwei;
-    uint256 private constant BATCH_OVERHEAD_L1_GAS = 1_000_000;
-    uint256 private constant MAX_PUBDATA_PER_BATCH = 120_000;
-    uint256 private constant MAX_L2_GAS_PER_BATCH = 200_000_000;
+    struct FeeParams {
+        uint32 batchOverheadL1Gas;
+        uint32 maxPubdataPerBatch;
+        uint32 maxL2GasPerBatch;
+        uint32 priorityTxMaxPubdata;
+        uint64 minimalL2GasPrice;
+    }
+
+    event NewPriorityRequest(
+        uint256 txId,
+        bytes32 txHash,
+        uint64 expirationTimestamp,
+        L2CanonicalTransaction transaction,
+        bytes[] factoryDeps
+    );
+
+    uint256 private constant PRIORITY_OPERATION_L2_TX_TYPE = 255;
+    uint256 private constant PRIORITY_EXPIRATION = 0 days;
+    uint256 private constant REQUIRED_L2_GAS_PRICE_PER_PUBDATA = 800;
     uint256 private constant L1_GAS_PER_PUBDATA_BYTE = 17;
-    uint256 private constant GAS_PER_PUBDATA = 800;
-    uint256 private constant MIN_L2_GAS = 173_484;
-    uint256 private constant MAX_L2_GAS = 72_000_000;
+    uint256 private constant TX_SLOT_OVERHEAD_L2_GAS = 10_000;
+    uint256 private constant MEMORY_OVERHEAD_GAS = 10;
+    uint256 private constant L1_TX_INTRINSIC_L2_GAS = 167_157;
+    uint256 private constant L1_TX_MIN_L2_GAS_BASE = 173_484;
+    uint256 private constant L1_TX_DELTA_544_ENCODING_BYTES = 1_656;
+    uint256 private constant L1_TX_INTRINSIC_PUBDATA = 88;
 
     uint160 private constant ALIAS_OFFSET = uint160(0x1111000000000000000000000000000000001111);
 
-    uint256 public nextTxId;
+    // The reentrancy guard's, as in the deployed contract: 1 while nobody is inside.
+    uint256 private status;
+    uint256 private priorityTxMaxGasLimit;
+    FeeParams private feeParams;
+    uint256 private chainBalance;
+    mapping(uint256 => PriorityOperation) private priorityQueue;
+    uint256 private tail;
+
+    modifier nonReentrant() {
+        require(status == 1, "r1");
+        status = 2;
+        _;
+        status = 1;
+    }
+
+    function initialize() external {
+        require(status == 0, "1B");
+        status = 1;
+        priorityTxMaxGasLimit = 72_000_000;
+        feeParams = FeeParams(1_000_000, 120_000, 80_000_000, 99_000, 0.25 gwei);
+        chainBalance = 1; // of others
+    }
+
+    function getTotalPriorityTxs() external view returns (uint256) {
+        return tail;
+    }
 
     function l2TransactionBaseCost(uint256 gasPrice, uint256 l2GasLimit, uint256 gasPerPubdata)
         public
-        pure
+        view
         returns (uint256)
     {
-        uint256 batchOverhead = BATCH_OVERHEAD_L1_GAS * gasPrice;
-        uint256 pubdataPrice =
-            L1_GAS_PER_PUBDATA_BYTE * gasPrice + batchOverhead / MAX_PUBDATA_PER_BATCH;
-        uint256 byGas = MIN_L2_GAS_PRICE + batchOverhead / MAX_L2_GAS_PER_BATCH;
-        uint256 byPubdata = (pubdataPrice + gasPerPubdata - 1) / gasPerPubdata;
-        return (byGas > byPubdata ? byGas : byPubdata) * l2GasLimit;
+        return l2GasPrice(gasPrice, gasPerPubdata) * l2GasLimit;
     }
 
     function requestL2Transaction(
@@ -54,27 +106,60 @@ contract ZkSyncDiamond {
         uint256 l2GasPerPubdataByteLimit,
         bytes[] calldata factoryDeps,
         address refundRecipient
-    ) external payable returns (bytes32 txHash) {
-        require(l2GasPerPubdataByteLimit == GAS_PER_PUBDATA, "Gas per pubdata must be 800");
-        require(l2GasLimit >= MIN_L2_GAS, "L2 gas limit too low");
-        require(l2GasLimit <= MAX_L2_GAS, "L2 gas limit too high");
-        require(factoryDeps.length == 0, "Factory dependencies are not supported");
-        uint256 cost = l2TransactionBaseCost(tx.gasprice, l2GasLimit, l2GasPerPubdataByteLimit);
-        require(msg.value >= cost + l2Value, "Value below the L2 base cost");
+    ) external payable nonReentrant returns (bytes32 txHash) {
+        require(l2GasPerPubdataByteLimit == REQUIRED_L2_GAS_PRICE_PER_PUBDATA, "qp");
+        require(factoryDeps.length == 0, "uj"); // the stand-in takes none
+        uint256 price = l2GasPrice(tx.gasprice, l2GasPerPubdataByteLimit);
+        require(msg.value >= price * l2GasLimit + l2Value, "mv");
+        chainBalance += msg.value;
 
-        Request memory request;
-        request.sender = aliased(msg.sender);
-        request.contractL2 = contractL2;
-        request.l2Value = l2Value;
+        L2CanonicalTransaction memory request;
+        request.txType = PRIORITY_OPERATION_L2_TX_TYPE;
+        request.from = uint256(uint160(aliased(msg.sender)));
+        request.to = uint256(uint160(contractL2));
+        request.gasLimit = l2GasLimit;
+        request.gasPerPubdataByteLimit = l2GasPerPubdataByteLimit;
+        request.maxFeePerGas = price;
+        request.nonce = tail;
+        request.value = l2Value;
+        request.reserved = [msg.value, uint256(uint160(refundRecipient)), 0, 0];
         request.data = data;
-        request.l2GasLimit = l2GasLimit;
-        request.l2GasPerPubdataByteLimit = l2GasPerPubdataByteLimit;
-        request.refundRecipient = refundRecipient;
-        request.paid = msg.value;
 
-        uint256 txId = nextTxId++;
-        txHash = keccak256(abi.encode(address(this), txId, request));
-        emit PriorityRequest(txId, txHash, request);
+        bytes memory encoded = abi.encode(request);
+        validate(request, encoded.length);
+        txHash = keccak256(encoded);
+        uint64 expiration = uint64(block.timestamp + PRIORITY_EXPIRATION);
+        priorityQueue[tail] = PriorityOperation(txHash, expiration, 0);
+        tail++;
+        emit NewPriorityRequest(request.nonce, txHash, expiration, request, factoryDeps);
+    }
+
+    function l2GasPrice(uint256 gasPrice, uint256 gasPerPubdata) private view returns (uint256) {
+        FeeParams memory params = feeParams;
+        uint256 batchOverhead = params.batchOverheadL1Gas * gasPrice;
+        uint256 pubdata =
+            L1_GAS_PER_PUBDATA_BYTE * gasPrice + batchOverhead / params.maxPubdataPerBatch;
+        uint256 byGas = params.minimalL2GasPrice + batchOverhead / params.maxL2GasPerBatch;
+        uint256 byPubdata = (pubdata + gasPerPubdata - 1) / gasPerPubdata;
+        return byGas > byPubdata ? byGas : byPubdata;
+    }
+
+    /// Refuse what a block cannot hold, and what does not pay for its own processing.
+    function validate(L2CanonicalTransaction memory request, uint256 length) private view {
+        uint256 overhead = MEMORY_OVERHEAD_GAS * length;
+        if (overhead < TX_SLOT_OVERHEAD_L2_GAS) overhead = TX_SLOT_OVERHEAD_L2_GAS;
+        require(request.gasLimit >= overhead, "my");
+        uint256 body = request.gasLimit - overhead;
+        require(body <= priorityTxMaxGasLimit, "ui");
+        require(
+            body / request.gasPerPubdataByteLimit <= feeParams.priorityTxMaxPubdata, "uk"
+        );
+        uint256 computation =
+            L1_TX_INTRINSIC_L2_GAS + (length * L1_TX_DELTA_544_ENCODING_BYTES + 543) / 544;
+        if (computation < L1_TX_MIN_L2_GAS_BASE) computation = L1_TX_MIN_L2_GAS_BASE;
+        require(
+            computation + L1_TX_INTRINSIC_PUBDATA * request.gasPerPubdataByteLimit <= body, "up"
+        );
     }
 
     /// A contract of L1 is shown to the L2 under another address; a person keeps theirs.
