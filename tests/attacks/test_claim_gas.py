@@ -42,7 +42,7 @@ def test_an_order_that_only_an_underrated_claim_pays_for_is_not_filled(world: Wo
     world.rules(limits=replace(world.bridge.rules.limits, min_margin_bps=0))
     fees = world.chain.fees()
     probe = world.l2.set_order(fee=10**18)
-    (transfer,) = world.chain.simulate([world.registry.transfer(probe)])
+    (transfer,) = world.chain.simulate([world.registry.transfer(probe)], fees)
     assert isinstance(transfer, int)
     (message,) = world.l2.message_fee([probe], fees)
 

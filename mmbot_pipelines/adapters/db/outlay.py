@@ -18,10 +18,10 @@ from sqlalchemy import (
 from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.rows import order_of
 from mmbot_pipelines.adapters.db.tables import (
-    ORIGIN_OF_TRANSACTION,
     errors,
     order_events,
     orders,
+    origin_of_transaction,
     transactions,
 )
 from mmbot_pipelines.bridge.accounts import OUT, PROVEN, TRANSFER, Finished
@@ -61,7 +61,7 @@ class PgAccounts:
             .where(
                 transactions.c.state == TxState.MINED.value,
                 transactions.c.purpose == purpose,
-                origin == ORIGIN_OF_TRANSACTION,
+                origin_of_transaction == origin,
             )
             .order_by(transactions.c.id.desc())
             .limit(most)

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Computed,
     ForeignKey,
     Identity,
@@ -190,13 +191,13 @@ Index(
 )
 # Of an order's transaction, whose subject is the order's key. Literals, for a bound parameter
 # would not be the index's expression.
-ORIGIN_OF_TRANSACTION = func.split_part(
+origin_of_transaction: ColumnElement[str] = func.split_part(
     transactions.c.subject, literal_column("':'"), literal_column("1")
 )
 Index(
     "transactions_mined_of_kind",
     transactions.c.purpose,
-    ORIGIN_OF_TRANSACTION,
+    origin_of_transaction,
     transactions.c.id,
     postgresql_where=transactions.c.state == TxState.MINED.value,
 )
