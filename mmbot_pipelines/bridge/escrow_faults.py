@@ -20,6 +20,10 @@ class PaidElsewhere(Stop):
     """The escrow paid the order out to another wallet than ours: no claim brings it back."""
 
 
+class MessageMissing(Stop):
+    """A mined claim has sent no message to our escrow: no claim of this origin can arrive."""
+
+
 class EscrowDisagrees(Stop):
     """The escrow holds something else than the bot has stored or is set up for."""
 

@@ -8,7 +8,7 @@ from mmbot_pipelines.adapters.ethereum.node import RpcError
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.origins import starknet_age
 from mmbot_pipelines.adapters.origins.escrow_state import Terms
-from mmbot_pipelines.adapters.origins.starknet_messages import L1_TO_L2_MESSAGES
+from mmbot_pipelines.adapters.origins.starknet_message_status import L1_TO_L2_MESSAGES
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.adapters.origins.starknet_views import terms

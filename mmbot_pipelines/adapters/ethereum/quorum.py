@@ -25,15 +25,17 @@ class BlockReplaced(RpcUnavailable):
     """A reorg replaced the block that was being read."""
 
 
-def newest(rpc: Rpc) -> Block:
+def newest(rpc: Rpc, tag: str = "latest") -> Block:
     """Return the newest block that as many nodes have as the quorum asks for.
+
+    tag: "latest", "safe" or "finalized".
 
     Raises:
         RpcDisagrees: they have different blocks of one number.
         RpcUnavailable: too few nodes answered.
     """
-    polls = rpc.poll([blocks.asked("latest")])
-    heads = [_block(rpc, poll.answers[0], "latest") for poll in polls]
+    polls = rpc.poll([blocks.asked(tag)])
+    heads = [_block(rpc, poll.answers[0], tag) for poll in polls]
     lowest = min(heads, key=lambda head: head.number)
     if any(head != lowest for head in heads):
         polls = rpc.poll([blocks.asked(lowest.number)])

@@ -1,35 +1,23 @@
 """Claims by a message from L1: priced, asked for, and followed until they arrive."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from eth_abi.abi import decode
-from eth_abi.exceptions import DecodingError
-from eth_utils.crypto import keccak
-
-from mmbot_pipelines.adapters.ethereum import wire
-from mmbot_pipelines.adapters.ethereum.node import RpcError
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.adapters.ethereum.views import Function
-from mmbot_pipelines.adapters.origins import starknet_escrow as abi
-from mmbot_pipelines.adapters.origins import starknet_views as views
 from mmbot_pipelines.adapters.origins.claim_looks import ClaimLooks
 from mmbot_pipelines.adapters.origins.starknet_message_fee import (
     MAX_FEE,
     MAX_RATIO,
     MessageFees,
 )
-from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
+from mmbot_pipelines.adapters.origins.starknet_message_status import Messages, Sent
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Progress
-from mmbot_pipelines.core.errors import Failure, Undelivered
-from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
+from mmbot_pipelines.core.errors import Failure
+from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Call, Fees
-
-LOG_MESSAGE = keccak(text="LogMessageToL2(address,uint256,uint256,uint256[],uint256,uint256)")
-L1_TO_L2_MESSAGES = Function("l1ToL2Messages", ("bytes32",), ("uint256",))
 
 _KIND = "message "  # what a claim's name begins with
 
@@ -71,11 +59,7 @@ class ByMessage:
         margin_percent, max_fee, max_ratio: see `MessageFees`.
         look_seconds: between two looks after one message.
         """
-        self._rpc = rpc
-        self._l1 = l1
         self._registry = registry
-        self._escrow = escrow
-        self._messaging = messaging
         self._fees = MessageFees(
             rpc=rpc,
             registry=registry.address,
@@ -83,6 +67,9 @@ class ByMessage:
             margin_percent=margin_percent,
             max_fee=max_fee,
             max_ratio=max_ratio,
+        )
+        self._messages = Messages(
+            rpc=rpc, l1=l1, registry=registry.address, escrow=escrow, messaging=messaging
         )
         self._looks = ClaimLooks(_KIND, seconds=look_seconds, clock=clock)
 
@@ -110,100 +97,26 @@ class ByMessage:
     def progress(self, orders: Sequence[Order]) -> list[Progress]:
         """Find out which messages are ours, and which are used up without effect.
 
-        A message that L1 has consumed was executed on Starknet. If the order is pending
-        all the same, its execution failed there, and it is never tried again.
+        A claim that is mined without a message can never arrive. A message that L1 has
+        consumed in a finalized block was executed on Starknet; it is lost only where all
+        witnesses say that it failed there, and that the escrow has not paid.
         """
-        seen = {key: Progress(ref=ref) for key, ref in self._sent(orders)}
-        used_up: list[Order] = []
-        for order, receipt, kept in self._kept(orders):
-            found = self._name(order, receipt)
-            if found is not None and found != order.claim_ref:
-                # A reorg of L1 has mined the claim anew, with another number for its message.
-                seen[order.key] = Progress(ref=found)
-            elif found is not None and not kept:
-                used_up.append(order)
-        if used_up:
-            told = self._rpc.witnesses(lambda node: self._unpaid(node, used_up))
-            for order in (o for o in told[0] if all(o in unpaid for unpaid in told)):
-                seen[order.key] = Progress(
-                    lost=Undelivered(
-                        f"the claim's {order.claim_ref} is consumed on L1, but the escrow has "
-                        "not paid: its execution on Starknet failed"
-                    )
-                )
+        proved = [o for o in orders if o.status is Status.PROVED and o.claim_tx]
+        new = [order for order in proved if order.claim_ref is None]
+        due = [*new, *self._looks.due(proved)]
+        sent = self._messages.sent(due)
+        seen: dict[str, Progress] = {}
+        waiting: dict[str, Sent] = {}
+        for order in (o for o in due if o.key in sent):
+            found = sent[order.key].message
+            if found is None:
+                seen[order.key] = Progress(lost=self._messages.missing(order))
+            elif order.claim_ref != f"{_KIND}{found}":
+                # Or a reorg of L1 has mined the claim again, with another number for it.
+                seen[order.key] = Progress(ref=f"{_KIND}{found}")
+            else:
+                waiting[order.key] = sent[order.key]
+        gone = self._messages.consumed(waiting)
+        failed = self._messages.failed([order for order in due if order.key in gone])
+        seen |= {key: Progress(lost=why) for key, why in failed.items()}
         return [seen.get(order.key, Progress()) for order in orders]
-
-    def _sent(self, orders: Sequence[Order]) -> Iterator[tuple[str, str]]:
-        """Yield the messages of claims that are mined and whose message is not known yet."""
-        new = [
-            (order, order.claim_tx)
-            for order in orders
-            if order.status is Status.PROVED and order.claim_tx and order.claim_ref is None
-        ]
-        receipts = self._l1.batch([("eth_getTransactionReceipt", (tx,)) for _, tx in new])
-        for (order, _), receipt in zip(new, receipts, strict=True):
-            if isinstance(receipt, RpcError) or receipt is None:
-                continue
-            if (name := self._name(order, receipt)) is not None:
-                yield order.key, name
-
-    def _name(self, order: Order, receipt: object) -> str | None:
-        """Return what the message in a claim's receipt goes by."""
-        found = message_of(order, receipt, self._registry.address, self._escrow, self._messaging)
-        return None if found is None else f"{_KIND}{found}"
-
-    def _kept(self, orders: Sequence[Order]) -> Iterator[tuple[Order, object, bool]]:
-        """Yield the orders due for a look, their claim's receipt, and if L1 keeps the message.
-
-        The claim's receipt is asked for together with the message: a node that does not
-        know the one cannot know the other.
-        """
-        due = self._looks.due([o for o in orders if o.status is Status.PROVED])
-        answers = self._l1.batch([question for order in due for question in self._about(order)])
-        for order, receipt, kept in zip(due, answers[::2], answers[1::2], strict=True):
-            if not isinstance(receipt, RpcError | None) and not isinstance(kept, RpcError):
-                yield order, receipt, L1_TO_L2_MESSAGES.decode(wire.data(kept)) != (0,)
-
-    def _about(self, order: Order) -> list[tuple[str, Sequence[object]]]:
-        message = bytes.fromhex(str(order.claim_ref).removeprefix(f"{_KIND}0x"))
-        call = {"to": self._messaging, "data": "0x" + L1_TO_L2_MESSAGES.encode(message).hex()}
-        return [
-            ("eth_getTransactionReceipt", (order.claim_tx,)),
-            ("eth_call", (call, "latest")),
-        ]
-
-    async def _unpaid(self, node: StarknetNode, orders: Sequence[Order]) -> list[Order]:
-        """List the orders that the escrow holds unpaid, in the newest block and behind it."""
-        numbers = [order.number for order in orders]
-        newest = await node.newest()
-        sealed = await views.held(node, self._escrow, numbers, newest)
-        shown = await views.held(node, self._escrow, numbers, "pre_confirmed")
-        return [
-            order
-            for order, *states in zip(orders, sealed, shown, strict=True)
-            if all(not isinstance(s, Failure) and s.is_of(order) and s.pending for s in states)
-        ]
-
-
-def message_of(
-    order: Order, receipt: object, registry: Address, escrow: Address, messaging: Address
-) -> TxHash | None:
-    """Return the hash of an order's message in the receipt of its claim, or None.
-
-    Source: LogMessageToL2 of Starknet's core contract.
-    """
-    logs = wire.fields(receipt).get("logs")
-    payload = tuple(abi.claim_payload(order))
-    topics = [int.from_bytes(LOG_MESSAGE), int(registry, 16), int(escrow, 16), abi.CLAIM]
-    for log in map(wire.fields, logs if isinstance(logs, list) else []):
-        given = log.get("topics")
-        if not isinstance(given, list) or [wire.quantity(topic) for topic in given] != topics:
-            continue
-        try:
-            sent, nonce, _ = decode(["uint256[]", "uint256", "uint256"], wire.data(log.get("data")))
-        except (DecodingError, OverflowError):
-            continue
-        if wire.address(log.get("address")) == messaging and sent == payload:
-            hashed = abi.message_hash(topics[1], topics[2], nonce, abi.CLAIM, sent)
-            return TxHash(f"0x{hashed.hex()}")
-    return None

@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 import aiohttp
 from marshmallow import ValidationError
 from starknet_py.constants import EXPECTED_RPC_VERSION, FIELD_PRIME
-from starknet_py.net.client_models import Call
+from starknet_py.net.client_models import Call, MessageStatus
 from starknet_py.net.full_node_client import FullNodeClient
 from starknet_py.net.http_client import HttpMethod, RpcHttpClient
+from starknet_py.net.schemas.rpc.transactions import MessageStatusSchema
 
 from mmbot_pipelines.adapters.ethereum import urls
 from mmbot_pipelines.adapters.ethereum.faults import blame
@@ -223,6 +224,23 @@ class StarknetNode:
         """
         params = {"invoke_transaction": transaction}
         await self.asked(self._transport.call("addInvokeTransaction", params))
+
+    async def messages(self, l1_transaction: str) -> list[MessageStatus]:
+        """Return what became of the messages that an L1 transaction sent, in their order.
+
+        Past starknet-py, which takes no hash of 64 digits.
+
+        Raises:
+            RpcError: the node knows no such transaction.
+        """
+        given = {"transaction_hash": l1_transaction}
+        told = await self.client._client.call(method_name="getMessagesStatus", params=given)
+        read: list[MessageStatus] = await self.asked(_loaded(told))
+        return read
+
+
+async def _loaded(told: Any) -> Any:
+    return MessageStatusSchema().load(told, many=True)
 
 
 def word(value: int) -> str:

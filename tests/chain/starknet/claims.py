@@ -4,6 +4,8 @@ from dataclasses import replace
 
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.devnet.artifacts import contract
+from mmbot_pipelines.devnet.chain import ask
+from tests.awaiting import until
 from tests.ports.stages import claim, pay
 from tests.ports.starknet_stage import StarknetStage
 
@@ -29,3 +31,9 @@ def held(stage: StarknetStage, ref: str | None) -> int:
     messaging = contract(stage.devnet.l1, "StarknetMessaging", stage.deployed.messaging)
     message = bytes.fromhex(str(ref).removeprefix("message 0x"))
     return int(messaging.functions.l1ToL2Messages(message).call())
+
+
+def consumed(stage: StarknetStage, ref: str | None) -> None:
+    """Await that L1 has consumed the message in a block that is final."""
+    until(lambda: held(stage, ref) == 0, stage.mine)
+    ask(stage.devnet.l1, "anvil_mine", hex(66))

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage
+from mmbot_pipelines.bridge.escrow_faults import MessageMissing
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Progress
 from mmbot_pipelines.core.errors import Undelivered
 from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.devnet.artifacts import contract
 from tests.awaiting import until
-from tests.chain.starknet.claims import held, named, proved
+from tests.chain.starknet.claims import consumed, held, named, proved
 from tests.ports.stages import claim
 from tests.ports.starknet_stage import StarknetStage
 
@@ -55,7 +56,8 @@ def test_a_message_that_a_reorg_of_l1_numbered_anew_is_not_lost(stage: StarknetS
 def test_a_message_of_another_order_is_not_taken_for_it(stage: StarknetStage) -> None:
     first, second = proved(stage, stage.set_orders(2))
     swapped = replace(first, claim_tx=second.claim_tx)
-    assert stage.origin.progress([swapped]) == [Progress()]
+    (seen,) = stage.origin.progress([swapped])
+    assert isinstance(seen.lost, MessageMissing)
 
 
 def test_a_message_on_its_way_is_not_lost(linked: StarknetStage) -> None:
@@ -78,11 +80,11 @@ def test_a_delivered_message_settles_only_when_its_block_is_sealed(
 def test_a_message_that_failed_on_starknet_is_proven_lost(linked: StarknetStage) -> None:
     good, bad = linked.set_orders(2)
     (good,) = named(linked, proved(linked, [good]))
-    until(lambda: held(linked, good.claim_ref) == 0, linked.mine)
+    consumed(linked, good.claim_ref)
     linked.mine_l2(1)
     linked.node.devnet("setDelivery", mode="fail")
     (bad,) = named(linked, proved(linked, [bad]))
-    until(lambda: held(linked, bad.claim_ref) == 0, linked.mine)
+    consumed(linked, bad.claim_ref)
     linked.mine_l2(1)
     of_good, of_bad = linked.origin.progress([good, bad])
     assert of_good.lost is None
@@ -117,16 +119,17 @@ def test_a_message_is_not_asked_after_at_every_look(stage: StarknetStage) -> Non
     with counted(stage) as asked:
         for now[0] in (0.0, 3.0, 9.0):
             patient.progress(orders)
-        assert sum(asked) == 4  # a receipt and a view for each
+        first = sum(asked)
+        assert 0 < first <= 6  # a receipt and a view for each, and which block is final
         now[0] = 10.0
         patient.progress(orders)
-        assert sum(asked) == 8
+        assert sum(asked) == 2 * first
 
 
 @contextmanager
 def counted(stage: StarknetStage) -> Iterator[list[int]]:
     """Count what L1 is asked."""
     asked: list[int] = []
-    batch = stage.l1.batch
-    stage.l1.batch = lambda questions: asked.append(len(questions)) or batch(questions)  # type: ignore[method-assign, func-returns-value]
+    poll = stage.l1.poll
+    stage.l1.poll = lambda questions: asked.append(len(questions)) or poll(questions)  # type: ignore[method-assign, func-returns-value]
     yield asked

@@ -15,8 +15,7 @@ from mmbot_pipelines.bridge.policy import Limits
 from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.core.money import Wei
 from tests.adapters.origins.fake_prover import FakeProver
-from tests.awaiting import until
-from tests.chain.starknet.claims import held
+from tests.chain.starknet.claims import consumed
 from tests.chain.starknet.proving import by_proof
 from tests.ports.orders_memory import OrdersMemory
 from tests.ports.safety_memory import AccountsMemory
@@ -88,8 +87,7 @@ class Way:
 
     def consumed(self, key: str) -> None:
         """Await that L1 knows of the delivery."""
-        ref = self.order(key).claim_ref
-        until(lambda: held(self.stage, ref) == 0, self.stage.mine)
+        consumed(self.stage, self.order(key).claim_ref)
 
 
 @pytest.fixture

@@ -1,0 +1,184 @@
+"""What becomes of a claim's message between L1 and Starknet. Reads both chains.
+
+Nothing is given up on the word of one node: what a receipt says, what L1 has consumed and
+what Starknet made of it count when as many nodes say the same as the quorum asks for.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
+from eth_utils.crypto import keccak
+from starknet_py.net.client_models import (
+    MessageStatus,
+    TransactionExecutionStatus,
+    TransactionFinalityStatus,
+)
+
+from mmbot_pipelines.adapters.ethereum import quorum, wire
+from mmbot_pipelines.adapters.ethereum.node import Answer, NodeFault, RpcError
+from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.adapters.ethereum.views import Function, call_trusted_views, refused
+from mmbot_pipelines.adapters.origins import starknet_escrow as abi
+from mmbot_pipelines.adapters.origins import starknet_views as views
+from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
+from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
+from mmbot_pipelines.bridge.escrow_faults import MessageMissing
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.core.errors import Failure, Undelivered
+from mmbot_pipelines.core.money import Address, TxHash
+from mmbot_pipelines.core.outbox import Block
+from mmbot_pipelines.core.untrusted import cleaned
+
+LOG_MESSAGE = keccak(text="LogMessageToL2(address,uint256,uint256,uint256[],uint256,uint256)")
+L1_TO_L2_MESSAGES = Function("l1ToL2Messages", ("bytes32",), ("uint256",))
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a claim's receipt says of its message."""
+
+    block: Block  # of L1
+    message: TxHash | None  # the hash that L1 keeps it under; None: there is no message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Messages:
+    """Messages of one registry to one escrow. Threads may share it."""
+
+    rpc: StarknetRpc
+    l1: Rpc
+    registry: Address  # on L1
+    escrow: Address
+    messaging: Address  # Starknet's core contract on L1
+
+    def sent(self, orders: Sequence[Order]) -> dict[str, Sent]:
+        """Return what the claims' receipts say, by order; nothing where nodes differ.
+
+        Raises:
+            RpcUnavailable: too few nodes answered.
+        """
+        if not orders:
+            return {}
+        polls = self.l1.poll([("eth_getTransactionReceipt", (o.claim_tx,)) for o in orders])
+        seen = zip(*(poll.answers for poll in polls), strict=True)
+        return {
+            order.key: said[0]
+            for order, answers in zip(orders, seen, strict=True)
+            if (said := [self._sent(order, a) for a in answers])[0] and len(set(said)) == 1
+        }
+
+    def missing(self, order: Order) -> MessageMissing:
+        """Return that an order's mined claim has sent no message to our escrow."""
+        return MessageMissing(
+            f"the claim {order.claim_tx} is mined, but its receipt has no message of "
+            f"{self.registry} to the escrow {self.escrow} with {order.key}: does the registry "
+            "send to another escrow or function, or is MMBOT_STARKNET_MESSAGING_ADDRESS wrong? "
+            "`mmbot doctor` compares them"
+        )
+
+    def consumed(self, sent: Mapping[str, Sent]) -> set[str]:
+        """Return the orders whose messages L1 has consumed, in a finalized block.
+
+        Raises:
+            RpcDisagrees, BlockReplaced, RpcUnavailable: see `quorum.read`.
+            RpcRefused: the core contract does not answer.
+        """
+        final = quorum.newest(self.l1, "finalized") if sent else None
+        if final is None:
+            return set()
+        old = {key: s for key, s in sent.items() if s.block.number <= final.number}
+        calls = [
+            (self.messaging, L1_TO_L2_MESSAGES.encode(bytes.fromhex(str(s.message)[2:])))
+            for s in old.values()
+        ]
+        answers = call_trusted_views(self.l1, calls, final) if calls else []
+        return {key for key, answer in zip(old, answers, strict=True) if self._is_gone(answer)}
+
+    def failed(self, orders: Sequence[Order]) -> dict[str, Undelivered]:
+        """Return which claims Starknet has executed without effect, as all witnesses say."""
+        if not orders:
+            return {}
+        told = self.rpc.witnesses(lambda node: self._failed(node, orders))
+        return {
+            order.key: Undelivered(
+                f"the claim's {order.claim_ref} is consumed on L1, but the escrow has not paid: "
+                f"its execution on Starknet failed: {told[0][order.key]}"
+            )
+            for order in orders
+            if all(order.key in why for why in told)
+        }
+
+    def _sent(self, order: Order, answer: Answer) -> Sent | None:
+        """Read a receipt of a claim; None: it is not mined, or it reverted."""
+        if answer is None or isinstance(answer, RpcError):
+            return None
+        receipt = wire.fields(answer)
+        if wire.quantity(receipt.get("status")) != 1:
+            return None
+        block = Block(
+            wire.quantity(receipt.get("blockNumber")), wire.hash32(receipt.get("blockHash"))
+        )
+        found = message_of(order, receipt, self.registry, self.escrow, self.messaging)
+        return Sent(block, found)
+
+    def _is_gone(self, answer: bytes | RpcError) -> bool:
+        if isinstance(answer, RpcError):
+            raise refused(answer, f"l1ToL2Messages of Starknet's core contract {self.messaging}")
+        return L1_TO_L2_MESSAGES.decode(answer) == (0,)
+
+    async def _failed(self, node: StarknetNode, orders: Sequence[Order]) -> dict[str, str]:
+        """Return the orders that the escrow holds unpaid though their message failed, and why."""
+        numbers = [order.number for order in orders]
+        newest = await node.newest()
+        sealed = await views.held(node, self.escrow, numbers, newest)
+        shown = await views.held(node, self.escrow, numbers, "pre_confirmed")
+        failed: dict[str, str] = {}
+        for order, *states in zip(orders, sealed, shown, strict=True):
+            if all(not isinstance(s, Failure) and s.is_of(order) and s.pending for s in states):
+                why = _why_failed(await self._statuses(node, order))
+                if why is not None:
+                    failed[order.key] = why
+        return failed
+
+    async def _statuses(self, node: StarknetNode, order: Order) -> list[MessageStatus]:
+        try:
+            return await node.messages(str(order.claim_tx))
+        except (RpcError, NodeFault):
+            return []  # the node does not know, or has no such method: nothing is proven
+
+
+def _why_failed(handlers: Sequence[MessageStatus]) -> str | None:
+    """Return why the one message of a claim failed on Starknet, or None where it did not."""
+    if len(handlers) != 1:
+        return None
+    (status,) = handlers
+    accepted = status.finality_status is not TransactionFinalityStatus.PRE_CONFIRMED
+    if not accepted or status.execution_status is not TransactionExecutionStatus.REVERTED:
+        return None
+    return cleaned(status.failure_reason or "no reason is given")
+
+
+def message_of(
+    order: Order, receipt: object, registry: Address, escrow: Address, messaging: Address
+) -> TxHash | None:
+    """Return the hash of an order's message in the receipt of its claim, or None.
+
+    Source: LogMessageToL2 of Starknet's core contract.
+    """
+    logs = wire.fields(receipt).get("logs")
+    payload = tuple(abi.claim_payload(order))
+    topics = [int.from_bytes(LOG_MESSAGE), int(registry, 16), int(escrow, 16), abi.CLAIM]
+    for log in map(wire.fields, logs if isinstance(logs, list) else []):
+        given = log.get("topics")
+        if not isinstance(given, list) or [wire.quantity(topic) for topic in given] != topics:
+            continue
+        try:
+            sent, nonce, _ = decode(["uint256[]", "uint256", "uint256"], wire.data(log.get("data")))
+        except (DecodingError, OverflowError):
+            continue
+        if wire.address(log.get("address")) == messaging and sent == payload:
+            hashed = abi.message_hash(topics[1], topics[2], nonce, abi.CLAIM, sent)
+            return TxHash(f"0x{hashed.hex()}")
+    return None

@@ -1,0 +1,23 @@
+"""A node that tells the truth, but for the methods that a test makes it lie about."""
+
+from collections.abc import Callable
+from typing import Any
+
+from mmbot_pipelines.devnet.faulty_rpc import Fault, FaultyRpc
+
+Lie = Callable[[Any, Any], Any]  # of the question's parameters and the true result
+
+
+class Liar(FaultyRpc):
+    """A node in front of `upstream`, as a context manager."""
+
+    def __init__(self, upstream: str, **lies: Lie) -> None:
+        """Describe the node; a lie's name is the method's."""
+        super().__init__(upstream)
+        self.lies = lies
+
+    def _colour(self, question: Any, answer: Any, fault: Fault) -> Any:
+        lie = self.lies.get(question["method"])
+        if lie is None or "result" not in answer:
+            return super()._colour(question, answer, fault)
+        return answer | {"result": lie(question["params"], answer["result"])}
