@@ -143,11 +143,20 @@ class StarknetLane:
             known = row if any(seen) else known
         if known is not None:
             return UnderWay(known)
-        newest = group[-1]
-        if min(used for used, _ in told) > newest.nonce:
+        newest, used = group[-1], [used for used, _ in told]
+        if min(used) > newest.nonce:
             self.invokes.decide(newest, TxState.LOST)
             return None
+        if max(used) < newest.nonce and (earlier := self._taken_back(max(used), newest)):
+            return self._look(earlier)
         return UnderWay(newest, self._broadcast(newest))
+
+    def _taken_back(self, nonce: int, later: Invoke) -> list[Invoke]:
+        """Return what a reorg took back before a transaction: it must be executed first."""
+        self.invokes.reopen(self.wallet.chain_id, self.wallet.address, nonce)
+        rows = self.invokes.undecided(self.wallet.chain_id, self.wallet.address)
+        first = rows[0].nonce
+        return [row for row in rows if row.nonce == first < later.nonce]
 
     def _broadcast(self, invoke: Invoke) -> RpcError | None:
         return self._rpc.ask(lambda node: self.wallet.broadcast(node, invoke.raw))

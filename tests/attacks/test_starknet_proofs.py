@@ -1,0 +1,328 @@
+"""Attacks on repayment by storage proofs: what was paid for is shown until the escrow pays.
+
+On a local Starknet, an anvil and a strict prover; the outbox is in memory where nothing dies.
+"""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from starknet_py.net.client_models import Call, ResourceBounds, ResourceBoundsMapping
+
+from mmbot_pipelines.adapters.db.engine import connect
+from mmbot_pipelines.adapters.db.invokes import PgInvokes
+from mmbot_pipelines.adapters.ethereum.node import RpcError
+from mmbot_pipelines.adapters.origins.starknet import Starknet
+from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
+from mmbot_pipelines.adapters.origins.starknet_proofs import entrypoint
+from mmbot_pipelines.adapters.origins.starknet_wallet import StarknetWallet
+from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.ports import NotYet, Task
+from mmbot_pipelines.core.outbox import TxState
+from mmbot_pipelines.devnet.chain import ask
+from mmbot_pipelines.devnet.starknet_account import development_keys
+from mmbot_pipelines.devnet.starknet_felt import felt, halves
+from mmbot_pipelines.devnet.starknet_users import account
+from tests.adapters.origins.fake_prover import FakeProver
+from tests.chain.starknet.conftest import fresh, service, stage
+from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, prove, task_of, told
+from tests.devnet.starknet_rpc import run
+from tests.ports.invokes_memory import InvokesMemory
+from tests.ports.starknet_stage import StarknetStage
+
+__all__ = ["fresh", "service", "stage"]  # fixtures
+
+STRANGER = development_keys(3)
+
+
+class PowerCut(BaseException):
+    """The process ends here."""
+
+
+@pytest.fixture
+def invokes() -> InvokesMemory:
+    return InvokesMemory()
+
+
+@pytest.fixture
+def origin(stage: StarknetStage, service: FakeProver, invokes: InvokesMemory) -> Starknet:
+    return made(stage, service, invokes=invokes)
+
+
+def made(stage: StarknetStage, service: FakeProver, **changes: Any) -> Starknet:
+    return stage.starknet(stage.l2, by_proof(stage, service, **changes))
+
+
+def shown_by_stranger(stage: StarknetStage, service: FakeProver, order: Order) -> None:
+    """Let somebody else show our proof: the escrow pays us all the same."""
+    (blocks,) = service.queries[task_of(order)]["data"].values()
+    (asked,) = blocks.values()
+    (slots,) = (account["slots"] for account in asked["accounts"].values())
+    block = int(str(order.claim_ref).split()[-1])
+    calldata = [*halves(order.number), *halves(block), *halves(int(slots[0], 16))]
+    user = account(stage.node.url, STRANGER, int(stage.deployed.chain_id, 16))
+    call = Call(int(stage.deployed.escrow, 16), entrypoint("withdraw"), calldata)
+    bounds = ResourceBoundsMapping(
+        l1_gas=ResourceBounds(0, 10**15),
+        l1_data_gas=ResourceBounds(10_000, 10**10),
+        l2_gas=ResourceBounds(10**7, 10**11),
+    )
+    run(user.execute_v3(call, resource_bounds=bounds))
+
+
+def nonce(stage: StarknetStage) -> int:
+    return int(stage.node("getNonce", "pre_confirmed", felt(MAKER.address)), 16)
+
+
+def settled(stage: StarknetStage, origin: Starknet, orders: list[Order]) -> list[bool]:
+    stage.mine_l2(1)
+    return [paid is not None for paid in origin.settled(orders)]
+
+
+def test_a_stranger_who_shows_one_proof_first_spoils_no_other(
+    stage: StarknetStage, service: FakeProver, origin: Starknet
+) -> None:
+    orders = begun(stage, origin, paid(stage, 20))
+    for order in orders:
+        prove(stage, service.queries[task_of(order)])
+    shown_by_stranger(stage, service, orders[7])
+    seen = origin.progress(orders)
+    assert [p.lost for p in seen] == [None] * 20
+    assert {p.proven_in for p in seen[:7]} == {p.proven_in for p in seen[8:]} != {None}
+    assert settled(stage, origin, orders) == [True] * 20
+    assert len(service.tasks) == 20
+
+
+def test_a_stranger_who_is_first_by_a_moment_reverts_a_batch_once_and_buys_nothing(
+    stage: StarknetStage,
+    service: FakeProver,
+    origin: Starknet,
+    invokes: InvokesMemory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    orders = begun(stage, origin, paid(stage, 4))
+    send = StarknetWallet.broadcast
+    spoiled: list[Order] = orders[:1]
+
+    async def later(self: StarknetWallet, node: StarknetNode, raw: bytes) -> RpcError | None:
+        while spoiled:
+            await asyncio.to_thread(shown_by_stranger, stage, service, spoiled.pop())
+        return await send(self, node, raw)
+
+    monkeypatch.setattr(StarknetWallet, "broadcast", later)
+    shown = told(orders, origin.progress(orders))
+    for _ in range(5):
+        stage.mine_l2(1)
+        open_ = [o for o, s in zip(shown, origin.settled(shown), strict=True) if s is None]
+        seen = origin.progress(open_)
+        assert [p.lost for p in seen] == [None] * len(open_)
+        shown = [
+            replace(o, claim_tx=p.proven_in or o.claim_tx) for o, p in zip(open_, seen, strict=True)
+        ]
+    assert shown == []
+    assert [row.state for row in invokes.rows] == [
+        TxState.REVERTED,
+        *[TxState.MINED] * 2,
+        TxState.STORED,
+    ]
+    assert [len(row.subjects) for row in invokes.rows] == [4, 1, 1, 1]
+    assert len(service.tasks) == 4
+
+
+def test_a_process_that_dies_before_it_sends_sends_the_same_bytes_later(
+    stage: StarknetStage,
+    service: FakeProver,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = connect(database_url)
+    origin = made(stage, service, invokes=PgInvokes(engine))
+    orders = begun(stage, origin, paid(stage, 2))
+    with monkeypatch.context() as patched:
+        patched.setattr(StarknetWallet, "broadcast", dies)
+        with pytest.raises(PowerCut):
+            origin.progress(orders)
+    (row,) = PgInvokes(engine).undecided(int(stage.deployed.chain_id, 16), MAKER_WALLET)
+    assert nonce(stage) == row.nonce  # nothing was sent
+    stage.node.devnet("setGasPrice", gas="l1_gas", wei=1)  # an estimate is another one by now
+    again = made(stage, service, invokes=PgInvokes(engine))
+    seen = again.progress(orders)
+    assert [p.proven_in for p in seen] == [row.hash] * 2
+    assert settled(stage, again, orders) == [True] * 2
+    assert nonce(stage) == row.nonce + 1
+    engine.dispose()
+
+
+async def dies(self: StarknetWallet, node: StarknetNode, raw: bytes) -> RpcError | None:
+    raise PowerCut
+
+
+MAKER_WALLET: Any = f"0x{MAKER.address:064x}"
+
+
+def test_blocks_that_starknet_takes_back_get_the_same_bytes_in_their_order(
+    stage: StarknetStage, service: FakeProver, origin: Starknet, invokes: InvokesMemory
+) -> None:
+    orders = begun(stage, origin, paid(stage, 2))
+    stage.mine_l2(1)
+    shown = []
+    for order in orders:
+        shown += told([order], origin.progress([order]))
+        stage.mine_l2(1)
+    assert [row.state for row in invokes.rows] == [TxState.MINED, TxState.STORED]
+    for order in orders:  # facts of dropped blocks are gone too
+        service.proven.discard(task_of(order))
+    stage.node.devnet("reorg", depth=2)
+    for order in orders:
+        prove(stage, service.queries[task_of(order)])
+    for _ in range(2):
+        seen = origin.progress(shown)
+        assert [p.lost for p in seen] == [None] * 2
+        stage.mine_l2(1)
+    assert settled(stage, origin, shown) == [True] * 2
+    assert len(invokes.rows) == 2
+    assert len(service.tasks) == 2
+
+
+def test_no_second_nonce_goes_out_before_the_first_is_decided(
+    stage: StarknetStage, service: FakeProver, origin: Starknet, invokes: InvokesMemory
+) -> None:
+    first, second = begun(stage, origin, paid(stage, 2))
+    assert origin.progress([first])[0].proven_in
+    for _ in range(3):
+        assert "undecided" in str(origin.progress([second])[0].waits)
+    assert len(invokes.rows) == 1
+    stage.mine_l2(1)
+    assert origin.progress([second])[0].proven_in
+    assert [row.nonce for row in invokes.rows] == [0, 1]
+
+
+def test_a_nonce_a_moment_old_loses_no_proof(
+    stage: StarknetStage,
+    service: FakeProver,
+    origin: Starknet,
+    invokes: InvokesMemory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = begun(stage, origin, paid(stage, 2))
+    origin.progress([first])
+    stage.mine_l2(1)
+
+    async def stale(self: StarknetWallet, node: StarknetNode, at: str) -> int:
+        return 0
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StarknetWallet, "nonce", stale)
+        for _ in range(3):
+            assert origin.progress([second])[0].lost is None
+    assert origin.progress([second])[0].proven_in
+    assert len(service.tasks) == 2
+    assert [row.nonce for row in invokes.rows] == [0, 1]
+
+
+def test_a_price_that_rises_before_it_is_sent_replaces_it_at_its_nonce(
+    stage: StarknetStage,
+    service: FakeProver,
+    origin: Starknet,
+    invokes: InvokesMemory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    orders = begun(stage, origin, paid(stage))
+    with monkeypatch.context() as patched:
+        patched.setattr(StarknetWallet, "broadcast", dies)
+        with pytest.raises(PowerCut):
+            origin.progress(orders)
+    stage.node.devnet("setGasPrice", gas="l2_gas", wei=10**7)
+    (seen,) = origin.progress(orders)
+    assert [(row.nonce, row.bump) for row in invokes.rows] == [(0, 0), (0, 1)]
+    assert seen.proven_in == invokes.rows[1].hash
+    assert settled(stage, origin, orders) == [True]
+    (second,) = begun(stage, origin, paid(stage))
+    origin.progress([second])
+    assert [row.state for row in invokes.rows] == [
+        TxState.REPLACED,
+        TxState.MINED,
+        TxState.STORED,
+    ]
+
+
+def test_an_account_without_strk_waits_and_sends_the_same_bytes_after_the_refill(
+    stage: StarknetStage, service: FakeProver, origin: Starknet, invokes: InvokesMemory
+) -> None:
+    orders = begun(stage, origin, paid(stage))
+    stage.node.devnet("setGasPrice", gas="l2_gas", wei=10**22)
+    for _ in range(3):
+        (seen,) = origin.progress(orders)
+        assert "fund our Starknet account" in str(seen.waits)
+    assert len(invokes.rows) == 1
+    stage.node.devnet("mint", address=felt(MAKER.address), amount=10**40, token="STRK")
+    (seen,) = origin.progress(orders)
+    assert seen.proven_in == invokes.rows[0].hash
+
+
+@pytest.mark.parametrize("body", [b"<html>404</html>", b"{}", b'{"message": "no Route matched"}'])
+def test_a_404_of_a_gateway_throws_no_proof_away(
+    stage: StarknetStage, service: FakeProver, body: bytes
+) -> None:
+    now = [0.0]
+    origin = made(stage, service, unknown_seconds=600, clock=lambda: now[0])
+    orders = begun(stage, origin, paid(stage, 2))
+    service.status, service.body = 404, body
+    for _ in range(20):
+        now[0] += 10
+        try:
+            seen = origin.progress(orders)
+        except Exception:
+            continue
+        assert [p.lost for p in seen] == [None] * 2
+    service.status = None
+    assert None not in [p.proven_in for p in origin.progress(orders)]
+    assert len(service.tasks) == 2
+
+
+def test_a_reorg_of_l1_orders_the_proof_of_the_new_block_of_a_strict_prover(
+    stage: StarknetStage, service: FakeProver, origin: Starknet
+) -> None:
+    (order,) = paid(stage)
+    (first,) = origin.claims([order], stage.chain.fees())  # died before it was stored
+    assert [first] == origin.claims([order], stage.chain.fees())
+    raw = ask(stage.devnet.l1, "eth_getRawTransactionByHash", order.transfer_tx)
+    stage.reorg_l1(1)
+    stage.mine()
+    ask(stage.devnet.l1, "eth_sendRawTransaction", raw)
+    stage.mine()
+    (second,) = origin.claims([order], stage.chain.fees())
+    assert isinstance(first, Task)
+    assert isinstance(second, Task)
+    assert second.ref != first.ref
+    proving = replace(order, status=Status.PROVING, claim_ref=second.ref)
+    assert origin.progress([proving])[0].proven_in
+
+
+def test_no_proof_is_ordered_before_the_transfer_is_final(
+    stage: StarknetStage, service: FakeProver
+) -> None:
+    origin = made(stage, service, finality_blocks=3)
+    orders = paid(stage)
+    for _ in range(3):
+        (waits,) = origin.claims(orders, stage.chain.fees())
+        assert isinstance(waits, NotYet)
+        assert "MMBOT_L1_FINALITY_BLOCKS" in waits.reason
+        stage.mine()
+    assert service.tasks == {}
+    assert isinstance(origin.claims(orders, stage.chain.fees())[0], Task)
+
+
+def test_no_proof_is_ordered_of_an_escrow_that_does_not_pay_us(
+    stage: StarknetStage, service: FakeProver, origin: Starknet
+) -> None:
+    orders = paid(stage)
+    stage.pause()
+    (waits,) = origin.claims(orders, stage.chain.fees())
+    assert isinstance(waits, NotYet)
+    assert "is paused" in waits.reason
+    stage.node.devnet("pause", paused=False)
+    stage.pay_elsewhere()
+    assert not isinstance(origin.claims(orders, stage.chain.fees())[0], Task)
+    assert service.tasks == {}
