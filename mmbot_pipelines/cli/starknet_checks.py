@@ -33,7 +33,7 @@ def origin(starknet: Starknet, l1: L1, on_l1: Rpc) -> Iterator[Finding]:
     if starknet.repay == "message":
         yield from look("messaging", partial(_messaging, on_l1, starknet))
     else:
-        yield from starknet_proof_checks.proofs(rpc, starknet)
+        yield from starknet_proof_checks.proofs(rpc, starknet, l1, on_l1)
 
 
 def nodes(

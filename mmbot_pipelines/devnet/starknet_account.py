@@ -44,12 +44,30 @@ def validate(frame: Frame, args: Calldata) -> list[int]:
     return [short_string("VALID")]
 
 
+def is_valid_signature(frame: Frame, args: Calldata) -> list[int]:
+    """Answer as SNIP-6 says: VALID, or zero."""
+    message, signature = args.felt(), args.array()
+    args.end()
+    key = frame.read("Account_public_key")
+    if len(signature) != 2 or 0 in signature:
+        return [0]
+    valid = verify_message_signature(message, signature, key)
+    return [short_string("VALID") if valid else 0]
+
+
 ACCOUNT = contract(
     "Account",
     [struct(CALL, [("to", ADDRESS), ("selector", FELT), ("calldata", FELTS)])],
     [
         function("__execute__", [("calls", f"core::array::Array::<{CALL}>")], [FELTS], execute),
         function("__validate__", [("calls", f"core::array::Array::<{CALL}>")], [FELT], validate),
+        function(
+            "is_valid_signature",
+            [("hash", FELT), ("signature", FELTS)],
+            [FELT],
+            is_valid_signature,
+            view=True,
+        ),
     ],
 )
 

@@ -219,6 +219,8 @@ class Starknet(Node):
             "MMBOT_STARKNET_PROVER_URL": self.prover_url,
             "MMBOT_STARKNET_PROVER_API_KEY": self.prover_api_key,
             "MMBOT_STARKNET_PRIVATE_KEY": self.private_key,
+            # what costs nothing would be ordered at a loss
+            "MMBOT_STARKNET_PROVER_COST_WEI": self.prover_cost or None,
         }
         missing = [name for name, value in needed.items() if value is None]
         if self.repay == "storage_proof" and missing:

@@ -12,6 +12,8 @@ from pydantic_settings import NoDecode
 
 from mmbot_pipelines.settings.values import entries
 
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
 
 def _split(url: str) -> SplitResult | None:
     try:
@@ -69,8 +71,11 @@ def _alert_urls(text: str) -> list[SecretStr]:
 
 
 def _prover_url(text: str) -> SecretStr:
-    if not _is_http(text):
+    parts = _split(text)
+    if parts is None or not _is_http(text):
         raise ValueError("must be a URL: https://host or https://host/path")
+    if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+        raise ValueError("must begin with https://: the API key goes over it")
     return SecretStr(text)
 
 

@@ -13,7 +13,6 @@ from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.deploy import environment
 from mmbot_pipelines.devnet.starknet_account import development_keys
 from mmbot_pipelines.devnet.starknet_deploy import deploy_messaging, describe
-from mmbot_pipelines.devnet.starknet_felt import felt
 from tests.adapters.origins.fake_prover import API_KEY, FakeProver, fake_prover
 from tests.adapters.origins.starknet_fakes import SN_MAIN, starknet_fake
 from tests.cli.command import Mmbot, Said, caller
@@ -79,6 +78,7 @@ def proof(service: FakeProver, **changes: str) -> dict[str, str]:
         "MMBOT_STARKNET_PROVER_URL": service.url,
         "MMBOT_STARKNET_PROVER_API_KEY": API_KEY,
         "MMBOT_STARKNET_PRIVATE_KEY": hex(development_keys(1).private_key),
+        "MMBOT_STARKNET_PROVER_COST_WEI": "1000000000000",
     } | changes
 
 
@@ -154,15 +154,6 @@ def test_each_fault_of_proofs_is_found(
     found = faults(mmbot(**proof(service, **changes)))
     assert any(says in line for line in found), found
     assert "hunter2" not in str(found)
-
-
-def test_a_wallet_without_strk_is_noted(mmbot: Mmbot, service: FakeProver, node: Rpc) -> None:
-    empty = felt(development_keys(77).address)
-    node.devnet("setMarketMaker", address=empty)
-    node.devnet("mine")
-    said = mmbot(**proof(service, MMBOT_STARKNET_WALLET_ADDRESS=empty))
-    assert faults(said) == []
-    assert "holds 0 STRK for the fees of its transactions: send some" in said.out
 
 
 def test_nodes_that_lag_are_old_or_speak_another_version() -> None:

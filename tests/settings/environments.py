@@ -37,4 +37,5 @@ PROOF = {
     "MMBOT_STARKNET_PROVER_URL": "https://prover.example/v1",
     "MMBOT_STARKNET_PROVER_API_KEY": "hunter2",
     "MMBOT_STARKNET_PRIVATE_KEY": "0xabc1",
+    "MMBOT_STARKNET_PROVER_COST_WEI": "5",
 }

@@ -34,7 +34,7 @@ def test_proofs_need_a_prover_and_an_account_and_show_no_secret() -> None:
     assert read is not None
     assert read.prover_api_key is not None
     assert read.prover_api_key.get_secret_value() == "hunter2"
-    assert (read.proof_entrypoint, read.transfers_slot, read.prover_cost) == ("withdraw", 0, 0)
+    assert (read.proof_entrypoint, read.transfers_slot, read.prover_cost) == ("withdraw", 0, 5)
     for secret in ("hunter2", "abc1", "/v1"):
         assert secret not in repr(read)
     for name in list(PROOF)[1:]:
@@ -47,6 +47,8 @@ def test_proofs_need_a_prover_and_an_account_and_show_no_secret() -> None:
     [
         ("MMBOT_STARKNET_REPAY", "hunter2"),
         ("MMBOT_STARKNET_PROVER_URL", "ftp://hunter2"),
+        ("MMBOT_STARKNET_PROVER_URL", "http://hunter2.example/v1"),
+        ("MMBOT_STARKNET_PROVER_COST_WEI", "0"),
         ("MMBOT_STARKNET_PRIVATE_KEY", "0x" + "f" * 64),
         ("MMBOT_STARKNET_PRIVATE_KEY", "0x0"),
         ("MMBOT_STARKNET_PROOF_ENTRYPOINT", "with draw"),

@@ -92,9 +92,26 @@ def transfer_key(order: Order) -> bytes:
 
     Packed, 97 bytes. Source: PaymentRegistry, mapping `transfers`.
     """
-    words = (order.number, int(order.recipient, 16), order.amount)
-    packed = b"".join(word.to_bytes(32, "big") for word in words)
-    return keccak(packed + CHAIN_IDS[order.origin].to_bytes(1, "big"))
+    chain = CHAIN_IDS[order.origin]
+    return _key(order.number, int(order.recipient, 16), order.amount, chain)
+
+
+def logged_transfer(log: Log) -> tuple[bytes, int, int]:
+    """Return key, recipient and amount (wei) of the transfer that an event is of.
+
+    Raises:
+        Malformed: it is no Transfer event.
+    """
+    _, recipient, amount, _, chain = decode_words("Transfer", _TRANSFERRED_DATA, log.data)
+    if len(log.topics) != 2:
+        raise Malformed(f"Transfer: {len(log.topics)} topics instead of 2")
+    key = _key(int.from_bytes(log.topics[1]), recipient, amount, chain)
+    return key, recipient, amount
+
+
+def _key(number: int, recipient: int, amount: int, chain: int) -> bytes:
+    packed = b"".join(word.to_bytes(32, "big") for word in (number, recipient, amount))
+    return keccak(packed + chain.to_bytes(1, "big"))
 
 
 def _pays(log: Log, order: Order) -> bool:
