@@ -32,6 +32,9 @@ test: setup ## run the whole suite
 chaos: setup ## kill and break everything under load, and check that nothing is wrong after
 	@$(BIN)/python -m mmbot_pipelines.devnet.chaos
 
+bench: setup ## measure ticks and the scrape at 1 k, 100 k and 1 M stored orders (minutes, 4 GB)
+	@$(BIN)/python -m tests.bench
+
 check: setup ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -49,4 +52,4 @@ lock: ## write requirements.lock anew from pyproject.toml
 clean: ## remove what the demo left behind
 	@rm -rf .mmbot
 
-.PHONY: help setup demo test chaos check format lock clean
+.PHONY: help setup demo test chaos bench check format lock clean

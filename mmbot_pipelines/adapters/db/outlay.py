@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import (
+    ARRAY,
     Connection,
     Engine,
+    Text,
+    any_,
     func,
     literal,
     literal_column,
-    or_,
     select,
-    tuple_,
     union_all,
 )
 
+from mmbot_pipelines.adapters.db.columns import Instant
 from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.rows import order_of
 from mmbot_pipelines.adapters.db.tables import (
@@ -97,7 +99,8 @@ def paid_since(connection: Connection, at: datetime) -> dict[Address, Wei]:
     )
     sums = connection.execute(
         select(orders.c.recipient, func.sum(orders.c.amount))
-        .where(orders.c.key.in_(paid))
+        # as an array, for of what a join brings Postgres expects too much, and reads all orders
+        .where(orders.c.key == any_(func.array(paid.scalar_subquery(), type_=ARRAY(Text))))
         .group_by(orders.c.recipient)
     )
     return {Address(recipient): Wei(int(total)) for recipient, total in sums}
@@ -125,18 +128,20 @@ def _finished(
     since: datetime | None,
     most: int,
 ) -> list[Finished]:
+    came = order_events.c.before.is_distinct_from(order_events.c.after)
     good = select(order_events.c.key.label("key"), order_events.c.at, literal(False).label("bad"))
-    good = good.where(
-        order_events.c.after.in_([status.value for status in PROVEN]),
-        or_(order_events.c.before.is_(None), order_events.c.before != order_events.c.after),
-    )
     bad = select(errors.c.subject.label("key"), errors.c.at, literal(True).label("bad"))
-    bad = bad.where(tuple_(errors.c.step, errors.c.kind).in_(counted))
-    if since is not None:
-        good, bad = good.where(order_events.c.at > since), bad.where(errors.c.at > since)
+    # one question a kind, so that an index leads to the newest of each
+    kinds = [good.where(order_events.c.after == status.value, came) for status in PROVEN]
+    kinds += [bad.where(errors.c.step == step, errors.c.kind == kind) for step, kind in counted]
+    at = literal_column("at", Instant)
     newest = [
-        query.order_by(literal_column("at").desc()).limit(most).subquery().select()
-        for query in (good, bad)
+        (query if since is None else query.where(at > since))
+        .order_by(at.desc())
+        .limit(most)
+        .subquery()
+        .select()
+        for query in kinds
     ]
     both = union_all(*newest).subquery()
     rows = connection.execute(

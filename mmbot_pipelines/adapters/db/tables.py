@@ -18,12 +18,14 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Numeric,
     Table,
     Text,
     UniqueConstraint,
     false,
     func,
     literal_column,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -80,6 +82,15 @@ orders = Table(
     _at_least("lost_claims", 0, server_default="0"),
     Column("failed", Boolean, nullable=False),
     Column("next_attempt_at", Instant),
+    Column(
+        "condition",
+        Text,
+        Computed(
+            "CASE WHEN NOT failed THEN 'healthy' WHEN next_attempt_at IS NULL THEN 'parked'"
+            " ELSE 'failed' END",
+            persisted=True,
+        ),
+    ),
     Column("reason", Words),
     Column("transfer_tx", Text),
     Column("claim_tx", Text),
@@ -105,6 +116,24 @@ Index(
     postgresql_where=(orders.c.status == Status.COMPLETED.value) & ~orders.c.settle_final,
 )
 Index("orders_due", orders.c.next_attempt_at, postgresql_where=orders.c.failed)
+# As text, for Postgres matches an index only where a query says the same words.
+OPEN = text("status NOT IN ('COMPLETED', 'DROPPED')")
+Index("orders_to_ask", orders.c.status, orders.c.asked_at, postgresql_where=~orders.c.failed & OPEN)
+Index(
+    "orders_failed",
+    orders.c.changed_at,
+    orders.c.origin,
+    orders.c.number,
+    postgresql_where=orders.c.failed,
+)
+Index(
+    "orders_open",
+    orders.c.origin,
+    orders.c.condition,
+    orders.c.block_number,
+    postgresql_where=OPEN,
+)
+Index("orders_of_origin", orders.c.origin, orders.c.changed_at, orders.c.number)
 
 order_events = Table(
     "order_events",
@@ -122,6 +151,12 @@ order_events = Table(
 )
 Index("order_events_of_order", order_events.c.key, order_events.c.id)
 Index("order_events_by_time", order_events.c.at)
+Index(
+    "order_events_came",
+    order_events.c.after,
+    order_events.c.at,
+    postgresql_where=order_events.c.before.is_distinct_from(order_events.c.after),
+)
 
 errors = Table(
     "errors",
@@ -138,6 +173,7 @@ errors = Table(
 )
 Index("errors_of_subject", errors.c.subject, errors.c.id)
 Index("errors_by_time", errors.c.at)
+Index("errors_of_kind", errors.c.step, errors.c.kind, errors.c.at)
 Index(
     "errors_scanned_once",
     func.md5(errors.c.subject),
@@ -304,4 +340,15 @@ daemons = Table(
     Column("name", Text, primary_key=True),
     Column("first_at", Instant, nullable=False),
     Column("last_at", Instant, nullable=False),
+)
+
+# Sums over whole tables: triggers append to them as rows change (migration 0011), and fold
+# them together now and then. A sum is that of all rows of one name and its labels.
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("labels", ARRAY(Text), nullable=False),
+    Column("value", Numeric, nullable=False),
 )

@@ -1,24 +1,26 @@
-"""What the database says in numbers, made by a few sums over its tables.
+"""What the database says in numbers. Reads the store, of its large tables a few rows each.
 
-Whatever only grows is derived from rows that are only ever added, so it goes on growing
-across restarts of everything.
+Sums over all rows stand in `tallies`; whatever only grows never falls there, so it goes on
+growing across restarts of everything.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, func, or_, select
 
 from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.tables import (
+    OPEN,
     alerts,
     blocks,
-    errors,
     order_events,
     orders,
     safety,
+    tallies,
     transactions,
 )
 from mmbot_pipelines.bridge.accounts import OUT
@@ -99,29 +101,32 @@ def _figures(connection: Connection, channels: Sequence[str], now: datetime) -> 
 
     stored = transactions.c.state == TxState.STORED.value
     oldest = connection.scalar(select(func.min(transactions.c.stored_at)).where(stored))
-    replaced = func.count().filter(transactions.c.bump > 0)
-    paid = func.sum(transactions.c.gas_used * transactions.c.gas_price)
     untold = func.count().filter(
-        alerts.c.over_at.is_(None),
         or_(alerts.c.told_at.is_(None), alerts.c.gone_at.is_not(None)),
     )
+    sums = _sums(connection)
     return Figures(
-        orders=counts(_grouped(orders.c.origin, orders.c.status, _condition(), n=func.count())),
-        oldest_seconds=counts(_oldest(now)),
+        orders={labels: n for labels, n in sums["orders"].items() if n},
+        oldest_seconds=_oldest(connection, sums["orders"], now),
         exposure_wei=counts(_wei(orders.c.amount, _OUT)),
-        fees_wei=counts(_wei(orders.c.fee, [Status.COMPLETED.value])),
-        to_transfer=_durations(connection, Status.FULFILLED),
-        to_repayment=_durations(connection, Status.COMPLETED),
+        fees_wei=sums["fees"],
+        to_transfer=_durations(sums["transfer"], sums["transfer_seconds"]),
+        to_repayment=_durations(sums["repayment"], sums["repayment_seconds"]),
         in_flight=counts(_grouped(transactions.c.purpose, n=func.count()).where(stored)),
         in_flight_seconds=0.0 if oldest is None else max(0.0, (now - oldest).total_seconds()),
-        replacements=counts(_grouped(transactions.c.purpose, n=replaced)),
-        gas_wei=counts(_grouped(transactions.c.purpose, n=paid)),
-        failures=counts(_grouped(errors.c.step, errors.c.kind, n=func.count())),
+        replacements=sums["replacements"],
+        gas_wei=sums["gas"],
+        failures=sums["failures"],
         safety={row.scope: row.state for row in connection.execute(select(safety))},
         cursors=counts(select(blocks.c.network, blocks.c.kind, blocks.c.number)),
         alerts_open=counts(_open_alerts(channels)),
-        alerts_untold=counts(
-            _grouped(alerts.c.channel, n=untold).where(alerts.c.channel.in_(channels))
+        alerts_untold={(channel,): 0.0 for channel in channels}
+        | dict(
+            counts(
+                _grouped(alerts.c.channel, n=untold).where(
+                    alerts.c.over_at.is_(None), alerts.c.channel.in_(channels)
+                )
+            )
         ),
     )
 
@@ -130,24 +135,42 @@ def _grouped(*columns: ColumnElement[Any], n: ColumnElement[Any]) -> Select[Any]
     return select(*columns, n).group_by(*columns)
 
 
-def _condition() -> ColumnElement[str]:
-    return case(
-        (~orders.c.failed, HEALTHY), (orders.c.next_attempt_at.is_(None), PARKED), else_=FAILED
-    )
+def _sums(connection: Connection) -> Mapping[str, Counts]:
+    """Return all sums by name and labels."""
+    sums: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
+    for name, labels, value in connection.execute(
+        _grouped(tallies.c.name, tallies.c.labels, n=func.sum(tallies.c.value))
+    ):
+        sums[name][tuple(labels)] = float(value)
+    return sums
 
 
 def _wei(column: ColumnElement[Any], statuses: Sequence[str]) -> Select[Any]:
     return _grouped(orders.c.origin, n=func.sum(column)).where(orders.c.status.in_(statuses))
 
 
-def _oldest(now: datetime) -> Select[Any]:
-    found = func.min(order_events.c.at)
-    age = func.extract("epoch", now - found)
-    return (
-        _grouped(orders.c.origin, _condition(), n=func.greatest(0, age))
-        .join_from(orders, order_events, order_events.c.key == orders.c.key)
-        .where(orders.c.status.not_in(_FINAL), order_events.c.before.is_(None))
-    )
+def _oldest(connection: Connection, stored: Counts, now: datetime) -> Counts:
+    """Return the age of the unfinished order in the lowest block, by origin and condition."""
+    unfinished = {
+        (origin, condition)
+        for (origin, status, condition), count in stored.items()
+        if count and status not in _FINAL
+    }
+    ages: dict[tuple[str, ...], float] = {}
+    for origin, condition in sorted(unfinished):
+        lowest = (
+            select(orders.c.key)
+            .where(orders.c.origin == origin, orders.c.condition == condition, OPEN)
+            .order_by(orders.c.block_number)
+            .limit(1)
+            .scalar_subquery()
+        )
+        found = select(func.min(order_events.c.at)).where(
+            order_events.c.key == lowest, order_events.c.before.is_(None)
+        )
+        if (at := connection.scalar(found)) is not None:
+            ages[origin, condition] = max(0.0, (now - at).total_seconds())
+    return ages
 
 
 def _open_alerts(channels: Sequence[str]) -> Select[Any]:
@@ -158,29 +181,20 @@ def _open_alerts(channels: Sequence[str]) -> Select[Any]:
     )
 
 
-def _durations(connection: Connection, reached: Status) -> Mapping[str, Durations]:
-    """Sum up, by origin, the seconds from finding an order to its first being `reached`."""
-    is_first, is_there = order_events.c.before.is_(None), order_events.c.after == reached.value
-    found = func.min(order_events.c.at).filter(is_first)
-    there = func.min(order_events.c.at).filter(is_there)
-    origin = func.split_part(order_events.c.key, ":", 1)
-    took = (
-        select(
-            origin.label("origin"),
-            func.greatest(0, func.extract("epoch", there - found)).label("seconds"),
-        )
-        .where(or_(is_first, is_there))
-        .group_by(order_events.c.key)
-        .having(there.is_not(None))
-        .subquery()
-    )
-    sums = select(
-        took.c.origin,
-        func.count(),
-        func.sum(took.c.seconds),
-        *(func.count().filter(took.c.seconds <= bound) for bound in BUCKETS),
-    ).group_by(took.c.origin)
+def _durations(counted: Counts, seconds: Counts) -> Mapping[str, Durations]:
+    """Sum up, by origin, how many took at most each of BUCKETS."""
     return {
-        name: Durations(at_most=at_most, count=count, seconds=float(seconds))
-        for name, count, seconds, *at_most in connection.execute(sums)
+        origin: Durations(
+            at_most=[
+                sum(
+                    int(n)
+                    for (of, bound), n in counted.items()
+                    if of == origin and float(bound) <= most
+                )
+                for most in BUCKETS
+            ],
+            count=sum(int(n) for (of, _), n in counted.items() if of == origin),
+            seconds=total,
+        )
+        for (origin,), total in seconds.items()
     }

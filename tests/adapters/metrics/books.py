@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
 from mmbot_pipelines.adapters.db.orders import PgOrders
@@ -13,7 +13,7 @@ from mmbot_pipelines.bridge.watch import JOURNAL
 from mmbot_pipelines.core import safety
 from mmbot_pipelines.core.alerts import Alert, Picture, Severity
 from tests.bridge.orders import NOON, an_order
-from tests.ports.writing import FAULT, add, mined, send
+from tests.ports.writing import CHAIN, FAULT, OURS, a_bump, add, mined, send
 
 
 def at(seconds: float) -> timedelta:
@@ -48,18 +48,14 @@ def fill(engine: Engine) -> None:
         after = order.failing("no", failed=True, next_attempt_at=again)
         fault = replace(FAULT, subject=key)
         orders.change(order, after, run_id="run", at=NOON, fault=fault)
-    send(orders, go(orders, flying, Fact.ACCEPTED, 0))
+    (sent,) = send(orders, go(orders, flying, Fact.ACCEPTED, 0))
+    with orders.lane(CHAIN, OURS) as lane:  # sent again with higher fees
+        lane.replace(a_bump(sent, 1))
     pay(orders, paid, 5)
     pay(orders, repaid, 7)
     go(orders, repaid, Fact.SENT, 8)
     go(orders, repaid, Fact.MINED, 9)
     go(orders, repaid, Fact.SETTLED, 400)
-    with engine.begin() as connection:  # one transaction, sent again with higher fees
-        connection.execute(
-            text(
-                "UPDATE mmbot.transactions SET bump = 1 WHERE subject = 'zksync:4'",
-            )
-        )
     store = PgSafety(engine)
     safety.halt(store, "zksync", by="Ann", reason="test", at=NOON)
     log = PgAlertLog(engine)

@@ -53,7 +53,7 @@ def test_everything_is_counted_where_it_stands(engine: Engine) -> None:
     }
     assert figures.exposure_wei == {("zksync",): 2 * 10**18}
     assert figures.fees_wei == {("zksync",): 10**16}
-    assert figures.in_flight == {("transfer",): 1}
+    assert figures.in_flight == {("transfer",): 2}
     assert figures.in_flight_seconds == 500
     assert figures.replacements == {("transfer",): 1}
     assert figures.gas_wei == {("transfer",): 2 * 20_000 * 2}

@@ -1,0 +1,88 @@
+"""A database full of orders that ended long ago, some parked ones, and a few under way."""
+
+from importlib import import_module
+
+from sqlalchemy import Connection, Engine, text
+
+CHAIN_ID = 31337
+WALLET = "0x00000000000000000000000000000000000000AA"  # that paid all of it
+
+_SEED = """
+INSERT INTO mmbot.orders (
+    origin, number, recipient, amount, fee, block_number, block_hash, set_order_tx, status,
+    attempt, failures, failed, reason, transfer_tx, claim_tx, settle_tx, settle_final,
+    changed_at, version
+)
+SELECT
+    CASE WHEN n % 3 = 0 THEN 'starknet' ELSE 'zksync' END, n,
+    '0x' || lpad(to_hex(n % 1000), 40, '0'), 10000000000000000, 10000000000000, n,
+    '0x' || md5(n::text), '0x' || md5('set' || n), status, 1, 0, parked,
+    CASE WHEN parked THEN 'RevertForeseen: Transfer failed.' END,
+    CASE WHEN stage >= 3 THEN '0x' || md5('t' || n) END,
+    CASE WHEN stage >= 5 THEN '0x' || md5('c' || n) END,
+    CASE WHEN stage = 7 THEN '0x' || md5('s' || n) END,
+    stage = 7, at, 1
+FROM seed;
+
+INSERT INTO mmbot.order_events (key, before, after, at, run_id)
+SELECT
+    CASE WHEN n % 3 = 0 THEN 'starknet:' ELSE 'zksync:' END || n,
+    way[step - 1], way[step], at - make_interval(secs => 3 * (stage - step)), 'seed'
+FROM seed,
+    LATERAL (SELECT CASE WHEN status = 'DROPPED' THEN '{PENDING,DROPPED}'::text[]
+        ELSE '{PENDING,PROCESSING,TRANSFERRING,FULFILLED,PROVING,PROVED,COMPLETED}' END AS way) w,
+    LATERAL generate_series(1, CASE WHEN status = 'DROPPED' THEN 2 ELSE stage END) step;
+
+INSERT INTO mmbot.transactions (
+    subject, purpose, attempt, chain_id, wallet, nonce, hash, raw, call_to, call_data,
+    call_value, gas, fee_base, fee_priority, fee_ceiling, stored_at, state, block_number,
+    block_hash, gas_used, gas_price
+)
+SELECT
+    CASE WHEN n % 3 = 0 THEN 'starknet:' ELSE 'zksync:' END || n, purpose, 1, :chain, :wallet,
+    2 * n + (purpose = 'repay')::int, '0x' || md5(purpose || n), '\\x00', '0xregistry', '\\x00',
+    1, 100000, 1, 1, 1, at, 'MINED', n % 6, '0xblock', 90000, 1000000000
+FROM seed, unnest('{transfer,repay}'::text[]) purpose
+WHERE stage >= CASE purpose WHEN 'transfer' THEN 4 ELSE 6 END;
+
+INSERT INTO mmbot.errors (subject, step, kind, message, at, run_id)
+SELECT 'zksync:' || n, 'transfer',
+    CASE WHEN n % 5000 = 0 THEN 'Reverted' ELSE 'RpcUnavailable' END, 'no node', at, 'seed'
+FROM seed;
+"""
+
+# One order every 2 minutes until now; the newest are under way, one of 500 is parked. Their
+# numbers are not those that an origin in memory gives.
+_SHAPE = """
+CREATE TEMP TABLE seed ON COMMIT DROP AS
+SELECT n + 10000000 AS n, at, parked,
+    CASE WHEN parked THEN 'PENDING' WHEN n % 50 = 1 THEN 'DROPPED' ELSE
+        ('{PENDING,PROCESSING,TRANSFERRING,FULFILLED,PROVING,PROVED,COMPLETED}'::text[])[stage]
+    END AS status, CASE WHEN parked THEN 1 ELSE stage END AS stage
+FROM (
+    SELECT n, now() - make_interval(secs => 120 * (:count - n)) AS at, n % 500 = 7 AS parked,
+        CASE WHEN n <= :count - 21 THEN 7 ELSE 1 + n % 6 END AS stage
+    FROM generate_series(1, :count) n
+) stages
+"""
+
+
+def store(engine: Engine, count: int) -> None:
+    """Store so many orders, with their history, transactions, errors and tallies."""
+    so_far = import_module("mmbot_pipelines.adapters.db.migrations.versions.0011_tallies").SO_FAR
+    with engine.begin() as connection:
+        _run(connection, "SET LOCAL statement_timeout = 0")
+        _run(connection, "SET LOCAL session_replication_role = replica")  # no triggers: faster
+        _run(connection, _SHAPE, count=count)
+        for statement in _SEED.split(";\n"):
+            if statement.strip():
+                given = {"chain": CHAIN_ID, "wallet": WALLET} if ":chain" in statement else {}
+                _run(connection, statement, **given)
+        _run(connection, so_far)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        _run(connection, "SET statement_timeout = 0")
+        _run(connection, "VACUUM ANALYZE")
+
+
+def _run(connection: Connection, statement: str, **given: object) -> None:
+    connection.execute(text(statement), given)

@@ -1,0 +1,127 @@
+"""Everything that ticks, pays, claims and is scraped, once, on a store in Postgres."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine
+
+from mmbot_pipelines.adapters.db.alerts import PgAlertLog
+from mmbot_pipelines.adapters.db.daemons import PgDaemons
+from mmbot_pipelines.adapters.db.orders import PgOrders
+from mmbot_pipelines.adapters.db.outlay import PgAccounts
+from mmbot_pipelines.adapters.db.records import PgRecords
+from mmbot_pipelines.adapters.db.safety import PgSafety
+from mmbot_pipelines.adapters.metrics.figures import PgFigures
+from mmbot_pipelines.bridge import steps, watch
+from mmbot_pipelines.bridge.conditions import Thresholds
+from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.policy import Caps
+from mmbot_pipelines.bridge.ports import Filter
+from mmbot_pipelines.core.money import Address, Wei
+from tests.bench.stored import CHAIN_ID, WALLET
+from tests.bridge.world import World
+
+_UNPAID = [Status.PENDING, Status.PROCESSING]
+_ETH = 10**18
+
+
+@dataclass
+class Desk:
+    """The bridge between a real store and chains in memory."""
+
+    engine: Engine
+
+    def __post_init__(self) -> None:
+        self.world = World(now=datetime.now(UTC))
+        self.world.bridge = replace(
+            self.world.bridge,
+            orders=PgOrders(self.engine),
+            accounts=PgAccounts(self.engine),
+            safety=PgSafety(self.engine),
+        )
+        most = Wei(10**6 * _ETH)
+        self.world.rules(caps=Caps(exposure=most, per_recipient=most, per_hour=most, per_day=most))
+        for _ in range(70):  # more blocks than `MMBOT_L1_FINALITY_BLOCKS`
+            self.world.chain.mine()
+        self.keys: list[str] = []
+
+    @property
+    def bridge(self) -> steps.Bridge:
+        return self.world.bridge
+
+    def parts(self) -> dict[str, Callable[[], object]]:
+        """Return what is done, by name, in the order in which it must be."""
+        return {
+            "orders sensor": self.find,
+            "run: transfer": self.pay,
+            "receipts sensor": self.receipts,
+            "run: repay": self.claim,
+            "settlements sensor": self.settle,
+            "lane": self.lane,
+            "safety sensor": lambda: steps.guard(self.bridge, self.world.run),
+            "alerts sensor": self.alerts,
+            "failed orders sensor": self.failed,
+            "5-minute schedules": self.every_five_minutes,
+            "scrape": self.scrape,
+        }
+
+    def find(self) -> None:
+        self.world.l2.set_orders(3)
+        steps.detect(self.bridge, "zksync", self.world.run)
+        found = steps.wanted(self.bridge, _UNPAID, "zksync")
+        steps.throttled(self.bridge, "zksync")
+        self.keys = [order.key for order in found]
+
+    def pay(self) -> None:
+        steps.transfer(self.bridge, self.keys, self.world.run)
+
+    def receipts(self) -> None:
+        self.world.chain.mine()
+        steps.recheck(self.bridge, self.world.run)
+        steps.settle_receipts(self.bridge, self.world.run)
+        if steps.stuck(self.bridge):
+            steps.replace_stuck(self.bridge, self.world.run)
+        found = steps.wanted(self.bridge, [Status.FULFILLED])
+        self.keys = [order.key for order in found if order.number < 10**7]
+
+    def claim(self) -> None:
+        steps.repay(self.bridge, self.keys, self.world.run)
+
+    def settle(self) -> None:
+        steps.settle(self.bridge, "zksync", self.world.run)
+
+    def lane(self) -> None:
+        with PgOrders(self.engine).lane(CHAIN_ID, Address(WALLET)) as lane:
+            lane.next_nonce(0)
+            lane.next_bump(20_000_002)
+            lane.in_flight()
+
+    def alerts(self) -> None:
+        log = PgAlertLog(self.engine)
+        records, daemons = PgRecords(self.engine), PgDaemons(self.engine)
+        limits = Thresholds(
+            max_exposure=Wei(_ETH), min_balance=Wei(0), undelivered_after_seconds=3600
+        )
+        looking = watch.Watch(
+            bridge=self.bridge,
+            records=records,
+            daemons=daemons,
+            log=log,
+            channels=[],
+            thresholds=limits,
+        )
+        watch.tell(looking)
+        records.highest_nonce(CHAIN_ID, Address(WALLET))
+        records.day(since=self.world.now)
+
+    def failed(self) -> None:
+        found = self.bridge.orders.find(Filter(failed=True, limit=1000))
+        self.bridge.orders.quiet([o.key for o in found[:100]], since=self.world.now)
+
+    def every_five_minutes(self) -> None:
+        steps.backfill(self.bridge, self.world.run)
+        steps.retry(self.bridge, self.world.run)
+
+    def scrape(self) -> None:
+        PgFigures(lambda: self.engine, [watch.JOURNAL]).read()
