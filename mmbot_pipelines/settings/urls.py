@@ -5,36 +5,39 @@ No message repeats a URL: keys and passwords are parts of it.
 
 import re
 from typing import Annotated
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from pydantic import BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
+from mmbot_pipelines.core.hosts import parsed, shown
 from mmbot_pipelines.settings.values import entries
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def _split(url: str) -> SplitResult | None:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # a port that is no number is found only when asked for
-    except ValueError:
-        return None
-    return parts
-
-
 def place(url: str) -> str:
-    """Say where a URL leads without what may be secret in it: scheme, host and port."""
-    parts = _split(url)
+    """Return where a URL leads without what may be secret in it: scheme, host and port."""
+    parts = parsed(url)
     if parts is None or not parts.hostname:
+        return shown(url)
+    return f"{parts.scheme}://{shown(url)}"
+
+
+def database(url: str) -> str:
+    """Return a database's name and place without its password: "mmbot at db.internal:5432"."""
+    parts = parsed(url)
+    if parts is None:
         return "an unreadable URL"
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
+    given = dict(parse_qsl(parts.query))
+    host = unquote(parts.hostname or "") or given.get("host", "the default socket")
+    port = parts.port or given.get("port")
+    name = unquote(parts.path.strip("/")) or given.get("dbname", "the default database")
+    return f"{name} at {host}" + (f":{port}" if port else "")
 
 
 def _is_http(url: str) -> bool:
-    parts = _split(url)
+    parts = parsed(url)
     return bool(parts and parts.scheme in ("http", "https") and parts.hostname)
 
 
@@ -52,7 +55,7 @@ def _rpc_urls(text: str) -> list[SecretStr]:
 
 
 def _database_url(text: str) -> SecretStr:
-    parts = _split(text)
+    parts = parsed(text)
     if parts is None or parts.scheme.partition("+")[0] not in ("postgresql", "postgres"):
         raise ValueError("must be a Postgres URL: postgresql://user:password@host:5432/database")
     return SecretStr(text)

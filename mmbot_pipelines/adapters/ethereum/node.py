@@ -1,6 +1,6 @@
 """One JSON-RPC node behind one URL.
 
-The URL may carry an API key: nothing but host and port of it is ever shown, and no
+The URL may carry an API key: nothing but what core.hosts allows is ever shown, and no
 exception of the HTTP library, which repeats the URL, is passed on or chained.
 """
 
@@ -18,6 +18,7 @@ import urllib3
 from mmbot_pipelines.adapters.ethereum import urls
 from mmbot_pipelines.adapters.ethereum.health import Health, Kind
 from mmbot_pipelines.adapters.ethereum.untrusted import cleaned
+from mmbot_pipelines.core.hosts import shown
 
 # Its debug lines show the path of each request.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
@@ -56,7 +57,7 @@ class Node:
     def __init__(
         self, url: str, *, connect_seconds: float, read_seconds: float, most_bytes: int
     ) -> None:
-        self.host = urls.host(url)
+        self.host = shown(url)
         self.health = Health()
         self.verified = False  # that it serves the expected chain
         self._url = url

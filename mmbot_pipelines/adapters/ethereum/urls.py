@@ -1,17 +1,13 @@
-"""What of a node's URL may be shown: host and port. The rest may be an API key."""
+"""What of a node's URL may be an API key, and a node's answer without it."""
 
 from collections.abc import Sequence
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from mmbot_pipelines.core.hosts import hidden
+
 # Providers' keys have 20 digits and letters or more; the words in a path and in JSON-RPC are
 # shorter or have no digit, and what is in no key must not be changed in an answer.
 _KEY_CHARACTERS = 16
-
-
-def host(url: str) -> str:
-    """Return a URL's host, with the port if it names one."""
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
 
 
 def keys(url: str) -> tuple[bytes, ...]:
@@ -21,6 +17,7 @@ def keys(url: str) -> tuple[bytes, ...]:
         *(parts.username or "", parts.password or ""),
         *unquote(parts.path).split("/"),
         *(value for _, value in parse_qsl(parts.query)),
+        *hidden(url),
     ]
     long = (w for w in words if len(w) >= _KEY_CHARACTERS and any(c.isdigit() for c in w))
     return tuple(w.encode() for w in long)

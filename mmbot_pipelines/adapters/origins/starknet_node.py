@@ -22,6 +22,7 @@ from mmbot_pipelines.adapters.ethereum import urls
 from mmbot_pipelines.adapters.ethereum.faults import blame
 from mmbot_pipelines.adapters.ethereum.health import Health, Kind
 from mmbot_pipelines.adapters.ethereum.node import NodeFault, RpcError
+from mmbot_pipelines.core.hosts import shown
 from mmbot_pipelines.core.outbox import Block
 from mmbot_pipelines.core.untrusted import cleaned
 
@@ -134,7 +135,7 @@ class StarknetNode:
     def __init__(
         self, url: str, session: aiohttp.ClientSession, *, most_at_once: int, most_bytes: int
     ) -> None:
-        self.host = urls.host(url)
+        self.host = shown(url)
         self.health = Health()
         self.verified = False  # that it serves the expected chain
         limit = asyncio.Semaphore(most_at_once)

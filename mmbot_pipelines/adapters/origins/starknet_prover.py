@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from pydantic import SecretStr
 
 from mmbot_pipelines.core.errors import TryAgain, TryLater
+from mmbot_pipelines.core.hosts import hidden, shown
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.untrusted import cleaned
 
@@ -85,7 +85,7 @@ class Prover:
 
         destination: the chain to prove to, e.g. "SN_MAIN".
         """
-        self.host = urlsplit(url).netloc.rpartition("@")[2]
+        self.host = shown(url)
         self._url = url.rstrip("/")
         self._key = api_key
         self._destination = destination
@@ -190,8 +190,11 @@ class Prover:
             return response.status_code, bytes(read)
 
     def _shown(self, text: object) -> str:
-        """Return the prover's words without our key, which it may echo."""
-        return cleaned(str(text).replace(self._key.get_secret_value(), "…"))
+        """Return the prover's words without our keys, which it may echo."""
+        told = str(text)
+        for secret in (self._key.get_secret_value(), *hidden(self._url)):
+            told = told.replace(secret, "…")
+        return cleaned(told)
 
 
 def _object(body: bytes) -> dict[str, Any]:
