@@ -22,16 +22,28 @@ except InWords:
     raise
 
 
-@dg.resource(description="The bridge, wired from the environment once per process.")
+# No run takes configuration that Dagster would read from the environment, where the wallet's
+# key is: resources and outputs take none at all (Dagster's own output manager takes a folder).
+@dg.resource(
+    config_schema={}, description="The bridge, wired from the environment once per process."
+)
 @plain_failures()
 def bridge_resource(_: dg.InitResourceContext) -> object:
     return wired(settings)
 
 
-@dg.resource(description="Who tells the operator, wired from the environment once per process.")
+@dg.resource(
+    config_schema={},
+    description="Who tells the operator, wired from the environment once per process.",
+)
 @plain_failures()
 def watch_resource(_: dg.InitResourceContext) -> object:
     return watch(settings)
+
+
+@dg.io_manager(config_schema={}, description="Keeps nothing: our ops hand nothing on.")
+def no_outputs(_: dg.InitResourceContext) -> dg.IOManager:
+    return dg.InMemoryIOManager()  # type: ignore[no-untyped-call]
 
 
 defs = dg.Definitions.merge(
@@ -42,7 +54,11 @@ defs = dg.Definitions.merge(
     daemons.definitions,
     retention.definitions(settings.database.keep_runs_days),
     dg.Definitions(
-        resources={"bridge": bridge_resource, "watch": watch_resource},
+        resources={
+            "bridge": bridge_resource,
+            "watch": watch_resource,
+            "io_manager": no_outputs,
+        },
         # of jobs that Dagster makes itself: the UI's Materialize would start one process a step
         executor=dg.in_process_executor,
     ),

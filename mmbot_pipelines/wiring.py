@@ -47,6 +47,17 @@ def database_url(database: Database) -> str:
     return ready.database_url(database.url, folder=database.folder)
 
 
+def existing(database: Database) -> Database:
+    """Return the database as it is, once it is known to be the bot's.
+
+    Raises:
+        BadSettings: there is none, or it has none of the bot's tables; nothing was created.
+        StoreUnavailable: the database cannot be reached.
+    """
+    ready.require_existing(database.url, folder=database.folder)
+    return database
+
+
 def orders(database: Database) -> Orders:
     """Open the store, with its tables as this version needs them.
 

@@ -5,9 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 
-def until(condition: Callable[[], Any], each: Callable[[], object] = lambda: None) -> None:
+def until(
+    condition: Callable[[], Any],
+    each: Callable[[], object] = lambda: None,
+    *,
+    seconds: float = 20,
+) -> None:
     """Wait for what another thread, process or node does; do `each` between two looks."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never happened"
         each()

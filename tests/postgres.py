@@ -53,7 +53,7 @@ def postgres_url() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def migrated_template(postgres_url: str) -> Iterator[str]:
     """Return the name of a migrated database to clone."""
-    with _database(postgres_url) as url:
+    with database(postgres_url) as url:
         migrate.upgrade(url)
         yield str(make_url(url).database)
 
@@ -61,14 +61,14 @@ def migrated_template(postgres_url: str) -> Iterator[str]:
 @pytest.fixture
 def database_url(postgres_url: str, migrated_template: str) -> Iterator[str]:
     """Return the URL of a fresh, migrated database."""
-    with _database(postgres_url, template=migrated_template) as url:
+    with database(postgres_url, template=migrated_template) as url:
         yield url
 
 
 @pytest.fixture
 def empty_database_url(postgres_url: str) -> Iterator[str]:
     """Return the URL of a fresh, empty database."""
-    with _database(postgres_url) as url:
+    with database(postgres_url) as url:
         yield url
 
 
@@ -82,7 +82,7 @@ def _stop_orphans() -> None:
 
 
 @contextmanager
-def _database(server: str, template: str = "template0") -> Iterator[str]:
+def database(server: str, template: str = "template0") -> Iterator[str]:
     name = f"mmbot_test_{os.getpid()}_{next(_numbers)}"
     with _admin(server).connect() as connection:
         connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))

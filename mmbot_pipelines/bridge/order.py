@@ -28,6 +28,7 @@ the order is FULFILLED again but not PROVING: mined -> PROVED, reverted or lost 
 Pure: no clock, network or database. A fact comes in, a new Order goes out.
 """
 
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -35,6 +36,11 @@ from enum import StrEnum
 from mmbot_pipelines.core.errors import IllegalStep
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block
+
+ORIGINS = ("zksync", "starknet")  # the networks whose escrows hold orders
+
+# An escrow's id is a uint256: 78 decimal digits at most.
+_KEY = re.compile(rf"(?:{'|'.join(ORIGINS)}):[0-9]{{1,78}}")
 
 
 class Status(StrEnum):
@@ -248,6 +254,14 @@ class Order:
         return replace(
             self, failed=False, failures=0, lost_claims=0, next_attempt_at=None, reason=None
         )
+
+
+def is_key(text: str) -> bool:
+    """Return whether a text has the form of an order's key.
+
+    Text from a person or a run's configuration is repeated nowhere before this holds.
+    """
+    return _KEY.fullmatch(text) is not None
 
 
 def _pays(status: Status, fact: Fact) -> bool:

@@ -15,7 +15,7 @@ from rich.live import Live
 
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.orders import PgOrders
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.order import ORIGINS, Order, Status
 from mmbot_pipelines.bridge.ports import Orders
 from mmbot_pipelines.cli.board import all_orders, board, report, tally
 from mmbot_pipelines.cli.demo_folder import alone_in, settings_in
@@ -23,7 +23,7 @@ from mmbot_pipelines.cli.screen import console, plain
 from mmbot_pipelines.core.errors import BadSettings, StoreUnavailable
 from mmbot_pipelines.devnet.anvil import AnvilError
 from mmbot_pipelines.devnet.orders import Kind, Wish, plan
-from mmbot_pipelines.devnet.stack import ORIGINS, Stack, StackError
+from mmbot_pipelines.devnet.stack import Stack, StackError
 
 _LOOK_EVERY_SECONDS = 0.5
 _TELL_EVERY_SECONDS = 5.0

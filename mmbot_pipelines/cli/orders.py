@@ -11,7 +11,7 @@ from rich.table import Table
 from mmbot_pipelines import settings, wiring
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Filter
-from mmbot_pipelines.cli.screen import console, eth, one_line, plain
+from mmbot_pipelines.cli.screen import acted_on, console, eth, one_line, plain, require_keys
 from mmbot_pipelines.cli.story import tell
 from mmbot_pipelines.cli.words import span, trouble
 
@@ -35,20 +35,22 @@ def listed(
     if context.invoked_subcommand is not None:
         return
     wanted = Filter(status=status, origin=origin, failed=failed, limit=limit)
-    database = settings.load_database()
+    database = wiring.existing(settings.load_database())
     found = wiring.orders(database).find(wanted)
     if as_json:
         typer.echo(json.dumps([_as_json(order) for order in found], indent=2))
     elif found:
         _print_list(found)
     else:
-        console().print(plain(f"no such orders (database: {database.told})"), soft_wrap=True)
+        console().print("no such orders")
+    acted_on(database, stderr=as_json)
 
 
 @orders.command()
 def show(key: Annotated[str, typer.Argument(help='The order, e.g. "zksync:7".')]) -> None:
     """Tell one order's whole history: states, transactions, errors."""
-    database = settings.load_database()
+    require_keys([key])
+    database = wiring.existing(settings.load_database())
     store = wiring.orders(database)
     found = store.get([key])
     if not found:
@@ -56,6 +58,7 @@ def show(key: Annotated[str, typer.Argument(help='The order, e.g. "zksync:7".')]
         console(stderr=True).print(plain(told), soft_wrap=True)
         raise typer.Exit(1)
     tell(found[0], store, console(), datetime.now(UTC))
+    acted_on(database)
 
 
 def _as_json(order: Order) -> dict[str, object]:

@@ -3,14 +3,13 @@
 The database is all they need, so that they work when nothing else does.
 """
 
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import typer
 
 from mmbot_pipelines import settings, wiring
-from mmbot_pipelines.cli.screen import console, plain
+from mmbot_pipelines.cli.screen import acted_on, console, plain
 from mmbot_pipelines.cli.words import utc
 from mmbot_pipelines.core import safety as states
 from mmbot_pipelines.core.safety import GLOBAL, NotDecided, SafetyStore, Standing
@@ -24,7 +23,8 @@ def safety(
     history: Annotated[int, typer.Option(min=0, help="How many changes, newest first.")] = 20,
 ) -> None:
     """Show what is halted or throttled, since when and why, and what changed before."""
-    store, out = _store(), console()
+    database, out = wiring.existing(settings.load_database()), console()
+    store = wiring.safety(database)
     standings = {s.scope: s for s in (Standing(scope=GLOBAL), *store.standings())}
     for standing in standings.values():
         out.print(plain(standing.told), soft_wrap=True)
@@ -34,31 +34,33 @@ def safety(
         step = f"{change.scope}: {change.before} -> {change.after}"
         out.print(plain(f"  {utc(change.at)}  {step}  by {change.by}"), soft_wrap=True)
         out.print(plain(f"      {change.why}"), soft_wrap=True)
+    acted_on(database)
 
 
 def halt(*, by: By, reason: Reason, scope: Scope = GLOBAL) -> None:
     """Send no transfer from now on; claims go on."""
-    store = _store()
-    _say(lambda: states.halt(store, _known(scope), by=by, reason=reason, at=datetime.now(UTC)))
+    _decide(states.halt, scope, by=by, reason=reason)
 
 
 def resume(*, by: By, reason: Reason, scope: Scope = GLOBAL) -> None:
     """Send transfers again; failures are counted anew from now on."""
-    store = _store()
-    _say(lambda: states.resume(store, _known(scope), by=by, reason=reason, at=datetime.now(UTC)))
+    _decide(states.resume, scope, by=by, reason=reason)
 
 
-def _store() -> SafetyStore:
-    return wiring.safety(settings.load_database())
+class _Decision(Protocol):
+    def __call__(
+        self, store: SafetyStore, scope: str, *, by: str, reason: str, at: datetime
+    ) -> Standing: ...
 
 
-def _known(scope: str) -> str:
-    return states.known(scope, settings.ORIGINS)
-
-
-def _say(decide: Callable[[], Standing]) -> None:
+def _decide(decide: _Decision, scope: str, *, by: str, reason: str) -> None:
+    database = wiring.existing(settings.load_database())
+    store = wiring.safety(database)
     try:
-        console().print(plain(decide().told), soft_wrap=True)
+        known = states.known(scope, settings.ORIGINS)
+        now = decide(store, known, by=by, reason=reason, at=datetime.now(UTC))
     except NotDecided as e:
         console(stderr=True).print(plain(str(e)), soft_wrap=True)
         raise typer.Exit(1) from None
+    console().print(plain(now.told), soft_wrap=True)
+    acted_on(database)

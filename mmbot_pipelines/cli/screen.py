@@ -5,11 +5,15 @@ stranger's contract chose.
 """
 
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.text import Text
 
+from mmbot_pipelines.bridge.order import is_key
+from mmbot_pipelines.core.errors import BadSettings
 from mmbot_pipelines.core.money import in_words
+from mmbot_pipelines.settings import Database
 
 _PIPED_WIDTH = 1000  # columns: nothing is cut where no terminal sets the width
 _WEI_PER_GWEI = 10**9
@@ -25,6 +29,28 @@ def console(*, stderr: bool = False) -> Console:
         highlight=False,
         emoji=False,
     )
+
+
+def acted_on(database: Database, *, stderr: bool = False) -> None:
+    """Name the database that a command has read or changed, without its password.
+
+    stderr: keep the line out of what another program reads.
+    """
+    console(stderr=stderr).print(plain(f"database: {database.told}"), soft_wrap=True)
+
+
+def require_keys(keys: Sequence[str]) -> None:
+    """End with exit code 2 where a text is no order's key; it may be a secret, pasted here.
+
+    Raises:
+        BadSettings: one is none; the message does not repeat it.
+    """
+    for number, key in enumerate(keys, 1):
+        if not is_key(key):
+            raise BadSettings(
+                f"argument {number} is no order's key: write one that `mmbot orders` lists, "
+                "e.g. zksync:7"
+            )
 
 
 def plain(text: str) -> Text:

@@ -10,7 +10,7 @@ from mmbot_pipelines.adapters.db.migrate import pending, upgrade
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.failures import OrdersFailed
 from mmbot_pipelines.bridge.ports import Run
-from mmbot_pipelines.cli.screen import console, plain
+from mmbot_pipelines.cli.screen import acted_on, console, plain, require_keys
 
 
 def migrate() -> None:
@@ -27,7 +27,10 @@ def retry(
     keys: Annotated[list[str], typer.Argument(metavar="KEY...", help='e.g. "zksync:7"')],
 ) -> None:
     """Take up orders that failed or are parked, at once and with all attempts left."""
-    bridge = wiring.bridge(settings.load())
+    require_keys(keys)
+    read = settings.load()
+    database = wiring.existing(read.database)
+    bridge = wiring.bridge(read)
     missing = set(keys) - {order.key for order in bridge.orders.get(keys)}
     if missing:
         typer.echo(f"{', '.join(sorted(missing))}: no such order; nothing was done", err=True)
@@ -39,3 +42,4 @@ def retry(
     except OrdersFailed as e:
         console(stderr=True).print(plain(str(e)), soft_wrap=True)
         raise typer.Exit(1) from None
+    acted_on(database)

@@ -53,7 +53,7 @@ def alerts(context: dg.SensorEvaluationContext, watch: Watch) -> dg.SkipReason:
     return dg.SkipReason("\n".join([said or "nothing is wrong", *told.troubles]))
 
 
-@dg.op(description="Tell every alert channel what the last 24 hours brought.")
+@dg.op(description="Tell every alert channel what the last 24 hours brought.", config_schema={})
 def summarize(context: dg.OpExecutionContext, watch: Watch) -> None:
     with plain_failures():
         told = lookout.tell_summary(_with_journal(watch, context.log))

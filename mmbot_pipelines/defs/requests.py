@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.failures import OrdersFailed
+from mmbot_pipelines.bridge.order import Order, is_key
 from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.defs.plain import plain_failures
 
@@ -26,12 +27,6 @@ _PACK_AT_LEAST = 50
 # dagster.yaml, after which a run that no process works on is taken for dead.
 _CROWD = 2
 _UNDER_WAY_AT_MOST = timedelta(seconds=150)
-
-
-class OrderKeys(dg.Config):
-    """The orders that a run is asked to take further, e.g. ["zksync:7"]."""
-
-    order_keys: list[str]
 
 
 def looks() -> Iterator[None]:
@@ -88,6 +83,21 @@ def crowded(context: dg.SensorEvaluationContext, job: dg.JobDefinition, most_run
     return context.instance.get_runs_count(under_way) >= _CROWD * most_runs
 
 
+def order_keys(given: Sequence[str]) -> list[str]:
+    """Return the keys that a run's configuration names.
+
+    Raises:
+        OrdersFailed: one of them is no key; the message does not repeat it.
+    """
+    for number, key in enumerate(given, 1):
+        if not is_key(key):
+            raise OrdersFailed(
+                f"order key {number} of the run's configuration is none: write one that "
+                "`mmbot orders` lists, e.g. zksync:7"
+            )
+    return list(given)
+
+
 def sensor_run(context: dg.SensorEvaluationContext) -> Run:
     """Name a sensor's tick as the one at work."""
     return Run(id=f"sensor {context.sensor_name}", say=context.log.info)
@@ -101,9 +111,9 @@ def op_run(context: dg.OpExecutionContext) -> Run:
 def step_op(name: str, do: Callable[[steps.Bridge, Sequence[str], Run], None]) -> dg.OpDefinition:
     """Make an op that takes the configured orders one step."""
 
-    @dg.op(name=name, description=do.__doc__)
-    def op(context: dg.OpExecutionContext, config: OrderKeys, bridge: Bridge) -> None:
+    @dg.op(name=name, description=do.__doc__, config_schema={"order_keys": [dg.String]})
+    def op(context: dg.OpExecutionContext, bridge: Bridge) -> None:
         with plain_failures():
-            do(bridge, config.order_keys, op_run(context))
+            do(bridge, order_keys(context.op_config["order_keys"]), op_run(context))
 
     return op

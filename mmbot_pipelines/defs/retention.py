@@ -9,9 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
-from pydantic import Field
 
-from mmbot_pipelines.defs.plain import plain_failures
+from mmbot_pipelines.defs.plain import InWords, plain_failures
 
 _FINISHED = [
     dg.DagsterRunStatus.SUCCESS,
@@ -20,13 +19,8 @@ _FINISHED = [
 ]
 _TICKS = "__repository__"  # what Dagster names the folder of all ticks' logs
 _BATCH = 100  # runs that are read at once
+_MOST_DAYS = 36_500
 _MOST_SECONDS = 3600  # a run killed here has still deleted what it has deleted
-
-
-class Age(dg.Config):
-    """How many days what ended is kept, e.g. 30."""
-
-    days: int = Field(ge=1, le=36_500)
 
 
 def forget_runs(instance: dg.DagsterInstance, before: datetime) -> int:
@@ -62,9 +56,15 @@ def forget_tick_logs(folder: Path, before: datetime) -> int:
     return deleted
 
 
-@dg.op(description="Delete runs that ended longer ago than `days`, and the logs of old ticks.")
-def forget(context: dg.OpExecutionContext, config: Age) -> None:
-    before = datetime.now(UTC) - timedelta(days=config.days)
+@dg.op(
+    description="Delete runs that ended longer ago than `days`, and the logs of old ticks.",
+    config_schema={"days": dg.Field(dg.Int, description="How many days to keep, e.g. 30.")},
+)
+def forget(context: dg.OpExecutionContext) -> None:
+    days = context.op_config["days"]
+    if not 1 <= days <= _MOST_DAYS:
+        raise InWords(f"days is {days}: write a whole number from 1 to {_MOST_DAYS}")
+    before = datetime.now(UTC) - timedelta(days=days)
     ticks = Path(context.instance.storage_directory()) / _TICKS
     with plain_failures():
         logs = forget_tick_logs(ticks, before)
@@ -78,7 +78,7 @@ def definitions(keep_days: int) -> dg.Definitions:
     @dg.job(
         executor_def=dg.in_process_executor,
         description="Delete what Dagster keeps of runs that ended long ago. Orders are kept.",
-        config=dg.RunConfig(ops={"forget": Age(days=keep_days)}),
+        config={"ops": {"forget": {"config": {"days": keep_days}}}},
         tags={"dagster/max_runtime": _MOST_SECONDS},
     )
     def old_runs_cleanup() -> None:

@@ -18,12 +18,14 @@ from mmbot_pipelines.defs.requests import Bridge, op_run, sensor_run
 _LEAST_SECONDS = 5
 
 
-class Decision(dg.Config):
-    """A person's word: who, why, and for what ("global" or an origin's name)."""
-
-    by: str
-    reason: str
-    scope: str = safety.GLOBAL
+# A person's decision: who, why, and for what.
+_DECISION = {
+    "by": dg.Field(dg.String, description="Your name."),
+    "reason": dg.Field(dg.String, description="Why, for those who read it later."),
+    "scope": dg.Field(
+        dg.String, default_value=safety.GLOBAL, description='"global", or one origin.'
+    ),
+}
 
 
 class _Decide(Protocol):
@@ -50,17 +52,20 @@ def safety_sensor(context: dg.SensorEvaluationContext, bridge: Bridge) -> dg.Ski
 def _job(name: str, description: str, decide: _Decide) -> dg.JobDefinition:
     op_name = f"{name}_transfers"  # Dagster wants another name than the job's
 
-    @dg.op(name=op_name, description=description)
-    def op(context: dg.OpExecutionContext, config: Decision, bridge: Bridge) -> None:
+    @dg.op(name=op_name, description=description, config_schema=_DECISION)
+    def op(context: dg.OpExecutionContext, bridge: Bridge) -> None:
+        given = context.op_config
         with plain_failures():
-            now = decide(bridge, config.scope, by=config.by, reason=config.reason)
+            now = decide(bridge, given["scope"], by=given["by"], reason=given["reason"])
             op_run(context).say(f"safety: {now.told}")
 
     @dg.job(
         name=name,
         description=description,
         executor_def=dg.in_process_executor,
-        config=dg.RunConfig(ops={op_name: Decision(by="", reason="")}),
+        config={
+            "ops": {op_name: {"config": {"by": "", "reason": "", "scope": safety.GLOBAL}}},
+        },
     )
     def job() -> None:
         op()

@@ -15,7 +15,8 @@ from sqlalchemy.pool import Pool
 
 from mmbot_pipelines.adapters.db.ready import ready_url
 from mmbot_pipelines.adapters.db.urls import dagster_url
-from mmbot_pipelines.settings import load_database
+from mmbot_pipelines.defs import ui_guard
+from mmbot_pipelines.settings import load_database, load_ui
 
 
 @event.listens_for(Pool, "checkout")
@@ -50,7 +51,12 @@ class Storage(DagsterPostgresStorage):
     def from_config_value(  # type: ignore[override]
         cls, inst_data: ConfigurableClassData | None, config_value: dict[str, Any]
     ) -> Self:
-        """Open the storage that the environment names."""
+        """Open the storage that the environment names, and guard the UI that opens it.
+
+        `dagster dev` starts the webserver itself, and this is the one place of ours that every
+        webserver comes by before it serves.
+        """
+        ui_guard.install(load_ui().hosts)
         database = load_database()
         url = ready_url(database.url, folder=database.folder, auto_migrate=database.auto_migrate)
         storage = cls(

@@ -15,26 +15,23 @@ from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.defs.failed_runs import note_dead_runs, offer_failed_orders
 from mmbot_pipelines.defs.plain import plain_failures
-from mmbot_pipelines.defs.requests import Bridge, op_run, order_tags, sensor_run
+from mmbot_pipelines.defs.requests import Bridge, op_run, order_keys, order_tags, sensor_run
 
 FAILED_ORDERS = dg.DynamicPartitionsDefinition(name="failed_orders")
 
 
-class OrderKey(dg.Config):
-    """The order to take up, by its key, e.g. "zksync:7"."""
-
-    order_key: str
-
-
-@dg.op(description="Take one order up again, clear its failure, and go as far as it can go.")
-def reprocess(context: dg.OpExecutionContext, config: OrderKey, bridge: Bridge) -> None:
-    _reprocess(context, bridge, config.order_key)
+@dg.op(
+    description="Take one order up again, clear its failure, and go as far as it can go.",
+    config_schema={"order_key": dg.Field(dg.String, description='The order, e.g. "zksync:7".')},
+)
+def reprocess(context: dg.OpExecutionContext, bridge: Bridge) -> None:
+    _reprocess(context, bridge, context.op_config["order_key"])
 
 
 @dg.job(
     executor_def=dg.in_process_executor,
     description="Take one order up again by hand. Put its key into the launchpad.",
-    config=dg.RunConfig(ops={"reprocess": OrderKey(order_key="")}),
+    config={"ops": {"reprocess": {"config": {"order_key": ""}}}},
 )
 def reprocess_order() -> None:
     reprocess()
@@ -42,6 +39,7 @@ def reprocess_order() -> None:
 
 @dg.asset(
     partitions_def=FAILED_ORDERS,
+    config_schema={},
     description="A failed or parked order. Materialize its partition to take it up again.",
 )
 def failed_order(context: dg.AssetExecutionContext, bridge: Bridge) -> dg.MaterializeResult[None]:
@@ -52,8 +50,9 @@ def failed_order(context: dg.AssetExecutionContext, bridge: Bridge) -> dg.Materi
 
 
 def _reprocess(context: dg.OpExecutionContext, bridge: steps.Bridge, key: str) -> None:
-    context.instance.add_run_tags(context.run_id, order_tags([key]))
     with plain_failures():
+        order_keys([key])
+        context.instance.add_run_tags(context.run_id, order_tags([key]))
         if not bridge.orders.get([key]):
             raise steps.OrdersFailed(
                 f"no order {key!r}: give one that `mmbot orders` lists, e.g. zksync:7"
@@ -78,7 +77,7 @@ def every_five_minutes(
 ) -> dg.ScheduleDefinition:
     """Make a job that finds orders and advances them, and its schedule."""
 
-    @dg.op(name=f"{name}_op", description=description)
+    @dg.op(name=f"{name}_op", description=description, config_schema={})
     def op(context: dg.OpExecutionContext, bridge: Bridge) -> None:
         run = op_run(context)
         with plain_failures():

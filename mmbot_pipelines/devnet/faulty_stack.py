@@ -4,10 +4,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from mmbot_pipelines.bridge.order import ORIGINS
 from mmbot_pipelines.devnet.faulty_rpc import FaultyRpc
 from mmbot_pipelines.devnet.outside import Outside, Side, ZkSyncSide
 from mmbot_pipelines.devnet.outside_starknet import StarknetSide
-from mmbot_pipelines.devnet.stack import ORIGINS, Stack
+from mmbot_pipelines.devnet.stack import Stack
 
 DEEPEST_REORG = 2  # blocks, of whoever plays with this stack
 _URLS = re.compile(r"MMBOT_(\w+)_RPC_URLS")

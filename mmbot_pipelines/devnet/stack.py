@@ -30,7 +30,6 @@ from mmbot_pipelines.devnet.starknet_process import StarknetProcess
 from mmbot_pipelines.devnet.supervision import Service, Supervisor
 from mmbot_pipelines.devnet.users import Users
 
-ORIGINS = ("zksync", "starknet")
 L1_CHAIN_ID = 31337
 ZKSYNC_CHAIN_ID = 31338
 _START_SECONDS = 120

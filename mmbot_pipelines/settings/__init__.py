@@ -2,6 +2,7 @@
 
     load()            everything, for whoever moves money
     load_database()   only where the truth is kept, for whoever just reads it
+    load_ui()         only what Dagster's webserver needs
 
 A fault is one line that names the variable and the remedy. All faults come together.
 """
@@ -14,6 +15,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
+from mmbot_pipelines.bridge.order import ORIGINS
 from mmbot_pipelines.core.crash import Point
 from mmbot_pipelines.core.errors import BadSettings
 from mmbot_pipelines.settings.sections import (
@@ -28,10 +30,11 @@ from mmbot_pipelines.settings.sections import (
     Section,
     Starknet,
     Surroundings,
+    Ui,
     ZkSync,
 )
 from mmbot_pipelines.settings.urls import place
-from mmbot_pipelines.settings.values import ORIGINS, Tier
+from mmbot_pipelines.settings.values import Tier
 
 __all__ = [
     "L1",
@@ -46,9 +49,11 @@ __all__ = [
     "Settings",
     "Starknet",
     "Tier",
+    "Ui",
     "ZkSync",
     "load",
     "load_database",
+    "load_ui",
     "place",
 ]
 
@@ -95,6 +100,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     limits = _read(Limits, given, faults)
     safety = _read(Safety, given, faults)
     pace = _read(Pace, given, faults)
+    _read(Ui, given, faults)  # its faults belong to the others'
     if around:
         faults += _lacking_nodes(around.rpc_quorum, L1=l1, ZKSYNC=zksync, STARKNET=starknet)
     if faults or not (around and database and l1 and key and limits and safety and pace):
@@ -127,6 +133,19 @@ def load_database(environ: Mapping[str, str] = os.environ) -> Database:
     if database is None:
         raise BadSettings("\n".join(faults))
     return database
+
+
+def load_ui(environ: Mapping[str, str] = os.environ) -> Ui:
+    """Read only what the process of Dagster's UI needs, which holds no key.
+
+    Raises:
+        BadSettings: one line per fault.
+    """
+    faults: list[str] = []
+    ui = _read(Ui, _present(environ), faults)
+    if ui is None:
+        raise BadSettings("\n".join(faults))
+    return ui
 
 
 def _present(environ: Mapping[str, str]) -> dict[str, str]:

@@ -78,7 +78,9 @@ class Database(Section):
     @property
     def told(self) -> str:
         """Say which database it is, with no secret of its URL."""
-        return "the one of MMBOT_DATABASE_URL" if self.url else f"the embedded one in {self.folder}"
+        if self.url is None:
+            return f"the embedded one in {self.folder}"
+        return f"{urls.database(self.url.get_secret_value())} (MMBOT_DATABASE_URL)"
 
 
 class Node(Section):
@@ -285,6 +287,12 @@ class Surroundings(Section):
     crash_points: values.CrashPoints = _variable("MMBOT_CRASH_POINTS", ())  # for tests
 
 
+class Ui(Section):
+    """Under which names Dagster's UI is served."""
+
+    hosts: values.HostNames = _variable("MMBOT_UI_HOSTS", ())  # beside the loopback's
+
+
 SECTIONS: tuple[type[Section], ...] = (
     Surroundings,
     Database,
@@ -295,4 +303,5 @@ SECTIONS: tuple[type[Section], ...] = (
     Limits,
     Safety,
     Pace,
+    Ui,
 )

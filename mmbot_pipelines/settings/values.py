@@ -15,10 +15,10 @@ from eth_utils.address import is_checksum_address, is_hex_address, to_checksum_a
 from pydantic import BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
+from mmbot_pipelines.bridge.order import ORIGINS
 from mmbot_pipelines.core.crash import Point
 from mmbot_pipelines.core.money import UINT256_MAX, Address, Gas, Wei
 
-ORIGINS = ("zksync", "starknet")
 ACCEPTED_TAGS = ("safe", "finalized", "committed", "l1_committed")
 _INT64_MAX = 2**63 - 1
 _WORDS = {"true": True, "yes": True, "on": True, "1": True}
@@ -118,6 +118,16 @@ def _tiers(text: str) -> list[Tier]:
     return tiers
 
 
+def _host_names(text: str) -> list[str]:
+    names = entries(text)
+    if not all(re.fullmatch(r"[0-9A-Za-z]([0-9A-Za-z.-]{0,251}[0-9A-Za-z])?", n) for n in names):
+        raise ValueError(
+            "must be host names without scheme, port or path, separated by commas, e.g. "
+            "mmbot.example.org"
+        )
+    return [name.lower() for name in names]
+
+
 def _crash_points(text: str) -> list[tuple[Point, Path]]:
     points = []
     for entry in entries(text):
@@ -191,6 +201,7 @@ Margin = Annotated[int, BeforeValidator(lambda t: _whole(t, "a percentage", most
 Accepted = Annotated[str | int, BeforeValidator(_accepted)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 RegistryAbi = Annotated[str, BeforeValidator(_registry_abi)]
+HostNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_host_names)]
 CrashPoints = Annotated[tuple[tuple[Point, Path], ...], NoDecode, BeforeValidator(_crash_points)]
 Tiers = Annotated[tuple[Tier, ...], NoDecode, BeforeValidator(_tiers)]
 KmsKeyId = Annotated[str, BeforeValidator(_kms_key_id)]

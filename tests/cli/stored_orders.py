@@ -1,5 +1,6 @@
 """Orders in a store, with what happened to them."""
 
+import re
 from datetime import datetime, timedelta
 
 from mmbot_pipelines.bridge.order import Fact, Order
@@ -53,4 +54,4 @@ def send(store: Orders, order: Order) -> tuple[Order, Transaction]:
 
 
 def rows(out: str) -> list[list[str]]:
-    return [line.split() for line in out.splitlines() if ":" in line]
+    return [line.split() for line in out.splitlines() if re.match(r" *\w+:\d", line)]

@@ -1,24 +1,9 @@
-"""The database that mmbot reads: embedded, away, unset or not migrated."""
-
-from pathlib import Path
+"""The database that mmbot reads: away, unset or not migrated."""
 
 import pytest
 
-from mmbot_pipelines.adapters.db.embedded import stop
 from mmbot_pipelines.adapters.db.migrate import pending
 from tests.cli.command import caller
-
-
-def test_an_embedded_database_is_named_where_nothing_is_found(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mmbot = caller({"DAGSTER_HOME": str(tmp_path)}, capsys, monkeypatch)
-    folder = tmp_path / "postgres"
-    try:
-        assert f"the embedded one in {folder}" in mmbot("orders").out
-        assert f"the embedded one in {folder}" in mmbot("orders", "show", "zksync:7").err
-    finally:
-        stop(folder)
 
 
 def test_a_database_that_is_away_is_one_line(

@@ -96,7 +96,7 @@ def test_bad_settings_are_faults_and_the_database_is_still_checked(mmbot: Mmbot)
     found = faults(said)
     assert len(found) == 3
     assert all(line.startswith("settings: MMBOT_") for line in found)
-    assert "database: the one of MMBOT_DATABASE_URL answers" in said.out
+    assert " (MMBOT_DATABASE_URL) answers" in said.out
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from tests.settings.environments import GOOD
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
     monkeypatch.setattr(wiring, "bridge", lambda _: world.bridge)
+    monkeypatch.setattr(wiring, "existing", lambda database: database)
     return world
 
 

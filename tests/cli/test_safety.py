@@ -29,7 +29,7 @@ def test_a_person_halts_and_resumes_everything(mmbot: Mmbot, store: SafetyStore)
     said = mmbot("halt", "--by", "Ann", "--reason", "a look at the node")
     assert said.code == 0
     assert said.out.startswith("global is HALTED since ")
-    assert said.out.strip().endswith("by Ann: a look at the node")
+    assert said.out.splitlines()[0].endswith("by Ann: a look at the node")
     assert state(store) is State.HALTED
     said = mmbot("resume", "--by", "Bo", "--reason", "all well")
     assert said.code == 0

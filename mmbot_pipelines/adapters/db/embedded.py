@@ -59,6 +59,11 @@ def embedded_url(data_dir: Path) -> str:
     return address.render_as_string()
 
 
+def is_running(data_dir: Path) -> bool:
+    """Return whether a server is up in `data_dir`; nothing is created, started or removed."""
+    return _running(data_dir.expanduser().resolve()) is True
+
+
 def stop(data_dir: Path) -> None:
     """Shut down the Postgres in `data_dir`, whoever started it; open transactions roll back.
 
@@ -101,17 +106,21 @@ def _locked(data_dir: Path) -> Iterator[Path]:
 
 def _forget_dead_server(folder: Path) -> None:
     """Remove the pid file of a killed server, before its pid is taken for another process's."""
+    if _running(folder) is False:
+        (folder / "postmaster.pid").unlink()
+
+
+def _running(folder: Path) -> bool | None:
+    """Return whether the server that wrote the pid file lives, or None where there is no file."""
     try:
         pid = int((folder / "postmaster.pid").read_text().splitlines()[0])
     except (FileNotFoundError, IndexError):
-        return
+        return None
     try:
         alive = psutil.Process(pid)
-        if alive.name() == "postgres" and alive.status() != psutil.STATUS_ZOMBIE:
-            return
+        return bool(alive.name() == "postgres" and alive.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
-        pass
-    (folder / "postmaster.pid").unlink()
+        return False
 
 
 @contextmanager

@@ -55,9 +55,23 @@ def pending(url: str) -> bool:
         StoreUnavailable: the database cannot be reached.
     """
     with transaction(_engine(url)) as connection:
-        context = MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA})
-        done = context.get_current_heads()
-        return set(done) != set(ScriptDirectory.from_config(_config(connection)).get_heads())
+        wanted = ScriptDirectory.from_config(_config(connection)).get_heads()
+        return set(_done(connection)) != set(wanted)
+
+
+def migrated(url: str) -> bool:
+    """Return whether any release of the bot has made its tables there; nothing is written.
+
+    Raises:
+        StoreUnavailable: the database cannot be reached.
+    """
+    with transaction(_engine(url)) as connection:
+        return bool(_done(connection))
+
+
+def _done(connection: Connection) -> tuple[str, ...]:
+    context = MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA})
+    return context.get_current_heads()
 
 
 def _engine(url: str) -> Engine:

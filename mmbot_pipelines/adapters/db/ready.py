@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from mmbot_pipelines.adapters.db.embedded import embedded_url
-from mmbot_pipelines.adapters.db.migrate import pending, upgrade
+from mmbot_pipelines.adapters.db.embedded import embedded_url, is_running
+from mmbot_pipelines.adapters.db.migrate import migrated, pending, upgrade
 from mmbot_pipelines.core.errors import BadSettings
 
 _one_at_a_time = threading.Lock()
@@ -31,6 +31,26 @@ def ready_url(url: SecretStr | None, *, folder: Path, auto_migrate: bool) -> str
                 upgrade(found)
             _ready[url, folder] = found
         return _ready[url, folder]
+
+
+def require_existing(url: SecretStr | None, *, folder: Path) -> None:
+    """Check that the database is one that the bot has used; nothing is created or started.
+
+    Raises:
+        BadSettings: no database is named and none runs, or the named one is not the bot's.
+        StoreUnavailable: the database cannot be reached.
+    """
+    if url is None and not is_running(folder):
+        raise BadSettings(
+            f"MMBOT_DATABASE_URL is not set and no embedded database runs in {folder}: nothing "
+            "was done; load the bot's settings into this shell first (set -a; . ./.env; set +a), "
+            "and start the bot where it uses the embedded one"
+        )
+    if url is not None and not migrated(url.get_secret_value()):
+        raise BadSettings(
+            "MMBOT_DATABASE_URL names a database without the bot's tables: nothing was done; set "
+            "it to the one that the bot uses, or make the tables with `mmbot migrate`"
+        )
 
 
 def database_url(url: SecretStr | None, *, folder: Path) -> str:

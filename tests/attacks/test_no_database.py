@@ -1,0 +1,98 @@
+"""The panicking person: `mmbot halt` in a shell that does not lead to the bot's database."""
+
+from pathlib import Path
+
+import pytest
+
+from mmbot_pipelines.adapters.db import embedded, migrate
+from mmbot_pipelines.adapters.db.engine import connect
+from mmbot_pipelines.adapters.db.safety import PgSafety
+from mmbot_pipelines.core.safety import GLOBAL, State, of
+from tests.cli.command import caller
+from tests.settings.environments import GOOD
+
+COMMANDS = [
+    ("halt", "--by", "Ann", "--reason", "money leaves"),
+    ("resume", "--by", "Ann", "--reason", "well"),
+    ("safety",),
+    ("orders",),
+    ("orders", "--json"),
+    ("orders", "show", "zksync:7"),
+    ("retry", "zksync:7"),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_without_the_bots_settings_nothing_is_created_and_the_person_is_warned(
+    command: tuple[str, ...],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    home = tmp_path / "nowhere"
+    monkeypatch.chdir(tmp_path)
+    for environ in ({}, {"DAGSTER_HOME": str(home)}):
+        keys = GOOD if command[0] == "retry" else {}
+        said = caller(keys | environ, capsys, monkeypatch)(*command)
+        assert (said.code, said.out) == (2, "")
+        assert len(said.err.splitlines()) == 1
+        assert "MMBOT_DATABASE_URL is not set" in said.err
+        assert "nothing was done; load the bot's settings" in said.err
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_database_that_the_bot_never_used_is_left_alone(
+    command: tuple[str, ...],
+    empty_database_url: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    environ = GOOD | {"MMBOT_DATABASE_URL": empty_database_url}
+    said = caller(environ, capsys, monkeypatch)(*command)
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("MMBOT_DATABASE_URL names a database without the bot's tables")
+    assert not migrate.migrated(empty_database_url)
+
+
+def test_the_output_names_the_database_without_its_password(
+    database_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = {"MMBOT_DATABASE_URL": database_url.replace("postgres@", "postgres:hunter2@")}
+    mmbot = caller(environ, capsys, monkeypatch)
+    name = database_url.partition("?")[0].rpartition("/")[2]
+    said = [mmbot(*command) for command in COMMANDS if command[0] != "retry"]
+    for each in said:
+        assert f"{name} at /" in each.out + each.err, each
+        assert "hunter2" not in each.out + each.err
+    assert "database: " not in said[4].out  # JSON, for another program
+
+
+def test_an_embedded_database_is_joined_while_it_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "postgres"
+    mmbot = caller({"DAGSTER_HOME": str(tmp_path)}, capsys, monkeypatch)
+    try:
+        url = embedded.embedded_url(folder)
+        migrate.upgrade(url)
+        said = mmbot("halt", "--by", "Ann", "--reason", "a look")
+        assert (said.code, said.err) == (0, "")
+        assert f"database: the embedded one in {folder}" in said.out
+        assert of(PgSafety(connect(url)).standings(), GLOBAL).state is State.HALTED
+    finally:
+        embedded.stop(folder)
+    assert mmbot("safety").code == 2
+    assert not embedded.is_running(folder)
+
+
+@pytest.mark.parametrize("command", ["show", "retry"])
+def test_what_is_no_order_key_is_not_repeated(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "ab" * 32
+    arguments = ("orders", "show", key) if command == "show" else ("retry", "zksync:1", key)
+    said = caller(GOOD, capsys, monkeypatch)(*arguments)
+    assert (said.code, said.out) == (2, "")
+    assert "is no order's key" in said.err
+    assert key not in said.err

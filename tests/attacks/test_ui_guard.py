@@ -1,0 +1,166 @@
+"""Foreign web pages at the bare port of the UI: DNS rebinding, forged requests, frames."""
+
+import json
+import socket
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from mmbot_pipelines.adapters.db.urls import store_url
+from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.settings import load_ui
+from tests.attacks.conftest import HOST
+from tests.attacks.desk import Desk, webserver
+
+MUTATION = "mutation { setNuxSeen }"
+QUERY = "{ __typename }"
+EVIL = "evil.example"
+JSON = "Content-Type: application/json"
+SOCKET = [
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Protocol: graphql-ws",
+]
+
+
+def raw(port: int, line: str, *headers: str, body: str = "") -> tuple[int, str]:
+    """Send one request as it is written here; return the status and the answer.
+
+    Of an answer that opens a websocket the head is all that comes.
+    """
+    sized = [f"Content-Length: {len(body)}"] if body else []
+    closing = [] if SOCKET[0] in headers else ["Connection: close"]
+    lines = [f"{line} HTTP/1.1", *headers, *sized, *closing, "", body]
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
+        connection.sendall("\r\n".join(lines).encode())
+        answer = b""
+        while closing or b"\r\n\r\n" not in answer:
+            if not (read := connection.recv(65_536)):
+                break
+            answer += read
+    told = answer.decode(errors="replace")
+    return int(told.split()[1]), told
+
+
+def post(port: int, *headers: str, query: str = QUERY) -> int:
+    body = json.dumps({"query": query})
+    return raw(port, "POST /graphql", *headers, JSON, body=body)[0]
+
+
+def websocket(port: int, *headers: str) -> int:
+    return raw(port, "GET /graphql", *headers, *SOCKET)[0]
+
+
+def own(port: int) -> Iterator[list[str]]:
+    """Yield the headers of requests that must be answered."""
+    for host, origin in {
+        f"127.0.0.1:{port}": f"http://127.0.0.1:{port}",
+        f"localhost:{port}": f"http://localhost:{port}",
+        "localhost:8080": "http://localhost:8080",  # the other end of an SSH tunnel
+        f"[::1]:{port}": f"http://[::1]:{port}",
+        HOST: f"https://{HOST}",  # behind nginx
+    }.items():
+        yield [f"Host: {host}"]  # no browser
+        yield [f"Host: {host}", f"Origin: {origin}", "Sec-Fetch-Site: same-origin"]
+
+
+def foreign(port: int) -> Iterator[list[str]]:
+    """Yield the headers that a browser sends for a foreign page, and some that none sends."""
+    yield [f"Host: {EVIL}"]
+    yield [f"Host: {EVIL}:{port}", f"Origin: http://{EVIL}:{port}"]  # DNS rebinding
+    yield [f"Host: 127.0.0.1.{EVIL}"]
+    yield ["Host: 169.254.1.1"]
+    yield ["Host: "]
+    here = f"Host: 127.0.0.1:{port}"
+    yield [here, f"Origin: http://{EVIL}"]
+    yield [here, "Origin: null"]  # a sandboxed frame, a file
+    yield [here, "Origin: http://127.0.0.1:1"]  # another program on this machine
+    yield [here, f"Origin: http://{HOST}"]
+    yield [here, "Sec-Fetch-Site: cross-site"]
+    yield [here, "Sec-Fetch-Site: same-site"]
+
+
+def test_only_its_own_pages_and_terminals_are_answered(desk: Desk) -> None:
+    for headers in own(desk.port):
+        assert post(desk.port, *headers) == 200, headers
+        assert websocket(desk.port, *headers) == 101, headers
+    for headers in foreign(desk.port):
+        assert post(desk.port, *headers) == 403, headers
+        assert websocket(desk.port, *headers) == 403, headers
+    for headers in ([], [f"Host: 127.0.0.1:{desk.port}", f"Host: {EVIL}"]):
+        assert post(desk.port, *headers) in (400, 403), headers
+
+
+def test_no_page_is_read_under_a_foreign_name(desk: Desk) -> None:
+    for path in ("/", "/runs", "/server_info", "/graphql", "/download_debug/x"):
+        status, told = raw(desk.port, f"GET {path}", f"Host: {EVIL}")
+        assert status == 403, path
+        assert "MMBOT_UI_HOSTS" in told
+        assert EVIL not in told
+
+
+def test_nothing_is_executed_by_get(desk: Desk) -> None:
+    for method in ("GET", "HEAD", "PUT", "OPTIONS"):
+        for query in (MUTATION, QUERY):
+            line = f"{method} /graphql?query={quote(query)}"
+            status, _ = raw(desk.port, line, f"Host: 127.0.0.1:{desk.port}", "Accept: */*")
+            assert status == 405, line
+
+
+def test_a_get_from_a_web_page_launches_nothing(desk: Desk) -> None:
+    launch = (
+        'mutation { launchRun(executionParams: {selector: {pipelineName: "halt", '
+        'repositoryName: "__repository__", repositoryLocationName: "mmbot"}, runConfigData: '
+        '{ops: {halt_transfers: {config: {by: "x", reason: "y"}}}}}) { __typename } }'
+    )
+    before = runs(desk)
+    for path in (f"/graphql?query={quote(launch)}", f"/graphql/?query={quote(launch)}"):
+        for site in ([], ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Dest: image"]):
+            status, _ = raw(desk.port, f"GET {path}", f"Host: localhost:{desk.port}", *site)
+            assert status in (403, 405)
+    assert runs(desk) == before
+
+
+def runs(desk: Desk) -> int:
+    with create_engine(store_url(desk.database_url)).connect() as connection:
+        return int(connection.execute(text("SELECT count(*) FROM dagster.runs")).scalar_one())
+
+
+def test_a_link_opens_a_page_but_no_foreign_page_embeds_one(desk: Desk) -> None:
+    here = f"Host: localhost:{desk.port}"
+    link = ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate"]
+    status, told = raw(desk.port, "GET /runs", here, *link, "Sec-Fetch-Dest: document")
+    assert status == 200
+    assert "x-frame-options: deny" in told.lower()
+    assert "frame-ancestors 'none'" in told
+    for kind in ("iframe", "script", "image", "empty"):
+        assert raw(desk.port, "GET /runs", here, *link, f"Sec-Fetch-Dest: {kind}")[0] == 403
+
+
+def test_dagster_dev_is_guarded_too(database_url: str, tmp_path: Path) -> None:
+    program = ("dagster", "dev", "-w", "workspace.yaml")
+    with webserver(tmp_path, database_url, {}, *program) as running:
+        here = f"Host: 127.0.0.1:{running.port}"
+        assert post(running.port, here, f"Origin: http://127.0.0.1:{running.port}") == 200
+        assert post(running.port, f"Host: {EVIL}") == 403
+        assert post(running.port, f"Host: {HOST}") == 403  # not named in this one's settings
+        assert post(running.port, here, f"Origin: http://{EVIL}") == 403
+        assert websocket(running.port, here, f"Origin: http://{EVIL}") == 403
+        assert raw(running.port, f"GET /graphql?query={quote(MUTATION)}", here)[0] == 405
+
+
+def test_the_guard_was_fitted_to_this_version_of_dagster() -> None:
+    """For whoever raises the version: see defs/ui_guard.py, then run this file."""
+    assert version("dagster-webserver") == "1.13.27"
+
+
+@pytest.mark.parametrize("name", ["https://x.example", "x.example:443", "x.example/ui", "-x"])
+def test_a_host_setting_that_can_never_match_is_refused(name: str) -> None:
+    with pytest.raises(BadSettings, match="MMBOT_UI_HOSTS must be host names"):
+        load_ui({"MMBOT_UI_HOSTS": name})
