@@ -18,7 +18,7 @@ from tests.adapters.ethereum.fake_node import fake_node
 from tests.adapters.metrics.books import fill
 from tests.deploy.exporter import SECRET, Exported, environment, exported, exporter, scrape
 from tests.deploy.promql import balanced, grouped, used
-from tests.postgres import _database as fresh_database
+from tests.postgres import database as fresh_database
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DASHBOARD = json.loads((DEPLOY / "grafana/mmbot.json").read_text())
