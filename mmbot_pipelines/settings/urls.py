@@ -74,7 +74,7 @@ def _alert_urls(text: str) -> list[SecretStr]:
 
 
 def _prover_url(text: str) -> SecretStr:
-    parts = _split(text)
+    parts = parsed(text)
     if parts is None or not _is_http(text):
         raise ValueError("must be a URL: https://host or https://host/path")
     if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
