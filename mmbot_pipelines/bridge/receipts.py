@@ -11,7 +11,6 @@ from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.bridge.reverts import by_recipient
 from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import (
-    Cancelled,
     Failure,
     Lost,
     LostRace,
@@ -20,7 +19,7 @@ from mmbot_pipelines.core.errors import (
     Reverted,
 )
 from mmbot_pipelines.core.money import gwei, in_words
-from mmbot_pipelines.core.outbox import Outcome, TxState, outcomes
+from mmbot_pipelines.core.outbox import Outcome, Transaction, TxState, outcomes
 
 _FACTS = {
     TxState.MINED: Fact.MINED,
@@ -61,6 +60,12 @@ def _decide(bridge: Bridge, outcome: Outcome, run: Run) -> None:
     fact = _meaning(order, outcome) if order is not None else None
     if order is None or fact is None:
         bridge.orders.decide(outcome, None, None, run_id=run.id, at=now)
+        return
+    if transaction.purpose == CANCEL and outcome.receipt is not None:
+        # Prices or a changed mind took it back, not a failure: it is decided about again.
+        after = order.after(fact, at=now, reason=_cancelled(order, transaction))
+        bridge.orders.decide(outcome, order, after, run_id=run.id, at=now)
+        run.say(_told(order, after, outcome))
         return
     mined = fact in (Fact.MINED, Fact.PAID)
     after = order.after(fact, at=now, tx=transaction.hash if mined else None)
@@ -123,9 +128,13 @@ def _failure(bridge: Bridge, order: Order, outcome: Outcome) -> Failure:
         )
     if outcome.state is TxState.REVERTED:
         return Reverted(f"{row.hash} reverted: {outcome.reason}")
-    if outcome.state is TxState.LOST:
-        return Lost(f"{row.hash} can never be mined: {outcome.reason}")
-    return Cancelled(f"{outcome.rivals[0].hash} can never be mined: {row.hash} has its nonce")
+    return Lost(f"{row.hash} can never be mined: {outcome.reason}")
+
+
+def _cancelled(order: Order, row: Transaction) -> str:
+    if order.status is Status.TRANSFERRING:
+        return f"its transfer was cancelled: {row.hash} has used nonce {row.nonce}"
+    return f"its claim was cancelled: {row.hash} has used nonce {row.nonce}"
 
 
 def _told(order: Order, after: Order, outcome: Outcome) -> str:

@@ -13,7 +13,7 @@ from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.nonces import gap, gaps
 from mmbot_pipelines.bridge.ports import Fault, Run
 from mmbot_pipelines.bridge.receipts import settle_receipts
-from mmbot_pipelines.bridge.remedy import Remedy, Ward, remedies, troubled
+from mmbot_pipelines.bridge.remedy import CANCEL_GAS, Remedy, Ward, remedies, troubled
 from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import Failure, LostRace
 from mmbot_pipelines.core.money import Gas, Wei, gwei, in_words
@@ -25,9 +25,6 @@ from mmbot_pipelines.core.outbox import (
     by_nonce,
 )
 from mmbot_pipelines.core.safety import Standing, State, ruling
-
-# What a transaction without data takes to an account without code (Yellow Paper, G_transaction).
-_CANCEL_GAS = Gas(21_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +110,7 @@ def _filler(bridge: Bridge, nonce: int, market: Fees) -> _Bid:
         attempt=1,
         nonce=nonce,
         call=_nothing(bridge),
-        gas=_CANCEL_GAS,
+        gas=CANCEL_GAS,
         fees=market,
         why=f"no transaction has nonce {nonce}, and those above wait for it",
     )
@@ -131,7 +128,7 @@ def _bid(bridge: Bridge, remedy: Remedy) -> _Bid:
         attempt=newest.attempt,
         nonce=newest.nonce,
         call=remedy.call or _nothing(bridge),
-        gas=_CANCEL_GAS if cancels else newest.gas,
+        gas=remedy.gas,
         fees=remedy.fees,
         why=remedy.why,
     )

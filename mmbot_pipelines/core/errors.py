@@ -101,10 +101,6 @@ class Lost(TryLater):
     """Another transaction took this one's nonce: it can never be mined."""
 
 
-class Cancelled(TryLater):
-    """A transaction was taken back: a cheaper one of ours has used its nonce."""
-
-
 class TakenBack(TryAgain):
     """A chain took back a block in which something of ours stood."""
 

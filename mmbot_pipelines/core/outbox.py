@@ -146,6 +146,9 @@ class Chain(Protocol):
     def knows(self, hashes: Sequence[TxHash]) -> list[bool]:
         """Tell which transactions the node has, mined or waiting."""
 
+    def taken(self, hashes: Sequence[TxHash]) -> list[bool]:
+        """Return which transactions any node at all has, mined or waiting: each is asked."""
+
     def revert_reason(self, transaction: Transaction) -> str:
         """Replay a reverted transaction on the block before its own and decode the reason.
 

@@ -4,34 +4,43 @@ Pure, in integer wei. A pool lets a transaction take another one's nonce only fo
 more (geth, `--txpool.pricebump`), in both fees: an eighth more satisfies every client.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from mmbot_pipelines.core.money import Wei
+from mmbot_pipelines.core.money import TxHash, Wei
 from mmbot_pipelines.core.outbox import Fees, Transaction, by_nonce
 
 # Where this many times the market's price did not help, money is not what is missing.
 _MOST_TIMES = 10
 
+# From this many transactions at one nonce on, each further one waits longer than the one before.
+_PATIENT_FROM = 20
+
 
 def blocking(
     waiting: Sequence[Transaction], market: Fees, *, at: datetime, after_seconds: float
 ) -> list[list[Transaction]]:
-    """Return the lowest nonces that do not get on by themselves, each with all of its rows.
+    """Return the nonces that have to be replaced for the wallet to go on, lowest first.
 
-    waiting: undecided rows of one wallet. A nonce is stuck when its newest row is older than
-    `after_seconds`, or cannot be mined at the base fee of now. What comes above a nonce that
-    is not stuck only waits for it.
+    waiting: undecided rows of one wallet. The lowest nonce is stuck when its newest row is
+    older than `after_seconds`, or cannot be mined at the base fee of now. Those right above it
+    are returned with it while they cannot be mined at that base fee either: nothing else holds
+    them. Whatever only waits for a lower nonce is left alone, however old it is.
     """
-    stuck = []
+    stuck: list[list[Transaction]] = []
     for rows in by_nonce(waiting):
-        newest = rows[-1]
-        old = (at - newest.stored_at).total_seconds() > after_seconds
-        if not (old or is_priced_out(newest.fees, market)):
+        first = not stuck and is_old(rows, at=at, after_seconds=after_seconds)
+        if not (first or is_priced_out(rows[-1].fees, market)):
             break
         stuck.append(rows)
     return stuck
+
+
+def is_old(rows: Sequence[Transaction], *, at: datetime, after_seconds: float) -> bool:
+    """Return whether the newest row of a nonce waits for longer than is good."""
+    patience = after_seconds * max(1, len(rows) - _PATIENT_FROM)
+    return (at - rows[-1].stored_at).total_seconds() > patience
 
 
 def is_priced_out(signed: Fees, market: Fees) -> bool:
@@ -40,6 +49,28 @@ def is_priced_out(signed: Fees, market: Fees) -> bool:
     `market.base` is what the next block can ask, an eighth above the newest (EIP-1559).
     """
     return signed.ceiling * 9 < market.base * 8
+
+
+def outbid(
+    rows: Sequence[Transaction], there: Container[TxHash], market: Fees, most: int
+) -> Fees | None:
+    """Return the fees of one more transaction for the nonce of these rows, None where none helps.
+
+    there: hashes that some node has: only these are in a pool, and have to be outbid. What no
+        node ever took, because of absurd fees or gas, binds nobody: the market's price counts,
+        and an eighth more only for what was signed at that price before.
+    most: wei per gas that may be paid.
+    """
+    in_pools = [row.fees for row in rows if row.hash in there]
+    if in_pools:
+        priority = max(fees.priority for fees in in_pools)
+        ceiling = max(fees.ceiling for fees in in_pools)
+        return raised(replace(market, priority=priority, ceiling=ceiling), market, most)
+    tried = {(row.fees.priority, row.fees.ceiling) for row in rows}
+    bid = raised(replace(market, priority=Wei(0), ceiling=Wei(0)), market, most)
+    while bid is not None and (bid.priority, bid.ceiling) in tried:
+        bid = raised(bid, market, most)
+    return bid
 
 
 def raised(signed: Fees, market: Fees, most: int) -> Fees | None:

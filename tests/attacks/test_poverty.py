@@ -1,7 +1,5 @@
 """A wallet that is empty, or nearly: whatever waits for ETH stays healthy and goes on alone."""
 
-import pytest
-
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.conditions import Thresholds, picture
 from mmbot_pipelines.bridge.facts import look
@@ -18,11 +16,6 @@ UNPAID = (Status.PENDING, Status.PROCESSING)
 GWEI = 10**9
 FUNDS = "waits: the wallet has too little ETH"
 FLOOR = "waits: it would take the wallet under MMBOT_MIN_BALANCE_WEI"
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
 
 
 def alerts(world: World, floor: int = 0) -> list[Alert]:

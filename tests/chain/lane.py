@@ -10,7 +10,7 @@ from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.failures import OrdersFailed
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.policy import Limits
 from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
@@ -87,10 +87,12 @@ class Lane:
             steps.replace_stuck(self.bridge, self.run)
 
     def retry(self) -> None:
-        """Let every backoff pass, and the bot try again."""
+        """Let every backoff pass, and the bot try again, also what only waited."""
         self.now += timedelta(hours=2)
+        waiting = steps.wanted(self.bridge, [Status.PENDING, Status.PROCESSING])
+        keys = [*steps.retry(self.bridge, self.run), *(order.key for order in waiting)]
         try:
-            steps.advance(self.bridge, steps.retry(self.bridge, self.run), self.run)
+            steps.advance(self.bridge, keys, self.run)
         except OrdersFailed as e:
             self.said.append(str(e))
 

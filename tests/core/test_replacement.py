@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mmbot_pipelines.core.money import Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Call, Fees, Transaction, at_most, by_nonce
-from mmbot_pipelines.core.replacement import blocking, is_priced_out, raised
+from mmbot_pipelines.core.replacement import blocking, is_priced_out, outbid, raised
 from tests.bridge.orders import NOON
 from tests.ports.chain_memory import WALLET
 from tests.ports.writing import later
@@ -51,11 +51,23 @@ def test_what_is_young_and_dear_enough_is_not_stuck() -> None:
     assert stuck(a_row(1), a_row(2, age=60)) == []
 
 
-def test_all_old_ones_from_the_lowest_on_are_stuck() -> None:
-    assert stuck(a_row(3), a_row(1, age=61), a_row(2, age=99), a_row(4, age=99)) == [
+def test_of_the_old_ones_only_the_lowest_is_stuck() -> None:
+    assert stuck(a_row(3), a_row(1, age=61), a_row(2, age=99), a_row(4, age=99)) == [(1, 1)]
+
+
+def test_those_above_a_stuck_one_are_too_while_no_block_takes_them() -> None:
+    assert stuck(a_row(1, age=61), a_row(2, ceiling=800), a_row(3), a_row(4, ceiling=1)) == [
         (1, 1),
         (2, 1),
     ]
+    assert stuck(a_row(1), a_row(2, ceiling=800)) == []
+
+
+def test_the_more_often_a_nonce_was_replaced_the_longer_it_waits() -> None:
+    rows = [a_row(1, bump, age=121) for bump in range(22)]
+    assert stuck(*rows[:21]) == [(1, 21)]
+    assert stuck(*rows) == [(1, 22)]
+    assert stuck(*rows[:-1], a_row(1, 21, age=119)) == []
 
 
 def test_a_young_one_that_no_block_takes_is_stuck() -> None:
@@ -106,6 +118,27 @@ def test_less_than_the_market_is_signed_where_it_still_replaces() -> None:
 
 def test_ten_times_the_market_is_enough() -> None:
     assert raised(fees(1000, 100, 20_000), MARKET, 10**9) is None
+
+
+def absurd(nonce: int = 1, bump: int = 0, ceiling: int = 10**12) -> Transaction:
+    return replace(a_row(nonce, bump, ceiling=ceiling), fees=fees(1000, 10**6, ceiling))
+
+
+def test_what_no_node_took_does_not_bind_its_replacement() -> None:
+    assert outbid([absurd()], set(), MARKET, 10**9) == MARKET
+    assert outbid([absurd()], {absurd().hash}, MARKET, 10**9) is None
+
+
+def test_what_a_pool_has_is_outbid_below_what_it_never_had() -> None:
+    rows = [a_row(1, ceiling=1600), absurd(bump=1)]
+    new = outbid(rows, {rows[0].hash}, MARKET, 10**9)
+    assert new == replace(MARKET, priority=Wei(113), ceiling=Wei(2100))
+
+
+def test_the_markets_price_is_signed_only_once() -> None:
+    at_market = [a_row(1), a_row(1, 1, ceiling=2363)]
+    assert outbid(at_market[:1], set(), MARKET, 10**9) == raised(MARKET, MARKET, 10**9)
+    assert outbid(at_market[:1], set(), MARKET, 2200) is None
 
 
 def test_rows_of_one_nonce_cost_only_once() -> None:

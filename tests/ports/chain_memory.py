@@ -137,6 +137,9 @@ class ChainMemory:
         known = {t.hash for t in [*self.executed(), *self.pool.values()]}
         return [h in known for h in hashes]
 
+    def taken(self, hashes: Sequence[TxHash]) -> list[bool]:
+        return self.knows(hashes)
+
     def revert_reason(self, transaction: Transaction) -> str:
         self._answer()
         for t in self.executed():

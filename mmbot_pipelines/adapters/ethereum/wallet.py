@@ -135,6 +135,11 @@ class EthereumChain:
         answers = self._rpc.batch([("eth_getTransactionByHash", (h,)) for h in hashes])
         return [self._known(h, a) for h, a in zip(hashes, answers, strict=True)]
 
+    def taken(self, hashes: Sequence[TxHash]) -> list[bool]:
+        """Return which transactions any node at all has, mined or waiting: each is asked."""
+        there = broadcast.there(self._rpc, hashes)
+        return [tx in there for tx in hashes]
+
     def revert_reason(self, transaction: Transaction) -> str:
         """Replay a reverted transaction and decode the reason.
 
