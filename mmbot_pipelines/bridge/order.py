@@ -220,7 +220,7 @@ class Order:
             claim_ref=ref if fact in _CLAIM_ANEW else self.claim_ref,
             settle_tx=self._settle_tx(fact, tx),
             settle_block=self._settle_block(fact, block),
-            settle_final=False,
+            settle_final=self.settle_final and status is self.status,
             changed_at=at,
         )
 

@@ -146,6 +146,14 @@ class Orders(Outbox, Protocol):
     def waiting(self, statuses: Sequence[Status], origin: str | None = None) -> list[Order]:
         """List orders in these statuses, failed or not, oldest change first."""
 
+    def not_final(
+        self, origin: str, *, first: int = 0, last: int | None = None, most: int
+    ) -> list[Order]:
+        """List COMPLETED orders whose settlement L1 has not accepted yet, lowest block first.
+
+        first, last: of the L2's blocks that have the settlements.
+        """
+
     def change(
         self,
         before: Order,

@@ -5,17 +5,16 @@ order is never overwritten; so where nothing is known, more is read rather than 
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
 
-from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.failures import Work, fault_of
-from mmbot_pipelines.bridge.order import Fact, Order, Status
+from mmbot_pipelines.bridge.failures import Work
+from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Cursor, Fault, Filter, Origin, Run
 from mmbot_pipelines.bridge.retelling import follow
+from mmbot_pipelines.bridge.settlements import review_settled
 from mmbot_pipelines.core import crash
-from mmbot_pipelines.core.errors import LostRace, TakenBack
-from mmbot_pipelines.core.outbox import Block, TxState
+from mmbot_pipelines.core.errors import LostRace
+from mmbot_pipelines.core.outbox import Block
 
 _UNFINISHED = [status for status in Status if not status.final]
 
@@ -27,13 +26,6 @@ _MARGIN = 100
 
 # Ranges that one search for orders may take: a whole chain, at worst.
 _MOST_RANGES = 1000
-
-# A payment that is older has become final on any L2 we serve.
-_UNSETTLED_WITHIN = timedelta(hours=1)
-_UNSETTLED_MOST = 1000
-
-# A node that is behind does not show the newest payments: nothing was taken back for that.
-_SHOWN_AFTER = timedelta(minutes=1)
 
 
 def anchored(bridge: Bridge, origin: str, kind: Cursor, head: Block, run: Run) -> Block | None:
@@ -64,22 +56,13 @@ def anchored(bridge: Bridge, origin: str, kind: Cursor, head: Block, run: Run) -
     if now is not None:
         fault = Fault(subject=origin, step="scan", kind="Reorg", message=said)
         bridge.orders.note(fault, at=bridge.clock(), run_id=run.id)
-        _unsettle(bridge, origin, run, older=timedelta(0))
+        review_settled(bridge, origin, run, first=first)
     crash.here(crash.Point.REORG_REVIEWED)
     try:
         bridge.orders.rewind(origin, kind, cursor, to)
     except LostRace:
         return bridge.orders.cursor(origin, kind)
     return to
-
-
-def review_paid(bridge: Bridge, origin: str, run: Run) -> None:
-    """Look whether the escrow's newest payments still stand.
-
-    The cursor tells of blocks that were replaced behind it; a payment may be seen before the
-    cursor comes to its block.
-    """
-    _unsettle(bridge, origin, run, older=_SHOWN_AFTER)
 
 
 def review(bridge: Bridge, origin: str, run: Run) -> None:
@@ -158,35 +141,3 @@ def _search(l2: Origin, first: int, head: Block) -> dict[int, Order] | None:
         first = scan.last.number + 1
     found |= {o.number: o for o in l2.unsealed(head).orders if o.number not in found}
     return found if first > head.number and l2.blocks([head.number]) == [head] else None
-
-
-def _unsettle(bridge: Bridge, origin: str, run: Run, *, older: timedelta) -> None:
-    """Take orders back from COMPLETED whose payment the chain has taken back."""
-    now = bridge.clock()
-    newest = bridge.orders.find(
-        Filter(status=Status.COMPLETED, origin=origin, limit=_UNSETTLED_MOST)
-    )
-    lately = [o for o in newest if older <= now - o.changed_at < _UNSETTLED_WITHIN]
-    settled = bridge.origins[origin].settled(lately)
-    for order, seen in zip(lately, settled, strict=True):
-        if seen is not None:
-            continue  # it stands, or the witnesses differ
-        why = f"the escrow's payment in {order.settle_tx} was taken back"
-        after = order.after(_unsettled(bridge, order), at=now, reason=why)
-        fault = fault_of(order, TakenBack(why), "settle")
-        try:
-            bridge.orders.change(order, after, run_id=run.id, at=now, fault=fault)
-            run.say(f"{order.key}: {why}; now {after.status}")
-        except LostRace:
-            run.say(f"{order.key}: another run has taken it further")
-
-
-def _unsettled(bridge: Bridge, order: Order) -> Fact:
-    """Say how far a claim is whose payment was taken back: it may be unmined or given up."""
-    if order.claim_ref is not None:
-        return Fact.UNSETTLED
-    rows = bridge.orders.transactions(order.key)
-    states = {r.state for r in rows if (r.purpose, r.attempt) == (REPAY, order.attempt)}
-    if TxState.MINED in states:
-        return Fact.UNSETTLED
-    return Fact.UNCLAIMED if TxState.STORED in states else Fact.UNDELIVERED

@@ -15,9 +15,10 @@ from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Cursor, Fault, Run, Scan
 from mmbot_pipelines.bridge.reachable import reachable
 from mmbot_pipelines.bridge.receipts import settle_receipts
-from mmbot_pipelines.bridge.reorgs import anchored, retell, review, review_paid
+from mmbot_pipelines.bridge.reorgs import anchored, retell, review
 from mmbot_pipelines.bridge.replacing import replace_stuck, stuck
 from mmbot_pipelines.bridge.ripeness import ripe_now
+from mmbot_pipelines.bridge.settlements import review_paid
 from mmbot_pipelines.bridge.unmined import recheck
 from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import Failure, LostRace, RunDied
@@ -126,8 +127,8 @@ def backfill(bridge: Bridge, run: Run) -> list[str]:
     for origin in bridge.origins:
         try:
             review(bridge, origin, run)
-            review_paid(bridge, origin, run)
             detect(bridge, origin, run, Cursor.ACCEPTED)
+            review_paid(bridge, origin, run)
         except Failure as e:
             fault = Fault(subject=origin, step="backfill", kind=type(e).__name__, message=str(e))
             bridge.orders.note(fault, at=bridge.clock(), run_id=run.id)

@@ -161,6 +161,18 @@ class OrdersMemory(OutboxMemory):
         with self.transaction():
             return self._in(statuses, origin)
 
+    def not_final(
+        self, origin: str, *, first: int = 0, last: int | None = None, most: int
+    ) -> list[Order]:
+        with self.transaction():
+            found = [
+                (order.settle_block.number, order.number, order)
+                for order in self._in([Status.COMPLETED], origin)
+                if order.settle_block and not order.settle_final
+            ]
+        wanted = [row for row in sorted(found, key=lambda row: row[:2]) if row[0] >= first]
+        return [o for number, _, o in wanted if last is None or number <= last][:most]
+
     def change(
         self,
         before: Order,

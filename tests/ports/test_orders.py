@@ -7,10 +7,12 @@ import pytest
 
 from mmbot_pipelines.bridge.order import Fact, Status
 from mmbot_pipelines.bridge.ports import Cursor, Filter, Orders, Scan
-from mmbot_pipelines.core.money import Address, Wei
+from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block
 from tests.bridge.orders import NOON, an_order
 from tests.ports.writing import FAULT, TOP, a_scan, add, later, step
+
+TX = TxHash("0x5e771ed")
 
 # adding
 
@@ -210,3 +212,21 @@ def test_waiting_lists_failed_ones_too_oldest_change_first(orders: Orders) -> No
     both = orders.waiting([Status.PENDING, Status.PROCESSING])
     assert {o.key for o in both} == {"zksync:0", "zksync:1", "zksync:2", "starknet:9"}
     assert orders.waiting([]) == []
+
+
+def test_settlements_are_listed_until_they_are_final(orders: Orders) -> None:
+    for number, block in ((1, 30), (2, 10), (3, 20)):
+        order = an_order(number)
+        add(orders, order)
+        paid = step(orders, order, Fact.PAID)
+        settled = paid.after(Fact.SETTLED, at=NOON, tx=TX, block=Block(block, "0xb"))
+        orders.change(paid, settled, run_id="r", at=NOON)
+    found = orders.not_final("zksync", most=9)
+    assert [order.number for order in found] == [2, 3, 1]
+    assert found[0].settle_block == Block(10, "0xb")
+    assert [o.number for o in orders.not_final("zksync", first=11, last=29, most=9)] == [3]
+    assert [o.number for o in orders.not_final("zksync", most=1)] == [2]
+    assert orders.not_final("starknet", most=9) == []
+    final = orders.change(found[0], replace(found[0], settle_final=True), run_id="r", at=NOON)
+    assert final.settle_final
+    assert [order.number for order in orders.not_final("zksync", most=9)] == [3, 1]

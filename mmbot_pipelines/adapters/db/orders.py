@@ -14,6 +14,7 @@ from sqlalchemy import (
     any_,
     false,
     literal,
+    literal_column,
     or_,
     select,
     true,
@@ -146,6 +147,21 @@ class PgOrders(PgOutbox):
         """List orders in these statuses, failed or not, oldest change first."""
         wanted = select(orders).where(_in(statuses, origin)).order_by(*_OLDEST_CHANGE)
         return self._orders(wanted)
+
+    def not_final(
+        self, origin: str, *, first: int = 0, last: int | None = None, most: int
+    ) -> list[Order]:
+        """List COMPLETED orders whose settlement L1 has not accepted yet, lowest block first."""
+        number = orders.c.settle_block_number
+        wanted = select(orders).where(
+            # Written out, as the index has it that holds nothing but these orders.
+            orders.c.status == literal_column("'COMPLETED'"),
+            ~orders.c.settle_final,
+            orders.c.origin == origin,
+            number >= first,
+            true() if last is None else number <= last,
+        )
+        return self._orders(wanted.order_by(number).limit(most))
 
     def change(
         self,

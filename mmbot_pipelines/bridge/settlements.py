@@ -1,0 +1,102 @@
+"""Check the escrow's payments until L1 has accepted their blocks. Reads chain, writes store.
+
+An L2 may take hours of blocks back (Starknet did in September 2025): a COMPLETED order has
+its money only when its settlement's block is final. Until then it is read again, whatever
+the clock says, and never after.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from mmbot_pipelines.bridge.accounts import REPAY
+from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.failures import fault_of
+from mmbot_pipelines.bridge.order import Fact, Order, Status
+from mmbot_pipelines.bridge.ports import Cursor, Filter, Run, Settlement
+from mmbot_pipelines.core.errors import LostRace, TakenBack
+from mmbot_pipelines.core.outbox import TxState
+
+# Settlements that one review looks at: of the newest, of those that have become final, and
+# of those above a fork; the next review goes on.
+_MAX_NEWEST = 500
+_MAX_FINAL = 500
+_MAX_FORKED = 5_000
+_PACK = 500  # that one question to the L2 names
+
+# A node that is behind does not show the newest payments: nothing was taken back for that.
+_SHOWN_AFTER = timedelta(minutes=1)
+
+
+def review_paid(bridge: Bridge, origin: str, run: Run) -> None:
+    """Check the newest settlements, and those whose blocks have become final.
+
+    A payment may be seen before the cursor comes to its block, and be taken back before.
+    """
+    now, final = bridge.clock(), bridge.origins[origin].final().number
+    completed = Filter(status=Status.COMPLETED, origin=origin, limit=_MAX_NEWEST)
+    newest = [
+        order
+        for order in bridge.orders.find(completed)
+        if not order.settle_final and now - order.changed_at >= _SHOWN_AFTER
+    ]
+    old = bridge.orders.not_final(origin, last=final, most=_MAX_FINAL)
+    _review(bridge, origin, list({o.key: o for o in [*newest, *old]}.values()), final, run)
+
+
+def review_settled(bridge: Bridge, origin: str, run: Run, *, first: int) -> None:
+    """Check all settlements from a block on, which the L2 has replaced."""
+    above = bridge.orders.not_final(origin, first=first, most=_MAX_FORKED)
+    if above:
+        _review(bridge, origin, above, bridge.origins[origin].final().number, run)
+
+
+def _review(bridge: Bridge, origin: str, orders: Sequence[Order], final: int, run: Run) -> None:
+    if not orders:
+        return
+    l2 = bridge.origins[origin]
+    head = l2.head(Cursor.LATEST).number
+    for start in range(0, len(orders), _PACK):
+        pack = orders[start : start + _PACK]
+        for order, seen in zip(pack, l2.settled(pack), strict=True):
+            if isinstance(seen, Settlement):
+                _stands(bridge, order, seen, final, run)
+            elif seen is None and (order.settle_block is None or order.settle_block.number <= head):
+                _taken_back(bridge, order, run)
+            # Witnesses that differ, or are behind, prove nothing.
+
+
+def _stands(bridge: Bridge, order: Order, seen: Settlement, final: int, run: Run) -> None:
+    """Store where the settlement stands, and whether that is final."""
+    settled = replace(order, settle_tx=seen.tx, settle_block=seen.block)
+    after = replace(settled, settle_final=seen.block.number <= final)
+    if after == order:
+        return
+    try:
+        bridge.orders.change(order, after, run_id=run.id, at=bridge.clock(), tx=seen.tx)
+    except LostRace:
+        run.say(f"{order.key}: order changed concurrently by another run; skipped")
+
+
+def _taken_back(bridge: Bridge, order: Order, run: Run) -> None:
+    """Take an order back from COMPLETED whose payment the L2 has taken back."""
+    now = bridge.clock()
+    why = f"the escrow's payment in {order.settle_tx} was taken back"
+    after = order.after(_unsettled(bridge, order), at=now, reason=why)
+    fault = fault_of(order, TakenBack(why), "settle")
+    try:
+        bridge.orders.change(order, after, run_id=run.id, at=now, fault=fault)
+        run.say(f"{order.key}: {why}; now {after.status}")
+    except LostRace:
+        run.say(f"{order.key}: order changed concurrently by another run; skipped")
+
+
+def _unsettled(bridge: Bridge, order: Order) -> Fact:
+    """Say how far a claim is whose payment was taken back: it may be unmined or given up."""
+    if order.claim_ref is not None:
+        return Fact.UNSETTLED
+    rows = bridge.orders.transactions(order.key)
+    states = {r.state for r in rows if (r.purpose, r.attempt) == (REPAY, order.attempt)}
+    if TxState.MINED in states:
+        return Fact.UNSETTLED
+    return Fact.UNCLAIMED if TxState.STORED in states else Fact.UNDELIVERED
