@@ -10,6 +10,9 @@ from datetime import datetime
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
+from pydantic import SecretStr
+
+from mmbot_pipelines.adapters import keys
 from mmbot_pipelines.adapters.ethereum.age import newest_block
 from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
@@ -21,6 +24,7 @@ from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.safety import GLOBAL
 from mmbot_pipelines.settings import Settings
 from mmbot_pipelines.settings import Starknet as StarknetSection
+from mmbot_pipelines.settings.starknet_values import stark_key
 
 if TYPE_CHECKING:
     from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
@@ -144,14 +148,14 @@ def _proofs(
     from mmbot_pipelines.adapters.origins.starknet_prover import Prover  # noqa: PLC0415
     from mmbot_pipelines.adapters.origins.starknet_wallet import StarknetWallet  # noqa: PLC0415
 
-    if not (section.prover_url and section.prover_api_key and section.private_key):
-        raise BadSettings("MMBOT_STARKNET_REPAY=storage_proof needs a prover and an account's key")
+    if section.prover_url is None:
+        raise BadSettings("MMBOT_STARKNET_REPAY=storage_proof needs a prover")
     prover = Prover(
         section.prover_url.get_secret_value(),
-        section.prover_api_key,
+        prover_key(section),
         destination=section.chain_name,
     )
-    wallet = StarknetWallet(section.wallet_address, section.private_key, chain_id=section.chain_id)
+    wallet = StarknetWallet(section.wallet_address, account_key(section), chain_id=section.chain_id)
     return proofs.ByProof(
         rpc,
         l1,
@@ -164,6 +168,31 @@ def _proofs(
         cost=section.prover_cost,
         finality_blocks=finality_blocks,
     )
+
+
+def prover_key(section: StarknetSection) -> SecretStr:
+    """Return the API key of the prover.
+
+    Raises:
+        BadSettings: it cannot be read.
+    """
+    name = "MMBOT_STARKNET_PROVER_API_KEY"
+    return keys.secret(section.prover_api_key, section.prover_api_key_file, name)
+
+
+def account_key(section: StarknetSection) -> SecretStr:
+    """Return the private key of our Starknet account.
+
+    Raises:
+        BadSettings: it cannot be read, or is none.
+    """
+    name = "MMBOT_STARKNET_PRIVATE_KEY"
+    try:
+        return stark_key(
+            keys.secret(section.private_key, section.private_key_file, name).get_secret_value()
+        )
+    except ValueError as e:
+        raise BadSettings(f"{name}_FILE holds what {e}") from None
 
 
 def newest(settings: Settings) -> dict[str, Callable[[], datetime]]:

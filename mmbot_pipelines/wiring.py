@@ -20,6 +20,7 @@ from mmbot_pipelines.adapters.db.records import PgRecords
 from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.adapters.ethereum.signing import Watched
 from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, Signer
 from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.conditions import Thresholds
@@ -28,6 +29,7 @@ from mmbot_pipelines.bridge.ports import Orders
 from mmbot_pipelines.bridge.watch import JOURNAL, Watch
 from mmbot_pipelines.core import crash, readings
 from mmbot_pipelines.core.alerts import Channel
+from mmbot_pipelines.core.errors import BadSettings
 from mmbot_pipelines.core.safety import SafetyStore
 from mmbot_pipelines.settings import Database, Key, Settings
 
@@ -181,15 +183,18 @@ def metrics(settings: Settings) -> "Metrics":
     from mmbot_pipelines.adapters.metrics.figures import PgFigures  # noqa: PLC0415
 
     l1 = settings.l1
-    chain = EthereumChain(
-        Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, read_seconds=_LOOK_SECONDS),
-        signer(settings.key),
-    )
+    if l1.wallet_address is None:
+        raise BadSettings(
+            "MMBOT_L1_WALLET_ADDRESS is missing: set it to the L1 wallet's address, which "
+            "`mmbot doctor` shows; the metrics do without its key"
+        )
+    rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, read_seconds=_LOOK_SECONDS)
+    wallet = EthereumChain(rpc, Watched(l1.wallet_address))
     names = [JOURNAL, *(channel.name for channel in channels(settings))]
     return Metrics(
         PgFigures(cache(lambda: _engine(settings.database)), names),
         _probes(settings),
-        chain.balance,
+        wallet.balance,
         origins=settings.origins,
         max_exposure=settings.limits.max_exposure,
         min_balance=settings.limits.min_balance,
@@ -212,12 +217,14 @@ def _probes(settings: Settings) -> "list[Probe]":
     ]
 
 
-def signer(key: Key) -> Signer:
+def signer(key: Key | None) -> Signer:
     """Return who signs for the wallet.
 
     Raises:
         BadSettings: the key cannot be read or is none.
     """
+    if key is None:
+        raise BadSettings("this process was started to look, without the wallet's key")
     return signers.signer(
         given=key.private_key,
         file=key.private_key_file,

@@ -1,4 +1,4 @@
-"""Where the wallet's private key comes from: the environment, a file, or a keystore.
+"""Where private keys and API keys come from: the environment, a file, or a keystore.
 
 No message and no traceback of this module holds any part of a key or password.
 """
@@ -34,6 +34,22 @@ def private_key(
         password = _text(password_file, "MMBOT_L1_KEYSTORE_PASSWORD_FILE")
         return _opened(_text(keystore, "MMBOT_L1_KEYSTORE_FILE"), password)
     raise BadSettings("MMBOT_L1_PRIVATE_KEY is missing: set it, or name a key file or a keystore")
+
+
+def secret(given: SecretStr | None, file: Path | None, variable: str) -> SecretStr:
+    """Return a secret that the environment holds, or a file whose path it holds.
+
+    variable: the setting that holds the secret itself; that of the file ends with "_FILE".
+
+    Raises:
+        BadSettings: it cannot be read, or is empty.
+    """
+    if given is not None:
+        return given
+    text = _text(file, f"{variable}_FILE").strip() if file is not None else ""
+    if not text:
+        raise BadSettings(f"{variable} is missing: set it, or {variable}_FILE to a file with it")
+    return SecretStr(text)
 
 
 def _checked(text: str, variable: str) -> SecretStr:

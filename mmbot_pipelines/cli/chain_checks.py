@@ -28,6 +28,8 @@ def chains(settings: Settings) -> Iterator[Finding]:
     try:
         wallet = wiring.signer(settings.key).address
         yield ok("wallet", f"its key can be used, its address is {wallet}")
+        if settings.l1.wallet_address not in (None, wallet):
+            yield fault("wallet", f"MMBOT_L1_WALLET_ADDRESS is another one: set it to {wallet}")
     except (BadSettings, Failure) as e:
         yield fault("wallet", str(e))
     l1 = settings.l1

@@ -17,7 +17,7 @@ def metrics(
 ) -> None:
     """Serve the metrics until Ctrl-C or SIGTERM."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(wiring.metrics(settings.load()))
+    registry.register(wiring.metrics(settings.load(keys=False)))
     try:
         server, thread = start_http_server(port, addr=host, registry=registry)
     except OSError as e:

@@ -21,6 +21,7 @@ from mmbot_pipelines.adapters.origins.starknet_views import lacks_function
 from mmbot_pipelines.adapters.origins.starknet_wallet import StarknetWallet
 from mmbot_pipelines.cli.findings import Finding, fault, look, note, ok
 from mmbot_pipelines.core.money import Address
+from mmbot_pipelines.origin_wiring import account_key, prover_key
 from mmbot_pipelines.settings import L1, Starknet
 
 # An id as provers give them, of a task that nobody ordered.
@@ -44,11 +45,11 @@ def proofs(rpc: StarknetRpc, starknet: Starknet, l1: L1, on_l1: Rpc) -> Iterator
 
 def _prover(starknet: Starknet) -> Iterator[Finding]:
     """Ask for a task that cannot be: only a prover knows that there is none."""
-    if starknet.prover_url is None or starknet.prover_api_key is None:
+    if starknet.prover_url is None:
         return  # the settings have said so already
     prover = Prover(
         starknet.prover_url.get_secret_value(),
-        starknet.prover_api_key,
+        prover_key(starknet),
         destination=starknet.chain_name,
     )
     try:
@@ -124,10 +125,8 @@ def _function(rpc: StarknetRpc, starknet: Starknet) -> Iterator[Finding]:
 
 def _key(rpc: StarknetRpc, starknet: Starknet) -> Iterator[Finding]:
     """Let the account say whether a signature of our key is its own."""
-    if starknet.private_key is None:
-        return  # the settings have said so already
     address = starknet.wallet_address
-    wallet = StarknetWallet(address, starknet.private_key, chain_id=starknet.chain_id)
+    wallet = StarknetWallet(address, account_key(starknet), chain_id=starknet.chain_id)
     message = secrets.randbelow(_HASHES)
     signature = wallet.signature(message)
     selector = get_selector_from_name("is_valid_signature")

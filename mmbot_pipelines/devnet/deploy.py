@@ -141,6 +141,7 @@ def environment(deployment: Deployment, **more_origins: Mapping[str, str]) -> di
         "MMBOT_L1_REGISTRY_ADDRESS": l1.registry,
         "MMBOT_L1_REGISTRY_ABI": "v1",
         "MMBOT_L1_PRIVATE_KEY": deployment.private_key,
+        "MMBOT_L1_WALLET_ADDRESS": deployment.market_maker,
         "MMBOT_ORIGINS": ",".join(["zksync", *more_origins]),
         **deployment.zksync.settings(),
     }

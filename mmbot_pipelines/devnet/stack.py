@@ -29,6 +29,7 @@ from mmbot_pipelines.devnet.starknet_deploy import Starknet, deploy_messaging, d
 from mmbot_pipelines.devnet.starknet_process import StarknetProcess
 from mmbot_pipelines.devnet.supervision import Service, Supervisor
 from mmbot_pipelines.devnet.users import Users
+from mmbot_pipelines.settings import without_keys
 
 L1_CHAIN_ID = 31337
 ZKSYNC_CHAIN_ID = 31338
@@ -225,7 +226,8 @@ class Stack:
 
     def _serve(self, name: str, program: str, *args: str) -> None:
         path = str(Path(sys.executable).parent / program)
-        self.services.start(Service(name, [path, *args], self.log(name)), self.environ)
+        environ = self.environ if name == "code" else without_keys(self.environ)
+        self.services.start(Service(name, [path, *args], self.log(name)), environ)
 
     def _await_dagster(self) -> None:
         end = time.monotonic() + _START_SECONDS

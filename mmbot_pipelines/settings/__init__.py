@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from mmbot_pipelines.bridge.order import ORIGINS
 from mmbot_pipelines.core.crash import Point
 from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.settings.section import Section
 from mmbot_pipelines.settings.sections import (
     L1,
     SECTIONS,
@@ -27,7 +28,6 @@ from mmbot_pipelines.settings.sections import (
     Node,
     Pace,
     Safety,
-    Section,
     Starknet,
     Surroundings,
     Ui,
@@ -37,6 +37,7 @@ from mmbot_pipelines.settings.urls import place
 from mmbot_pipelines.settings.values import Tier
 
 __all__ = [
+    "KEYS",
     "L1",
     "ORIGINS",
     "VARIABLES",
@@ -55,9 +56,17 @@ __all__ = [
     "load_database",
     "load_ui",
     "place",
+    "without_keys",
 ]
 
 VARIABLES: tuple[str, ...] = tuple(name for s in SECTIONS for name in s.variables())
+# What moves money: only the code server and its runs may hold these.
+KEYS: frozenset[str] = frozenset(Key.variables()) | {
+    "MMBOT_STARKNET_PRIVATE_KEY",
+    "MMBOT_STARKNET_PRIVATE_KEY_FILE",
+    "MMBOT_STARKNET_PROVER_API_KEY",
+    "MMBOT_STARKNET_PROVER_API_KEY_FILE",
+}
 _CLOSE = 0.87  # of difflib's ratio: one or two characters off, not another word
 _S = TypeVar("_S", bound=Section)
 
@@ -70,7 +79,7 @@ class Settings(BaseModel):
     origins: tuple[str, ...]
     database: Database
     l1: L1
-    key: Key
+    key: Key | None  # None in a process that only looks
     zksync: ZkSync | None  # present when `origins` names it
     starknet: Starknet | None
     limits: Limits
@@ -82,19 +91,29 @@ class Settings(BaseModel):
     crash_points: tuple[tuple[Point, Path], ...]
 
 
-def load(environ: Mapping[str, str] = os.environ) -> Settings:
+def without_keys(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for a process that moves no money: webserver, daemon, metrics."""
+    return {name: value for name, value in environ.items() if name not in KEYS}
+
+
+def load(environ: Mapping[str, str] = os.environ, *, keys: bool = True) -> Settings:
     """Read and check all settings.
+
+    keys: False for a process that only looks: what it is given of them is not read.
 
     Raises:
         BadSettings: one line per fault, all faults together, no value in them.
     """
     given = _present(environ)
     faults = _misspelt(given)
+    if not keys:
+        given = without_keys(given)
+        given.pop("MMBOT_STARKNET_REPAY", None)  # proofs need keys
     around = _read(Surroundings, given, faults)
     origins = around.origins if around else ()
     database = _read(Database, given, faults)
     l1 = _read(L1, given, faults)
-    key = _read(Key, given, faults)
+    key = _read(Key, given, faults) if keys else None
     zksync = _read(ZkSync, given, faults) if "zksync" in origins else None
     starknet = _read(Starknet, given, faults) if "starknet" in origins else None
     limits = _read(Limits, given, faults)
@@ -103,7 +122,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     _read(Ui, given, faults)  # its faults belong to the others'
     if around:
         faults += _lacking_nodes(around.rpc_quorum, L1=l1, ZKSYNC=zksync, STARKNET=starknet)
-    if faults or not (around and database and l1 and key and limits and safety and pace):
+    if faults or not (around and database and l1 and limits and safety and pace):
         raise BadSettings("\n".join(faults))
     return Settings(
         origins=origins,

@@ -3,63 +3,15 @@
 The description of a field ends the line that says the field is missing.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import SecretStr, model_validator
 
 from mmbot_pipelines.core.money import Gas, Wei
 from mmbot_pipelines.settings import starknet_values, urls, values
-
-
-def _variable(name: str, default: Any = ..., need: str = "") -> Any:
-    return Field(default, alias=name, description=need)
-
-
-class Section(BaseSettings):
-    """Settings that belong together, read from a mapping instead of the process's own."""
-
-    model_config = SettingsConfigDict(
-        frozen=True,
-        case_sensitive=True,
-        extra="forbid",
-        validate_default=False,
-        hide_input_in_errors=True,
-    )
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings,)
-
-    @classmethod
-    def read(cls, environ: Mapping[str, str]) -> Self:
-        """Read the section's variables.
-
-        Raises:
-            pydantic.ValidationError: some are missing or wrong.
-        """
-        source = EnvSettingsSource(cls)
-        source.env_vars = environ
-        return cls(**source())
-
-    @classmethod
-    def variables(cls) -> list[str]:
-        """Name the section's environment variables."""
-        return [field.alias for field in cls.model_fields.values() if field.alias]
+from mmbot_pipelines.settings.section import Section
+from mmbot_pipelines.settings.section import variable as _variable
 
 
 class Database(Section):
@@ -106,6 +58,8 @@ class L1(Node):
     registry_address: values.EthereumAddress = _variable(
         "MMBOT_L1_REGISTRY_ADDRESS", need="set it to the PaymentRegistry's address"
     )
+    # ours, for processes without its key
+    wallet_address: values.EthereumAddress | None = _variable("MMBOT_L1_WALLET_ADDRESS", None)
     registry_abi: values.RegistryAbi = _variable("MMBOT_L1_REGISTRY_ABI", "v1")
     start_block: values.BlockNumber = _variable("MMBOT_L1_START_BLOCK", 0)
     # how many blocks deep what was mined is compared with the chain again
@@ -201,8 +155,12 @@ class Starknet(Node):
     repay: starknet_values.StarknetRepay = _variable("MMBOT_STARKNET_REPAY", "message")
     prover_url: urls.ProverUrl | None = _variable("MMBOT_STARKNET_PROVER_URL", None)
     prover_api_key: SecretStr | None = _variable("MMBOT_STARKNET_PROVER_API_KEY", None)
+    prover_api_key_file: values.PrivateFile | None = _variable(
+        "MMBOT_STARKNET_PROVER_API_KEY_FILE", None
+    )
     prover_cost: values.WeiAmount = _variable("MMBOT_STARKNET_PROVER_COST_WEI", Wei(0))  # a proof
     private_key: starknet_values.StarkKey | None = _variable("MMBOT_STARKNET_PRIVATE_KEY", None)
+    private_key_file: values.PrivateFile | None = _variable("MMBOT_STARKNET_PRIVATE_KEY_FILE", None)
     proof_entrypoint: starknet_values.CairoName = _variable(
         "MMBOT_STARKNET_PROOF_ENTRYPOINT", "withdraw"
     )
@@ -217,10 +175,16 @@ class Starknet(Node):
 
     @model_validator(mode="after")
     def _all_for_proofs(self) -> Self:
+        for name, given, file in (
+            ("MMBOT_STARKNET_PROVER_API_KEY", self.prover_api_key, self.prover_api_key_file),
+            ("MMBOT_STARKNET_PRIVATE_KEY", self.private_key, self.private_key_file),
+        ):
+            if given is not None and file is not None:
+                raise ValueError(f"{name} and {name}_FILE are both set: keep one, remove the other")
         needed = {
             "MMBOT_STARKNET_PROVER_URL": self.prover_url,
-            "MMBOT_STARKNET_PROVER_API_KEY": self.prover_api_key,
-            "MMBOT_STARKNET_PRIVATE_KEY": self.private_key,
+            "MMBOT_STARKNET_PROVER_API_KEY": self.prover_api_key or self.prover_api_key_file,
+            "MMBOT_STARKNET_PRIVATE_KEY": self.private_key or self.private_key_file,
             # what costs nothing would be ordered at a loss
             "MMBOT_STARKNET_PROVER_COST_WEI": self.prover_cost or None,
         }

@@ -37,7 +37,12 @@ def _starknet_repay(text: str) -> str:
     return text
 
 
-def _stark_key(text: str) -> SecretStr:
+def stark_key(text: str) -> SecretStr:
+    """Check the private key of a Starknet account.
+
+    Raises:
+        ValueError: it is none; the message does not repeat it.
+    """
     if not re.fullmatch(r"0x[0-9a-fA-F]{1,64}", text) or not 0 < int(text, 16) < _CURVE_ORDER:
         raise ValueError("is no private key of a Starknet account: 0x and up to 64 hex digits")
     return SecretStr(text)
@@ -52,5 +57,5 @@ def _cairo_name(text: str) -> str:
 StarknetAddress = Annotated[Address, BeforeValidator(_starknet_address)]
 StarknetChainId = Annotated[int, BeforeValidator(_starknet_chain)]
 StarknetRepay = Annotated[str, BeforeValidator(_starknet_repay)]
-StarkKey = Annotated[SecretStr, BeforeValidator(_stark_key)]
+StarkKey = Annotated[SecretStr, BeforeValidator(stark_key)]
 CairoName = Annotated[str, BeforeValidator(_cairo_name)]

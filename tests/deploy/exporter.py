@@ -22,7 +22,7 @@ def environment(database_url: str, l1: str, zksync: str) -> dict[str, str]:
         "MMBOT_L1_RPC_URLS": l1,
         "MMBOT_L1_CHAIN_ID": "5",
         "MMBOT_L1_REGISTRY_ADDRESS": ADDRESS,
-        "MMBOT_L1_PRIVATE_KEY": SECRET,
+        "MMBOT_L1_WALLET_ADDRESS": ADDRESS,
         "MMBOT_ZKSYNC_RPC_URLS": zksync,
         "MMBOT_ZKSYNC_CHAIN_ID": "6",
         "MMBOT_ZKSYNC_ESCROW_ADDRESS": ADDRESS,

@@ -23,7 +23,12 @@ def read(path: Path) -> Unit:
 
 def services() -> dict[str, Unit]:
     """Return every service by its name, without ".service"."""
-    return {path.stem: read(COMMON) | read(path) for path in sorted(UNITS.glob("*.service"))}
+    return {path.stem: _with_common(read(path)) for path in sorted(UNITS.glob("*.service"))}
+
+
+def _with_common(unit: Unit) -> Unit:
+    common = read(COMMON)
+    return {key: unit.get(key, []) + common.get(key, []) for key in {**unit, **common}}
 
 
 def command(unit: Unit) -> list[str]:

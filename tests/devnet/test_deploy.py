@@ -39,6 +39,7 @@ def test_environment_names_every_setting(devnet: Devnet) -> None:
         "MMBOT_L1_REGISTRY_ADDRESS": devnet.registry.address,
         "MMBOT_L1_REGISTRY_ABI": "v1",
         "MMBOT_L1_PRIVATE_KEY": deployment.private_key,
+        "MMBOT_L1_WALLET_ADDRESS": deployment.market_maker,
         "MMBOT_ORIGINS": "zksync",
         "MMBOT_ZKSYNC_RPC_URLS": deployment.zksync.rpc_url,
         "MMBOT_ZKSYNC_CHAIN_ID": "270",

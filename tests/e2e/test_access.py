@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 import psutil
+import requests
 
 from mmbot_pipelines.defs import retention
 from mmbot_pipelines.devnet.orders import burst
+from mmbot_pipelines.settings import KEYS
 from tests.e2e.product import Product
 
 
@@ -28,6 +30,23 @@ def test_everything_listens_on_the_loopback_alone(product: Product) -> None:
     assert {product.stack.ui_port, product.stack.code_port} <= set(found)
     assert len(found) >= 4  # and two chains
     assert set(found.values()) == {"127.0.0.1"}
+
+
+def test_only_the_code_server_has_keys(product: Product) -> None:
+    holders = set()
+    for service in product.stack.services.services:
+        if KEYS & set(psutil.Process(service.pid).environ()):
+            holders.add(service.name)
+    assert holders == {"code"}
+
+
+def test_a_foreign_page_is_not_answered(product: Product) -> None:
+    page = {"Origin": "http://evil.example"}
+    mutation = {"query": "mutation { setNuxSeen }"}
+    ui = f"{product.stack.ui}/graphql"
+    assert requests.post(ui, json=mutation, headers=page, timeout=30).status_code == 403
+    assert requests.get(ui, params=mutation, timeout=30).status_code == 405
+    assert requests.get(ui, headers={"Host": "evil.example"}, timeout=30).status_code == 403
 
 
 def test_ticks_leave_their_logs_where_the_cleanup_looks(product: Product) -> None:

@@ -36,6 +36,21 @@ class Signer(Protocol):
         """Sign 32 bytes."""
 
 
+class Watched:
+    """A wallet without its key, for processes that only look."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+
+    def sign_hash(self, digest: bytes) -> Signature:
+        """Refuse.
+
+        Raises:
+            BadSettings: always.
+        """
+        raise BadSettings("this process has no key to sign with")
+
+
 class LocalSigner:
     """Sign with a key in this process's memory; it is never shown."""
 
