@@ -13,7 +13,7 @@ from mmbot_pipelines.bridge.escrow_faults import PaidElsewhere, is_paid_elsewher
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.fill import by_origin
 from mmbot_pipelines.bridge.order import Fact, Order, Status
-from mmbot_pipelines.bridge.ports import NotYet, Run, Settlement, Task
+from mmbot_pipelines.bridge.ports import Run, Settlement, Task
 from mmbot_pipelines.bridge.refused import refused
 from mmbot_pipelines.bridge.reorgs import standing
 from mmbot_pipelines.bridge.sending import Request, send
@@ -60,8 +60,6 @@ def _claim(work: Work, origin: str, orders: list[Order]) -> None:
             calls.append((order, claim))
         elif isinstance(claim, Failure):
             work.fail(order, claim)
-        elif isinstance(claim, NotYet):
-            work.wait(order, claim.reason)
         else:
             _keep_task(work, order, claim)
     gas = chain.simulate([call for _, call in calls], fees)

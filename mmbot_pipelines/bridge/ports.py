@@ -203,13 +203,6 @@ class Task:
     ref: str  # what it goes by, e.g. "task 7f3a"; the order keeps it
 
 
-@dataclass(frozen=True, slots=True)
-class NotYet:
-    """A claim that cannot begin now through no fault of its order: it waits, healthy."""
-
-    reason: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """What is known of a claim on its way; nothing, as long as it is on its way."""
@@ -241,9 +234,7 @@ class Repayment(Protocol):
     def message_fee(self, orders: Sequence[Order], fees: Fees) -> list[Wei]:
         """Price what each claim costs beside gas on L1, in wei: a message, or a proof."""
 
-    def claims(
-        self, orders: Sequence[Order], fees: Fees
-    ) -> Sequence[Call | Task | NotYet | Failure]:
+    def claims(self, orders: Sequence[Order], fees: Fees) -> Sequence[Call | Task | Failure]:
         """Begin to claim: with L1 calls that are ours to send, or with tasks given away.
 
         Who gives the task of one order and attempt twice gets the same one.

@@ -13,12 +13,12 @@ from starknet_py.net.client_models import Call, ResourceBounds, ResourceBoundsMa
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.invokes import PgInvokes
 from mmbot_pipelines.adapters.ethereum.node import RpcError
-from mmbot_pipelines.adapters.origins.starknet import Starknet
+from mmbot_pipelines.adapters.origins.starknet import ClaimsPaused, Starknet
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
-from mmbot_pipelines.adapters.origins.starknet_proofs import entrypoint
+from mmbot_pipelines.adapters.origins.starknet_proofs import TransferNotFinal, entrypoint
 from mmbot_pipelines.adapters.origins.starknet_wallet import StarknetWallet
 from mmbot_pipelines.bridge.order import Order, Status
-from mmbot_pipelines.bridge.ports import NotYet, Task
+from mmbot_pipelines.bridge.ports import Task
 from mmbot_pipelines.core.outbox import TxState
 from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.starknet_account import development_keys
@@ -307,8 +307,7 @@ def test_no_proof_is_ordered_before_the_transfer_is_final(
     orders = paid(stage)
     for _ in range(3):
         (waits,) = origin.claims(orders, stage.chain.fees())
-        assert isinstance(waits, NotYet)
-        assert "MMBOT_L1_FINALITY_BLOCKS" in waits.reason
+        assert isinstance(waits, TransferNotFinal)
         stage.mine()
     assert service.tasks == {}
     assert isinstance(origin.claims(orders, stage.chain.fees())[0], Task)
@@ -320,8 +319,7 @@ def test_no_proof_is_ordered_of_an_escrow_that_does_not_pay_us(
     orders = paid(stage)
     stage.pause()
     (waits,) = origin.claims(orders, stage.chain.fees())
-    assert isinstance(waits, NotYet)
-    assert "is paused" in waits.reason
+    assert isinstance(waits, ClaimsPaused)
     stage.node.devnet("pause", paused=False)
     stage.pay_elsewhere()
     assert not isinstance(origin.claims(orders, stage.chain.fees())[0], Task)

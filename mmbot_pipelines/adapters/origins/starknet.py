@@ -20,14 +20,13 @@ from mmbot_pipelines.bridge.escrow_faults import (
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import (
     Cursor,
-    NotYet,
     Progress,
     Repayment,
     Scan,
     Settlement,
     Task,
 )
-from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused, Verdict
+from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused, Verdict, Waits
 from mmbot_pipelines.core.money import Address, Gas, Wei, in_words
 from mmbot_pipelines.core.outbox import Block, Call, Fees
 
@@ -39,6 +38,18 @@ _NEAR = 2_000
 _SHIFT = 20
 
 _Seen = Settlement | PaidElsewhere | None
+
+
+class ClaimsPaused(Waits):
+    """The escrow takes no claims until its owner resumes it."""
+
+    reason = "waiting: the escrow is paused, its owner must resume it"
+
+
+class PaymentUnsealed(Waits):
+    """The escrow has paid in a block that is not sealed yet: nothing more is claimed."""
+
+    reason = "waiting: the escrow has paid, its block is not sealed yet"
 
 
 class Starknet:
@@ -130,9 +141,7 @@ class Starknet:
                 raise fault from None
             raise
 
-    def claims(
-        self, orders: Sequence[Order], fees: Fees
-    ) -> Sequence[Call | Task | NotYet | Failure]:
+    def claims(self, orders: Sequence[Order], fees: Fees) -> Sequence[Call | Task | Failure]:
         """Begin to claim what the escrow still holds for us: by L1 calls, or by tasks."""
         against = {o.key: f for o, f in zip(orders, self.check(orders), strict=True) if f}
         good = [order for order in orders if order.key not in against]
@@ -268,10 +277,10 @@ def _agreed(order: Order, faults: Sequence[Failure | None]) -> Failure | None:
     return RpcDisagrees(f"nodes of starknet have different things against {order.key}: {told}")
 
 
-def _not_claimed(fault: Failure) -> NotYet | Failure:
+def _not_claimed(fault: Failure) -> Failure:
     """Return what keeps an order from being claimed: some of it passes by itself."""
     if isinstance(fault, EscrowPaused):
-        return NotYet(f"waiting: {fault}")
+        return ClaimsPaused(str(fault))
     if isinstance(fault, AlreadyClaimed):
-        return NotYet(f"waiting for the payment's block: {fault}")
+        return PaymentUnsealed(str(fault))
     return fault

@@ -35,12 +35,19 @@ from mmbot_pipelines.adapters.origins.starknet_prover import (
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.adapters.origins.starknet_showing import ProofFailed, Showing
 from mmbot_pipelines.bridge.order import Order, Status
-from mmbot_pipelines.bridge.ports import NotYet, Progress, Task
-from mmbot_pipelines.core.errors import Failure, TryLater
+from mmbot_pipelines.bridge.ports import Progress, Task
+from mmbot_pipelines.core.errors import Failure, TryLater, Waits
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Fees
 
-__all__ = ["ByProof", "ProofFailed", "TransferNotFound", "entrypoint", "transfer_slot"]
+__all__ = [
+    "ByProof",
+    "ProofFailed",
+    "TransferNotFinal",
+    "TransferNotFound",
+    "entrypoint",
+    "transfer_slot",
+]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -53,6 +60,12 @@ _UNKNOWN_LOOKS = 5  # times that the prover must not know a task before it is gi
 
 class TransferNotFound(TryLater):
     """L1 does not show the transfer that is to be proven: its node is behind, or a reorg."""
+
+
+class TransferNotFinal(Waits):
+    """The transfer that is to be proven may still be taken back by a reorg of L1."""
+
+    reason = "waiting: its transfer needs MMBOT_L1_FINALITY_BLOCKS before a proof is ordered"
 
 
 class ByProof:
@@ -104,7 +117,7 @@ class ByProof:
         """Return what a proof costs, in wei, as it is set."""
         return [self._cost] * len(orders)
 
-    def claims(self, orders: Sequence[Order], fees: Fees) -> list[Task | NotYet | Failure]:
+    def claims(self, orders: Sequence[Order], fees: Fees) -> list[Task | Failure]:
         """Give one task for each order whose transfer is final on L1.
 
         Raises:
@@ -168,9 +181,7 @@ class ByProof:
         del self._unknown[task]
         return Progress(lost=ProofFailed(f"{order.claim_ref} failed: {unknown}"))
 
-    def _begin(
-        self, order: Order, receipts: Sequence[Answer], head: int
-    ) -> Task | NotYet | Failure:
+    def _begin(self, order: Order, receipts: Sequence[Answer], head: int) -> Task | Failure:
         blocks = {_block(receipt) for receipt in receipts}
         if len(blocks) > 1:
             return RpcDisagrees(f"nodes of L1 differ about the block of {order.transfer_tx}")
@@ -178,9 +189,9 @@ class ByProof:
         if block is None:
             return TransferNotFound(f"L1 shows no transaction {order.transfer_tx} to be proven")
         if head - block < self._finality_blocks:
-            return NotYet(
-                f"waiting: a proof is ordered when {self._finality_blocks} blocks "
-                f"(MMBOT_L1_FINALITY_BLOCKS) are on top of the transfer's, {block}"
+            return TransferNotFinal(
+                f"{head - block} blocks are on top of the transfer's, {block}; a proof is ordered "
+                f"when there are {self._finality_blocks}"
             )
         first = self._slot(order)
         wanted = Slots(
