@@ -84,7 +84,7 @@ def _origin(
                 section.urls,
                 chain=name,
                 chain_id=section.chain_id,
-                quorum=settings.rpc_quorum,
+                quorum=settings.quorum(section),
             ),
             l1,
             registry,
@@ -107,7 +107,7 @@ def _starknet(
     from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage  # noqa: PLC0415
     from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc  # noqa: PLC0415
 
-    rpc = StarknetRpc(section.urls, chain_id=section.chain_id, quorum=settings.rpc_quorum)
+    rpc = StarknetRpc(section.urls, chain_id=section.chain_id, quorum=settings.quorum(section))
     repayment: Repayment
     if section.repay == "message":
         repayment = ByMessage(

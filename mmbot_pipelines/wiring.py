@@ -90,7 +90,7 @@ def bridge(settings: Settings) -> Bridge:
     for point, token in settings.crash_points:
         crash.arm(point, token)
     l1 = settings.l1
-    rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, quorum=settings.rpc_quorum)
+    rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, quorum=settings.quorum(l1))
     chain = EthereumChain(rpc, signer(settings.key))
     registry = RegistryV1(rpc, l1.registry_address, start_block=l1.start_block)
     engine = _engine(settings.database)

@@ -34,14 +34,14 @@ def chains(settings: Settings) -> Iterator[Finding]:
         yield fault("wallet", str(e))
     l1 = settings.l1
     yield from nodes("L1", l1.chain_id, l1.urls)
-    rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, quorum=settings.rpc_quorum)
+    rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, quorum=settings.quorum(l1))
     yield from agreement(rpc)
     if wallet is not None:
         yield from look("wallet", partial(_funds, rpc, wallet, settings.limits.max_transfer))
         yield from look("registry", partial(_registry, rpc, l1.registry_address, wallet))
     if settings.zksync is not None:
         yield from zksync_checks.origin(
-            settings.zksync, l1, rpc, wallet, quorum=settings.rpc_quorum
+            settings.zksync, l1, rpc, wallet, quorum=settings.quorum(settings.zksync)
         )
     if settings.starknet is not None:
         # starknet-py takes seconds to import, which only those pay who serve Starknet.

@@ -9,7 +9,7 @@ import typer
 from mmbot_pipelines import settings, wiring
 from mmbot_pipelines.adapters.db.migrate import pending
 from mmbot_pipelines.cli import chain_checks
-from mmbot_pipelines.cli.findings import Finding, Mark, fault, look, ok
+from mmbot_pipelines.cli.findings import Finding, Mark, fault, look, note, ok
 from mmbot_pipelines.cli.screen import console, plain
 from mmbot_pipelines.core.errors import BadSettings
 from mmbot_pipelines.settings import Database, Settings
@@ -41,8 +41,18 @@ def findings() -> Iterator[Finding]:
             yield fault("settings", line)
     yield from look("database", lambda: _database(settings.load_database()))
     if read is not None:
+        yield from _limits(read)
         yield from chain_checks.chains(read)
         yield from _dagster(read)
+
+
+def _limits(read: Settings) -> Iterator[Finding]:
+    for name in read.limits.unbounded:
+        yield note(name, "is not set: what it would limit has no limit")
+    if not any(tier.blocks != 0 for tier in read.limits.confirmations):
+        yield note("MMBOT_CONFIRMATIONS", "is not set: orders are paid as soon as they are seen")
+    if read.rpc_quorum == 1:
+        yield note("MMBOT_RPC_QUORUM", "is 1: every RPC URL that is named is trusted alone")
 
 
 def _database(database: Database) -> Iterator[Finding]:

@@ -33,6 +33,9 @@ class Starknet:
             "MMBOT_STARKNET_START_BLOCK": str(self.start_block),
             "MMBOT_STARKNET_WALLET_ADDRESS": self.wallet,
             "MMBOT_STARKNET_MESSAGING_ADDRESS": self.messaging,
+            # a chain of our own, whose money is worth nothing
+            "MMBOT_CONFIRMATIONS": "none",
+            "MMBOT_MAX_EXPOSURE_WEI": "none",
         }
 
 

@@ -85,10 +85,14 @@ class Settings(BaseModel):
     limits: Limits
     safety: Safety
     pace: Pace
-    rpc_quorum: int  # nodes of one chain that must agree before money is paid
+    rpc_quorum: int | None  # as it was asked for; see `quorum`
     dry_run: bool  # decide, but neither sign nor send
     alert_urls: tuple[SecretStr, ...]
     crash_points: tuple[tuple[Point, Path], ...]
+
+    def quorum(self, chain: Node) -> int:
+        """Return how many nodes of a chain must agree before money is paid."""
+        return self.rpc_quorum or min(2, len(set(chain.urls)))
 
 
 def without_keys(environ: Mapping[str, str]) -> dict[str, str]:
@@ -120,7 +124,9 @@ def load(environ: Mapping[str, str] = os.environ, *, keys: bool = True) -> Setti
     safety = _read(Safety, given, faults)
     pace = _read(Pace, given, faults)
     _read(Ui, given, faults)  # its faults belong to the others'
-    if around:
+    if limits and starknet:
+        faults += limits.unguarded()
+    if around and around.rpc_quorum:
         faults += _lacking_nodes(around.rpc_quorum, L1=l1, ZKSYNC=zksync, STARKNET=starknet)
     if faults or not (around and database and l1 and limits and safety and pace):
         raise BadSettings("\n".join(faults))

@@ -204,10 +204,10 @@ class Limits(Section):
     max_transfer: values.WeiAmount = _variable("MMBOT_MAX_TRANSFER_WEI", Wei(10**17))
     min_margin_bps: values.BasisPoints = _variable("MMBOT_MIN_MARGIN_BPS", 0)  # of the amount
     confirmations: values.Tiers = _variable("MMBOT_CONFIRMATIONS", ())
-    max_exposure: values.WeiAmount | None = _variable("MMBOT_MAX_EXPOSURE_WEI", None)
-    max_per_recipient: values.WeiAmount | None = _variable("MMBOT_MAX_PER_RECIPIENT_WEI", None)
-    max_per_hour: values.WeiAmount | None = _variable("MMBOT_MAX_PER_HOUR_WEI", None)
-    max_per_day: values.WeiAmount | None = _variable("MMBOT_MAX_PER_DAY_WEI", None)
+    max_exposure: values.WeiLimit = _variable("MMBOT_MAX_EXPOSURE_WEI", None)
+    max_per_recipient: values.WeiLimit = _variable("MMBOT_MAX_PER_RECIPIENT_WEI", None)
+    max_per_hour: values.WeiLimit = _variable("MMBOT_MAX_PER_HOUR_WEI", None)
+    max_per_day: values.WeiLimit = _variable("MMBOT_MAX_PER_DAY_WEI", None)
     min_balance: values.WeiAmount = _variable("MMBOT_MIN_BALANCE_WEI", Wei(0))  # 0: no floor
 
     @model_validator(mode="after")
@@ -218,6 +218,39 @@ class Limits(Section):
                 "be refused: lower the one or raise the other"
             )
         return self
+
+    @property
+    def unbounded(self) -> list[str]:
+        """Name the limits on money that is out that are not set, or set to `none`."""
+        limits = {
+            "MMBOT_MAX_EXPOSURE_WEI": self.max_exposure,
+            "MMBOT_MAX_PER_HOUR_WEI": self.max_per_hour,
+            "MMBOT_MAX_PER_DAY_WEI": self.max_per_day,
+            "MMBOT_MAX_PER_RECIPIENT_WEI": self.max_per_recipient,
+            "MMBOT_MIN_BALANCE_WEI": self.min_balance or None,
+        }
+        return [name for name, limit in limits.items() if limit is None]
+
+    def unguarded(self) -> list[str]:
+        """Return, a line each, what lets all that Starknet takes back be lost unawares."""
+        faults = []
+        if "confirmations" not in self.model_fields_set:
+            faults.append(
+                "MMBOT_CONFIRMATIONS is missing: Starknet has taken back more than an hour of "
+                "blocks, so set tiers of wei:blocks, e.g. 0:1, or `none` to pay at once"
+            )
+        elif self.confirmations and not any(t.blocks != 0 for t in self.confirmations):
+            faults.append(
+                "MMBOT_CONFIRMATIONS asks for no block on top of any order, while Starknet is "
+                "served: ask for 1 or more, e.g. 0:1, or set `none`"
+            )
+        if not {"max_exposure", "max_per_hour", "max_per_day"} & self.model_fields_set:
+            faults.append(
+                "MMBOT_MAX_EXPOSURE_WEI is missing: it is the most that Starknet can make you "
+                "lose by taking blocks back, so set it, MMBOT_MAX_PER_HOUR_WEI or "
+                "MMBOT_MAX_PER_DAY_WEI, or `none` for no limit"
+            )
+        return faults
 
 
 class Safety(Section):
@@ -245,7 +278,8 @@ class Surroundings(Section):
     """What belongs to no part: whom to serve, whom to tell, whether to send at all."""
 
     origins: values.Origins = _variable("MMBOT_ORIGINS", ("zksync",))
-    rpc_quorum: values.Count = _variable("MMBOT_RPC_QUORUM", 1)
+    # None: 1 where a chain has one node, 2 where it has more
+    rpc_quorum: values.Count | None = _variable("MMBOT_RPC_QUORUM", None)
     dry_run: values.Switch = _variable("MMBOT_DRY_RUN", False)
     alert_urls: urls.AlertUrls = _variable("MMBOT_ALERT_URLS", ())
     crash_points: values.CrashPoints = _variable("MMBOT_CRASH_POINTS", ())  # for tests

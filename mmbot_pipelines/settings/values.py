@@ -20,6 +20,7 @@ from mmbot_pipelines.core.crash import Point
 from mmbot_pipelines.core.money import UINT256_MAX, Address, Gas, Wei
 
 ACCEPTED_TAGS = ("safe", "finalized", "committed", "l1_committed")
+NONE = "none"  # said in words where leaving it empty is refused
 _INT64_MAX = 2**63 - 1
 _WORDS = {"true": True, "yes": True, "on": True, "1": True}
 _WORDS |= {"false": False, "no": False, "off": False, "0": False}
@@ -49,6 +50,10 @@ def _whole(text: str, what: str, *, least: int = 0, most: int = UINT256_MAX) -> 
 
 def _wei(text: str) -> int:
     return _whole(text, "an amount in wei (0.1 ETH is 100000000000000000)")
+
+
+def _limit(text: str) -> int | None:
+    return None if text.lower() == NONE else _wei(text)
 
 
 def _switch(text: str) -> bool:
@@ -101,6 +106,8 @@ def _registry_abi(text: str) -> str:
 
 
 def _tiers(text: str) -> list[Tier]:
+    if text.lower() == NONE:
+        return []
     tiers = []
     for entry in entries(text):
         match = re.fullmatch(r"([0-9]{1,78})\s*:\s*([0-9]{1,6}|final)", entry)
@@ -193,6 +200,7 @@ BasisPoints = Annotated[
 ]
 Percent = Annotated[int, BeforeValidator(lambda t: _whole(t, "a percentage", least=1, most=100))]
 WeiAmount = Annotated[Wei, BeforeValidator(_wei)]
+WeiLimit = Annotated[Wei | None, BeforeValidator(_limit)]
 GasAmount = Annotated[
     Gas, BeforeValidator(lambda t: _whole(t, "an amount of gas", least=1, most=_INT64_MAX))
 ]
