@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Protocol
 
 from mmbot_pipelines.bridge.order import Status
-from mmbot_pipelines.core.money import Gas, Wei
+from mmbot_pipelines.core.money import Address, Gas, Wei
+from mmbot_pipelines.core.outbox import Account
 
 TRANSFER = "transfer"  # the purpose of a transaction that pays a recipient
 REPAY = "repay"  # of one that claims our money back
@@ -26,6 +27,14 @@ class Finished:
     key: str  # of the order
     at: datetime  # UTC
     failed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalanceMark:
+    """A wallet's balance that is explained, and when."""
+
+    account: Account
+    at: datetime  # UTC
 
 
 class Accounts(Protocol):
@@ -51,3 +60,15 @@ class Accounts(Protocol):
         counted: step and kind of the errors that count as failures.
         since: only what came later.
         """
+
+    def spent(self, chain_id: int, wallet: Address, *, first: int, end: int) -> Wei | None:
+        """Sum what our mined transactions of nonces `first` to below `end` took, in wei.
+
+        None while one of them is undecided: its receipt has not been read yet.
+        """
+
+    def balance_mark(self, chain_id: int, wallet: Address) -> BalanceMark | None:
+        """Return the wallet's newest explained balance, None before the first."""
+
+    def mark_balance(self, chain_id: int, wallet: Address, mark: BalanceMark) -> None:
+        """Store the wallet's newest explained balance."""

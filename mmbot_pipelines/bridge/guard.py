@@ -14,12 +14,12 @@ from datetime import datetime, timedelta
 
 from mmbot_pipelines.bridge.accounts import REPAY, TRANSFER, Finished
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.balance import read_funds
 from mmbot_pipelines.bridge.ports import Fault, Run
 from mmbot_pipelines.core import safety
 from mmbot_pipelines.core.errors import Failure, LostRace
 from mmbot_pipelines.core.readings import (
     Failures,
-    Funds,
     GasLost,
     Outlay,
     Reach,
@@ -66,7 +66,7 @@ def guard(bridge: Bridge, run: Run) -> list[Standing]:
         Outlay(scope=GLOBAL, out=bridge.accounts.exposure()),
         _gas_lost(bridge),
         *_failures(bridge, standings),
-        *_chains(bridge),
+        *_chains(bridge, standings),
     ]
     _apply(bridge, run, standings, readings, complete=True)
     return [s for s in bridge.safety.standings() if s.state is not State.NORMAL]
@@ -156,7 +156,7 @@ def _counted(scope: str, newest: Sequence[Finished], window: datetime) -> Failur
     return Failures(scope=scope, in_a_row=in_a_row, failed=failed, finished=len(recent))
 
 
-def _chains(bridge: Bridge) -> Iterator[Reading]:
+def _chains(bridge: Bridge, standings: Sequence[Standing]) -> Iterator[Reading]:
     """Ask each chain for its newest block, and the wallet's chain for its balance."""
     silent = set()
     for scope, newest in bridge.newest.items():
@@ -166,8 +166,9 @@ def _chains(bridge: Bridge) -> Iterator[Reading]:
         except Failure as e:
             yield Reach(scope=scope, lag=None, trouble=str(e))
             silent.add(scope)
-    if bridge.rules.thresholds.min_balance is not None and GLOBAL not in silent:
+    floor = bridge.rules.thresholds.min_balance
+    if floor is not None and GLOBAL not in silent:
         try:
-            yield Funds(scope=GLOBAL, balance=bridge.chain.balance())
+            yield read_funds(bridge, floor, of(standings, GLOBAL))
         except Failure:
             return  # unknown is not under the floor; who pays asks for itself

@@ -106,6 +106,14 @@ class Signed:
     raw: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A wallet as one block has it."""
+
+    nonce: int  # transactions of it that are mined
+    balance: Wei
+
+
 class Chain(Protocol):
     """The chain our wallet pays on, and the wallet itself."""
 
@@ -123,6 +131,9 @@ class Chain(Protocol):
 
     def balance(self) -> Wei:
         """Return the wallet's balance at the newest block, in wei."""
+
+    def account(self) -> Account:
+        """Return the wallet's count of mined transactions and its balance, at one block."""
 
     def nonce(self, *, pending: bool) -> int:
         """Count the wallet's transactions: mined ones, or with those waiting in the pool."""

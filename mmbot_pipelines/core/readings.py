@@ -42,6 +42,7 @@ class Funds:
 
     scope: str
     balance: Wei
+    missing: Wei | None = None  # what no transaction of ours took
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,8 +132,11 @@ def _of_failures(reading: Reading, at: Thresholds) -> Trip | None:
 
 def _of_money(reading: Reading, at: Thresholds) -> Trip | None:
     match reading:
-        case Funds(balance=balance) if at.min_balance is not None and balance < at.min_balance:
-            why = f"the wallet has {in_words(balance)}, its floor is {in_words(at.min_balance)}"
+        case Funds(balance=has, missing=missing) if missing and has < (at.min_balance or 0):
+            why = (
+                f"{in_words(missing)} left the wallet by no transaction of ours: it has "
+                f"{in_words(has)}, under MMBOT_MIN_BALANCE_WEI"
+            )
             return _trip(reading, State.HALTED, "balance", why)
         case Outlay(out=out) if at.max_outlay is not None and out >= at.max_outlay:
             why = f"{in_words(out)} is paid out and not yet repaid"

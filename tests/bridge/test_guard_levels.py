@@ -11,7 +11,7 @@ from tests.bridge.world import World
 from tests.ports.chain_memory import ETH
 
 
-def test_a_wallet_under_its_floor_halts(world: World) -> None:
+def test_a_fall_under_the_floor_by_no_transaction_of_ours_halts(world: World) -> None:
     thresholds(world, min_balance=Wei(ETH))
     world.chain.endowment = ETH
     steps.guard(world.bridge, world.run)
@@ -19,7 +19,15 @@ def test_a_wallet_under_its_floor_halts(world: World) -> None:
     world.chain.endowment = ETH - 1
     steps.guard(world.bridge, world.run)
     assert state(world) is State.HALTED
-    assert "0.999999999999999999 ETH" in why(world)
+    assert "1 wei) left the wallet by no transaction of ours" in why(world)
+
+
+def test_a_wallet_that_begins_under_its_floor_is_no_fault(world: World) -> None:
+    thresholds(world, min_balance=Wei(ETH))
+    world.chain.endowment = ETH // 2
+    for _ in range(2):
+        steps.guard(world.bridge, world.run)
+    assert state(world) is State.NORMAL
 
 
 def test_a_silent_chain_throttles_its_own_scope_until_it_answers(world: World) -> None:

@@ -39,8 +39,9 @@ def asked(reading: Reading, *, throttled: bool = False, limits: Thresholds = LIM
         (failures(9, 9, 9), None),  # too few to speak of a rate
         (Outlay(scope=GLOBAL, out=Wei(999)), None),
         (Outlay(scope=GLOBAL, out=Wei(1000)), (THROTTLED, "exposure")),
-        (Funds(scope=GLOBAL, balance=Wei(50)), None),
-        (Funds(scope=GLOBAL, balance=Wei(49)), (HALTED, "balance")),
+        (Funds(scope=GLOBAL, balance=Wei(49)), None),
+        (Funds(scope=GLOBAL, balance=Wei(50), missing=Wei(1)), None),
+        (Funds(scope=GLOBAL, balance=Wei(49), missing=Wei(1)), (HALTED, "balance")),
         (Reach(scope="zksync", lag=300.0), None),
         (Reach(scope="zksync", lag=300.1), (THROTTLED, "lag")),
         (Reach(scope="zksync", lag=3000.1), (HALTED, "lag")),
@@ -86,7 +87,7 @@ def test_a_throttle_ends_further_down_than_it_began(
 
 
 def test_what_halts_halts_a_throttled_scope_at_the_same_mark() -> None:
-    for reading in (failures(9), Funds(scope=GLOBAL, balance=Wei(50))):
+    for reading in (failures(9), Funds(scope=GLOBAL, balance=Wei(50), missing=Wei(1))):
         assert asked(reading, throttled=True) is None
     assert asked(Reach(scope="zksync", lag=3000.0), throttled=True) == (THROTTLED, "lag")
 
@@ -94,7 +95,7 @@ def test_what_halts_halts_a_throttled_scope_at_the_same_mark() -> None:
 def test_a_limit_that_is_not_set_is_never_passed() -> None:
     for reading in (
         Outlay(scope=GLOBAL, out=Wei(10**30)),
-        Funds(scope=GLOBAL, balance=Wei(0)),
+        Funds(scope=GLOBAL, balance=Wei(0), missing=Wei(1)),
         Reach(scope="zksync", lag=10.0**9),
     ):
         assert asked(reading, limits=Thresholds()) is None

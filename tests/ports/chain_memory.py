@@ -19,6 +19,7 @@ from mmbot_pipelines.core.errors import (
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import (
     UNKNOWN,
+    Account,
     Block,
     Call,
     Fees,
@@ -103,6 +104,9 @@ class ChainMemory:
             for t in self.executed()
         )
         return Wei(self.endowment - spent)
+
+    def account(self) -> Account:
+        return Account(nonce=self.nonce(pending=False), balance=self.balance())
 
     def nonce(self, *, pending: bool) -> int:
         self._answer()

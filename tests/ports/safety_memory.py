@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mmbot_pipelines.adapters.db.columns import storable
-from mmbot_pipelines.bridge.accounts import OUT, PROVEN, TRANSFER, Finished
+from mmbot_pipelines.bridge.accounts import OUT, PROVEN, TRANSFER, BalanceMark, Finished
 from mmbot_pipelines.core.errors import LostRace
-from mmbot_pipelines.core.money import Gas, Wei
+from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import TxState
 from mmbot_pipelines.core.safety import Change, Standing, tellable
 
@@ -79,6 +79,25 @@ class AccountsMemory:
 
     def __init__(self, store: "OrdersMemory") -> None:
         self._store = store
+        self._marks: dict[tuple[int, Address], BalanceMark] = {}
+
+    def spent(self, chain_id: int, wallet: Address, *, first: int, end: int) -> Wei | None:
+        with self._store.transaction():
+            rows = [
+                row
+                for row in self._store.outbox
+                if (row.chain_id, row.wallet) == (chain_id, wallet) and first <= row.nonce < end
+            ]
+        if any(row.state is TxState.STORED for row in rows):
+            return None
+        gas = sum((row.gas_used or 0) * (row.gas_price or 0) for row in rows)
+        return Wei(gas + sum(row.call.value for row in rows if row.state is TxState.MINED))
+
+    def balance_mark(self, chain_id: int, wallet: Address) -> BalanceMark | None:
+        return self._marks.get((chain_id, wallet))
+
+    def mark_balance(self, chain_id: int, wallet: Address, mark: BalanceMark) -> None:
+        self._marks[chain_id, wallet] = mark
 
     def exposure(self) -> Wei:
         with self._store.transaction():

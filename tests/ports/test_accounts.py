@@ -3,9 +3,11 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from mmbot_pipelines.bridge.accounts import BalanceMark
 from mmbot_pipelines.bridge.order import Fact, Order, Status
 from mmbot_pipelines.bridge.ports import Cursor, Fault
-from mmbot_pipelines.core.money import Address, Gas
+from mmbot_pipelines.core.money import Address, Gas, Wei
+from mmbot_pipelines.core.outbox import Account
 from tests.bridge.orders import NOON, an_order
 from tests.ports.books import Books
 from tests.ports.writing import (
@@ -183,3 +185,32 @@ def test_gas_of_the_newest_mined_of_a_kind_and_origin(books: Books) -> None:
     assert books.accounts.gas_used("transfer", "starknet", most=9) == [99]
     assert books.accounts.gas_used("transfer", "zk", most=9) == []
     assert books.accounts.gas_used("repay", "zksync", most=9) == []
+
+
+def test_spent_is_what_mined_transactions_of_these_nonces_took(books: Books) -> None:
+    sent = send(books.orders, *processing(books, *(an_order(n) for n in (1, 2, 3, 4))))
+    ends = (mined(sent[0]), mined(sent[1], succeeded=False), lost(sent[2]))
+    for outcome in ends:
+        books.orders.decide(outcome, None, None, run_id="run", at=NOON)
+    first = sent[0].nonce
+
+    def spent(end: int, wallet: Address = OURS) -> int | None:
+        return books.accounts.spent(CHAIN, wallet, first=first, end=end)
+
+    gas = 20_000 * 2
+    assert spent(first) == 0
+    assert spent(first + 1) == sent[0].call.value + gas
+    assert spent(first + 3) == sent[0].call.value + 2 * gas  # a revert costs its gas alone
+    assert spent(first + 4) is None  # the last one is undecided
+    assert spent(first + 4, THEIRS) == 0
+
+
+def test_the_newest_balance_mark_of_a_wallet_stands(books: Books) -> None:
+    assert books.accounts.balance_mark(CHAIN, OURS) is None
+    for nonce in (1, 2):
+        account = Account(nonce=nonce, balance=Wei(2**255 + nonce))
+        mark = BalanceMark(account=account, at=NOON)
+        books.accounts.mark_balance(CHAIN, OURS, mark)
+        assert books.accounts.balance_mark(CHAIN, OURS) == mark
+    assert books.accounts.balance_mark(CHAIN, THEIRS) is None
+    assert books.accounts.balance_mark(CHAIN + 1, OURS) is None

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from mmbot_pipelines.core.errors import Lost, OutOfFunds, RevertForeseen, RpcRefused
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
-from mmbot_pipelines.core.outbox import Call, Fees, Signed, Transaction
+from mmbot_pipelines.core.outbox import Account, Call, Fees, Signed, Transaction
 from tests.ports.origin_memory import RECIPIENT
 from tests.ports.stages import Stage, pay, send
 
@@ -217,3 +217,17 @@ def test_an_account_has_code_or_not(stage: Stage) -> None:
     head = stage.chain.head().number
     assert stage.chain.has_code(stage.registry.transfer(order).to, head)
     assert not stage.chain.has_code(RECIPIENT, head)
+
+
+def test_account_is_the_mined_nonce_and_the_balance_of_one_block(stage: Stage) -> None:
+    chain = stage.chain
+    assert chain.account() == Account(nonce=chain.nonce(pending=False), balance=chain.balance())
+    before = chain.account()
+    (order,) = stage.set_orders(1)
+    (tx,) = send(stage, [stage.registry.transfer(order)])
+    assert chain.account() == before  # what waits is not mined
+    stage.mine()
+    (receipt,) = chain.receipts([tx])
+    assert receipt is not None
+    took = order.amount + receipt.gas_used * receipt.gas_price
+    assert chain.account() == Account(nonce=before.nonce + 1, balance=Wei(before.balance - took))

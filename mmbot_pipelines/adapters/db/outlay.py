@@ -16,6 +16,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from mmbot_pipelines.adapters.db import wallets
 from mmbot_pipelines.adapters.db.columns import Instant
 from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.rows import order_of
@@ -26,7 +27,7 @@ from mmbot_pipelines.adapters.db.tables import (
     origin_of_transaction,
     transactions,
 )
-from mmbot_pipelines.bridge.accounts import OUT, PROVEN, TRANSFER, Finished
+from mmbot_pipelines.bridge.accounts import OUT, PROVEN, TRANSFER, BalanceMark, Finished
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import TxState
@@ -77,6 +78,21 @@ class PgAccounts:
         """Return the newest steps that a chain has proven or that failed, newest first."""
         with transaction(self._engine) as connection:
             return _finished(connection, counted, since=since, most=most)
+
+    def spent(self, chain_id: int, wallet: Address, *, first: int, end: int) -> Wei | None:
+        """Sum what our mined transactions of nonces `first` to below `end` took, in wei."""
+        with transaction(self._engine) as connection:
+            return wallets.spent(connection, chain_id, wallet, first=first, end=end)
+
+    def balance_mark(self, chain_id: int, wallet: Address) -> BalanceMark | None:
+        """Return the wallet's newest explained balance, None before the first."""
+        with transaction(self._engine) as connection:
+            return wallets.balance_mark(connection, chain_id, wallet)
+
+    def mark_balance(self, chain_id: int, wallet: Address, mark: BalanceMark) -> None:
+        """Store the wallet's newest explained balance."""
+        with transaction(self._engine) as connection:
+            wallets.mark_balance(connection, chain_id, wallet, mark)
 
 
 def exposure(connection: Connection) -> Wei:

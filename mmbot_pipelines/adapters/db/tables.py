@@ -19,6 +19,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Numeric,
+    PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
@@ -351,4 +352,15 @@ tallies = Table(
     Column("name", Text, nullable=False),
     Column("labels", ARRAY(Text), nullable=False),
     Column("value", Numeric, nullable=False),
+)
+
+wallets = Table(
+    "wallets",
+    metadata,
+    _uint256("chain_id"),
+    Column("address", Text, nullable=False),
+    _uint256("nonce"),
+    _uint256("balance"),
+    Column("at", Instant, nullable=False),
+    PrimaryKeyConstraint("chain_id", "address"),
 )

@@ -15,6 +15,7 @@ from mmbot_pipelines.core.errors import (
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import (
     UNKNOWN,
+    Account,
     Block,
     Call,
     Fees,
@@ -76,6 +77,19 @@ class EthereumChain:
     def balance(self) -> Wei:
         """Return the wallet's balance at the newest block, in wei."""
         return Wei(wire.quantity(self._ask("eth_getBalance", self.wallet, "latest")))
+
+    def account(self) -> Account:
+        """Return the wallet's count of mined transactions and its balance, at one block."""
+        block = quorum.newest(self._rpc)
+        asked = self.wallet, blocks.tag(block)
+        questions: list[Question] = [
+            ("eth_getTransactionCount", asked),
+            ("eth_getBalance", asked),
+        ]
+        count, balance = quorum.read(self._rpc, questions, block)
+        if isinstance(balance, RpcError):
+            raise RpcRefused(f"a node of {self._rpc.chain} refuses the balance: {balance}")
+        return Account(nonce=self._count(count), balance=Wei(wire.quantity(balance)))
 
     def nonce(self, *, pending: bool) -> int:
         """Count the wallet's transactions: mined ones, or with those waiting in the pool."""

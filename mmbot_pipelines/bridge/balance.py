@@ -1,0 +1,43 @@
+"""Whether a fall of the wallet's balance is explained by our own transactions.
+
+Reads the chain and the store, writes the store.
+
+Nothing leaves the wallet but by its transactions. So the balance may have fallen by what ours
+took since it was last explained, as their receipts say, and by nothing else: what is missing
+beyond that went by another program, or with a stolen key.
+"""
+
+from mmbot_pipelines.bridge.accounts import BalanceMark
+from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.core.money import Wei
+from mmbot_pipelines.core.readings import Funds
+from mmbot_pipelines.core.safety import GLOBAL, Standing
+
+
+def read_funds(bridge: Bridge, floor: Wei, standing: Standing) -> Funds:
+    """Measure the wallet, and what is missing in it by no transaction of ours.
+
+    Above the floor whatever is there is taken as it is: only a fall under the floor is judged.
+    standing: of everything; what a person has seen and resumed after is explained by it.
+
+    Raises:
+        Failure: the chain or the database could not be asked.
+    """
+    chain, accounts, now = bridge.chain, bridge.accounts, bridge.clock()
+    mark = accounts.balance_mark(chain.chain_id, chain.wallet)
+    account = chain.account()
+    seen, resumed = BalanceMark(account=account, at=now), standing.resumed_at
+    known = mark is not None and not (resumed is not None and mark.at <= resumed)
+    missing = 0
+    # A nonce that has fallen is a reorg: what was explained is not there any more.
+    if mark is not None and known and account.nonce >= mark.account.nonce:
+        first, end = mark.account.nonce, account.nonce
+        spent = accounts.spent(chain.chain_id, chain.wallet, first=first, end=end)
+        if spent is None:
+            return Funds(scope=GLOBAL, balance=account.balance)
+        missing = mark.account.balance - spent - account.balance
+    if missing > 0 and account.balance < floor:
+        return Funds(scope=GLOBAL, balance=account.balance, missing=Wei(missing))
+    if mark is None or mark.account != account or not known:
+        accounts.mark_balance(chain.chain_id, chain.wallet, seen)
+    return Funds(scope=GLOBAL, balance=account.balance)
