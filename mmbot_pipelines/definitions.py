@@ -9,7 +9,7 @@ from mmbot_pipelines.defs import alerts, bridge, daemons, retention, safety, upk
 from mmbot_pipelines.defs.plain import InWords, plain_failures
 from mmbot_pipelines.settings import load
 from mmbot_pipelines.wiring import bridge as wired
-from mmbot_pipelines.wiring import watch
+from mmbot_pipelines.wiring import refuse_another_registry, watch
 
 # Dagster warns of a call of its own, in the log of every run.
 warnings.filterwarnings("ignore", "Parameter `owners` of", dg.BetaWarning)
@@ -17,6 +17,8 @@ warnings.filterwarnings("ignore", "Parameter `owners` of", dg.BetaWarning)
 try:
     with plain_failures():
         settings = load()
+        if "execute_run" not in sys.argv:  # a run's process: the code server has asked
+            refuse_another_registry(settings)
 except InWords:
     sys.tracebacklimit = 0  # the code server ends here, and would print its whole way
     raise

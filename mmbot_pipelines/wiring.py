@@ -18,7 +18,7 @@ from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.adapters.db.outlay import PgAccounts
 from mmbot_pipelines.adapters.db.records import PgRecords
 from mmbot_pipelines.adapters.db.safety import PgSafety
-from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
+from mmbot_pipelines.adapters.ethereum.registry import RegistryV1, abi_of, disagreement
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.signing import Watched
 from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, Signer
@@ -29,7 +29,7 @@ from mmbot_pipelines.bridge.ports import Orders
 from mmbot_pipelines.bridge.watch import JOURNAL, Watch
 from mmbot_pipelines.core import crash, readings
 from mmbot_pipelines.core.alerts import Channel
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.errors import BadSettings, Failure
 from mmbot_pipelines.core.safety import SafetyStore
 from mmbot_pipelines.settings import Database, Key, Settings
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mmbot_pipelines.adapters.metrics.collector import Metrics
     from mmbot_pipelines.adapters.metrics.nodes import Probe
 
+_START_SECONDS = 2.0  # for what start alone asks
 _LOOK_SECONDS = 5.0  # for the age of a chain's newest block
 
 
@@ -82,6 +83,22 @@ def safety(database: Database) -> SafetyStore:
 def _engine(database: Database) -> Engine:
     url = ready.ready_url(database.url, folder=database.folder, auto_migrate=database.auto_migrate)
     return connect(url)
+
+
+def refuse_another_registry(settings: Settings) -> None:
+    """Refuse to start with a registry of another ABI; where no node answers, say nothing.
+
+    Raises:
+        BadSettings: the registry answers in another shape than MMBOT_L1_REGISTRY_ABI says.
+    """
+    l1 = settings.l1
+    rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, read_seconds=_START_SECONDS)
+    try:
+        found = abi_of(rpc, l1.registry_address)
+    except Failure:
+        return  # whoever pays asks for itself
+    if found != l1.registry_abi:
+        raise BadSettings(disagreement(l1.registry_address, found))
 
 
 @cache

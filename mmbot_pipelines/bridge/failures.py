@@ -6,12 +6,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.guard import counts, guard_failures
+from mmbot_pipelines.bridge.guard import counts, guard_failures, halt_at_once
 from mmbot_pipelines.bridge.order import Fact, Order, Status
 from mmbot_pipelines.bridge.ports import Fault, Run
 from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import (
     Failure,
+    Halts,
     LostRace,
     RpcUnavailable,
     TryAgain,
@@ -67,6 +68,7 @@ class Work:
         self.step = step
         self.failed: dict[str, Failure] = {}
         self._counted = False  # a failure that may call for a halt
+        self._halted = False  # everything, by this step
 
     def due(self, keys: Sequence[str], statuses: Sequence[Status]) -> list[Order]:
         """Return the orders in these statuses that may be worked on now; log what may not.
@@ -89,6 +91,9 @@ class Work:
         An outage says nothing about the order: its error is kept, the order stays
         healthy and is asked for again. What only waits is no failure at all.
         """
+        if isinstance(failure, Halts) and not self._halted:
+            self._halted = True
+            halt_at_once(self.bridge, self.run, failure)
         if isinstance(failure, Waits):
             self._wait_healthy(order, failure)
             return

@@ -17,7 +17,7 @@ from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.balance import read_funds
 from mmbot_pipelines.bridge.ports import Fault, Run
 from mmbot_pipelines.core import safety
-from mmbot_pipelines.core.errors import Failure, LostRace
+from mmbot_pipelines.core.errors import Failure, Halts, LostRace
 from mmbot_pipelines.core.readings import (
     Failures,
     GasLost,
@@ -27,7 +27,7 @@ from mmbot_pipelines.core.readings import (
     Store,
     judge,
 )
-from mmbot_pipelines.core.safety import GLOBAL, Standing, State, judged, known, of, tellable
+from mmbot_pipelines.core.safety import GLOBAL, Standing, State, Trip, judged, known, of, tellable
 
 COUNTED = (
     (TRANSFER, "Reverted"),
@@ -80,6 +80,21 @@ def guard_failures(bridge: Bridge, run: Run) -> None:
         _apply(bridge, run, standings, readings, complete=False)
     except Failure as e:
         run.say(f"safety: not judged now, {e}; the next tick does it")
+
+
+def halt_at_once(bridge: Bridge, run: Run, failure: Halts) -> None:
+    """Halt everything for a cause that every order shares; nothing where it is halted already."""
+    before, now = of(bridge.safety.standings(), GLOBAL), bridge.clock()
+    cause = type(failure).__name__
+    trip = Trip(scope=GLOBAL, state=State.HALTED, cause=cause, why=f"{cause}: {failure}")
+    after = judged(before, [trip], at=now, complete=False)
+    if after is None:
+        return
+    try:
+        bridge.safety.change(before, after, at=now)
+        run.say(f"safety: {after.told}")
+    except LostRace:
+        run.say("safety: changed by somebody else just now; the next order that fails halts")
 
 
 def halt(bridge: Bridge, scope: str, *, by: str, reason: str) -> Standing:

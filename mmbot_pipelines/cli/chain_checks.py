@@ -8,6 +8,7 @@ from functools import partial
 
 from mmbot_pipelines import wiring
 from mmbot_pipelines.adapters.ethereum import wire
+from mmbot_pipelines.adapters.ethereum.registry import abi_of, disagreement
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.views import Function
 from mmbot_pipelines.cli import zksync_checks
@@ -74,6 +75,7 @@ def _registry(rpc: Rpc, registry: Address, wallet: Address) -> Iterator[Finding]
             "registry", f"{registry} is no PaymentRegistry ({e}): mend MMBOT_L1_REGISTRY_ADDRESS"
         )
         return
+    yield _abi(rpc, registry)
     if wallet in (maker, owner):
         part = "market maker" if wallet == maker else "owner"
         yield ok("registry", f"{registry} has our wallet as its {part}")
@@ -83,3 +85,10 @@ def _registry(rpc: Rpc, registry: Address, wallet: Address) -> Iterator[Finding]
             f"{registry} takes transfers from its market maker {maker} and its owner {owner} "
             f"alone: use their key, or have the owner call setMMAddress({wallet})",
         )
+
+
+def _abi(rpc: Rpc, registry: Address) -> Finding:
+    found = abi_of(rpc, registry)
+    if found == "v1":
+        return ok("registry", f"{registry} answers as ABI v1")
+    return fault("registry", disagreement(registry, found))

@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 from functools import partial
 
-from mmbot_pipelines.adapters.ethereum import blocks
+from mmbot_pipelines.adapters.ethereum import blocks, reverts
+from mmbot_pipelines.adapters.ethereum.node import RpcError
 from mmbot_pipelines.adapters.ethereum.quorum import newest
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.origins.escrow_state import Terms
-from mmbot_pipelines.adapters.origins.zksync import BASE_COST
-from mmbot_pipelines.adapters.origins.zksync_escrow import aliased
+from mmbot_pipelines.adapters.origins.zksync import BASE_COST, REQUEST
+from mmbot_pipelines.adapters.origins.zksync_escrow import CLAIM, aliased
 from mmbot_pipelines.adapters.origins.zksync_views import terms
-from mmbot_pipelines.cli.findings import Finding, fault, look, ok
+from mmbot_pipelines.cli.findings import Finding, fault, look, note, ok
 from mmbot_pipelines.cli.node_checks import agreement, nodes, single
 from mmbot_pipelines.cli.questions import has_code, viewed
 from mmbot_pipelines.core.errors import Failure
@@ -18,6 +19,17 @@ from mmbot_pipelines.core.money import Address, in_words
 from mmbot_pipelines.settings import L1, ZkSync, place
 
 _GAS_PER_PUBDATA = 800  # the only value that zkSync takes for L1 -> L2 transactions
+_FUNDS = 10**18  # wei, for gas
+_TOO_LITTLE = "too little L2 gas, raise MMBOT_ZKSYNC_CLAIM_GAS_LIMIT"
+_TOO_MUCH = "too much L2 gas, lower MMBOT_ZKSYNC_CLAIM_GAS_LIMIT"
+_REFUSALS = {
+    "up": _TOO_LITTLE,
+    "my": _TOO_LITTLE,
+    "ui": _TOO_MUCH,
+    "uk": _TOO_MUCH,
+    "mv": "the value is below the message's base cost, which the diamond has just named",
+    "qp": f"it takes another price of pubdata than {_GAS_PER_PUBDATA}; this version sends no other",
+}
 _GAS_PRICE = 10**9  # wei per gas, only to see that the diamond prices at all
 
 
@@ -31,7 +43,7 @@ def origin(
     rpc = Rpc(zksync.urls, chain="zksync", chain_id=zksync.chain_id, quorum=quorum)
     yield from agreement(rpc)
     yield from look("escrow", partial(_escrow, rpc, zksync, l1, zksync.wallet_address or wallet))
-    yield from look("diamond", partial(_diamond, on_l1, zksync))
+    yield from look("diamond", partial(_diamond, on_l1, zksync, l1.registry_address))
 
 
 def _accepted(zksync: ZkSync, url: str) -> Iterator[Finding]:
@@ -87,7 +99,7 @@ def _pays(found: Terms, escrow: Address, payee: Address) -> Finding:
     )
 
 
-def _diamond(on_l1: Rpc, zksync: ZkSync) -> Iterator[Finding]:
+def _diamond(on_l1: Rpc, zksync: ZkSync, registry: Address) -> Iterator[Finding]:
     diamond = zksync.diamond_address
     remedy = "mend MMBOT_ZKSYNC_DIAMOND_ADDRESS"
     if not has_code(on_l1, diamond):
@@ -100,3 +112,28 @@ def _diamond(on_l1: Rpc, zksync: ZkSync) -> Iterator[Finding]:
         yield fault("diamond", f"{diamond} does not price messages ({e}): {remedy}")
         return
     yield ok("diamond", f"{diamond} prices a claim's message: {in_words(cost)} at 1 gwei")
+    yield _takes(on_l1, zksync, registry, cost)
+
+
+def _takes(on_l1: Rpc, zksync: ZkSync, registry: Address, cost: int) -> Finding:
+    """Let the diamond say whether it would take a claim's message from the registry."""
+    claim = CLAIM.encode(0, registry, 1)
+    limits = (zksync.claim_gas_limit, _GAS_PER_PUBDATA)
+    request = REQUEST.encode(zksync.escrow_address, 0, claim, *limits, [], registry)
+    call = {
+        "from": registry,
+        "to": zksync.diamond_address,
+        "data": "0x" + request.hex(),
+        "value": hex(cost),
+    }
+    # The registry holds nothing of its own: what is claimed with comes with the claim.
+    funded = {registry: {"balance": hex(cost + _FUNDS)}}
+    try:
+        on_l1.call("eth_call", (call, "latest", funded))
+    except RpcError as e:
+        why = reverts.reason(e)
+        if why is None:
+            return note("diamond", f"whether it takes a claim's message is not known: {e}")
+        words = _REFUSALS.get(why, "see zkSync's diamond for this word")
+        return fault("diamond", f'it refuses a claim\'s message with "{why}": {words}')
+    return ok("diamond", f"it takes a claim's message of {zksync.claim_gas_limit} L2 gas")

@@ -2,6 +2,7 @@
 
     TryAgain   at the next tick: the fault is expected to be gone by then
     Waits      healthy, for as long as it takes: prices and an empty wallet are no faults
+    Halts      so too, but everything is halted at once: the cause is one, for all orders
     TryLater   after a backoff: something outside must change first
     Stop       never by itself: a person decides
 
@@ -37,6 +38,12 @@ class Waits(Failure):
 
     verdict = Verdict.WAIT
     reason: ClassVar[str]  # stored with the order: the same while the cause is the same
+
+
+class Halts(Waits):
+    """What is wrong with the set-up, not with an order: a person must look before any is sent."""
+
+    reason = "waits: GLOBAL is HALTED"
 
 
 class TryLater(Failure):
@@ -123,6 +130,10 @@ class Undelivered(TryLater):
 
 class RevertForeseen(Stop):
     """The simulation reverts, so nothing was sent and no gas was spent."""
+
+
+class RegistryDisagrees(Halts):
+    """The registry answers in another shape than MMBOT_L1_REGISTRY_ABI says."""
 
 
 class Malformed(Stop):

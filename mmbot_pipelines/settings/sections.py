@@ -120,7 +120,9 @@ class ZkSync(Node):
     )
     # a block tag, or how many blocks behind the newest
     accepted: values.Accepted = _variable("MMBOT_ZKSYNC_ACCEPTED", 10)
-    claim_gas_limit: values.GasAmount = _variable("MMBOT_ZKSYNC_CLAIM_GAS_LIMIT", Gas(1_000_000))
+    claim_gas_limit: values.ClaimGasLimit = _variable(
+        "MMBOT_ZKSYNC_CLAIM_GAS_LIMIT", Gas(1_000_000)
+    )
 
 
 class Starknet(Node):

@@ -43,6 +43,8 @@ def test_nothing_set_gives_one_line_for_each_missing_setting() -> None:
         ("MMBOT_ZKSYNC_ACCEPTED", "latest", "safe"),
         ("MMBOT_ZKSYNC_ACCEPTED", "-3", "number of blocks"),
         ("MMBOT_ZKSYNC_CLAIM_GAS_LIMIT", "0", "gas"),
+        ("MMBOT_ZKSYNC_CLAIM_GAS_LIMIT", "253999", "from 254000 to 72010000"),
+        ("MMBOT_ZKSYNC_CLAIM_GAS_LIMIT", "72010001", "from 254000 to 72010000"),
         ("MMBOT_MIN_TRANSFER_WEI", "-1", "wei"),
         ("MMBOT_MAX_TRANSFER_WEI", "0.1", "wei"),
         ("MMBOT_MAX_TRANSFER_WEI", "1e17", "wei"),

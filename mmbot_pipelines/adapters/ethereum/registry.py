@@ -11,11 +11,12 @@ from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.views import (
     Function,
     call_trusted_views,
+    call_views,
     decode_words,
     refused,
 )
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.core.errors import Malformed
+from mmbot_pipelines.core.errors import Malformed, RegistryDisagrees
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Call
 
@@ -28,6 +29,32 @@ TRANSFERS = Function("transfers", ("bytes32",), ("uint256", "uint256", "bool", "
 
 TRANSFERRED = keccak(text="Transfer(uint256,address,(uint256,uint256,bool,uint8))")
 _TRANSFERRED_DATA = ("address", "uint256", "uint256", "bool", "uint8")
+
+
+_ABIS = {128: "v1", 32: "v2"}  # by how many bytes `transfers` returns
+
+
+def abi_of(rpc: Rpc, address: Address) -> str | None:
+    """Return the version of a registry's ABI, "v1" or "v2"; None where it is no registry.
+
+    Asks the newest block for `transfers(0)`, which every version has under one selector.
+
+    Raises:
+        RpcRefused, RpcUnavailable: no node said.
+    """
+    (answer,) = call_views(rpc, [(address, TRANSFERS.encode(bytes(32)))], "latest")
+    if isinstance(answer, RpcError):
+        raise refused(answer, f"transfers of the registry {address}")
+    return _ABIS.get(len(answer))
+
+
+def disagreement(address: Address, found: str | None) -> str:
+    """Say in one line that a registry is not of ABI v1, and the remedy."""
+    what = f"answers as ABI {found}" if found else "does not answer as a PaymentRegistry"
+    return (
+        f"MMBOT_L1_REGISTRY_ABI is v1, but {address} {what}: set MMBOT_L1_REGISTRY_ADDRESS to "
+        "the registry of ABI v1 that the escrows obey"
+    )
 
 
 class RegistryV1:
@@ -83,6 +110,8 @@ class RegistryV1:
     def _is_used(self, order: Order, answer: bytes | RpcError) -> bool:
         if isinstance(answer, RpcError):
             raise refused(answer, f"{order.key}: transfers of the registry {self.address}")
+        if _ABIS.get(len(answer)) != "v1":
+            raise RegistryDisagrees(disagreement(self.address, _ABIS.get(len(answer))))
         _, _, used, _ = TRANSFERS.decode(answer)
         return bool(used)
 

@@ -16,14 +16,21 @@ from mmbot_pipelines.bridge.escrow_faults import (
     EscrowDisagrees,
     EscrowPaused,
     OrderAbsent,
+    PaidElsewhere,
 )
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Progress, Scan, Settlement
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused
-from mmbot_pipelines.core.money import Address, Gas, Wei
+from mmbot_pipelines.core.money import Address, Gas, Wei, in_words
 from mmbot_pipelines.core.outbox import Block, Call, Fees
 
 BASE_COST = Function("l2TransactionBaseCost", ("uint256",) * 3, ("uint256",))
+
+REQUEST = Function(
+    "requestL2Transaction",
+    ("address", "uint256", "bytes", "uint256", "uint256", "bytes[]", "address"),
+    ("bytes32",),
+)
 
 _GAS_PER_PUBDATA = 800  # the only value that zkSync takes for L1 -> L2 transactions
 
@@ -162,10 +169,10 @@ class ZkSync:
         return [Progress()] * len(orders)
 
     def settled(self, orders: Sequence[Order]) -> list[Settlement | Failure | None]:
-        """Return the escrow's payment of each order to us, or None.
+        """Return the escrow's payment of each order to us; None where there is none.
 
         An order counts only while the escrow holds it unchanged, no longer pending, and
-        has logged a payment of it to our wallet.
+        has logged a payment of it: to our wallet, or `PaidElsewhere` stands in its place.
         """
         if not orders:
             return []
@@ -193,30 +200,43 @@ class ZkSync:
     def _events(self, topic: bytes) -> Wanted:
         return Wanted(address=self._escrow, topics=(topic,))
 
-    def _payments(self, claimed: Mapping[int, Order], block: int) -> dict[int, Settlement]:
-        """Find the payments to us of these orders, newest blocks first."""
-        paid: dict[int, Settlement] = {}
+    def _payments(
+        self, claimed: Mapping[int, Order], block: int
+    ) -> dict[int, Settlement | PaidElsewhere]:
+        """Find the payments of these orders, to us if there is one, newest blocks first."""
+        paid: dict[int, Settlement | PaidElsewhere] = {}
         first = min((order.block.number for order in claimed.values()), default=block + 1)
         for logs in self._logs.backwards(self._events(abi.CLAIM_PAYMENT), first, block):
             for log in logs:
-                number = self._paid(log, claimed)
-                if number is not None:
-                    paid[number] = Settlement(log.tx, log.block)
+                payment = self._payment(log, claimed)
+                if payment is None:
+                    continue
+                if payment.claimer == self._wallet:
+                    paid[payment.number] = Settlement(log.tx, log.block)
+                elif not isinstance(paid.get(payment.number), Settlement):
+                    paid[payment.number] = self._elsewhere(payment, log)
             if len(paid) == len(claimed):
                 break
         return paid
 
-    def _paid(self, log: Log, claimed: Mapping[int, Order]) -> int | None:
-        """Return the number of the order that the event says was paid to us."""
+    def _payment(self, log: Log, claimed: Mapping[int, Order]) -> abi.Payment | None:
+        """Return the payment that the event logs, if it is of one of these orders."""
         try:
             payment = abi.payment(log)
         except Malformed:
             return None
         order = claimed.get(payment.number)
-        if order is None or payment.claimer != self._wallet:
+        if order is None:
             return None
         # Escrows differ in whether the event's amount includes the fee.
-        return order.number if payment.amount - order.amount in (0, order.fee) else None
+        return payment if payment.amount - order.amount in (0, order.fee) else None
+
+    def _elsewhere(self, payment: abi.Payment, log: Log) -> PaidElsewhere:
+        return PaidElsewhere(
+            f"the escrow {self._escrow} paid {in_words(payment.amount)} of "
+            f"{self.name}:{payment.number} to {payment.claimer} in {log.tx}, but our wallet is "
+            f"{self._wallet}: ask the escrow's owner; no claim brings it back"
+        )
 
     def _fault(self, terms: Terms) -> Failure | None:
         """Say what speaks against paying any order of this escrow."""

@@ -20,6 +20,8 @@ REGISTRY = Function("ethereum_payment_registry", (), ("address",))
 WALLET = Function("mm_zksync_wallet", (), ("address",))
 PAUSED = Function("paused", (), ("bool",))
 
+CLAIM = Function("claim_payment", ("uint256", "address", "uint256"))
+
 SET_ORDER = keccak(text="SetOrder(uint256,address,uint256,uint256)")
 CLAIM_PAYMENT = keccak(text="ClaimPayment(uint256,address,uint256)")
 

@@ -12,7 +12,7 @@ from mmbot_pipelines.adapters.ethereum.registry import RegistryV1, transfer_key
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.wire import BadAnswer
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.core.errors import Malformed, RpcRefused
+from mmbot_pipelines.core.errors import RegistryDisagrees, RpcRefused
 from mmbot_pipelines.core.money import UINT256_MAX, Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block
 from mmbot_pipelines.devnet.artifacts import artifact
@@ -104,8 +104,8 @@ def test_many_orders_are_asked_in_one_request(node: FakeNode, registry: Registry
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        ("0x", Malformed),  # no contract there
-        (word(1), Malformed),
+        ("0x", RegistryDisagrees),  # no contract there
+        (word(1), RegistryDisagrees),  # as ABI v2 answers
         (None, BadAnswer),
         ("0x1", BadAnswer),
     ],

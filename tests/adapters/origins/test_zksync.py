@@ -12,7 +12,7 @@ from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.origins import zksync_escrow as abi
 from mmbot_pipelines.adapters.origins.zksync import ZkSync
-from mmbot_pipelines.bridge.escrow_faults import EscrowPaused
+from mmbot_pipelines.bridge.escrow_faults import EscrowPaused, PaidElsewhere
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Settlement
 from mmbot_pipelines.core.errors import Malformed, RpcRefused, RpcUnavailable
@@ -226,10 +226,14 @@ def test_payment_settles_whatever_amount_the_escrow_logs(
     assert origin.settled([ORDER]) == [paid_in(70)]
 
 
-@pytest.mark.parametrize(
-    "event",
-    [paid(999), paid(1005), paid(1000, number=8), paid(1000, wallet=RECIPIENT), b"\1" * 95],
-)
+def test_payment_to_another_wallet_is_named(claimed: EscrowNode, origin: ZkSync) -> None:
+    claimed.events = {70: paid(1000, wallet=RECIPIENT)}
+    (seen,) = origin.settled([ORDER])
+    assert isinstance(seen, PaidElsewhere)
+    assert RECIPIENT in str(seen)
+
+
+@pytest.mark.parametrize("event", [paid(999), paid(1005), paid(1000, number=8), b"\1" * 95])
 def test_event_of_something_else_settles_nothing(
     claimed: EscrowNode, origin: ZkSync, event: bytes
 ) -> None:

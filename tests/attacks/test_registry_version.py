@@ -1,0 +1,95 @@
+"""The registry was replaced by one of another ABI, or the settings name the wrong one."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from mmbot_pipelines import settings, wiring
+from mmbot_pipelines.adapters.ethereum.registry import RegistryV1, abi_of
+from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.cli import chain_checks
+from mmbot_pipelines.cli.findings import Mark
+from mmbot_pipelines.core.errors import BadSettings, RegistryDisagrees
+from mmbot_pipelines.core.safety import GLOBAL, State, of
+from mmbot_pipelines.devnet.chain import ask
+from mmbot_pipelines.devnet.deploy import environment
+from tests.bridge.orders import an_order
+from tests.bridge.world import World
+from tests.devnet.bridge import Devnet, rolled_back, running
+from tests.ports.registry_memory import RegistryMemory
+
+ONE_WORD = "0x60015f5260205ff3"  # answers any call with 32 bytes, as `transfers` of v2 does
+
+
+@pytest.fixture(scope="module")
+def fresh() -> Iterator[Devnet]:
+    with running() as devnet:
+        yield devnet
+
+
+@pytest.fixture
+def devnet(fresh: Devnet) -> Iterator[Devnet]:
+    with rolled_back(fresh) as devnet:
+        yield devnet
+
+
+@pytest.fixture
+def v2(devnet: Devnet) -> Devnet:
+    ask(devnet.l1, "anvil_setCode", devnet.registry.address, ONE_WORD)
+    return devnet
+
+
+def l1(devnet: Devnet) -> Rpc:
+    return Rpc([devnet.deployment.l1.rpc_url], chain="L1", chain_id=31337)
+
+
+def registry_faults(devnet: Devnet) -> list[str]:
+    found = chain_checks.chains(settings.load(environment(devnet.deployment)))
+    return [f.text for f in found if (f.mark, f.subject) == (Mark.FAULT, "registry")]
+
+
+def test_doctor_and_start_refuse_a_registry_of_another_abi(v2: Devnet) -> None:
+    assert any("answers as ABI v2" in text for text in registry_faults(v2))
+    with pytest.raises(BadSettings, match=r"MMBOT_L1_REGISTRY_ABI is v1, but .* answers as ABI v2"):
+        wiring.refuse_another_registry(settings.load(environment(v2.deployment)))
+    with pytest.raises(RegistryDisagrees, match="MMBOT_L1_REGISTRY_ADDRESS"):
+        RegistryV1(l1(v2), v2.registry.address, start_block=0).used([an_order(1)])
+
+
+def test_the_right_registry_starts_and_so_does_one_that_no_node_shows(devnet: Devnet) -> None:
+    assert abi_of(l1(devnet), devnet.registry.address) == "v1"
+    assert registry_faults(devnet) == []
+    good = environment(devnet.deployment)
+    wiring.refuse_another_registry(settings.load(good))
+    away = good | {"MMBOT_L1_RPC_URLS": "http://127.0.0.1:1"}
+    wiring.refuse_another_registry(settings.load(away))
+
+
+class AnotherRegistry(RegistryMemory):
+    """A registry whose answers have another shape, while `odd`."""
+
+    odd = True
+
+    def used(self, orders: list[Order]) -> list[bool]:  # type: ignore[override]
+        if self.odd and orders:
+            raise RegistryDisagrees("it answers as ABI v2")
+        return super().used(orders)
+
+
+def test_a_registry_of_another_abi_is_one_halt_and_parks_no_order() -> None:
+    world = World()
+    registry = AnotherRegistry(world.chain)
+    world.registry = world.l2.registry = registry
+    world.bridge = replace(world.bridge, registry=registry)
+    keys = world.set_and_detect(30)
+    for _ in range(3):
+        world.transfer(keys)
+    standing = of(world.safety.standings(), GLOBAL)
+    assert standing.state is State.HALTED
+    assert "RegistryDisagrees: it answers as ABI v2" in standing.why
+    assert len(world.safety.changes(10)) == 1
+    assert not any(world.order(key).failed for key in keys)
+    assert set(world.statuses().values()) == {Status.PENDING}
+    assert [e for key in keys for e in world.store.errors(key)] == []
