@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from mmbot_pipelines import origin_wiring
 from mmbot_pipelines.adapters import signers
-from mmbot_pipelines.adapters.db import ready
+from mmbot_pipelines.adapters.db import pooling, ready
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.adapters.db.engine import connect
@@ -48,6 +48,16 @@ def database_url(database: Database) -> str:
         StoreUnavailable: the embedded server does not start.
     """
     return ready.database_url(database.url, folder=database.folder)
+
+
+def require_own_sessions(database: Database) -> None:
+    """Check that no pooler stands before the database that shares sessions.
+
+    Raises:
+        BadSettings: one does.
+    """
+    if database.url is not None:
+        pooling.require_own_sessions(database.url.get_secret_value())
 
 
 def existing(database: Database) -> Database:

@@ -58,6 +58,7 @@ def _limits(read: Settings) -> Iterator[Finding]:
 def _database(database: Database) -> Iterator[Finding]:
     lacks_migration = pending(wiring.database_url(database))
     yield ok("database", f"{database.told} answers")
+    wiring.require_own_sessions(database)
     if not lacks_migration:
         yield ok("database", "its tables are of this version")
     elif database.auto_migrate:

@@ -40,7 +40,7 @@ def connect(url: str) -> Engine:
             "options": " ".join(options),
             "keepalives_idle": 30,
             "tcp_user_timeout": 30_000,
-            "prepare_threshold": None,  # so that pgbouncer may stand in between
+            "prepare_threshold": None,  # a pooler that keeps sessions apart may stand in between
         },
     )
 

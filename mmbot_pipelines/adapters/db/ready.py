@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from mmbot_pipelines.adapters.db.embedded import embedded_url, is_running
 from mmbot_pipelines.adapters.db.migrate import migrated, pending, upgrade
+from mmbot_pipelines.adapters.db.pooling import require_own_sessions
 from mmbot_pipelines.core.errors import BadSettings
 
 _one_at_a_time = threading.Lock()
@@ -19,12 +20,15 @@ def ready_url(url: SecretStr | None, *, folder: Path, auto_migrate: bool) -> str
     url: None starts or joins the embedded server, whose data is in `folder`.
 
     Raises:
-        BadSettings: migrations are pending and shall not be applied by themselves.
+        BadSettings: migrations are pending and shall not be applied by themselves, or a pooler
+            does not keep sessions apart.
         StoreUnavailable: the database cannot be reached.
     """
     with _one_at_a_time:
         if (url, folder) not in _ready:
             found = database_url(url, folder=folder)
+            if url is not None:
+                require_own_sessions(found)
             if pending(found):
                 if not auto_migrate:
                     raise BadSettings("the database is not of this version: run `mmbot migrate`")
