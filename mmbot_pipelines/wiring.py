@@ -139,6 +139,7 @@ def bridge(settings: Settings) -> Bridge:
             backoff_seconds=settings.pace.retry_backoff_seconds,
             dry_run=settings.dry_run,
             confirmations=tuple(Tier(*tier) for tier in settings.limits.confirmations),
+            wait_for_price_seconds=settings.limits.wait_for_price_seconds,
             stuck_after_seconds=settings.pace.stuck_after_seconds,
             l1_finality_blocks=settings.l1.finality_blocks,
             undelivered_after_seconds=settings.pace.undelivered_after_seconds,

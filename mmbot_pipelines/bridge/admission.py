@@ -3,12 +3,12 @@
 Everything is read and added up while the wallet's lane is held, so that the limits hold
 to the wei however many runs sign at once. Claims are never asked here.
 
-An order does not overtake an older one of its origin that waits for the same room, or a
-large one would wait for ever behind a stream of small ones.
+Room that an older order of the same origin waits for is kept for it half of the time: so a
+large one does not wait for ever behind a stream of small ones, nor they behind it.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 from mmbot_pipelines.bridge.app import Bridge
@@ -16,9 +16,12 @@ from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.outbox import Lane
 from mmbot_pipelines.core.money import Wei, in_words
-from mmbot_pipelines.core.safety import Standing, State, ruling
+from mmbot_pipelines.core.safety import Standing, State, confirm, ruling
 
-_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+_MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+# How long room is kept for orders that wait for it; then it is free for as long for all.
+_RESERVED = 5 * _MINUTE
 
 # Of the largest transfer: what may go out at most while THROTTLED.
 _THROTTLED_SHARE = 4
@@ -61,7 +64,8 @@ class Admission:
     def __init__(self, gate: Gate, lane: Lane, origin: str) -> None:
         rules, now = gate.bridge.rules, gate.bridge.clock()
         self._gate, self._limits, self._caps = gate, rules.limits, rules.caps
-        self._standing = ruling(lane.standings(), origin)
+        self._now, self._standings = now, lane.standings()
+        self._standing = ruling(self._standings, origin)
         caps, none = self._caps, dict[str, Wei]()
         by_day = caps.per_day is not None or caps.per_recipient is not None
         self._out = lane.exposure() if caps.exposure is not None else Wei(0)
@@ -76,8 +80,16 @@ class Admission:
         if wait is None:
             self._before.pop(order.key, None)
         else:
-            self._before[order.key] = replace(order, reason=wait.reason)
+            self._before[order.key] = order.waiting(wait.reason, at=self._now)
         return wait
+
+    def confirm(self, lane: Lane) -> None:
+        """Check, when all is signed, that the states are still as they were read.
+
+        Raises:
+            StatesChanged: one is not: nothing that was signed may be stored.
+        """
+        confirm(self._standings, lane.hold_standings())
 
     def take(self, order: Order) -> None:
         """Count an order whose transfer is stored."""
@@ -102,18 +114,31 @@ class Admission:
             if order.amount > room.most:
                 return Wait(reason=f"waits: the amount alone is above {room.name}, raise it")
             reason = f"waits: no room under {room.name} now"
-            before = sum(
-                other.amount
-                for other in self._before.values()
-                if other.number < order.number
-                and other.reason == reason
-                and not (room.own and other.recipient != order.recipient)
-            )
+            before = self._reserved(order, room, reason)
             if room.used + before + order.amount > room.most:
                 used = f"{in_words(room.used)} of {in_words(room.most)} is used"
-                first = f", {in_words(before)} waits before it" if before else ""
-                return Wait(reason=reason, detail=used + first)
+                first = (
+                    f", {in_words(before)} is kept for orders that waited before it, "
+                    f"for {_RESERVED // _MINUTE} minutes of every {2 * _RESERVED // _MINUTE}"
+                )
+                return Wait(reason=reason, detail=used + (first if before else ""))
         return None
+
+    def _reserved(self, order: Order, room: _Room, reason: str) -> Wei:
+        """Sum what older orders wait for under a limit, in wei, while it is kept for them.
+
+        A large one would else wait for ever behind small ones that fit; and were it kept all
+        the time, one that cannot go soon would keep all others back.
+        """
+        same = [
+            other
+            for other in self._before.values()
+            if other.reason == reason and not (room.own and other.recipient != order.recipient)
+        ]
+        since = min((o.waiting_since for o in same if o.waiting_since), default=self._now)
+        if (self._now - since) // _RESERVED % 2:
+            return Wei(0)
+        return Wei(sum(other.amount for other in same if other.number < order.number))
 
     def _rooms(self, order: Order) -> Iterator[_Room]:
         caps = self._caps

@@ -22,6 +22,7 @@ class Rules:
     backoff_seconds: float
     dry_run: bool  # decide, but neither sign nor send
     confirmations: tuple[Tier, ...] = ()
+    wait_for_price_seconds: float = 86_400.0  # after which an order is dropped as too dear
     stuck_after_seconds: float = 60.0  # from when on an undecided transaction is replaced
     l1_finality_blocks: int = 64  # how deep L1 is looked at for what it takes back
     undelivered_after_seconds: float = 3600.0  # after which a person may have it claimed again

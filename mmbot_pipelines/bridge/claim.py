@@ -6,6 +6,7 @@ made again only when the one before is known to be lost, or when a person asks.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.app import Bridge
@@ -41,8 +42,7 @@ def repay(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
     work = Work(bridge, run, "repay")
     orders = work.due(keys, [Status.FULFILLED])
     for origin, group in by_origin(orders):
-        with work.outage(group):
-            _claim(work, origin, group)
+        work.in_parts(origin, group, partial(_claim, work, origin))
     work.finish()
 
 
@@ -148,17 +148,20 @@ def claim_again(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
         OrdersFailed: the escrow could not be asked whether it has paid.
     """
     work = Work(bridge, run, "repay")
-    patience = bridge.rules.undelivered_after_seconds
     for origin, group in by_origin(o for o in bridge.orders.get(keys) if o.claimed):
-        with work.outage(group):
-            for order in _settle(work, origin, group):
-                age = (bridge.clock() - order.changed_at).total_seconds()
-                if age <= patience:
-                    run.say(f"{order.key}: claimed {age:.0f} s ago, not again before {patience} s")
-                else:
-                    why = f"claimed again by hand: nothing arrived in {age:.0f} s"
-                    work.advance(order, Fact.UNDELIVERED, reason=why)
+        work.in_parts(origin, group, partial(_claim_again, work, origin))
     work.finish()
+
+
+def _claim_again(work: Work, origin: str, orders: list[Order]) -> None:
+    patience = work.bridge.rules.undelivered_after_seconds
+    for order in _settle(work, origin, orders):
+        age = (work.bridge.clock() - order.changed_at).total_seconds()
+        if age <= patience:
+            work.run.say(f"{order.key}: claimed {age:.0f} s ago, not again before {patience} s")
+        else:
+            why = f"claimed again by hand: nothing arrived in {age:.0f} s"
+            work.advance(order, Fact.UNDELIVERED, reason=why)
 
 
 def _settle(work: Work, origin: str, orders: list[Order]) -> list[Order]:

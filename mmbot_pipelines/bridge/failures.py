@@ -1,8 +1,6 @@
 """One order's fault is stored with the order and stops none of its neighbours."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from mmbot_pipelines.bridge.app import Bridge
@@ -27,6 +25,10 @@ from mmbot_pipelines.core.retry import backoff
 # that could have told (others are told of at once, see `run_died`). Many times a cold start,
 # so that a slow machine is not given more to do; less than a minute.
 ASK_AGAIN_SECONDS = 50
+
+# Orders that are decided and sent together: what is asked of a node for them at once, and how
+# many signatures the wallet's lane is held for.
+PART = 25
 
 # An outage gets a moment to pass: a run that fails costs seconds of the machine. Where no node
 # answered, it is shorter: no run is asked for until one does.
@@ -67,6 +69,8 @@ class Work:
         self.run = run
         self.step = step
         self.failed: dict[str, Failure] = {}
+        self._noted: set[tuple[str, str]] = set()  # outages, by origin and kind
+        self._left: list[str] = []  # orders that an outage kept from being looked at
         self._counted = False  # a failure that may call for a halt
         self._halted = False  # everything, by this step
 
@@ -126,9 +130,10 @@ class Work:
 
     def wait(self, order: Order, reason: str) -> None:
         """Keep with a healthy order why it waits; what failed keeps its failure."""
-        if order.failed or order.reason == reason:
+        now = self.bridge.clock()
+        after = order.waiting(reason, at=now)
+        if order.failed or after == order:
             return
-        after, now = replace(order, reason=reason), self.bridge.clock()
         try:
             self.bridge.orders.change(order, after, run_id=self.run.id, at=now)
         except LostRace:
@@ -137,30 +142,66 @@ class Work:
     def _wait_healthy(self, order: Order, cause: Waits) -> None:
         """Store why an order waits; an earlier failure is over, as it came as far as this."""
         self.run.say(f"{order.key}: {cause.reason} ({cause})")
-        after = replace(order, failed=False, next_attempt_at=None, reason=cause.reason)
+        now = self.bridge.clock()
+        after = order.waiting(cause.reason, at=now)
         if after == order:
             return
         try:
-            self.bridge.orders.change(order, after, run_id=self.run.id, at=self.bridge.clock())
+            self.bridge.orders.change(order, after, run_id=self.run.id, at=now)
         except LostRace:
             self.run.say(f"{order.key}: changed concurrently by another run; skipped")
 
     def keep(self, orders: Sequence[Order], verdicts: Sequence[Failure | None]) -> list[Order]:
         """Return the orders without a failure and store the failures of the others."""
+        outages: dict[str, tuple[list[Order], TryAgain]] = {}
         for order, verdict in zip(orders, verdicts, strict=True):
-            if verdict is not None:
+            if isinstance(verdict, TryAgain):
+                kind = f"{order.origin}: {type(verdict).__name__}"
+                outages.setdefault(kind, ([], verdict))[0].append(order)
+            elif verdict is not None:
                 self.fail(order, verdict)
+        for hit, failure in outages.values():
+            self._outage(hit[0].origin, hit, failure)
         return [o for o, v in zip(orders, verdicts, strict=True) if v is None]
 
-    @contextmanager
-    def outage(self, orders: Sequence[Order]) -> Iterator[None]:
-        """Note a failure that hits all of these orders at once on each of them."""
-        try:
-            yield
-        except Failure as failure:
-            for order in self.bridge.orders.get([o.key for o in orders]):
-                if order.key not in self.failed:
-                    self.fail(order, failure)
+    def in_parts(
+        self, origin: str, orders: Sequence[Order], do: Callable[[list[Order]], object]
+    ) -> None:
+        """Work on an origin's orders, some at a time: what is done stays when a part fails.
+
+        An outage that hits two parts ends the work: what comes after them is asked for again.
+        """
+        outages = 0
+        for start in range(0, len(orders), PART):
+            part = list(orders[start : start + PART])
+            try:
+                do(part)
+                outages = 0
+            except TryAgain as failure:
+                self._outage(origin, part, failure)
+                outages += 1  # one alone may be what a single order brings about
+                if outages == 2:
+                    self._left += [order.key for order in orders[start + PART :]]
+                    return
+            except Failure as failure:
+                for order in self.bridge.orders.get([o.key for o in part]):
+                    if order.key not in self.failed:
+                        self.fail(order, failure)
+
+    def _outage(self, origin: str, hit: Sequence[Order], failure: Failure) -> None:
+        """Note an outage once: it says nothing about the orders, which stay healthy."""
+        crash.here(crash.Point.FAILURE_SEEN)
+        keys = [order.key for order in hit if order.key not in self.failed]
+        self.failed |= dict.fromkeys(keys, failure)
+        subject = keys[0] if len(keys) == 1 else origin
+        fault = Fault(
+            subject=subject, step=self.step, kind=type(failure).__name__, message=str(failure)
+        )
+        if (origin, fault.kind) not in self._noted:
+            self._noted.add((origin, fault.kind))
+            self.bridge.orders.note(fault, at=self.bridge.clock(), run_id=self.run.id)
+        count = "1 order is" if len(keys) == 1 else f"{len(keys)} orders are"
+        self.run.say(f"{subject}: {fault.kind}: {failure}; {count} tried again shortly")
 
     def advance(
         self,
@@ -189,11 +230,21 @@ class Work:
         """
         if self._counted:
             guard_failures(self.bridge, self.run)
+        self._let_go()
         if self.failed:
-            self._let_go()
-            causes = [f"{k}: {type(f).__name__}: {f}" for k, f in self.failed.items()]
-            count = "1 order" if len(causes) == 1 else f"{len(causes)} orders"
-            raise OrdersFailed(f"{self.step}: {count} failed\n" + "\n".join(causes))
+            count = "1 order" if len(self.failed) == 1 else f"{len(self.failed)} orders"
+            raise OrdersFailed(f"{self.step}: {count} failed\n" + "\n".join(self._causes()))
+
+    def _causes(self) -> list[str]:
+        """Name the orders of each failure: one line for all that the same outage hit."""
+        keys: dict[int, list[str]] = {}
+        failures = {id(failure): failure for failure in self.failed.values()}
+        for key, failure in self.failed.items():
+            keys.setdefault(id(failure), []).append(key)
+        return [
+            f"{', '.join(keys[i])}: {type(failure).__name__}: {failure}"
+            for i, failure in failures.items()
+        ]
 
     def _let_go(self) -> None:
         """Let the orders that an outage hit be asked for again when it may be over."""
@@ -204,3 +255,5 @@ class Work:
             if keys:
                 early = timedelta(seconds=ASK_AGAIN_SECONDS - pause)
                 self.bridge.orders.release(keys, asked_at=self.bridge.clock() - early)
+        if self._left:
+            self.bridge.orders.release(self._left)

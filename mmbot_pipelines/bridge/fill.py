@@ -5,6 +5,7 @@ read in the moment before signing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 
 from mmbot_pipelines.bridge import gas_estimates
@@ -12,15 +13,26 @@ from mmbot_pipelines.bridge.admission import Gate, closed
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.order import Fact, Order, Status
-from mmbot_pipelines.bridge.policy import Cost, refusal
+from mmbot_pipelines.bridge.policy import Cost, refusal, shortfall
 from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.bridge.reorgs import standing
 from mmbot_pipelines.bridge.ripeness import keep_ripe
 from mmbot_pipelines.bridge.sending import Request, send
 from mmbot_pipelines.core import crash
-from mmbot_pipelines.core.errors import Failure, RevertForeseen
+from mmbot_pipelines.core.errors import Failure, RevertForeseen, Waits
 from mmbot_pipelines.core.money import Gas, Wei, in_words
 from mmbot_pipelines.core.outbox import Fees
+
+UNPAID = (Status.PENDING, Status.PROCESSING)
+
+# What a transfer takes at the least, measured at 111 k: only to decide what is not asked about.
+_LEAST_TRANSFER = Gas(50_000)
+
+
+class PricesTooHigh(Waits):
+    """An order's fee does not cover what it costs to fill it at present prices."""
+
+    reason = "waiting: its fee does not cover the cost at present prices"
 
 
 def by_origin(orders: Iterable[Order]) -> list[tuple[str, list[Order]]]:
@@ -36,28 +48,53 @@ def transfer(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
         OrdersFailed: some orders failed; the others were sent.
     """
     work, gate = Work(bridge, run, "transfer"), Gate(bridge)
-    unpaid = (Status.PENDING, Status.PROCESSING)
-    orders = work.due(keys, unpaid)
-    for origin, group in by_origin(orders):
-        with work.outage(group):
-            _fill(work, gate, origin, group)
+    for origin, group in by_origin(work.due(keys, UNPAID)):
+        fresh = [o for o in group if o.status is Status.PENDING]
+        refused = {o.key for o in fresh} - {o.key for o in _permitted(work, fresh)}
+        left = [o for o in group if o.key not in refused]
+        work.in_parts(origin, left, partial(_fill, work, gate, origin))
     work.finish()
+
+
+def take_up_paid(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
+    """Take orders that the registry has as paid up from there, whatever else speaks against them.
+
+    Raises:
+        OrdersFailed: the registry could not be asked.
+    """
+    work = Work(bridge, run, "transfer")
+    for origin, group in by_origin(work.due(keys, UNPAID)):
+        work.in_parts(origin, group, partial(_unpaid, work))
+    work.finish()
+
+
+def _permitted(work: Work, orders: Sequence[Order]) -> list[Order]:
+    """Drop the orders that the settings refuse at any price; return the others."""
+    permitted = []
+    for order in orders:
+        reason = refusal(order, work.bridge.rules.limits)
+        if reason is None:
+            permitted.append(order)
+        elif work.advance(order, Fact.REFUSED, reason=reason):
+            work.run.say(f"{order.key}: dropped, {reason}")
+    return permitted
 
 
 def _fill(work: Work, gate: Gate, origin: str, orders: list[Order]) -> None:
     bridge = work.bridge
-    orders = _take_up_paid(work, orders)
+    # One price for all: what is simulated at another one than is signed may behave otherwise.
+    fees = bridge.chain.fees()
+    orders = _affordable(work, origin, orders, fees)
+    orders = _permitted(work, _unpaid(work, orders))
     if closed(work, origin, orders):
         return
     orders = keep_ripe(work, origin, orders)
     calls = {o.key: bridge.registry.transfer(o) for o in orders}
-    # One price for all: what is simulated at another one than is signed may behave otherwise.
-    fees = bridge.chain.fees()
     results = bridge.chain.simulate([calls[o.key] for o in orders], fees)
     gas = {o.key: result for o, result in zip(orders, results, strict=True)}
     foreseen = [o for o in orders if isinstance(gas[o.key], RevertForeseen)]
     if foreseen:  # by a payment that came in this very moment
-        unpaid = _take_up_paid(work, foreseen)
+        unpaid = _unpaid(work, foreseen)
         orders = [o for o in orders if o not in foreseen or o in unpaid]
     orders = [o for o, _ in _decide(work, origin, orders, gas, fees)]
     if bridge.rules.dry_run:
@@ -91,7 +128,7 @@ def _decide(
     gas: Mapping[str, Gas | Failure],
     fees: Fees,
 ) -> list[tuple[Order, Cost]]:
-    """Refuse what does not pay at these prices; what passes is PROCESSING."""
+    """Keep back what does not pay at these prices; what passes is PROCESSING."""
     chain, kept = work.bridge.origins[origin], []
     if not orders:
         return []
@@ -105,10 +142,9 @@ def _decide(
             gas_price=fees.expected,
             message=message,
         )
-        reason = refusal(order, work.bridge.rules.limits, cost)
+        reason = shortfall(order, work.bridge.rules.limits, cost)
         if reason is not None:
-            if work.advance(order, Fact.REFUSED, reason=reason):
-                work.run.say(f"{order.key}: dropped, {reason}")
+            _too_dear(work, order, reason)
         elif order.status is Status.PROCESSING:
             kept.append((order, cost))
         elif accepted := work.advance(order, Fact.ACCEPTED):
@@ -121,7 +157,46 @@ def _decide(
     return kept
 
 
-def _take_up_paid(work: Work, orders: Sequence[Order]) -> list[Order]:
+def _affordable(work: Work, origin: str, orders: Sequence[Order], fees: Fees) -> list[Order]:
+    """Return the orders that may be worth it: a crowd that is not costs no further question.
+
+    One that has waited long enough is returned too: before it is dropped, the registry is asked.
+    """
+    least = Cost(
+        transfer_gas=_LEAST_TRANSFER,
+        claim_gas=gas_estimates.claim_gas(work.bridge, origin),
+        gas_price=fees.expected,
+        message=Wei(0),
+    )
+    found = []
+    for order in orders:
+        reason = shortfall(order, work.bridge.rules.limits, least)
+        if reason is None or _waited(work, order):
+            found.append(order)
+        else:
+            _too_dear(work, order, reason)
+    return found
+
+
+def _too_dear(work: Work, order: Order, reason: str) -> None:
+    """Let an order wait for better prices, and drop it when it has waited long enough."""
+    if _waited(work, order):
+        longest = work.bridge.rules.wait_for_price_seconds
+        why = f"{reason}, and that for {longest:.0f} s (MMBOT_WAIT_FOR_PRICE_SECONDS)"
+        if work.advance(order, Fact.REFUSED, reason=why):
+            work.run.say(f"{order.key}: dropped, {why}")
+        return
+    work.fail(order, PricesTooHigh(reason))
+
+
+def _waited(work: Work, order: Order) -> bool:
+    if order.reason != PricesTooHigh.reason or order.waiting_since is None:
+        return False
+    waited = (work.bridge.clock() - order.waiting_since).total_seconds()
+    return waited >= work.bridge.rules.wait_for_price_seconds
+
+
+def _unpaid(work: Work, orders: Sequence[Order]) -> list[Order]:
     """Take orders that the registry has as paid up from there; return the others."""
     registry = work.bridge.registry
     unpaid = []

@@ -3,6 +3,7 @@
     PENDING -accepted-> PROCESSING -sent-> TRANSFERRING -mined-> FULFILLED   the user is paid
     FULFILLED -sent-> PROVING -mined-> PROVED -settled-> COMPLETED           we are paid back
     PENDING | PROCESSING -refused-> DROPPED                                  nothing was spent
+    DROPPED -reopened-> PENDING                                              a person retries it
 
 A reverted or lost transaction takes the order one state back, as a new attempt. An order
 that the registry or the escrow already knows as paid is taken up where the chain has it.
@@ -62,6 +63,7 @@ class Status(StrEnum):
 class Fact(StrEnum):
     ACCEPTED = "accepted"
     REFUSED = "refused"
+    REOPENED = "reopened"  # a person wants a dropped order decided again
     PAID = "paid"  # the registry has our transfer already
     SENT = "sent"
     MINED = "mined"
@@ -86,6 +88,7 @@ NEXT = {
     (Status.PENDING, Fact.REFUSED): Status.DROPPED,
     (Status.PENDING, Fact.PAID): Status.FULFILLED,
     (Status.PROCESSING, Fact.REFUSED): Status.DROPPED,
+    (Status.DROPPED, Fact.REOPENED): Status.PENDING,
     (Status.PROCESSING, Fact.PAID): Status.FULFILLED,
     (Status.PROCESSING, Fact.SENT): Status.TRANSFERRING,
     (Status.TRANSFERRING, Fact.MINED): Status.FULFILLED,
@@ -128,7 +131,15 @@ NEXT = {
 _NEW_ATTEMPT = (Fact.REVERTED, Fact.LOST, Fact.UNDELIVERED, Fact.UNPAID)
 # A claim that goes out once more goes by another name.
 _CLAIM_ANEW = (Fact.SENT, Fact.UNCLAIMED, Fact.UNMINED)
-_PROGRESS = (Fact.ACCEPTED, Fact.PAID, Fact.MINED, Fact.PROVEN, Fact.SETTLED, Fact.RETOLD)
+_PROGRESS = (
+    Fact.ACCEPTED,
+    Fact.REOPENED,
+    Fact.PAID,
+    Fact.MINED,
+    Fact.PROVEN,
+    Fact.SETTLED,
+    Fact.RETOLD,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +161,7 @@ class Order:
     failed: bool = False
     next_attempt_at: datetime | None = None  # UTC; a failed order without it is parked
     reason: str | None = None  # why it was dropped, why it last failed, or what it waits for
+    waiting_since: datetime | None = None  # UTC; healthy, for the same reason since then
     transfer_tx: TxHash | None = None
     claim_tx: TxHash | None = None  # on L1, or on the L2 where a proof claims
     claim_ref: str | None = None  # what a claim under way goes by: "message 0x...", "task ..."
@@ -214,6 +226,7 @@ class Order:
             failed=False,
             next_attempt_at=None,
             reason=reason,
+            waiting_since=None,
             block=Block(self.block.number, TAKEN_BACK) if fact is Fact.VANISHED else self.block,
             transfer_tx=self._transfer_tx(status, fact, tx),
             claim_tx=tx or self.claim_tx if _claims(status, fact) else self.claim_tx,
@@ -232,6 +245,7 @@ class Order:
             failed=failed,
             next_attempt_at=next_attempt_at,
             reason=why,
+            waiting_since=None,
         )
 
     def _transfer_tx(self, status: Status, fact: Fact, tx: TxHash | None) -> TxHash | None:
@@ -252,7 +266,24 @@ class Order:
     def cleared(self) -> "Order":
         """Return the order as a person takes it up again: not failed, all attempts left."""
         return replace(
-            self, failed=False, failures=0, lost_claims=0, next_attempt_at=None, reason=None
+            self,
+            failed=False,
+            failures=0,
+            lost_claims=0,
+            next_attempt_at=None,
+            reason=None,
+            waiting_since=None,
+        )
+
+    def waiting(self, reason: str, *, at: datetime) -> "Order":
+        """Return the order, healthy, with what it waits for; the same reason keeps its time."""
+        same = self.reason == reason and self.waiting_since is not None
+        return replace(
+            self,
+            failed=False,
+            next_attempt_at=None,
+            reason=reason,
+            waiting_since=self.waiting_since if same else at,
         )
 
 

@@ -41,6 +41,9 @@ class Lane(Protocol):
         """
 
     def standings(self) -> list[Standing]:
+        """Read the safety states."""
+
+    def hold_standings(self) -> list[Standing]:
         """Read the safety states; none changes until the lane is left."""
 
     def exposure(self) -> Wei:

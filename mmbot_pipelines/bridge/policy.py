@@ -1,7 +1,8 @@
 """Whether an order is worth filling. Pure, in integer wei.
 
 It decides only before money has moved: a paid order is claimed whatever the limits
-say by then.
+say by then. What the order and the settings alone refuse is final, until a person retries it;
+what depends on prices can become right by itself.
 """
 
 from collections.abc import Sequence
@@ -76,8 +77,8 @@ class Cost:
         return Wei(self.transfer_gas * self.gas_price + self.claim)
 
 
-def refusal(order: Order, limits: Limits, cost: Cost) -> str | None:
-    """Say why the order is not worth filling, or None when it is.
+def refusal(order: Order, limits: Limits) -> str | None:
+    """Return why the settings refuse the order at any price, or None.
 
     A recipient that cannot take money is no matter of policy: the simulation finds it. Nor
     is one whose money is lost there, such as a precompile: the escrow pays us all the same.
@@ -96,10 +97,24 @@ def refusal(order: Order, limits: Limits, cost: Cost) -> str | None:
             f"amount {in_words(order.amount)} is above the most we transfer, "
             f"{in_words(limits.max_transfer)}"
         )
-    margin = -(-order.amount * limits.min_margin_bps // _BPS)
+    if order.fee < _margin(order, limits):
+        return (
+            f"fee {in_words(order.fee)} is below the margin {in_words(_margin(order, limits))} "
+            "that is wanted beside all costs"
+        )
+    return None
+
+
+def shortfall(order: Order, limits: Limits, cost: Cost) -> str | None:
+    """Return why the order is not worth filling at this cost, or None when it is."""
+    margin = _margin(order, limits)
     if order.fee < cost.total + margin:
         return (
             f"fee {in_words(order.fee)} is below the cost {in_words(cost.total)} "
             f"plus the margin {in_words(margin)}"
         )
     return None
+
+
+def _margin(order: Order, limits: Limits) -> Wei:
+    return Wei(-(-order.amount * limits.min_margin_bps // _BPS))

@@ -25,6 +25,11 @@ class Run:
     say: Callable[[str], None]
 
 
+# How soon a PENDING order that waits is looked at again: after a fourth of the time it waits.
+PAUSE_SHARE = 4
+MAX_PAUSE_SECONDS = 300.0
+
+
 class Cursor(StrEnum):
     """How far an origin has been read."""
 
@@ -130,18 +135,22 @@ class Orders(Outbox, Protocol):
         at: datetime,
         again_after: float,
         ripe: Sequence[Ripe] | None = None,
+        max_orders: int | None = None,
     ) -> list[Order]:
         """Take the healthy orders that no run was asked for within `again_after` seconds.
 
-        Whoever takes an order asks for its run.
+        Whoever takes an order asks for its run. Those that wait for something come after all
+        others; one that is PENDING is taken again after a PAUSE_SHARE of the time that it had
+        waited when it was last taken, at the latest after MAX_PAUSE_SECONDS.
         ripe: only orders of one of these kinds.
+        max_orders: those with the highest fees, where there are more.
         """
 
     def release(self, keys: Sequence[str], *, asked_at: datetime | None = None) -> None:
         """Let orders be asked for as if they had been at that time, or never: their run ended."""
 
-    def due(self, *, at: datetime) -> list[Order]:
-        """List failed orders whose next attempt has come."""
+    def due(self, *, at: datetime, max_orders: int | None = None) -> list[Order]:
+        """List failed orders whose next attempt has come, the longest due first."""
 
     def waiting(self, statuses: Sequence[Status], origin: str | None = None) -> list[Order]:
         """List orders in these statuses, failed or not, oldest change first."""
@@ -194,6 +203,9 @@ class Orders(Outbox, Protocol):
 
     def errors(self, key: str) -> list[ErrorEntry]:
         """Return all errors of an order, oldest first."""
+
+    def errors_of_run(self, run_id: str) -> list[ErrorEntry]:
+        """Return all errors that a run stored, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from mmbot_pipelines.bridge.accounts import CANCEL, TRANSFER
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.failures import PART
 from mmbot_pipelines.bridge.nonces import gap, gaps
 from mmbot_pipelines.bridge.ports import Fault, Run
 from mmbot_pipelines.bridge.receipts import settle_receipts
@@ -24,7 +25,7 @@ from mmbot_pipelines.core.outbox import (
     at_most,
     by_nonce,
 )
-from mmbot_pipelines.core.safety import Standing, State, ruling
+from mmbot_pipelines.core.safety import Standing, State, StatesChanged, confirm, ruling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,12 @@ def replace_stuck(bridge: Bridge, run: Run) -> None:
         bids = [_filler(bridge, nonce, market) for nonce in below if not _freed(bridge, nonce, run)]
     else:
         bids = [_bid(bridge, remedy) for remedy in remedies(bridge, wards, market, run)]
-    _broadcast(bridge, _store(bridge, bids, run), run)
+    try:
+        stored = _store(bridge, bids[:PART], run)
+    except StatesChanged as e:
+        run.say(f"{e}: nothing is replaced now")
+        return
+    _broadcast(bridge, stored, run)
 
 
 def _waiting(bridge: Bridge) -> list[Transaction]:
@@ -176,6 +182,7 @@ def _store(bridge: Bridge, bids: Sequence[_Bid], run: Run) -> list[Transaction]:
             run.say(_told(row, bid.why))
             stored.append(row)
             free -= max(more, 0)
+        confirm(standings, lane.hold_standings())
     # Committed: should we die from here on, the receipts sensor broadcasts the same bytes.
     crash.here(crash.Point.REPLACEMENT_STORED)
     return stored

@@ -1,16 +1,21 @@
 """How a step's transactions go out: stored with the order's step first, then broadcast."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from mmbot_pipelines.bridge.admission import Gate, Wait, keep_back
-from mmbot_pipelines.bridge.failures import Work, fault_of
+from mmbot_pipelines.bridge.admission import Admission, Gate, Wait, keep_back
+from mmbot_pipelines.bridge.failures import PART, Work, fault_of
 from mmbot_pipelines.bridge.nonces import next_nonce
 from mmbot_pipelines.bridge.order import Fact, Order
+from mmbot_pipelines.bridge.outbox import Lane
 from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import LostRace, OutOfFunds, Waits
 from mmbot_pipelines.core.money import Gas, Wei, in_words
 from mmbot_pipelines.core.outbox import Call, Fees, Transaction, at_most
+from mmbot_pipelines.core.safety import StatesChanged
+
+# How long the wallet's lane is held for signing, at most, beside the last signature.
+_LANE_SECONDS = 1.0
 
 
 class FloorReached(Waits):
@@ -44,62 +49,106 @@ def send(
     Raises:
         NonceTooHigh: what nodes count of the wallet cannot be; nothing was signed.
     """
-    if not requests:
-        return
-    bridge, run = work.bridge, work.run
+    left = list(requests)
+    while left:
+        left = left[_send_some(work, left[:PART], fees, origin, gate) :]
+
+
+@dataclass(slots=True)
+class _Part:
+    """What became of the requests while the wallet's lane was held once."""
+
+    done: int = 0  # requests
+    stored: list[tuple[Order, Transaction]] = field(default_factory=list)
+    short: list[tuple[Order, Waits]] = field(default_factory=list)
+    waiting: list[tuple[Order, Wait]] = field(default_factory=list)
+
+
+def _send_some(
+    work: Work, requests: Sequence[Request], fees: Fees, origin: str, gate: Gate | None
+) -> int:
+    """Send the first of these requests, within one hold of the lane; return how many.
+
+    However slow the signer is, others get the lane soon. A halt does not wait for it at all:
+    what was signed while the states changed is thrown away, and decided again.
+    """
+    bridge, part, sent = work.bridge, _Part(), gate.sent if gate else 0
     chain = bridge.chain
     chain_nonce = chain.nonce(pending=True)
     # What is mined and decided until the lane is ours is missing there, and in the balance.
     since = [row for row in bridge.orders.in_flight() if row.wallet == chain.wallet]
     balance = chain.balance()
-    stored: list[tuple[Order, Transaction]] = []
-    # Claims bring money back: they may use what the floor keeps from transfers.
-    floor = Wei(0) if gate is None else bridge.rules.thresholds.min_balance or Wei(0)
-    short: list[tuple[Order, Waits]] = []
-    waiting: list[tuple[Order, Wait]] = []
-    with bridge.orders.lane(chain.chain_id, chain.wallet) as lane:
-        in_flight = lane.in_flight()
-        free = balance - at_most({row.hash: row for row in [*since, *in_flight]}.values())
-        undecided = {(t.subject, t.purpose) for t in in_flight}
-        nonce = next_nonce(chain, lane, chain_nonce)
-        held = {o.key: o for o in lane.hold([r.order for r in requests])}
-        admission = gate.open(lane, origin) if gate else None
-        for request in requests:
-            order = held.get(request.order.key)
-            if order is None:
-                run.say(f"{request.order.key}: another run has taken it further")
-                continue
-            if (order.key, work.step) in undecided:
-                # Whatever its status says: two of them at two nonces could both be mined.
-                run.say(f"{order.key}: an earlier {work.step} is undecided, no other is signed")
-                continue
-            if admission and (wait := admission.wait(order)):
-                waiting.append((order, wait))
-                continue
-            needed = request.call.value + request.gas * fees.ceiling + request.reserve
-            if needed > free - floor:
-                short.append((order, _short(needed, free, floor)))
-                continue
-            transaction = _signed(work, order, request, nonce, fees)
-            after = _sent(order, request, transaction)
-            try:
-                lane.store(order, after, transaction, run.id)
-            except LostRace as e:
-                run.say(f"{e}: not sent")
-                continue
-            stored.append((after, transaction))
-            undecided.add((order.key, work.step))
+    try:
+        with bridge.orders.lane(chain.chain_id, chain.wallet) as lane:
+            rows = {row.hash: row for row in [*since, *lane.in_flight()]}
+            free = Wei(balance - at_most(rows.values()))
+            admission = gate.open(lane, origin) if gate else None
+            nonce = next_nonce(chain, lane, chain_nonce)
+            _sign(work, part, lane, requests, fees, admission, free, nonce)
             if admission:
-                admission.take(order)
-            free -= needed
-            nonce += 1
+                admission.confirm(lane)
+    except StatesChanged as e:
+        work.run.say(f"{e}: {len(part.stored)} signed transactions are thrown away, none was sent")
+        if gate:
+            gate.sent = sent
+        return 0
     # Committed: should we die from here on, the receipts sensor broadcasts the same bytes.
     crash.here(crash.Point(f"{work.step}-stored"))
-    _broadcast(work, stored)
+    _broadcast(work, part.stored)
     crash.here(crash.Point(f"{work.step}-broadcast"))
-    keep_back(work, waiting)
-    for order, failure in short:
+    keep_back(work, part.waiting)
+    for order, failure in part.short:
         work.fail(order, failure)
+    return part.done
+
+
+def _sign(
+    work: Work,
+    part: _Part,
+    lane: Lane,
+    requests: Sequence[Request],
+    fees: Fees,
+    admission: Admission | None,
+    free: Wei,
+    nonce: int,
+) -> None:
+    """Sign and store in the lane, until all is done or it was held for long enough."""
+    bridge, run, begun = work.bridge, work.run, work.bridge.clock()
+    # Claims bring money back: they may use what the floor keeps from transfers.
+    floor = bridge.rules.thresholds.min_balance if admission else None
+    undecided = {(t.subject, t.purpose) for t in lane.in_flight()}
+    held = {o.key: o for o in lane.hold([r.order for r in requests])}
+    for request in requests:
+        if part.stored and (bridge.clock() - begun).total_seconds() > _LANE_SECONDS:
+            return
+        part.done += 1
+        order = held.get(request.order.key)
+        if order is None:
+            run.say(f"{request.order.key}: another run has taken it further")
+            continue
+        if (order.key, work.step) in undecided:
+            # Whatever its status says: two of them at two nonces could both be mined.
+            run.say(f"{order.key}: an earlier {work.step} is undecided, no other is signed")
+            continue
+        if admission and (wait := admission.wait(order)):
+            part.waiting.append((order, wait))
+            continue
+        needed = request.call.value + request.gas * fees.ceiling + request.reserve
+        if needed > free - (floor or 0):
+            part.short.append((order, _short(needed, free, floor or Wei(0))))
+            continue
+        transaction = _signed(work, order, request, nonce, fees)
+        after = _sent(order, request, transaction)
+        try:
+            lane.store(order, after, transaction, run.id)
+        except LostRace as e:
+            run.say(f"{e}: not sent")
+            continue
+        part.stored.append((after, transaction))
+        undecided.add((order.key, work.step))
+        if admission:
+            admission.take(order)
+        free, nonce = Wei(free - needed), nonce + 1
 
 
 def _sent(order: Order, request: Request, transaction: Transaction) -> Order:

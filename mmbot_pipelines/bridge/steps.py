@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.claim import claim_again, repay, settle
 from mmbot_pipelines.bridge.failures import ASK_AGAIN_SECONDS, OrdersFailed
-from mmbot_pipelines.bridge.fill import transfer
+from mmbot_pipelines.bridge.fill import take_up_paid, transfer
 from mmbot_pipelines.bridge.guard import guard
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.order import Fact, Order, Status
 from mmbot_pipelines.bridge.ports import Cursor, Fault, Run, Scan
 from mmbot_pipelines.bridge.reachable import reachable
 from mmbot_pipelines.bridge.receipts import settle_receipts
@@ -51,6 +51,11 @@ _RANGES_PER_TICK = 40
 
 # Accepted blocks that are read again each time, beside the sensor's own reading.
 _OVERLAP = 20
+
+# Orders of one origin that runs are asked for in one tick, and failed ones that one run of the
+# retry takes up: a crowd takes several.
+MAX_PER_TICK = 100
+_MAX_RETRIED = 200
 
 # While orders cannot be paid, each gets one run that says so, and the next one after that.
 _NOT_AGAIN_SECONDS = 10**9
@@ -102,7 +107,14 @@ def wanted(bridge: Bridge, statuses: Sequence[Status], origin: str | None = None
     if origin is not None and _UNPAID.issuperset(statuses):
         again = _NOT_AGAIN_SECONDS if _is(bridge, origin, State.HALTED) else again
         ripe = ripe_now(bridge, origin)
-    orders = bridge.orders.ask(statuses, origin, at=bridge.clock(), again_after=again, ripe=ripe)
+    orders = bridge.orders.ask(
+        statuses,
+        origin,
+        at=bridge.clock(),
+        again_after=again,
+        ripe=ripe,
+        max_orders=MAX_PER_TICK,
+    )
     orders = reachable(bridge, orders)
     if orders:
         crash.here(crash.Point.ASKED)
@@ -139,7 +151,7 @@ def backfill(bridge: Bridge, run: Run) -> list[str]:
 
 def retry(bridge: Bridge, run: Run) -> list[str]:
     """Return the failed orders whose next attempt has come."""
-    due = bridge.orders.due(at=bridge.clock())
+    due = bridge.orders.due(at=bridge.clock(), max_orders=_MAX_RETRIED)
     for order in due:
         run.say(f"{order.key}: attempt {order.failures + 1} at {order.status}, {order.reason}")
     return [o.key for o in due]
@@ -175,18 +187,25 @@ def _settle_all(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
 def reprocess(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
     """Take up orders by hand: clear what failed, claim again what got lost, then advance.
 
+    What was dropped is decided again, unless the L2 has taken the order itself back.
+
     Raises:
         OrdersFailed: an order failed again.
     """
     for order in bridge.orders.get(keys):
-        if order.status.final or not (order.failed or order.failures or order.lost_claims):
+        now = bridge.clock()
+        if order.status is Status.DROPPED and not order.taken_back:
+            again = order.after(Fact.REOPENED, at=now, reason="a person retries it")
+        elif not order.status.final and (order.failed or order.failures or order.lost_claims):
+            again = order.cleared()
+        else:
             continue
         try:
-            now = bridge.clock()
-            bridge.orders.change(order, order.cleared(), run_id=run.id, at=now, taken=True)
-            run.say(f"{order.key}: taken up again at {order.status}")
+            bridge.orders.change(order, again, run_id=run.id, at=now, taken=True)
+            run.say(f"{order.key}: taken up again at {again.status}")
         except LostRace:
             run.say(f"{order.key}: changed just now, taken as it is")
+    take_up_paid(bridge, keys, run)
     claim_again(bridge, keys, run)
     advance(bridge, keys, run)
     for order in bridge.orders.get(keys):
@@ -194,21 +213,27 @@ def reprocess(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
 
 
 def run_died(bridge: Bridge, keys: Sequence[str], run: Run, why: str, spoke: bool) -> bool:
-    """Keep with its orders that a run has failed, where it could not.
+    """Keep, once for all its orders, that a run has failed, where it could not itself.
 
     spoke: its step ended by itself, so that an error of one order may be the whole reason,
         and what nobody foresaw would come again. Where it was killed they go on at once.
     Returns whether anything was kept.
     """
-    told = {
-        key: [e.fault.kind for e in bridge.orders.errors(key) if e.run_id == run.id] for key in keys
-    }
-    if spoke and any(kind != _DIED for kinds in told.values() for kind in kinds):
+    kept = [entry.fault for entry in bridge.orders.errors_of_run(run.id)]
+    if any(fault.kind == _DIED for fault in kept) or (spoke and kept):
         return False
-    untold = bridge.orders.get([key for key, kinds in told.items() if not kinds])
+    named = {fault.subject for fault in kept}
+    silent = bridge.orders.get([key for key in keys if key not in named])
+    if not silent:
+        return False
     if not spoke:
-        bridge.orders.release([order.key for order in untold])
-    for order in untold:
-        fault = Fault(subject=order.key, step="run", kind=_DIED, message=why)
-        bridge.orders.note(fault, at=bridge.clock(), run_id=run.id)
-    return bool(untold)
+        bridge.orders.release([order.key for order in silent])
+    origins = ", ".join(sorted({order.origin for order in silent}))
+    fault = Fault(
+        subject=silent[0].key if len(silent) == 1 else origins,
+        step="run",
+        kind=_DIED,
+        message=why if len(silent) == 1 else f"{why}; it had {len(silent)} orders",
+    )
+    bridge.orders.note(fault, at=bridge.clock(), run_id=run.id)
+    return True

@@ -40,6 +40,10 @@ class State(StrEnum):
         return list(State).index(self)
 
 
+class StatesChanged(Exception):
+    """A safety state was changed while work was decided by the one before."""
+
+
 class NotDecided(Stop):
     """A person's word that cannot be taken as it is."""
 
@@ -127,6 +131,21 @@ def of(standings: Iterable[Standing], scope: str) -> Standing:
 def ruling(standings: Sequence[Standing], scope: str) -> Standing:
     """Return what holds for a scope: the stricter of its own standing and the global one."""
     return max((of(standings, GLOBAL), of(standings, scope)), key=lambda s: s.state.rank)
+
+
+def confirm(before: Iterable[Standing], now: Iterable[Standing]) -> None:
+    """Check that every scope is still in the state that work was decided by.
+
+    Raises:
+        StatesChanged: one is not; the message names it.
+    """
+    old, new = (
+        {s.scope: s.state for s in standings if s.state is not State.NORMAL}
+        for standings in (before, now)
+    )
+    for scope in sorted(old.keys() | new.keys()):
+        if old.get(scope) is not new.get(scope):
+            raise StatesChanged(f"{scope} is {new.get(scope, State.NORMAL)} since this moment")
 
 
 def judged(

@@ -58,7 +58,7 @@ def orders_sensor(origin: str, most_runs: int) -> dg.SensorDefinition:
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         with plain_failures():
             run = sensor_run(context)
-            busy = crowded(context, fill_orders, most_runs)
+            busy = crowded(context, fill_orders, origin, most_runs)
             for _ in looks():
                 steps.detect(bridge, origin, run)
                 if busy:
@@ -66,14 +66,14 @@ def orders_sensor(origin: str, most_runs: int) -> dg.SensorDefinition:
                 orders = steps.wanted(bridge, [Status.PENDING, Status.PROCESSING], origin)
                 if orders:
                     runs = 1 if steps.throttled(bridge, origin) else most_runs
-                    yield from requests("transfer", orders, runs)
+                    yield from requests("transfer", origin, orders, runs)
                     return
             yield dg.SkipReason(_CROWDED if busy else f"no new order on {origin}")
 
     return sensor
 
 
-def receipts_sensor(most_runs: int) -> dg.SensorDefinition:
+def receipts_sensor(origins: Sequence[str], most_runs: int) -> dg.SensorDefinition:
     """Make the sensor that reads receipts and asks for the claims of what was paid."""
 
     @dg.sensor(
@@ -88,21 +88,24 @@ def receipts_sensor(most_runs: int) -> dg.SensorDefinition:
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         with plain_failures():
             run = sensor_run(context)
-            busy = crowded(context, repay_orders, most_runs)
+            free = [o for o in origins if not crowded(context, repay_orders, o, most_runs)]
             steps.recheck(bridge, run)
             steps.settle_receipts(bridge, run)
             stuck = list(replacements(bridge))
-            orders: list[Order] = []
+            paid: dict[str, list[Order]] = {origin: [] for origin in free}
             for _ in looks():
                 in_flight = steps.settle_receipts(bridge, run)
-                orders += [] if busy else steps.wanted(bridge, [Status.FULFILLED])
+                for origin in free:
+                    if len(paid[origin]) < steps.MAX_PER_TICK:
+                        paid[origin] += steps.wanted(bridge, [Status.FULFILLED], origin)
                 # What was sent together is mined in one block or the next: claim it together.
-                if orders and not in_flight:
+                if any(paid.values()) and not in_flight:
                     break
             yield from stuck
-            yield from requests("repay", orders, most_runs, job=repay_orders.name)
-            if not (orders or stuck):
-                yield dg.SkipReason(_CROWDED if busy else "no transfer was mined")
+            for origin, orders in paid.items():
+                yield from requests("repay", origin, orders, most_runs, job=repay_orders.name)
+            if not (any(paid.values()) or stuck):
+                yield dg.SkipReason("no transfer was mined" if free else _CROWDED)
 
     return sensor
 
@@ -133,7 +136,7 @@ def definitions(origins: Sequence[str], most_runs: int) -> dg.Definitions:
         jobs=[fill_orders, repay_orders, replace_stuck_transactions],
         sensors=[
             *(orders_sensor(origin, most_runs) for origin in origins),
-            receipts_sensor(most_runs),
+            receipts_sensor(origins, most_runs),
             *(settlements_sensor(origin) for origin in origins),
         ],
     )

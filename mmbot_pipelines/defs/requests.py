@@ -29,6 +29,9 @@ _CROWD = 2
 _UNDER_WAY_AT_MOST = timedelta(seconds=150)
 
 
+ORIGIN = "origin"  # the tag of a run whose orders are all of one origin
+
+
 def looks() -> Iterator[None]:
     """Yield for each look of one tick: at least once, then until the tick's time is up."""
     end = time.monotonic() + _TICK_SECONDS
@@ -53,10 +56,11 @@ def tagged_orders(tags: Mapping[str, str]) -> list[str]:
 
 
 def requests(
-    op: str, orders: Sequence[Order], most_runs: int, job: str | None = None
+    op: str, origin: str, orders: Sequence[Order], most_runs: int, job: str | None = None
 ) -> Iterator[dg.RunRequest]:
     """Ask for one run per order, or for packed runs when more orders wait than `most_runs`.
 
+    origin: of all these orders.
     job: which one, where the sensor asks for several.
     """
     size = 1 if len(orders) <= most_runs else max(_PACK_AT_LEAST, -(-len(orders) // most_runs))
@@ -65,14 +69,17 @@ def requests(
         yield dg.RunRequest(
             run_config={"ops": {op: {"config": {"order_keys": keys}}}},
             job_name=job,
-            tags=order_tags(keys),
+            tags=order_tags(keys) | {ORIGIN: origin},
         )
 
 
-def crowded(context: dg.SensorEvaluationContext, job: dg.JobDefinition, most_runs: int) -> bool:
-    """Tell whether so many runs of a job are under way that more would only slow them."""
+def crowded(
+    context: dg.SensorEvaluationContext, job: dg.JobDefinition, origin: str, most_runs: int
+) -> bool:
+    """Return whether so many runs of a job are unfinished for an origin that more only slow it."""
     under_way = dg.RunsFilter(
         job_name=job.name,
+        tags={ORIGIN: origin},
         statuses=[
             dg.DagsterRunStatus.NOT_STARTED,
             dg.DagsterRunStatus.STARTING,

@@ -210,6 +210,7 @@ class Limits(Section):
     max_per_recipient: values.WeiLimit = _variable("MMBOT_MAX_PER_RECIPIENT_WEI", None)
     max_per_hour: values.WeiLimit = _variable("MMBOT_MAX_PER_HOUR_WEI", None)
     max_per_day: values.WeiLimit = _variable("MMBOT_MAX_PER_DAY_WEI", None)
+    wait_for_price_seconds: values.Seconds = _variable("MMBOT_WAIT_FOR_PRICE_SECONDS", 86_400.0)
     min_balance: values.WeiAmount = _variable("MMBOT_MIN_BALANCE_WEI", Wei(0))  # 0: no floor
 
     @model_validator(mode="after")

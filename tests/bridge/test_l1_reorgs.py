@@ -152,7 +152,7 @@ def test_a_transfer_taken_back_while_its_claim_waits(world: World) -> None:
 
 def test_a_revert_taken_back_may_pay_the_next_time(world: World) -> None:
     (key,) = world.set_and_detect()
-    world.chain.refuse(lambda _: True, "Transfer failed.", foreseen=False)
+    world.chain.refuse(lambda _: True, "Pausable: paused", foreseen=False)
     world.transfer([key])
     world.mine()
     assert world.order(key).status is Status.PROCESSING
@@ -170,7 +170,7 @@ def test_a_revert_taken_back_may_pay_the_next_time(world: World) -> None:
 
 def test_of_two_attempts_one_pays_when_the_first_comes_back(world: World) -> None:
     (key,) = world.set_and_detect()
-    world.chain.refuse(lambda _: True, "Transfer failed.", foreseen=False)
+    world.chain.refuse(lambda _: True, "Pausable: paused", foreseen=False)
     world.transfer([key])
     world.mine()
     world.chain.allow()
@@ -189,7 +189,7 @@ def test_of_two_attempts_one_pays_when_the_first_comes_back(world: World) -> Non
 
 def test_the_first_of_two_attempts_counts_when_it_is_faster(world: World) -> None:
     (key,) = world.set_and_detect()
-    world.chain.refuse(lambda _: True, "Transfer failed.", foreseen=False)
+    world.chain.refuse(lambda _: True, "Pausable: paused", foreseen=False)
     world.transfer([key])
     world.mine()
     world.chain.allow()

@@ -145,7 +145,7 @@ def test_a_large_order_is_not_overtaken_for_ever(world: World, together: bool) -
     for keys in [[large, small]] if together else [[large], [small]]:
         world.transfer(keys)
     assert sent(world) == [first]
-    assert any("0.06 ETH (60000000000000000 wei) waits before it" in line for line in world.said)
+    assert any("0.06 ETH (60000000000000000 wei) is kept for orders" in line for line in world.said)
     complete(world, [first])
     world.transfer([large])
     world.transfer([small])

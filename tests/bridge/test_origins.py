@@ -60,7 +60,9 @@ def test_an_origin_that_is_away_keeps_the_other_at_full_pace(
     with pytest.raises(RpcUnavailable):
         steps.detect(world.bridge, "starknet", world.run)
     new = world.set_and_detect(3)
-    assert "starknet:0: RpcUnavailable" in world.failing(lambda: world.transfer([*old, *new]))
+    assert "starknet:0, starknet:1: RpcUnavailable" in world.failing(
+        lambda: world.transfer([*old, *new])
+    )
     world.mine()
     assert [world.order(key).status for key in new] == [Status.FULFILLED] * 3
     assert [world.order(key).failed for key in old] == [False] * 2

@@ -23,7 +23,12 @@ def test_no_more_runs_are_asked_for_than_can_be_done(world: World) -> None:
     world.l2.set_orders(5)
     with dg.instance_for_test() as instance:
         runs = [
-            create_run_for_test(instance, fill_orders.name, status=dg.DagsterRunStatus.STARTED)
+            create_run_for_test(
+                instance,
+                fill_orders.name,
+                tags={"origin": "zksync"},
+                status=dg.DagsterRunStatus.STARTED,
+            )
             for _ in range(2 * MOST_RUNS)
         ]
         crowded = tick(world, instance)

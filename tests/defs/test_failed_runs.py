@@ -60,8 +60,8 @@ def test_a_run_that_died_is_noted_with_its_orders_once(world: World) -> None:
         said, cursor = tick(world, instance)
         assert said == "0 failed orders, 1 runs died since the last look"
         assert tick(world, instance, cursor)[0].startswith("0 failed orders, 0 runs died")
-    assert [kinds(world, key) for key in keys] == [["RunDied"], ["RunDied"]]
-    assert died.run_id in world.store.errors(keys[0])[0].fault.message
+    assert [kinds(world, subject) for subject in (*keys, "zksync")] == [[], [], ["RunDied"]]
+    assert died.run_id in world.store.errors("zksync")[0].fault.message
     again = steps.wanted(world.bridge, [Status.PENDING])
     assert [order.key for order in again] == keys
 
@@ -86,8 +86,8 @@ def test_a_run_that_failed_without_the_database_is_noted(world: World) -> None:
         fill(world, instance, keys)
         world.store.down = False
         tick(world, instance)
-    assert [kinds(world, key) for key in keys] == [["RunDied"], ["RunDied"]]
-    told = world.store.errors(keys[0])[0].fault.message
+    assert [kinds(world, subject) for subject in (*keys, "zksync")] == [[], [], ["RunDied"]]
+    told = world.store.errors("zksync")[0].fault.message
     assert "of fill_orders could not keep what failed: " in told
 
 

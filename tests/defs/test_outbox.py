@@ -22,7 +22,7 @@ def tick(world: World, instance: dg.DagsterInstance) -> SensorExecutionData:
     context = dg.build_sensor_context(
         instance, sensor_name="l1_receipts", resources={"bridge": world.bridge}
     )
-    return receipts_sensor(most_runs=2).evaluate_tick(context)
+    return receipts_sensor(["zksync"], most_runs=2).evaluate_tick(context)
 
 
 def test_stuck_transactions_are_asked_about_once_in_a_while(

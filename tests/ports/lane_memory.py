@@ -73,6 +73,9 @@ class LaneMemory:
             self._replacing.append(transaction)
 
     def standings(self) -> list[Standing]:
+        return self._store.safety.standings()
+
+    def hold_standings(self) -> list[Standing]:
         return self._store.safety.read_by(self)
 
     def exposure(self) -> Wei:

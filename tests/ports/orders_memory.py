@@ -16,6 +16,8 @@ from mmbot_pipelines.adapters.db.steps import accepts, identity, story, tellable
 from mmbot_pipelines.bridge.accounts import TRANSFER
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import (
+    MAX_PAUSE_SECONDS,
+    PAUSE_SHARE,
     Cursor,
     ErrorEntry,
     Fault,
@@ -127,6 +129,7 @@ class OrdersMemory(OutboxMemory):
         at: datetime,
         again_after: float,
         ripe: Sequence[Ripe] | None = None,
+        max_orders: int | None = None,
     ) -> list[Order]:
         long_ago = at - timedelta(seconds=again_after)
         with self.transaction():
@@ -136,8 +139,12 @@ class OrdersMemory(OutboxMemory):
                 if not order.failed
                 and (ripe is None or any(_is(order, kind) for kind in ripe))
                 and self._asked.get(order.key, long_ago) <= long_ago
+                and self._paused(order, at)
                 and order.key not in self._held
             ]
+            if max_orders is not None:
+                chosen = {o.key for o in sorted(found, key=self._turn)[:max_orders]}
+                found = [order for order in found if order.key in chosen]
             self._asked.update({order.key: at for order in found})
             return found
 
@@ -148,14 +155,26 @@ class OrdersMemory(OutboxMemory):
             if asked_at is not None:
                 self._asked.update({key: asked_at for key in keys if key in self.stored})
 
-    def due(self, *, at: datetime) -> list[Order]:
+    def _paused(self, order: Order, at: datetime) -> bool:
+        asked, since = self._asked.get(order.key), order.waiting_since
+        if asked is None or since is None or order.status is not Status.PENDING:
+            return True
+        pause = min((asked - since).total_seconds() / PAUSE_SHARE, MAX_PAUSE_SECONDS)
+        return (at - asked).total_seconds() >= pause
+
+    def _turn(self, order: Order) -> tuple[object, ...]:
+        waits = order.waiting_since is not None
+        asked = self._asked.get(order.key, order.changed_at)
+        return waits, 0 if waits else -order.fee, asked, order.number
+
+    def due(self, *, at: datetime, max_orders: int | None = None) -> list[Order]:
         with self.transaction():
             found = [
                 (order.next_attempt_at, *_oldest_change(order), order)
                 for order in self.stored.values()
                 if order.failed and order.next_attempt_at and order.next_attempt_at <= at
             ]
-        return [order for *_, order in sorted(found, key=lambda row: row[:-1])]
+        return [order for *_, order in sorted(found, key=lambda row: row[:-1])][:max_orders]
 
     def waiting(self, statuses: Sequence[Status], origin: str | None = None) -> list[Order]:
         with self.transaction():
@@ -234,6 +253,10 @@ class OrdersMemory(OutboxMemory):
     def errors(self, key: str) -> list[ErrorEntry]:
         with self.transaction():
             return [entry for entry in self._errors if entry.fault.subject == key]
+
+    def errors_of_run(self, run_id: str) -> list[ErrorEntry]:
+        with self.transaction():
+            return [entry for entry in self._errors if entry.run_id == run_id]
 
     # for the lane and the accounts
 

@@ -134,7 +134,7 @@ def test_who_resumes_the_wrong_scope_is_told_the_right_one(books: Books) -> None
 # the lane
 
 
-def test_a_halt_waits_for_who_is_signing_and_binds_the_next(books: Books) -> None:
+def test_a_halt_waits_for_who_stores_what_it_signed_and_binds_the_next(books: Books) -> None:
     started = threading.Event()
 
     def halt() -> None:
@@ -143,7 +143,7 @@ def test_a_halt_waits_for_who_is_signing_and_binds_the_next(books: Books) -> Non
 
     with ThreadPoolExecutor(1) as pool:
         with books.orders.lane(CHAIN, OURS) as lane:
-            assert lane.standings() == []
+            assert lane.hold_standings() == []
             halting = pool.submit(halt)
             assert started.wait(10)
             with pytest.raises(TimeoutError):

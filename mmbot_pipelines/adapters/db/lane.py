@@ -23,7 +23,7 @@ from sqlalchemy.dialects import postgresql
 from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.outlay import exposure, held_back, paid_since
 from mmbot_pipelines.adapters.db.rows import order_of, transaction_of, transaction_values
-from mmbot_pipelines.adapters.db.safety import held_standings
+from mmbot_pipelines.adapters.db.safety import held_standings, read_standings
 from mmbot_pipelines.adapters.db.steps import write_step
 from mmbot_pipelines.adapters.db.tables import orders, transactions
 from mmbot_pipelines.bridge.order import Order
@@ -147,6 +147,10 @@ class PgLane:
         self._insert(transaction)
 
     def standings(self) -> list[Standing]:
+        """Read the safety states."""
+        return read_standings(self.connection)
+
+    def hold_standings(self) -> list[Standing]:
         """Read the safety states; none changes until the lane is left."""
         return held_standings(self.connection)
 

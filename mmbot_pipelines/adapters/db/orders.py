@@ -12,7 +12,9 @@ from sqlalchemy import (
     Text,
     and_,
     any_,
+    case,
     false,
+    func,
     literal,
     literal_column,
     or_,
@@ -22,6 +24,7 @@ from sqlalchemy import (
     update,
 )
 
+from mmbot_pipelines.adapters.db.columns import Instant
 from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.outbox import PgOutbox
 from mmbot_pipelines.adapters.db.rows import error_of, history_of, order_of
@@ -29,7 +32,17 @@ from mmbot_pipelines.adapters.db.scan import write_rewind, write_scan
 from mmbot_pipelines.adapters.db.steps import write_errors, write_retold, write_step
 from mmbot_pipelines.adapters.db.tables import blocks, errors, order_events, orders
 from mmbot_pipelines.bridge.order import Order, Status
-from mmbot_pipelines.bridge.ports import Cursor, ErrorEntry, Fault, Filter, HistoryEntry, Ripe, Scan
+from mmbot_pipelines.bridge.ports import (
+    MAX_PAUSE_SECONDS,
+    PAUSE_SHARE,
+    Cursor,
+    ErrorEntry,
+    Fault,
+    Filter,
+    HistoryEntry,
+    Ripe,
+    Scan,
+)
 from mmbot_pipelines.core.money import TxHash
 from mmbot_pipelines.core.outbox import Block
 
@@ -103,21 +116,32 @@ class PgOrders(PgOutbox):
         at: datetime,
         again_after: float,
         ripe: Sequence[Ripe] | None = None,
+        max_orders: int | None = None,
     ) -> list[Order]:
         """Take the healthy orders that no run was asked for within `again_after` seconds.
 
-        Oldest change first. Two who ask at the same time never take the same order.
+        Oldest change first. Two who ask at the same time never take the same order. Those that
+        wait for something come after all others, and less and less often.
         ripe: only orders of one of these kinds.
+        max_orders: those with the highest fees, where there are more.
         """
         long_ago = at - timedelta(seconds=again_after)
+        waiting = orders.c.waiting_since.is_not(None)
         ready = (
             select(orders.c.origin, orders.c.number)
             .where(
                 _in(statuses, origin),
                 ~orders.c.failed,
                 true() if ripe is None else or_(false(), *map(_is, ripe)),
-                orders.c.asked_at.is_(None) | (orders.c.asked_at <= long_ago),
+                or_(orders.c.asked_at.is_(None), and_(orders.c.asked_at <= long_ago, _paused(at))),
             )
+            .order_by(
+                waiting,
+                case((waiting, None), else_=orders.c.fee).desc(),
+                func.coalesce(orders.c.asked_at, orders.c.changed_at),
+                orders.c.number,
+            )
+            .limit(max_orders)
             .with_for_update(skip_locked=True)
         )
         taken = (
@@ -135,12 +159,13 @@ class PgOrders(PgOutbox):
         with transaction(self._engine) as connection:
             connection.execute(update(orders).where(_named(keys)).values(asked_at=asked_at))
 
-    def due(self, *, at: datetime) -> list[Order]:
+    def due(self, *, at: datetime, max_orders: int | None = None) -> list[Order]:
         """List failed orders whose next attempt has come, the longest due first."""
         return self._orders(
             select(orders)
             .where(orders.c.failed, orders.c.next_attempt_at <= at)
             .order_by(orders.c.next_attempt_at, *_OLDEST_CHANGE)
+            .limit(max_orders)
         )
 
     def waiting(self, statuses: Sequence[Status], origin: str | None = None) -> list[Order]:
@@ -211,6 +236,10 @@ class PgOrders(PgOutbox):
         """Return all errors of an order, oldest first."""
         return [error_of(row) for row in self._read(_of(errors, "subject", key))]
 
+    def errors_of_run(self, run_id: str) -> list[ErrorEntry]:
+        """Return all errors that a run stored, oldest first."""
+        return [error_of(row) for row in self._read(_of(errors, "run_id", run_id))]
+
     def _orders(self, query: Select[Any]) -> list[Order]:
         return [order_of(row) for row in self._read(query)]
 
@@ -222,6 +251,15 @@ def _named(keys: Sequence[str]) -> ColumnElement[bool]:
 def _in(statuses: Sequence[Status], origin: str | None) -> ColumnElement[bool]:
     wanted: ColumnElement[bool] = orders.c.status.in_([status.value for status in statuses])
     return wanted if origin is None else and_(wanted, orders.c.origin == origin)
+
+
+def _paused(at: datetime) -> ColumnElement[bool]:
+    """Return the condition that an order has had its pause, if it waits for something."""
+    waited = func.extract("epoch", orders.c.asked_at - orders.c.waiting_since)
+    since = func.extract("epoch", literal(at, Instant) - orders.c.asked_at)
+    pause = func.least(waited / PAUSE_SHARE, MAX_PAUSE_SECONDS)
+    undecided = orders.c.status == Status.PENDING.value
+    return or_(orders.c.waiting_since.is_(None), ~undecided, since >= pause)
 
 
 def _is(ripe: Ripe) -> ColumnElement[bool]:

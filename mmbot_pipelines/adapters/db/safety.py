@@ -1,8 +1,8 @@
 """The safety states in Postgres.
 
-Whoever signs reads them under a shared lock until its transaction ends, and whoever
-changes one takes that lock alone: once a halt is stored, nothing is signed any more that
-did not know of it.
+Whoever has signed reads them again under a shared lock, at the end of its transaction, and
+whoever changes one takes that lock alone: once a halt is stored, nothing is stored or sent any
+more that did not know of it, and no halt waits for a signature.
 """
 
 from datetime import datetime
@@ -31,12 +31,12 @@ class PgSafety:
     def standings(self) -> list[Standing]:
         """Return every scope that was ever changed, by name."""
         with transaction(self._engine) as connection:
-            return _read(connection)
+            return read_standings(connection)
 
     def change(self, before: Standing, after: Standing, *, at: datetime) -> Standing:
         """Write the new standing, and its row of history if it tells something new.
 
-        Waits for those who are signing.
+        Waits for those who are storing what they signed.
 
         Raises:
             LostRace: somebody changed the scope since; nothing was written.
@@ -93,10 +93,10 @@ class PgSafety:
 def held_standings(connection: Connection) -> list[Standing]:
     """Read every scope's standing; none changes until this transaction ends."""
     connection.execute(select(func.pg_advisory_xact_lock_shared(_LOCK)))
-    return _read(connection)
+    return read_standings(connection)
 
 
-def _read(connection: Connection) -> list[Standing]:
+def read_standings(connection: Connection) -> list[Standing]:
     return [_standing(row) for row in connection.execute(select(safety).order_by(safety.c.scope))]
 
 

@@ -93,6 +93,7 @@ orders = Table(
         ),
     ),
     Column("reason", Words),
+    Column("waiting_since", Instant),
     Column("transfer_tx", Text),
     Column("claim_tx", Text),
     Column("claim_ref", Words),
@@ -175,6 +176,7 @@ errors = Table(
 Index("errors_of_subject", errors.c.subject, errors.c.id)
 Index("errors_by_time", errors.c.at)
 Index("errors_of_kind", errors.c.step, errors.c.kind, errors.c.at)
+Index("errors_of_run", errors.c.run_id)
 Index(
     "errors_scanned_once",
     func.md5(errors.c.subject),
