@@ -109,8 +109,9 @@ def _starknet(
 
     rpc = StarknetRpc(section.urls, chain_id=section.chain_id, quorum=settings.quorum(section))
     repayment: Repayment
+    by_message: ByMessage | None = None
     if section.repay == "message":
-        repayment = ByMessage(
+        repayment = by_message = ByMessage(
             rpc,
             l1,
             registry,
@@ -131,6 +132,7 @@ def _starknet(
         wallet=section.wallet_address,
         registry=registry.address,
         start=section.start_block,
+        elsewhere=by_message.elsewhere if by_message else lambda: None,
     )
 
 

@@ -10,9 +10,10 @@ from functools import partial
 
 from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.escrow_faults import PaidElsewhere, is_paid_elsewhere
+from mmbot_pipelines.bridge.escrow_faults import MessageMissing, PaidElsewhere, is_paid_elsewhere
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.fill import by_origin
+from mmbot_pipelines.bridge.guard import halt_at_once
 from mmbot_pipelines.bridge.order import Fact, Order, Status
 from mmbot_pipelines.bridge.ports import Run, Settlement, Task
 from mmbot_pipelines.bridge.refused import refused
@@ -186,6 +187,9 @@ def _follow(work: Work, origin: str, orders: Sequence[Order]) -> None:
         return
     progress = work.bridge.origins[origin].progress(orders)
     for order, seen in zip(orders, progress, strict=True):
+        if isinstance(seen.lost, MessageMissing):
+            # Before the order is set back: should we die here, it is seen again.
+            halt_at_once(work.bridge, work.run, seen.lost, origin)
         if seen.lost is not None:
             _give_up(work, order, seen.lost)
         elif seen.proven_in is not None and order.status is Status.PROVING:

@@ -1,7 +1,7 @@
 """What an escrow can say against an order, on any origin network."""
 
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.core.errors import Stop, TryLater
+from mmbot_pipelines.core.errors import Halts, Stop, TryLater
 
 
 class EscrowPaused(TryLater):
@@ -22,6 +22,13 @@ class PaidElsewhere(Stop):
 
 class MessageMissing(Stop):
     """A mined claim has sent no message to our escrow: no claim of this origin can arrive."""
+
+
+class ClaimsGoElsewhere(Halts):
+    """The registry sends its claims to another escrow or function than the settings name."""
+
+    reason = "waits: its origin is HALTED"
+    of_origin = True
 
 
 class EscrowDisagrees(Stop):

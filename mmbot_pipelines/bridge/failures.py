@@ -20,6 +20,7 @@ from mmbot_pipelines.core.errors import (
 from mmbot_pipelines.core.money import TxHash
 from mmbot_pipelines.core.outbox import Block
 from mmbot_pipelines.core.retry import backoff
+from mmbot_pipelines.core.safety import GLOBAL
 
 # A run that was asked for and has not moved its order by then has died with the process
 # that could have told (others are told of at once, see `run_died`). Many times a cold start,
@@ -72,7 +73,7 @@ class Work:
         self._noted: set[tuple[str, str]] = set()  # outages, by origin and kind
         self._left: list[str] = []  # orders that an outage kept from being looked at
         self._counted = False  # a failure that may call for a halt
-        self._halted = False  # everything, by this step
+        self._halted: set[str] = set()  # scopes, by this step
 
     def due(self, keys: Sequence[str], statuses: Sequence[Status]) -> list[Order]:
         """Return the orders in these statuses that may be worked on now; log what may not.
@@ -95,9 +96,8 @@ class Work:
         An outage says nothing about the order: its error is kept, the order stays
         healthy and is asked for again. What only waits is no failure at all.
         """
-        if isinstance(failure, Halts) and not self._halted:
-            self._halted = True
-            halt_at_once(self.bridge, self.run, failure)
+        if isinstance(failure, Halts):
+            self._halt(order.origin if failure.of_origin else GLOBAL, failure)
         if isinstance(failure, Waits):
             self._wait_healthy(order, failure)
             return
@@ -117,6 +117,11 @@ class Work:
             self.bridge.orders.note(fault, at=now, run_id=self.run.id)
         crash.here(crash.Point.FAILURE_STORED)
         self.run.say(f"{order.key}: {after.reason}; {_then(after)}")
+
+    def _halt(self, scope: str, failure: Halts) -> None:
+        if scope not in self._halted:
+            self._halted.add(scope)
+            halt_at_once(self.bridge, self.run, failure, scope)
 
     def set_back(self, order: Order, back: Order, failure: Failure) -> None:
         """Store an order at an earlier state together with the failure that took it there."""

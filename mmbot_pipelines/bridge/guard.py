@@ -17,7 +17,7 @@ from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.balance import read_funds
 from mmbot_pipelines.bridge.ports import Fault, Run
 from mmbot_pipelines.core import safety
-from mmbot_pipelines.core.errors import Failure, Halts, LostRace
+from mmbot_pipelines.core.errors import Failure, LostRace
 from mmbot_pipelines.core.readings import (
     Failures,
     GasLost,
@@ -82,11 +82,11 @@ def guard_failures(bridge: Bridge, run: Run) -> None:
         run.say(f"safety: not judged now, {e}; the next tick does it")
 
 
-def halt_at_once(bridge: Bridge, run: Run, failure: Halts) -> None:
-    """Halt everything for a cause that every order shares; nothing where it is halted already."""
-    before, now = of(bridge.safety.standings(), GLOBAL), bridge.clock()
+def halt_at_once(bridge: Bridge, run: Run, failure: Failure, scope: str = GLOBAL) -> None:
+    """Halt a scope for a cause that all its orders share; nothing where it is halted already."""
+    before, now = of(bridge.safety.standings(), scope), bridge.clock()
     cause = type(failure).__name__
-    trip = Trip(scope=GLOBAL, state=State.HALTED, cause=cause, why=f"{cause}: {failure}")
+    trip = Trip(scope=scope, state=State.HALTED, cause=cause, why=f"{cause}: {failure}")
     after = judged(before, [trip], at=now, complete=False)
     if after is None:
         return

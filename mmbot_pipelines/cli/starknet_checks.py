@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from mmbot_pipelines.adapters.ethereum.node import RpcError
+from mmbot_pipelines.adapters.ethereum.registry import STARKNET_ESCROW, STARKNET_SELECTOR
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.origins import starknet_age
+from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins.escrow_state import Terms
 from mmbot_pipelines.adapters.origins.starknet_message_status import L1_TO_L2_MESSAGES
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
@@ -32,6 +34,7 @@ def origin(starknet: Starknet, l1: L1, on_l1: Rpc) -> Iterator[Finding]:
     yield from look("escrow", partial(_escrow, rpc, starknet, l1))
     if starknet.repay == "message":
         yield from look("messaging", partial(_messaging, on_l1, starknet))
+        yield from look("registry", partial(_sends, on_l1, l1.registry_address, starknet))
     else:
         yield from starknet_proof_checks.proofs(rpc, starknet, l1, on_l1)
 
@@ -113,3 +116,22 @@ def _messaging(on_l1: Rpc, starknet: Starknet) -> Iterator[Finding]:
         yield fault("messaging", f"{messaging} keeps no messages to Starknet ({e}): {remedy}")
         return
     yield ok("messaging", f"{messaging} keeps messages to Starknet")
+
+
+def _sends(on_l1: Rpc, registry: Address, starknet: Starknet) -> Iterator[Finding]:
+    """Compare the escrow and function that the registry sends claims to with ours."""
+    expected = {STARKNET_ESCROW: int(starknet.escrow_address, 16), STARKNET_SELECTOR: abi.CLAIM}
+    for function, ours in expected.items():
+        try:
+            found = viewed(on_l1, registry, function)
+        except Failure as e:
+            yield fault("registry", f"{registry} names no {function.name} ({e}): set another one")
+            return
+        if found != ours:
+            yield fault(
+                "registry",
+                f"{function.name} of {registry} is {found:#x}, not {ours:#x}: no claim would "
+                "arrive; set MMBOT_STARKNET_ESCROW_ADDRESS, or ask the registry's owner",
+            )
+            return
+    yield ok("registry", f"{registry} sends claims to {starknet.escrow_address}")

@@ -44,6 +44,7 @@ class Halts(Waits):
     """What is wrong with the set-up, not with an order: a person must look before any is sent."""
 
     reason = "waits: GLOBAL is HALTED"
+    of_origin: ClassVar[bool] = False  # only the order's origin is halted, not everything
 
 
 class TryLater(Failure):

@@ -9,10 +9,12 @@ from eth_typing import ChecksumAddress
 from mmbot_pipelines.cli.findings import Mark
 from mmbot_pipelines.cli.starknet_checks import nodes
 from mmbot_pipelines.devnet.accounts import account
+from mmbot_pipelines.devnet.artifacts import send
 from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.deploy import environment
 from mmbot_pipelines.devnet.starknet_account import development_keys
 from mmbot_pipelines.devnet.starknet_deploy import deploy_messaging, describe
+from mmbot_pipelines.devnet.starknet_execution import selector_of
 from tests.adapters.origins.fake_prover import API_KEY, FakeProver, fake_prover
 from tests.adapters.origins.starknet_fakes import SN_MAIN, starknet_fake
 from tests.cli.command import Mmbot, Said, caller
@@ -91,6 +93,7 @@ def test_all_is_well_with_messages(mmbot: Mmbot) -> None:
         "takes claims from our registry",
         "pays us, at 0x",
         "keeps messages to Starknet",
+        "sends claims to 0x",
     ):
         assert part in said.out
 
@@ -169,3 +172,16 @@ def test_nodes_that_lag_are_old_or_speak_another_version() -> None:
         assert "s3cret" not in of_other.text + of_other.subject
         (old,) = nodes(SN_MAIN, "SN_MAIN", [good.url], clock=lambda: now + 1000)
         assert old.mark is Mark.NOTE
+
+
+def test_a_registry_that_sends_claims_elsewhere(
+    mmbot: Mmbot, devnet: Devnet, messaging: ChecksumAddress
+) -> None:
+    setter = devnet.registry.functions.setStarknetClaimPaymentSelector
+    owner = devnet.deployment.l1.owner
+    send(setter(0xBAD), sender=owner)
+    try:
+        found = faults(mmbot())
+    finally:
+        send(setter(selector_of("claim_payment")), sender=owner)
+    assert any("StarknetEscrowClaimPaymentSelector of" in line for line in found), found

@@ -75,6 +75,8 @@ class StarknetStage:
             "registry": self.registry.address,
             "start": 0,
         } | changes
+        if isinstance(repayment, ByMessage):
+            given.setdefault("elsewhere", repayment.elsewhere)
         return Starknet(rpc, repayment, **given)
 
     def mine(self) -> None:

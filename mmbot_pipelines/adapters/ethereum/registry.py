@@ -27,6 +27,10 @@ CLAIM_STARKNET = Function("claimPayment", ("uint256",) * 3)
 CLAIM_ZKSYNC = Function("claimPaymentZKSync", ("uint256",) * 5)
 TRANSFERS = Function("transfers", ("bytes32",), ("uint256", "uint256", "bool", "uint8"))
 
+# Source: the deployed PaymentRegistry's public variables.
+STARKNET_ESCROW = Function("StarknetEscrowAddress", (), ("uint256",))
+STARKNET_SELECTOR = Function("StarknetEscrowClaimPaymentSelector", (), ("uint256",))
+
 TRANSFERRED = keccak(text="Transfer(uint256,address,(uint256,uint256,bool,uint8))")
 _TRANSFERRED_DATA = ("address", "uint256", "uint256", "bool", "uint8")
 

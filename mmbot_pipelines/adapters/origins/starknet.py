@@ -66,6 +66,7 @@ class Starknet:
         wallet: Address,
         registry: Address,
         start: int,
+        elsewhere: Callable[[], Failure | None] = lambda: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Name the contracts; nothing is asked yet.
@@ -73,6 +74,7 @@ class Starknet:
         repayment: how the escrow is brought to pay us.
         wallet: where the escrow must pay us, on Starknet.
         registry: on L1, which the escrow must obey.
+        elsewhere: whether the registry sends claims to another escrow; nothing is paid then.
         """
         self.start = start
         self._rpc = rpc
@@ -80,6 +82,7 @@ class Starknet:
         self._escrow = escrow
         self._wallet = wallet
         self._registry = registry
+        self._elsewhere = elsewhere
         self._clock = clock
         self._set = EscrowEvents(int(escrow, 16), abi.SET_ORDER)
         self._paid = EscrowEvents(int(escrow, 16), abi.CLAIM_PAYMENT)
@@ -120,6 +123,8 @@ class Starknet:
         """Read the escrow again: it still holds this very order, unclaimed, to be paid to us."""
         if not orders:
             return []
+        if (wrong := self._elsewhere()) is not None:
+            return [wrong] * len(orders)
         told = self._rpc.witnesses(lambda node: self._check(node, orders))
         return [
             _agreed(order, faults)
@@ -234,10 +239,12 @@ class Starknet:
             if int(payment.wallet, 16) == int(self._wallet, 16):
                 paid[order.number] = Settlement(event.tx, event.block)
             elif not isinstance(paid.get(order.number), Settlement):
-                paid[order.number] = self._elsewhere(order, payment, event)
+                paid[order.number] = self._paid_elsewhere(order, payment, event)
         return paid
 
-    def _elsewhere(self, order: Order, payment: abi.Payment, event: abi.Event) -> PaidElsewhere:
+    def _paid_elsewhere(
+        self, order: Order, payment: abi.Payment, event: abi.Event
+    ) -> PaidElsewhere:
         return PaidElsewhere(
             f"the escrow {self._escrow} paid {in_words(payment.amount)} of {order.key} to "
             f"{payment.wallet} in {event.tx}, but our wallet is {self._wallet}: ask the escrow's "

@@ -18,13 +18,14 @@ from starknet_py.net.client_models import (
 
 from mmbot_pipelines.adapters.ethereum import quorum, wire
 from mmbot_pipelines.adapters.ethereum.node import Answer, NodeFault, RpcError
+from mmbot_pipelines.adapters.ethereum.registry import STARKNET_ESCROW, STARKNET_SELECTOR
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.views import Function, call_trusted_views, refused
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins import starknet_views as views
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
-from mmbot_pipelines.bridge.escrow_faults import MessageMissing
+from mmbot_pipelines.bridge.escrow_faults import ClaimsGoElsewhere, MessageMissing
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import Failure, Undelivered
 from mmbot_pipelines.core.money import Address, TxHash
@@ -77,6 +78,27 @@ class Messages:
             "send to another escrow or function, or is MMBOT_STARKNET_MESSAGING_ADDRESS wrong? "
             "`mmbot doctor` compares them"
         )
+
+    def elsewhere(self) -> ClaimsGoElsewhere | None:
+        """Return that the registry sends claims to another escrow or function, or None.
+
+        Raises:
+            RpcDisagrees, BlockReplaced, RpcUnavailable: see `quorum.read`.
+        """
+        asked = {STARKNET_ESCROW: int(self.escrow, 16), STARKNET_SELECTOR: abi.CLAIM}
+        calls = [(self.registry, function.encode()) for function in asked]
+        answers = call_trusted_views(self.l1, calls, quorum.now(self.l1))
+        for (function, expected), answer in zip(asked.items(), answers, strict=True):
+            if isinstance(answer, RpcError):
+                return ClaimsGoElsewhere(f"{function.name}() of the registry {self.registry} fails")
+            (found,) = function.decode(answer)
+            if found != expected:
+                return ClaimsGoElsewhere(
+                    f"{function.name}() of the registry {self.registry} is {found:#x}, not "
+                    f"{expected:#x}: nothing that is claimed would reach {self.escrow}; ask the "
+                    "registry's owner, or set MMBOT_STARKNET_ESCROW_ADDRESS"
+                )
+        return None
 
     def consumed(self, sent: Mapping[str, Sent]) -> set[str]:
         """Return the orders whose messages L1 has consumed, in a finalized block.

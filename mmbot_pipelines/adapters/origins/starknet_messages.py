@@ -94,6 +94,10 @@ class ByMessage:
         too_dear = self._fees.too_dear(order, value, self.claim_gas, fees)
         return too_dear or self._registry.claim_starknet(order, value=value)
 
+    def elsewhere(self) -> Failure | None:
+        """Return that the registry sends claims to another escrow or function, or None."""
+        return self._messages.elsewhere()
+
     def progress(self, orders: Sequence[Order]) -> list[Progress]:
         """Find out which messages are ours, and which are used up without effect.
 

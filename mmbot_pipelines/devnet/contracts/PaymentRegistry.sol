@@ -54,8 +54,9 @@ contract PaymentRegistry is Upgradeable {
     address public zkSyncEscrow;
 
     IStarknetCore public starknetCore;
-    uint256 public starknetEscrow;
-    uint256 public starknetClaimSelector;
+    // Named as in the deployed registry, whose getters the bot reads.
+    uint256 public StarknetEscrowAddress;
+    uint256 public StarknetEscrowClaimPaymentSelector;
 
     modifier onlyOwnerOrMM() {
         require(
@@ -79,11 +80,11 @@ contract PaymentRegistry is Upgradeable {
     }
 
     function setStarknetEscrowAddress(uint256 escrow) external onlyOwner {
-        starknetEscrow = escrow;
+        StarknetEscrowAddress = escrow;
     }
 
     function setStarknetClaimPaymentSelector(uint256 claimSelector) external onlyOwner {
-        starknetClaimSelector = claimSelector;
+        StarknetEscrowClaimPaymentSelector = claimSelector;
     }
 
     /// The deployed registry gets these when it is initialized.
@@ -97,8 +98,8 @@ contract PaymentRegistry is Upgradeable {
         onlyOwner
     {
         starknetCore = core;
-        starknetEscrow = escrow;
-        starknetClaimSelector = claimSelector;
+        StarknetEscrowAddress = escrow;
+        StarknetEscrowClaimPaymentSelector = claimSelector;
     }
 
     function transfer(uint256 orderId, uint256 destAddress, Chain chainId)
@@ -134,7 +135,7 @@ contract PaymentRegistry is Upgradeable {
         payload[2] = destAddress;
         (payload[3], payload[4]) = halves(amount);
         starknetCore.sendMessageToL2{value: msg.value}(
-            starknetEscrow, starknetClaimSelector, payload
+            StarknetEscrowAddress, StarknetEscrowClaimPaymentSelector, payload
         );
         emit ClaimPayment(info);
     }
