@@ -10,6 +10,7 @@ from functools import partial
 
 from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.authority import with_authority
 from mmbot_pipelines.bridge.escrow_faults import MessageMissing, PaidElsewhere, is_paid_elsewhere
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.fill import by_origin
@@ -63,7 +64,7 @@ def _claim(work: Work, origin: str, orders: list[Order]) -> None:
             work.fail(order, claim)
         else:
             _keep_task(work, order, claim)
-    gas = chain.simulate([call for _, call in calls], fees)
+    gas = with_authority(work, chain.simulate([call for _, call in calls], fees))
     requests: list[Request] = []
     foreseen: list[tuple[Order, Failure]] = []
     for (order, call), estimate in zip(calls, gas, strict=True):

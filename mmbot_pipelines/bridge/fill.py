@@ -11,6 +11,7 @@ from itertools import groupby
 from mmbot_pipelines.bridge import gas_estimates
 from mmbot_pipelines.bridge.admission import Gate, closed
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.authority import with_authority
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.order import Fact, Order, Status
 from mmbot_pipelines.bridge.policy import Cost, refusal, shortfall
@@ -90,7 +91,7 @@ def _fill(work: Work, gate: Gate, origin: str, orders: list[Order]) -> None:
         return
     orders = keep_ripe(work, origin, orders)
     calls = {o.key: bridge.registry.transfer(o) for o in orders}
-    results = bridge.chain.simulate([calls[o.key] for o in orders], fees)
+    results = with_authority(work, bridge.chain.simulate([calls[o.key] for o in orders], fees))
     gas = {o.key: result for o, result in zip(orders, results, strict=True)}
     foreseen = [o for o in orders if isinstance(gas[o.key], RevertForeseen)]
     if foreseen:  # by a payment that came in this very moment

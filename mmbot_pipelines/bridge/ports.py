@@ -13,7 +13,7 @@ from typing import Protocol
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.outbox import Outbox
 from mmbot_pipelines.core.errors import Failure
-from mmbot_pipelines.core.money import Gas, TxHash, Wei
+from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees
 
 
@@ -306,3 +306,6 @@ class Registry(Protocol):
 
     def paid_in(self, order: Order) -> TxHash | None:
         """Return the transaction whose Transfer event paid the order."""
+
+    def takes(self, wallet: Address) -> bool:
+        """Return whether a wallet may send it transfers and claims: its owner, its market maker."""

@@ -8,9 +8,8 @@ from functools import partial
 
 from mmbot_pipelines import wiring
 from mmbot_pipelines.adapters.ethereum import wire
-from mmbot_pipelines.adapters.ethereum.registry import abi_of, disagreement
+from mmbot_pipelines.adapters.ethereum.registry import MARKET_MAKER, OWNER, abi_of, disagreement
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.adapters.ethereum.views import Function
 from mmbot_pipelines.cli import zksync_checks
 from mmbot_pipelines.cli.findings import Finding, fault, look, note, ok
 from mmbot_pipelines.cli.node_checks import agreement, nodes
@@ -18,9 +17,6 @@ from mmbot_pipelines.cli.questions import asked, has_code, viewed
 from mmbot_pipelines.core.errors import BadSettings, Failure
 from mmbot_pipelines.core.money import Address, in_words
 from mmbot_pipelines.settings import Settings
-
-_MARKET_MAKER = Function("marketMaker", (), ("address",))
-_OWNER = Function("owner", (), ("address",))
 
 
 def chains(settings: Settings) -> Iterator[Finding]:
@@ -69,7 +65,7 @@ def _registry(rpc: Rpc, registry: Address, wallet: Address) -> Iterator[Finding]
         )
         return
     try:
-        maker, owner = viewed(rpc, registry, _MARKET_MAKER), viewed(rpc, registry, _OWNER)
+        maker, owner = viewed(rpc, registry, MARKET_MAKER), viewed(rpc, registry, OWNER)
     except Failure as e:
         yield fault(
             "registry", f"{registry} is no PaymentRegistry ({e}): mend MMBOT_L1_REGISTRY_ADDRESS"

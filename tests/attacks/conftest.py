@@ -4,8 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from mmbot_pipelines.adapters.db.engine import connect
 from tests.attacks.desk import Desk, webserver
 from tests.bridge.world import World
+from tests.chain.lane import Lane
+from tests.devnet.bridge import running
+from tests.ports.stages import on_anvil
 from tests.postgres import database
 
 HOST = "mmbot.example.org"
@@ -14,6 +18,15 @@ HOST = "mmbot.example.org"
 @pytest.fixture
 def world() -> World:
     return World()
+
+
+@pytest.fixture
+def lane(database_url: str) -> Iterator[Lane]:
+    """Return the bridge on two anvils of its own: they take neither base fees nor reorgs back."""
+    engine = connect(database_url)
+    with running() as devnet, on_anvil(devnet) as stage:
+        yield Lane(stage, engine)
+    engine.dispose()
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,7 @@
 """A wallet under its floor: our own spending is no fault, what somebody else took is one."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
-import pytest
-
-from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.bridge import guard, steps
 from mmbot_pipelines.bridge.order import Status
 from mmbot_pipelines.core.money import Address, Wei
@@ -14,9 +10,7 @@ from mmbot_pipelines.core.safety import GLOBAL, State, of
 from tests.bridge.guarding import state, thresholds, why
 from tests.bridge.world import World
 from tests.chain.lane import Lane
-from tests.devnet.bridge import running
 from tests.ports.chain_memory import ETH
-from tests.ports.stages import on_anvil
 
 THIEF = Address("0x14dC79964da2C08b23698B3D3cc7Ca32193d9955")
 
@@ -77,14 +71,6 @@ def test_what_was_taken_while_the_bot_was_down_halts_at_the_first_look(world: Wo
     world.later(10**6)
     world.chain.endowment = ETH // 2
     assert look(world) is State.HALTED
-
-
-@pytest.fixture
-def lane(database_url: str) -> Iterator[Lane]:
-    engine = connect(database_url)
-    with running() as devnet, on_anvil(devnet) as stage:
-        yield Lane(stage, engine)
-    engine.dispose()
 
 
 def test_on_a_chain_spending_is_explained_to_the_wei_and_theft_is_not(lane: Lane) -> None:

@@ -1,12 +1,10 @@
 """What stands first in the wallet's nonce queue: it holds nobody, whatever it was signed with."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import Engine
 
-from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.order import Status
@@ -18,26 +16,10 @@ from tests.bridge.guarding import state
 from tests.bridge.transfers import GWEI, ends, rows
 from tests.bridge.world import World
 from tests.chain.lane import Lane
-from tests.devnet.bridge import running
-from tests.ports.stages import on_anvil
 
 CHEAP = {"amount": 10**15, "fee": 8 * 10**14}
 GOOD = {"amount": 10**16, "fee": 10**17}
 MINED, REPLACED = TxState.MINED, TxState.REPLACED
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = connect(database_url)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def lane(engine: Engine) -> Iterator[Lane]:
-    """Chains for one test: anvil does not take a base fee back."""
-    with running() as devnet, on_anvil(devnet) as stage:
-        yield Lane(stage, engine)
 
 
 def claimed_cheaply(world: World) -> str:

@@ -44,7 +44,7 @@ def test_a_node_that_is_a_block_behind_parks_and_halts_nothing(world: World) -> 
 
 def test_a_claim_that_the_registry_refuses_is_tried_later_and_then_parked(world: World) -> None:
     (key,) = fulfilled(world)
-    world.chain.refuse(lambda _: True, "Only Owner or MM can call this function")
+    world.chain.refuse(lambda _: True, "Value below the L2 base cost")
     world.failing(lambda: world.repay([key]))
     assert (world.order(key).failed, world.order(key).parked) == (True, False)
     for _ in range(2):

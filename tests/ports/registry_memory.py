@@ -21,6 +21,7 @@ class RegistryMemory:
         self.chain = chain
         self.address = address
         self.rejecting: set[Address] = set()  # recipients that refuse money
+        self.market_maker = chain.wallet
         self.least_claim_value = 0  # wei; a claim that carries less reverts
         chain.contracts[address] = self._revert
 
@@ -36,6 +37,10 @@ class RegistryMemory:
     def paid_in(self, order: Order) -> TxHash | None:
         self.chain.head()
         return self._paid_by(self.transfer(order))
+
+    def takes(self, wallet: Address) -> bool:
+        self.chain.head()
+        return wallet == self.market_maker
 
     # for the origins
 
@@ -55,6 +60,8 @@ class RegistryMemory:
         return None
 
     def _revert(self, call: Call) -> str | None:
+        if self.market_maker != self.chain.wallet:
+            return "Only Owner or MM can call this function"
         kind, *order = json.loads(call.data)
         if kind == "transfer":
             if call.value == 0:

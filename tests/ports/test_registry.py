@@ -73,3 +73,8 @@ def test_reverted_transfer_pays_nothing(stage: Stage) -> None:
     pay(stage, [order])
     assert stage.registry.used([order]) == [False]
     assert stage.registry.paid_in(order) is None
+
+
+def test_registry_takes_its_market_maker_and_no_stranger(stage: Stage) -> None:
+    assert stage.registry.takes(stage.chain.wallet)
+    assert not stage.registry.takes(stage.rejecting)

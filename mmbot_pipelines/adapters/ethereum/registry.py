@@ -26,6 +26,8 @@ TRANSFER = Function("transfer", ("uint256", "uint256", "uint8"))
 CLAIM_STARKNET = Function("claimPayment", ("uint256",) * 3)
 CLAIM_ZKSYNC = Function("claimPaymentZKSync", ("uint256",) * 5)
 TRANSFERS = Function("transfers", ("bytes32",), ("uint256", "uint256", "bool", "uint8"))
+MARKET_MAKER = Function("marketMaker", (), ("address",))
+OWNER = Function("owner", (), ("address",))
 
 # Source: the deployed PaymentRegistry's public variables.
 STARKNET_ESCROW = Function("StarknetEscrowAddress", (), ("uint256",))
@@ -110,6 +112,19 @@ class RegistryV1:
                 if _pays(log, order):
                     return log.tx
         return None
+
+    def takes(self, wallet: Address) -> bool:
+        """Return whether a wallet may send it transfers and claims: its owner, its market maker."""
+        views = (MARKET_MAKER, OWNER)
+        calls = [(self.address, view.encode()) for view in views]
+        answers = call_trusted_views(self._rpc, calls, quorum.now(self._rpc))
+        for view, answer in zip(views, answers, strict=True):
+            if isinstance(answer, RpcError):
+                raise refused(answer, f"{view.name} of the registry {self.address}")
+            (address,) = view.decode(answer)
+            if str(address).lower() == wallet.lower():
+                return True
+        return False
 
     def _is_used(self, order: Order, answer: bytes | RpcError) -> bool:
         if isinstance(answer, RpcError):
