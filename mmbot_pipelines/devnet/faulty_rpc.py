@@ -12,6 +12,7 @@ import asyncio
 import json
 import threading
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import Future
 from enum import StrEnum
 from random import Random
@@ -59,6 +60,7 @@ class FaultyRpc:
         self.port = port
         self.fault = Fault.NONE
         self.served = Counter[Fault]()  # requests by what was done with them
+        self.lies: dict[str, Callable[[Any], Any]] = {}  # by method, whatever the fault
         self._rng = Random(seed)  # noqa: S311  chance that can be repeated, no secret
         self._behind: Behind | None = None
         self._loop = asyncio.new_event_loop()
@@ -177,6 +179,8 @@ class FaultyRpc:
     def _colour(self, question: Any, answer: Any, fault: Fault) -> Any:
         if "result" not in answer:
             return answer
+        if question["method"] in self.lies:
+            return answer | {"result": self.lies[question["method"]](answer["result"])}
         if fault is Fault.LIE:
             return answer | {"result": lie(question["method"], answer["result"], self._rng)}
         if self._behind is not None:

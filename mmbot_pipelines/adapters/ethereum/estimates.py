@@ -1,70 +1,76 @@
 """Estimate the gas of calls by asking nodes (eth_estimateGas). Reads the chain.
 
 The price that will be signed is part of the question: a contract can read it (GASPRICE), and
-what it does at another price is no estimate.
+what it does at another price is no estimate. As many nodes are asked as the quorum has, and
+the highest of what they agree on is taken; what cannot be is no estimate at all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from mmbot_pipelines.adapters.ethereum import blocks, broadcast, reverts, wire
+from mmbot_pipelines.adapters.ethereum import blocks, broadcast, quorum, reverts, wire
 from mmbot_pipelines.adapters.ethereum.node import Answer, Question, RpcError
-from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.adapters.ethereum.rpc import Poll, Rpc
+from mmbot_pipelines.adapters.ethereum.signing import MAX_GAS, MIN_GAS
 from mmbot_pipelines.core.errors import Failure, OutOfFunds, RevertForeseen, RpcRefused
 from mmbot_pipelines.core.money import Address, Gas, Wei, in_words
-from mmbot_pipelines.core.outbox import Call, Fees
+from mmbot_pipelines.core.outbox import Block, Call, Fees
 
-_MAX_GAS = 2**24  # of one transaction (EIP-7825)
+# Per byte of calldata: EIP-2028, and the floor of EIP-7623.
+_ZERO_BYTE, _OTHER_BYTE = 4, 16
+_FLOOR_ZERO_BYTE, _FLOOR_OTHER_BYTE = 10, 40
+
+# Honest nodes of different clients differ by less than this factor.
+_MAX_SPREAD = 2
+
+_Verdict = int | Failure  # the gas that a node estimates, or why there is none
 
 
 def simulate(rpc: Rpc, wallet: Address, calls: Sequence[Call], fees: Fees) -> list[Gas | Failure]:
     """Return the gas limit to sign for each call, or why the call would fail.
 
+    Where the nodes differ about a call, `RpcDisagrees` stands in its place.
+
     Raises:
-        RpcUnavailable: no node answered.
+        RpcUnavailable: too few nodes gave answers that can be.
         RpcRefused: a node refuses the newest block or the wallet's balance.
     """
     if not calls:
         return []
-    asked = [_estimate(wallet, call, fees) for call in calls]
-    balance, latest, *answers = rpc.batch([_balance(wallet), blocks.asked("latest"), *asked])
-    if isinstance(balance, RpcError):
-        raise RpcRefused(f"a node of {rpc.chain} refuses eth_getBalance: {balance}")
-    funds = wire.quantity(balance)
-    max_gas = min(blocks.told(latest, "latest", rpc.chain).gas_limit, _MAX_GAS)
-    found = [
-        _read(rpc, call, fees, answer, funds, max_gas)
-        for call, answer in zip(calls, answers, strict=True)
+    at = quorum.now(rpc)
+    funds = balance(rpc, wallet, at)
+    # A node that compares the balance with gas times price must not find too little.
+    limits = [_affordable(call, fees, funds) for call in calls]
+    priced: list[Question] = [
+        _question(wallet, call, at, gas=limit, fees=fees)
+        for call, limit in zip(calls, limits, strict=True)
     ]
-    return _short_of_gas(rpc, wallet, calls, fees, found, funds, max_gas)
+    found, max_gas = _ask(rpc, calls, priced, at)
+    found = _short_of_gas(rpc, wallet, calls, fees, found, limits, funds, at)
+    return [
+        result
+        if isinstance(result, Failure)
+        else _with_headroom(call, result, fees, funds, max_gas)
+        for call, result in zip(calls, found, strict=True)
+    ]
 
 
-def _short_of_gas(
-    rpc: Rpc,
-    wallet: Address,
-    calls: Sequence[Call],
-    fees: Fees,
-    found: Sequence[Gas | Failure],
-    funds: int,
-    max_gas: int,
-) -> list[Gas | Failure]:
-    """Tell a wallet that is short of gas from a call that reverts.
+def balance(rpc: Rpc, wallet: Address, at: Block | str) -> Wei:
+    """Return the wallet's balance at a block, in wei, on the quorum's word.
 
-    Nodes give a call as much gas as the wallet can pay for. Too little of it makes a call
-    revert that would not, so it is asked again without a price, which needs no money.
+    Raises:
+        RpcRefused: a node refuses it.
+        RpcUnavailable: too few nodes answered, or they differ.
     """
-    doubtful = [
-        i
-        for i, (call, result) in enumerate(zip(calls, found, strict=True))
-        if isinstance(result, RevertForeseen) and funds < call.value + max_gas * fees.ceiling
-    ]
-    result = list(found)
-    free = rpc.batch([("eth_estimateGas", (fields(wallet, calls[i]), "latest")) for i in doubtful])
-    for i, answer in zip(doubtful, free, strict=True):
-        if not isinstance(answer, RpcError):
-            needed = calls[i].value + wire.quantity(answer) * fees.ceiling
-            if needed > funds:
-                result[i] = _short(needed, funds)
-    return result
+
+    def told(answer: Answer) -> Wei:
+        if isinstance(answer, RpcError):
+            raise RpcRefused(f"a node of {rpc.chain} refuses eth_getBalance: {answer}")
+        return Wei(wire.quantity(answer))
+
+    question: Question = ("eth_getBalance", (wallet, blocks.tag(at)))
+    if isinstance(at, Block):
+        return told(quorum.read(rpc, [question], at)[0])
+    return quorum.usable(rpc, [question], lambda poll: told(poll.answers[0]))[0]
 
 
 def fields(wallet: Address, call: Call) -> dict[str, str]:
@@ -77,33 +83,162 @@ def fields(wallet: Address, call: Call) -> dict[str, str]:
     }
 
 
-def _balance(wallet: Address) -> Question:
-    return "eth_getBalance", (wallet, "latest")
+def min_gas(call: Call) -> Gas:
+    """Return the gas that the call takes before it does anything."""
+    zeros = call.data.count(0)
+    others = len(call.data) - zeros
+    intrinsic = zeros * _ZERO_BYTE + others * _OTHER_BYTE
+    floor = zeros * _FLOOR_ZERO_BYTE + others * _FLOOR_OTHER_BYTE
+    return Gas(MIN_GAS + max(intrinsic, floor))
 
 
-def _estimate(wallet: Address, call: Call, fees: Fees) -> Question:
-    price = {"maxFeePerGas": hex(fees.ceiling), "maxPriorityFeePerGas": hex(fees.priority)}
-    # Named, for some nodes count the pool in, where the same call may be waiting.
-    return "eth_estimateGas", (fields(wallet, call) | price, "latest")
+def _affordable(call: Call, fees: Fees, funds: int) -> int:
+    return min(MAX_GAS, max(0, funds - call.value) // max(1, fees.ceiling))
 
 
-def _read(
-    rpc: Rpc, call: Call, fees: Fees, answer: Answer, funds: int, max_gas: int
-) -> Gas | Failure:
-    if call.value > funds:
-        return _short(call.value, funds)
+def _question(
+    wallet: Address, call: Call, at: Block | str, *, gas: int, fees: Fees | None
+) -> Question:
+    asked = fields(wallet, call) | {"gas": hex(max(gas, MIN_GAS))}
+    if fees is not None:
+        asked["maxFeePerGas"] = hex(fees.ceiling)
+        asked["maxPriorityFeePerGas"] = hex(fees.priority)
+    # The block is named, for some nodes count the pool in, where the same call may be waiting.
+    return "eth_estimateGas", (asked, blocks.tag(at))
+
+
+def _ask(
+    rpc: Rpc, calls: Sequence[Call], questions: Sequence[Question], at: Block | str
+) -> tuple[list[_Verdict], int]:
+    """Return what enough nodes say of each call, and the most gas that a block takes."""
+    header = blocks.asked(at.number if isinstance(at, Block) else at)
+
+    def read(poll: Poll) -> tuple[list[_Verdict], int]:
+        latest, *answers = poll.answers
+        limit = blocks.told(latest, at.number if isinstance(at, Block) else at, rpc.chain).gas_limit
+        verdicts = [_read(rpc, poll, c, a, limit) for c, a in zip(calls, answers, strict=True)]
+        return verdicts, limit
+
+    polls = rpc.poll([header, *questions], enough=_enough(rpc, read))
+    told = _usable(polls, read)
+    if len(told) < rpc.quorum:
+        for poll in polls:
+            read(poll)  # raises what is wrong with one of them
+    votes = zip(*(verdicts for verdicts, _ in told), strict=True)
+    found = [
+        _agreed(list(vote), rpc.quorum) or _differ(rpc, call)
+        for call, vote in zip(calls, votes, strict=True)
+    ]
+    return found, min(MAX_GAS, *(limit for _, limit in told))
+
+
+def _enough(
+    rpc: Rpc, read: Callable[[Poll], tuple[list[_Verdict], int]]
+) -> Callable[[Sequence[Poll]], bool]:
+    def enough(polls: Sequence[Poll]) -> bool:
+        told = [verdicts for verdicts, _ in _usable(polls, read)]
+        return len(told) >= rpc.quorum and all(
+            _agreed(list(vote), rpc.quorum) is not None for vote in zip(*told, strict=True)
+        )
+
+    return enough
+
+
+def _usable(
+    polls: Sequence[Poll], read: Callable[[Poll], tuple[list[_Verdict], int]]
+) -> list[tuple[list[_Verdict], int]]:
+    found = []
+    for poll in polls:
+        try:
+            found.append(read(poll))
+        except Failure:
+            continue
+    return found
+
+
+def _agreed(vote: Sequence[_Verdict], quorum: int) -> _Verdict | None:
+    """Return the highest estimate of those that are alike, or what as many nodes say instead."""
+    estimates = sorted(v for v in vote if not isinstance(v, Failure))
+    for lowest in estimates:
+        alike = [gas for gas in estimates if lowest <= gas <= _MAX_SPREAD * lowest]
+        if len(alike) >= quorum:
+            return alike[-1]
+    failures = [v for v in vote if isinstance(v, Failure)]
+    for failure in failures:
+        if sum(type(other) is type(failure) for other in failures) >= quorum:
+            return failure
+    return None
+
+
+def _differ(rpc: Rpc, call: Call) -> Failure:
+    return quorum.RpcDisagrees(
+        f"the nodes of {rpc.chain} estimate the gas of a call to {call.to} too differently: "
+        f"it is not sent until they agree; take the wrong one out of "
+        f"MMBOT_{rpc.chain.upper()}_RPC_URLS"
+    )
+
+
+def _read(rpc: Rpc, poll: Poll, call: Call, answer: Answer, block_limit: int) -> _Verdict:
+    """Read one node's estimate.
+
+    Raises:
+        BadAnswer: no transaction can take so little, or so much.
+    """
     if not isinstance(answer, RpcError):
         gas = wire.quantity(answer)
-        needed = call.value + gas * fees.ceiling  # not every node compares it with the balance
-        if needed > funds:
-            return _short(needed, funds)
-        return Gas(max(gas, min(-(-gas * 5 // 4), max_gas)))
+        if not min_gas(call) <= gas <= min(MAX_GAS, block_limit):
+            raise wire.BadAnswer(
+                f"{poll.host} estimates {gas} gas for a call of {rpc.chain} that takes at least "
+                f"{min_gas(call)}, and a transaction at most {min(MAX_GAS, block_limit)}"
+            )
+        return gas
     why = reverts.reason(answer)
     if why is not None:
         return RevertForeseen(f"the call would revert: {why}")
     if broadcast.lacks_funds(answer):
         return OutOfFunds(f"the wallet cannot pay for the call: {answer}; send ETH to it")
     return RpcRefused(f"a node of {rpc.chain} refuses eth_estimateGas: {answer}")
+
+
+def _short_of_gas(
+    rpc: Rpc,
+    wallet: Address,
+    calls: Sequence[Call],
+    fees: Fees,
+    found: list[_Verdict],
+    limits: Sequence[int],
+    funds: int,
+    at: Block | str,
+) -> list[_Verdict]:
+    """Tell a wallet that is short of gas from a call that reverts.
+
+    Too little gas makes a call revert that would not. So what reverts with as much as the
+    wallet can pay for is asked again with all that a transaction can have, at no price.
+    """
+    doubtful = [
+        i
+        for i, (result, limit) in enumerate(zip(found, limits, strict=True))
+        if isinstance(result, Failure) and limit < MAX_GAS and calls[i].value <= funds
+    ]
+    if doubtful:
+        some = [calls[i] for i in doubtful]
+        free = [_question(wallet, call, at, gas=MAX_GAS, fees=None) for call in some]
+        for i, result in zip(doubtful, _ask(rpc, some, free, at)[0], strict=True):
+            needed = 0 if isinstance(result, Failure) else calls[i].value + result * fees.ceiling
+            if needed > funds:
+                found[i] = _short(needed, funds)
+    return [
+        _short(call.value, funds) if call.value > funds else result
+        for call, result in zip(calls, found, strict=True)
+    ]
+
+
+def _with_headroom(call: Call, gas: int, fees: Fees, funds: int, max_gas: int) -> Gas | Failure:
+    """Add a quarter, for the state that changes until the call is mined."""
+    needed = call.value + gas * fees.ceiling
+    if needed > funds:
+        return _short(needed, funds)
+    return Gas(max(gas, min(-(-gas * 5 // 4), max_gas)))
 
 
 def _short(needed: int, funds: int) -> OutOfFunds:

@@ -4,7 +4,7 @@ Pure: whoever calls brings the time, in seconds of any clock that only rises.
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeVar
@@ -14,6 +14,7 @@ _FIRST_REST = 5.0  # seconds; each further rest in a row is twice as long
 _LONGEST_REST = 300.0
 _MEMORY = 0.8  # share of the past in the averages: about the last five asked
 _TOLERATED_LAG = 5  # blocks: heights are never read at the same instant
+_OLD_SECONDS = 30.0  # age of a newest block from which on a node admits to be behind
 _BEHIND = 0.1  # what is left of the score of a node that lags more
 _AS_GOOD = 0.75  # of the best score: among these the one named first is asked
 
@@ -30,6 +31,7 @@ class Kind(StrEnum):
     INTERNAL = "internal error"
     BEHIND = "behind"
     WRONG_CHAIN = "wrong chain"
+    OUTVOTED = "contradicts the others"
 
 
 # Each further try would cost a whole timeout, or make a limit worse, or reach a wrong chain.
@@ -39,7 +41,30 @@ _AT_ONCE = (Kind.TIMEOUT, Kind.RATE_LIMITED, Kind.WRONG_CHAIN)
 _HARMLESS = (Kind.TOO_LARGE, Kind.BEHIND)
 
 # Makes a node worse, but lets it serve: a hostile contract may have provoked it.
-_DUBIOUS = (Kind.INTERNAL,)
+_DUBIOUS = (Kind.INTERNAL, Kind.OUTVOTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a node says of its newest block."""
+
+    height: int
+    age: float | None = None  # seconds since the block was made, by our own clock
+
+
+def lags(heads: Sequence[Head]) -> list[int]:
+    """Return how many blocks each node is behind the others.
+
+    A height that only one node reports moves nobody: it counts as ahead of the second highest
+    by nothing. But a node whose own newest block is old admits that there are newer ones.
+    """
+    heights = sorted((head.height for head in heads), reverse=True)
+
+    def behind(head: Head) -> int:
+        old = head.age is not None and head.age > _OLD_SECONDS
+        return max(0, heights[0 if old else min(1, len(heights) - 1)] - head.height)
+
+    return [behind(head) for head in heads]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +76,7 @@ class Reading:
     serving: bool  # its breaker is closed
     score: float  # 1 is best
     seconds: float | None  # that it takes to answer, on average
-    lag: int | None  # blocks behind the best node
+    lag: int | None  # blocks behind the others, see `lags`
     fault: str | None  # the last one, gone with the next success
 
 
@@ -59,7 +84,8 @@ class Health:
     """What is remembered of one node. Threads may share it."""
 
     def __init__(self) -> None:
-        self.lag: int | None = None  # blocks behind the best node at the last look
+        self.lag: int | None = None  # blocks behind the others at the last look
+        self.height = 0  # that it reported last
         self.fault: str | None = None
         self.seconds: float | None = None
         self._success = 1.0

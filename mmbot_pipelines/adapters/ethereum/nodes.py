@@ -1,13 +1,14 @@
 """The nodes of one chain: asked one by one, with their health kept, and sorted by it."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mmbot_pipelines.adapters.ethereum import wire
 from mmbot_pipelines.adapters.ethereum.faults import blame
-from mmbot_pipelines.adapters.ethereum.health import Kind, best_first
+from mmbot_pipelines.adapters.ethereum.health import Head, Kind, best_first
 from mmbot_pipelines.adapters.ethereum.node import Answer, Node, NodeFault, Question
 from mmbot_pipelines.adapters.ethereum.survey import Survey
 from mmbot_pipelines.adapters.ethereum.untrusted import cleaned
@@ -16,6 +17,8 @@ _log = logging.getLogger(__name__)
 
 _CHAIN_ID: Question = ("eth_chainId", ())
 _HEIGHT: Question = ("eth_blockNumber", ())
+_NEWEST: Question = ("eth_getBlockByNumber", ("latest", False))
+_LOG_SECONDS = 60.0  # between two lines about one node's answers
 _FLOOR_SECONDS = 60.0  # a chain that is set back for longer is believed
 
 
@@ -25,6 +28,7 @@ class Poll:
 
     host: str
     height: int  # its newest block; 0 where it was not asked for
+    node: Node = field(repr=False)
     answers: list[Answer]
     blamed: list[Kind]  # what is wrong with the node itself, from its answers
 
@@ -65,6 +69,7 @@ class Nodes:
         self._chain_id = chain_id
         self._most_questions = most_questions
         self._clock = clock
+        self._doubted: dict[Node, float] = {}  # when it was logged last
         self._survey = Survey(nodes, self._look, clock)
 
     def survey(self) -> None:
@@ -84,10 +89,37 @@ class Nodes:
         for start in range(0, len(questions), size):
             yield questions[start : start + size]
 
-    def ask(self, node: Node, questions: Sequence[Question], *, fresh: bool = False) -> Poll:
+    def reach(self, polls: Sequence[Poll], quorum: int) -> None:
+        """Raise the floor to a height that several nodes vouch for: one alone sets none."""
+        if len(self.all) == 1:
+            return
+        if quorum == 1:
+            known = sorted((node.health.height for node in self.all), reverse=True)
+            self.floor.reach(min(known[1], *(poll.height for poll in polls)))
+        else:
+            heights = sorted((poll.height for poll in polls), reverse=True)
+            self.floor.reach(heights[quorum - 1])
+
+    def doubt(self, node: Node, why: str, kind: Kind) -> None:
+        """Note with a node that its answers cannot be, or that others contradict them."""
+        self._fault(node, NodeFault(why, kind))
+        now = self._clock()
+        if now - self._doubted.get(node, -_LOG_SECONDS) >= _LOG_SECONDS:
+            self._doubted[node] = now
+            _log.warning("%s: node %s %s", self._chain, node.host, why)
+
+    def ask(
+        self,
+        node: Node,
+        questions: Sequence[Question],
+        *,
+        fresh: bool = False,
+        min_height: int = 0,
+    ) -> Poll:
         """Ask one node, and keep its health.
 
         fresh: nothing is taken from a node that is behind the floor.
+        min_height: nor from one that is behind this.
 
         Raises:
             NodeFault: it gave no usable answer, serves another chain, or is behind.
@@ -104,27 +136,28 @@ class Nodes:
                     heights.append(_quantity(told.pop(0), "height"))
                 answers += told
             height = min(heights, default=0)
-            if fresh and height < self.floor.height:
-                raise NodeFault(
-                    f"is at block {height}, but {self.floor.height} was seen", Kind.BEHIND
-                )
+            floor = max(self.floor.height, min_height)
+            if fresh and height < floor:
+                raise NodeFault(f"is at block {height}, but {floor} was seen", Kind.BEHIND)
+            if fresh:
+                node.health.height = height
             node.health.worked()
         found = (blame(q, a) for q, a in zip(questions, answers, strict=True))
         blamed = [kind for kind in found if kind is not None]
         for kind in dict.fromkeys(blamed):
             self._fault(node, NodeFault(f"answered with an error ({kind})", kind))
-        return Poll(node.host, height, answers, blamed)
+        return Poll(node.host, height, node, answers, blamed)
 
-    def _look(self, node: Node) -> int:
+    def _look(self, node: Node) -> Head:
         """Ask a node for its newest block, and make sure that it still serves our chain."""
         with self._noting(node):
             asked = self._clock()
-            chain_id, height = node.ask([_CHAIN_ID, _HEIGHT])
+            chain_id, height, newest = node.ask([_CHAIN_ID, _HEIGHT, _NEWEST])
             self._verify(node, chain_id)
             read = _quantity(height, "height")
             if node.health.worked(self._clock() - asked):
                 _log.warning("%s: node %s serves again", self._chain, node.host)
-        return read
+        return Head(read, _age(newest))
 
     @contextmanager
     def _noting(self, node: Node) -> Iterator[None]:
@@ -150,6 +183,14 @@ class Nodes:
                 Kind.WRONG_CHAIN,
             )
         node.verified = True
+
+
+def _age(newest: Answer) -> float | None:
+    """Return how long ago a newest block was made, in seconds; None where a node does not say."""
+    try:
+        return max(0.0, time.time() - wire.quantity(wire.fields(newest).get("timestamp")))
+    except (wire.BadAnswer, OverflowError):
+        return None
 
 
 def _quantity(told: Answer, what: str) -> int:

@@ -2,19 +2,23 @@
 
 Honest nodes are rarely at the same block. So all are asked about the newest block that all
 of them have, and each must show that very block, by its hash, before and after its answers.
+
+Where the first nodes differ, the others are asked one by one, and what as many as the quorum
+has agree on counts: one wrong node of three stops nothing.
 """
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from mmbot_pipelines.adapters.ethereum import blocks, reverts
 from mmbot_pipelines.adapters.ethereum.node import Answer, Question, RpcError
 from mmbot_pipelines.adapters.ethereum.rpc import Poll, Rpc
-from mmbot_pipelines.core.errors import RpcUnavailable
+from mmbot_pipelines.core.errors import Failure, RpcUnavailable
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Block, Receipt
 
-_T = TypeVar("_T")
+T = TypeVar("T")
 
 
 class RpcDisagrees(RpcUnavailable):
@@ -23,6 +27,29 @@ class RpcDisagrees(RpcUnavailable):
 
 class BlockReplaced(RpcUnavailable):
     """A reorg replaced the block that was being read."""
+
+
+@dataclass(slots=True)
+class _Votes(Generic[T]):
+    """What the polls of one question say, sorted by what they agree on."""
+
+    groups: list[tuple[T, list[Poll]]] = field(default_factory=list)
+    unusable: list[tuple[Failure, Poll]] = field(default_factory=list)
+
+    def add(self, poll: Poll, read: Callable[[Poll], T]) -> None:
+        try:
+            value = read(poll)
+        except Failure as e:
+            self.unusable.append((e, poll))
+            return
+        for known, polls in self.groups:
+            if known == value:
+                polls.append(poll)
+                return
+        self.groups.append((value, [poll]))
+
+    def winner(self, quorum: int) -> tuple[T, list[Poll]] | None:
+        return next((group for group in self.groups if len(group[1]) >= quorum), None)
 
 
 def newest(rpc: Rpc, tag: str = "latest") -> Block:
@@ -34,13 +61,13 @@ def newest(rpc: Rpc, tag: str = "latest") -> Block:
         RpcDisagrees: they have different blocks of one number.
         RpcUnavailable: too few nodes answered.
     """
-    polls = rpc.poll([blocks.asked(tag)])
-    heads = [_block(rpc, poll.answers[0], tag) for poll in polls]
-    lowest = min(heads, key=lambda head: head.number)
-    if any(head != lowest for head in heads):
-        polls = rpc.poll([blocks.asked(lowest.number)])
-        heads = [_block(rpc, poll.answers[0], lowest.number) for poll in polls]
-    return _same(rpc, polls, heads, f"block {lowest.number}")
+    heads = usable(rpc, [blocks.asked(tag)], lambda poll: _block(rpc, poll, tag))
+    lowest = sorted(heads, key=lambda head: head.number, reverse=True)[rpc.quorum - 1]
+    if all(head == lowest for head in heads):
+        return lowest
+    number = lowest.number
+    question = [blocks.asked(number)]
+    return agreed(rpc, question, lambda poll: _block(rpc, poll, number), f"block {number}")
 
 
 def now(rpc: Rpc) -> Block | str:
@@ -59,12 +86,14 @@ def read(rpc: Rpc, questions: Sequence[Question], block: Block | str) -> list[An
     if isinstance(block, str):
         return rpc.poll(questions)[0].answers
     look = blocks.asked(block.number)
-    polls = rpc.poll([look, *questions, look])
-    for poll in polls:
-        for look_at in (0, -1):
-            _still(rpc, poll, _block(rpc, poll.answers[look_at], block.number), block)
-    told = [[_comparable(answer) for answer in poll.answers[1:-1]] for poll in polls]
-    _same(rpc, polls, told, f"the state at block {block.number}")
+
+    def told(poll: Poll) -> list[object]:
+        for at in (0, -1):
+            _still(rpc, poll, _block(rpc, poll, block.number, at), block)
+        return [_comparable(answer) for answer in poll.answers[1:-1]]
+
+    questions = [look, *questions, look]
+    _, polls = _agreed(rpc, questions, told, f"the state at block {block.number}")
     return polls[0].answers[1:-1]
 
 
@@ -76,37 +105,150 @@ def base_fee(rpc: Rpc, block: Block) -> Wei | None:
         BlockReplaced: a node has another block in its place by now.
         RpcUnavailable: too few nodes answered, or have the block.
     """
-    polls = rpc.poll([blocks.asked(block.number)])
-    headers = [blocks.told(poll.answers[0], block.number, rpc.chain) for poll in polls]
-    for poll, header in zip(polls, headers, strict=True):
+
+    def told(poll: Poll) -> Wei | None:
+        header = blocks.told(poll.answers[0], block.number, rpc.chain)
         _still(rpc, poll, header.block, block)
-    told = [header.base_fee for header in headers]
-    return _same(rpc, polls, told, f"the base fee of block {block.number}")
+        return header.base_fee
+
+    question = [blocks.asked(block.number)]
+    return agreed(rpc, question, told, f"the base fee of block {block.number}")
 
 
-def receipt(rpc: Rpc, polls: Sequence[Poll], found: Sequence[Receipt | None]) -> Receipt | None:
-    """Return the one receipt that all nodes have; None while some have not come to its block.
+def receipts(
+    rpc: Rpc,
+    questions: Sequence[Question],
+    read: Callable[[Poll], list[Receipt | None]],
+    *,
+    min_height: int,
+) -> list[Receipt | None]:
+    """Return the receipts that as many nodes have as the quorum asks for.
 
-    found: of one transaction, in the order of the polls.
+    None is no proof: a transaction is not mined, or too few nodes have come to its block.
+    min_height: nodes that are behind this block are not asked.
 
     Raises:
         RpcDisagrees: they differ, or a node that has the block has no receipt.
     """
-    mined = [r for r in found if r is not None]
-    if not mined:
-        return None
-    first = mined[0]
-    there = [
-        (poll, r)
-        for poll, r in zip(polls, found, strict=True)
-        if r or poll.height >= first.block.number
-    ]
-    _same(rpc, [p for p, _ in there], [r for _, r in there], f"the receipt of {first.hash}")
-    return first if len(mined) == len(polls) else None
+
+    def enough(polls: Sequence[Poll]) -> bool:
+        found = _usable(polls, read)
+        return len(found) >= rpc.quorum and all(
+            _is_decided(column, rpc.quorum) for column in _columns(found)
+        )
+
+    polls = rpc.poll(questions, enough=enough, min_height=min_height)
+    found = _usable(polls, read)
+    if len(found) < rpc.quorum:
+        for poll in polls:
+            read(poll)  # raises what is wrong with one of them
+    return [_receipt(rpc, column) for column in _columns(found)]
 
 
-def _block(rpc: Rpc, answer: Answer, at: int | str) -> Block:
-    return blocks.told(answer, at, rpc.chain).block
+_Seen = tuple[Poll, Receipt | None]
+
+
+def _usable(
+    polls: Sequence[Poll], read: Callable[[Poll], list[Receipt | None]]
+) -> list[tuple[Poll, list[Receipt | None]]]:
+    found = []
+    for poll in polls:
+        try:
+            found.append((poll, read(poll)))
+        except Failure:
+            continue
+    return found
+
+
+def _columns(found: Sequence[tuple[Poll, list[Receipt | None]]]) -> list[list[_Seen]]:
+    """Return what each node says, by transaction."""
+    if not found:
+        return []
+    return [[(poll, receipts[i]) for poll, receipts in found] for i in range(len(found[0][1]))]
+
+
+def _is_decided(seen: Sequence[_Seen], quorum: int) -> bool:
+    told = [receipt for _, receipt in seen]
+    return any(told.count(receipt) >= quorum for receipt in told)
+
+
+def _receipt(rpc: Rpc, seen: Sequence[_Seen]) -> Receipt | None:
+    told = [receipt for _, receipt in seen]
+    for receipt in told:
+        if told.count(receipt) >= rpc.quorum:
+            if receipt is not None:
+                others = [poll for poll, r in seen if r not in (None, receipt)]
+                rpc.outvoted(others, f"the receipt of {receipt.hash}")
+            return receipt
+    first = next(receipt for receipt in told if receipt is not None)
+    there = [(p, r) for p, r in seen if r or p.height >= first.block.number]
+    for poll, receipt in there:
+        if receipt != first:
+            raise _differ(rpc, there[0][0], poll, f"the receipt of {first.hash}")
+    return None
+
+
+def usable(rpc: Rpc, questions: Sequence[Question], read: Callable[[Poll], T]) -> list[T]:
+    """Return what at least as many nodes say as the quorum asks for, though it may differ.
+
+    A node whose answer cannot be is passed over, and the next one is asked.
+
+    Raises:
+        Failure: what is wrong with an answer, where too few are usable.
+    """
+    votes = _collect(rpc.poll(questions, enough=_enough_usable(rpc, read)), read)
+    values = [value for value, polls in votes.groups for _ in polls]
+    if len(values) < rpc.quorum:
+        raise votes.unusable[0][0]
+    return values
+
+
+def _enough_usable(rpc: Rpc, read: Callable[[Poll], T]) -> Callable[[Sequence[Poll]], bool]:
+    def enough(polls: Sequence[Poll]) -> bool:
+        groups = _collect(polls, read).groups
+        return sum(len(told) for _, told in groups) >= rpc.quorum
+
+    return enough
+
+
+def agreed(rpc: Rpc, questions: Sequence[Question], read: Callable[[Poll], T], what: str) -> T:
+    """Return what as many nodes say as the quorum asks for.
+
+    read: raises what is wrong with a node's answers; they count for nothing then.
+
+    Raises:
+        RpcDisagrees: not as many say the same.
+        Failure: what is wrong with an answer, where it is that.
+    """
+    return _agreed(rpc, questions, read, what)[0]
+
+
+def _agreed(
+    rpc: Rpc, questions: Sequence[Question], read: Callable[[Poll], T], what: str
+) -> tuple[T, list[Poll]]:
+    def enough(polls: Sequence[Poll]) -> bool:
+        return _collect(polls, read).winner(rpc.quorum) is not None
+
+    votes = _collect(rpc.poll(questions, enough=enough), read)
+    winner = votes.winner(rpc.quorum)
+    if winner is not None:
+        others = [p for _, polls in votes.groups if polls is not winner[1] for p in polls]
+        rpc.outvoted([*others, *(poll for _, poll in votes.unusable)], what)
+        return winner
+    if len(votes.groups) < 2:
+        raise votes.unusable[0][0]
+    raise _differ(rpc, votes.groups[0][1][0], votes.groups[1][1][0], what)
+
+
+def _collect(polls: Sequence[Poll], read: Callable[[Poll], T]) -> _Votes[T]:
+    votes = _Votes[T]()
+    for poll in polls:
+        votes.add(poll, read)
+    return votes
+
+
+def _block(rpc: Rpc, poll: Poll, at: int | str, answer: int = 0) -> Block:
+    return blocks.told(poll.answers[answer], at, rpc.chain).block
 
 
 def _still(rpc: Rpc, poll: Poll, now: Block, was: Block) -> None:
@@ -124,12 +266,9 @@ def _comparable(answer: Answer) -> object:
     return answer.lower() if isinstance(answer, str) else answer
 
 
-def _same(rpc: Rpc, polls: Sequence[Poll], told: Sequence[_T], what: str) -> _T:
-    other = next((p for p, t in zip(polls, told, strict=True) if t != told[0]), None)
-    if other is not None:
-        raise RpcDisagrees(
-            f"{polls[0].host} and {other.host} tell different things about {what} of {rpc.chain}: "
-            f"nothing is paid until they agree; take the wrong one out of "
-            f"MMBOT_{rpc.chain.upper()}_RPC_URLS"
-        )
-    return told[0]
+def _differ(rpc: Rpc, one: Poll, other: Poll, what: str) -> RpcDisagrees:
+    return RpcDisagrees(
+        f"{one.host} and {other.host} tell different things about {what} of {rpc.chain}: "
+        f"nothing is paid until they agree; take the wrong one out of "
+        f"MMBOT_{rpc.chain.upper()}_RPC_URLS"
+    )

@@ -107,19 +107,36 @@ class Rpc:
             answers += poll.answers
         return answers
 
-    def poll(self, questions: Sequence[Question]) -> list[Poll]:
+    def poll(
+        self,
+        questions: Sequence[Question],
+        *,
+        enough: Callable[[Sequence[Poll]], bool] = lambda _: True,
+        min_height: int = 0,
+    ) -> list[Poll]:
         """Ask as many nodes as the quorum has; none is behind an earlier poll.
+
+        enough: while such polls are not, one more node is asked, as long as there is one.
+        min_height: nothing is taken from a node that is behind this block.
 
         Raises:
             RpcUnavailable: too few nodes answered.
             WrongChain: all nodes serve another chain.
         """
         if self.quorum == 1:
-            polls = [self._best(questions, fresh=True)[1]]
+            best = self._best(
+                questions, fresh=True, min_height=min_height, usable=lambda p: enough([p])
+            )
+            polls = [best[1]]
         else:
-            polls = self._several(questions)
-        self._nodes.floor.reach(min(p.height for p in polls))
+            polls = self._several(questions, enough, min_height)
+        self._nodes.reach(polls, self.quorum)
         return polls
+
+    def outvoted(self, polls: Sequence[Poll], what: str) -> None:
+        """Note with nodes that as many as the quorum has contradict them."""
+        for poll in polls:
+            self._nodes.doubt(poll.node, f"contradicts the others about {what}", Kind.OUTVOTED)
 
     def all(
         self, questions: Sequence[Question], *, enough: Callable[[list[Answer]], bool]
@@ -146,43 +163,62 @@ class Rpc:
         return [poll.answers for poll in polls]
 
     def _best(
-        self, questions: Sequence[Question], *, first: Node | None = None, fresh: bool = False
+        self,
+        questions: Sequence[Question],
+        *,
+        first: Node | None = None,
+        fresh: bool = False,
+        min_height: int = 0,
+        usable: Callable[[Poll], bool] = lambda _: True,
     ) -> tuple[Node, Poll]:
-        """Ask node after node, until one answers without a fault of its own.
+        """Ask node after node, until one answers usably and without a fault of its own.
 
         Where all have faults, the answers with the fewest are returned.
         """
+        rejected: tuple[Node, Poll] | None = None
         faults: list[tuple[Node, NodeFault]] = []
         partial: tuple[Node, Poll] | None = None
         for node in self._nodes.ordered(first):
             if partial and not node.health.serving:
                 break  # no timeout is waited for while there is an answer
             try:
-                poll = self._nodes.ask(node, questions, fresh=fresh)
+                poll = self._nodes.ask(node, questions, fresh=fresh, min_height=min_height)
             except NodeFault as e:
                 faults.append((node, e))
                 continue
-            if not poll.blamed:
+            if not poll.blamed and usable(poll):
                 return node, poll
+            if not poll.blamed:
+                self._nodes.doubt(node, "gave an answer that cannot be", Kind.OUTVOTED)
+                rejected = rejected or (node, poll)
+                continue
             if Kind.RATE_LIMITED in poll.blamed:
                 faults.append((node, NodeFault("limits our rate", Kind.RATE_LIMITED)))
             elif partial is None or len(poll.blamed) < len(partial[1].blamed):
                 partial = node, poll
-        if partial is None:
+        found = partial or rejected
+        if found is None:
             raise self._outage(faults)
-        return partial
+        return found
 
-    def _several(self, questions: Sequence[Question]) -> list[Poll]:
+    def _several(
+        self,
+        questions: Sequence[Question],
+        enough: Callable[[Sequence[Poll]], bool],
+        min_height: int,
+    ) -> list[Poll]:
         """Ask as many nodes as the quorum has at once; the next stand in for those that fail."""
+
+        def ask(node: Node) -> Poll:
+            return self._nodes.ask(node, questions, fresh=True, min_height=min_height)
+
         polls: list[Poll] = []
         faults: list[tuple[Node, NodeFault]] = []
         left = self._nodes.ordered()
-        while left and len(polls) < self.quorum:
-            missing = self.quorum - len(polls)
+        while left and (len(polls) < self.quorum or not enough(polls)):
+            missing = max(1, self.quorum - len(polls))
             asked, left = left[:missing], left[missing:]
-            for node, poll in together(
-                asked, lambda node: self._nodes.ask(node, questions, fresh=True)
-            ):
+            for node, poll in together(asked, ask):
                 if isinstance(poll, NodeFault):
                     faults.append((node, poll))
                 elif poll.blamed:
@@ -190,7 +226,7 @@ class Rpc:
                     faults.append((node, NodeFault(f"cannot tell ({kind})", kind)))
                 else:
                     polls.append(poll)
-        if len(polls) == self.quorum:
+        if len(polls) >= self.quorum:
             return polls
         outage = self._outage(faults)
         if not polls:

@@ -9,11 +9,15 @@ import rlp  # type: ignore[import-untyped]
 from eth_account import Account
 from eth_utils.crypto import keccak
 
+from mmbot_pipelines.adapters.ethereum import wire
 from mmbot_pipelines.core.errors import BadSettings
 from mmbot_pipelines.core.money import Address, Gas, TxHash
 from mmbot_pipelines.core.outbox import Call, Fees, Signed
 
 _KEY = re.compile(r"(0x)?[0-9a-fA-F]{64}")
+MIN_GAS = Gas(21_000)  # of one transaction (Yellow Paper, G_transaction)
+MAX_GAS = Gas(2**24)  # EIP-7825
+
 _DYNAMIC_FEE = b"\x02"  # EIP-2718 type of an EIP-1559 transaction
 
 
@@ -84,7 +88,15 @@ class LocalSigner:
 
 
 def sign(signer: Signer, call: Call, *, chain_id: int, nonce: int, gas: Gas, fees: Fees) -> Signed:
-    """Sign an EIP-1559 transaction without access list."""
+    """Sign an EIP-1559 transaction without access list.
+
+    Raises:
+        BadAnswer: no transaction can have so little gas, or so much.
+    """
+    if not MIN_GAS <= gas <= MAX_GAS:
+        raise wire.BadAnswer(
+            f"nothing is signed with {gas} gas: a transaction has {MIN_GAS} to {MAX_GAS}"
+        )
     to = bytes.fromhex(call.to.removeprefix("0x"))
     unsigned = [
         chain_id,

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Generic
 
-from mmbot_pipelines.adapters.ethereum.health import W
+from mmbot_pipelines.adapters.ethereum.health import Head, W, lags
 from mmbot_pipelines.adapters.ethereum.node import NodeFault
 
 _EVERY = 10.0  # seconds
@@ -22,14 +22,14 @@ class Survey(Generic[W]):
     """The looks at one chain's nodes. Threads may share it."""
 
     def __init__(
-        self, nodes: Sequence[W], height: Callable[[W], int], clock: Callable[[], float]
+        self, nodes: Sequence[W], head: Callable[[W], Head], clock: Callable[[], float]
     ) -> None:
         """Describe the survey; nothing is asked yet.
 
-        height: asks a node for its newest block, and keeps its health.
+        head: asks a node for its newest block, and keeps its health.
         """
         self._nodes = nodes
-        self._height = height
+        self._head = head
         self._clock = clock
         self._last: float | None = None  # when the last look began
         self._busy: set[W] = set()
@@ -65,21 +65,21 @@ class Survey(Generic[W]):
                 if node not in self._busy and (node.health.serving or node.health.rested(now))
             ]
             self._busy.update(asked)
-        left, heights = set(asked), dict[W, int]()
+        left, heads = set(asked), dict[W, Head]()
 
         def ask(node: W) -> None:
-            height = None
+            head = None
             try:
-                height = self._height(node)
+                head = self._head(node)
             except NodeFault:
                 pass  # its health knows
             finally:
                 with self._lock:
-                    if height is not None:
-                        heights[node] = height
-                    best = max(heights.values(), default=0)
-                    for other, at in heights.items():
-                        other.health.lag = best - at
+                    if head is not None:
+                        heads[node] = head
+                        node.health.height = head.height
+                    for other, lag in zip(heads, lags(list(heads.values())), strict=True):
+                        other.health.lag = lag
                     self._busy.discard(node)
                     left.discard(node)
                     if not left:

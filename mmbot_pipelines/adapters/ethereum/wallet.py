@@ -1,11 +1,13 @@
 """The chain our wallet pays on, and the wallet itself: the port `core.outbox.Chain`."""
 
 from collections.abc import Sequence
+from contextlib import suppress
+from statistics import median_low
 
 from mmbot_pipelines.adapters.ethereum import blocks, broadcast, estimates, quorum, reverts, wire
 from mmbot_pipelines.adapters.ethereum.broadcast import Underpriced
 from mmbot_pipelines.adapters.ethereum.node import Answer, Question, RpcError
-from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.adapters.ethereum.rpc import Poll, Rpc
 from mmbot_pipelines.adapters.ethereum.signing import LocalSigner, Signer, hash_of, sign
 from mmbot_pipelines.core.errors import (
     Failure,
@@ -41,6 +43,7 @@ class EthereumChain:
     def __init__(self, rpc: Rpc, signer: Signer) -> None:
         self._rpc = rpc
         self._signer = signer
+        self._nonce_height = 0  # of the block that the mined nonces were counted at
 
     @property
     def chain_id(self) -> int:
@@ -66,8 +69,7 @@ class EthereumChain:
         if base is None:
             raise RpcRefused(f"{self._rpc.chain} has no base fee: EIP-1559 is needed")
         # eth_maxPriorityFeePerGas is a habit, not a standard.
-        priority = _DEFAULT_PRIORITY if isinstance(tip, RpcError) else Wei(wire.quantity(tip))
-        priority = min(priority, _MOST_PRIORITY)
+        priority = min(_DEFAULT_PRIORITY if tip is None else tip, _MOST_PRIORITY)
         if base > _MOST_BASE_FEE:
             raise wire.BadAnswer(f"a node of {self._rpc.chain} has an impossible base fee: {base}")
         return Fees(
@@ -76,7 +78,7 @@ class EthereumChain:
 
     def balance(self) -> Wei:
         """Return the wallet's balance at the newest block, in wei."""
-        return Wei(wire.quantity(self._ask("eth_getBalance", self.wallet, "latest")))
+        return estimates.balance(self._rpc, self.wallet, quorum.now(self._rpc))
 
     def account(self) -> Account:
         """Return the wallet's count of mined transactions and its balance, at one block."""
@@ -97,11 +99,19 @@ class EthereumChain:
         if pending:
             # Pools differ. What a node has not seen, the outbox knows; a number too high
             # would leave a gap that stops all.
-            polls = self._rpc.poll([(method, (self.wallet, "pending"))])
-            return min(self._count(poll.answers[0]) for poll in polls)
+            asked = [(method, (self.wallet, "pending"))]
+            return min(quorum.usable(self._rpc, asked, lambda p: self._count(p.answers[0])))
         block = quorum.now(self._rpc)
         question = method, (self.wallet, blocks.tag(block))
-        return self._count(quorum.read(self._rpc, [question], block)[0])
+        if isinstance(block, Block):
+            self._nonce_height = block.number
+            return self._count(quorum.read(self._rpc, [question], block)[0])
+
+        def read(poll: Poll) -> tuple[int, int]:
+            return self._count(poll.answers[0]), poll.height
+
+        ((count, self._nonce_height),) = quorum.usable(self._rpc, [question], read)
+        return count
 
     def simulate(self, calls: Sequence[Call], fees: Fees) -> list[Gas | Failure]:
         """Estimate the gas of each call from the wallet, or say why it would fail.
@@ -137,12 +147,13 @@ class EthereumChain:
         """Read receipts; None while not mined."""
         if not hashes:
             return []
-        polls = self._rpc.poll([("eth_getTransactionReceipt", (h,)) for h in hashes])
-        found = [
-            [self._receipt(h, a) for h, a in zip(hashes, poll.answers, strict=True)]
-            for poll in polls
-        ]
-        return [quorum.receipt(self._rpc, polls, told) for told in zip(*found, strict=True)]
+
+        def read(poll: Poll) -> list[Receipt | None]:
+            return [self._receipt(h, a) for h, a in zip(hashes, poll.answers, strict=True)]
+
+        # What is not mined at a used nonce is lost: so never by a node behind that count.
+        asked: list[Question] = [("eth_getTransactionReceipt", (h,)) for h in hashes]
+        return quorum.receipts(self._rpc, asked, read, min_height=self._nonce_height)
 
     def knows(self, hashes: Sequence[TxHash]) -> list[bool]:
         """Tell which transactions the node has, mined or waiting."""
@@ -195,17 +206,44 @@ class EthereumChain:
                 )
         return any(wire.data(answer) for answer in answers)
 
-    def _prices(self) -> tuple[Wei | None, Answer]:
-        """Return the newest base fee, and what the best node would give the block's maker.
+    def _prices(self) -> tuple[Wei | None, Wei | None]:
+        """Return the newest base fee, and the median of what nodes would give the block's maker.
 
         Orders are dropped by the base fee, so it takes as many nodes as money does.
         """
-        tip: Question = ("eth_maxPriorityFeePerGas", ())
+        tip = self._tip()
         block = quorum.now(self._rpc)
         if isinstance(block, Block):
-            return quorum.base_fee(self._rpc, block), self._rpc.batch([tip])[0]
-        latest, told = self._rpc.batch([blocks.asked(block), tip])
-        return blocks.told(latest, block, self._rpc.chain).base_fee, told
+            return quorum.base_fee(self._rpc, block), tip
+        (base,) = quorum.usable(self._rpc, [blocks.asked(block)], self._base_fee)
+        return base, tip
+
+    def _base_fee(self, poll: Poll) -> Wei | None:
+        base = blocks.told(poll.answers[0], "latest", self._rpc.chain).base_fee
+        if base is not None and base > _MOST_BASE_FEE:
+            raise wire.BadAnswer(f"a node of {self._rpc.chain} has an impossible base fee: {base}")
+        return base
+
+    def _tip(self) -> Wei | None:
+        """Return the median tip; None where no node has an opinion: it is a habit, no standard.
+
+        Where the first nodes' differ widely, the others are asked too.
+        """
+
+        def tips(polls: Sequence[Poll]) -> list[Wei]:
+            found = []
+            for answer in (poll.answers[0] for poll in polls):
+                with suppress(wire.BadAnswer):
+                    found += [] if isinstance(answer, RpcError) else [Wei(wire.quantity(answer))]
+            return found
+
+        def enough(polls: Sequence[Poll]) -> bool:
+            found = tips(polls)
+            return bool(found) and max(found) <= 2 * min(found)
+
+        polls = self._rpc.poll([("eth_maxPriorityFeePerGas", ())], enough=enough)
+        found = tips(polls)
+        return median_low(found) if found else None
 
     def _count(self, answer: Answer) -> int:
         if isinstance(answer, RpcError):
@@ -214,13 +252,6 @@ class EthereumChain:
         if count > _MOST_NONCE:
             raise wire.BadAnswer(f"a node of {self._rpc.chain} has an impossible nonce: {count}")
         return count
-
-    def _ask(self, method: str, *params: object) -> object:
-        try:
-            return self._rpc.call(method, params)
-        except RpcError as e:
-            refusal = RpcRefused(f"a node of {self._rpc.chain} refuses {method}: {e}")
-        raise refusal
 
     def _receipt(self, tx: TxHash, answer: Answer) -> Receipt | None:
         if isinstance(answer, RpcError):

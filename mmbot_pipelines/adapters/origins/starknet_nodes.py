@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from mmbot_pipelines.adapters.ethereum.health import Kind
+from mmbot_pipelines.adapters.ethereum.health import Head, Kind
 from mmbot_pipelines.adapters.ethereum.node import NodeFault, RpcError
 from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode, every_node_says
@@ -140,7 +141,16 @@ class StarknetNodes:
         if rest is not None and len(self.all) > 1:
             _log.warning("starknet: node %s %s; it rests %.0f s", node.host, fault, rest)
 
-    async def look(self, node: StarknetNode) -> int:
+    @staticmethod
+    async def _age(node: StarknetNode) -> float | None:
+        """Return how long ago a newest block was made; None where a node does not say."""
+        try:
+            newest = await node.asked(node.client.get_block_with_tx_hashes(block_number="latest"))
+            return max(0.0, time.time() - newest.timestamp)
+        except (NodeFault, RpcError, TypeError):
+            return None
+
+    async def look(self, node: StarknetNode) -> Head:
         """Ask a node for its newest block, and make sure that it still serves our chain."""
         asked = self._clock()
         try:
@@ -155,4 +165,4 @@ class StarknetNodes:
             raise fault from None
         if node.health.worked(self._clock() - asked):
             _log.warning("starknet: node %s serves again", node.host)
-        return newest.number
+        return Head(newest.number, await self._age(node))

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from mmbot_pipelines.adapters.ethereum.health import Reading, best_first
+from mmbot_pipelines.adapters.ethereum.health import Head, Reading, best_first
 from mmbot_pipelines.adapters.ethereum.node import NodeFault
 from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.ethereum.survey import Survey
@@ -164,7 +164,7 @@ class _Loop:
             return make()
 
         self._session, self.nodes = self.run(made())
-        self._survey = Survey(self.nodes.all, self._height, clock)
+        self._survey = Survey(self.nodes.all, self._head, clock)
 
     def ordered(self) -> list[StarknetNode]:
         """Sort the nodes, best first, by what is known of them now."""
@@ -175,7 +175,7 @@ class _Loop:
         """Look at all nodes that do not rest, now."""
         self._survey.look()
 
-    def _height(self, node: StarknetNode) -> int:
+    def _head(self, node: StarknetNode) -> Head:
         try:
             return self.run(self.nodes.look(node))
         except (CancelledError, RuntimeError):

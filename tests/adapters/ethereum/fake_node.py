@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -44,9 +45,11 @@ class FakeNode:
         self.methods: dict[str, Method] = {
             "eth_chainId": lambda: hex(self.chain_id),
             "eth_blockNumber": lambda: hex(self.height),
+            "eth_getBlockByNumber": lambda *_: {"timestamp": hex(int(time.time()) - self.age)},
         }
         self.chain_id = chain_id
         self.height = 100
+        self.age = 0  # of its newest block, in seconds
         self.status = 200
         self.body: bytes | Callable[[Any], bytes] | None = None
         self.silent = False  # takes the request and never answers

@@ -199,10 +199,11 @@ def test_node_that_lags_is_passed_over_until_it_has_caught_up(
     node: FakeNode, spare: FakeNode, client: Rpc, clock: Clock
 ) -> None:
     node.height, spare.height = 94, 100
+    node.age = 60  # it admits that there are newer blocks
     client.batch([QUESTION])
     assert (node.asked, spare.asked) == ([], ["echo"])
     assert [reading.lag for reading in client.health()] == [6, 0]
-    node.height = 95  # heights are never read at the same instant
+    node.height, node.age = 95, 0  # heights are never read at the same instant
     clock.now += 10
     client.survey()
     client.batch([QUESTION])
@@ -212,9 +213,9 @@ def test_node_that_lags_is_passed_over_until_it_has_caught_up(
 def test_poll_takes_nothing_older_than_the_poll_before(
     node: FakeNode, spare: FakeNode, client: Rpc, clock: Clock
 ) -> None:
-    spare.height = 99
     assert client.poll([QUESTION])[0].height == 100
     fail(node)
+    spare.height = 99
     with pytest.raises(RpcUnavailable, match="is at block 99, but 100 was seen"):
         client.poll([QUESTION])
     spare.height = 100

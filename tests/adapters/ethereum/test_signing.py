@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmbot_pipelines.adapters.ethereum.signing import LocalSigner, sign
+from mmbot_pipelines.adapters.ethereum.wire import BadAnswer
 from mmbot_pipelines.core.errors import BadSettings
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Call, Fees
@@ -18,6 +19,7 @@ from mmbot_pipelines.core.outbox import Call, Fees
 KEY = "0x" + "4c" * 32
 TO = Address("0x70997970C51812dc3A010C7d01b50e0d17dc79C8")
 UINT64 = st.integers(0, 2**64 - 1)
+GAS = st.integers(21_000, 2**24)
 WEI = st.integers(0, 2**256 - 1)
 
 
@@ -25,7 +27,7 @@ def signer() -> LocalSigner:
     return LocalSigner(KEY)
 
 
-@given(data=st.binary(max_size=100), value=WEI, nonce=UINT64, gas=UINT64, priority=WEI, ceiling=WEI)
+@given(data=st.binary(max_size=100), value=WEI, nonce=UINT64, gas=GAS, priority=WEI, ceiling=WEI)
 def test_signature_is_the_one_of_eth_account(
     data: bytes, value: int, nonce: int, gas: int, priority: int, ceiling: int
 ) -> None:
@@ -49,6 +51,20 @@ def test_signature_is_the_one_of_eth_account(
     assert ours.hash == theirs.hash.to_0x_hex()
     TypedTransaction.from_bytes(HexBytes(ours.raw))
     assert Account.recover_transaction(ours.raw) == signer().address
+
+
+@pytest.mark.parametrize("gas", [0, 1, 20_999, 2**24 + 1, 2**64 - 1])
+def test_gas_that_no_transaction_can_have_is_never_signed(gas: int) -> None:
+    fees = Fees(base=Wei(1), priority=Wei(1), ceiling=Wei(3))
+    with pytest.raises(BadAnswer, match="nothing is signed with"):
+        sign(
+            signer(),
+            Call(to=TO, data=b"", value=Wei(0)),
+            chain_id=1,
+            nonce=0,
+            gas=Gas(gas),
+            fees=fees,
+        )
 
 
 def test_key_is_accepted_with_and_without_prefix() -> None:

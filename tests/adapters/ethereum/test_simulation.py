@@ -21,10 +21,9 @@ from tests.adapters.ethereum.wallet_answers import CALL, FEES, TO, header
     [
         (100_000, 125_000),
         (100_001, 125_002),  # rounded up
-        (21_000, 26_250),
+        (21_080, 26_350),  # the least that two bytes take (EIP-7623)
         (15_000_000, 2**24),  # a quarter more than a transaction can have (EIP-7825)
-        (2**24 + 1, 2**24 + 1),
-        (50_000_000, 50_000_000),  # as the node says
+        (2**24, 2**24),
     ],
 )
 def test_estimate_gets_headroom(
@@ -44,9 +43,10 @@ def test_headroom_ends_at_the_blocks_gas_limit(node: FakeNode, chain: EthereumCh
 
 def test_estimate_is_of_the_call_from_the_wallet(node: FakeNode, chain: EthereumChain) -> None:
     seen = []
-    node.methods["eth_estimateGas"] = lambda *asked: seen.append(asked) or "0x1"
+    node.methods["eth_estimateGas"] = lambda *asked: seen.append(asked) or "0x5300"
     chain.simulate([CALL], FEES)
     call = {"from": chain.wallet, "to": TO, "data": "0x0102", "value": "0x3"}
+    call |= {"gas": hex(2**24)}  # so that no honest node finds more
     call |= {"maxFeePerGas": hex(FEES.ceiling), "maxPriorityFeePerGas": hex(FEES.priority)}
     assert seen == [(call, "latest")]  # what waits in the pool must not count
 
@@ -89,7 +89,7 @@ def test_revert_reason_that_speaks_of_funds_is_still_a_revert(
 def test_value_above_the_balance_is_seen_where_the_node_does_not(
     node: FakeNode, chain: EthereumChain
 ) -> None:
-    node.methods |= {"eth_estimateGas": lambda *_: "0x5208", "eth_getBalance": lambda *_: "0x2"}
+    node.methods |= {"eth_estimateGas": lambda *_: "0x5300", "eth_getBalance": lambda *_: "0x2"}
     (failure,) = chain.simulate([CALL], FEES)
     assert isinstance(failure, OutOfFunds)
     assert "the wallet has 0.000000000000000002 ETH (2 wei)" in str(failure)
