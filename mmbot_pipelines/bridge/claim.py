@@ -161,6 +161,9 @@ def _claim_again(work: Work, origin: str, orders: list[Order]) -> None:
         age = (work.bridge.clock() - order.changed_at).total_seconds()
         if age <= patience:
             work.run.say(f"{order.key}: claimed {age:.0f} s ago, not again before {patience} s")
+        elif order.reason is not None:
+            # What it waits for is known, and another proof would not change it.
+            work.run.say(f"{order.key}: not claimed again, {order.reason}")
         else:
             why = f"claimed again by hand: nothing arrived in {age:.0f} s"
             work.advance(order, Fact.UNDELIVERED, reason=why)
@@ -197,8 +200,8 @@ def _follow(work: Work, origin: str, orders: Sequence[Order]) -> None:
             if work.advance(order, Fact.PROVEN, tx=seen.proven_in):
                 work.run.say(f"{order.key}: proven, the escrow is told in {seen.proven_in}")
         elif seen.proven_in is not None and seen.proven_in != order.claim_tx:
-            why = f"its proof is shown again in {seen.proven_in}"
-            _keep(work, replace(order, claim_tx=seen.proven_in), order, why)
+            again = replace(order, claim_tx=seen.proven_in, reason=None)
+            _keep(work, again, order, f"its proof is shown again in {seen.proven_in}")
         elif seen.ref is not None and seen.ref != order.claim_ref:
             _keep(work, replace(order, claim_ref=seen.ref), order, f"its claim is {seen.ref}")
         elif seen.waits is not None:

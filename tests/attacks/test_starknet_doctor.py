@@ -13,6 +13,7 @@ from mmbot_pipelines.core.outbox import Block
 from mmbot_pipelines.devnet.starknet_account import development_keys
 from mmbot_pipelines.devnet.starknet_felt import felt
 from tests.adapters.origins.fake_prover import FakeProver
+from tests.chain.starknet.proving import TRANSFERS_SLOT
 from tests.cli.command import Mmbot
 from tests.cli.test_doctor import faults
 from tests.cli.test_doctor_starknet import devnet, messaging, mmbot, node, proof, service
@@ -70,7 +71,7 @@ def test_a_slot_that_reads_nothing_is_a_fault_and_the_right_one_is_named(
         assert faults(mmbot(**proof(service))) == []
     tx = transfer(devnet)
     (line,) = faults(mmbot(**proof(service, MMBOT_STARKNET_TRANSFERS_SLOT="7")))
-    assert f"the transfer in {tx} is not found: set it to 0" in line
+    assert f"the transfer in {tx} is not found: set it to {TRANSFERS_SLOT}" in line
     assert f"reads the transfer in {tx}" in mmbot(**proof(service)).out
 
 

@@ -17,6 +17,7 @@ from mmbot_pipelines.adapters.origins.starknet import ClaimsPaused, Starknet
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
 from mmbot_pipelines.adapters.origins.starknet_proofs import TransferNotFinal, entrypoint
 from mmbot_pipelines.adapters.origins.starknet_wallet import StarknetWallet
+from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.order import Order, Status
 from mmbot_pipelines.bridge.ports import Task
 from mmbot_pipelines.core.outbox import TxState
@@ -27,6 +28,7 @@ from mmbot_pipelines.devnet.starknet_users import account
 from tests.adapters.origins.fake_prover import FakeProver
 from tests.chain.starknet.conftest import fresh, service, stage
 from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, prove, task_of, told
+from tests.chain.starknet.test_way import Way
 from tests.devnet.starknet_rpc import run
 from tests.ports.invokes_memory import InvokesMemory
 from tests.ports.starknet_stage import StarknetStage
@@ -324,3 +326,36 @@ def test_no_proof_is_ordered_of_an_escrow_that_does_not_pay_us(
     stage.pay_elsewhere()
     assert not isinstance(origin.claims(orders, stage.chain.fees())[0], Task)
     assert service.tasks == {}
+
+
+def test_a_pause_and_a_stranger_neither_halt_nor_buy_a_proof(
+    stage: StarknetStage,
+    service: FakeProver,
+    origin: Starknet,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    way = Way(stage, origin)
+    way.bridge = replace(way.bridge, rules=replace(way.bridge.rules, l1_finality_blocks=0))
+    keys = way.paid(12)
+    steps.repay(way.bridge, keys, way.run)
+    stage.pause()
+    way.settle()
+    assert {way.order(key).status for key in keys} == {Status.PROVING}
+    assert all("is paused" in str(way.order(key).reason) for key in keys)
+    stage.node.devnet("pause", paused=False)
+    send, spoiled = StarknetWallet.broadcast, [way.order(keys[0])]
+
+    async def later(self: StarknetWallet, node: StarknetNode, raw: bytes) -> RpcError | None:
+        while spoiled:
+            await asyncio.to_thread(shown_by_stranger, stage, service, spoiled.pop())
+        return await send(self, node, raw)
+
+    monkeypatch.setattr(StarknetWallet, "broadcast", later)
+    for _ in range(14):
+        way.settle()
+        stage.mine_l2(1)
+    way.settle()
+    assert {way.order(key).status for key in keys} == {Status.COMPLETED}
+    assert [way.store.errors(key) for key in keys] == [[]] * 12
+    assert steps.guard(way.bridge, way.run) == []
+    assert len(service.tasks) == 12

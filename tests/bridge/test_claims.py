@@ -225,6 +225,33 @@ def test_a_task_without_end_is_given_again_by_a_person(world: World) -> None:
     assert world.order(key).claim_ref == f"task {key}/2"
 
 
+def test_a_task_that_waits_for_a_known_reason_is_not_given_again_by_hand(world: World) -> None:
+    key = proving(world)
+    world.l2.known[key] = Progress(waits="waiting: the escrow is paused")
+    settle(world)
+    order = world.order(key)
+    assert (order.status, order.failed, order.reason) == (
+        Status.PROVING,
+        False,
+        "waiting: the escrow is paused",
+    )
+    world.later(PATIENCE + 1)
+    steps.reprocess(world.bridge, [key], world.run)
+    assert world.order(key).claim_ref == f"task {key}/1"
+    assert world.l2.tasks == [f"task {key}/1"]
+
+
+def test_a_proof_that_is_shown_again_goes_by_its_new_transaction(world: World) -> None:
+    key = proving(world)
+    world.l2.known[key] = Progress(proven_in=TOLD_IN)
+    settle(world)
+    again = TxHash("0x" + "78" * 32)
+    world.l2.known[key] = Progress(proven_in=again)
+    settle(world)
+    order = world.order(key)
+    assert (order.status, order.claim_tx, order.attempt) == (Status.PROVED, again, 1)
+
+
 def test_a_task_that_is_refused_fails_its_own_order_only(world: World) -> None:
     world.l2.by_task = True
     bad, good = paid(world), paid(world)

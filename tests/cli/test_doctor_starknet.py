@@ -17,6 +17,7 @@ from mmbot_pipelines.devnet.starknet_deploy import deploy_messaging, describe
 from mmbot_pipelines.devnet.starknet_execution import selector_of
 from tests.adapters.origins.fake_prover import API_KEY, FakeProver, fake_prover
 from tests.adapters.origins.starknet_fakes import SN_MAIN, starknet_fake
+from tests.chain.starknet.proving import TRANSFERS_SLOT
 from tests.cli.command import Mmbot, Said, caller
 from tests.cli.test_doctor import faults
 from tests.devnet.bridge import Devnet, running
@@ -81,6 +82,7 @@ def proof(service: FakeProver, **changes: str) -> dict[str, str]:
         "MMBOT_STARKNET_PROVER_API_KEY": API_KEY,
         "MMBOT_STARKNET_PRIVATE_KEY": hex(development_keys(1).private_key),
         "MMBOT_STARKNET_PROVER_COST_WEI": "1000000000000",
+        "MMBOT_STARKNET_TRANSFERS_SLOT": str(TRANSFERS_SLOT),
     } | changes
 
 

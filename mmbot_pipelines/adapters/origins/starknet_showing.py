@@ -24,7 +24,7 @@ from mmbot_pipelines.core.errors import Failure, TryLater
 from mmbot_pipelines.core.money import Address
 
 _CALLS = 20  # of one transaction on Starknet
-_PATIENCE_BLOCKS = 10  # from the first refusal by the escrow to a new proof
+_PATIENCE_BLOCKS = 50  # from the first refusal by the escrow to a new proof
 _FIRST_PAUSE = timedelta(seconds=30)  # after a second revert on chain, doubled each time
 _LONGEST_PAUSE = timedelta(hours=1)
 _NO_FUNCTION = ("entrypoint_not_found", "not found in contract")

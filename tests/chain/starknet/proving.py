@@ -21,6 +21,7 @@ from tests.ports.stages import pay
 from tests.ports.starknet_stage import StarknetStage
 
 MAKER = development_keys(1)  # whom the local escrow pays
+TRANSFERS_SLOT = 1  # of the local registry, behind the slot of `Upgradeable`
 
 
 def prove(stage: StarknetStage, query: Any) -> None:
@@ -47,7 +48,7 @@ def by_proof(stage: StarknetStage, service: FakeProver, **changes: Any) -> ByPro
     given = {
         "escrow": Address(stage.deployed.escrow),
         "registry": stage.registry.address,
-        "transfers_slot": 0,
+        "transfers_slot": TRANSFERS_SLOT,
         "entrypoint": entrypoint("withdraw"),
         "cost": Wei(5),
         "finality_blocks": 0,

@@ -91,7 +91,7 @@ def test_a_proof_of_something_else_is_refused_and_spoils_no_neighbour(
     stage.mine_l2(1)
     assert None not in origin.settled([orders[0], orders[2]])
     assert origin.progress([wrong])[0].lost is None
-    stage.mine_l2(10)
+    stage.mine_l2(50)
     assert isinstance(origin.progress([wrong])[0].lost, ProofFailed)
 
 
