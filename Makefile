@@ -7,16 +7,28 @@ help: ## list the targets
 
 setup: .venv/.ready node_modules/.ready ## prepare everything in .venv and node_modules
 
-.venv/.ready: requirements.lock pyproject.toml
+server: .venv/.server ## prepare .venv for a server: no development tools, no local chains
+
+# Nothing is installed whose hash the lock does not name, uv itself included. uv is many times
+# faster than pip; pip knows a company's own index and certificates.
+define install
 	@echo "setting up .venv (a minute the first time)"
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make setup PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make $(1) PYTHON=/path/to/python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check "$$(grep -o '^uv==[0-9.]*' requirements.lock)"
-	@# uv is many times faster; pip knows a company's own index and certificates.
-	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip sync --quiet --require-hashes requirements.lock \
-		|| $(BIN)/pip install --require-hashes --prefer-binary -r requirements.lock
+	@rm -f .venv/.ready .venv/.server
+	@awk '/^[^ ]/ { ours = /^uv==/ } ours' $< > .venv/uv.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r .venv/uv.lock
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip sync --quiet --require-hashes $< \
+		|| $(BIN)/pip install --require-hashes --prefer-binary -r $<
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
+endef
+
+.venv/.ready: requirements.lock pyproject.toml
+	$(call install,setup)
+
+.venv/.server: requirements-server.lock pyproject.toml
+	$(call install,server)
 
 node_modules/.ready: package-lock.json
 	@echo "fetching the local chains (anvil) and the Solidity compiler"
@@ -45,11 +57,14 @@ format: setup ## write the code in one style
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lock: ## write requirements.lock anew from pyproject.toml
-	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes \
-		--no-emit-index-url --no-header --quiet --upgrade --output-file requirements.lock
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url \
+	--no-header --quiet
+
+lock: ## write both locks again from pyproject.toml: requirements.lock, and the server's within it
+	@$(COMPILE) --upgrade --group dev --output-file requirements.lock
+	@$(COMPILE) --upgrade --group build --constraint requirements.lock --no-annotate --output-file requirements-server.lock
 
 clean: ## remove what the demo left behind
 	@rm -rf .mmbot
 
-.PHONY: help setup demo test chaos bench check format lock clean
+.PHONY: help setup server demo test chaos bench check format lock clean
