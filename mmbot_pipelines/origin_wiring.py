@@ -91,6 +91,7 @@ def _origin(
             escrow=section.escrow_address,
             diamond=section.diamond_address,
             wallet=section.wallet_address or wallet,
+            refunds_to=wallet,
             start=section.start_block,
             accepted=section.accepted,
             claim_gas_limit=section.claim_gas_limit,

@@ -175,14 +175,20 @@ def _settle(work: Work, origin: str, orders: list[Order]) -> list[Order]:
     for order, seen in zip(orders, work.bridge.origins[origin].settled(orders), strict=True):
         if isinstance(seen, Settlement):
             crash.here(crash.Point.SETTLEMENT_SEEN)
-            if work.advance(order, Fact.SETTLED, tx=seen.tx, block=seen.block):
+            if work.advance(order, Fact.SETTLED, tx=seen.tx, block=seen.block, refund=seen.refund):
                 paid = in_words(order.amount + order.fee)
-                work.run.say(f"{order.key}: completed, the escrow paid us {paid} in {seen.tx}")
+                work.run.say(
+                    f"{order.key}: completed, the escrow paid us {paid} in {seen.tx}{_back(seen)}"
+                )
         elif isinstance(seen, PaidElsewhere):
             work.fail(order, seen)
         else:
             left.append(order)
     return left
+
+
+def _back(seen: Settlement) -> str:
+    return f"; {in_words(seen.refund)} of its message came back" if seen.refund else ""
 
 
 def _follow(work: Work, origin: str, orders: Sequence[Order]) -> None:

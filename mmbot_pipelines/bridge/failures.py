@@ -17,7 +17,7 @@ from mmbot_pipelines.core.errors import (
     Verdict,
     Waits,
 )
-from mmbot_pipelines.core.money import TxHash
+from mmbot_pipelines.core.money import TxHash, Wei
 from mmbot_pipelines.core.outbox import Block
 from mmbot_pipelines.core.retry import backoff
 from mmbot_pipelines.core.safety import GLOBAL
@@ -215,12 +215,13 @@ class Work:
         *,
         tx: TxHash | None = None,
         block: Block | None = None,
+        refund: Wei | None = None,
         ref: str | None = None,
         reason: str | None = None,
     ) -> Order | None:
         """Store one step of one order; None when another run was faster."""
         now = self.bridge.clock()
-        after = order.after(fact, at=now, tx=tx, block=block, ref=ref, reason=reason)
+        after = order.after(fact, at=now, tx=tx, block=block, refund=refund, ref=ref, reason=reason)
         try:
             return self.bridge.orders.change(order, after, run_id=self.run.id, at=now, tx=tx)
         except LostRace:

@@ -128,6 +128,7 @@ NEXT = {
     (Status.COMPLETED, Fact.UNDELIVERED): Status.FULFILLED,
 }
 
+_SETTLEMENT = (Fact.SETTLED, Fact.UNSETTLED)
 _NEW_ATTEMPT = (Fact.REVERTED, Fact.LOST, Fact.UNDELIVERED, Fact.UNPAID)
 # A claim that goes out once more goes by another name.
 _CLAIM_ANEW = (Fact.SENT, Fact.UNCLAIMED, Fact.UNMINED)
@@ -168,6 +169,7 @@ class Order:
     settle_tx: TxHash | None = None  # on the L2, where the escrow paid us
     settle_block: Block | None = None  # of the L2, that has settle_tx
     settle_final: bool = False  # L1 has accepted that block: nothing takes it back
+    claim_refund: Wei | None = None  # of its message, on the L2 with settle_tx; None: unknown
     claim_cost: Wei | None = None  # message and gas of its claim, when it was decided to fill it
     version: int = 0  # compare-and-set: the store raises it with every change
 
@@ -203,6 +205,7 @@ class Order:
         at: datetime,
         tx: TxHash | None = None,
         block: Block | None = None,
+        refund: Wei | None = None,
         ref: str | None = None,
         reason: str | None = None,
     ) -> "Order":
@@ -210,6 +213,7 @@ class Order:
 
         block: of the L2, in which the escrow paid us.
         ref: what a new claim goes by, where that is known before it arrives.
+        refund: what a claim's message did not use and the settlement gave back, in wei.
 
         Raises:
             IllegalStep: the table has no such step. A bug or a lost race,
@@ -233,6 +237,7 @@ class Order:
             claim_ref=ref if fact in _CLAIM_ANEW else self.claim_ref,
             settle_tx=self._settle_tx(fact, tx),
             settle_block=self._settle_block(fact, block),
+            claim_refund=refund if fact in _SETTLEMENT else self.claim_refund,
             settle_final=self.settle_final and status is self.status,
             changed_at=at,
         )

@@ -231,6 +231,8 @@ class Settlement:
 
     tx: TxHash  # on the L2
     block: Block  # of the L2
+    # What the claim's message did not use and the same transaction gave back to our wallet.
+    refund: Wei | None = None  # None: unknown
 
 
 class Repayment(Protocol):

@@ -23,6 +23,13 @@ class Day:
     errors: int
     earned: Wei  # the completed orders' fees
     gas_paid: Wei  # by all transactions stored since, mined or reverted
+    messages_paid: Wei  # by the claims among them that were mined
+    refunded: Wei  # on the L2s, of the completed orders' messages
+
+    @property
+    def profit(self) -> Wei:
+        """Return what is left of the fees, in wei; below 0 where the costs are higher."""
+        return Wei(self.earned + self.refunded - self.gas_paid - self.messages_paid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

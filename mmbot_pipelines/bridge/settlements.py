@@ -68,7 +68,9 @@ def _review(bridge: Bridge, origin: str, orders: Sequence[Order], final: int, ru
 
 def _stands(bridge: Bridge, order: Order, seen: Settlement, final: int, run: Run) -> None:
     """Store where the settlement stands, and whether that is final."""
-    settled = replace(order, settle_tx=seen.tx, settle_block=seen.block)
+    known = order.claim_refund if order.settle_tx == seen.tx else None
+    refund = known if seen.refund is None else seen.refund
+    settled = replace(order, settle_tx=seen.tx, settle_block=seen.block, claim_refund=refund)
     after = replace(settled, settle_final=seen.block.number <= final)
     if after == order:
         return

@@ -63,6 +63,8 @@ def summary(facts: Facts, day: Day) -> Alert:
         f"Orders found {day.found}, transferred {day.transferred}, "
         f"completed {day.completed}, dropped {day.dropped}; {day.errors} errors.",
         f"Fees earned {in_words(day.earned)}, gas paid {in_words(day.gas_paid)}.",
+        f"Claims' messages paid {in_words(day.messages_paid)}, of which "
+        f"{in_words(day.refunded)} came back on the L2; profit {in_words(day.profit)}.",
         f"Paid out, or about to be, and not repaid {in_words(facts.exposure)}.",
         f"Parked orders {len(facts.parked)}.",
         *(f"Safety: {harmless(standing.told)}." for standing in facts.standings),

@@ -83,6 +83,7 @@ def _as_json(order: Order) -> dict[str, object]:
         "claim_tx": order.claim_tx,
         "claim_ref": order.claim_ref,
         "settle_tx": order.settle_tx,
+        "claim_refund_wei": None if order.claim_refund is None else str(order.claim_refund),
     }
 
 

@@ -44,6 +44,8 @@ def _facts(order: Order) -> Iterator[str]:
     yield f"  attempt    {order.attempt}, failures since the last progress {order.failures}"
     if order.claim_ref:
         yield f"  claim      {order.claim_ref}"
+    if order.claim_refund is not None:
+        yield f"  refund     {in_words(order.claim_refund)} of its message, on {order.origin}"
     if order.reason:
         yield f"  reason     {order.reason}"
 

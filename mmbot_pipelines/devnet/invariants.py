@@ -167,7 +167,8 @@ def _moved(really: int, recorded: int) -> Iterator[str]:
 
 
 def _earned(kept: Books, origin: str) -> list[int]:
-    return [int(o.amount + o.fee) for o in _in(kept, {"COMPLETED"}) if o.origin == origin]
+    done = [o for o in _in(kept, {"COMPLETED"}) if o.origin == origin]
+    return [int(o.amount + o.fee + (o.claim_refund or 0)) for o in done]
 
 
 def _nonces(outside: Outside, kept: Books, since: Before) -> Iterator[str]:

@@ -116,6 +116,7 @@ def order(number: int, status: str, **values: Any) -> SimpleNamespace:
         key=f"zksync:{number}",
         origin="zksync",
         recipient=hex(RECIPIENT),
+        claim_refund=None,
         amount=AMOUNT,
         fee=FEE,
         status=status,

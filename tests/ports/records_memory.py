@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.order import Status
 from mmbot_pipelines.bridge.records import WAITING, Day, Shortage
 from mmbot_pipelines.core.money import Address, Wei
@@ -42,6 +43,10 @@ class RecordsMemory:
             errors=sum(e.at >= since for k in keys for e in store.errors(k)),
             earned=Wei(sum(store.stored[k].fee for k in completed)),
             gas_paid=Wei(sum((t.gas_used or 0) * (t.gas_price or 0) for t in sent)),
+            messages_paid=Wei(
+                sum(t.call.value for t in sent if (t.purpose, t.state) == (REPAY, TxState.MINED))
+            ),
+            refunded=Wei(sum(store.stored[k].claim_refund or 0 for k in completed)),
         )
 
     def shortage(self, reasons: Sequence[str]) -> Shortage:

@@ -19,7 +19,15 @@ from tests.ports.records_memory import RecordsMemory
 from tests.ports.writing import CHAIN, FAULT, OURS, THEIRS, add, lost, mined, processing, send, step
 
 NOTHING = Day(
-    found=0, transferred=0, completed=0, dropped=0, errors=0, earned=Wei(0), gas_paid=Wei(0)
+    found=0,
+    transferred=0,
+    completed=0,
+    dropped=0,
+    errors=0,
+    earned=Wei(0),
+    gas_paid=Wei(0),
+    messages_paid=Wei(0),
+    refunded=Wei(0),
 )
 
 
@@ -87,6 +95,8 @@ def test_a_day_in_sums(kept: Kept) -> None:
         errors=2,
         earned=Wei(2 * big - 1),
         gas_paid=Wei(2 * 20_000 * 2),
+        messages_paid=Wei(0),
+        refunded=Wei(0),
     )
     assert kept.records.day(since=NOON + timedelta(seconds=9)) == NOTHING
 

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Engine, and_, case, distinct, func, select
 
 from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.tables import errors, order_events, orders, transactions
+from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.order import Status
 from mmbot_pipelines.bridge.records import WAITING, Day, Shortage
 from mmbot_pipelines.core.money import Address, Wei
@@ -54,21 +55,29 @@ class PgRecords:
             _keys(order_events.c.after == Status.DROPPED.value),
         ).where(order_events.c.at >= since)
         completed = orders.c.status == Status.COMPLETED.value
-        fees = select(func.sum(orders.c.fee)).where(completed, orders.c.changed_at >= since)
-        gas = select(func.sum(transactions.c.gas_used * transactions.c.gas_price)).where(
-            transactions.c.stored_at >= since
+        fees = select(func.sum(orders.c.fee), func.sum(orders.c.claim_refund)).where(
+            completed, orders.c.changed_at >= since
         )
+        claimed = and_(transactions.c.purpose == REPAY, transactions.c.state == TxState.MINED.value)
+        spent = select(
+            func.sum(transactions.c.gas_used * transactions.c.gas_price),
+            func.sum(transactions.c.call_value).filter(claimed),
+        ).where(transactions.c.stored_at >= since)
         failed = select(func.count()).where(errors.c.at >= since)
         with transaction(self._engine) as connection:
             found, transferred, done, dropped = connection.execute(moved).one()
+            earned, refunded = connection.execute(fees).one()
+            gas, messages = connection.execute(spent).one()
             return Day(
                 found=found,
                 transferred=transferred,
                 completed=done,
                 dropped=dropped,
                 errors=connection.scalar(failed) or 0,
-                earned=Wei(int(connection.scalar(fees) or 0)),
-                gas_paid=Wei(int(connection.scalar(gas) or 0)),
+                earned=Wei(int(earned or 0)),
+                gas_paid=Wei(int(gas or 0)),
+                messages_paid=Wei(int(messages or 0)),
+                refunded=Wei(int(refunded or 0)),
             )
 
     def shortage(self, reasons: Sequence[str]) -> Shortage:

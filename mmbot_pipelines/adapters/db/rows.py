@@ -37,6 +37,7 @@ def order_of(row: Row[Any]) -> Order:
         settle_block=_block(row.settle_block_number, row.settle_block_hash),
         settle_final=row.settle_final,
         claim_cost=row.claim_cost,
+        claim_refund=row.claim_refund,
         version=row.version,
     )
 
@@ -77,6 +78,7 @@ def step_values(order: Order) -> Values:
         "settle_block_hash": order.settle_block and order.settle_block.hash,
         "settle_final": order.settle_final,
         "claim_cost": order.claim_cost,
+        "claim_refund": order.claim_refund,
     }
 
 

@@ -10,6 +10,7 @@ from mmbot_pipelines.adapters.ethereum.node import RpcError
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.views import Function, call_trusted_views, refused
 from mmbot_pipelines.adapters.origins import zksync_escrow as abi
+from mmbot_pipelines.adapters.origins import zksync_refunds as refunds
 from mmbot_pipelines.adapters.origins import zksync_views as views
 from mmbot_pipelines.adapters.origins.escrow_state import Held, Terms, order_fault
 from mmbot_pipelines.bridge.escrow_faults import (
@@ -64,6 +65,7 @@ class ZkSync:
         escrow: Address,
         diamond: Address,
         wallet: Address,
+        refunds_to: Address | None = None,
         start: int,
         accepted: str | int,
         claim_gas_limit: Gas = Gas(1_000_000),  # noqa: B008 - a number, not a call's result
@@ -73,6 +75,8 @@ class ZkSync:
 
         diamond: zkSync's proxy on L1, which prices messages.
         wallet: where the escrow must pay us, on zkSync.
+        refunds_to: whose claims' messages are refunded: our wallet on L1, at the same address
+            on zkSync; None: `wallet`.
         accepted: a block tag ("committed", "safe", "finalized") or a depth in blocks.
         claim_gas_limit: L2 gas that a claim's message buys.
         """
@@ -83,6 +87,7 @@ class ZkSync:
         self._escrow = escrow
         self._diamond = diamond
         self._wallet = wallet
+        self._refunds_to = refunds_to or wallet
         self._accepted = accepted
         self._claim_gas_limit = claim_gas_limit
         self._clock = clock
@@ -185,6 +190,7 @@ class ZkSync:
             if answer.is_of(order) and not answer.pending:
                 claimed[order.number] = order
         paid = self._payments(claimed, block.number)
+        refunds.add(self._rpc, paid, self._refunds_to)
         return [paid.get(o.number) if o.number in claimed else None for o in orders]
 
     def _order_fault(self, order: Order, held: Held | Failure, block: Block) -> Failure | None:

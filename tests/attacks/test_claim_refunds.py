@@ -1,0 +1,79 @@
+"""What a claim's message does not use comes back on the L2: recorded to the wei."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine
+
+from mmbot_pipelines.adapters.db.engine import connect
+from mmbot_pipelines.adapters.db.records import PgRecords
+from mmbot_pipelines.adapters.origins.zksync_refunds import _minted
+from mmbot_pipelines.bridge.order import Fact, Status
+from mmbot_pipelines.core.money import Address, TxHash
+from tests.chain.lane import Lane
+from tests.devnet.bridge import Devnet, running
+from tests.ports.stages import on_anvil
+
+WALLET = Address("0x70997970C51812dc3A010C7d01b50e0d17dc79C8")
+MINT = "0x0f6798a560793a54c3bcfe86a93cde1e73087d944c0ea20544137d4121396885"
+BASE_TOKEN = "0x000000000000000000000000000000000000800a"
+TX = TxHash("0x" + "ab" * 32)
+
+
+@pytest.fixture
+def engine(database_url: str) -> Engine:
+    return connect(database_url)
+
+
+@pytest.fixture(scope="module")
+def devnet() -> Iterator[Devnet]:
+    with running() as devnet:
+        yield devnet
+
+
+def test_the_wallet_on_the_l2_is_explained_to_the_wei(devnet: Devnet, engine: Engine) -> None:
+    with on_anvil(devnet) as stage:
+        lane = Lane(stage, engine)
+        balance = devnet.l2.eth.get_balance
+        before = balance(devnet.deployment.market_maker)
+        keys = lane.find(3)
+        lane.transfer(keys)
+        lane.mine()
+        lane.repay(keys)
+        lane.mine()
+        lane.settle()
+        orders = [lane.order(key) for key in keys]
+        assert [o.status for o in orders] == [Status.COMPLETED] * 3
+        gained = balance(devnet.deployment.market_maker) - before
+        refunds = [o.claim_refund or 0 for o in orders]
+        assert gained == sum(o.amount + o.fee for o in orders) + sum(refunds)
+
+        claims = [t for key in keys for t in lane.store.transactions(key) if t.purpose == "repay"]
+        assert all(
+            0.8 * t.call.value < r < t.call.value for t, r in zip(claims, refunds, strict=True)
+        )
+        day = PgRecords(engine).day(since=lane.now - timedelta(days=1))
+        assert day.refunded == sum(refunds)
+        assert day.messages_paid == sum(t.call.value for t in claims)
+        assert day.profit == day.earned + day.refunded - day.gas_paid - day.messages_paid
+
+        # A settlement that the L2 takes back takes its refund with it.
+        assert orders[0].after(Fact.UNSETTLED, at=lane.now).claim_refund is None
+
+
+def receipt(*logs: dict[str, object]) -> dict[str, object]:
+    return {"transactionHash": TX, "logs": list(logs)}
+
+
+def mint(amount: int, *, address: str = BASE_TOKEN, account: str = WALLET) -> dict[str, object]:
+    topics = [MINT, "0x" + account[2:].lower().rjust(64, "0")]
+    return {"address": address, "topics": topics, "data": f"0x{amount:064x}"}
+
+
+def test_only_what_the_base_token_mints_to_our_wallet_counts() -> None:
+    stranger = "0x" + "11" * 20
+    given = receipt(mint(5), mint(7), mint(100, account=stranger), mint(1000, address=stranger))
+    assert _minted(TX, given, WALLET) == 12
+    assert _minted(TX, receipt(), WALLET) == 0
+    assert _minted(TX, None, WALLET) is None
