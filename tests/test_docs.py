@@ -13,7 +13,7 @@ import yaml
 
 from mmbot_pipelines import adapters, bridge, core, settings
 from mmbot_pipelines.core.crash import Point
-from mmbot_pipelines.core.errors import Failure, Stop, TryAgain, TryLater, Verdict, Waits
+from mmbot_pipelines.core.errors import Failure, Halts, Stop, TryAgain, TryLater, Verdict, Waits
 from tests.documents import called, dagster_names, pieces, understood, words
 
 ROOT = Path(__file__).parents[1]
@@ -22,7 +22,7 @@ FAULTS = ROOT / "docs" / "faults.md"
 DOCUMENTS = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 CALLS = {" ".join(call): call for path in DOCUMENTS for call in called(path.read_text())}
 
-KINDS = (TryAgain, Waits, TryLater, Stop)
+KINDS = (TryAgain, Waits, TryLater, Stop, Halts)
 
 # Errors that are stored under a name of their own, without a class.
 WITHOUT_CLASS = {"OrderChanged", "Reorg"}
