@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from starknet_py.net.client_models import Call
 
 from mmbot_pipelines.adapters.ethereum.node import RpcError
+from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.adapters.origins.starknet_wallet import (
@@ -92,6 +93,7 @@ class StarknetLane:
         Raises:
             CallReverts: the called contract would refuse it.
             RpcRefused: our account does not take our signature.
+            RpcDisagrees: nodes differ on which kind of contract our account is.
         """
         if over is not None:
             nonce, bump = over.invoke.nonce, over.invoke.bump + 1
@@ -102,6 +104,7 @@ class StarknetLane:
                 # A reorg took it back, or a node is behind: the stored bytes go first.
                 self.invokes.reopen(self.wallet.chain_id, self.wallet.address, nonce)
                 return self.under_way()
+        self._agree_on_class()
         signed = self._rpc.ask(lambda node: self.wallet.sign(node, calls, nonce=nonce, bump=bump))
         if over is not None and not _helps(signed.raw, over):
             return over
@@ -120,6 +123,18 @@ class StarknetLane:
         except LostRace:
             return None
         return UnderWay(invoke, self._broadcast(invoke))
+
+    def _agree_on_class(self) -> None:
+        """Make sure that calls are encoded as the account's class takes them."""
+        if self.wallet.cairo is not None:
+            return
+        told = set(self._rpc.witnesses(self.wallet.class_version))
+        if len(told) != 1:
+            raise RpcDisagrees(
+                f"nodes of starknet differ on the class of our account {self.wallet.address}: "
+                "nothing is signed until they agree"
+            )
+        self.wallet.cairo = told.pop()
 
     def _next_nonce(self) -> int:
         told = self._rpc.witnesses(lambda node: self.wallet.nonce(node, "pre_confirmed"))

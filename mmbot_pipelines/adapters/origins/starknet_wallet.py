@@ -65,6 +65,7 @@ class StarknetWallet:
     def __init__(self, address: Address, private_key: SecretStr, *, chain_id: int) -> None:
         self.address = Address(word(int(address, 16)))
         self.chain_id = chain_id
+        self.cairo: int | None = None  # version of the account's class, once witnesses agree
         self._key = private_key
         self._accounts: weakref.WeakKeyDictionary[StarknetNode, Account] = (
             weakref.WeakKeyDictionary()
@@ -76,6 +77,10 @@ class StarknetWallet:
     async def nonce(self, node: StarknetNode, at: str) -> int:
         """Return the account's next nonce after the block of a tag."""
         return await node.asked(self._account(node).get_nonce(block_number=at))  # type: ignore[arg-type]
+
+    async def class_version(self, node: StarknetNode) -> int:
+        """Return of which Cairo the account's class is, as this node shows it: 0 or 1."""
+        return await node.asked(self._account(node).cairo_version)
 
     async def reverts(self, node: StarknetNode, calls: Sequence[Call]) -> str | None:
         """Return why the called contract refuses these calls now; None where it takes them.
@@ -189,7 +194,10 @@ class StarknetWallet:
                 key_pair=key,
                 chain=self.chain_id,
             )
-        return self._accounts[node]
+        account = self._accounts[node]
+        if self.cairo is not None:
+            account._cairo_version = self.cairo  # type: ignore[assignment]  # whatever a node says
+        return account
 
 
 def prices(raw: bytes) -> list[int]:

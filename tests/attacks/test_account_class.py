@@ -1,0 +1,49 @@
+"""One node says that our Starknet account is another kind of contract than it is."""
+
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from starknet_py.net.client_models import Call
+
+from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
+from mmbot_pipelines.adapters.origins.starknet_lane import StarknetLane
+from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
+from mmbot_pipelines.adapters.origins.starknet_wallet import StarknetWallet
+from mmbot_pipelines.core.money import Address
+from mmbot_pipelines.devnet.starknet_execution import selector_of
+from mmbot_pipelines.devnet.starknet_token import ETH
+from tests.attacks.liar import Liar
+from tests.chain.starknet.conftest import fresh, stage
+from tests.chain.starknet.proving import MAKER
+from tests.ports.invokes_memory import InvokesMemory
+from tests.ports.starknet_stage import StarknetStage
+
+__all__ = ["fresh", "stage"]  # fixtures
+
+
+def deprecated(params: Any, result: Any) -> Any:
+    """Answer a class of Cairo 0, whose calls are encoded in another way."""
+    entry_points: dict[str, Any] = {"CONSTRUCTOR": [], "EXTERNAL": [], "L1_HANDLER": []}
+    return {"program": "", "entry_points_by_type": entry_points, "abi": []}
+
+
+def test_nothing_is_signed_for_an_account_that_nodes_show_differently(
+    stage: StarknetStage,
+) -> None:
+    chain_id = int(stage.deployed.chain_id, 16)
+    key = SecretStr(hex(MAKER.private_key))
+    approve = Call(ETH, selector_of("approve"), [1, 1, 0])
+    with Liar(stage.node.url, starknet_getClassAt=deprecated) as liar:
+        for urls in ([liar.url, stage.node.url], [stage.node.url, liar.url]):
+            rpc = StarknetRpc(urls, chain_id=chain_id, quorum=2)
+            wallet = StarknetWallet(Address(stage.deployed.wallet), key, chain_id=chain_id)
+            invokes = InvokesMemory()
+            with pytest.raises(RpcDisagrees, match="differ on the class of our account"):
+                StarknetLane(rpc, wallet, invokes).send([approve], ["starknet:1"])
+            assert invokes.undecided(chain_id, wallet.address) == []
+    honest = StarknetRpc([stage.node.url, f"{stage.node.url}/2"], chain_id=chain_id, quorum=2)
+    wallet = StarknetWallet(Address(stage.deployed.wallet), key, chain_id=chain_id)
+    sent = StarknetLane(honest, wallet, invokes).send([approve], ["starknet:1"])
+    assert sent is not None
+    assert sent.refused is None
