@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mmbot_pipelines.bridge.accounts import Accounts
+from mmbot_pipelines.bridge.pace import Pace
 from mmbot_pipelines.bridge.policy import Caps, Limits, Tier
 from mmbot_pipelines.bridge.ports import Orders, Origin, Registry
 from mmbot_pipelines.core.outbox import Chain
@@ -46,3 +47,8 @@ class Bridge:
     # by scope, the time of a chain's newest block, UTC; it raises when nobody answers
     newest: Mapping[str, Callable[[], datetime]] = field(default_factory=dict)
     rebroadcasts: Rebroadcasts = field(default_factory=Rebroadcasts)
+    paces: dict[str, Pace] = field(default_factory=dict)
+
+    def pace(self, origin: str) -> Pace:
+        """Return when the origin's orders on their way were asked for, by this process."""
+        return self.paces.setdefault(origin, Pace())

@@ -138,9 +138,10 @@ def settle(bridge: Bridge, origin: str, run: Run) -> list[str]:
     work = Work(bridge, run, "settle")
     waiting = bridge.orders.waiting([Status.PROVING, Status.PROVED], origin)
     claimed = [o for o in waiting if o.claimed and not is_paid_elsewhere(o)]
-    left = _settle(work, origin, claimed)
+    due = bridge.pace(origin).due(claimed, bridge.clock())
+    left = _settle(work, origin, due)
     _follow(work, origin, left)
-    return [o.key for o in claimed if o not in left]
+    return [o.key for o in due if o not in left]
 
 
 def claim_again(bridge: Bridge, keys: Sequence[str], run: Run) -> None:

@@ -1,6 +1,7 @@
 """One order's fault is stored with the order and stops none of its neighbours."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from mmbot_pipelines.bridge.app import Bridge
@@ -133,11 +134,16 @@ class Work:
         except LostRace:
             self.run.say(f"{order.key}: another run has taken it further")
 
-    def wait(self, order: Order, reason: str) -> None:
-        """Keep with a healthy order why it waits; what failed keeps its failure."""
+    def wait(self, order: Order, reason: str, *, searched_below: int | None = None) -> None:
+        """Keep with a healthy order why it waits; what failed keeps its failure.
+
+        searched_below: how far the search that it waits for has come.
+        """
         now = self.bridge.clock()
-        after = order.waiting(reason, at=now)
-        if order.failed or after == order:
+        after = order if order.failed else order.waiting(reason, at=now)
+        if searched_below is not None:
+            after = replace(after, searched_below=searched_below)
+        if after == order:
             return
         try:
             self.bridge.orders.change(order, after, run_id=self.run.id, at=now)

@@ -26,6 +26,11 @@ from mmbot_pipelines.core.outbox import Fees
 
 UNPAID = (Status.PENDING, Status.PROCESSING)
 
+# Orders whose payment one run searches for.
+_SEARCHES = 5
+_USED = "the registry has this transfer already"
+_SEARCHING = "waits: it is paid already, its transaction is searched for"
+
 # What a transfer takes at the least, measured at 111 k: only to decide what is not asked about.
 _LEAST_TRANSFER = Gas(50_000)
 
@@ -48,12 +53,14 @@ def transfer(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
     Raises:
         OrdersFailed: some orders failed; the others were sent.
     """
-    work, gate = Work(bridge, run, "transfer"), Gate(bridge)
+    work, gate, paid = Work(bridge, run, "transfer"), Gate(bridge), list[Order]()
     for origin, group in by_origin(work.due(keys, UNPAID)):
         fresh = [o for o in group if o.status is Status.PENDING]
         refused = {o.key for o in fresh} - {o.key for o in _permitted(work, fresh)}
         left = [o for o in group if o.key not in refused]
-        work.in_parts(origin, left, partial(_fill, work, gate, origin))
+        work.in_parts(origin, left, partial(_fill, work, gate, origin, paid))
+    # Last, for a search may take long: nobody waits for another order's.
+    _take_up(work, paid)
     work.finish()
 
 
@@ -63,9 +70,10 @@ def take_up_paid(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
     Raises:
         OrdersFailed: the registry could not be asked.
     """
-    work = Work(bridge, run, "transfer")
+    work, paid = Work(bridge, run, "transfer"), list[Order]()
     for origin, group in by_origin(work.due(keys, UNPAID)):
-        work.in_parts(origin, group, partial(_unpaid, work))
+        work.in_parts(origin, group, partial(_set_paid_aside, work, paid))
+    _take_up(work, paid)
     work.finish()
 
 
@@ -81,12 +89,12 @@ def _permitted(work: Work, orders: Sequence[Order]) -> list[Order]:
     return permitted
 
 
-def _fill(work: Work, gate: Gate, origin: str, orders: list[Order]) -> None:
+def _fill(work: Work, gate: Gate, origin: str, paid: list[Order], orders: list[Order]) -> None:
     bridge = work.bridge
     # One price for all: what is simulated at another one than is signed may behave otherwise.
     fees = bridge.chain.fees()
     orders = _affordable(work, origin, orders, fees)
-    orders = _permitted(work, _unpaid(work, orders))
+    orders = _permitted(work, _set_paid_aside(work, paid, orders))
     if closed(work, origin, orders):
         return
     orders = keep_ripe(work, origin, orders)
@@ -95,7 +103,7 @@ def _fill(work: Work, gate: Gate, origin: str, orders: list[Order]) -> None:
     gas = {o.key: result for o, result in zip(orders, results, strict=True)}
     foreseen = [o for o in orders if isinstance(gas[o.key], RevertForeseen)]
     if foreseen:  # by a payment that came in this very moment
-        unpaid = _unpaid(work, foreseen)
+        unpaid = _set_paid_aside(work, paid, foreseen)
         orders = [o for o in orders if o not in foreseen or o in unpaid]
     orders = [o for o, _ in _decide(work, origin, orders, gas, fees)]
     if bridge.rules.dry_run:
@@ -197,15 +205,26 @@ def _waited(work: Work, order: Order) -> bool:
     return waited >= work.bridge.rules.wait_for_price_seconds
 
 
-def _unpaid(work: Work, orders: Sequence[Order]) -> list[Order]:
-    """Take orders that the registry has as paid up from there; return the others."""
-    registry = work.bridge.registry
-    unpaid = []
-    for order, used in zip(orders, registry.used(orders), strict=True):
-        if not used:
-            unpaid.append(order)
-            continue
-        tx = registry.paid_in(order)
-        if work.advance(order, Fact.PAID, tx=tx, reason="the registry has this transfer already"):
+def _set_paid_aside(work: Work, paid: list[Order], orders: Sequence[Order]) -> list[Order]:
+    """Add the orders that the registry has as paid to `paid`; return the others."""
+    used = dict(zip([o.key for o in orders], work.bridge.registry.used(orders), strict=True))
+    paid += [order for order in orders if used[order.key]]
+    return [order for order in orders if not used[order.key]]
+
+
+def _take_up(work: Work, paid: Sequence[Order]) -> None:
+    """Take paid orders up at the claim, some of them in one run: each is searched for."""
+    for order in paid[:_SEARCHES]:
+        work.in_parts(order.origin, [order], partial(_search, work))
+    for order in paid[_SEARCHES:]:
+        work.wait(order, _SEARCHING)
+
+
+def _search(work: Work, orders: Sequence[Order]) -> None:
+    for order in orders:
+        tx = work.bridge.registry.paid_in(order, below=order.searched_below)
+        if isinstance(tx, int):
+            work.wait(order, _SEARCHING, searched_below=tx)
+            work.run.say(f"{order.key}: {_SEARCHING}, it is in no block from {tx} on")
+        elif work.advance(order, Fact.PAID, tx=tx, reason=_USED):
             work.run.say(f"{order.key}: paid already in {tx}, taken up at the claim")
-    return unpaid

@@ -165,6 +165,7 @@ class Order:
     waiting_since: datetime | None = None  # UTC; healthy, for the same reason since then
     transfer_tx: TxHash | None = None
     claim_tx: TxHash | None = None  # on L1, or on the L2 where a proof claims
+    searched_below: int | None = None  # on L1: its payment is in no block from there on
     claim_ref: str | None = None  # what a claim under way goes by: "message 0x...", "task ..."
     settle_tx: TxHash | None = None  # on the L2, where the escrow paid us
     settle_block: Block | None = None  # of the L2, that has settle_tx
@@ -236,6 +237,7 @@ class Order:
             claim_tx=tx or self.claim_tx if _claims(status, fact) else self.claim_tx,
             claim_ref=ref if fact in _CLAIM_ANEW else self.claim_ref,
             settle_tx=self._settle_tx(fact, tx),
+            searched_below=None,
             settle_block=self._settle_block(fact, block),
             claim_refund=refund if fact in _SETTLEMENT else self.claim_refund,
             settle_final=self.settle_final and status is self.status,

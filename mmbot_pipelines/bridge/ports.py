@@ -306,8 +306,12 @@ class Registry(Protocol):
     def used(self, orders: Sequence[Order]) -> list[bool]:
         """Tell which orders the registry has marked as paid."""
 
-    def paid_in(self, order: Order) -> TxHash | None:
-        """Return the transaction whose Transfer event paid the order."""
-
     def takes(self, wallet: Address) -> bool:
         """Return whether a wallet may send it transfers and claims: its owner, its market maker."""
+
+    def paid_in(self, order: Order, *, below: int | None = None) -> TxHash | int | None:
+        """Return the transaction whose Transfer event paid the order, or None.
+
+        One search is bounded: where it has not come to the first block, return the block
+        down to which it has searched in vain, to go on `below` it.
+        """

@@ -64,7 +64,9 @@ def faults(said: Said) -> list[str]:
 
 
 def test_all_is_well(mmbot: Mmbot, devnet: Devnet) -> None:
-    said = mmbot()
+    limits = ("EXPOSURE", "PER_RECIPIENT", "PER_HOUR", "PER_DAY")
+    given = {f"MMBOT_MAX_{name}_WEI": "1000000" for name in limits}
+    said = mmbot(**given, MMBOT_CONFIRMATIONS="0:1", MMBOT_MIN_BALANCE_WEI="1")
     assert faults(said) == []
     lines = said.out.splitlines()
     assert all(line.startswith("ok ") for line in lines[:-1])

@@ -38,6 +38,7 @@ def order_of(row: Row[Any]) -> Order:
         settle_final=row.settle_final,
         claim_cost=row.claim_cost,
         claim_refund=row.claim_refund,
+        searched_below=row.searched_below,
         version=row.version,
     )
 
@@ -79,6 +80,7 @@ def step_values(order: Order) -> Values:
         "settle_final": order.settle_final,
         "claim_cost": order.claim_cost,
         "claim_refund": order.claim_refund,
+        "searched_below": order.searched_below,
     }
 
 

@@ -103,6 +103,7 @@ orders = Table(
     Column("settle_final", Boolean, nullable=False, server_default=false()),
     _uint256("claim_cost", nullable=True),
     _uint256("claim_refund", nullable=True),
+    _uint256("searched_below", nullable=True),
     Column("changed_at", Instant, nullable=False),
     Column("asked_at", Instant),  # when a run was last asked for; null: ask at the next tick
     _at_least("version", 0),

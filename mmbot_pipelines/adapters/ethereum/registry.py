@@ -34,6 +34,9 @@ STARKNET_ESCROW = Function("StarknetEscrowAddress", (), ("uint256",))
 STARKNET_SELECTOR = Function("StarknetEscrowClaimPaymentSelector", (), ("uint256",))
 
 TRANSFERRED = keccak(text="Transfer(uint256,address,(uint256,uint256,bool,uint8))")
+# Blocks that one search reads at most, a week of Ethereum: some hundred questions of a node
+# that gives a few hundred blocks at once, a few of one that gives ten thousand.
+_SEARCHED_AT_ONCE = 50_000
 _TRANSFERRED_DATA = ("address", "uint256", "uint256", "bool", "uint8")
 
 
@@ -98,20 +101,23 @@ class RegistryV1:
         answers = call_trusted_views(self._rpc, calls, quorum.now(self._rpc))
         return [self._is_used(o, answer) for o, answer in zip(orders, answers, strict=True)]
 
-    def paid_in(self, order: Order) -> TxHash | None:
+    def paid_in(self, order: Order, *, below: int | None = None) -> TxHash | int | None:
         """Return the transaction whose Transfer event paid the order; newest blocks first.
 
+        After a bounded number of blocks, return the lowest one searched, to go on `below` it.
         The event carries order id, recipient, amount and chain: all that the key is of.
         """
         wanted = Wanted(
             address=self.address, topics=(TRANSFERRED, order.number.to_bytes(32, "big"))
         )
-        head = blocks.header(self._rpc, "latest").block.number
-        for logs in self._logs.backwards(wanted, self._start_block, head):
+        newest = blocks.header(self._rpc, "latest").block.number
+        head = newest if below is None else min(newest, below - 1)
+        first = max(self._start_block, head - _SEARCHED_AT_ONCE + 1)
+        for logs in self._logs.backwards(wanted, first, head):
             for log in logs:
                 if _pays(log, order):
                     return log.tx
-        return None
+        return first if first > self._start_block else None
 
     def takes(self, wallet: Address) -> bool:
         """Return whether a wallet may send it transfers and claims: its owner, its market maker."""

@@ -33,6 +33,8 @@ REQUEST = Function(
     ("bytes32",),
 )
 
+# Blocks that are searched again for a payment, in case the chain has replaced them.
+_SEARCHED_AGAIN = 100
 _GAS_PER_PUBDATA = 800  # the only value that zkSync takes for L1 -> L2 transactions
 
 
@@ -92,6 +94,8 @@ class ZkSync:
         self._claim_gas_limit = claim_gas_limit
         self._clock = clock
         self._logs = LogScanner(rpc)
+        # Up to which block an order's payment was searched for in vain, while we live.
+        self._searched: dict[tuple[int, str], int] = {}
 
     def head(self, kind: Cursor) -> Block:
         """Return the newest block, or the newest accepted one."""
@@ -211,7 +215,7 @@ class ZkSync:
     ) -> dict[int, Settlement | PaidElsewhere]:
         """Find the payments of these orders, to us if there is one, newest blocks first."""
         paid: dict[int, Settlement | PaidElsewhere] = {}
-        first = min((order.block.number for order in claimed.values()), default=block + 1)
+        first = min(map(self._search_from, claimed.values()), default=block + 1)
         for logs in self._logs.backwards(self._events(abi.CLAIM_PAYMENT), first, block):
             for log in logs:
                 payment = self._payment(log, claimed)
@@ -223,7 +227,13 @@ class ZkSync:
                     paid[payment.number] = self._elsewhere(payment, log)
             if len(paid) == len(claimed):
                 break
+        self._searched |= {_named(o): block for n, o in claimed.items() if n not in paid}
         return paid
+
+    def _search_from(self, order: Order) -> int:
+        """Return the first block that may hold the order's payment and was not searched yet."""
+        searched = self._searched.get(_named(order), -1)
+        return max(order.block.number, searched + 1 - _SEARCHED_AGAIN)
 
     def _payment(self, log: Log, claimed: Mapping[int, Order]) -> abi.Payment | None:
         """Return the payment that the event logs, if it is of one of these orders."""
@@ -260,3 +270,8 @@ class ZkSync:
         if terms.paused:
             return EscrowPaused(f"the escrow {self._escrow} is paused: its owner must resume it")
         return None
+
+
+def _named(order: Order) -> tuple[int, str]:
+    # One that moved to another block is searched for again.
+    return order.number, order.block.hash

@@ -1,0 +1,155 @@
+"""What never ends is asked for rarely, and keeps nobody else waiting."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from mmbot_pipelines.adapters.ethereum import registry as registry_adapter
+from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
+from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.pace import MOST, Pace
+from mmbot_pipelines.bridge.ports import Settlement
+from mmbot_pipelines.core.errors import Failure
+from tests.adapters.ethereum import test_registry as on_l1
+from tests.adapters.ethereum.fake_node import FakeNode, fake_node, word
+from tests.adapters.origins import test_zksync as on_zksync
+from tests.bridge.orders import NOON, an_order
+from tests.bridge.world import World
+
+# --- unsettled orders
+
+
+@pytest.mark.parametrize(
+    ("age", "looks"),
+    [(0, 120), (400, 10), (2 * 3600, 2)],  # in ten minutes, a look every 5 seconds
+)
+def test_an_unsettled_order_is_asked_for_less_often_with_its_age(age: int, looks: int) -> None:
+    pace, order = Pace(), replace(an_order(), changed_at=NOON - timedelta(seconds=age))
+    times = [NOON + timedelta(seconds=5 * look) for look in range(120)]
+    asked = sum(pace.due([order], at) == [order] for at in times)
+    assert asked == looks if age else 60 < asked < 70
+
+
+def test_everybodys_turn_comes_in_a_crowd() -> None:
+    pace, orders = Pace(), [an_order(number) for number in range(3 * MOST)]
+    asked = [
+        {order.key for order in pace.due(orders, NOON + timedelta(seconds=look))}
+        for look in range(3)
+    ]
+    assert [len(keys) for keys in asked] == [MOST] * 3
+    assert len(set().union(*asked)) == 3 * MOST
+
+
+def test_a_claim_that_never_arrives_is_asked_for_every_five_minutes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (key,) = world.set_and_detect()
+    world.transfer([key])
+    world.mine()
+    world.repay([key])
+    world.mine()
+    world.later(2 * 3600)
+    questions: list[int] = []
+    settled = world.l2.settled
+
+    def counted(orders: list[Order]) -> list[Settlement | Failure | None]:
+        questions.append(len(orders))
+        return settled(orders)
+
+    monkeypatch.setattr(world.l2, "settled", counted)
+    for _ in range(100):
+        world.settle()
+        world.later(5)
+    assert sum(questions) == 2
+    world.l2.pay(world.order(key).number)
+    world.later(300)
+    assert world.settle() == [key]
+
+
+# --- the transaction of a used key
+
+
+def test_a_long_search_keeps_no_neighbour_waiting_and_goes_on(world: World) -> None:
+    first, second = world.set_and_detect(2)
+    by_another_program(world, first)
+    world.registry.slow = 4
+    world.transfer([first, second])
+    assert world.order(second).status is Status.TRANSFERRING
+    for below in (4, 3, 2, 1):
+        order = world.order(first)
+        assert (order.status, order.failed, order.searched_below) == (
+            Status.PENDING,
+            False,
+            below,
+        )
+        assert order.reason == "waits: it is paid already, its transaction is searched for"
+        world.transfer([first])
+    order = world.order(first)
+    assert order.status is Status.FULFILLED
+    assert order.transfer_tx is not None
+    assert (order.searched_below, order.reason) == (
+        None,
+        "the registry has this transfer already",
+    )
+
+
+def test_many_used_keys_are_searched_for_by_turns(world: World) -> None:
+    keys = world.set_and_detect(8)
+    for key in keys:
+        by_another_program(world, key)
+    world.transfer(keys)
+    assert [world.order(key).status for key in keys] == [Status.FULFILLED] * 5 + [
+        Status.PENDING
+    ] * 3
+    world.transfer(keys)
+    assert {world.order(key).status for key in keys} == {Status.FULFILLED}
+
+
+def by_another_program(world: World, key: str) -> None:
+    """Pay an order past the bot."""
+    world.chain.elsewhere(world.registry.transfer(world.order(key)))
+
+
+@pytest.fixture
+def node() -> Iterator[FakeNode]:
+    with fake_node() as served:
+        yield served
+
+
+def test_one_search_reads_a_bounded_number_of_blocks(
+    node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_adapter, "_SEARCHED_AT_ONCE", 2000)
+    chain = on_l1.Transfers(node)  # head 5000, the payment is in block 321
+    rpc = Rpc([node.url], chain="L1", chain_id=1)
+    registry = RegistryV1(rpc, on_l1.REGISTRY, start_block=0)
+    reached = registry.paid_in(on_l1.ORDER)
+    assert reached == 3001
+    assert min(first for first, _ in chain.ranges) == 3001
+    assert isinstance(reached, int)
+    again = registry.paid_in(on_l1.ORDER, below=reached)
+    assert again == 1001
+    chain.ranges.clear()
+    assert registry.paid_in(on_l1.ORDER, below=1001) == word(321)
+    assert max(last for _, last in chain.ranges) == 1000
+
+
+# --- an order that nobody paid, and that is not pending
+
+l2, l1, origin, claimed = (on_zksync.l2, on_zksync.l1, on_zksync.origin, on_zksync.claimed)
+
+
+def test_an_order_that_nobody_paid_is_not_searched_from_its_block_on_at_every_look(
+    claimed: on_zksync.EscrowNode, origin: on_zksync.ZkSync
+) -> None:
+    claimed.head = 50_000
+    assert origin.settled([on_zksync.ORDER]) == [None]
+    assert min(first for first, _ in claimed.ranges) == on_zksync.ORDER.block.number
+    claimed.ranges.clear()
+    claimed.head = 50_007
+    claimed.events = {50_005: on_zksync.paid(1000)}
+    assert origin.settled([on_zksync.ORDER]) == [on_zksync.paid_in(50_005)]
+    assert sum(last - first + 1 for first, last in claimed.ranges) < 200
