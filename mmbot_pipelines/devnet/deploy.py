@@ -140,6 +140,7 @@ def environment(deployment: Deployment, **more_origins: Mapping[str, str]) -> di
         "MMBOT_L1_CHAIN_ID": str(l1.chain_id),
         "MMBOT_L1_REGISTRY_ADDRESS": l1.registry,
         "MMBOT_MIN_MARGIN_BPS": "10",  # so that a fee of next to nothing is refused at any price
+        "MMBOT_MIN_TRANSFER_WEI": "1",  # gas costs next to nothing here
         "MMBOT_L1_REGISTRY_ABI": "v1",
         "MMBOT_L1_PRIVATE_KEY": deployment.private_key,
         "MMBOT_L1_WALLET_ADDRESS": deployment.market_maker,

@@ -202,7 +202,8 @@ class Starknet(Node):
 class Limits(Section):
     """Which orders to fill, and how much money may be out at once."""
 
-    min_transfer: values.WeiAmount = _variable("MMBOT_MIN_TRANSFER_WEI", Wei(1))
+    # A claim's gas and message at 100 gwei, see .env.example.
+    min_transfer: values.WeiAmount = _variable("MMBOT_MIN_TRANSFER_WEI", Wei(2 * 10**16))
     max_transfer: values.WeiAmount = _variable("MMBOT_MAX_TRANSFER_WEI", Wei(10**17))
     min_margin_bps: values.BasisPoints = _variable("MMBOT_MIN_MARGIN_BPS", 0)  # of the amount
     confirmations: values.Tiers = _variable("MMBOT_CONFIRMATIONS", ())

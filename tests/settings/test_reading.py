@@ -24,7 +24,7 @@ def test_the_required_settings_are_enough() -> None:
     assert read.zksync.escrow_address == "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC"
     assert read.zksync.wallet_address is None
     assert (read.zksync.accepted, read.zksync.claim_gas_limit) == (10, 1_000_000)
-    assert (read.limits.min_transfer, read.limits.max_transfer) == (1, 10**17)
+    assert (read.limits.min_transfer, read.limits.max_transfer) == (2 * 10**16, 10**17)
     assert (read.limits.min_margin_bps, read.limits.max_exposure) == (0, None)
     assert read.limits.confirmations == ()
     assert (read.pace.max_attempts, read.pace.max_runs_per_tick) == (5, 4)
