@@ -13,15 +13,13 @@ from starknet_py.net.client_models import Call, ResourceBounds, ResourceBoundsMa
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.invokes import PgInvokes
 from mmbot_pipelines.adapters.ethereum.node import RpcError
-from mmbot_pipelines.adapters.origins.starknet import ClaimsPaused, Starknet
+from mmbot_pipelines.adapters.origins.starknet import Starknet
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
-from mmbot_pipelines.adapters.origins.starknet_proofs import TransferNotFinal, entrypoint
+from mmbot_pipelines.adapters.origins.starknet_proofs import entrypoint
 from mmbot_pipelines.adapters.origins.starknet_wallet import StarknetWallet
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.order import Order, Status
-from mmbot_pipelines.bridge.ports import Task
 from mmbot_pipelines.core.outbox import TxState
-from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.starknet_account import development_keys
 from mmbot_pipelines.devnet.starknet_felt import felt, halves
 from mmbot_pipelines.devnet.starknet_users import account
@@ -261,71 +259,6 @@ def test_an_account_without_strk_waits_and_sends_the_same_bytes_after_the_refill
     stage.node.devnet("mint", address=felt(MAKER.address), amount=10**40, token="STRK")
     (seen,) = origin.progress(orders)
     assert seen.proven_in == invokes.rows[0].hash
-
-
-@pytest.mark.parametrize("body", [b"<html>404</html>", b"{}", b'{"message": "no Route matched"}'])
-def test_a_404_of_a_gateway_throws_no_proof_away(
-    stage: StarknetStage, service: FakeProver, body: bytes
-) -> None:
-    now = [0.0]
-    origin = made(stage, service, unknown_seconds=600, clock=lambda: now[0])
-    orders = begun(stage, origin, paid(stage, 2))
-    service.status, service.body = 404, body
-    for _ in range(20):
-        now[0] += 10
-        try:
-            seen = origin.progress(orders)
-        except Exception:
-            continue
-        assert [p.lost for p in seen] == [None] * 2
-    service.status = None
-    assert None not in [p.proven_in for p in origin.progress(orders)]
-    assert len(service.tasks) == 2
-
-
-def test_a_reorg_of_l1_orders_the_proof_of_the_new_block_of_a_strict_prover(
-    stage: StarknetStage, service: FakeProver, origin: Starknet
-) -> None:
-    (order,) = paid(stage)
-    (first,) = origin.claims([order], stage.chain.fees())  # died before it was stored
-    assert [first] == origin.claims([order], stage.chain.fees())
-    raw = ask(stage.devnet.l1, "eth_getRawTransactionByHash", order.transfer_tx)
-    stage.reorg_l1(1)
-    stage.mine()
-    ask(stage.devnet.l1, "eth_sendRawTransaction", raw)
-    stage.mine()
-    (second,) = origin.claims([order], stage.chain.fees())
-    assert isinstance(first, Task)
-    assert isinstance(second, Task)
-    assert second.ref != first.ref
-    proving = replace(order, status=Status.PROVING, claim_ref=second.ref)
-    assert origin.progress([proving])[0].proven_in
-
-
-def test_no_proof_is_ordered_before_the_transfer_is_final(
-    stage: StarknetStage, service: FakeProver
-) -> None:
-    origin = made(stage, service, finality_blocks=3)
-    orders = paid(stage)
-    for _ in range(3):
-        (waits,) = origin.claims(orders, stage.chain.fees())
-        assert isinstance(waits, TransferNotFinal)
-        stage.mine()
-    assert service.tasks == {}
-    assert isinstance(origin.claims(orders, stage.chain.fees())[0], Task)
-
-
-def test_no_proof_is_ordered_of_an_escrow_that_does_not_pay_us(
-    stage: StarknetStage, service: FakeProver, origin: Starknet
-) -> None:
-    orders = paid(stage)
-    stage.pause()
-    (waits,) = origin.claims(orders, stage.chain.fees())
-    assert isinstance(waits, ClaimsPaused)
-    stage.node.devnet("pause", paused=False)
-    stage.pay_elsewhere()
-    assert not isinstance(origin.claims(orders, stage.chain.fees())[0], Task)
-    assert service.tasks == {}
 
 
 def test_a_pause_and_a_stranger_neither_halt_nor_buy_a_proof(
