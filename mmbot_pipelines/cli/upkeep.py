@@ -26,7 +26,7 @@ def migrate() -> None:
 def retry(
     keys: Annotated[list[str], typer.Argument(metavar="KEY...", help='e.g. "zksync:7"')],
 ) -> None:
-    """Take up orders that failed or are parked, at once and with all attempts left."""
+    """Take up orders that failed, are parked or dropped, at once and with all attempts left."""
     require_keys(keys)
     read = settings.load()
     database = wiring.existing(read.database)

@@ -1,0 +1,171 @@
+"""Crowds of dust: a rate-limited node in front of anvil with Postgres; and the world in memory."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from aiohttp import web
+
+from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.failures import PART
+from mmbot_pipelines.bridge.fill import UNPAID
+from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.policy import Caps
+from mmbot_pipelines.core.errors import RpcUnavailable
+from mmbot_pipelines.core.money import Wei
+from mmbot_pipelines.devnet.faulty_rpc import FaultyRpc
+from tests.bridge.world import World
+from tests.chain.scene import Scene, played
+from tests.devnet.bridge import Devnet, running
+
+DUST, HONEST = 60, 5
+
+
+class LimitedRpc(FaultyRpc):
+    """A node that answers so many questions and then no more, until it is allowed others."""
+
+    left = 10**9
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        asked = json.loads(await request.read())
+        self.left -= len(asked) if isinstance(asked, list) else 1
+        if self.left < 0:
+            return web.Response(status=429, text="Too Many Requests")
+        return await super()._answer(request)
+
+
+@pytest.fixture(scope="module")
+def devnet() -> Iterator[Devnet]:
+    with running() as devnet:
+        yield devnet
+
+
+def test_dust_on_a_rate_limited_node_keeps_nobody_waiting(
+    devnet: Devnet, database_url: str
+) -> None:
+    with (
+        LimitedRpc(devnet.deployment.l1.rpc_url) as node,
+        played(devnet, database_url, l1_urls=[node.url]) as scene,
+    ):
+        scene.stage.set_orders(DUST, amount=10**16, fee=10**12)  # no price makes this worth it
+        honest = scene.stage.set_orders(HONEST, fee=10**15)
+        scene.detect()
+        runs = 0
+        while any(scene.order(o.number).status in UNPAID for o in honest):
+            runs += 1
+            assert runs < 10
+            node.left = 2 * DUST
+            tick(scene)
+            node.left = 10**9
+        assert {scene.order(o.number).status for o in honest} == {Status.TRANSFERRING}
+        dust = [o for o in scene.orders() if o.fee < 10**15]
+        assert all(not o.failed for o in dust)
+        assert len(scene.bridge.orders.errors("zksync")) <= runs
+        assert all(scene.bridge.orders.errors(o.key) == [] for o in dust)
+
+
+def tick(scene: Scene) -> None:
+    """Take orders as the sensor does, and work on them as its run does."""
+    taken = scene.bridge.orders.ask(
+        UNPAID, "zksync", at=scene.bridge.clock(), again_after=0, max_orders=steps.MAX_PER_TICK
+    )
+    scene._do(lambda: steps.transfer(scene.bridge, [o.key for o in taken], scene.run))
+
+
+def test_what_the_settings_refuse_is_dropped_while_no_node_answers(world: World) -> None:
+    world.rules(limits=replace(world.bridge.rules.limits, min_transfer=Wei(10**15)))
+    dust = world.set_and_detect(30, amount=10**14)
+    world.chain.fault = RpcUnavailable("L1: no node answered")
+    world.transfer(dust)  # asks nothing, so that nothing fails
+    assert {world.order(key).status for key in dust} == {Status.DROPPED}
+
+
+def test_what_is_decided_stays_when_the_next_question_fails(world: World) -> None:
+    keys = world.set_and_detect(4 * PART)
+    check = world.l2.check
+    asked: list[int] = []
+
+    def failing(orders: list[object]) -> object:
+        asked.append(len(orders))
+        if len(asked) > 1:
+            raise RpcUnavailable("zksync: no node answered")
+        return check(orders)  # type: ignore[arg-type]
+
+    world.l2.check = failing  # type: ignore[method-assign, assignment]
+    steps.wanted(world.bridge, UNPAID, "zksync")
+    said = world.failing(lambda: world.transfer(keys))
+    assert asked == [PART, PART, PART]
+    assert said.count("RpcUnavailable") == 2  # one line for each part, not for each order
+    statuses = [world.order(key).status for key in keys]
+    assert (
+        statuses
+        == [Status.TRANSFERRING] * PART + [Status.PROCESSING] * 2 * PART + [Status.PENDING] * PART
+    )
+    (error,) = world.store.every_error()  # one row of the run
+    assert (error.fault.subject, error.fault.kind) == ("zksync", "RpcUnavailable")
+    world.l2.check = check  # type: ignore[method-assign]
+    again = [o.key for o in steps.wanted(world.bridge, UNPAID, "zksync")]
+    assert again == keys[3 * PART :]  # what was not looked at is asked for at once
+
+
+def test_one_tick_takes_a_hundred_and_the_highest_fees_first(world: World) -> None:
+    world.set_and_detect(150, fee=2 * 10**14)
+    honest = world.set_and_detect(5)
+    taken = [o.key for o in steps.wanted(world.bridge, UNPAID, "zksync")]
+    assert len(taken) == steps.MAX_PER_TICK
+    assert set(honest) <= set(taken)
+
+
+def test_dust_that_waits_for_a_price_comes_after_all_others_and_ever_less_often(
+    world: World,
+) -> None:
+    dust = world.set_and_detect(150, fee=2 * 10**13)
+    for _ in range(2):
+        world.transfer([o.key for o in steps.wanted(world.bridge, UNPAID, "zksync")])
+    reasons = {world.order(key).reason for key in dust}
+    assert reasons == {"waiting: its fee does not cover the cost at present prices"}
+    looks = 0
+    for _ in range(360):  # six hours
+        world.later(60)
+        asked = steps.wanted(world.bridge, UNPAID, "zksync")
+        looks += len(asked)
+        world.transfer([o.key for o in asked])
+    assert looks / len(dust) < 85  # 432 in steady pauses of 50 s
+    honest = world.set_and_detect(5, fee=10**13 + 10**15)
+    world.later(60)
+    assert {*honest} <= {o.key for o in steps.wanted(world.bridge, UNPAID, "zksync")}
+
+
+def test_small_orders_pass_a_large_one_that_waits_for_room(world: World) -> None:
+    world.rules(caps=Caps(exposure=Wei(10**17)))
+    (first,) = world.set_and_detect(amount=5 * 10**16)
+    world.transfer([first])
+    (large,) = world.set_and_detect(amount=9 * 10**16)
+    (small,) = world.set_and_detect(amount=10**16)
+    world.transfer([large, small])
+    assert {world.order(key).status for key in (large, small)} == {Status.PROCESSING}
+    assert any("is kept for orders that waited before it, for 5 minutes" in s for s in world.said)
+    world.later(301)
+    world.transfer([large, small])
+    assert world.order(small).status is Status.TRANSFERRING
+    (late,) = world.set_and_detect(amount=10**16)
+    world.later(300)  # the room is kept again: the large one has its turn
+    world.transfer([late])
+    assert world.order(late).status is Status.PROCESSING
+    for key in (first, small):
+        world.mine()
+        world.repay([key])
+        world.mine()
+        world.l2.deliver()
+        world.settle()
+    world.transfer([large])
+    assert world.order(large).status is Status.TRANSFERRING
+
+
+def test_a_run_of_many_orders_that_died_is_one_error(world: World) -> None:
+    keys = world.set_and_detect(100)
+    for _ in range(2):  # the sensor looks twice at the same run
+        steps.run_died(world.bridge, keys, world.run, "killed", spoke=False)
+    (error,) = world.store.every_error()
+    assert error.fault.message == "killed; it had 100 orders"
