@@ -119,16 +119,16 @@ WHEN = {
 
 # Lists rows of `tallies` as the triggers would have written them, had they been there.
 SO_FAR = f"""
-WITH reached AS (
-    SELECT split_part(e.key, ':', 1) AS origin, e.after, o.fee,
-        greatest(0, extract(epoch FROM min(e.at) - (
-            SELECT min(f.at) FROM mmbot.order_events f WHERE f.key = e.key AND f.before IS NULL
-        ))) AS took
-    FROM mmbot.order_events e JOIN mmbot.orders o ON o.key = e.key
-    WHERE e.after IN ('FULFILLED', 'COMPLETED') GROUP BY e.key, e.after, o.fee
+WITH ends AS (
+    SELECT key, min(at) FILTER (WHERE before IS NULL) AS found,
+        min(at) FILTER (WHERE after = 'FULFILLED') AS paid,
+        min(at) FILTER (WHERE after = 'COMPLETED') AS repaid
+    FROM mmbot.order_events GROUP BY key
 ), way AS (
-    SELECT *, CASE after WHEN 'COMPLETED' THEN 'repayment' ELSE 'transfer' END AS name
-    FROM reached
+    SELECT o.origin, o.fee, w.name, greatest(0, extract(epoch FROM w.there - e.found)) AS took
+    FROM ends e JOIN mmbot.orders o ON o.key = e.key,
+        LATERAL (VALUES ('transfer', e.paid), ('repayment', e.repaid)) w (name, there)
+    WHERE w.there IS NOT NULL
 )
 INSERT INTO mmbot.tallies (name, labels, value)
 SELECT 'orders', ARRAY[origin, status, condition] AS labels, count(*)::numeric
@@ -137,7 +137,7 @@ UNION ALL SELECT name, ARRAY[origin, coalesce((
     SELECT min(b)::text FROM unnest(ARRAY[{BOUNDS}]) b WHERE b >= took
 ), '+Inf')] AS labels, count(*) FROM way GROUP BY name, labels
 UNION ALL SELECT name || '_seconds', ARRAY[origin], sum(took) FROM way GROUP BY name, origin
-UNION ALL SELECT 'fees', ARRAY[origin], sum(fee) FROM way WHERE after = 'COMPLETED' GROUP BY origin
+UNION ALL SELECT 'fees', ARRAY[origin], sum(fee) FROM way WHERE name = 'repayment' GROUP BY origin
 UNION ALL SELECT 'replacements', ARRAY[purpose], count(*)
 FROM mmbot.transactions WHERE bump > 0 GROUP BY purpose
 UNION ALL SELECT 'gas', ARRAY[purpose], sum(gas_used * gas_price)
