@@ -17,7 +17,7 @@ from mmbot_pipelines.adapters.ethereum.age import newest_block
 from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.origins.zksync import ZkSync
-from mmbot_pipelines.bridge.ports import Origin, Repayment
+from mmbot_pipelines.bridge.chain_ports import Origin, Repayment
 from mmbot_pipelines.core.errors import BadSettings
 from mmbot_pipelines.core.invokes import Invokes
 from mmbot_pipelines.core.money import Address

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mmbot_pipelines.bridge.accounts import Accounts
+from mmbot_pipelines.bridge.chain_ports import Origin, Registry
 from mmbot_pipelines.bridge.pace import Pace
 from mmbot_pipelines.bridge.policy import Caps, Limits, Tier
-from mmbot_pipelines.bridge.ports import Orders, Origin, Registry
+from mmbot_pipelines.bridge.ports import Orders
 from mmbot_pipelines.core.outbox import Chain
 from mmbot_pipelines.core.readings import Thresholds
 from mmbot_pipelines.core.rebroadcast import Rebroadcasts

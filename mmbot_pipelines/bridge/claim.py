@@ -11,12 +11,14 @@ from functools import partial
 from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.authority import with_authority
+from mmbot_pipelines.bridge.chain_ports import Settlement, Task
 from mmbot_pipelines.bridge.escrow_faults import MessageMissing, PaidElsewhere, is_paid_elsewhere
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.fill import by_origin
 from mmbot_pipelines.bridge.guard import halt_at_once
-from mmbot_pipelines.bridge.order import Fact, Order, Status
-from mmbot_pipelines.bridge.ports import Run, Settlement, Task
+from mmbot_pipelines.bridge.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.bridge.refused import refused
 from mmbot_pipelines.bridge.reorgs import standing
 from mmbot_pipelines.bridge.sending import Request, send

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from mmbot_pipelines.bridge.escrow_faults import is_paid_elsewhere
 from mmbot_pipelines.bridge.facts import PAID, Facts
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.alerts import Alert, Picture, Severity
 from mmbot_pipelines.core.daemons import Daemon
 from mmbot_pipelines.core.money import Wei, in_words

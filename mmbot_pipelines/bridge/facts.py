@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.nonces import is_impossible
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Filter
 from mmbot_pipelines.bridge.records import Records, Shortage
 from mmbot_pipelines.bridge.sending import FloorReached

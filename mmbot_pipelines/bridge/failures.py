@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.guard import counts, guard_failures, halt_at_once
-from mmbot_pipelines.bridge.order import Fact, Order, Status
+from mmbot_pipelines.bridge.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Fault, Run
 from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import (

@@ -13,7 +13,8 @@ from mmbot_pipelines.bridge.admission import Gate, closed
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.authority import with_authority
 from mmbot_pipelines.bridge.failures import Work
-from mmbot_pipelines.bridge.order import Fact, Order, Status
+from mmbot_pipelines.bridge.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.policy import Cost, refusal, shortfall
 from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.bridge.reorgs import standing

@@ -6,7 +6,8 @@ from mmbot_pipelines.bridge.accounts import CANCEL, TRANSFER
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import after_failure, fault_of
 from mmbot_pipelines.bridge.guard import guard_failures
-from mmbot_pipelines.bridge.order import NEXT, Fact, Order, Status
+from mmbot_pipelines.bridge.lifecycle import NEXT, Fact, Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.bridge.reverts import by_recipient
 from mmbot_pipelines.core import crash

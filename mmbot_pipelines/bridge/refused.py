@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from mmbot_pipelines.bridge.accounts import TRANSFER
 from mmbot_pipelines.bridge.failures import Work, fault_of
-from mmbot_pipelines.bridge.order import Fact, Order
+from mmbot_pipelines.bridge.lifecycle import Fact
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import (
     Failure,
     LostRace,

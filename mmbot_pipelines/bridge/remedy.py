@@ -13,7 +13,8 @@ from itertools import groupby
 from mmbot_pipelines.bridge.accounts import CANCEL, REPAY, TRANSFER
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.gas_estimates import claim_gas
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.core.errors import Failure, RevertForeseen, TryAgain
 from mmbot_pipelines.core.money import Gas, in_words

@@ -7,9 +7,11 @@ order is never overwritten; so where nothing is known, more is read rather than 
 from collections.abc import Sequence
 
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.chain_ports import Origin
 from mmbot_pipelines.bridge.failures import Work
-from mmbot_pipelines.bridge.order import Order, Status
-from mmbot_pipelines.bridge.ports import Cursor, Fault, Filter, Origin, Run
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports import Cursor, Fault, Filter, Run
 from mmbot_pipelines.bridge.retelling import follow
 from mmbot_pipelines.bridge.settlements import review_settled
 from mmbot_pipelines.core import crash

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from mmbot_pipelines.bridge.escrow_faults import OrderAbsent
 from mmbot_pipelines.bridge.failures import Work, fault_of
-from mmbot_pipelines.bridge.order import TAKEN_BACK, Fact, Order, Status
+from mmbot_pipelines.bridge.lifecycle import TAKEN_BACK, Fact, Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import (
     Failure,
     LostRace,

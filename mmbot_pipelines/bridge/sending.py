@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 
 from mmbot_pipelines.bridge.admission import Admission, Gate, Wait, keep_back
 from mmbot_pipelines.bridge.failures import PART, Work, fault_of
+from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.nonces import next_nonce
-from mmbot_pipelines.bridge.order import Fact, Order
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.outbox import Lane
 from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import LostRace, OutOfFunds, Waits

@@ -11,9 +11,11 @@ from datetime import timedelta
 
 from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.chain_ports import Settlement
 from mmbot_pipelines.bridge.failures import fault_of
-from mmbot_pipelines.bridge.order import Fact, Order, Status
-from mmbot_pipelines.bridge.ports import Cursor, Filter, Run, Settlement
+from mmbot_pipelines.bridge.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports import Cursor, Filter, Run
 from mmbot_pipelines.core.errors import LostRace, TakenBack
 from mmbot_pipelines.core.outbox import TxState
 

@@ -11,7 +11,8 @@ from mmbot_pipelines.bridge.claim import claim_again, repay, settle
 from mmbot_pipelines.bridge.failures import ASK_AGAIN_SECONDS, OrdersFailed
 from mmbot_pipelines.bridge.fill import take_up_paid, transfer
 from mmbot_pipelines.bridge.guard import guard
-from mmbot_pipelines.bridge.order import Fact, Order, Status
+from mmbot_pipelines.bridge.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Fault, Run, Scan
 from mmbot_pipelines.bridge.reachable import reachable
 from mmbot_pipelines.bridge.receipts import settle_receipts

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import fault_of
-from mmbot_pipelines.bridge.order import NEXT, Fact, Order
+from mmbot_pipelines.bridge.lifecycle import NEXT, Fact
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import LostRace, TakenBack

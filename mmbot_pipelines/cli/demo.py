@@ -15,7 +15,8 @@ from rich.live import Live
 
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.orders import PgOrders
-from mmbot_pipelines.bridge.order import ORIGINS, Order, Status
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import ORIGINS, Order
 from mmbot_pipelines.bridge.ports import Orders
 from mmbot_pipelines.cli.board import all_orders, board, report, tally
 from mmbot_pipelines.cli.demo_folder import alone_in, settings_in

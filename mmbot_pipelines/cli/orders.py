@@ -9,7 +9,8 @@ from rich import box
 from rich.table import Table
 
 from mmbot_pipelines import settings, wiring
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Filter
 from mmbot_pipelines.cli.screen import acted_on, console, eth, one_line, plain, require_keys
 from mmbot_pipelines.cli.story import tell

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.defs.outbox import replace_stuck_transactions, replacements
 from mmbot_pipelines.defs.plain import plain_failures
 from mmbot_pipelines.defs.requests import (

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmbot_pipelines.bridge.order import NEXT, Status
+from mmbot_pipelines.bridge.lifecycle import NEXT, Status
 from mmbot_pipelines.devnet.outside import Before, Books, Mined, Outside, Paid, Terms, books
 
 _PAID = {"FULFILLED", "PROVING", "PROVED", "COMPLETED"}

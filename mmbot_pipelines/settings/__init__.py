@@ -18,20 +18,16 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from mmbot_pipelines.bridge.order import ORIGINS
 from mmbot_pipelines.core.crash import Point
 from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.settings.chains import L1, Key, Node, Starknet, ZkSync
 from mmbot_pipelines.settings.section import Section
 from mmbot_pipelines.settings.sections import (
-    L1,
     SECTIONS,
     Database,
-    Key,
     Limits,
-    Node,
     Pace,
     Safety,
-    Starknet,
     Surroundings,
     Ui,
-    ZkSync,
 )
 from mmbot_pipelines.settings.urls import place
 from mmbot_pipelines.settings.values import Tier

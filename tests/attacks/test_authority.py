@@ -3,7 +3,7 @@
 import pytest
 
 from mmbot_pipelines.bridge import guard, steps
-from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.safety import GLOBAL, State, of
 from mmbot_pipelines.devnet.artifacts import send

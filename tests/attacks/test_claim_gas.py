@@ -6,7 +6,7 @@ import pytest
 
 from mmbot_pipelines.adapters.origins.zksync import ZkSync
 from mmbot_pipelines.bridge.gas_estimates import claim_gas, transfer_gas
-from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.money import Gas
 from tests.bridge.world import World
 from tests.ports.safety_memory import AccountsMemory

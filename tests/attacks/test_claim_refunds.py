@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.records import PgRecords
 from mmbot_pipelines.adapters.origins.zksync_refunds import _minted
-from mmbot_pipelines.bridge.order import Fact, Status
+from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.core.money import Address, TxHash
 from tests.chain.lane import Lane
 from tests.devnet.bridge import Devnet, running

@@ -7,12 +7,12 @@ import pytest
 from eth_typing import ChecksumAddress
 
 from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.chain_ports import Progress
 from mmbot_pipelines.bridge.conditions import Thresholds, picture
 from mmbot_pipelines.bridge.escrow_faults import ClaimsGoElsewhere, MessageMissing
 from mmbot_pipelines.bridge.facts import look
 from mmbot_pipelines.bridge.failures import OrdersFailed
-from mmbot_pipelines.bridge.order import Status
-from mmbot_pipelines.bridge.ports import Progress
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.alerts import Severity
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.safety import State, of

@@ -10,7 +10,7 @@ from aiohttp import web
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.failures import PART
 from mmbot_pipelines.bridge.fill import UNPAID
-from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.policy import Caps
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.money import Wei

@@ -12,7 +12,7 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster._core.test_utils import create_run_for_test
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.defs.upkeep import FAILED_ORDERS, failed_order, failed_orders
 from tests.bridge.world import World

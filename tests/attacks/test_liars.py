@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.devnet.faulty_rpc import FaultyRpc
 from tests.chain.scene import Scene, played
 from tests.devnet.bridge import Devnet, rolled_back, running

@@ -15,9 +15,9 @@ from mmbot_pipelines.adapters.origins.starknet import Starknet
 from mmbot_pipelines.adapters.origins.starknet_message_status import L1_TO_L2_MESSAGES
 from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
+from mmbot_pipelines.bridge.chain_ports import Progress
 from mmbot_pipelines.bridge.escrow_faults import MessageMissing
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Progress
 from mmbot_pipelines.core.errors import Undelivered
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.devnet.chain import ask

@@ -9,9 +9,10 @@ import pytest
 from mmbot_pipelines.adapters.ethereum import registry as registry_adapter
 from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.chain_ports import Settlement
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.pace import MOST, Pace
-from mmbot_pipelines.bridge.ports import Settlement
 from mmbot_pipelines.core.errors import Failure
 from tests.adapters.ethereum import test_registry as on_l1
 from tests.adapters.ethereum.fake_node import FakeNode, fake_node, word

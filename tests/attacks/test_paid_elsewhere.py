@@ -8,7 +8,7 @@ from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.conditions import Thresholds, picture
 from mmbot_pipelines.bridge.escrow_faults import PaidElsewhere
 from mmbot_pipelines.bridge.facts import look
-from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.alerts import Alert, Severity
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.devnet.starknet_deploy import deploy_messaging

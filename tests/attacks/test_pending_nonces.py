@@ -7,8 +7,8 @@ import pytest
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.conditions import NONCE, Thresholds, picture
 from mmbot_pipelines.bridge.facts import look
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.nonces import MAX_FOREIGN
-from mmbot_pipelines.bridge.order import Status
 from mmbot_pipelines.core.alerts import Severity
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Call

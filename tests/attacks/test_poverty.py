@@ -3,7 +3,7 @@
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.conditions import Thresholds, picture
 from mmbot_pipelines.bridge.facts import look
-from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.alerts import Alert
 from mmbot_pipelines.core.money import Wei
 from tests.bridge.guarding import state, thresholds

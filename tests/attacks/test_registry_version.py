@@ -8,7 +8,8 @@ import pytest
 from mmbot_pipelines import settings, wiring
 from mmbot_pipelines.adapters.ethereum.registry import RegistryV1, abi_of
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.cli import chain_checks
 from mmbot_pipelines.cli.findings import Mark
 from mmbot_pipelines.core.errors import BadSettings, RegistryDisagrees

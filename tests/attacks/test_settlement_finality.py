@@ -9,7 +9,8 @@ from sqlalchemy import text
 from mmbot_pipelines.adapters.db.engine import connect, transaction
 from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.devnet.starknet_delivery import L1Link
 from mmbot_pipelines.devnet.starknet_deploy import deploy_messaging
 from tests.awaiting import until

@@ -18,7 +18,8 @@ from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
 from mmbot_pipelines.adapters.origins.starknet_proofs import entrypoint
 from mmbot_pipelines.adapters.origins.starknet_wallet import StarknetWallet
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.outbox import TxState
 from mmbot_pipelines.devnet.starknet_account import development_keys
 from mmbot_pipelines.devnet.starknet_felt import felt, halves

@@ -6,8 +6,8 @@ import pytest
 
 from mmbot_pipelines.adapters.origins.starknet import ClaimsPaused, Starknet
 from mmbot_pipelines.adapters.origins.starknet_proofs import TransferNotFinal
-from mmbot_pipelines.bridge.order import Status
-from mmbot_pipelines.bridge.ports import Task
+from mmbot_pipelines.bridge.chain_ports import Task
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.devnet.chain import ask
 from tests.adapters.origins.fake_prover import FakeProver

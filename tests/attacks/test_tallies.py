@@ -8,9 +8,9 @@ from sqlalchemy import Engine, func, select, text
 
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.orders import PgOrders
-from mmbot_pipelines.adapters.db.tables import tallies
+from mmbot_pipelines.adapters.db.tables.watch import tallies
 from mmbot_pipelines.adapters.metrics.figures import BUCKETS
-from mmbot_pipelines.bridge.order import Fact
+from mmbot_pipelines.bridge.lifecycle import Fact
 from tests.adapters.metrics.books import at, fill, go
 from tests.bridge.orders import NOON
 

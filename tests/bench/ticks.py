@@ -15,7 +15,7 @@ from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.adapters.metrics.figures import PgFigures
 from mmbot_pipelines.bridge import steps, watch
 from mmbot_pipelines.bridge.conditions import Thresholds
-from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.policy import Caps
 from mmbot_pipelines.bridge.ports import Filter
 from mmbot_pipelines.core.money import Address, Wei

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from mmbot_pipelines.bridge import guard, steps
-from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.safety import GLOBAL, State, of
 from tests.bridge.world import World
 

@@ -1,6 +1,7 @@
 """Orders brought to a status on the in-memory world, for tests of what an L2 takes back."""
 
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from tests.bridge.world import World
 
 AMOUNT, FEE = 10**16, 10**16

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.order import NEXT, Order, Status
+from mmbot_pipelines.bridge.lifecycle import NEXT, Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Filter
 from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import Failure, RpcUnavailable

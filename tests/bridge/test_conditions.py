@@ -7,7 +7,7 @@ import pytest
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.conditions import Thresholds, picture
 from mmbot_pipelines.bridge.facts import look
-from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core import safety
 from mmbot_pipelines.core.alerts import Alert, Picture, Severity
 from mmbot_pipelines.core.errors import RpcRefused, RpcUnavailable, StoreUnavailable

@@ -1,7 +1,7 @@
 """An order is paid only with enough blocks of its L2 on top of its own."""
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.policy import Tier
 from mmbot_pipelines.core.money import Wei
 from tests.bridge.reorged import AMOUNT, at

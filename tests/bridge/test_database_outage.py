@@ -11,7 +11,7 @@ import pytest
 from mmbot_pipelines.adapters.db import embedded, migrate
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.failures import OrdersFailed
-from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.ports import Filter
 from mmbot_pipelines.core.errors import StoreUnavailable
 from tests.bridge.world import World

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from mmbot_pipelines.bridge import guard, steps
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import Failure, RpcUnavailable, StoreUnavailable
 from mmbot_pipelines.core.safety import GLOBAL
 from tests.bridge.guarding import complete, halt, throttle

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.ports import Cursor
 from mmbot_pipelines.bridge.reorgs import review
 from mmbot_pipelines.core.errors import RpcUnavailable

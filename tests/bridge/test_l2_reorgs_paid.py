@@ -3,7 +3,7 @@
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.order import Fact, Status
+from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.core.money import in_words
 from mmbot_pipelines.core.outbox import TxState
 from tests.bridge.reorged import AMOUNT, FEE, at, kinds

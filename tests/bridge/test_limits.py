@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.outbox import Lane
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.safety import GLOBAL, Standing, State

@@ -3,7 +3,8 @@
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.policy import Limits
 from mmbot_pipelines.core.money import Wei
 from tests.bridge.world import World

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.failures import OrdersFailed
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.policy import Limits
 from mmbot_pipelines.bridge.ports import Cursor, Filter, Run
 from mmbot_pipelines.core.money import Wei

@@ -5,7 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from mmbot_pipelines.bridge.order import Fact, Order
+from mmbot_pipelines.bridge.lifecycle import Fact
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.cli.board import board, tally
 from tests.bridge.orders import NOON, an_order
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from eth_utils.address import to_checksum_address
 
-from mmbot_pipelines.bridge.order import Fact, Order
+from mmbot_pipelines.bridge.lifecycle import Fact
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Filter
 from mmbot_pipelines.cli import demo
 from mmbot_pipelines.cli.screen import console

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from mmbot_pipelines.adapters.db.orders import PgOrders
-from mmbot_pipelines.bridge.order import Fact
+from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.ports import Fault
 from mmbot_pipelines.core.money import Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Fees, Outcome, Receipt, TxState

@@ -3,7 +3,7 @@
 import pytest
 
 from mmbot_pipelines import wiring
-from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.lifecycle import Status
 from tests.bridge.world import World
 from tests.cli.command import Mmbot, caller
 from tests.settings.environments import GOOD

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from mmbot_pipelines import wiring
 from mmbot_pipelines.adapters.alerts.apprise import AppriseChannel
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.ports import Filter, Run
 from mmbot_pipelines.bridge.watch import Watch, tell
 from mmbot_pipelines.core.errors import Failure

@@ -9,7 +9,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from mmbot_pipelines.adapters.kms import KmsUnavailable
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.defs import requests
 from mmbot_pipelines.defs.bridge import fill_orders
 from mmbot_pipelines.defs.plain import plain_failures

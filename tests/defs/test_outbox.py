@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.defs.bridge import receipts_sensor
 from mmbot_pipelines.defs.outbox import replace_stuck_transactions
 from tests.bridge.world import World

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 import yaml
 
-from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.cli import COMMANDS
 from tests.deploy.units import ROOT, UNITS, services
 from tests.documents import called, dagster_names, understood, words

@@ -9,7 +9,8 @@ from web3.types import TxReceipt
 
 from mmbot_pipelines.adapters.db.engine import connect as connect_database
 from mmbot_pipelines.adapters.db.orders import PgOrders
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.devnet.chain import connect
 from mmbot_pipelines.devnet.faulty_stack import FaultyStack
 from mmbot_pipelines.devnet.invariants import check, table

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from mmbot_pipelines.adapters.db.columns import storable
 from mmbot_pipelines.adapters.db.steps import identity
 from mmbot_pipelines.bridge.accounts import OUT, TRANSFER
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import LostRace
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Transaction, TxState

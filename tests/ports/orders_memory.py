@@ -8,33 +8,32 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from mmbot_pipelines.adapters.db.columns import storable
 from mmbot_pipelines.adapters.db.scan import changed
 from mmbot_pipelines.adapters.db.steps import accepts, identity, story, tellable
 from mmbot_pipelines.bridge.accounts import TRANSFER
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import (
-    MAX_PAUSE_SECONDS,
-    PAUSE_SHARE,
     Cursor,
     ErrorEntry,
     Fault,
     Filter,
     HistoryEntry,
-    Ripe,
     Scan,
 )
 from mmbot_pipelines.core.errors import LostRace, StoreUnavailable
 from mmbot_pipelines.core.money import UINT256_MAX, Address, TxHash
 from mmbot_pipelines.core.outbox import Block, Transaction, TxState
+from tests.ports.asking_memory import AskingMemory, oldest_change
 from tests.ports.lane_memory import LaneMemory, check_step, stepped
 from tests.ports.outbox_memory import OutboxMemory
 from tests.ports.safety_memory import SafetyMemory
 
 
-class OrdersMemory(OutboxMemory):
+class OrdersMemory(AskingMemory, OutboxMemory):
     """The port `Orders`, scriptable: while `down`, it cannot be reached."""
 
     def __init__(self) -> None:
@@ -42,13 +41,13 @@ class OrdersMemory(OutboxMemory):
         self.safety = SafetyMemory(self)
         self.stored: dict[str, Order] = {}
         self.outbox: list[Transaction] = []
-        self._asked: dict[str, datetime] = {}
+        self.asked: dict[str, datetime] = {}
         self._history: dict[str, list[HistoryEntry]] = defaultdict(list)
         self._errors: list[ErrorEntry] = []
         self._scanned: set[Fault] = set()
         self._cursors: dict[tuple[str, Cursor], Block] = {}
         self._lanes: dict[tuple[int, str], threading.Lock] = defaultdict(threading.Lock)
-        self._held: dict[str, LaneMemory] = {}
+        self.held: dict[str, LaneMemory] = {}
         self.turn = threading.Condition(threading.RLock())
 
     # the port
@@ -104,7 +103,7 @@ class OrdersMemory(OutboxMemory):
                 and wanted.origin in (None, order.origin)
                 and wanted.failed in (None, order.failed)
             ]
-        return sorted(found, key=_oldest_change, reverse=True)[: wanted.limit]
+        return sorted(found, key=oldest_change, reverse=True)[: wanted.limit]
 
     def rewind(self, origin: str, kind: Cursor, seen: Block, to: Block | None) -> None:
         with self.transaction():
@@ -120,77 +119,6 @@ class OrdersMemory(OutboxMemory):
         with self.transaction():
             newest = {key: self._history[key][-1].at for key in keys if key in self.stored}
         return {key for key, at in newest.items() if at < since}
-
-    def ask(
-        self,
-        statuses: Sequence[Status],
-        origin: str | None,
-        *,
-        at: datetime,
-        again_after: float,
-        ripe: Sequence[Ripe] | None = None,
-        max_orders: int | None = None,
-    ) -> list[Order]:
-        long_ago = at - timedelta(seconds=again_after)
-        with self.transaction():
-            found = [
-                order
-                for order in self._in(statuses, origin)
-                if not order.failed
-                and (ripe is None or any(_is(order, kind) for kind in ripe))
-                and self._asked.get(order.key, long_ago) <= long_ago
-                and self._paused(order, at)
-                and order.key not in self._held
-            ]
-            if max_orders is not None:
-                chosen = {o.key for o in sorted(found, key=self._turn)[:max_orders]}
-                found = [order for order in found if order.key in chosen]
-            self._asked.update({order.key: at for order in found})
-            return found
-
-    def release(self, keys: Sequence[str], *, asked_at: datetime | None = None) -> None:
-        with self.transaction():
-            for key in keys:
-                self._asked.pop(key, None)
-            if asked_at is not None:
-                self._asked.update({key: asked_at for key in keys if key in self.stored})
-
-    def _paused(self, order: Order, at: datetime) -> bool:
-        asked, since = self._asked.get(order.key), order.waiting_since
-        if asked is None or since is None or order.status is not Status.PENDING:
-            return True
-        pause = min((asked - since).total_seconds() / PAUSE_SHARE, MAX_PAUSE_SECONDS)
-        return (at - asked).total_seconds() >= pause
-
-    def _turn(self, order: Order) -> tuple[object, ...]:
-        waits = order.waiting_since is not None
-        asked = self._asked.get(order.key, order.changed_at)
-        return waits, 0 if waits else -order.fee, asked, order.number
-
-    def due(self, *, at: datetime, max_orders: int | None = None) -> list[Order]:
-        with self.transaction():
-            found = [
-                (order.next_attempt_at, *_oldest_change(order), order)
-                for order in self.stored.values()
-                if order.failed and order.next_attempt_at and order.next_attempt_at <= at
-            ]
-        return [order for *_, order in sorted(found, key=lambda row: row[:-1])][:max_orders]
-
-    def waiting(self, statuses: Sequence[Status], origin: str | None = None) -> list[Order]:
-        with self.transaction():
-            return self._in(statuses, origin)
-
-    def not_final(
-        self, origin: str, *, first: int = 0, last: int | None = None, most: int
-    ) -> list[Order]:
-        with self.transaction():
-            found = [
-                (order.settle_block.number, order.number, order)
-                for order in self._in([Status.COMPLETED], origin)
-                if order.settle_block and not order.settle_final
-            ]
-        wanted = [row for row in sorted(found, key=lambda row: row[:2]) if row[0] >= first]
-        return [o for number, _, o in wanted if last is None or number <= last][:most]
 
     def change(
         self,
@@ -208,7 +136,7 @@ class OrdersMemory(OutboxMemory):
             check_step(self.stored.get(before.key), before, after)
             told = self.write_step(before, after, run_id=run_id, at=at, tx=tx, fault=fault)
             if taken:
-                self._asked[before.key] = at
+                self.asked[before.key] = at
             return told
 
     def retell(
@@ -243,7 +171,7 @@ class OrdersMemory(OutboxMemory):
             finally:
                 with self.turn:
                     self.safety.left_by(lane)
-                    self._held = {k: held for k, held in self._held.items() if held is not lane}
+                    self.held = {k: held for k, held in self.held.items() if held is not lane}
                     self.turn.notify_all()
 
     def history(self, key: str) -> list[HistoryEntry]:
@@ -272,12 +200,12 @@ class OrdersMemory(OutboxMemory):
 
     def wait_for(self, keys: Sequence[str], lane: LaneMemory | None = None) -> None:
         """Wait until no other lane holds these orders."""
-        others = [self._held[k] for k in keys if self._held.get(k) not in (None, lane)]
+        others = [self.held[k] for k in keys if self.held.get(k) not in (None, lane)]
         if any(other.thread == threading.get_ident() for other in others):
             raise RuntimeError(f"would wait for ever: this thread's own lane holds {keys}")
-        self.turn.wait_for(lambda: all(self._held.get(key) in (None, lane) for key in keys))
+        self.turn.wait_for(lambda: all(self.held.get(key) in (None, lane) for key in keys))
         if lane is not None:
-            self._held.update(dict.fromkeys((k for k in keys if k in self.stored), lane))
+            self.held.update(dict.fromkeys((k for k in keys if k in self.stored), lane))
 
     def write_step(
         self,
@@ -291,7 +219,7 @@ class OrdersMemory(OutboxMemory):
     ) -> Order:
         if fault is not None or tellable(before) != tellable(after):
             if not accepts(before, after):
-                self._asked.pop(before.key, None)
+                self.asked.pop(before.key, None)
             why = story(before, after, fault)
             entry = HistoryEntry(
                 before=before.status,
@@ -306,26 +234,6 @@ class OrdersMemory(OutboxMemory):
             self._errors.append(ErrorEntry(fault=_clean(fault), at=at, run_id=run_id))
         self.stored[before.key] = stepped(before, after)
         return self.stored[before.key]
-
-    def _in(self, statuses: Sequence[Status], origin: str | None) -> list[Order]:
-        found = [
-            order
-            for order in self.stored.values()
-            if order.status in statuses and origin in (None, order.origin)
-        ]
-        return sorted(found, key=_oldest_change)
-
-
-def _oldest_change(order: Order) -> tuple[datetime, str, int]:
-    return order.changed_at, order.origin, order.number
-
-
-def _is(order: Order, kind: Ripe) -> bool:
-    return (
-        order.amount >= kind.least
-        and (kind.limit is None or order.amount < kind.limit)
-        and (kind.newest is None or order.block.number <= kind.newest)
-    )
 
 
 def _clean(fault: Fault) -> Fault:

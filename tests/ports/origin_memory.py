@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from mmbot_pipelines.bridge.chain_ports import Progress, Settlement, Task
 from mmbot_pipelines.bridge.escrow_faults import (
     AlreadyClaimed,
     EscrowDisagrees,
@@ -17,7 +18,7 @@ from mmbot_pipelines.bridge.escrow_faults import (
     PaidElsewhere,
 )
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Cursor, Fault, Progress, Scan, Settlement, Task
+from mmbot_pipelines.bridge.ports import Cursor, Fault, Scan
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees

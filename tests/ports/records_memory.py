@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from mmbot_pipelines.bridge.accounts import REPAY
-from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.records import WAITING, Day, Shortage
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Transaction, TxState

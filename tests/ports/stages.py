@@ -13,8 +13,9 @@ from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, LocalSigner
 from mmbot_pipelines.adapters.origins.zksync import ZkSync
 from mmbot_pipelines.adapters.origins.zksync_escrow import SET_ORDER
+from mmbot_pipelines.bridge.chain_ports import Origin, Registry
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Cursor, Origin, Registry
+from mmbot_pipelines.bridge.ports import Cursor
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Call, Chain, Fees
 from mmbot_pipelines.devnet.accounts import USERS, account

@@ -14,8 +14,9 @@ from mmbot_pipelines.adapters.origins import starknet_node
 from mmbot_pipelines.adapters.origins.starknet import Starknet
 from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
+from mmbot_pipelines.bridge.chain_ports import Repayment
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Cursor, Repayment
+from mmbot_pipelines.bridge.ports import Cursor
 from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.core.outbox import Fees
 from mmbot_pipelines.devnet.chain import ask

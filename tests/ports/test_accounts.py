@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from mmbot_pipelines.bridge.accounts import BalanceMark
-from mmbot_pipelines.bridge.order import Fact, Order, Status
+from mmbot_pipelines.bridge.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Fault
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Account

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from mmbot_pipelines.bridge.order import Fact, Status
+from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.ports import Filter, Orders
 from mmbot_pipelines.core.errors import LostRace
 from mmbot_pipelines.core.money import TxHash, Wei

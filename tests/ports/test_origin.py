@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from mmbot_pipelines.bridge.chain_ports import Settlement
 from mmbot_pipelines.bridge.escrow_faults import (
     AlreadyClaimed,
     EscrowDisagrees,
@@ -9,8 +10,8 @@ from mmbot_pipelines.bridge.escrow_faults import (
     OrderAbsent,
     PaidElsewhere,
 )
-from mmbot_pipelines.bridge.order import Status
-from mmbot_pipelines.bridge.ports import Cursor, Settlement
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.ports import Cursor
 from mmbot_pipelines.core.errors import RevertForeseen, Verdict
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Call

@@ -9,7 +9,7 @@ import pytest
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.adapters.db.records import PgRecords
-from mmbot_pipelines.bridge.order import Fact
+from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.ports import Orders
 from mmbot_pipelines.bridge.records import Day, Records, Shortage
 from mmbot_pipelines.core.money import Wei

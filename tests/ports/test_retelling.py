@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from mmbot_pipelines.bridge.order import Fact, Order, Status
+from mmbot_pipelines.bridge.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Filter, Orders, Ripe
 from mmbot_pipelines.core.errors import LostRace
 from mmbot_pipelines.core.money import Address, TxHash, Wei

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from mmbot_pipelines.bridge.order import Fact, Order
+from mmbot_pipelines.bridge.lifecycle import Fact
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.outbox import Lane
 from mmbot_pipelines.bridge.ports import Cursor, Fault, Orders, Scan
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei

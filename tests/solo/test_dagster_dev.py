@@ -16,7 +16,7 @@ from mmbot_pipelines.adapters.db.embedded import embedded_url, stop
 from mmbot_pipelines.adapters.db.engine import connect as connect_database
 from mmbot_pipelines.adapters.db.migrate import pending
 from mmbot_pipelines.adapters.db.orders import PgOrders
-from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT, Anvil
 from mmbot_pipelines.devnet.chain import connect
 from mmbot_pipelines.devnet.deploy import deploy_all, environment

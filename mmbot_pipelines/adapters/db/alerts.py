@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 
 from mmbot_pipelines.adapters.db.engine import transaction
-from mmbot_pipelines.adapters.db.tables import alerts
+from mmbot_pipelines.adapters.db.tables.watch import alerts
 from mmbot_pipelines.core.alerts import Alert, Message, News, Picture, Severity
 
 _SHOWN = (alerts.c.severity, alerts.c.title, alerts.c.text)

@@ -6,7 +6,7 @@ from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.dialects import postgresql
 
 from mmbot_pipelines.adapters.db.engine import transaction
-from mmbot_pipelines.adapters.db.tables import daemons
+from mmbot_pipelines.adapters.db.tables.watch import daemons
 from mmbot_pipelines.core.daemons import Daemon
 
 _KEPT = timedelta(days=7)  # for whoever asks what happened

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.lane import lock_key
-from mmbot_pipelines.adapters.db.tables import invokes
+from mmbot_pipelines.adapters.db.tables.outbox import invokes
 from mmbot_pipelines.core.errors import LostRace
 from mmbot_pipelines.core.invokes import Invoke
 from mmbot_pipelines.core.money import Address, TxHash

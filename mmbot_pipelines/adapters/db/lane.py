@@ -25,7 +25,8 @@ from mmbot_pipelines.adapters.db.outlay import exposure, held_back, paid_since
 from mmbot_pipelines.adapters.db.rows import order_of, transaction_of, transaction_values
 from mmbot_pipelines.adapters.db.safety import held_standings, read_standings
 from mmbot_pipelines.adapters.db.steps import write_step
-from mmbot_pipelines.adapters.db.tables import orders, transactions
+from mmbot_pipelines.adapters.db.tables.orders import orders
+from mmbot_pipelines.adapters.db.tables.outbox import transactions
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import LostRace
 from mmbot_pipelines.core.money import Address, Wei

@@ -30,8 +30,9 @@ from mmbot_pipelines.adapters.db.outbox import PgOutbox
 from mmbot_pipelines.adapters.db.rows import error_of, history_of, order_of
 from mmbot_pipelines.adapters.db.scan import write_rewind, write_scan
 from mmbot_pipelines.adapters.db.steps import write_errors, write_retold, write_step
-from mmbot_pipelines.adapters.db.tables import blocks, errors, order_events, orders
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.adapters.db.tables.orders import blocks, errors, order_events, orders
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import (
     MAX_PAUSE_SECONDS,
     PAUSE_SHARE,

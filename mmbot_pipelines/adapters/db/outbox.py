@@ -11,7 +11,7 @@ from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.lane import PgLane, hold_lane
 from mmbot_pipelines.adapters.db.rows import receipt_values, transaction_of
 from mmbot_pipelines.adapters.db.steps import write_errors, write_step
-from mmbot_pipelines.adapters.db.tables import transactions
+from mmbot_pipelines.adapters.db.tables.outbox import transactions
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Fault
 from mmbot_pipelines.core.errors import LostRace

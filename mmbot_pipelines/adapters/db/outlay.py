@@ -20,15 +20,11 @@ from mmbot_pipelines.adapters.db import wallets
 from mmbot_pipelines.adapters.db.columns import Instant
 from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.rows import order_of
-from mmbot_pipelines.adapters.db.tables import (
-    errors,
-    order_events,
-    orders,
-    origin_of_transaction,
-    transactions,
-)
+from mmbot_pipelines.adapters.db.tables.orders import errors, order_events, orders
+from mmbot_pipelines.adapters.db.tables.outbox import origin_of_transaction, transactions
 from mmbot_pipelines.bridge.accounts import OUT, PROVEN, TRANSFER, BalanceMark, Finished
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import TxState
 

@@ -4,7 +4,8 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import ErrorEntry, Fault, HistoryEntry
 from mmbot_pipelines.core.outbox import Block, Call, Fees, Receipt, Transaction, TxState
 

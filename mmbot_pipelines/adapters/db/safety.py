@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 from sqlalchemy.dialects import postgresql
 
 from mmbot_pipelines.adapters.db.engine import transaction
-from mmbot_pipelines.adapters.db.tables import safety, safety_events
+from mmbot_pipelines.adapters.db.tables.watch import safety, safety_events
 from mmbot_pipelines.core.errors import LostRace
 from mmbot_pipelines.core.safety import Change, Standing, State, tellable
 

@@ -8,7 +8,7 @@ from sqlalchemy.dialects import postgresql
 
 from mmbot_pipelines.adapters.db.rows import order_of, order_values
 from mmbot_pipelines.adapters.db.steps import identity, write_errors
-from mmbot_pipelines.adapters.db.tables import blocks, order_events, orders
+from mmbot_pipelines.adapters.db.tables.orders import blocks, order_events, orders
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Fault, Scan
 from mmbot_pipelines.core.errors import LostRace

@@ -7,9 +7,11 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.dialects import postgresql
 
 from mmbot_pipelines.adapters.db.rows import Values, order_of, step_values
-from mmbot_pipelines.adapters.db.tables import errors, order_events, orders, transactions
+from mmbot_pipelines.adapters.db.tables.orders import errors, order_events, orders
+from mmbot_pipelines.adapters.db.tables.outbox import transactions
 from mmbot_pipelines.bridge.accounts import TRANSFER
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Fault
 from mmbot_pipelines.core.errors import LostRace
 from mmbot_pipelines.core.money import TxHash

@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, case, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from mmbot_pipelines.adapters.db.tables import transactions, wallets
+from mmbot_pipelines.adapters.db.tables.outbox import transactions, wallets
 from mmbot_pipelines.bridge.accounts import BalanceMark
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Account, TxState

@@ -13,18 +13,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, Select, func, or_, select
 
 from mmbot_pipelines.adapters.db.engine import transaction
-from mmbot_pipelines.adapters.db.tables import (
-    OPEN,
-    alerts,
-    blocks,
-    order_events,
-    orders,
-    safety,
-    tallies,
-    transactions,
-)
+from mmbot_pipelines.adapters.db.tables.orders import OPEN, blocks, order_events, orders
+from mmbot_pipelines.adapters.db.tables.outbox import transactions
+from mmbot_pipelines.adapters.db.tables.watch import alerts, safety, tallies
 from mmbot_pipelines.bridge.accounts import OUT
-from mmbot_pipelines.bridge.order import Status
+from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.outbox import TxState
 
 BUCKETS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 21_600, 86_400)  # seconds

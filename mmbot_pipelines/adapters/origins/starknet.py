@@ -11,6 +11,7 @@ from mmbot_pipelines.adapters.origins.escrow_state import Held, Terms, order_fau
 from mmbot_pipelines.adapters.origins.starknet_events import EscrowEvents
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
+from mmbot_pipelines.bridge.chain_ports import Progress, Repayment, Settlement, Task
 from mmbot_pipelines.bridge.escrow_faults import (
     AlreadyClaimed,
     EscrowDisagrees,
@@ -18,14 +19,7 @@ from mmbot_pipelines.bridge.escrow_faults import (
     PaidElsewhere,
 )
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import (
-    Cursor,
-    Progress,
-    Repayment,
-    Scan,
-    Settlement,
-    Task,
-)
+from mmbot_pipelines.bridge.ports import Cursor, Scan
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused, Verdict, Waits
 from mmbot_pipelines.core.money import Address, Gas, Wei, in_words
 from mmbot_pipelines.core.outbox import Block, Call, Fees

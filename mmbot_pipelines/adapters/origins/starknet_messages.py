@@ -13,8 +13,9 @@ from mmbot_pipelines.adapters.origins.starknet_message_fee import (
 )
 from mmbot_pipelines.adapters.origins.starknet_message_status import Messages, Sent
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
-from mmbot_pipelines.bridge.order import Order, Status
-from mmbot_pipelines.bridge.ports import Progress
+from mmbot_pipelines.bridge.chain_ports import Progress
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Call, Fees

@@ -34,8 +34,9 @@ from mmbot_pipelines.adapters.origins.starknet_prover import (
 )
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.adapters.origins.starknet_showing import ProofFailed, Showing
-from mmbot_pipelines.bridge.order import Order, Status
-from mmbot_pipelines.bridge.ports import Progress, Task
+from mmbot_pipelines.bridge.chain_ports import Progress, Task
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import Failure, TryLater, Waits
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Fees

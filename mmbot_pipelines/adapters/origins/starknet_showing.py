@@ -18,8 +18,8 @@ from mmbot_pipelines.adapters.origins.starknet_lane import StarknetLane, UnderWa
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.adapters.origins.starknet_wallet import CallReverts
+from mmbot_pipelines.bridge.chain_ports import Progress
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Progress
 from mmbot_pipelines.core.errors import Failure, TryLater
 from mmbot_pipelines.core.money import Address
 

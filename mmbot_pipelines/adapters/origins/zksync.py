@@ -13,6 +13,7 @@ from mmbot_pipelines.adapters.origins import zksync_escrow as abi
 from mmbot_pipelines.adapters.origins import zksync_refunds as refunds
 from mmbot_pipelines.adapters.origins import zksync_views as views
 from mmbot_pipelines.adapters.origins.escrow_state import Held, Terms, order_fault
+from mmbot_pipelines.bridge.chain_ports import Progress, Settlement
 from mmbot_pipelines.bridge.escrow_faults import (
     EscrowDisagrees,
     EscrowPaused,
@@ -20,7 +21,7 @@ from mmbot_pipelines.bridge.escrow_faults import (
     PaidElsewhere,
 )
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Cursor, Progress, Scan, Settlement
+from mmbot_pipelines.bridge.ports import Cursor, Scan
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused
 from mmbot_pipelines.core.money import Address, Gas, Wei, in_words
 from mmbot_pipelines.core.outbox import Block, Call, Fees

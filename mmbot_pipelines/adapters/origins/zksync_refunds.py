@@ -17,8 +17,8 @@ from eth_utils.crypto import keccak
 from mmbot_pipelines.adapters.ethereum import wire
 from mmbot_pipelines.adapters.ethereum.node import Answer, RpcError
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.bridge.chain_ports import Settlement
 from mmbot_pipelines.bridge.escrow_faults import PaidElsewhere
-from mmbot_pipelines.bridge.ports import Settlement
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 
 _ETHER = "0x000000000000000000000000000000000000800a"

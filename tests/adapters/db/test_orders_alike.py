@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.orders import PgOrders
-from mmbot_pipelines.bridge.order import NEXT, Fact, Order, Status
+from mmbot_pipelines.bridge.lifecycle import NEXT, Fact, Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Fault, Filter, Orders, Scan
 from mmbot_pipelines.core.errors import IllegalStep, LostRace
 from mmbot_pipelines.core.money import Address, Wei

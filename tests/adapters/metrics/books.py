@@ -8,7 +8,8 @@ from sqlalchemy import Engine
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
 from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.adapters.db.safety import PgSafety
-from mmbot_pipelines.bridge.order import Fact, Order
+from mmbot_pipelines.bridge.lifecycle import Fact
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.watch import JOURNAL
 from mmbot_pipelines.core import safety
 from mmbot_pipelines.core.alerts import Alert, Picture, Severity

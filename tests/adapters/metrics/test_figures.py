@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.adapters.metrics.figures import BUCKETS, Figures, PgFigures
-from mmbot_pipelines.bridge.order import Fact
+from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.watch import JOURNAL
 from mmbot_pipelines.core.errors import StoreUnavailable
 from tests.adapters.metrics.books import at, fill, go

@@ -4,8 +4,8 @@ from typing import Any
 
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins.starknet import Starknet
+from mmbot_pipelines.bridge.chain_ports import Progress
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Progress
 from mmbot_pipelines.core.errors import Failure, RpcRefused
 from mmbot_pipelines.core.money import Gas, Wei
 from mmbot_pipelines.core.outbox import Fees

@@ -7,7 +7,7 @@ import pytest
 
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins.starknet_node import word
-from mmbot_pipelines.bridge.ports import Settlement
+from mmbot_pipelines.bridge.chain_ports import Settlement
 from mmbot_pipelines.core.errors import RpcRefused
 from mmbot_pipelines.core.money import TxHash
 from mmbot_pipelines.core.outbox import Block

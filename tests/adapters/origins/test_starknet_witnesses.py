@@ -7,8 +7,8 @@ import pytest
 from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins.starknet_node import word
+from mmbot_pipelines.bridge.chain_ports import Settlement
 from mmbot_pipelines.bridge.escrow_faults import EscrowDisagrees
-from mmbot_pipelines.bridge.ports import Settlement
 from mmbot_pipelines.core.errors import Malformed, RpcUnavailable
 from mmbot_pipelines.core.money import TxHash, Wei
 from mmbot_pipelines.core.outbox import Block

@@ -12,9 +12,10 @@ from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.origins import zksync_escrow as abi
 from mmbot_pipelines.adapters.origins.zksync import ZkSync
+from mmbot_pipelines.bridge.chain_ports import Settlement
 from mmbot_pipelines.bridge.escrow_faults import EscrowPaused, PaidElsewhere
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Cursor, Settlement
+from mmbot_pipelines.bridge.ports import Cursor
 from mmbot_pipelines.core.errors import Malformed, RpcRefused, RpcUnavailable
 from mmbot_pipelines.core.money import UINT256_MAX, Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Fees

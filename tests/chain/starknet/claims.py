@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from mmbot_pipelines.bridge.order import Order, Status
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.devnet.artifacts import contract
 from mmbot_pipelines.devnet.chain import ask
 from tests.awaiting import until

@@ -10,8 +10,9 @@ from mmbot_pipelines.adapters.origins.starknet_lane import StarknetLane
 from mmbot_pipelines.adapters.origins.starknet_proofs import ByProof, entrypoint
 from mmbot_pipelines.adapters.origins.starknet_prover import Prover
 from mmbot_pipelines.adapters.origins.starknet_wallet import StarknetWallet
-from mmbot_pipelines.bridge.order import Order, Status
-from mmbot_pipelines.bridge.ports import Progress, Task
+from mmbot_pipelines.bridge.chain_ports import Progress, Task
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.starknet_account import development_keys

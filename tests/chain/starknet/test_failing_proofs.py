@@ -12,8 +12,8 @@ from mmbot_pipelines.adapters.origins.starknet_proofs import (
     entrypoint,
 )
 from mmbot_pipelines.adapters.origins.starknet_prover import ProverRefused, ProverUnavailable
+from mmbot_pipelines.bridge.chain_ports import Progress, Settlement
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Progress, Settlement
 from mmbot_pipelines.core.errors import RpcRefused
 from mmbot_pipelines.core.money import TxHash
 from mmbot_pipelines.devnet.starknet_felt import felt

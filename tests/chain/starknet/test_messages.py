@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage
+from mmbot_pipelines.bridge.chain_ports import Progress
 from mmbot_pipelines.bridge.escrow_faults import MessageMissing
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Progress
 from mmbot_pipelines.core.errors import Undelivered
 from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.devnet.artifacts import contract

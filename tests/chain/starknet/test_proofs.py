@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from mmbot_pipelines.adapters.origins.starknet import Starknet
-from mmbot_pipelines.bridge.order import Order, Status
-from mmbot_pipelines.bridge.ports import Progress, Settlement
+from mmbot_pipelines.bridge.chain_ports import Progress, Settlement
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.money import TxHash
 from mmbot_pipelines.devnet.starknet_felt import felt
 from tests.adapters.origins.fake_prover import FakeProver

@@ -1,0 +1,161 @@
+"""The tables of orders: their state, history and errors, and how far an origin was read.
+
+When an order came into a state stands once, in `order_events`; `orders` repeats only the
+newest change, which the lists are sorted by.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Computed,
+    ForeignKey,
+    Identity,
+    Index,
+    Table,
+    Text,
+    false,
+    func,
+    text,
+)
+
+from mmbot_pipelines.adapters.db.columns import Instant, Uint256, Words
+from mmbot_pipelines.adapters.db.tables.schema import at_least, metadata, one_of, uint256
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.ports import Cursor
+from mmbot_pipelines.core.money import UINT256_MAX
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("origin", Text, primary_key=True),
+    Column("number", Uint256, primary_key=True),
+    Column("key", Text, Computed("origin || ':' || number::text", persisted=True), unique=True),
+    Column("recipient", Text, nullable=False),
+    uint256("amount"),
+    uint256("fee"),
+    uint256("block_number"),
+    Column("block_hash", Text, nullable=False),
+    Column("set_order_tx", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    at_least("attempt", 1),
+    at_least("failures", 0),
+    at_least("lost_claims", 0, server_default="0"),
+    Column("failed", Boolean, nullable=False),
+    Column("next_attempt_at", Instant),
+    Column(
+        "condition",
+        Text,
+        Computed(
+            "CASE WHEN NOT failed THEN 'healthy' WHEN next_attempt_at IS NULL THEN 'parked'"
+            " ELSE 'failed' END",
+            persisted=True,
+        ),
+    ),
+    Column("reason", Words),
+    Column("waiting_since", Instant),
+    Column("transfer_tx", Text),
+    Column("claim_tx", Text),
+    Column("claim_ref", Words),
+    Column("settle_tx", Text),
+    uint256("settle_block_number", nullable=True),
+    Column("settle_block_hash", Text),
+    Column("settle_final", Boolean, nullable=False, server_default=false()),
+    uint256("claim_cost", nullable=True),
+    uint256("claim_refund", nullable=True),
+    uint256("searched_below", nullable=True),
+    Column("changed_at", Instant, nullable=False),
+    Column("asked_at", Instant),  # when a run was last asked for; null: ask at the next tick
+    at_least("version", 0),
+    CheckConstraint(f"number BETWEEN 0 AND {UINT256_MAX}", name="number"),
+    one_of("status", Status),
+    CheckConstraint("failed OR next_attempt_at IS NULL", name="next_attempt_at"),
+)
+Index("orders_by_status", orders.c.status, orders.c.changed_at)
+Index("orders_by_change", orders.c.changed_at)
+Index(
+    "orders_settled",
+    orders.c.origin,
+    orders.c.settle_block_number,
+    postgresql_where=(orders.c.status == Status.COMPLETED.value) & ~orders.c.settle_final,
+)
+Index("orders_due", orders.c.next_attempt_at, postgresql_where=orders.c.failed)
+# As text, for Postgres matches an index only where a query says the same words.
+OPEN = text("status NOT IN ('COMPLETED', 'DROPPED')")
+Index("orders_to_ask", orders.c.status, orders.c.asked_at, postgresql_where=~orders.c.failed & OPEN)
+Index(
+    "orders_failed",
+    orders.c.changed_at,
+    orders.c.origin,
+    orders.c.number,
+    postgresql_where=orders.c.failed,
+)
+Index(
+    "orders_open",
+    orders.c.origin,
+    orders.c.condition,
+    orders.c.block_number,
+    postgresql_where=OPEN,
+)
+Index("orders_of_origin", orders.c.origin, orders.c.changed_at, orders.c.number)
+
+order_events = Table(
+    "order_events",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("key", Text, ForeignKey(orders.c.key), nullable=False),
+    Column("before", Text),  # null: the order was seen for the first time
+    Column("after", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("tx", Text),
+    Column("reason", Words),
+    one_of("before", Status),
+    one_of("after", Status),
+)
+Index("order_events_of_order", order_events.c.key, order_events.c.id)
+Index("order_events_by_time", order_events.c.at)
+Index(
+    "order_events_came",
+    order_events.c.after,
+    order_events.c.at,
+    postgresql_where=order_events.c.before.is_distinct_from(order_events.c.after),
+)
+
+errors = Table(
+    "errors",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("subject", Words, nullable=False),
+    Column("step", Words, nullable=False),
+    Column("kind", Words, nullable=False),
+    Column("message", Words, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("run_id", Text, nullable=False),
+    # what a scan found is there again at every rescan, but is one error
+    Column("scanned", Boolean, nullable=False, server_default=false()),
+)
+Index("errors_of_subject", errors.c.subject, errors.c.id)
+Index("errors_by_time", errors.c.at)
+Index("errors_of_kind", errors.c.step, errors.c.kind, errors.c.at)
+Index("errors_of_run", errors.c.run_id)
+Index(
+    "errors_scanned_once",
+    func.md5(errors.c.subject),
+    errors.c.step,
+    errors.c.kind,
+    func.md5(errors.c.message),  # an index row holds 2.7 kB, a message may be longer
+    unique=True,
+    postgresql_where=errors.c.scanned,
+)
+
+blocks = Table(
+    "blocks",
+    metadata,
+    Column("network", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    uint256("number"),
+    Column("hash", Text, nullable=False),
+    one_of("kind", Cursor),
+)

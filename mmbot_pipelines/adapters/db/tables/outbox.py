@@ -1,0 +1,118 @@
+"""The tables of what we sign: transactions on L1 and on Starknet, and the wallets' balances."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    Identity,
+    Index,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    literal_column,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from mmbot_pipelines.adapters.db.columns import Instant
+from mmbot_pipelines.adapters.db.tables.schema import at_least, metadata, one_of, uint256
+from mmbot_pipelines.core.outbox import TxState
+
+transactions = Table(
+    "transactions",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    at_least("attempt", 1),
+    at_least("bump", 0, server_default="0"),  # how often it was replaced with higher fees
+    uint256("chain_id"),
+    Column("wallet", Text, nullable=False),
+    uint256("nonce"),
+    Column("hash", Text, nullable=False, unique=True),
+    Column("raw", LargeBinary, nullable=False),
+    Column("call_to", Text, nullable=False),
+    Column("call_data", LargeBinary, nullable=False),
+    uint256("call_value"),
+    uint256("gas"),
+    uint256("fee_base"),
+    uint256("fee_priority"),
+    uint256("fee_ceiling"),
+    Column("stored_at", Instant, nullable=False),
+    Column("state", Text, nullable=False),
+    uint256("block_number", nullable=True),
+    Column("block_hash", Text),
+    uint256("gas_used", nullable=True),
+    uint256("gas_price", nullable=True),
+    UniqueConstraint("subject", "purpose", "attempt", "bump"),
+    UniqueConstraint("chain_id", "wallet", "nonce", "bump"),
+    one_of("state", TxState),
+    # a receipt is stored whole, and exactly for what was mined
+    CheckConstraint(
+        "num_nulls(block_number, block_hash, gas_used, gas_price)"
+        " = CASE WHEN state IN ('MINED', 'REVERTED') THEN 0 ELSE 4 END",
+        name="receipt",
+    ),
+)
+Index(
+    "transactions_in_flight",
+    transactions.c.nonce,
+    postgresql_where=transactions.c.state == TxState.STORED.value,
+)
+# Of an order's transaction, whose subject is the order's key. Literals, for a bound parameter
+# would not be the index's expression.
+origin_of_transaction: ColumnElement[str] = func.split_part(
+    transactions.c.subject, literal_column("':'"), literal_column("1")
+)
+Index(
+    "transactions_mined_of_kind",
+    transactions.c.purpose,
+    origin_of_transaction,
+    transactions.c.id,
+    postgresql_where=transactions.c.state == TxState.MINED.value,
+)
+Index("transactions_by_time", transactions.c.stored_at)
+Index("transactions_by_block", transactions.c.block_number)
+
+# of our account on Starknet: see core/invokes.py
+invokes = Table(
+    "invokes",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    uint256("chain_id"),
+    Column("wallet", Text, nullable=False),
+    uint256("nonce"),
+    at_least("bump", 0),
+    Column("hash", Text, nullable=False, unique=True),
+    Column("raw", LargeBinary, nullable=False),
+    Column("subjects", ARRAY(Text), nullable=False),
+    Column("stored_at", Instant, nullable=False),
+    Column("state", Text, nullable=False),
+    UniqueConstraint("chain_id", "wallet", "nonce", "bump"),
+    one_of("state", TxState),
+)
+Index(
+    "invokes_undecided",
+    invokes.c.nonce,
+    postgresql_where=invokes.c.state == TxState.STORED.value,
+)
+Index(
+    "invokes_reverted",
+    invokes.c.subjects,
+    postgresql_using="gin",
+    postgresql_where=invokes.c.state == TxState.REVERTED.value,
+)
+
+wallets = Table(
+    "wallets",
+    metadata,
+    uint256("chain_id"),
+    Column("address", Text, nullable=False),
+    uint256("nonce"),
+    uint256("balance"),
+    Column("at", Instant, nullable=False),
+    PrimaryKeyConstraint("chain_id", "address"),
+)

@@ -1,0 +1,117 @@
+"""The life of one bridge order, written as a table.
+
+    PENDING -accepted-> PROCESSING -sent-> TRANSFERRING -mined-> FULFILLED   the user is paid
+    FULFILLED -sent-> PROVING -mined-> PROVED -settled-> COMPLETED           we are paid back
+    PENDING | PROCESSING -refused-> DROPPED                                  nothing was spent
+    DROPPED -reopened-> PENDING                                              a person retries it
+
+A reverted or lost transaction takes the order one state back, as a new attempt. An order
+that the registry or the escrow already knows as paid is taken up where the chain has it.
+A claim is a transaction of ours whose message goes to the L2, or a prover's task: then
+PROVING lasts until the task is done, and PROVED until the escrow has read the proof.
+
+What a chain takes back, the order goes back too, as the same attempt, whatever came later:
+
+    unmined     L1 has the transfer in no block: TRANSFERRING, from wherever it had led, for
+                the same bytes are sent again. From PROCESSING and DROPPED too: a revert was
+                taken back, and the next time the same bytes may pay.
+    unpaid      L1 has nobody's transfer, and ours is not in the lane: PROCESSING, to be paid.
+    unclaimed   L1 has the claim in no block: PROVING, from PROVED and COMPLETED, and from
+                FULFILLED, where its revert had led. A COMPLETED order is claimed by the same
+                bytes; where the escrow's payment stands, it is COMPLETED again at once.
+    unsettled   the L2 has taken the escrow's payment back: PROVED, until it pays again; or
+                undelivered, where no claim of ours is in a block or in the lane.
+    vanished    the L2 has taken the order itself back: DROPPED while it is not paid.
+    retold      the L2 tells it again: revived, or other content under the same number.
+
+While the transfer is unmined the claim stays in the lane behind it. It may be decided when
+the order is FULFILLED again but not PROVING: mined -> PROVED, reverted or lost -> FULFILLED.
+Pure: no clock, network or database. A fact comes in, a new Order goes out.
+"""
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    PENDING = "PENDING"  # seen in the escrow, nothing decided
+    PROCESSING = "PROCESSING"  # worth it: fee and amount pass
+    TRANSFERRING = "TRANSFERRING"  # transfer stored, perhaps broadcast
+    FULFILLED = "FULFILLED"  # recipient paid, our money is out
+    PROVING = "PROVING"  # claim stored, perhaps broadcast
+    PROVED = "PROVED"  # claim mined, its message is on the way to the L2
+    COMPLETED = "COMPLETED"  # the escrow has paid us
+    DROPPED = "DROPPED"  # refused before spending
+
+    @property
+    def final(self) -> bool:
+        """Tell whether nothing more happens to the order by itself."""
+        return self in (Status.COMPLETED, Status.DROPPED)
+
+
+class Fact(StrEnum):
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    REOPENED = "reopened"  # a person wants a dropped order decided again
+    PAID = "paid"  # the registry has our transfer already
+    SENT = "sent"
+    MINED = "mined"
+    REVERTED = "reverted"
+    LOST = "lost"  # its nonce went to another transaction
+    UNMINED = "unmined"  # the transfer's block was taken back
+    UNPAID = "unpaid"  # L1 took back a payment that was not ours
+    UNCLAIMED = "unclaimed"  # the claim's block was taken back
+    PROVEN = "proven"  # a prover's task is done, and the escrow is told of it
+    UNDELIVERED = "undelivered"  # the claim never arrived
+    SETTLED = "settled"
+    UNSETTLED = "unsettled"  # the block in which the escrow paid was taken back
+    VANISHED = "vanished"  # its block was taken back, and no other has it
+    RETOLD = "retold"  # the escrow logs it anew after its block was taken back
+
+
+# A hash that no block has, for orders that none has: readable, and unlike all others.
+TAKEN_BACK = "taken back"
+
+NEXT = {
+    (Status.PENDING, Fact.ACCEPTED): Status.PROCESSING,
+    (Status.PENDING, Fact.REFUSED): Status.DROPPED,
+    (Status.PENDING, Fact.PAID): Status.FULFILLED,
+    (Status.PROCESSING, Fact.REFUSED): Status.DROPPED,
+    (Status.DROPPED, Fact.REOPENED): Status.PENDING,
+    (Status.PROCESSING, Fact.PAID): Status.FULFILLED,
+    (Status.PROCESSING, Fact.SENT): Status.TRANSFERRING,
+    (Status.TRANSFERRING, Fact.MINED): Status.FULFILLED,
+    (Status.TRANSFERRING, Fact.REVERTED): Status.PROCESSING,
+    (Status.TRANSFERRING, Fact.LOST): Status.PROCESSING,
+    (Status.FULFILLED, Fact.SENT): Status.PROVING,
+    (Status.FULFILLED, Fact.SETTLED): Status.COMPLETED,
+    (Status.PROVING, Fact.MINED): Status.PROVED,
+    (Status.PROVING, Fact.REVERTED): Status.FULFILLED,
+    (Status.PROVING, Fact.LOST): Status.FULFILLED,
+    (Status.PROVING, Fact.PROVEN): Status.PROVED,
+    (Status.PROVING, Fact.UNDELIVERED): Status.FULFILLED,
+    (Status.PROVING, Fact.SETTLED): Status.COMPLETED,
+    (Status.PROVED, Fact.UNDELIVERED): Status.FULFILLED,
+    (Status.PROVED, Fact.SETTLED): Status.COMPLETED,
+    # what a chain takes back
+    (Status.PENDING, Fact.VANISHED): Status.DROPPED,
+    (Status.PROCESSING, Fact.VANISHED): Status.DROPPED,
+    (Status.PENDING, Fact.RETOLD): Status.PENDING,
+    (Status.PROCESSING, Fact.RETOLD): Status.PENDING,
+    (Status.DROPPED, Fact.RETOLD): Status.PENDING,
+    (Status.DROPPED, Fact.PAID): Status.FULFILLED,
+    (Status.DROPPED, Fact.UNMINED): Status.TRANSFERRING,
+    (Status.PROCESSING, Fact.UNMINED): Status.TRANSFERRING,
+    (Status.FULFILLED, Fact.UNMINED): Status.TRANSFERRING,
+    (Status.PROVING, Fact.UNMINED): Status.TRANSFERRING,
+    (Status.PROVED, Fact.UNMINED): Status.TRANSFERRING,
+    (Status.COMPLETED, Fact.UNMINED): Status.TRANSFERRING,
+    (Status.FULFILLED, Fact.UNPAID): Status.PROCESSING,
+    (Status.FULFILLED, Fact.MINED): Status.PROVED,
+    (Status.FULFILLED, Fact.REVERTED): Status.FULFILLED,
+    (Status.FULFILLED, Fact.LOST): Status.FULFILLED,
+    (Status.FULFILLED, Fact.UNCLAIMED): Status.PROVING,
+    (Status.PROVED, Fact.UNCLAIMED): Status.PROVING,
+    (Status.COMPLETED, Fact.UNCLAIMED): Status.PROVING,
+    (Status.COMPLETED, Fact.UNSETTLED): Status.PROVED,
+    (Status.COMPLETED, Fact.UNDELIVERED): Status.FULFILLED,
+}

@@ -1,0 +1,116 @@
+"""Whose turn it is: the questions of the store in memory that sensors ask for work."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports import MAX_PAUSE_SECONDS, PAUSE_SHARE, Ripe
+from tests.ports.lane_memory import LaneMemory
+
+
+class AskingMemory:
+    """Orders and when each was last asked for; the rest of the store is elsewhere."""
+
+    stored: dict[str, Order]
+    asked: dict[str, datetime]
+    held: dict[str, LaneMemory]
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        raise NotImplementedError
+        yield
+
+    # the port
+
+    def ask(
+        self,
+        statuses: Sequence[Status],
+        origin: str | None,
+        *,
+        at: datetime,
+        again_after: float,
+        ripe: Sequence[Ripe] | None = None,
+        max_orders: int | None = None,
+    ) -> list[Order]:
+        long_ago = at - timedelta(seconds=again_after)
+        with self.transaction():
+            found = [
+                order
+                for order in self._in(statuses, origin)
+                if not order.failed
+                and (ripe is None or any(_is(order, kind) for kind in ripe))
+                and self.asked.get(order.key, long_ago) <= long_ago
+                and self._paused(order, at)
+                and order.key not in self.held
+            ]
+            if max_orders is not None:
+                chosen = {o.key for o in sorted(found, key=self._turn)[:max_orders]}
+                found = [order for order in found if order.key in chosen]
+            self.asked.update({order.key: at for order in found})
+            return found
+
+    def release(self, keys: Sequence[str], *, asked_at: datetime | None = None) -> None:
+        with self.transaction():
+            for key in keys:
+                self.asked.pop(key, None)
+            if asked_at is not None:
+                self.asked.update({key: asked_at for key in keys if key in self.stored})
+
+    def _paused(self, order: Order, at: datetime) -> bool:
+        asked, since = self.asked.get(order.key), order.waiting_since
+        if asked is None or since is None or order.status is not Status.PENDING:
+            return True
+        pause = min((asked - since).total_seconds() / PAUSE_SHARE, MAX_PAUSE_SECONDS)
+        return (at - asked).total_seconds() >= pause
+
+    def _turn(self, order: Order) -> tuple[object, ...]:
+        waits = order.waiting_since is not None
+        asked = self.asked.get(order.key, order.changed_at)
+        return waits, 0 if waits else -order.fee, asked, order.number
+
+    def due(self, *, at: datetime, max_orders: int | None = None) -> list[Order]:
+        with self.transaction():
+            found = [
+                (order.next_attempt_at, *oldest_change(order), order)
+                for order in self.stored.values()
+                if order.failed and order.next_attempt_at and order.next_attempt_at <= at
+            ]
+        return [order for *_, order in sorted(found, key=lambda row: row[:-1])][:max_orders]
+
+    def waiting(self, statuses: Sequence[Status], origin: str | None = None) -> list[Order]:
+        with self.transaction():
+            return self._in(statuses, origin)
+
+    def not_final(
+        self, origin: str, *, first: int = 0, last: int | None = None, most: int
+    ) -> list[Order]:
+        with self.transaction():
+            found = [
+                (order.settle_block.number, order.number, order)
+                for order in self._in([Status.COMPLETED], origin)
+                if order.settle_block and not order.settle_final
+            ]
+        wanted = [row for row in sorted(found, key=lambda row: row[:2]) if row[0] >= first]
+        return [o for number, _, o in wanted if last is None or number <= last][:most]
+
+    def _in(self, statuses: Sequence[Status], origin: str | None) -> list[Order]:
+        found = [
+            order
+            for order in self.stored.values()
+            if order.status in statuses and origin in (None, order.origin)
+        ]
+        return sorted(found, key=oldest_change)
+
+
+def oldest_change(order: Order) -> tuple[datetime, str, int]:
+    return order.changed_at, order.origin, order.number
+
+
+def _is(order: Order, kind: Ripe) -> bool:
+    return (
+        order.amount >= kind.least
+        and (kind.limit is None or order.amount < kind.limit)
+        and (kind.newest is None or order.block.number <= kind.newest)
+    )
