@@ -7,6 +7,7 @@ import dagster as dg
 
 from mmbot_pipelines.defs import alerts, bridge, daemons, retention, safety, upkeep
 from mmbot_pipelines.defs.plain import InWords, plain_failures
+from mmbot_pipelines.defs.storage import require_home
 from mmbot_pipelines.settings import load
 from mmbot_pipelines.wiring import bridge as wired
 from mmbot_pipelines.wiring import refuse_another_registry, watch
@@ -17,6 +18,7 @@ warnings.filterwarnings("ignore", "Parameter `owners` of", dg.BetaWarning)
 try:
     with plain_failures():
         settings = load()
+        require_home(settings.database.dagster_home)
         if "execute_run" not in sys.argv:  # a run's process: the code server has asked
             refuse_another_registry(settings)
 except InWords:

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from mmbot_pipelines.devnet.accounts import MARKET_MAKER, account
+from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT
 from tests.settings.environments import GOOD, PROOF, STARKNET
 
 SERVING_BOTH = (
@@ -15,6 +16,7 @@ SERVING_BOTH = (
     | {
         "MMBOT_ORIGINS": "zksync,starknet",
         "MMBOT_L1_PRIVATE_KEY": account(MARKET_MAKER).key.hex(),
+        "DAGSTER_HOME": str(PACKAGE_ROOT / "dagster_home"),
     }
 )
 

@@ -3,9 +3,11 @@
 `dagster_home/dagster.yaml` names this class, so that the database is set in one place.
 """
 
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import psycopg2  # type: ignore[import-untyped]
+import yaml
 from dagster._config.config_schema import UserConfigSchema
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
@@ -15,6 +17,7 @@ from sqlalchemy.pool import Pool
 
 from mmbot_pipelines.adapters.db.ready import ready_url
 from mmbot_pipelines.adapters.db.urls import dagster_url
+from mmbot_pipelines.core.errors import BadSettings
 from mmbot_pipelines.defs import ui_guard
 from mmbot_pipelines.settings import load_database, load_ui
 
@@ -66,3 +69,25 @@ class Storage(DagsterPostgresStorage):
         )
         cls._has_tables = True
         return storage
+
+
+def require_home(home: Path | None) -> None:
+    """Refuse a Dagster that would not load `Storage`: its runs would be lost, its UI unguarded.
+
+    Raises:
+        BadSettings: DAGSTER_HOME is not set, or its dagster.yaml names another storage.
+    """
+    remedy = "set it to the absolute path of a folder that holds the project's dagster.yaml"
+    if home is None:
+        raise BadSettings(f"DAGSTER_HOME is missing: {remedy}, or the UI answers any web page")
+    try:
+        read = yaml.safe_load((home / "dagster.yaml").read_text())
+    except (OSError, yaml.YAMLError):
+        raise BadSettings(f"DAGSTER_HOME is {home}, without a dagster.yaml: {remedy}") from None
+    match read:
+        case {"storage": {"custom": {"module": Storage.__module__, "class": Storage.__name__}}}:
+            return
+    raise BadSettings(
+        f"DAGSTER_HOME is {home}, but its dagster.yaml does not name our storage, without which "
+        f"the UI answers any web page: {remedy}"
+    )

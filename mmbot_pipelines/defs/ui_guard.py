@@ -22,6 +22,8 @@ from starlette.websockets import WebSocketClose
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z._-]+)(?::[0-9]{1,5})?")
 _POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
+# No path of the UI has one, and a route's pattern takes "/graphql\n" for "/graphql".
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 _FOREIGN_HOST = (
     "refused: the UI is not served under this host name; use 127.0.0.1 or localhost, or add the "
@@ -29,6 +31,7 @@ _FOREIGN_HOST = (
 )
 _FOREIGN_PAGE = "refused: another web page asks; only the UI's own pages may\n"
 _NO_POST = "refused: GraphQL is executed by POST only\n"
+_NO_PATH = "refused: the path holds control characters\n"
 
 
 class UiGuard:
@@ -58,6 +61,8 @@ class UiGuard:
 
     def _refusal(self, scope: Scope, headers: Headers) -> str | None:
         """Return why a request is refused, or None."""
+        if _CONTROL.search(scope["path"]):
+            return _NO_PATH
         named = [host.lower() for host in headers.getlist("host")]
         match = _HOST.fullmatch(named[0]) if len(named) == 1 else None
         if match is None or match[1] not in self._hosts:

@@ -20,6 +20,11 @@ MUTATION = "mutation { setNuxSeen }"
 QUERY = "{ __typename }"
 EVIL = "evil.example"
 JSON = "Content-Type: application/json"
+LAUNCH = (
+    'mutation { launchRun(executionParams: {selector: {pipelineName: "halt", '
+    'repositoryName: "__repository__", repositoryLocationName: "mmbot"}, runConfigData: '
+    '{ops: {halt_transfers: {config: {by: "x", reason: "y"}}}}}) { __typename } }'
+)
 SOCKET = [
     "Connection: Upgrade",
     "Upgrade: websocket",
@@ -113,14 +118,23 @@ def test_nothing_is_executed_by_get(desk: Desk) -> None:
             assert status == 405, line
 
 
-def test_a_get_from_a_web_page_launches_nothing(desk: Desk) -> None:
-    launch = (
-        'mutation { launchRun(executionParams: {selector: {pipelineName: "halt", '
-        'repositoryName: "__repository__", repositoryLocationName: "mmbot"}, runConfigData: '
-        '{ops: {halt_transfers: {config: {by: "x", reason: "y"}}}}}) { __typename } }'
-    )
+def test_no_other_spelling_of_the_path_executes_by_get(desk: Desk) -> None:
+    """A route's pattern ends with "$", which stands before a line's end too."""
     before = runs(desk)
-    for path in (f"/graphql?query={quote(launch)}", f"/graphql/?query={quote(launch)}"):
+    for path in ("/graphql%0A", "/graphql%0a", "/%67raphql", "/graphql//", "/x/../graphql"):
+        for method in ("GET", "HEAD", "POST"):
+            line = f"{method} {path}?query={quote(LAUNCH)}"
+            cross = ["Sec-Fetch-Site: cross-site"] if method == "POST" else []
+            here = f"Host: localhost:{desk.port}"
+            status, told = raw(desk.port, line, here, "Accept: */*", *cross)
+            assert status in (403, 404, 405) or "LaunchRun" not in told, line
+            assert "%0" not in path.lower() or status == 403, line
+    assert runs(desk) == before
+
+
+def test_a_get_from_a_web_page_launches_nothing(desk: Desk) -> None:
+    before = runs(desk)
+    for path in (f"/graphql?query={quote(LAUNCH)}", f"/graphql/?query={quote(LAUNCH)}"):
         for site in ([], ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Dest: image"]):
             status, _ = raw(desk.port, f"GET {path}", f"Host: localhost:{desk.port}", *site)
             assert status in (403, 405)

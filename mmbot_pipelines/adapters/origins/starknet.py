@@ -119,11 +119,8 @@ class Starknet:
             return []
         if (wrong := self._elsewhere()) is not None:
             return [wrong] * len(orders)
-        told = self._rpc.witnesses(lambda node: self._check(node, orders))
-        return [
-            _agreed(order, faults)
-            for order, faults in zip(orders, zip(*told, strict=True), strict=True)
-        ]
+        told = self._rpc.columns(lambda node: self._check(node, orders), _said)
+        return [_agreed(order, faults) for order, faults in zip(orders, told, strict=True)]
 
     def message_fee(self, orders: Sequence[Order], fees: Fees) -> list[Wei]:
         """Price what each claim costs beside gas on L1, in wei.
@@ -158,16 +155,18 @@ class Starknet:
         return self._repayment.progress(orders) if orders else []
 
     def settled(self, orders: Sequence[Order]) -> list[Settlement | Failure | None]:
-        """Return the escrow's payment of each order to us; None where no witness has one.
+        """Return the escrow's payment of each order to us; None where no node asked has one.
 
         An order counts only when an accepted block has a payment of it to our wallet, and
-        the escrow holds it unchanged there, no longer pending. Where witnesses differ, one
-        may be behind, or may lie: nothing is proven.
+        the escrow holds it unchanged there, no longer pending. Where nodes differ, one may be
+        behind, or may lie: what fewer than the quorum say proves nothing.
         """
         if not orders:
             return []
-        told = self._rpc.witnesses(lambda node: self._settled(node, orders))
-        return [_alike(o, seen) for o, seen in zip(orders, zip(*told, strict=True), strict=True)]
+        told = self._rpc.columns(
+            lambda node: self._settled(node, orders), str, provable=lambda seen: seen is not None
+        )
+        return [_alike(order, seen) for order, seen in zip(orders, told, strict=True)]
 
     def _scanned(self, events: Sequence[abi.Event], last: Block) -> Scan:
         orders, faults = abi.orders_set(events, origin=self.name, at=self._clock())
@@ -271,11 +270,15 @@ def _alike(order: Order, seen: Sequence[_Seen]) -> _Seen | RpcDisagrees:
 
 def _agreed(order: Order, faults: Sequence[Failure | None]) -> Failure | None:
     """Return what all witnesses have against an order, or that they differ: nothing is paid."""
-    said = [f"{type(fault).__name__}: {fault}" if fault else "nothing" for fault in faults]
+    said = list(map(_said, faults))
     if len(set(said)) == 1:
         return faults[0]
     told = "; ".join(dict.fromkeys(said))
     return RpcDisagrees(f"nodes of starknet have different things against {order.key}: {told}")
+
+
+def _said(fault: Failure | None) -> str:
+    return f"{type(fault).__name__}: {fault}" if fault else "nothing"
 
 
 def _not_claimed(fault: Failure) -> Failure:

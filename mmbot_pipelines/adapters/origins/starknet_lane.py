@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from starknet_py.net.client_models import Call
 
-from mmbot_pipelines.adapters.ethereum.node import RpcError
+from mmbot_pipelines.adapters.ethereum.node import NodeFault, RpcError
 from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
@@ -28,6 +28,9 @@ from mmbot_pipelines.core.outbox import TxState
 # Starknet JSON-RPC specification, errors: the sequencer has not taken the transaction
 _PRICE_TOO_LOW = (53, 65)
 _BALANCE_TOO_LOW = 54
+
+# Of one account in the block that is being built; ours has none when a nonce is asked for.
+_MOST_PENDING = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ class StarknetLane:
         Raises:
             CallReverts: the called contract would refuse it.
             RpcRefused: our account does not take our signature.
-            RpcDisagrees: nodes differ on which kind of contract our account is.
+            RpcDisagrees: nodes differ on our account's next nonce, or on its class.
         """
         if over is not None:
             nonce, bump = over.invoke.nonce, over.invoke.bump + 1
@@ -137,8 +140,21 @@ class StarknetLane:
         self.wallet.cairo = told.pop()
 
     def _next_nonce(self) -> int:
-        told = self._rpc.witnesses(lambda node: self.wallet.nonce(node, "pre_confirmed"))
-        return max(told)
+        """Return the account's next nonce, as many nodes alike as the quorum asks for say it.
+
+        One that is too high would be stored, could never be executed, and would hold the lane.
+        """
+
+        async def asked(node: StarknetNode) -> int:
+            used = await self.wallet.nonce(node, "latest")
+            following = await self.wallet.nonce(node, "pre_confirmed")
+            if not 0 <= following - used <= _MOST_PENDING:
+                raise NodeFault(
+                    f"answered {following} as our account's next nonce, of which {used} are used"
+                )
+            return following
+
+        return self._rpc.agreed(asked, _same_nonce)
 
     def _look(self, group: Sequence[Invoke]) -> UnderWay | None:
         """Decide a nonce if all witnesses say how; else make sure that a node has it."""
@@ -175,6 +191,16 @@ class StarknetLane:
 
     def _broadcast(self, invoke: Invoke) -> RpcError | None:
         return self._rpc.ask(lambda node: self.wallet.broadcast(node, invoke.raw))
+
+
+def _same_nonce(told: Sequence[int], quorum: int) -> int:
+    strong = {nonce for nonce in told if told.count(nonce) >= quorum}
+    if len(strong) != 1:
+        raise RpcDisagrees(
+            "nodes of starknet differ on the next nonce of our account "
+            f"({', '.join(map(str, sorted(set(told))))}): nothing is signed until they agree"
+        )
+    return strong.pop()
 
 
 def _decided(seen: Sequence[TxStatus | None]) -> TxState | None:

@@ -10,6 +10,7 @@ import os
 import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
@@ -121,6 +122,44 @@ class StarknetRpc:
             if len(ordered) <= self._quorum:
                 raise
         return agree(loop.run(loop.nodes.everybody(ordered, work)), self._quorum)
+
+    def columns(
+        self,
+        work: Callable[[StarknetNode], Awaitable[Sequence[T]]],
+        word: Callable[[T], str],
+        *,
+        provable: Callable[[T], bool] = lambda _: True,
+    ) -> list[list[T]]:
+        """Do the same work about many things at as many nodes as the quorum asks for.
+
+        Returns what the nodes say, thing by thing. Where the first ones differ about any, all
+        others are asked too; what as many say alike as the quorum asks for then stands alone.
+        word: what makes two answers alike.
+        provable: False for what only all nodes together can say.
+
+        Raises:
+            RpcDisagrees, RpcRefused, RpcUnavailable, WrongChain: see `witnesses`.
+        """
+        loop = self._loop()
+        ordered = loop.ordered()
+        try:
+            told = loop.run(loop.nodes.witnesses(ordered, work))
+            differ = any(len(set(map(word, said))) > 1 for said in zip(*told, strict=True))
+        except RpcDisagrees:
+            if len(ordered) <= self._quorum:
+                raise
+            differ = True
+        if differ and len(ordered) > self._quorum:
+            told = loop.run(loop.nodes.everybody(ordered, work))
+        return [self._strongest(said, word, provable) for said in zip(*told, strict=True)]
+
+    def _strongest(
+        self, said: Sequence[T], word: Callable[[T], str], provable: Callable[[T], bool]
+    ) -> list[T]:
+        count = Counter(map(word, said))
+        strong = [w for w, times in count.items() if times >= self._quorum]
+        alike = [one for one in said if strong == [word(one)]]
+        return alike if alike and provable(alike[0]) else list(said)
 
     def _loop(self) -> "_Loop":
         with self._opening:
