@@ -4,7 +4,8 @@ Everything is read and added up while the wallet's lane is held, so that the lim
 to the wei however many runs sign at once. Claims are never asked here.
 
 Room that an older order of the same origin waits for is kept for it half of the time: so a
-large one does not wait for ever behind a stream of small ones, nor they behind it.
+large one does not wait for ever behind a stream of small ones, nor they behind it. It is kept
+for the oldest that wait for it, so that a crowd that waits costs the lane no more than a few.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,13 +16,16 @@ from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.outbox import Lane
-from mmbot_pipelines.core.money import Wei, in_words
+from mmbot_pipelines.core.money import Address, Wei, in_words
 from mmbot_pipelines.core.safety import Standing, State, confirm, ruling
 
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 # How long room is kept for orders that wait for it; then it is free for as long for all.
 _RESERVED = 5 * _MINUTE
+
+# For how many waiting orders room is kept: those behind them become the oldest in their turn.
+_MAX_RESERVING = 100
 
 # Of the largest transfer: what may go out at most while THROTTLED.
 _THROTTLED_SHARE = 4
@@ -63,6 +67,7 @@ class Admission:
 
     def __init__(self, gate: Gate, lane: Lane, origin: str) -> None:
         rules, now = gate.bridge.rules, gate.bridge.clock()
+        self._lane, self._origin = lane, origin
         self._gate, self._limits, self._caps = gate, rules.limits, rules.caps
         self._now, self._standings = now, lane.standings()
         self._standing = ruling(self._standings, origin)
@@ -72,15 +77,14 @@ class Admission:
         self._day = lane.paid_since(now - _DAY) if by_day else none
         self._hour = lane.paid_since(now - _HOUR) if caps.per_hour is not None else none
         self._taken: list[Order] = []
-        self._before = {o.key: o for o in lane.held_back(origin)} if caps.any else {}
+        self._held_back: dict[tuple[str, Address | None], list[Order]] = {}
+        self._judged: dict[str, Order | None] = {}  # by this run; None: goes out
 
     def wait(self, order: Order) -> Wait | None:
         """Say why an order cannot go out now, or None when it can."""
         wait = _halted(self._standing) or self._throttled(order) or self._no_room(order)
-        if wait is None:
-            self._before.pop(order.key, None)
-        else:
-            self._before[order.key] = order.waiting(wait.reason, at=self._now)
+        waiting = None if wait is None else order.waiting(wait.reason, at=self._now)
+        self._judged[order.key] = waiting
         return wait
 
     def confirm(self, lane: Lane) -> None:
@@ -130,15 +134,26 @@ class Admission:
         A large one would else wait for ever behind small ones that fit; and were it kept all
         the time, one that cannot go soon would keep all others back.
         """
-        same = [
-            other
-            for other in self._before.values()
-            if other.reason == reason and not (room.own and other.recipient != order.recipient)
-        ]
+        same = self._waiting_for(reason, order.recipient if room.own else None)
         since = min((o.waiting_since for o in same if o.waiting_since), default=self._now)
         if (self._now - since) // _RESERVED % 2:
             return Wei(0)
         return Wei(sum(other.amount for other in same if other.number < order.number))
+
+    def _waiting_for(self, reason: str, recipient: Address | None) -> list[Order]:
+        """Return the oldest orders that wait with this reason, as this run has judged them."""
+        known = (reason, recipient)
+        if known not in self._held_back:
+            self._held_back[known] = self._lane.held_back(
+                self._origin, reason, recipient=recipient, max_orders=_MAX_RESERVING
+            )
+        stored = [other for other in self._held_back[known] if other.key not in self._judged]
+        judged = [
+            other
+            for other in self._judged.values()
+            if other is not None and other.reason == reason and recipient in (None, other.recipient)
+        ]
+        return stored + judged
 
     def _rooms(self, order: Order) -> Iterator[_Room]:
         caps = self._caps

@@ -52,8 +52,13 @@ class Lane(Protocol):
     def paid_since(self, at: datetime) -> dict[Address, Wei]:
         """Sum transfers of all wallets since then by recipient, without those that failed."""
 
-    def held_back(self, origin: str) -> list[Order]:
-        """List an origin's healthy orders that wait with a reason, lowest number first."""
+    def held_back(
+        self, origin: str, reason: str, *, recipient: Address | None, max_orders: int
+    ) -> list[Order]:
+        """List an origin's healthy orders that wait with this reason, lowest number first.
+
+        recipient: only orders to this one; None: to any.
+        """
 
 
 class Outbox(Protocol):

@@ -34,12 +34,6 @@ class Caps:
     per_day: Wei | None = None
     throttled_transfers: int = 1  # of one run, while THROTTLED
 
-    @property
-    def any(self) -> bool:
-        """Tell whether there is a limit at all."""
-        limits = (self.exposure, self.per_recipient, self.per_hour, self.per_day)
-        return any(limit is not None for limit in limits)
-
 
 @dataclass(frozen=True, slots=True)
 class Tier:

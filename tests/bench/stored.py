@@ -51,6 +51,15 @@ SELECT 'zksync:' || n, 'transfer',
 FROM seed;
 """
 
+# Every index that no constraint needs: made again at the end, many times faster than row by row.
+_INDEXES = """
+SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid)
+FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+WHERE c.relnamespace = 'mmbot'::regnamespace AND NOT EXISTS (
+    SELECT FROM pg_constraint WHERE conindid = i.indexrelid
+)
+"""
+
 # One order every 2 minutes until now; the newest are under way, one of 500 is parked. Their
 # numbers are not those that an origin in memory gives.
 _SHAPE = """
@@ -73,11 +82,19 @@ def store(engine: Engine, count: int) -> None:
     with engine.begin() as connection:
         _run(connection, "SET LOCAL statement_timeout = 0")
         _run(connection, "SET LOCAL session_replication_role = replica")  # no triggers: faster
+        _run(connection, "SET LOCAL synchronous_commit = off")
+        _run(connection, "SET LOCAL maintenance_work_mem = '512MB'")
+        _run(connection, "SET LOCAL work_mem = '256MB'")
+        indexes = connection.execute(text(_INDEXES)).all()
+        for name, _ in indexes:
+            _run(connection, f"DROP INDEX {name}")
         _run(connection, _SHAPE, count=count)
         for statement in _SEED.split(";\n"):
             if statement.strip():
                 given = {"chain": CHAIN_ID, "wallet": WALLET} if ":chain" in statement else {}
                 _run(connection, statement, **given)
+        for _, definition in indexes:
+            connection.exec_driver_sql(definition)
         _run(connection, so_far)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         _run(connection, "SET statement_timeout = 0")

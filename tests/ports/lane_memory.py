@@ -98,7 +98,9 @@ class LaneMemory:
                     sums[order.recipient] = Wei(sums.get(order.recipient, 0) + order.amount)
             return sums
 
-    def held_back(self, origin: str) -> list[Order]:
+    def held_back(
+        self, origin: str, reason: str, *, recipient: Address | None, max_orders: int
+    ) -> list[Order]:
         with self._store.transaction():
             waiting = [
                 order
@@ -106,9 +108,10 @@ class LaneMemory:
                 if order.status is Status.PROCESSING
                 and order.origin == origin
                 and not order.failed
-                and order.reason is not None
+                and order.reason == reason
+                and recipient in (None, order.recipient)
             ]
-            return sorted(waiting, key=lambda order: order.number)
+            return sorted(waiting, key=lambda order: order.number)[:max_orders]
 
     def commit(self) -> None:
         for row in self._replacing:

@@ -108,15 +108,27 @@ def test_a_claim_is_no_transfer(books: Books) -> None:
         assert lane.paid_since(NOON - timedelta(hours=1)) == {}
 
 
-def test_orders_held_back_are_the_healthy_ones_with_a_reason(books: Books) -> None:
-    orders = processing(books, *map(an_order, (3, 1, 2, 4)))
-    for order in orders[:2]:
+def test_orders_held_back_are_the_healthy_ones_with_this_reason(books: Books) -> None:
+    many = [replace(an_order(n), recipient=POOR if n == 6 else RICH) for n in (3, 1, 2, 4, 5, 6)]
+    orders = processing(books, *many)
+    for order in (*orders[:2], orders[5]):
         books.orders.change(order, replace(order, reason="waits"), run_id="run", at=NOON)
-    failing = orders[2].failing("no", failed=True, next_attempt_at=None)
+    other = replace(orders[4], reason="waits for something else")
+    books.orders.change(orders[4], other, run_id="run", at=NOON)
+    failing = orders[2].failing("waits", failed=True, next_attempt_at=None)
     books.orders.change(orders[2], failing, run_id="run", at=NOON)
     with books.orders.lane(CHAIN, OURS) as lane:
-        assert [o.number for o in lane.held_back("zksync")] == [1, 3]
-        assert lane.held_back("starknet") == []
+
+        def held(
+            origin: str = "zksync", recipient: Address | None = None, most: int = 10
+        ) -> list[int]:
+            found = lane.held_back(origin, "waits", recipient=recipient, max_orders=most)
+            return [order.number for order in found]
+
+        assert held() == [1, 3, 6]
+        assert held(most=2) == [1, 3]
+        assert held(recipient=POOR) == [6]
+        assert held("starknet") == []
 
 
 def test_a_reason_alone_does_not_ask_for_another_run(books: Books) -> None:

@@ -163,9 +163,11 @@ class PgLane:
         """Sum transfers of all wallets since then by recipient, without those that failed."""
         return paid_since(self.connection, at)
 
-    def held_back(self, origin: str) -> list[Order]:
-        """List an origin's healthy orders that wait with a reason, lowest number first."""
-        return held_back(self.connection, origin)
+    def held_back(
+        self, origin: str, reason: str, *, recipient: Address | None, max_orders: int
+    ) -> list[Order]:
+        """List an origin's healthy orders that wait with this reason, lowest number first."""
+        return held_back(self.connection, origin, reason, recipient, max_orders)
 
     def _check(self, transaction: Transaction) -> None:
         if (transaction.chain_id, transaction.wallet) != (self.chain_id, self.wallet):

@@ -20,10 +20,9 @@ from mmbot_pipelines.adapters.db import wallets
 from mmbot_pipelines.adapters.db.columns import Instant
 from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.rows import order_of
-from mmbot_pipelines.adapters.db.tables.orders import errors, order_events, orders
+from mmbot_pipelines.adapters.db.tables.orders import HELD_BACK, errors, order_events, orders
 from mmbot_pipelines.adapters.db.tables.outbox import origin_of_transaction, transactions
 from mmbot_pipelines.bridge.accounts import OUT, PROVEN, TRANSFER, BalanceMark, Finished
-from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import TxState
@@ -118,18 +117,18 @@ def paid_since(connection: Connection, at: datetime) -> dict[Address, Wei]:
     return {Address(recipient): Wei(int(total)) for recipient, total in sums}
 
 
-def held_back(connection: Connection, origin: str) -> list[Order]:
-    """List an origin's healthy orders that wait with a reason, lowest number first."""
+def held_back(
+    connection: Connection, origin: str, reason: str, recipient: Address | None, max_orders: int
+) -> list[Order]:
+    """List an origin's healthy orders that wait with this reason, lowest number first."""
     waiting = (
         select(orders)
-        .where(
-            orders.c.status == Status.PROCESSING.value,
-            orders.c.origin == origin,
-            ~orders.c.failed,
-            orders.c.reason.is_not(None),
-        )
+        .where(HELD_BACK, orders.c.origin == origin, func.md5(orders.c.reason) == func.md5(reason))
         .order_by(orders.c.number)
+        .limit(max_orders)
     )
+    if recipient is not None:
+        waiting = waiting.where(orders.c.recipient == recipient)
     return [order_of(row) for row in connection.execute(waiting)]
 
 

@@ -98,6 +98,30 @@ Index(
     orders.c.block_number,
     postgresql_where=OPEN,
 )
+# By the reason's hash, for an index row holds 2.7 kB and a reason may be longer.
+HELD_BACK = text("status = 'PROCESSING' AND NOT failed AND reason IS NOT NULL")
+Index(
+    "orders_held_back",
+    orders.c.origin,
+    func.md5(orders.c.reason),
+    orders.c.number,
+    postgresql_where=HELD_BACK,
+)
+Index(
+    "orders_held_back_of_recipient",
+    orders.c.origin,
+    func.md5(orders.c.reason),
+    orders.c.recipient,
+    orders.c.number,
+    postgresql_where=HELD_BACK,
+)
+Index(
+    "orders_parked",
+    orders.c.changed_at,
+    orders.c.origin,
+    orders.c.number,
+    postgresql_where=text("failed AND next_attempt_at IS NULL"),
+)
 Index("orders_of_origin", orders.c.origin, orders.c.changed_at, orders.c.number)
 
 order_events = Table(
