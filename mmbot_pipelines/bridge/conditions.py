@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mmbot_pipelines.bridge.escrow_faults import is_paid_elsewhere
-from mmbot_pipelines.bridge.facts import PAID, Facts
+from mmbot_pipelines.bridge.facts import Facts
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.records import PAID
 from mmbot_pipelines.core.alerts import Alert, Picture, Severity
 from mmbot_pipelines.core.daemons import Daemon
 from mmbot_pipelines.core.money import Wei, in_words
@@ -18,6 +19,7 @@ SHORT = "wallet-short"
 SHARED = "wallet-shared"
 NONCE = "wallet-nonce"
 EXPOSURE = "exposure"
+CROWD = "parked-crowd"
 
 _EXPOSURE_PERCENT = 80
 _SHOWN_NONCES = 10
@@ -37,6 +39,7 @@ def picture(facts: Facts, thresholds: Thresholds) -> Picture:
     alerts = [
         *map(_held, facts.standings),
         *map(_parked, facts.parked),
+        *_parked_crowd(facts),
         *_undelivered(facts, thresholds.undelivered_after_seconds),
         *_exposure(facts, thresholds.max_exposure),
         *_funds(facts, thresholds.min_balance),
@@ -112,6 +115,20 @@ def _parked(order: Order) -> Alert:
         f"{in_words(order.amount)} for a fee of {in_words(order.fee)}, {paid}. Parked {at}",
         hand,
     )
+
+
+def _parked_crowd(facts: Facts) -> Iterator[Alert]:
+    """Yield one alert for all parked orders that have none of their own."""
+    shown, total = len(facts.parked), facts.parked_in_all
+    if total > shown:
+        yield _alert(
+            CROWD,
+            Severity.HIGH,
+            f"{total} orders are parked",
+            f"{shown} of them have an alert of their own, the others have none: all that are "
+            "paid have one, and those that were parked first.",
+            "see `mmbot orders --failed` for the common cause; fix it, then `mmbot retry` each.",
+        )
 
 
 def _undelivered(facts: Facts, after_seconds: float) -> Iterator[Alert]:

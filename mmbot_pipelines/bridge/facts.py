@@ -8,21 +8,22 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.nonces import is_impossible
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Cursor, Filter
-from mmbot_pipelines.bridge.records import Records, Shortage
+from mmbot_pipelines.bridge.ports import Cursor
+from mmbot_pipelines.bridge.records import PAID, Records, Shortage
 from mmbot_pipelines.bridge.sending import FloorReached
 from mmbot_pipelines.core.daemons import ALIVE, Daemon, Daemons, at_once
 from mmbot_pipelines.core.errors import Failure, OutOfFunds, RpcUnavailable
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.safety import Standing, State
 
-PAID = (Status.FULFILLED, Status.PROVING, Status.PROVED)  # the user is; we are not
-
 # Longer than a node may take, shorter than a sensor's tick: a hanging node is one that is down.
 _PROBE_SECONDS = 20.0
+
+# So many unpaid parked orders have an alert of their own: those that were parked first, for an
+# alert that left the list for a newer one would be reported as over.
+_MAX_PARKED = 50
 
 _LOST_FOR = timedelta(days=1)  # how long a nonce that was taken from us is worth an alert
 
@@ -34,7 +35,8 @@ class Facts:
     """What the store and the chains say, at one time."""
 
     at: datetime  # UTC
-    parked: Sequence[Order]
+    parked: Sequence[Order]  # all that are PAID, and the first of the others
+    parked_in_all: int
     owed: Sequence[Order]  # PAID
     exposure: Wei
     standings: Sequence[Standing]  # safety states that are not NORMAL
@@ -74,10 +76,12 @@ def look(bridge: Bridge, records: Records, daemons: Daemons) -> Facts:
     ours = 0 if highest is None else highest + 1
     known = pending is not None and nonces is not None
     impossible = known and is_impossible(pending or 0, mined=nonces or 0, ours=ours)
+    owed, parked = bridge.orders.waiting(PAID), records.parked(max_unpaid=_MAX_PARKED)
     return Facts(
         at=now,
-        parked=[o for o in bridge.orders.find(Filter(failed=True)) if o.parked],
-        owed=bridge.orders.waiting(PAID),
+        parked=[*(order for order in owed if order.parked), *parked.unpaid],
+        parked_in_all=parked.orders,
+        owed=owed,
         exposure=bridge.accounts.exposure(),
         standings=[s for s in bridge.safety.standings() if s.state is not State.NORMAL],
         silent=silent,

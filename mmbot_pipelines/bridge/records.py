@@ -6,10 +6,13 @@ from datetime import datetime
 from typing import Protocol
 
 from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.money import Address, Wei
 
 # Where an order waits for a transaction of ours: its transfer or its claim.
 WAITING = (Status.PENDING, Status.PROCESSING, Status.FULFILLED)
+
+PAID = (Status.FULFILLED, Status.PROVING, Status.PROVED)  # the recipient is; we are not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,14 @@ class Shortage:
     needs: Wei  # amounts and fees of the unpaid, fees of the paid: a fee covers an order's gas
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked:
+    """Orders that only a person can make go on."""
+
+    orders: int  # all of them
+    unpaid: Sequence[Order]  # of those whose recipient is not paid, the first
+
+
 class Records(Protocol):
     """Questions about all rows at once."""
 
@@ -54,3 +65,6 @@ class Records(Protocol):
 
     def shortage(self, reasons: Sequence[str]) -> Shortage:
         """Sum up the healthy orders that wait with one of these reasons."""
+
+    def parked(self, *, max_unpaid: int) -> Parked:
+        """Count the parked orders, and list those that are not PAID: the longest parked first."""

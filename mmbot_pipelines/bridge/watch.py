@@ -57,7 +57,9 @@ def summary(facts: Facts, day: Day) -> Alert:
     """Write the daily summary."""
     balance = "unknown" if facts.balance is None else in_words(facts.balance)
     remedy = (
-        "see `mmbot orders --failed`." if facts.parked else "nothing; no order waits for a person."
+        "see `mmbot orders --failed`."
+        if facts.parked_in_all
+        else "nothing; no order waits for a person."
     )
     lines = [
         f"Orders found {day.found}, transferred {day.transferred}, "
@@ -66,7 +68,7 @@ def summary(facts: Facts, day: Day) -> Alert:
         f"Claims' messages paid {in_words(day.messages_paid)}, of which "
         f"{in_words(day.refunded)} came back on the L2; profit {in_words(day.profit)}.",
         f"Paid out, or about to be, and not repaid {in_words(facts.exposure)}.",
-        f"Parked orders {len(facts.parked)}.",
+        f"Parked orders {facts.parked_in_all}.",
         *(f"Safety: {harmless(standing.told)}." for standing in facts.standings),
         f"Wallet {balance}.",
         f"To do: {remedy}",

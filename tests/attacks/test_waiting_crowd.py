@@ -63,3 +63,11 @@ def test_a_crowd_that_waits_for_room_does_not_slow_the_lane(database_url: str) -
     crowd(engine, status="PROCESSING", reason=reason, failed=False)
     assert most_rows(engine, desk, "run: transfer") <= 100
     engine.dispose()
+
+
+def test_a_crowd_of_parked_orders_does_not_slow_the_alerts(database_url: str) -> None:
+    engine = connect(database_url)
+    desk = Desk(engine)
+    crowd(engine, status="PENDING", reason="RevertForeseen: no", failed=True)
+    assert most_rows(engine, desk, "alerts sensor") <= 100
+    engine.dispose()

@@ -62,6 +62,20 @@ def test_an_unpaid_parked_order_is_high(world: World) -> None:
     assert found(world) == {f"parked {key}": Severity.HIGH}
 
 
+def test_a_crowd_of_parked_orders_is_one_more_alert(world: World) -> None:
+    keys = world.set_and_detect(60)
+    for key in keys[:50]:
+        park(world, key)
+    first = {f"parked {key}" for key in keys[:50]}
+    assert set(found(world)) == first
+    world.later(1)
+    for key in keys[50:]:
+        park(world, key)
+    assert set(found(world)) == first | {"parked-crowd"}  # no alert of the first ones is over
+    (crowd,) = (alert for alert in seen(world).alerts if alert.key == "parked-crowd")
+    assert crowd.title == "60 orders are parked"
+
+
 def test_a_parked_order_says_whether_it_is_paid(world: World) -> None:
     (key,) = world.set_and_detect()
     park(world, key)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.records import WAITING, Day, Shortage
+from mmbot_pipelines.bridge.records import PAID, WAITING, Day, Parked, Shortage
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Transaction, TxState
 from tests.ports.orders_memory import OrdersMemory
@@ -58,6 +58,14 @@ class RecordsMemory:
         paid = [o for o in waiting if o.status is Status.FULFILLED]
         needs = sum(o.amount + o.fee for o in waiting) - sum(o.amount for o in paid)
         return Shortage(orders=len(waiting), needs=Wei(needs))
+
+    def parked(self, *, max_unpaid: int) -> Parked:
+        parked = sorted(
+            (o for o in self._store.stored.values() if o.parked),
+            key=lambda o: (o.changed_at, o.origin, o.number),
+        )
+        unpaid = [o for o in parked if o.status not in PAID]
+        return Parked(orders=len(parked), unpaid=unpaid[:max_unpaid])
 
     def _of(self, chain_id: int, wallet: Address) -> list[Transaction]:
         return [t for t in self._store.outbox if (t.chain_id, t.wallet) == (chain_id, wallet)]

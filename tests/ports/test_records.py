@@ -11,7 +11,7 @@ from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.adapters.db.records import PgRecords
 from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.ports import Orders
-from mmbot_pipelines.bridge.records import Day, Records, Shortage
+from mmbot_pipelines.bridge.records import Day, Parked, Records, Shortage
 from mmbot_pipelines.core.money import Wei
 from tests.bridge.orders import NOON, an_order
 from tests.ports.orders_memory import OrdersMemory
@@ -116,3 +116,19 @@ def test_a_shortage_counts_the_healthy_orders_that_wait_for_eth(kept: Kept) -> N
     needs = unpaid.amount + unpaid.fee + paid.fee
     assert kept.records.shortage([poor, "waits: other"]) == Shortage(orders=2, needs=Wei(needs))
     assert kept.records.shortage(["none"]) == Shortage(orders=0, needs=Wei(0))
+
+
+def test_parked_orders_are_counted_and_the_first_unpaid_are_listed(kept: Kept) -> None:
+    assert kept.records.parked(max_unpaid=2) == Parked(orders=0, unpaid=[])
+    first, second, third, paid, failed = processing(kept.orders, 1, 2, 3, 4, 5)
+    paid = step(kept.orders, paid, Fact.PAID)
+    for order in (first, second, third, paid):
+        parked = order.failing("no", failed=True, next_attempt_at=None)
+        kept.orders.change(order, parked, run_id="r", at=NOON)
+    later = failed.failing("no", failed=True, next_attempt_at=NOON)
+    kept.orders.change(failed, later, run_id="r", at=NOON)
+    found = kept.records.parked(max_unpaid=2)
+    assert (found.orders, [o.number for o in found.unpaid]) == (4, [1, 2])
+    kept.orders.change(found.unpaid[0], found.unpaid[0].cleared(), run_id="r", at=NOON)
+    found = kept.records.parked(max_unpaid=9)
+    assert (found.orders, [o.number for o in found.unpaid]) == (3, [2, 3])

@@ -7,11 +7,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Engine, and_, case, distinct, func, select
 
 from mmbot_pipelines.adapters.db.engine import transaction
-from mmbot_pipelines.adapters.db.tables.orders import errors, order_events, orders
+from mmbot_pipelines.adapters.db.rows import order_of
+from mmbot_pipelines.adapters.db.tables.orders import PARKED, errors, order_events, orders
 from mmbot_pipelines.adapters.db.tables.outbox import transactions
+from mmbot_pipelines.adapters.db.tables.watch import tallies
 from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.records import WAITING, Day, Shortage
+from mmbot_pipelines.bridge.records import PAID, WAITING, Day, Parked, Shortage
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import TxState
 
@@ -93,6 +95,24 @@ class PgRecords:
         with transaction(self._engine) as connection:
             count, total = connection.execute(waiting).one()
             return Shortage(orders=count, needs=Wei(int(total or 0)))
+
+    def parked(self, *, max_unpaid: int) -> Parked:
+        """Count the parked orders, and list those that are not PAID: the longest parked first."""
+        # a sum over rows that triggers keep, for counting reads every parked order
+        count = select(func.sum(tallies.c.value)).where(
+            tallies.c.name == "orders", tallies.c.labels[3] == "parked"
+        )
+        unpaid = (
+            select(orders)
+            .where(PARKED, orders.c.status.not_in([status.value for status in PAID]))
+            .order_by(orders.c.changed_at, orders.c.origin, orders.c.number)
+            .limit(max_unpaid)
+        )
+        with transaction(self._engine) as connection:
+            return Parked(
+                orders=int(connection.scalar(count) or 0),
+                unpaid=[order_of(row) for row in connection.execute(unpaid)],
+            )
 
 
 def _of(chain_id: int, wallet: Address) -> ColumnElement[bool]:

@@ -115,12 +115,13 @@ Index(
     orders.c.number,
     postgresql_where=HELD_BACK,
 )
+PARKED = text("failed AND next_attempt_at IS NULL")
 Index(
     "orders_parked",
     orders.c.changed_at,
     orders.c.origin,
     orders.c.number,
-    postgresql_where=text("failed AND next_attempt_at IS NULL"),
+    postgresql_where=PARKED,
 )
 Index("orders_of_origin", orders.c.origin, orders.c.changed_at, orders.c.number)
 
