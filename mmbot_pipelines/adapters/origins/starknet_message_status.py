@@ -16,7 +16,7 @@ from starknet_py.net.client_models import (
     TransactionFinalityStatus,
 )
 
-from mmbot_pipelines.adapters.ethereum import quorum, wire
+from mmbot_pipelines.adapters.ethereum import quorum, reverts, wire
 from mmbot_pipelines.adapters.ethereum.node import Answer, NodeFault, RpcError
 from mmbot_pipelines.adapters.ethereum.registry import STARKNET_ESCROW, STARKNET_SELECTOR
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
@@ -27,7 +27,7 @@ from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.bridge.escrow_faults import ClaimsGoElsewhere, MessageMissing
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.core.errors import Failure, Undelivered
+from mmbot_pipelines.core.errors import Failure, Malformed, RpcUnavailable, Undelivered
 from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.core.outbox import Block
 from mmbot_pipelines.core.untrusted import cleaned
@@ -83,18 +83,25 @@ class Messages:
         """Return that the registry sends claims to another escrow or function, or None.
 
         Raises:
-            RpcDisagrees, BlockReplaced, RpcUnavailable: see `quorum.read`.
+            RpcDisagrees, BlockReplaced, RpcUnavailable: see `quorum.read`; also where what a
+                node refuses says nothing about the registry.
         """
         asked = {STARKNET_ESCROW: int(self.escrow, 16), STARKNET_SELECTOR: abi.CLAIM}
         calls = [(self.registry, function.encode()) for function in asked]
         answers = call_trusted_views(self.l1, calls, quorum.now(self.l1))
         for (function, expected), answer in zip(asked.items(), answers, strict=True):
+            name = f"{function.name}() of the registry {self.registry}"
             if isinstance(answer, RpcError):
-                return ClaimsGoElsewhere(f"{function.name}() of the registry {self.registry} fails")
-            (found,) = function.decode(answer)
+                if reverts.reason(answer) is None:
+                    raise RpcUnavailable(f"{name} cannot be read: {answer}")
+                return ClaimsGoElsewhere(f"{name} fails: it sends no claims to Starknet")
+            try:
+                (found,) = function.decode(answer)
+            except Malformed as e:
+                return ClaimsGoElsewhere(f"{name} does not answer a number: {e}")
             if found != expected:
                 return ClaimsGoElsewhere(
-                    f"{function.name}() of the registry {self.registry} is {found:#x}, not "
+                    f"{name} is {found:#x}, not "
                     f"{expected:#x}: nothing that is claimed would reach {self.escrow}; ask the "
                     "registry's owner, or set MMBOT_STARKNET_ESCROW_ADDRESS"
                 )
