@@ -18,7 +18,7 @@ from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.origins.zksync import ZkSync
 from mmbot_pipelines.bridge.chain_ports import Origin, Repayment
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.errors import BadSettings, NotServed
 from mmbot_pipelines.core.invokes import Invokes
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.safety import GLOBAL
@@ -41,11 +41,21 @@ class Origins(Mapping[str, Origin]):
         self._making = threading.Lock()
 
     def __getitem__(self, name: str) -> Origin:
+        """Return an origin, made when it is first asked for.
+
+        Raises:
+            NotServed: the settings do not name it; stored orders may still be of it.
+        """
+        if name not in self._makers:
+            raise NotServed(f"MMBOT_ORIGINS does not name {name}: add it, or its orders wait")
         if name not in self._made:
             with self._making:
                 if name not in self._made:
                     self._made[name] = self._makers[name]()
         return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._makers
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._makers)

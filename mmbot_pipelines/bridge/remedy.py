@@ -252,8 +252,8 @@ def _looked_at(
     standing = ruling(bridge.safety.standings(), origin)
     if standing.state is State.HALTED:
         return {o.key: _Verdict(against=standing.told) for o in orders}
-    l2 = bridge.origins[origin]
     try:
+        l2 = bridge.origins[origin]
         checked = l2.check(orders)
         messages = l2.message_fee(orders, market)
         foreseen = bridge.chain.simulate([calls[o.key] for o in orders], market)

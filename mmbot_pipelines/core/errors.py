@@ -91,6 +91,12 @@ class RunDied(TryAgain):
     """The run ended before it could keep what becomes of its orders."""
 
 
+class NotServed(Waits):
+    """The order's origin is not among those that the settings serve."""
+
+    reason = "waits: MMBOT_ORIGINS does not name its origin"
+
+
 class OutOfFunds(Waits):
     """The wallet cannot pay for this and for what is already in flight."""
 
