@@ -24,6 +24,7 @@ from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.safety import GLOBAL
 from mmbot_pipelines.settings import Settings
 from mmbot_pipelines.settings import Starknet as StarknetSection
+from mmbot_pipelines.settings.sections import Node
 from mmbot_pipelines.settings.starknet_values import stark_key
 
 if TYPE_CHECKING:
@@ -210,14 +211,21 @@ def account_key(section: StarknetSection) -> SecretStr:
 
 def newest(settings: Settings) -> dict[str, Callable[[], datetime]]:
     """Tell each chain's newest block's time, asked over connections of their own."""
-    chains = {GLOBAL: ("L1", settings.l1.urls, settings.l1.chain_id)}
+    chains: dict[str, tuple[str, Node, int]] = {GLOBAL: ("L1", settings.l1, settings.l1.chain_id)}
     if settings.zksync:
-        chains["zksync"] = ("zksync", settings.zksync.urls, settings.zksync.chain_id)
+        chains["zksync"] = ("zksync", settings.zksync, settings.zksync.chain_id)
     asked: dict[str, Callable[[], datetime]] = {
         scope: partial(
-            newest_block, Rpc(urls, chain=chain, chain_id=chain_id, read_seconds=_LOOK_SECONDS)
+            newest_block,
+            Rpc(
+                node.urls,
+                chain=chain,
+                chain_id=chain_id,
+                quorum=settings.quorum(node),
+                read_seconds=_LOOK_SECONDS,
+            ),
         )
-        for scope, (chain, urls, chain_id) in chains.items()
+        for scope, (chain, node, chain_id) in chains.items()
     }
     if section := settings.starknet:
         asked["starknet"] = partial(_newest_on_starknet, cache(partial(_looking, section)))

@@ -6,6 +6,7 @@ contract writes its words, too. So the registry itself is asked whom it takes.
 
 from collections.abc import Sequence
 
+from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.core.errors import Failure, Halts, RevertForeseen
 from mmbot_pipelines.core.money import Gas
@@ -26,17 +27,27 @@ def with_authority(work: Work, results: Sequence[Gas | Failure]) -> list[Gas | F
     Raises:
         Failure: the registry could not be asked.
     """
-    if not any(_names_us(result) for result in results):
+    named = next((str(result) for result in results if _names_us(result)), None)
+    cause = refused_for_who_we_are(work.bridge, named) if named is not None else None
+    if cause is None:
         return list(results)
-    bridge, wallet = work.bridge, work.bridge.chain.wallet
-    if bridge.registry.takes(wallet):
-        return list(results)
-    cause = NotMarketMaker(
+    return [cause if _names_us(result) else result for result in results]
+
+
+def refused_for_who_we_are(bridge: Bridge, words: str) -> NotMarketMaker | None:
+    """Return the cause of a revert with these words, if it is that our wallet is not taken.
+
+    Raises:
+        Failure: the registry could not be asked.
+    """
+    wallet = bridge.chain.wallet
+    if not any(word in words for word in _WORDS) or bridge.registry.takes(wallet):
+        return None
+    return NotMarketMaker(
         "the registry takes transfers and claims from its owner and its market maker alone, "
         f"{wallet} is neither: have the owner call setMMAddress({wallet}), or set the key of "
         "the market maker"
     )
-    return [cause if _names_us(result) else result for result in results]
 
 
 def _names_us(result: Gas | Failure) -> bool:

@@ -10,6 +10,7 @@ from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.records import PAID
 from mmbot_pipelines.core.alerts import Alert, Picture, Severity
 from mmbot_pipelines.core.daemons import Daemon
+from mmbot_pipelines.core.errors import OutOfFunds
 from mmbot_pipelines.core.money import Wei, in_words
 from mmbot_pipelines.core.safety import GLOBAL, Standing, State
 from mmbot_pipelines.core.untrusted import harmless
@@ -20,6 +21,7 @@ SHARED = "wallet-shared"
 NONCE = "wallet-nonce"
 EXPOSURE = "exposure"
 CROWD = "parked-crowd"
+UNCLAIMED = "unclaimed"
 
 _EXPOSURE_PERCENT = 80
 _SHOWN_NONCES = 10
@@ -41,6 +43,7 @@ def picture(facts: Facts, thresholds: Thresholds) -> Picture:
         *map(_parked, facts.parked),
         *_parked_crowd(facts),
         *_undelivered(facts, thresholds.undelivered_after_seconds),
+        *_unclaimed(facts, thresholds.undelivered_after_seconds),
         *_exposure(facts, thresholds.max_exposure),
         *_funds(facts, thresholds.min_balance),
         *_shared(facts),
@@ -146,6 +149,29 @@ def _undelivered(facts: Facts, after_seconds: float) -> Iterator[Alert]:
                 f"look the claim up on {order.origin}; if it is lost, `mmbot retry {order.key}` "
                 "claims again.",
             )
+
+
+def _unclaimed(facts: Facts, after_seconds: float) -> Iterator[Alert]:
+    """Yield one alert for paid orders whose claims are not mined for long, however many wait."""
+    late = [
+        order
+        for order in facts.owed
+        if not (order.claimed or order.parked or order.reason == OutOfFunds.reason)
+        and (facts.at - order.changed_at).total_seconds() > after_seconds
+    ]
+    if late:
+        oldest = min(late, key=lambda order: order.changed_at)
+        why = harmless(oldest.reason or f"its claim {oldest.claim_tx} is not mined")
+        yield _alert(
+            UNCLAIMED,
+            Severity.HIGH,
+            "paid orders are not claimed yet",
+            f"{in_words(Wei(sum(o.amount + o.fee for o in late)))} are owed to us for {len(late)} "
+            f"of them. The oldest is {oldest.key}, {oldest.status} since "
+            f"{oldest.changed_at:%Y-%m-%d %H:%M:%S} UTC: {why}.",
+            f"see `mmbot orders show {oldest.key}`; what waits for prices or for the escrow's "
+            "owner goes on by itself.",
+        )
 
 
 def _exposure(facts: Facts, most: Wei | None) -> Iterator[Alert]:

@@ -1,11 +1,13 @@
 """What an escrow can say against an order, on any origin network."""
 
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.core.errors import Halts, Stop, TryLater
+from mmbot_pipelines.core.errors import Halts, Stop, TryLater, Waits
 
 
-class EscrowPaused(TryLater):
+class EscrowPaused(Waits):
     """The escrow takes neither orders nor claims until its owner resumes it."""
+
+    reason = "waiting: the escrow is paused, its owner must resume it"
 
 
 class OrderAbsent(TryLater):

@@ -196,9 +196,22 @@ class Work:
                     self._left += [order.key for order in orders[start + PART :]]
                     return
             except Failure as failure:
-                for order in self.bridge.orders.get([o.key for o in part]):
-                    if order.key not in self.failed:
-                        self.fail(order, failure)
+                for order in self._not_done(part):
+                    self.fail(order, failure)
+
+    def _not_done(self, part: Sequence[Order]) -> list[Order]:
+        """Return the orders of a part that failed for which nothing is decided yet.
+
+        What was dropped, sent or completed before has not failed with the others.
+        """
+        begun = {order.key: order.status for order in part}
+        return [
+            order
+            for order in self.bridge.orders.get(list(begun))
+            if order.key not in self.failed
+            # accepted: decided, but nothing is signed yet
+            and order.status in (begun[order.key], Status.PROCESSING)
+        ]
 
     def _outage(self, origin: str, hit: Sequence[Order], failure: Failure) -> None:
         """Note an outage once: it says nothing about the orders, which stay healthy."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor
-from mmbot_pipelines.core.errors import RpcUnavailable
+from mmbot_pipelines.core.errors import Failure, RpcUnavailable
 
 
 def reachable(bridge: Bridge, orders: Sequence[Order]) -> list[Order]:
@@ -35,4 +35,8 @@ def _answers(ask: Callable[[], object]) -> bool:
         ask()
     except RpcUnavailable:
         return False
+    except Failure:
+        # An answer, though a wrong one: the run stores it with the orders that it concerns, and
+        # the orders of other chains go on.
+        return True
     return True

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from mmbot_pipelines.bridge.accounts import CANCEL, TRANSFER
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.authority import refused_for_who_we_are
 from mmbot_pipelines.bridge.failures import after_failure, fault_of
-from mmbot_pipelines.bridge.guard import guard_failures
+from mmbot_pipelines.bridge.guard import guard_failures, halt_at_once
 from mmbot_pipelines.bridge.lifecycle import NEXT, Fact, Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Run
@@ -13,11 +14,13 @@ from mmbot_pipelines.bridge.reverts import by_recipient
 from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import (
     Failure,
+    Halts,
     Lost,
     LostRace,
     RecipientRefused,
     ReorgAfterPayment,
     Reverted,
+    TryAgain,
 )
 from mmbot_pipelines.core.money import gwei, in_words
 from mmbot_pipelines.core.outbox import Outcome, Transaction, TxState, outcomes
@@ -72,6 +75,11 @@ def _decide(bridge: Bridge, outcome: Outcome, run: Run) -> None:
     after = order.after(fact, at=now, tx=transaction.hash if mined else None)
     failure = None if mined else _failure(bridge, order, outcome)
     if failure is None:
+        bridge.orders.decide(outcome, order, after, run_id=run.id, at=now)
+    elif isinstance(failure, Halts):
+        # Before the order is set back: should we die here, the receipt is read again.
+        halt_at_once(bridge, run, failure)
+        after = after.waiting(failure.reason, at=now)
         bridge.orders.decide(outcome, order, after, run_id=run.id, at=now)
     else:
         # One failure on top of those before the transaction: it was no progress.
@@ -128,8 +136,17 @@ def _failure(bridge: Bridge, order: Order, outcome: Outcome) -> Failure:
             f"tried again by itself; run `mmbot retry {order.key}` once the recipient takes ETH"
         )
     if outcome.state is TxState.REVERTED:
-        return Reverted(f"{row.hash} reverted: {outcome.reason}")
+        return _refused(bridge, outcome) or Reverted(f"{row.hash} reverted: {outcome.reason}")
     return Lost(f"{row.hash} can never be mined: {outcome.reason}")
+
+
+def _refused(bridge: Bridge, outcome: Outcome) -> Failure | None:
+    try:
+        return refused_for_who_we_are(bridge, outcome.reason)
+    except TryAgain:
+        raise
+    except Failure:
+        return None  # what the registry does not say must not hold up the other receipts
 
 
 def _cancelled(order: Order, row: Transaction) -> str:

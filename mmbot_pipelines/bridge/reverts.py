@@ -6,6 +6,7 @@ be able to halt us nor to make us pay for the same revert twice.
 
 from mmbot_pipelines.bridge.accounts import TRANSFER
 from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.core.errors import RpcRefused
 from mmbot_pipelines.core.outbox import UNKNOWN, Chain, Outcome
 
 # What the PaymentRegistry says when the recipient did not take the money, and only then.
@@ -21,8 +22,11 @@ def by_recipient(chain: Chain, order: Order, outcome: Outcome) -> bool:
     account with code; and where no replay reverts, for only code that looks at its
     surroundings behaves differently then, and such code may be gone in the same block.
 
+    What no node can say any more, as with pruned state, counts as its doing: it is not tried
+    again by itself, and holds no other receipt up.
+
     Raises:
-        Failure: no node said whether the recipient has code.
+        RpcUnavailable: no node answered.
     """
     row, receipt, reason = outcome.transaction, outcome.receipt, outcome.reason
     if row.purpose != TRANSFER or receipt is None:
@@ -31,4 +35,7 @@ def by_recipient(chain: Chain, order: Order, outcome: Outcome) -> bool:
         return True
     if receipt.gas_used < row.gas and not reason.startswith(_NO_REASON):
         return False  # the registry's own words
-    return chain.has_code(order.recipient, receipt.block.number)
+    try:
+        return chain.has_code(order.recipient, receipt.block.number)
+    except RpcRefused:
+        return True

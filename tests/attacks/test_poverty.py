@@ -5,6 +5,7 @@ from mmbot_pipelines.bridge.conditions import Thresholds, picture
 from mmbot_pipelines.bridge.facts import look
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.alerts import Alert
+from mmbot_pipelines.core.errors import RpcRefused
 from mmbot_pipelines.core.money import Wei
 from tests.bridge.guarding import state, thresholds
 from tests.bridge.world import World
@@ -73,10 +74,10 @@ def test_claims_of_an_empty_wallet_wait_and_go_out_after_the_refill(world: World
 
 def test_an_order_that_failed_before_waits_healthy_too(world: World) -> None:
     (key,) = world.set_and_detect()
-    world.l2.paused = True
+    world.l2.fault = RpcRefused("no such method")
     world.failing(lambda: world.transfer([key]))
     assert world.order(key).failed
-    world.l2.paused = False
+    world.l2.fault = None
     world.chain.endowment = 0
     half_an_hour(world)
     order = world.order(key)

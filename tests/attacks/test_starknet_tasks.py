@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from mmbot_pipelines.adapters.origins.starknet import ClaimsPaused, Starknet
+from mmbot_pipelines.adapters.origins.starknet import Starknet
 from mmbot_pipelines.adapters.origins.starknet_proofs import TransferNotFinal
 from mmbot_pipelines.bridge.chain_ports import Task
+from mmbot_pipelines.bridge.escrow_faults import EscrowPaused
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.devnet.chain import ask
@@ -77,7 +78,7 @@ def test_no_proof_is_ordered_of_an_escrow_that_does_not_pay_us(
     orders = paid(stage)
     stage.pause()
     (waits,) = origin.claims(orders, stage.chain.fees())
-    assert isinstance(waits, ClaimsPaused)
+    assert isinstance(waits, EscrowPaused)
     stage.node.devnet("pause", paused=False)
     stage.pay_elsewhere()
     assert not isinstance(origin.claims(orders, stage.chain.fees())[0], Task)

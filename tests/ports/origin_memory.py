@@ -100,6 +100,8 @@ class OriginMemory:
 
     def claims(self, orders: Sequence[Order], fees: Fees) -> Sequence[Call | Task | Failure]:
         values = self.message_fee(orders, fees)
+        if (fault := self._fault()) is not None:
+            return [fault] * len(orders)
         if self.by_task:
             return [self._task(order) for order in orders]
         return [self.registry.claim(o, value=v) for o, v in zip(orders, values, strict=True)]
@@ -230,11 +232,16 @@ class OriginMemory:
         if self.fault:
             raise self.fault
 
-    def _check(self, order: Order) -> Failure | None:
+    def _fault(self) -> Failure | None:
         if self.paused:
             return EscrowPaused(f"the escrow of {self.name} is paused")
         if not self.pays_us:
             return EscrowDisagrees(f"the escrow of {self.name} pays another wallet")
+        return None
+
+    def _check(self, order: Order) -> Failure | None:
+        if (fault := self._fault()) is not None:
+            return fault
         if order.number not in {o.number for o in self.orders()}:
             return OrderAbsent(f"the escrow of {self.name} has no order {order.number}")
         if not self._held(order):

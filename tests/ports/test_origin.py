@@ -127,12 +127,12 @@ def test_order_that_was_never_set_is_absent(stage: Stage) -> None:
     assert isinstance(failure, OrderAbsent)
 
 
-def test_paused_escrow_is_tried_later(stage: Stage) -> None:
+def test_paused_escrow_is_waited_for(stage: Stage) -> None:
     orders = stage.set_orders(2)
     stage.pause()
     failures = stage.origin.check(orders)
     assert [type(f) for f in failures] == [EscrowPaused] * 2
-    assert EscrowPaused.verdict is Verdict.LATER
+    assert EscrowPaused.verdict is Verdict.WAIT
 
 
 def test_escrow_that_pays_another_wallet_stops_everything(stage: Stage) -> None:

@@ -34,12 +34,6 @@ _SHIFT = 20
 _Seen = Settlement | PaidElsewhere | None
 
 
-class ClaimsPaused(Waits):
-    """The escrow takes no claims until its owner resumes it."""
-
-    reason = "waiting: the escrow is paused, its owner must resume it"
-
-
 class PaymentUnsealed(Waits):
     """The escrow has paid in a block that is not sealed yet: nothing more is claimed."""
 
@@ -283,8 +277,6 @@ def _said(fault: Failure | None) -> str:
 
 def _not_claimed(fault: Failure) -> Failure:
     """Return what keeps an order from being claimed: some of it passes by itself."""
-    if isinstance(fault, EscrowPaused):
-        return ClaimsPaused(str(fault))
     if isinstance(fault, AlreadyClaimed):
         return PaymentUnsealed(str(fault))
     return fault

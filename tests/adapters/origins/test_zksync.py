@@ -13,7 +13,7 @@ from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.origins import zksync_escrow as abi
 from mmbot_pipelines.adapters.origins.zksync import ZkSync
 from mmbot_pipelines.bridge.chain_ports import Settlement
-from mmbot_pipelines.bridge.escrow_faults import EscrowPaused, PaidElsewhere
+from mmbot_pipelines.bridge.escrow_faults import EscrowDisagrees, EscrowPaused, PaidElsewhere
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor
 from mmbot_pipelines.core.errors import Malformed, RpcRefused, RpcUnavailable
@@ -204,6 +204,20 @@ def test_price_that_the_diamond_refuses_is_one_line(l1: FakeNode, origin: ZkSync
     l1.methods["eth_call"] = call
     with pytest.raises(RpcRefused, match="cannot be read: too cheap"):
         origin.claims([ORDER], FEES)
+
+
+@pytest.mark.parametrize(
+    ("view", "answer", "failure"),
+    [
+        (abi.PAUSED, encode(["bool"], [True]), EscrowPaused),
+        (abi.WALLET, encode(["address"], [REGISTRY]), EscrowDisagrees),
+    ],
+)
+def test_no_claim_is_built_for_an_escrow_that_would_not_pay_us_now(
+    l2: EscrowNode, origin: ZkSync, view: abi.Function, answer: bytes, failure: type[Exception]
+) -> None:
+    l2.views[view.selector] = answer
+    assert [type(claim) for claim in origin.claims([ORDER] * 2, FEES)] == [failure] * 2
 
 
 # --- settlement
