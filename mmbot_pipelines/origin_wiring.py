@@ -24,7 +24,7 @@ from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.safety import GLOBAL
 from mmbot_pipelines.settings import Settings
 from mmbot_pipelines.settings import Starknet as StarknetSection
-from mmbot_pipelines.settings.sections import Node
+from mmbot_pipelines.settings.chains import Node
 from mmbot_pipelines.settings.starknet_values import stark_key
 
 if TYPE_CHECKING:
