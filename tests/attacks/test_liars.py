@@ -86,7 +86,7 @@ def go_on(scene: Scene, rounds: int = 2) -> None:
         scene.settle()
 
 
-@pytest.mark.parametrize(("place", "name"), enumerate(LIES))
+@pytest.mark.parametrize(("place", "name"), list(enumerate(LIES)))
 def test_one_liar_of_three_stops_nothing_and_moves_no_money(
     chains: Devnet, database_url: str, place: int, name: str
 ) -> None:
@@ -148,12 +148,20 @@ def test_an_estimate_that_cannot_be_of_the_only_node_is_an_outage(
         assert {o.status for o in scene.orders()} == {Status.PROVED}
 
 
+def an_hour_ago(block: Any) -> Any:
+    return block and block | {"timestamp": hex(int(block["timestamp"], 16) - 3600)}
+
+
+@pytest.mark.parametrize("truth", [{}, {"eth_getBlockByNumber": an_hour_ago}])
 def test_a_spare_that_lies_about_its_height_is_not_preferred(
-    chains: Devnet, database_url: str
+    chains: Devnet, database_url: str, truth: dict[str, Lie]
 ) -> None:
-    """It called the honest primary behind, and was asked alone from then on."""
-    ahead = LIES["ahead"]
-    with behind(chains, database_url, {}, ahead | {"eth_call": always("0x" + "00" * 128)}) as scene:
+    """It called the honest primary behind, and was asked alone from then on.
+
+    truth: of both nodes: on a chain that stands still all blocks are old.
+    """
+    ahead = truth | LIES["ahead"] | {"eth_call": always("0x" + "00" * 128)}
+    with behind(chains, database_url, truth, ahead) as scene:
         (order,) = scene.stage.set_orders(1)
         scene.detect()
         go_on(scene, 1)

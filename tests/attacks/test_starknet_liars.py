@@ -16,7 +16,7 @@ from mmbot_pipelines.adapters.origins.starknet_lane import StarknetLane
 from mmbot_pipelines.adapters.origins.starknet_node import word
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.adapters.origins.starknet_wallet import StarknetWallet
-from mmbot_pipelines.bridge.ports import Settlement
+from mmbot_pipelines.bridge.chain_ports import Settlement
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block

@@ -56,15 +56,22 @@ def lags(heads: Sequence[Head]) -> list[int]:
     """Return how many blocks each node is behind the others.
 
     A height that only one node reports moves nobody: it counts as ahead of the second highest
-    by nothing. But a node whose own newest block is old admits that there are newer ones.
+    by nothing. But a node whose own newest block is old admits that there are newer ones: it is
+    behind the highest that shows a new one. Where the whole chain stands still, nobody does.
     """
     heights = sorted((head.height for head in heads), reverse=True)
+    second = heights[min(1, len(heights) - 1)] if heights else 0
+    new = [head.height for head in heads if head.age is not None and not _is_old(head)]
 
     def behind(head: Head) -> int:
-        old = head.age is not None and head.age > _OLD_SECONDS
-        return max(0, heights[0 if old else min(1, len(heights) - 1)] - head.height)
+        ahead = max([second, *new]) if _is_old(head) else second
+        return max(0, ahead - head.height)
 
     return [behind(head) for head in heads]
+
+
+def _is_old(head: Head) -> bool:
+    return head.age is not None and head.age > _OLD_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -145,12 +145,36 @@ def receipts(
     return [_receipt(rpc, column) for column in _columns(found)]
 
 
+def each(
+    rpc: Rpc, questions: Sequence[Question], read: Callable[[Poll], list[T]]
+) -> list[T | None]:
+    """Return what as many nodes say of each thing as the quorum asks for; None: no such say.
+
+    read: raises what is wrong with a node's answers; they count for nothing then.
+
+    Raises:
+        Failure: what is wrong with an answer, where too few are usable.
+        RpcUnavailable: too few nodes answered.
+    """
+
+    def enough(polls: Sequence[Poll]) -> bool:
+        found = _usable(polls, read)
+        return len(found) >= rpc.quorum and all(
+            _is_decided(column, rpc.quorum) for column in _columns(found)
+        )
+
+    polls = rpc.poll(questions, enough=enough)
+    found = _usable(polls, read)
+    if len(found) < rpc.quorum:
+        raise _collect(polls, read).unusable[0][0]
+    columns = [[value for _, value in column] for column in _columns(found)]
+    return [next((v for v in c if c.count(v) >= rpc.quorum), None) for c in columns]
+
+
 _Seen = tuple[Poll, Receipt | None]
 
 
-def _usable(
-    polls: Sequence[Poll], read: Callable[[Poll], list[Receipt | None]]
-) -> list[tuple[Poll, list[Receipt | None]]]:
+def _usable(polls: Sequence[Poll], read: Callable[[Poll], list[T]]) -> list[tuple[Poll, list[T]]]:
     found = []
     for poll in polls:
         try:
@@ -160,16 +184,16 @@ def _usable(
     return found
 
 
-def _columns(found: Sequence[tuple[Poll, list[Receipt | None]]]) -> list[list[_Seen]]:
+def _columns(found: Sequence[tuple[Poll, list[T]]]) -> list[list[tuple[Poll, T]]]:
     """Return what each node says, by transaction."""
     if not found:
         return []
-    return [[(poll, receipts[i]) for poll, receipts in found] for i in range(len(found[0][1]))]
+    return [[(poll, values[i]) for poll, values in found] for i in range(len(found[0][1]))]
 
 
-def _is_decided(seen: Sequence[_Seen], quorum: int) -> bool:
-    told = [receipt for _, receipt in seen]
-    return any(told.count(receipt) >= quorum for receipt in told)
+def _is_decided(seen: Sequence[tuple[Poll, T]], quorum: int) -> bool:
+    values = [value for _, value in seen]
+    return any(values.count(value) >= quorum for value in values)
 
 
 def _receipt(rpc: Rpc, seen: Sequence[_Seen]) -> Receipt | None:

@@ -85,9 +85,15 @@ class Starknet:
         return self._rpc.ask(StarknetNode.newest)
 
     def final(self) -> Block:
-        """Return the newest block that L1 has accepted, as all witnesses know it."""
-        told = self._rpc.witnesses(lambda node: node.block("l1_accepted"))
-        return min(told, key=lambda block: block.number)
+        """Return the newest block that L1 has accepted, as the quorum knows it."""
+
+        async def asked(node: StarknetNode) -> list[Block]:
+            return [await node.block("l1_accepted")]
+
+        (blocks,) = self._rpc.columns(asked, str)
+        # Where too few agree: the newest that as many have come to as the quorum asks for.
+        blocks.sort(key=lambda block: block.number, reverse=True)
+        return blocks[self._rpc.quorum - 1]
 
     def scan(self, first: int, last: int) -> Scan:
         """Read the escrow's orders from block `first` on, in one bounded range."""

@@ -32,6 +32,8 @@ _BALANCE_TOO_LOW = 54
 # Of one account in the block that is being built; ours has none when a nonce is asked for.
 _MOST_PENDING = 50
 
+_Seen = tuple[int, TxStatus | None]  # the account's nonce, and what is known of a transaction
+
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
@@ -79,12 +81,15 @@ class StarknetLane:
         return None
 
     def statuses(self, txs: Sequence[str]) -> list[list[TxStatus | None]]:
-        """Return what each witness knows of these transactions: one list for each of them."""
+        """Return what the quorum knows of these transactions: one list for each of them.
+
+        Where nodes differ, what each node that was asked knows of it.
+        """
 
         async def asked(node: StarknetNode) -> list[TxStatus | None]:
             return await asyncio.gather(*(self.wallet.status(node, tx) for tx in txs))  # type: ignore[arg-type]
 
-        return [list(told) for told in zip(*self._rpc.witnesses(asked), strict=True)]
+        return self._rpc.columns(asked, _outcome)
 
     def send(
         self, calls: Sequence[Call], subjects: Sequence[str], *, over: UnderWay | None = None
@@ -131,13 +136,17 @@ class StarknetLane:
         """Make sure that calls are encoded as the account's class takes them."""
         if self.wallet.cairo is not None:
             return
-        told = set(self._rpc.witnesses(self.wallet.class_version))
-        if len(told) != 1:
+
+        async def asked(node: StarknetNode) -> list[int]:
+            return [await self.wallet.class_version(node)]
+
+        (kinds,) = self._rpc.columns(asked, str)
+        if len(set(kinds)) != 1:
             raise RpcDisagrees(
                 f"nodes of starknet differ on the class of our account {self.wallet.address}: "
                 "nothing is signed until they agree"
             )
-        self.wallet.cairo = told.pop()
+        self.wallet.cairo = kinds[0]
 
     def _next_nonce(self) -> int:
         """Return the account's next nonce, as many nodes alike as the quorum asks for say it.
@@ -157,24 +166,30 @@ class StarknetLane:
         return self._rpc.agreed(asked, _same_nonce)
 
     def _look(self, group: Sequence[Invoke]) -> UnderWay | None:
-        """Decide a nonce if all witnesses say how; else make sure that a node has it."""
+        """Decide a nonce if the quorum says how; else make sure that a node has it."""
+        nonce = group[-1].nonce
 
-        async def asked(node: StarknetNode) -> tuple[int, list[TxStatus | None]]:
+        async def asked(node: StarknetNode) -> list[_Seen]:
             # The nonce first: what is mined between the two questions is not taken for lost.
             used = await self.wallet.nonce(node, "latest")
-            return used, [await self.wallet.status(node, row.hash) for row in group]
+            return [(used, await self.wallet.status(node, row.hash)) for row in group]
 
-        told = self._rpc.witnesses(asked)
+        def meaning(seen: _Seen) -> str:
+            used, status = seen
+            # Together: one node's nonce and another's missing status prove no loss.
+            return f"{_outcome(status)} {used > nonce} {used < nonce}"
+
+        told = self._rpc.columns(asked, meaning)
         known = None
-        for index, row in enumerate(group):
-            seen = [statuses[index] for _, statuses in told]
+        for row, column in zip(group, told, strict=True):
+            seen = [status for _, status in column]
             if (state := _decided(seen)) is not None:
                 self.invokes.decide(row, state)
                 return None
             known = row if any(seen) else known
         if known is not None:
             return UnderWay(known)
-        newest, used = group[-1], [used for used, _ in told]
+        newest, used = group[-1], [used for used, _ in told[-1]]
         if min(used) > newest.nonce:
             self.invokes.decide(newest, TxState.LOST)
             return None
@@ -203,8 +218,12 @@ def _same_nonce(told: Sequence[int], quorum: int) -> int:
     return strong.pop()
 
 
+def _outcome(status: TxStatus | None) -> str:
+    return "" if status is None else f"{status.accepted} {status.reverted is not None}"
+
+
 def _decided(seen: Sequence[TxStatus | None]) -> TxState | None:
-    """Return what all witnesses say that became of a transaction."""
+    """Return what became of a transaction, if all of these say the same."""
     if not all(status is not None and status.accepted for status in seen):
         return None
     failed = {status.reverted is not None for status in seen if status is not None}

@@ -19,7 +19,7 @@ from starknet_py.net.client_models import (
 from mmbot_pipelines.adapters.ethereum import quorum, reverts, wire
 from mmbot_pipelines.adapters.ethereum.node import Answer, NodeFault, RpcError
 from mmbot_pipelines.adapters.ethereum.registry import STARKNET_ESCROW, STARKNET_SELECTOR
-from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.adapters.ethereum.rpc import Poll, Rpc
 from mmbot_pipelines.adapters.ethereum.views import Function, call_trusted_views, refused
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins import starknet_views as views
@@ -55,20 +55,20 @@ class Messages:
     messaging: Address  # Starknet's core contract on L1
 
     def sent(self, orders: Sequence[Order]) -> dict[str, Sent]:
-        """Return what the claims' receipts say, by order; nothing where nodes differ.
+        """Return what the claims' receipts say, by order; nothing where no quorum agrees.
 
         Raises:
             RpcUnavailable: too few nodes answered.
         """
         if not orders:
             return {}
-        polls = self.l1.poll([("eth_getTransactionReceipt", (o.claim_tx,)) for o in orders])
-        seen = zip(*(poll.answers for poll in polls), strict=True)
-        return {
-            order.key: said[0]
-            for order, answers in zip(orders, seen, strict=True)
-            if (said := [self._sent(order, a) for a in answers])[0] and len(set(said)) == 1
-        }
+        asked = [("eth_getTransactionReceipt", (o.claim_tx,)) for o in orders]
+
+        def read(poll: Poll) -> list[Sent | None]:
+            return [self._sent(o, a) for o, a in zip(orders, poll.answers, strict=True)]
+
+        agreed = quorum.each(self.l1, asked, read)
+        return {order.key: sent for order, sent in zip(orders, agreed, strict=True) if sent}
 
     def missing(self, order: Order) -> MessageMissing:
         """Return that an order's mined claim has sent no message to our escrow."""
@@ -126,17 +126,22 @@ class Messages:
         return {key for key, answer in zip(old, answers, strict=True) if self._is_gone(answer)}
 
     def failed(self, orders: Sequence[Order]) -> dict[str, Undelivered]:
-        """Return which claims Starknet has executed without effect, as all witnesses say."""
+        """Return which claims Starknet has executed without effect, as the quorum says."""
         if not orders:
             return {}
-        told = self.rpc.witnesses(lambda node: self._failed(node, orders))
+
+        async def asked(node: StarknetNode) -> list[str | None]:
+            failed = await self._failed(node, orders)
+            return [failed.get(order.key) for order in orders]
+
+        told = self.rpc.columns(asked, lambda why: str(why is None))
         return {
             order.key: Undelivered(
                 f"the claim's {order.claim_ref} is consumed on L1, but the escrow has not paid: "
-                f"its execution on Starknet failed: {told[0][order.key]}"
+                f"its execution on Starknet failed: {why[0]}"
             )
-            for order in orders
-            if all(order.key in why for why in told)
+            for order, why in zip(orders, told, strict=True)
+            if None not in why
         }
 
     def _sent(self, order: Order, answer: Answer) -> Sent | None:

@@ -54,7 +54,7 @@ class StarknetRpc:
         """
         self.chain_id = chain_id
         self._urls = list(dict.fromkeys(urls))  # a node named twice is one witness
-        self._quorum = quorum
+        self.quorum = quorum
         self._timeout = aiohttp.ClientTimeout(
             total=connect_seconds + read_seconds, sock_connect=connect_seconds
         )
@@ -117,11 +117,11 @@ class StarknetRpc:
         loop = self._loop()
         ordered = loop.ordered()
         try:
-            return agree(loop.run(loop.nodes.witnesses(ordered, work)), self._quorum)
+            return agree(loop.run(loop.nodes.witnesses(ordered, work)), self.quorum)
         except RpcDisagrees:
-            if len(ordered) <= self._quorum:
+            if len(ordered) <= self.quorum:
                 raise
-        return agree(loop.run(loop.nodes.everybody(ordered, work)), self._quorum)
+        return agree(loop.run(loop.nodes.everybody(ordered, work)), self.quorum)
 
     def columns(
         self,
@@ -146,10 +146,10 @@ class StarknetRpc:
             told = loop.run(loop.nodes.witnesses(ordered, work))
             differ = any(len(set(map(word, said))) > 1 for said in zip(*told, strict=True))
         except RpcDisagrees:
-            if len(ordered) <= self._quorum:
+            if len(ordered) <= self.quorum:
                 raise
             differ = True
-        if differ and len(ordered) > self._quorum:
+        if differ and len(ordered) > self.quorum:
             told = loop.run(loop.nodes.everybody(ordered, work))
         return [self._strongest(said, word, provable) for said in zip(*told, strict=True)]
 
@@ -157,7 +157,7 @@ class StarknetRpc:
         self, said: Sequence[T], word: Callable[[T], str], provable: Callable[[T], bool]
     ) -> list[T]:
         count = Counter(map(word, said))
-        strong = [w for w, times in count.items() if times >= self._quorum]
+        strong = [w for w, times in count.items() if times >= self.quorum]
         alike = [one for one in said if strong == [word(one)]]
         return alike if alike and provable(alike[0]) else list(said)
 
@@ -178,7 +178,7 @@ class StarknetRpc:
         return session, StarknetNodes(
             nodes,
             chain_id=self.chain_id,
-            quorum=self._quorum,
+            quorum=self.quorum,
             work_seconds=self._work_seconds,
             clock=self._clock,
         )

@@ -2,7 +2,7 @@
 
 A proof was paid for, so whatever spoils showing it (a pause, a stale nonce, a stranger who
 was first, a reorg) only delays it. Only what the escrow still refuses on its own some
-blocks later, as all witnesses say, is given up.
+blocks later, as the quorum says, is given up.
 """
 
 import asyncio
@@ -166,13 +166,13 @@ class Showing:
         return [order for order in orders if order.key in spoiled]
 
     def _refusal(self, order: Order) -> Refusal | None:
-        """Return what the escrow says against a proof, if all witnesses say so."""
+        """Return what the escrow says against a proof, if the quorum says so."""
 
-        async def asked(node: StarknetNode) -> tuple[str | None, int]:
+        async def asked(node: StarknetNode) -> list[tuple[str | None, int]]:
             block = await node.newest()
-            return await self._lane.wallet.reverts(node, [self._call(order)]), block.number
+            return [(await self._lane.wallet.reverts(node, [self._call(order)]), block.number)]
 
-        told = self._rpc.witnesses(asked)
+        (told,) = self._rpc.columns(asked, lambda seen: str(seen[0] is None))
         said = [why for why, _ in told if why is not None]
         if len(said) < len(told):
             self._refused_at.pop(str(order.claim_ref), None)

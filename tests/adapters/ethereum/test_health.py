@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmbot_pipelines.adapters.ethereum.health import Health, Kind
+from mmbot_pipelines.adapters.ethereum.health import Head, Health, Kind, lags
 
 COUNTED = [Kind.UNREACHABLE, Kind.HTTP, Kind.GARBAGE]
 
@@ -103,3 +103,18 @@ def test_no_history_breaks_the_bounds(history: list[object]) -> None:
             assert health.serving
         assert 0 <= health.score <= 1
         assert health.serving or health.rested(now + 300.0)
+
+
+@pytest.mark.parametrize(
+    ("heads", "expected"),
+    [
+        ([Head(9, 1)], [0]),
+        ([Head(9, 1), Head(99, 1)], [0, 0]),  # a height of one alone moves nobody
+        ([Head(9, 60), Head(99, 1)], [90, 0]),  # but this one admits that there are newer
+        ([Head(9, 60), Head(99, 60)], [0, 0]),  # the chain stands still, and one invents
+        ([Head(9, 60), Head(99, None)], [0, 0]),
+        ([Head(9, 1), Head(99, 1), Head(98, 1)], [89, 0, 0]),
+    ],
+)
+def test_a_node_lags_behind_the_second_highest(heads: list[Head], expected: list[int]) -> None:
+    assert lags(heads) == expected

@@ -59,6 +59,7 @@ class StarknetFake:
         self.node = node
         self.url = node.url
         self.head = 100
+        self.made = 1_700_000_000  # when blocks were made, in Unix time
         self.version = "0.10.2"
         self.chain_id = SN_MAIN
         self.pages: list[list[dict[str, Any]]] = [[]]  # of events
@@ -91,7 +92,7 @@ class StarknetFake:
             "status": "ACCEPTED_ON_L2",
             "parent_hash": hex(max(0, number - 1)),
             "new_root": "0x1",
-            "timestamp": 1_700_000_000,
+            "timestamp": self.made,
             "sequencer_address": "0x1",
             "l1_gas_price": price,
             "l1_data_gas_price": price,

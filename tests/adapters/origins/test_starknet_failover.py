@@ -1,5 +1,7 @@
 """Which Starknet node is asked, when the first is away, lags or fails."""
 
+import time
+
 import pytest
 
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode, word
@@ -25,6 +27,9 @@ def test_a_primary_that_lags_is_passed_over(node: StarknetFake, spare: StarknetF
     rpc.survey()
     assert rpc.ask(StarknetNode.newest).number == 100
     spare.head = 120
+    rpc.survey()
+    assert rpc.ask(StarknetNode.newest).number == 100  # the other's newest block is old too
+    spare.made = int(time.time())
     rpc.survey()
     assert rpc.ask(StarknetNode.newest).number == 120
 

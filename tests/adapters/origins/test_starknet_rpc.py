@@ -84,10 +84,10 @@ def test_a_witness_of_another_chain_is_none(node: StarknetFake, spare: StarknetF
 def test_an_error_that_a_node_answers_is_the_answer(
     node: StarknetFake, spare: StarknetFake
 ) -> None:
-    node.node.methods["starknet_getBlockWithTxHashes"] = refuse(24, "Block not found")
-    with pytest.raises(RpcRefused, match="Block not found"):
-        client(node, spare).ask(lambda at: at.block(5))
-    assert "starknet_getBlockWithTxHashes" not in spare.node.asked
+    node.node.methods["starknet_getMessagesStatus"] = refuse(29, "Transaction hash not found")
+    with pytest.raises(RpcRefused, match="Transaction hash not found"):
+        client(node, spare).ask(lambda at: at.messages("0x5"))
+    assert "starknet_getMessagesStatus" not in spare.node.asked
 
 
 def test_only_so_many_requests_are_open_at_once(node: StarknetFake) -> None:

@@ -1,0 +1,270 @@
+"""One Starknet node of three lies: it stops nothing and moves nothing; of two, all waits."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
+from mmbot_pipelines.adapters.ethereum.wire import BadAnswer
+from mmbot_pipelines.adapters.origins import starknet_escrow as abi
+from mmbot_pipelines.adapters.origins.starknet import Starknet
+from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
+from mmbot_pipelines.bridge.chain_ports import Settlement
+from mmbot_pipelines.core.errors import Undelivered, Verdict
+from mmbot_pipelines.core.outbox import TxState
+from tests.adapters.origins.fake_prover import FakeProver, fake_prover
+from tests.attacks.liar import Liar, Lie
+from tests.attacks.test_lost_claims import (
+    NOTHING,
+    all_failed,
+    all_pending,
+    finalize,
+    fresh,
+    on_its_way,
+    stage,
+)
+from tests.attacks.test_lost_claims import origin as by_message
+from tests.chain.starknet.claims import proved
+from tests.chain.starknet.proving import begun, by_proof, paid, prove
+from tests.ports.invokes_memory import InvokesMemory
+from tests.ports.starknet_stage import StarknetStage
+
+__all__ = ["fresh", "stage"]  # fixtures
+
+PLACES = [0, 1]  # of those that are asked first
+
+
+def answering(view: int, *answer: str) -> Lie:
+    """Return a lie about one view of the escrow."""
+
+    def lie(params: Any, result: Any) -> Any:
+        asked = int(params["request"]["entry_point_selector"], 16) == view
+        return list(answer) if asked else result
+
+    return lie
+
+
+def no_events(params: Any, result: Any) -> Any:
+    return {"events": []}
+
+
+@pytest.fixture
+def nodes() -> Iterator[ExitStack]:
+    with ExitStack() as nodes:
+        yield nodes
+
+
+@pytest.fixture
+def service(stage: StarknetStage) -> Iterator[FakeProver]:
+    with fake_prover() as prover:
+        prover.prove = lambda query: prove(stage, query)
+        yield prover
+
+
+def urls(stage: StarknetStage, nodes: ExitStack, place: int, count: int, **lies: Lie) -> list[str]:
+    """Return this many nodes' addresses, with a liar at a place."""
+    liar = nodes.enter_context(Liar(stage.node.url, **lies))
+    return [liar.url if n == place else f"{stage.node.url}/{n}" for n in range(count)]
+
+
+def with_liar(
+    stage: StarknetStage, nodes: ExitStack, place: int, count: int, **lies: Lie
+) -> Starknet:
+    l1 = stage.devnet.deployment.l1.rpc_url
+    second = nodes.enter_context(Liar(l1)).url
+    return by_message(stage, [l1, second], urls(stage, nodes, place, count, **lies), 2)
+
+
+CHECKS = {
+    "paused": answering(abi.PAUSED, "0x1"),
+    "another wallet": answering(abi.WALLET, "0x666"),
+    "another order": answering(abi.GET_ORDER, "0x1", "0x2", "0x0", "0x3", "0x0"),
+    "claimed": answering(abi.GET_ORDER_PENDING, "0x0"),
+    "no such answer": answering(abi.GET_ORDER, "0x1"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", CHECKS)
+def test_one_liar_of_three_keeps_no_order_from_being_paid(
+    stage: StarknetStage, nodes: ExitStack, place: int, name: str
+) -> None:
+    orders = stage.set_orders(2)
+    origin = with_liar(stage, nodes, place, 3, starknet_call=CHECKS[name])
+    for _ in range(3):
+        assert origin.check(orders) == [None, None]
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_one_liar_of_two_lets_an_order_wait_and_parks_none(
+    stage: StarknetStage, nodes: ExitStack, name: str
+) -> None:
+    orders = stage.set_orders(1)
+    origin = with_liar(stage, nodes, 1, 2, starknet_call=CHECKS[name])
+    (against,) = origin.check(orders)
+    assert isinstance(against, RpcDisagrees)
+    assert against.verdict is Verdict.NOW
+
+
+def another_tx(params: Any, result: Any) -> Any:
+    return {"events": [event | {"transaction_hash": "0x666"} for event in result["events"]]}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("lie", [no_events, another_tx])
+def test_one_liar_of_three_hides_no_payment(
+    stage: StarknetStage, nodes: ExitStack, place: int, lie: Lie
+) -> None:
+    order = on_its_way(stage, "deliver")
+    (unpaid,) = stage.set_orders(1)
+    (truth,) = stage.origin.settled([order])
+    assert isinstance(truth, Settlement)
+    origin = with_liar(stage, nodes, place, 3, starknet_getEvents=lie)
+    assert origin.settled([order, unpaid]) == [truth, None]
+    origin = with_liar(stage, nodes, 1, 2, starknet_getEvents=lie)
+    (seen, nothing) = origin.settled([order, unpaid])
+    assert isinstance(seen, RpcDisagrees)
+    assert nothing is None  # each order by itself
+
+
+def test_one_liar_of_three_invents_no_payment(stage: StarknetStage, nodes: ExitStack) -> None:
+    order = on_its_way(stage, "deliver")
+    (unpaid,) = stage.set_orders(1)
+    (truth,) = stage.origin.settled([order])
+
+    def invented(params: Any, result: Any) -> Any:
+        number = hex(unpaid.number)
+        copies = [event | {"data": [number, *event["data"][1:]]} for event in result["events"]]
+        return {"events": [*result["events"], *copies]}
+
+    lies = {"starknet_getEvents": invented, "starknet_call": CHECKS["claimed"]}
+    alone = by_message(
+        stage, [stage.devnet.deployment.l1.rpc_url], urls(stage, nodes, 0, 1, **lies), 1
+    )
+    assert all(isinstance(seen, Settlement) for seen in alone.settled([order, unpaid]))
+    for count in (2, 3):  # of three, the two others may be behind: nothing is proven
+        (seen, other) = with_liar(stage, nodes, 0, count, **lies).settled([order, unpaid])
+        assert (seen, type(other)) == (truth, RpcDisagrees)
+
+
+@pytest.mark.parametrize("low", [True, False])
+def test_one_liar_of_three_does_not_set_what_is_final(
+    stage: StarknetStage, nodes: ExitStack, low: bool
+) -> None:
+    stage.mine_l2(20)
+    truth = stage.origin.final()
+    assert truth.number > 0
+
+    def lie(params: Any, result: Any) -> Any:
+        return result | {"block_number": 0 if low else 10**9}
+
+    for place in PLACES:
+        origin = with_liar(stage, nodes, place, 3, starknet_getBlockWithTxHashes=lie)
+        assert origin.final() == truth
+
+
+def by_a_proof(
+    stage: StarknetStage, service: FakeProver, invokes: InvokesMemory, nodes: list[str]
+) -> Starknet:
+    rpc = StarknetRpc(nodes, chain_id=stage.l2.chain_id, quorum=2)
+    return stage.starknet(stage.l2, by_proof(stage, service, l2=rpc, invokes=invokes))
+
+
+RECEIPTS: dict[str, dict[str, Lie]] = {
+    "reverted": {
+        "starknet_getTransactionStatus": lambda params, result: {
+            "finality_status": "ACCEPTED_ON_L2",
+            "execution_status": "REVERTED",
+            "failure_reason": "x",
+        }
+    },
+    "never sealed": {
+        "starknet_getTransactionStatus": lambda params, result: {"finality_status": "RECEIVED"}
+    },
+    "nonce too low": {"starknet_getNonce": lambda params, result: "0x0"},
+    "nonce too high": {"starknet_getNonce": lambda params, result: "0x999"},
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", RECEIPTS)
+def test_one_liar_of_three_neither_decides_nor_stops_our_transactions(
+    stage: StarknetStage, nodes: ExitStack, service: FakeProver, place: int, name: str
+) -> None:
+    invokes = InvokesMemory()
+    liars = urls(stage, nodes, place, 3, **RECEIPTS[name])
+    origin = by_a_proof(stage, service, invokes, liars)
+    for count in (1, 2):
+        (order,) = begun(stage, origin, paid(stage))
+        (seen,) = origin.progress([order])
+        assert seen.proven_in is not None
+        stage.mine_l2(1)
+        (settled,) = stage.origin.settled([order])
+        assert isinstance(settled, Settlement)
+        assert len(invokes.rows) == count
+    assert [row.state for row in invokes.rows] == [TxState.MINED, TxState.STORED]
+    assert invokes.rows[1].nonce == invokes.rows[0].nonce + 1
+
+
+def test_one_liar_of_two_about_our_nonce_gets_nothing_signed(
+    stage: StarknetStage, nodes: ExitStack, service: FakeProver
+) -> None:
+    invokes = InvokesMemory()
+    liars = urls(stage, nodes, 1, 2, **RECEIPTS["nonce too high"])
+    origin = by_a_proof(stage, service, invokes, liars)
+    (order,) = begun(stage, origin, paid(stage))
+    with pytest.raises(RpcDisagrees, match="differ on the next nonce of our account"):
+        origin.progress([order])
+    assert invokes.rows == []
+
+
+def hidden(params: Any, result: Any) -> Any:
+    return result and result | {"logs": []}
+
+
+def absent(params: Any, result: Any) -> Any:
+    return None
+
+
+def garbage(params: Any, result: Any) -> Any:
+    return "x"
+
+
+@pytest.mark.parametrize("lie", [hidden, absent, garbage])
+def test_one_liar_of_three_on_l1_hides_no_claims_message(
+    stage: StarknetStage, nodes: ExitStack, lie: Lie
+) -> None:
+    stage.node.devnet("setDelivery", mode="withhold")
+    (order,) = proved(stage, stage.set_orders(1))
+    l1 = stage.devnet.deployment.l1.rpc_url
+    liar = nodes.enter_context(Liar(l1, eth_getTransactionReceipt=lie)).url
+    second = nodes.enter_context(Liar(l1)).url
+    l2 = [stage.node.url, f"{stage.node.url}/2"]
+    (truth,) = stage.origin.progress([order])
+    assert truth.ref is not None
+    assert by_message(stage, [liar, l1, second], l2, 2).progress([order]) == [truth]
+    of_two = by_message(stage, [liar, l1], l2, 2)
+    if lie is garbage:
+        with pytest.raises(BadAnswer):
+            of_two.progress([order])
+    else:
+        assert of_two.progress([order]) == NOTHING
+
+
+@pytest.mark.parametrize("mode", ["fail", "deliver"])
+def test_one_liar_of_three_neither_loses_a_claim_nor_keeps_a_lost_one(
+    stage: StarknetStage, nodes: ExitStack, mode: str
+) -> None:
+    order = on_its_way(stage, mode)
+    finalize(stage)
+    lies: dict[str, Lie] = {"starknet_getMessagesStatus": lambda params, result: []}
+    if mode == "deliver":
+        lies = {"starknet_call": all_pending, "starknet_getMessagesStatus": all_failed}
+    seen = with_liar(stage, nodes, 0, 3, **lies).progress([order])
+    if mode == "deliver":
+        assert seen == NOTHING
+    else:
+        assert isinstance(seen[0].lost, Undelivered)
+    assert with_liar(stage, nodes, 0, 2, **lies).progress([order]) == NOTHING
