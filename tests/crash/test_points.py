@@ -134,7 +134,7 @@ def test_without_a_crash_every_order_ends_where_it_belongs(bench: Bench) -> None
     kept = books(bench.database_url)
     assert kinds_of_rest(kept) == {"COMPLETED": 2, "DROPPED": 1, "PROCESSING parked": 2}
     reverted = [t for t in kept.transactions if t.state == "REVERTED"]
-    assert reverted  # the deceiver, at least in every second block
+    assert len(reverted) == 1  # the deceiver: its own refusal parks it at once
     assert_invariants(bench)
 
 
