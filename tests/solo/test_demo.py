@@ -64,7 +64,7 @@ def test_the_demo_ends_with_every_order_where_it_belongs(tmp_path: Path) -> None
         assert len({order[kind] for order in completed}) == len(completed)
     reasons = sorted(o["reason"] for o in orders if o["status"] == "DROPPED")
     assert "above the most we transfer" in reasons[0]
-    assert "is below the cost" in reasons[1]
+    assert "is below the margin" in reasons[1]
     (parked,) = [o for o in orders if o["parked"]]
     assert parked["failed"]
     assert "Transfer failed." in parked["reason"]
