@@ -131,5 +131,5 @@ def counted(stage: StarknetStage) -> Iterator[list[int]]:
     """Count what L1 is asked."""
     asked: list[int] = []
     poll = stage.l1.poll
-    stage.l1.poll = lambda questions: asked.append(len(questions)) or poll(questions)  # type: ignore[method-assign, func-returns-value]
+    stage.l1.poll = lambda questions, **how: asked.append(len(questions)) or poll(questions, **how)  # type: ignore[method-assign, func-returns-value]
     yield asked
