@@ -4,8 +4,9 @@ Which failures count towards a halt is decided by who can cause them. A stranger
 orders whose recipient refuses money, in the simulation or only when the transfer is mined:
 the order is parked, and it must not count, or anybody could halt us for the price of a few
 orders. What such reverts cost in an hour throttles, and only that. What reverts otherwise,
-loses its nonce, contradicts the escrow or the chain, or is a claim that fails, is our own
-fault or our own money: it counts. Outages say nothing about orders and never count; neither
+loses its nonce, contradicts the chain, or is a claim that fails, is our own fault or our own
+money: it counts. An order that the escrow contradicts is parked and does not count: one node
+that invents orders could halt us by it. Outages say nothing about orders and never count; neither
 does an empty wallet, which has its own floor.
 """
 
@@ -32,7 +33,6 @@ from mmbot_pipelines.core.safety import GLOBAL, Standing, State, Trip, judged, k
 COUNTED = (
     (TRANSFER, "Reverted"),
     (TRANSFER, "Lost"),
-    (TRANSFER, "EscrowDisagrees"),
     (TRANSFER, "WrongChain"),
     (REPAY, "Reverted"),
     (REPAY, "Lost"),

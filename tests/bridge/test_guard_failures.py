@@ -59,7 +59,7 @@ def test_claims_that_fail_halt_too(world: World) -> None:
 @pytest.mark.parametrize(
     ("step", "kind"),
     [
-        *(("transfer", kind) for kind in ("Reverted", "Lost", "EscrowDisagrees", "WrongChain")),
+        *(("transfer", kind) for kind in ("Reverted", "Lost", "WrongChain")),
         *(("repay", kind) for kind in ("Reverted", "Lost", "ClaimRefused", "WrongChain")),
         *(("settle", kind) for kind in ("Undelivered", "ProofFailed")),
     ],
@@ -72,6 +72,15 @@ def test_whatever_costs_us_money_or_is_our_fault_halts(world: World, step: str, 
         world.store.note(fault, at=world.now, run_id="run")
         steps.guard(world.bridge, world.run)
     assert state(world) is State.HALTED
+
+
+def test_orders_that_the_escrow_contradicts_halt_nobody(world: World) -> None:
+    thresholds(world, halt_after_failures=3)
+    for key in world.set_and_detect(10):
+        fault = Fault(subject=key, step="transfer", kind="EscrowDisagrees", message="no")
+        world.store.note(fault, at=world.now, run_id="run")
+    steps.guard(world.bridge, world.run)
+    assert state(world) is State.NORMAL
 
 
 def test_claims_that_never_arrive_halt_too(world: World) -> None:
