@@ -35,11 +35,11 @@ def test_orders_of_an_origin_that_is_not_served_keep_nobody_waiting(status: Stat
 
 def test_a_retry_of_one_by_hand_says_what_it_waits_for() -> None:
     world = World(more_origins=("starknet",))
-    world.l2.paused = True
     (key,) = world.set_and_detect()
+    world.chain.refuse(lambda _: True, "Transfer failed.")
     with pytest.raises(OrdersFailed):
         world.transfer([key])
-    world.l2.paused = False
+    world.chain.allow()
     only_starknet(world)
     steps.reprocess(world.bridge, [key], world.run)
     assert world.order(key).reason == NotServed.reason

@@ -34,6 +34,8 @@ def test_environment_names_every_setting(devnet: Devnet) -> None:
     deployment = devnet.deployment
     settings = environment(deployment)
     assert settings == {
+        "MMBOT_MIN_MARGIN_BPS": "10",  # so that a fee of 1 wei is refused by settings
+        "MMBOT_MIN_TRANSFER_WEI": "1",
         "MMBOT_L1_RPC_URLS": deployment.l1.rpc_url,
         "MMBOT_L1_CHAIN_ID": "31337",
         "MMBOT_L1_REGISTRY_ADDRESS": devnet.registry.address,

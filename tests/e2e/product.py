@@ -36,7 +36,7 @@ class Product:
         return self.store.get(list(keys))
 
     def await_all(
-        self, keys: Sequence[str], there: Callable[[Order], bool], seconds: float = 120
+        self, keys: Sequence[str], there: Callable[[Order], bool], seconds: float = 300
     ) -> list[Order]:
         """Wait until all orders are there."""
         end = time.monotonic() + seconds
@@ -48,7 +48,7 @@ class Product:
         stand = {o.key: f"{o.status} {o.reason or ''}" for o in self.orders(keys)}
         raise AssertionError(f"after {seconds} s: {stand}")
 
-    def await_completed(self, keys: Sequence[str], seconds: float = 120) -> list[Order]:
+    def await_completed(self, keys: Sequence[str], seconds: float = 300) -> list[Order]:
         return self.await_all(keys, lambda o: o.status is Status.COMPLETED, seconds)
 
     def receipts(self, hashes: Iterable[str | None]) -> list[TxReceipt]:
@@ -72,7 +72,7 @@ class Product:
         found: list[dict[str, Any]] = self.ask(query, tags=tags)["runsOrError"]["results"]
         return found
 
-    def await_failed_run(self, key: str, seconds: float = 60) -> dict[str, Any]:
+    def await_failed_run(self, key: str, seconds: float = 180) -> dict[str, Any]:
         """Wait until Dagster calls an order's run failed: the order knows a little earlier."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

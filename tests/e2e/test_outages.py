@@ -32,7 +32,7 @@ def test_postgres_is_killed_in_the_middle_of_a_burst(product: Product) -> None:
     product.await_all(keys, lambda _: True)  # all are stored, none has gone its way
     for _ in range(3):
         kill_postgres(product)
-    product.await_completed(keys, seconds=200)
+    product.await_completed(keys, seconds=400)
     product.check_invariants()
 
 
@@ -53,7 +53,7 @@ def kill_postgres(product: Product) -> None:
                 return
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(700)
 def test_an_origin_that_is_away_stops_no_other_and_loses_no_order(product: Product) -> None:
     (node,) = product.stack.nodes["STARKNET"]
     node.fail(Fault.DROP)
@@ -87,7 +87,7 @@ def await_error(product: Product, sensor: str, seconds: float = 60) -> str:
     return str(failed[0])
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(700)
 def test_a_second_daemon_by_mistake_is_told_of(product: Product) -> None:
     stack = product.stack
     first = stack.services["daemon"]

@@ -31,7 +31,7 @@ def test_processes_die_between_two_effects(product: Product, tmp_path: Path) -> 
     services = product.stack.services
     services.restart("code", product.stack.environ | {"MMBOT_CRASH_POINTS": armed})
     keys = product.place(burst(product.stack.deployment, 4, seed=5))  # a run for each
-    product.await_completed(keys, seconds=200)
+    product.await_completed(keys, seconds=400)
     assert not [t for t in tokens if t.exists()]
     noted = {e.fault.kind for key in keys for e in product.store.errors(key)}
     assert "RunDied" in noted

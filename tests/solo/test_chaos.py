@@ -11,7 +11,7 @@ from mmbot_pipelines.devnet.invariants import table
 SEED = 5
 
 
-@pytest.mark.timeout(800)
+@pytest.mark.timeout(1500)
 def test_a_short_chaos_leaves_nothing_wrong(tmp_path: Path) -> None:
     said: list[str] = []
     with FaultyStack(tmp_path / "chaos", seed=SEED) as stack:

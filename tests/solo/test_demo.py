@@ -36,11 +36,23 @@ def text_of_everything(home: Path) -> str:
     )
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(800)
 def test_the_demo_ends_with_every_order_where_it_belongs(tmp_path: Path) -> None:
     home, out = tmp_path / "demo", tmp_path / "out.json"
     done = subprocess.run(
-        [MMBOT, "demo", "--orders", "12", "--exit", "--json", str(out), "--home", str(home)],
+        [
+            MMBOT,
+            "demo",
+            "--orders",
+            "12",
+            "--exit",
+            "--timeout",
+            "700",
+            "--json",
+            str(out),
+            "--home",
+            str(home),
+        ],
         capture_output=True,
         text=True,
         check=False,
