@@ -19,7 +19,7 @@ from mmbot_pipelines.settings import load
 
 AppriseChannel("json://127.0.0.1")  # loads all its plugins, once for all who are forked from us
 
-PATIENCE = 30.0  # seconds until all orders must be at rest
+PATIENCE = 90.0  # seconds until all orders must be at rest
 
 
 def work(environ: Mapping[str, str], expected: int, hours: int) -> None:
