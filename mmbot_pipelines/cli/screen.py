@@ -6,6 +6,7 @@ stranger's contract chose.
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
@@ -13,7 +14,9 @@ from rich.text import Text
 from mmbot_pipelines.bridge.order import is_key
 from mmbot_pipelines.core.errors import BadSettings
 from mmbot_pipelines.core.money import in_words
-from mmbot_pipelines.settings import Database
+
+if TYPE_CHECKING:  # `mmbot --help` loads no settings
+    from mmbot_pipelines.settings import Database
 
 _PIPED_WIDTH = 1000  # columns: nothing is cut where no terminal sets the width
 _WEI_PER_GWEI = 10**9
@@ -31,7 +34,7 @@ def console(*, stderr: bool = False) -> Console:
     )
 
 
-def acted_on(database: Database, *, stderr: bool = False) -> None:
+def acted_on(database: "Database", *, stderr: bool = False) -> None:
     """Name the database that a command has read or changed, without its password.
 
     stderr: keep the line out of what another program reads.
