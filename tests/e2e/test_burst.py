@@ -7,12 +7,14 @@ from tests.e2e.product import Product
 def test_a_burst_is_transferred_and_claimed_in_few_blocks(product: Product) -> None:
     keys = product.place(burst(product.stack.deployment, 30, seed=1))
     orders = product.await_completed(keys)
-    transfers = product.receipts(o.transfer_tx for o in orders)
-    claims = product.receipts(o.claim_tx for o in orders)
-    for receipts in (transfers, claims):
-        assert all(r["status"] == 1 for r in receipts)
-        blocks = {r["blockNumber"] for r in receipts}
-        assert max(blocks) - min(blocks) <= 2, blocks
+    # Each origin has runs of its own, which start at different times on a slow machine.
+    for origin in sorted({o.origin for o in orders}):
+        own = [o for o in orders if o.origin == origin]
+        for sent in ([o.transfer_tx for o in own], [o.claim_tx for o in own]):
+            receipts = product.receipts(sent)
+            assert all(r["status"] == 1 for r in receipts)
+            blocks = {r["blockNumber"] for r in receipts}
+            assert max(blocks) - min(blocks) <= 2, (origin, blocks)
     product.check_invariants()
 
 
