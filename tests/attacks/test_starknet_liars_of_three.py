@@ -181,7 +181,10 @@ RECEIPTS: dict[str, dict[str, Lie]] = {
         }
     },
     "never sealed": {
-        "starknet_getTransactionStatus": lambda params, result: {"finality_status": "RECEIVED"}
+        "starknet_getTransactionStatus": lambda params, result: {
+            "finality_status": "RECEIVED",
+            "execution_status": "SUCCEEDED",
+        }
     },
     "nonce too low": {"starknet_getNonce": lambda params, result: "0x0"},
     "nonce too high": {"starknet_getNonce": lambda params, result: "0x999"},
