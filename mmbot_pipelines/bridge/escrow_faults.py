@@ -33,8 +33,15 @@ class ClaimsGoElsewhere(Halts):
     of_origin = True
 
 
+class EscrowNotOurs(Halts):
+    """The escrow pays another wallet, obeys another registry, or is no escrow any more."""
+
+    reason = "waiting: its escrow does not pay our wallet for claims of our registry"
+    of_origin = True
+
+
 class EscrowDisagrees(Stop):
-    """The escrow holds something else than the bot has stored or is set up for."""
+    """The escrow holds another order under this number than the bot has stored."""
 
 
 def is_paid_elsewhere(order: Order) -> bool:

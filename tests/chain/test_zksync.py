@@ -9,7 +9,7 @@ from web3 import Web3
 from mmbot_pipelines.adapters.ethereum.logs import LogScanner
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.origins.zksync import BASE_COST, ZkSync
-from mmbot_pipelines.bridge.escrow_faults import EscrowDisagrees, EscrowPaused
+from mmbot_pipelines.bridge.escrow_faults import EscrowNotOurs, EscrowPaused
 from mmbot_pipelines.bridge.ports import Cursor
 from mmbot_pipelines.core.errors import Malformed, RpcRefused, WrongChain
 from mmbot_pipelines.core.money import Address, Gas
@@ -83,7 +83,7 @@ def test_escrow_that_obeys_another_registry_is_one_line_naming_both(stage: Anvil
         f"the escrow {deployed.zksync.escrow} obeys {account(5).address}, but the registry "
         f"{deployed.l1.registry} is {deployed.zksync.aliased_registry} on zkSync"
     )
-    assert [(type(f), str(f)) for f in failures] == [(EscrowDisagrees, line)] * 2
+    assert [(type(f), str(f)) for f in failures] == [(EscrowNotOurs, line)] * 2
 
 
 def test_wallet_of_another_is_one_line_naming_both_and_the_setting(stage: AnvilStage) -> None:
@@ -108,7 +108,7 @@ def test_other_order_under_the_id_names_both(stage: AnvilStage) -> None:
 def test_address_without_an_escrow_passes_nothing(stage: AnvilStage) -> None:
     (order,) = stage.set_orders(1)
     (failure,) = zksync(stage, escrow=account(5).address).check([order])
-    assert isinstance(failure, Malformed)
+    assert isinstance(failure, EscrowNotOurs)
 
 
 def test_escrow_without_a_pause_counts_as_not_paused(stage: AnvilStage) -> None:

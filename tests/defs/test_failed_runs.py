@@ -111,15 +111,15 @@ def test_a_run_that_could_not_begin_is_noted_with_its_cause(world: World) -> Non
 
 def test_a_run_that_says_itself_what_failed_has_not_died(world: World) -> None:
     (key,) = world.set_and_detect()
-    world.l2.pays_us = False
+    world.chain.refuse(lambda _: True, "no")
     with dg.instance_for_test() as instance:
         fill(world, instance, [key])
         assert tick(world, instance)[0] == "1 failed orders, 0 runs died since the last look"
         assert instance.get_dynamic_partitions(str(FAILED_ORDERS.name)) == [key]
-        world.l2.pays_us = True
+        world.chain.allow()
         steps.reprocess(world.bridge, [key], world.run)
         assert tick(world, instance)[0].startswith("0 failed orders")
-    assert kinds(world, key) == ["EscrowDisagrees"]
+    assert kinds(world, key) == ["RevertForeseen"]
 
 
 def test_a_run_that_hangs_is_ended_in_time() -> None:

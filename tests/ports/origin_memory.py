@@ -13,6 +13,7 @@ from mmbot_pipelines.bridge.chain_ports import Progress, Settlement, Task
 from mmbot_pipelines.bridge.escrow_faults import (
     AlreadyClaimed,
     EscrowDisagrees,
+    EscrowNotOurs,
     EscrowPaused,
     OrderAbsent,
     PaidElsewhere,
@@ -236,7 +237,7 @@ class OriginMemory:
         if self.paused:
             return EscrowPaused(f"the escrow of {self.name} is paused")
         if not self.pays_us:
-            return EscrowDisagrees(f"the escrow of {self.name} pays another wallet")
+            return EscrowNotOurs(f"the escrow of {self.name} pays another wallet")
         return None
 
     def _check(self, order: Order) -> Failure | None:

@@ -6,6 +6,7 @@ from mmbot_pipelines.bridge.chain_ports import Settlement
 from mmbot_pipelines.bridge.escrow_faults import (
     AlreadyClaimed,
     EscrowDisagrees,
+    EscrowNotOurs,
     EscrowPaused,
     OrderAbsent,
     PaidElsewhere,
@@ -138,7 +139,7 @@ def test_paused_escrow_is_waited_for(stage: Stage) -> None:
 def test_escrow_that_pays_another_wallet_stops_everything(stage: Stage) -> None:
     orders = stage.set_orders(2)
     stage.pay_elsewhere()
-    assert [type(f) for f in stage.origin.check(orders)] == [EscrowDisagrees] * 2
+    assert [type(f) for f in stage.origin.check(orders)] == [EscrowNotOurs] * 2
 
 
 def test_message_costs_more_at_a_higher_gas_price(stage: Stage) -> None:

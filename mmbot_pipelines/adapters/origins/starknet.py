@@ -14,7 +14,7 @@ from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.bridge.chain_ports import Progress, Repayment, Settlement, Task
 from mmbot_pipelines.bridge.escrow_faults import (
     AlreadyClaimed,
-    EscrowDisagrees,
+    EscrowNotOurs,
     EscrowPaused,
     PaidElsewhere,
 )
@@ -183,7 +183,9 @@ class Starknet:
         at = "pre_confirmed"
         try:
             fault = self._fault(await views.terms(node, self._escrow, at))
-        except (RpcRefused, Malformed) as e:
+        except Malformed as e:
+            fault = EscrowNotOurs(f"the escrow {self._escrow} is no escrow any more: {e}")
+        except RpcRefused as e:
             fault = e
         if fault is not None:
             return [fault] * len(orders)
@@ -247,12 +249,12 @@ class Starknet:
     def _fault(self, terms: Terms) -> Failure | None:
         """Say what speaks against paying any order of this escrow."""
         if int(terms.wallet, 16) != int(self._wallet, 16):
-            return EscrowDisagrees(
+            return EscrowNotOurs(
                 f"the escrow {self._escrow} pays {terms.wallet}, "
                 f"but MMBOT_STARKNET_WALLET_ADDRESS is {self._wallet}"
             )
         if terms.registry != self._registry:
-            return EscrowDisagrees(
+            return EscrowNotOurs(
                 f"the escrow {self._escrow} obeys {terms.registry}, "
                 f"but MMBOT_L1_REGISTRY_ADDRESS is {self._registry}"
             )

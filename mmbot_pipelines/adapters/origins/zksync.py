@@ -12,10 +12,10 @@ from mmbot_pipelines.adapters.ethereum.views import Function, call_trusted_views
 from mmbot_pipelines.adapters.origins import zksync_escrow as abi
 from mmbot_pipelines.adapters.origins import zksync_refunds as refunds
 from mmbot_pipelines.adapters.origins import zksync_views as views
-from mmbot_pipelines.adapters.origins.escrow_state import Held, Terms, order_fault
+from mmbot_pipelines.adapters.origins.escrow_state import Held, order_fault
 from mmbot_pipelines.bridge.chain_ports import Progress, Settlement
 from mmbot_pipelines.bridge.escrow_faults import (
-    EscrowDisagrees,
+    EscrowNotOurs,
     EscrowPaused,
     OrderAbsent,
     PaidElsewhere,
@@ -137,11 +137,7 @@ class ZkSync:
             return []
         block = quorum.newest(self._rpc)
         numbers = [order.number for order in orders]
-        try:
-            fault = self._fault(views.terms(self._rpc, self._escrow, block))
-        except (RpcRefused, Malformed) as e:
-            fault = e
-        if fault is not None:
+        if (fault := self._fault(block)) is not None:
             return [fault] * len(orders)
         held = views.held(self._rpc, self._escrow, numbers, block)
         return [self._order_fault(o, h, block) for o, h in zip(orders, held, strict=True)]
@@ -170,9 +166,7 @@ class ZkSync:
         """
         if not orders:
             return []
-        block = quorum.newest(self._rpc)
-        fault = self._fault(views.terms(self._rpc, self._escrow, block))
-        if fault is not None:
+        if (fault := self._fault(quorum.newest(self._rpc))) is not None:
             return [fault] * len(orders)
         return [
             self._registry.claim_zksync(
@@ -265,16 +259,22 @@ class ZkSync:
             f"{self._wallet}: ask the escrow's owner; no claim brings it back"
         )
 
-    def _fault(self, terms: Terms) -> Failure | None:
-        """Say what speaks against paying any order of this escrow."""
+    def _fault(self, block: Block) -> Failure | None:
+        """Return what speaks against every order of this escrow."""
+        try:
+            terms = views.terms(self._rpc, self._escrow, block)
+        except Malformed as e:
+            return EscrowNotOurs(f"the escrow {self._escrow} is no escrow any more: {e}")
+        except RpcRefused as e:
+            return e
         ours = abi.aliased(self._registry.address)
         if terms.wallet != self._wallet:
-            return EscrowDisagrees(
+            return EscrowNotOurs(
                 f"the escrow {self._escrow} pays {terms.wallet}, "
                 f"but MMBOT_ZKSYNC_WALLET_ADDRESS is {self._wallet}"
             )
         if terms.registry != ours:
-            return EscrowDisagrees(
+            return EscrowNotOurs(
                 f"the escrow {self._escrow} obeys {terms.registry}, but the registry "
                 f"{self._registry.address} is {ours} on zkSync"
             )

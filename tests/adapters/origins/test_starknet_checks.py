@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
-from mmbot_pipelines.bridge.escrow_faults import EscrowPaused
+from mmbot_pipelines.bridge.escrow_faults import EscrowNotOurs, EscrowPaused
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Fees
@@ -47,10 +47,10 @@ def test_a_pause_that_cannot_be_read_passes_nothing(node: StarknetFake) -> None:
 @pytest.mark.parametrize(
     ("view", "answer", "kind"),
     [
-        (abi.WALLET, [], Malformed),
+        (abi.WALLET, [], EscrowNotOurs),
         (abi.WALLET, Refusal(20, "Contract not found"), RpcRefused),
-        (abi.REGISTRY, [2**160], Malformed),
-        (abi.PAUSED, [2], Malformed),
+        (abi.REGISTRY, [2**160], EscrowNotOurs),
+        (abi.PAUSED, [2], EscrowNotOurs),
         (abi.GET_ORDER, [1, 2, 3], Malformed),
         (abi.GET_ORDER, [1, 2**128, 0, 0, 0], Malformed),
         (abi.GET_ORDER_PENDING, [7], Malformed),
