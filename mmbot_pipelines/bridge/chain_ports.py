@@ -64,6 +64,9 @@ class Repayment(Protocol):
     def progress(self, orders: Sequence[Order]) -> list[Progress]:
         """Look after claims on their way, which the escrow has not paid yet."""
 
+    def record_costs(self) -> None:
+        """Write what claims have cost on the L2, where transactions of ours were sent there."""
+
 
 class Origin(Repayment, Protocol):
     """The L2 that orders come from, and where the escrow pays us back."""

@@ -142,6 +142,7 @@ def backfill(bridge: Bridge, run: Run) -> list[str]:
             review(bridge, origin, run)
             detect(bridge, origin, run, Cursor.ACCEPTED)
             review_paid(bridge, origin, run)
+            bridge.origins[origin].record_costs()
         except Failure as e:
             fault = Fault(subject=origin, step="backfill", kind=type(e).__name__, message=str(e))
             bridge.orders.note(fault, at=bridge.clock(), run_id=run.id)

@@ -14,7 +14,7 @@ class Liar(FaultyRpc):
     def __init__(self, upstream: str, **lies: Lie) -> None:
         """Describe the node; a lie's name is the method's."""
         super().__init__(upstream)
-        self.lies = lies
+        self.lies: dict[str, Any] = dict(lies)
 
     def _colour(self, question: Any, answer: Any, fault: Fault) -> Any:
         lie = self.lies.get(question["method"])

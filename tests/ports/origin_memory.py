@@ -111,6 +111,9 @@ class OriginMemory:
         self._answer()
         return [self.known.get(order.key, Progress()) for order in orders]
 
+    def record_costs(self) -> None:
+        pass
+
     def settled(self, orders: Sequence[Order]) -> list[Settlement | Failure | None]:
         self._answer()
         return [self.unsure.get(order.key, self._settlement(order)) for order in orders]

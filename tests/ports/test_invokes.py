@@ -99,3 +99,52 @@ def test_what_a_reorg_took_back_is_undecided_again(invokes: Invokes) -> None:
     assert [r.nonce for r in invokes.undecided(CHAIN, WALLET)] == [1, 2]
     with pytest.raises(LostRace):
         invokes.store(invoke(3))
+
+
+def test_one_given_up_as_too_high_holds_nobody_and_is_decided_with_its_nonce(
+    invokes: Invokes,
+) -> None:
+    high = invoke(9)
+    invokes.store(high)
+    invokes.decide(high, TxState.LOST, ahead_of=4)
+    lost = replace(high, state=TxState.LOST, ahead_of=4)
+    assert invokes.newest(CHAIN, WALLET) is None
+    assert invokes.too_high(CHAIN, WALLET) == [lost]
+    assert invokes.lost([high.hash, TxHash("0xab")]) == {high.hash}
+    invokes.reopen(CHAIN, WALLET, 0)
+    invokes.revive(CHAIN, WALLET, 9)
+    assert invokes.undecided(CHAIN, WALLET) == []
+    invokes.store(invoke(4))
+    invokes.decide(invoke(4), TxState.MINED)
+    with pytest.raises(LostRace):
+        invokes.store(replace(high, hash=TxHash("0xab")))  # its bump is taken
+    invokes.store(invoke(9, 1))
+    assert invokes.undecided(CHAIN, WALLET) == [high, invoke(9, 1)]
+    assert invokes.too_high(CHAIN, WALLET) == []
+    invokes.decide(high, TxState.MINED)
+    assert invokes.newest(CHAIN, WALLET) == replace(invoke(9, 1), state=TxState.REPLACED)
+
+
+def test_one_given_up_as_too_high_is_undecided_again_once_its_nonce_is_used(
+    invokes: Invokes,
+) -> None:
+    invokes.store(invoke(9))
+    invokes.decide(invoke(9), TxState.LOST, ahead_of=4)
+    invokes.revive(CHAIN, WALLET, 10)
+    assert invokes.undecided(CHAIN, WALLET) == [invoke(9)]
+
+
+def test_the_fee_of_what_was_executed_is_written_once(invokes: Invokes) -> None:
+    invokes.store(invoke(0, 0, "a", "b"))
+    assert invokes.unpriced(CHAIN, WALLET, max_rows=9) == []
+    invokes.decide(invoke(0), TxState.REVERTED)
+    (row,) = invokes.unpriced(CHAIN, WALLET, max_rows=9)
+    invokes.price(row, 2**100)
+    assert [r.fee for r in invokes.of(["b"])] == [2**100]
+    with pytest.raises(LostRace):
+        invokes.price(row, 5)
+    assert invokes.unpriced(CHAIN, WALLET, max_rows=9) == []
+    invokes.reopen(CHAIN, WALLET, 0)
+    with pytest.raises(LostRace):
+        invokes.price(row, 5)
+    assert invokes.of(["c"]) == []

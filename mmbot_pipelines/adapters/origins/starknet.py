@@ -154,6 +154,10 @@ class Starknet:
         """Look after claims on their way, which the escrow has not paid yet."""
         return self._repayment.progress(orders) if orders else []
 
+    def record_costs(self) -> None:
+        """Write what claims have cost on Starknet."""
+        self._repayment.record_costs()
+
     def settled(self, orders: Sequence[Order]) -> list[Settlement | Failure | None]:
         """Return the escrow's payment of each order to us; None where no node asked has one.
 

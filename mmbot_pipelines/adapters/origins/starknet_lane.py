@@ -2,53 +2,50 @@
 
 A transaction is stored before it is sent; the same bytes are sent again as long as no node
 knows it; and no second nonce is given out before the first is decided by a sealed block.
+
+One whose nonce stays above the account's next one is given up: a node was wrong about it, and
+it would hold the lane for ever. Nothing keeps it from being executed later, when the account
+comes to its nonce. What it shows to the escrow is paid by then, and it reverts: it can cost
+its fee, and never pays twice.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from starknet_py.net.client_models import Call
 
 from mmbot_pipelines.adapters.ethereum.node import NodeFault, RpcError
 from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
+from mmbot_pipelines.adapters.origins.starknet_outcome import UnderWay, decided, helps, outcome
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
-from mmbot_pipelines.adapters.origins.starknet_wallet import (
-    StarknetWallet,
-    TxStatus,
-    at_most,
-    prices,
-)
+from mmbot_pipelines.adapters.origins.starknet_wallet import StarknetWallet, TxStatus
 from mmbot_pipelines.core.errors import LostRace
 from mmbot_pipelines.core.invokes import Invoke, Invokes
 from mmbot_pipelines.core.outbox import TxState
 
-# Starknet JSON-RPC specification, errors: the sequencer has not taken the transaction
-_PRICE_TOO_LOW = (53, 65)
-_BALANCE_TOO_LOW = 54
-
 # Of one account in the block that is being built; ours has none when a nonce is asked for.
 _MOST_PENDING = 50
 
-_Seen = tuple[int, TxStatus | None]  # the account's nonce, and what is known of a transaction
+# A nonce above the account's next one is waited for so long: a node may be behind.
+_GIVE_UP_AFTER = timedelta(minutes=2)
+
+_PRICED_AT_ONCE = 100  # fees that are read at once
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class UnderWay:
-    """A transaction whose outcome is open."""
+class _Seen:
+    """What a node shows of one of our transactions."""
 
-    invoke: Invoke
-    refused: RpcError | None = None  # by the sequencer; it may be replaced at its nonce
-
-    @property
-    def why(self) -> str:
-        """Say in one line why it was refused."""
-        if self.refused is not None and self.refused.code == _BALANCE_TOO_LOW:
-            need = f"{at_most(self.invoke.raw) / 10**18:.6f} STRK"
-            return f"waiting: fund our Starknet account {self.invoke.wallet}, it needs {need}"
-        return f"waiting: Starknet refuses our transaction {self.invoke.hash} ({self.refused})"
+    used: int  # nonces of the account, up to the newest sealed block
+    following: int  # the account's next nonce, behind the block that is being built
+    status: TxStatus | None
 
 
 class StarknetLane:
@@ -80,6 +77,27 @@ class StarknetLane:
                 continue  # another run has decided it
         return None
 
+    def record_costs(self) -> None:
+        """Decide what is decided by now, and write the fees of what was executed.
+
+        Raises:
+            RpcRefused, RpcUnavailable: the nodes cannot be asked.
+        """
+        self.under_way()
+        chain_id, address = self.wallet.chain_id, self.wallet.address
+        rows = self.invokes.unpriced(chain_id, address, max_rows=_PRICED_AT_ONCE)
+        if not rows:
+            return
+
+        async def asked(node: StarknetNode) -> list[int | None]:
+            return await asyncio.gather(*(self.wallet.fee(node, row.hash) for row in rows))
+
+        for row, fees in zip(rows, self._rpc.columns(asked, str), strict=True):
+            # Where nodes differ nothing is written: they are asked again the next time.
+            if fees[0] is not None and len(set(fees)) == 1:
+                with suppress(LostRace):
+                    self.invokes.price(row, fees[0])
+
     def statuses(self, txs: Sequence[str]) -> list[list[TxStatus | None]]:
         """Return what the quorum knows of these transactions: one list for each of them.
 
@@ -89,7 +107,7 @@ class StarknetLane:
         async def asked(node: StarknetNode) -> list[TxStatus | None]:
             return await asyncio.gather(*(self.wallet.status(node, tx) for tx in txs))  # type: ignore[arg-type]
 
-        return self._rpc.columns(asked, _outcome)
+        return self._rpc.columns(asked, outcome)
 
     def send(
         self, calls: Sequence[Call], subjects: Sequence[str], *, over: UnderWay | None = None
@@ -106,15 +124,13 @@ class StarknetLane:
         if over is not None:
             nonce, bump = over.invoke.nonce, over.invoke.bump + 1
         else:
-            nonce, bump = self._next_nonce(), 0
-            newest = self.invokes.newest(self.wallet.chain_id, self.wallet.address)
-            if newest is not None and nonce <= newest.nonce:
-                # A reorg took it back, or a node is behind: the stored bytes go first.
-                self.invokes.reopen(self.wallet.chain_id, self.wallet.address, nonce)
+            nonce = self._next_nonce()
+            if self._reopened(nonce):
                 return self.under_way()
+            bump = self._free_bump(nonce)
         self._agree_on_class()
         signed = self._rpc.ask(lambda node: self.wallet.sign(node, calls, nonce=nonce, bump=bump))
-        if over is not None and not _helps(signed.raw, over):
+        if over is not None and not helps(signed.raw, over):
             return over
         invoke = Invoke(
             chain_id=self.wallet.chain_id,
@@ -131,6 +147,25 @@ class StarknetLane:
         except LostRace:
             return None
         return UnderWay(invoke, self._broadcast(invoke))
+
+    def _reopened(self, nonce: int) -> bool:
+        """Make undecided what has to be decided before this nonce is given out."""
+        chain_id, address = self.wallet.chain_id, self.wallet.address
+        newest = self.invokes.newest(chain_id, address)
+        if newest is not None and nonce <= newest.nonce:
+            # A reorg took it back, or a node is behind: the stored bytes go first.
+            self.invokes.reopen(chain_id, address, nonce)
+            return True
+        if any(row.nonce < nonce for row in self.invokes.too_high(chain_id, address)):
+            # The account has come past them: they were executed, or are lost for good.
+            self.invokes.revive(chain_id, address, nonce)
+            return True
+        return False
+
+    def _free_bump(self, nonce: int) -> int:
+        """Return how many of ours have this nonce: only such as were given up as too high."""
+        rows = self.invokes.too_high(self.wallet.chain_id, self.wallet.address)
+        return max((row.bump + 1 for row in rows if row.nonce == nonce), default=0)
 
     def _agree_on_class(self) -> None:
         """Make sure that calls are encoded as the account's class takes them."""
@@ -170,32 +205,47 @@ class StarknetLane:
         nonce = group[-1].nonce
 
         async def asked(node: StarknetNode) -> list[_Seen]:
-            # The nonce first: what is mined between the two questions is not taken for lost.
+            # The nonces first: what is mined between the questions is not taken for lost.
             used = await self.wallet.nonce(node, "latest")
-            return [(used, await self.wallet.status(node, row.hash)) for row in group]
+            following = await self.wallet.nonce(node, "pre_confirmed")
+            told = [await self.wallet.status(node, row.hash) for row in group]
+            return [_Seen(used, following, status) for status in told]
 
         def meaning(seen: _Seen) -> str:
-            used, status = seen
             # Together: one node's nonce and another's missing status prove no loss.
-            return f"{_outcome(status)} {used > nonce} {used < nonce}"
+            nonces = (seen.used > nonce, seen.used < nonce, seen.following < nonce)
+            return f"{outcome(seen.status)} {nonces}"
 
         told = self._rpc.columns(asked, meaning)
         known = None
         for row, column in zip(group, told, strict=True):
-            seen = [status for _, status in column]
-            if (state := _decided(seen)) is not None:
+            seen = [one.status for one in column]
+            if (state := decided(seen)) is not None:
                 self.invokes.decide(row, state)
                 return None
             known = row if any(seen) else known
-        if known is not None:
-            return UnderWay(known)
-        newest, used = group[-1], [used for used, _ in told[-1]]
-        if min(used) > newest.nonce:
-            self.invokes.decide(newest, TxState.LOST)
+        newest, used = group[-1], [one.used for one in told[-1]]
+        following = max(one.following for column in told for one in column)
+        is_old = self.now() - newest.stored_at >= _GIVE_UP_AFTER
+        if min(used) > nonce and (known is None or is_old):
+            self._give_up(newest)
             return None
-        if max(used) < newest.nonce and (earlier := self._taken_back(max(used), newest)):
+        if max(used) < nonce and (earlier := self._taken_back(max(used), newest)):
             return self._look(earlier)
-        return UnderWay(newest, self._broadcast(newest))
+        if following < nonce and is_old:
+            self._give_up(newest, following)
+            return None
+        return UnderWay(newest, self._broadcast(newest)) if known is None else UnderWay(known)
+
+    def _give_up(self, invoke: Invoke, following: int | None = None) -> None:
+        """Write that a transaction is lost: its nonce is another one's, or out of reach."""
+        self.invokes.decide(invoke, TxState.LOST, ahead_of=following)
+        why = (
+            f"another transaction of the account has used nonce {invoke.nonce}"
+            if following is None
+            else f"its nonce {invoke.nonce} was never used, the account's next one is {following}"
+        )
+        _log.warning("starknet: our transaction %s is lost, %s", invoke.hash, why)
 
     def _taken_back(self, nonce: int, later: Invoke) -> list[Invoke]:
         """Return what a reorg took back before a transaction: it must be executed first."""
@@ -216,27 +266,3 @@ def _same_nonce(told: Sequence[int], quorum: int) -> int:
             f"({', '.join(map(str, sorted(set(told))))}): nothing is signed until they agree"
         )
     return strong.pop()
-
-
-def _outcome(status: TxStatus | None) -> str:
-    return "" if status is None else f"{status.accepted} {status.reverted is not None}"
-
-
-def _decided(seen: Sequence[TxStatus | None]) -> TxState | None:
-    """Return what became of a transaction, if all of these say the same."""
-    if not all(status is not None and status.accepted for status in seen):
-        return None
-    failed = {status.reverted is not None for status in seen if status is not None}
-    if len(failed) > 1:
-        return None
-    return TxState.REVERTED if True in failed else TxState.MINED
-
-
-def _helps(raw: bytes, over: UnderWay) -> bool:
-    """Return whether a new transaction fixes what an earlier one was refused for."""
-    code = over.refused.code if over.refused else None
-    if code in _PRICE_TOO_LOW:
-        return any(new > old for new, old in zip(prices(raw), prices(over.invoke.raw), strict=True))
-    if code == _BALANCE_TOO_LOW:
-        return at_most(raw) < at_most(over.invoke.raw)
-    return True

@@ -99,6 +99,9 @@ class ByMessage:
         """Return that the registry sends claims to another escrow or function, or None."""
         return self._messages.elsewhere()
 
+    def record_costs(self) -> None:
+        """Do nothing: nothing of ours is sent to Starknet."""
+
     def progress(self, orders: Sequence[Order]) -> list[Progress]:
         """Find out which messages are ours, and which are used up without effect.
 

@@ -154,6 +154,10 @@ class ByProof:
                 seen[key] = Progress(waits=f"waiting: {state}")
         return [seen.get(order.key, Progress()) for order in orders]
 
+    def record_costs(self) -> None:
+        """Write what our transactions on Starknet have cost, in fri."""
+        self._showing.lane.record_costs()
+
     def _states(self, orders: Sequence[Order]) -> list[TaskState | Progress | Failure]:
         """Return how far each order's task is, or what that means for the order."""
         return _each(self._state, orders)

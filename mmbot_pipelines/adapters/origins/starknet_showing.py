@@ -14,14 +14,15 @@ from starknet_py.net.client_models import Call
 
 from mmbot_pipelines.adapters.origins import starknet_views as views
 from mmbot_pipelines.adapters.origins.escrow_state import Held, Terms
-from mmbot_pipelines.adapters.origins.starknet_lane import StarknetLane, UnderWay
+from mmbot_pipelines.adapters.origins.starknet_lane import StarknetLane
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
+from mmbot_pipelines.adapters.origins.starknet_outcome import UnderWay
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.adapters.origins.starknet_wallet import CallReverts
 from mmbot_pipelines.bridge.chain_ports import Progress
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import Failure, TryLater
-from mmbot_pipelines.core.money import Address
+from mmbot_pipelines.core.money import Address, TxHash
 
 _CALLS = 20  # of one transaction on Starknet
 _PATIENCE_BLOCKS = 50  # from the first refusal by the escrow to a new proof
@@ -64,22 +65,25 @@ class Showing:
         call: builds the call that shows one order's proof.
         """
         self._rpc = rpc
-        self._lane = lane
+        self.lane = lane
         self._escrow = escrow
         self._registry = registry
         self._call = call
         self._refused_at: dict[str, int] = {}  # by claim; forgotten at a restart: no harm
 
     def not_taken(self, orders: Sequence[Order]) -> list[Order]:
-        """List the orders whose transaction no witness has, other than reverted."""
+        """List the orders whose transaction no witness has, other than reverted or given up."""
         txs = sorted({order.claim_tx for order in orders if order.claim_tx})
-        told = dict(zip(txs, self._lane.statuses(txs), strict=True)) if txs else {}
-        return [
-            order
-            for order in orders
-            if order.claim_tx
-            and all(status is None or status.reverted for status in told[order.claim_tx])
-        ]
+        told = dict(zip(txs, self.lane.statuses(txs), strict=True)) if txs else {}
+        lost = self.lane.invokes.lost(txs) if txs else set()
+
+        def is_open(tx: TxHash) -> bool:
+            return all(
+                status is None or status.reverted or (tx in lost and not status.accepted)
+                for status in told[tx]
+            )
+
+        return [order for order in orders if order.claim_tx and is_open(order.claim_tx)]
 
     def show(self, orders: Sequence[Order]) -> dict[str, Progress]:
         """Show what the escrow has not paid yet: in one transaction, or alone after a revert.
@@ -87,7 +91,7 @@ class Showing:
         Raises:
             RpcRefused: our account does not take our signature.
         """
-        open_ = self._lane.under_way()
+        open_ = self.lane.under_way()
         if open_ is not None and open_.refused is None:
             return _progress(orders, open_)
         terms, held = self._rpc.ask(lambda node: self._read(node, orders))
@@ -124,7 +128,7 @@ class Showing:
 
     def _send(self, orders: Sequence[Order], over: UnderWay | None) -> UnderWay | None:
         calls = [self._call(order) for order in orders]
-        return self._lane.send(calls, [order.key for order in orders], over=over)
+        return self.lane.send(calls, [order.key for order in orders], over=over)
 
     async def _read(
         self, node: StarknetNode, orders: Sequence[Order]
@@ -146,22 +150,22 @@ class Showing:
     def _ready(self, orders: Sequence[Order]) -> tuple[list[Order], list[Order]]:
         """Part the orders that may be sent now from those that reverted too often lately."""
         pauses = self._pauses(orders)
-        ready = [order for order in orders if pauses[order.key] <= self._lane.now()]
+        ready = [order for order in orders if pauses[order.key] <= self.lane.now()]
         return ready, [order for order in orders if order not in ready]
 
     def _pauses(self, orders: Sequence[Order]) -> dict[str, datetime]:
         """Return until when each order rests: longer with each revert of its own."""
-        reverted = self._lane.invokes.reverted([order.key for order in orders])
+        reverted = self.lane.invokes.reverted([order.key for order in orders])
         until = {}
         for order in orders:
             own = [row for row in reverted if row.subjects == (order.key,)]
             pause = min(_FIRST_PAUSE * 2 ** min(len(own), 10), _LONGEST_PAUSE)
-            until[order.key] = own[-1].stored_at + pause if own else self._lane.now()
+            until[order.key] = own[-1].stored_at + pause if own else self.lane.now()
         return until
 
     def _alone(self, orders: Sequence[Order]) -> list[Order]:
         """List those that were in a transaction with others that reverted: one spoiled it."""
-        reverted = self._lane.invokes.reverted([order.key for order in orders])
+        reverted = self.lane.invokes.reverted([order.key for order in orders])
         spoiled = {key for row in reverted if len(row.subjects) > 1 for key in row.subjects}
         return [order for order in orders if order.key in spoiled]
 
@@ -170,7 +174,7 @@ class Showing:
 
         async def asked(node: StarknetNode) -> list[tuple[str | None, int]]:
             block = await node.newest()
-            return [(await self._lane.wallet.reverts(node, [self._call(order)]), block.number)]
+            return [(await self.lane.wallet.reverts(node, [self._call(order)]), block.number)]
 
         (told,) = self._rpc.columns(asked, lambda seen: str(seen[0] is None))
         said = [why for why, _ in told if why is not None]

@@ -15,6 +15,7 @@ from starknet_py.net.account.account import Account
 from starknet_py.net.client_models import (
     Call,
     EstimatedFee,
+    PriceUnit,
     ResourceBounds,
     ResourceBoundsMapping,
     TransactionExecutionStatus,
@@ -24,7 +25,7 @@ from starknet_py.net.models.transaction import InvokeV3
 from starknet_py.net.schemas.broadcasted_txn import BroadcastedTransactionSchema
 from starknet_py.net.signer.key_pair import KeyPair
 
-from mmbot_pipelines.adapters.ethereum.node import RpcError
+from mmbot_pipelines.adapters.ethereum.node import NodeFault, RpcError
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode, innermost, reason, word
 from mmbot_pipelines.core.errors import RpcRefused
 from mmbot_pipelines.core.money import Address, TxHash
@@ -155,6 +156,18 @@ class StarknetWallet:
         return TxStatus(
             accepted=told.finality_status in _ACCEPTED, reverted=why if reverted else None
         )
+
+    async def fee(self, node: StarknetNode, tx: TxHash) -> int | None:
+        """Return what the execution of a transaction cost, in fri; None where a node has none."""
+        try:
+            told = await node.asked(node.client.get_transaction_receipt(int(tx, 16)))
+        except RpcError as e:
+            if e.code == _TXN_HASH_NOT_FOUND:
+                return None
+            raise
+        if told.transaction_hash != int(tx, 16) or told.actual_fee.unit is not PriceUnit.FRI:
+            raise NodeFault(f"answered a receipt of {tx} that cannot be")
+        return told.actual_fee.amount
 
     def signature(self, message_hash: int) -> list[int]:
         """Sign a hash, as the account's `is_valid_signature` takes it."""

@@ -182,6 +182,9 @@ class ZkSync:
         """Return nothing: only the escrow's payment tells that a message has arrived."""
         return [Progress()] * len(orders)
 
+    def record_costs(self) -> None:
+        """Do nothing: nothing of ours is sent to zkSync."""
+
     def settled(self, orders: Sequence[Order]) -> list[Settlement | Failure | None]:
         """Return the escrow's payment of each order to us; None where there is none.
 

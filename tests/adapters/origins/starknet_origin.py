@@ -34,6 +34,9 @@ class NoRepayment:
     def progress(self, orders: list[Order]) -> list[Progress]:
         return [Progress()] * len(orders)
 
+    def record_costs(self) -> None:
+        pass
+
 
 def origin(*nodes: StarknetFake | str, quorum: int = 1, **changes: Any) -> Starknet:
     given = {"escrow": ESCROW, "wallet": WALLET, "registry": REGISTRY, "start": 0} | changes

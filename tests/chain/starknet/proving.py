@@ -46,7 +46,7 @@ def by_proof(stage: StarknetStage, service: FakeProver, **changes: Any) -> ByPro
         destination="SN_DEVNET",
         read_seconds=2,
     )
-    given = {
+    given: dict[str, Any] = {
         "escrow": Address(stage.deployed.escrow),
         "registry": stage.registry.address,
         "transfers_slot": TRANSFERS_SLOT,
@@ -58,8 +58,9 @@ def by_proof(stage: StarknetStage, service: FakeProver, **changes: Any) -> ByPro
     } | changes
     invokes = given.pop("invokes", None) or InvokesMemory()
     l2 = given.pop("l2", stage.l2)
+    clock: dict[str, Any] = {"now": given.pop("now")} if "now" in given else {}
     wallet = StarknetWallet(Address(stage.deployed.wallet), key, chain_id=chain_id)
-    return ByProof(l2, stage.l1, prover, StarknetLane(l2, wallet, invokes), **given)
+    return ByProof(l2, stage.l1, prover, StarknetLane(l2, wallet, invokes, **clock), **given)
 
 
 def paid(stage: StarknetStage, count: int = 1) -> list[Order]:

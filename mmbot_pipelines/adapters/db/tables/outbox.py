@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
     func,
     literal_column,
 )
@@ -77,6 +78,8 @@ Index(
 Index("transactions_by_time", transactions.c.stored_at)
 Index("transactions_by_block", transactions.c.block_number)
 
+EXECUTED = (TxState.MINED.value, TxState.REVERTED.value)
+
 # of our account on Starknet: see core/invokes.py
 invokes = Table(
     "invokes",
@@ -91,6 +94,8 @@ invokes = Table(
     Column("subjects", ARRAY(Text), nullable=False),
     Column("stored_at", Instant, nullable=False),
     Column("state", Text, nullable=False),
+    uint256("fee", nullable=True),  # fri
+    uint256("ahead_of", nullable=True),
     UniqueConstraint("chain_id", "wallet", "nonce", "bump"),
     one_of("state", TxState),
 )
@@ -99,12 +104,14 @@ Index(
     invokes.c.nonce,
     postgresql_where=invokes.c.state == TxState.STORED.value,
 )
+Index("invokes_subjects", invokes.c.subjects, postgresql_using="gin")
+Index("invokes_too_high", invokes.c.nonce, postgresql_where=invokes.c.ahead_of.is_not(None))
 Index(
-    "invokes_reverted",
-    invokes.c.subjects,
-    postgresql_using="gin",
-    postgresql_where=invokes.c.state == TxState.REVERTED.value,
+    "invokes_unpriced",
+    invokes.c.id,
+    postgresql_where=and_(invokes.c.fee.is_(None), invokes.c.state.in_(EXECUTED)),
 )
+Index("invokes_by_time", invokes.c.stored_at)
 
 wallets = Table(
     "wallets",

@@ -1,0 +1,243 @@
+"""A node that is wrong about our Starknet account's nonce holds its lane for minutes, not for ever.
+
+On a local Starknet, an anvil and a strict prover, at quorum 1.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from starknet_py.net.client_models import Call, ResourceBounds, ResourceBoundsMapping
+
+from mmbot_pipelines.adapters.origins.starknet import Starknet
+from mmbot_pipelines.adapters.origins.starknet_lane import StarknetLane
+from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
+from mmbot_pipelines.adapters.origins.starknet_proofs import ByProof
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.core.invokes import Invoke
+from mmbot_pipelines.core.outbox import TxState
+from mmbot_pipelines.devnet.faulty_rpc import Fault
+from mmbot_pipelines.devnet.starknet_chain import Resources
+from mmbot_pipelines.devnet.starknet_execution import selector_of
+from mmbot_pipelines.devnet.starknet_fees import GasPrices, estimate
+from mmbot_pipelines.devnet.starknet_token import STRK
+from mmbot_pipelines.devnet.starknet_users import account
+from tests.adapters.origins.fake_prover import FakeProver
+from tests.attacks.liar import Liar, Lie
+from tests.chain.starknet.conftest import fresh, service, stage
+from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, told
+from tests.devnet.starknet_rpc import run
+from tests.ports.invokes_memory import InvokesMemory
+from tests.ports.starknet_stage import StarknetStage
+
+__all__ = ["fresh", "service", "stage"]  # fixtures
+
+ENOUGH = estimate(
+    Resources(l1_gas=0, l1_data_gas=10_000, l2_gas=10**8), GasPrices().in_fri(), "FRI"
+)
+BOUNDS = ResourceBoundsMapping(
+    l1_gas=ResourceBounds(0, 10**15),
+    l1_data_gas=ResourceBounds(10_000, 10**10),
+    l2_gas=ResourceBounds(10**7, 10**11),
+)
+
+
+class WrongNode(Liar):
+    """A node that also estimates what only its own nonce lets pass."""
+
+    def _colour(self, question: Any, answer: Any, fault: Fault) -> Any:
+        if question["method"] == "starknet_estimateFee" and self.lies:
+            return {"jsonrpc": "2.0", "id": question["id"], "result": [ENOUGH]}
+        return super()._colour(question, answer, fault)
+
+
+def off_by(count: int) -> Lie:
+    return lambda params, result: hex(int(result, 16) + count)
+
+
+@dataclass
+class Desk:
+    """Our account behind one node that can lie."""
+
+    stage: StarknetStage
+    service: FakeProver
+    node: WrongNode
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __post_init__(self) -> None:
+        self.invokes = InvokesMemory()
+        self.by_proof: ByProof = by_proof(
+            self.stage,
+            self.service,
+            l2=self.stage.client(self.node.url),
+            invokes=self.invokes,
+            now=lambda: self.now,
+        )
+        self.origin: Starknet = self.stage.starknet(self.stage.l2, self.by_proof)
+
+    def proving(self, count: int = 1) -> list[Order]:
+        return begun(self.stage, self.origin, paid(self.stage, count))
+
+    def shown(self, orders: list[Order]) -> list[Order]:
+        seen = self.origin.progress(orders)
+        assert [p.lost for p in seen] == [None] * len(orders)
+        return told(orders, seen)
+
+    def settled(self, orders: list[Order]) -> bool:
+        self.stage.mine_l2(1)
+        return None not in self.origin.settled(orders)
+
+    def used_elsewhere(self, count: int) -> None:
+        """Let another program send transactions of our account."""
+        ours = account(self.stage.node.url, MAKER, int(self.stage.deployed.chain_id, 16))
+        approve = Call(STRK, selector_of("approve"), [1, 1, 0])
+        for _ in range(count):
+            run(ours.execute_v3(approve, resource_bounds=BOUNDS))
+        self.stage.mine_l2(1)
+
+    def executed_late(self, row: Invoke) -> None:
+        """Let the sequencer find bytes in its mempool whose nonce has come."""
+
+        async def handed_over(node: StarknetNode) -> None:
+            assert await self.lane.wallet.broadcast(node, row.raw) is None
+
+        self.stage.l2.ask(handed_over)
+        self.stage.mine_l2(1)
+
+    @property
+    def lane(self) -> StarknetLane:
+        return self.by_proof._showing.lane
+
+    @property
+    def states(self) -> list[tuple[int, TxState]]:
+        return [(row.nonce, row.state) for row in self.invokes.rows]
+
+
+@pytest.fixture
+def desk(stage: StarknetStage, service: FakeProver) -> Iterator[Desk]:
+    with WrongNode(stage.node.url) as node:
+        yield Desk(stage, service, node)
+
+
+def held_by_a_nonce_too_high(desk: Desk, count: int = 3) -> list[Order]:
+    orders = desk.proving()
+    desk.node.lies["starknet_getNonce"] = off_by(count)
+    orders = desk.shown(orders)
+    assert desk.states == [(count, TxState.STORED)]
+    desk.node.lies.clear()
+    return orders
+
+
+def test_a_nonce_too_high_is_given_up_and_the_same_proof_is_shown_with_the_right_one(
+    desk: Desk,
+) -> None:
+    orders = held_by_a_nonce_too_high(desk)
+    for _ in range(3):  # the node may only be ahead of the others
+        orders = desk.shown(orders)
+        assert desk.states == [(3, TxState.STORED)]
+    desk.now += timedelta(minutes=3)
+    orders = desk.shown(orders)
+    assert desk.states == [(3, TxState.LOST), (0, TxState.STORED)]
+    assert desk.invokes.rows[0].ahead_of == 0
+    assert orders[0].claim_tx == desk.invokes.rows[1].hash
+    assert desk.settled(orders)
+    assert len(desk.service.tasks) == 1  # no other proof was bought
+
+
+def test_one_that_a_node_calls_received_for_ever_is_given_up_too(desk: Desk) -> None:
+    orders = held_by_a_nonce_too_high(desk)
+    received = {"finality_status": "RECEIVED"}
+    row = desk.invokes.rows[0]
+
+    class Holding(WrongNode):
+        def _colour(self, question: Any, answer: Any, fault: Fault) -> Any:
+            asked = question["method"] == "starknet_getTransactionStatus"
+            if asked and int(question["params"]["transaction_hash"], 16) == int(row.hash, 16):
+                return {"jsonrpc": "2.0", "id": question["id"], "result": received}
+            return super()._colour(question, answer, fault)
+
+    desk.node.__class__ = Holding
+    desk.now += timedelta(minutes=3)
+    desk.origin.record_costs()  # as every backfill does
+    orders = desk.shown(orders)
+    assert desk.states == [(3, TxState.LOST), (0, TxState.STORED)]
+    assert desk.settled(orders)
+
+
+def test_one_given_up_that_is_executed_later_costs_its_fee_and_pays_nothing(desk: Desk) -> None:
+    orders = held_by_a_nonce_too_high(desk)
+    desk.now += timedelta(minutes=3)
+    orders = desk.shown(orders)
+    assert desk.settled(orders)
+    desk.used_elsewhere(2)
+    high = desk.invokes.rows[0]
+    desk.executed_late(high)
+    (following,) = desk.proving()
+    desk.shown([following])
+    assert desk.settled(desk.shown([following]))
+    desk.origin.record_costs()
+    assert desk.states == [(3, TxState.REVERTED), (0, TxState.MINED), (4, TxState.MINED)]
+    assert all(row.fee for row in desk.invokes.rows)
+    assert desk.settled(orders)
+
+
+def test_one_given_up_that_takes_the_next_ones_nonce_delays_it_by_a_block(desk: Desk) -> None:
+    orders = held_by_a_nonce_too_high(desk)
+    desk.now += timedelta(minutes=3)
+    assert desk.settled(desk.shown(orders))
+    desk.used_elsewhere(2)
+    following = desk.proving()
+    high = desk.invokes.rows[0]
+    send = desk.lane.wallet.broadcast
+
+    async def after_the_other(node: StarknetNode, raw: bytes) -> Any:
+        await send(node, high.raw)
+        return await send(node, raw)
+
+    desk.lane.wallet.broadcast = after_the_other  # type: ignore[method-assign]
+    following = desk.shown(following)
+    assert (desk.invokes.rows[2].nonce, desk.invokes.rows[2].bump) == (3, 1)
+    desk.stage.mine_l2(1)
+    following = desk.shown(following)
+    assert desk.settled(following)
+    desk.origin.record_costs()
+    assert desk.states == [
+        (3, TxState.REVERTED),
+        (0, TxState.MINED),
+        (3, TxState.REPLACED),
+        (4, TxState.MINED),
+    ]
+
+
+def test_a_nonce_too_low_is_lost_at_once_and_the_same_proof_is_shown_again(desk: Desk) -> None:
+    desk.used_elsewhere(2)
+    orders = desk.proving()
+    desk.node.lies["starknet_getNonce"] = off_by(-1)
+    orders = desk.shown(orders)
+    assert desk.states == [(1, TxState.STORED)]
+    desk.node.lies.clear()
+    orders = desk.shown(orders)
+    assert desk.states == [(1, TxState.LOST), (2, TxState.STORED)]
+    assert desk.invokes.rows[0].ahead_of is None
+    assert desk.settled(orders)
+    assert len(desk.service.tasks) == 1
+
+
+def test_what_our_transactions_cost_is_what_left_the_account(desk: Desk) -> None:
+    before = strk(desk)
+    assert desk.settled(desk.shown(desk.proving(3)))
+    desk.origin.record_costs()
+    (row,) = desk.invokes.rows
+    assert row.fee == before - strk(desk) > 0
+
+
+def strk(desk: Desk) -> int:
+    call = {
+        "contract_address": hex(STRK),
+        "entry_point_selector": hex(selector_of("balanceOf")),
+        "calldata": [hex(MAKER.address)],
+    }
+    low, high = desk.stage.node("call", call, "latest")
+    return int(low, 16) + (int(high, 16) << 128)
