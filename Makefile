@@ -42,7 +42,7 @@ test: setup ## run the whole suite
 	@$(BIN)/pytest
 
 chaos: setup ## kill and break everything under load, and check that nothing is wrong after
-	@$(BIN)/python -m mmbot_pipelines.devnet.chaos
+	@$(BIN)/python -m tests.chaos
 
 bench: setup ## measure ticks and the scrape at 1 k, 100 k and 1 M stored orders (minutes, 4 GB)
 	@$(BIN)/python -m tests.bench

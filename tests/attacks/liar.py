@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from mmbot_pipelines.devnet.faulty_rpc import Fault, FaultyRpc
+from tests.chaos.faulty_rpc import Fault, FaultyRpc
 
 Lie = Callable[[Any, Any], Any]  # of the question's parameters and the true result
 

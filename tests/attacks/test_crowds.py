@@ -14,9 +14,9 @@ from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.policy import Caps
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.money import Wei
-from mmbot_pipelines.devnet.faulty_rpc import FaultyRpc
 from tests.bridge.world import World
 from tests.chain.scene import Scene, played
+from tests.chaos.faulty_rpc import FaultyRpc
 from tests.devnet.bridge import Devnet, running
 
 DUST, HONEST = 60, 5

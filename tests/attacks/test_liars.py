@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.devnet.faulty_rpc import FaultyRpc
 from tests.chain.scene import Scene, played
+from tests.chaos.faulty_rpc import FaultyRpc
 from tests.devnet.bridge import Devnet, rolled_back, running
 
 Lie = Callable[[Any], Any]

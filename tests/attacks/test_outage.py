@@ -11,8 +11,8 @@ from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.readings import Thresholds
 from mmbot_pipelines.core.safety import GLOBAL, State, of
-from mmbot_pipelines.devnet.faulty_rpc import Fault, FaultyRpc
 from tests.chain.scene import Scene, played
+from tests.chaos.faulty_rpc import Fault, FaultyRpc
 from tests.devnet.bridge import Devnet, rolled_back, running
 
 BURST = 30

@@ -18,7 +18,6 @@ from mmbot_pipelines.adapters.origins.starknet_proofs import ByProof
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.invokes import Invoke
 from mmbot_pipelines.core.outbox import TxState
-from mmbot_pipelines.devnet.faulty_rpc import Fault
 from mmbot_pipelines.devnet.starknet_chain import Resources
 from mmbot_pipelines.devnet.starknet_execution import selector_of
 from mmbot_pipelines.devnet.starknet_fees import GasPrices, estimate
@@ -28,6 +27,7 @@ from tests.adapters.origins.fake_prover import FakeProver
 from tests.attacks.liar import Liar, Lie
 from tests.chain.starknet.conftest import fresh, service, stage
 from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, told
+from tests.chaos.faulty_rpc import Fault
 from tests.devnet.starknet_rpc import run
 from tests.ports.invokes_memory import InvokesMemory
 from tests.ports.starknet_stage import StarknetStage

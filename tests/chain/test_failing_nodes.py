@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from mmbot_pipelines.devnet.deploy import environment
-from mmbot_pipelines.devnet.faulty_rpc import Fault, FaultyRpc
 from tests.chain.scene import Scene, played
+from tests.chaos.faulty_rpc import Fault, FaultyRpc
 from tests.cli.command import caller
 from tests.devnet.bridge import Devnet
 

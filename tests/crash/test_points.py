@@ -13,14 +13,13 @@ import pytest
 from mmbot_pipelines.core.crash import Point
 from mmbot_pipelines.devnet.accounts import USERS, account
 from mmbot_pipelines.devnet.chain import ask
-from mmbot_pipelines.devnet.deceiver import deceiver
 from mmbot_pipelines.devnet.deploy import environment
-from mmbot_pipelines.devnet.invariants import check, kinds_of_rest, table
 from mmbot_pipelines.devnet.messenger import Messenger
 from mmbot_pipelines.devnet.orders import GOOD_FEE, LOW_FEE, MILLI, Kind, Wish, place_many
-from mmbot_pipelines.devnet.outside import Before, Outside, ZkSyncSide, books
-from mmbot_pipelines.devnet.reorg import reorg
 from tests.adapters.alerts.sink import Sink
+from tests.chaos.chain_facts import Chains, Snapshot, ZkSyncOrigin
+from tests.chaos.chain_faults import alternating_recipient, reorg
+from tests.chaos.invariants import audited, final_states, stored_facts, table
 from tests.crash.driver import work
 from tests.devnet.bridge import Devnet, rolled_back, running
 
@@ -44,8 +43,8 @@ class Bench:
     devnet: Devnet
     sink: Sink
     environ: dict[str, str]
-    outside: Outside
-    before: Before
+    chains: Chains
+    before: Snapshot
     l2_block: int  # before the orders
     expected: int
 
@@ -82,13 +81,13 @@ def chains() -> Iterator[Devnet]:
 @pytest.fixture
 def bench(chains: Devnet, database_url: str, tmp_path: Path) -> Iterator[Bench]:
     with rolled_back(chains) as devnet, Sink() as sink:
-        outside = Outside(devnet.deployment, [ZkSyncSide(devnet.deployment.zksync)])
-        before, l2_block = outside.mark(), devnet.l2.eth.block_number
+        watched = Chains(devnet.deployment, [ZkSyncOrigin(devnet.deployment.zksync)])
+        before, l2_block = watched.snapshot(), devnet.l2.eth.block_number
         wishes = [
             wish(account(4).address),
             wish(account(5).address, amount=20 * MILLI),
             wish(devnet.deployment.l1.rejecting_recipient),
-            wish(deceiver(devnet.l1)),
+            wish(alternating_recipient(devnet.l1)),
             wish(account(6).address, fee=LOW_FEE),
         ]
         place_many(devnet.deployment.zksync, wishes)
@@ -109,7 +108,7 @@ def bench(chains: Devnet, database_url: str, tmp_path: Path) -> Iterator[Bench]:
                 "MMBOT_ALERT_URLS": sink.url,
                 "DAGSTER_HOME": str(tmp_path),
             },
-            outside=outside,
+            chains=watched,
             before=before,
             l2_block=l2_block,
             expected=len(wishes),
@@ -131,10 +130,10 @@ def wish(recipient: str, *, amount: int = 10 * MILLI, fee: int = GOOD_FEE) -> Wi
 
 def test_without_a_crash_every_order_ends_where_it_belongs(bench: Bench) -> None:
     assert bench.run() == 0
-    kept = books(bench.database_url)
-    assert kinds_of_rest(kept) == {"COMPLETED": 2, "DROPPED": 1, "PROCESSING parked": 2}
+    kept = stored_facts(bench.database_url)
+    assert final_states(kept) == {"COMPLETED": 2, "DROPPED": 1, "PROCESSING parked": 2}
     reverted = [t for t in kept.transactions if t.state == "REVERTED"]
-    assert len(reverted) == 1  # the deceiver: its own refusal parks it at once
+    assert len(reverted) == 1  # the alternating recipient: its own refusal parks it at once
     assert_invariants(bench)
 
 
@@ -152,15 +151,15 @@ def test_a_crash_at(point: Point, bench: Bench, tmp_path: Path) -> None:
     ask(bench.devnet.l1, "evm_setAutomine", True)
     ask(bench.devnet.l1, "evm_mine")
     assert bench.run(hours=1) == 0
-    ends = kinds_of_rest(books(bench.database_url))
+    ends = final_states(stored_facts(bench.database_url))
     assert ends == {"COMPLETED": 2, "DROPPED": 1, "PROCESSING parked": 2}
     assert_invariants(bench)
 
 
 def assert_invariants(bench: Bench) -> None:
-    results = check(bench.outside, bench.database_url, bench.before)
-    assert not any(result.broken for result in results), "\n" + table(results)
+    results = audited(bench.chains, bench.database_url, bench.before)
+    assert not any(result.violations for result in results), "\n" + table(results)
     assert all(result.checked for result in results), "\n" + table(results)
     told = str(bench.sink.received)
-    parked = [o.key for o in books(bench.database_url).orders if o.failed]
+    parked = [o.key for o in stored_facts(bench.database_url).orders if o.failed]
     assert [key for key in parked if f"{key} is parked" in told] == parked

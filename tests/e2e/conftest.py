@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmbot_pipelines.devnet.faulty_stack import FaultyStack
+from tests.chaos.faulty_stack import FaultyStack
 from tests.e2e.product import Product
 
 

@@ -12,9 +12,9 @@ from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.devnet.chain import connect
-from mmbot_pipelines.devnet.faulty_stack import FaultyStack
-from mmbot_pipelines.devnet.invariants import check, table
 from mmbot_pipelines.devnet.orders import Wish
+from tests.chaos.faulty_stack import FaultyStack
+from tests.chaos.invariants import audited, table
 
 
 class Product:
@@ -22,8 +22,8 @@ class Product:
         self.stack = stack
         self.store = PgOrders(connect_database(stack.database_url))
         self.l1 = connect(stack.l1.url)
-        self.outside = stack.outside()
-        self.before = self.outside.mark()
+        self.chains = stack.chains()
+        self.before = self.chains.snapshot()
 
     def place(self, wishes: Sequence[Wish]) -> list[str]:
         """Place orders, those of one origin in one block of it; return their keys."""
@@ -83,6 +83,6 @@ class Product:
         raise AssertionError(f"no run of {key} failed: {self.runs(order=key)}")
 
     def check_invariants(self) -> None:
-        """Check from outside that no wei is missing and no step was illegal."""
-        results = check(self.outside, self.stack.database_url, self.before)
-        assert not any(result.broken for result in results), "\n" + table(results)
+        """Check that no wei is missing and no step was illegal."""
+        results = audited(self.chains, self.stack.database_url, self.before)
+        assert not any(result.violations for result in results), "\n" + table(results)

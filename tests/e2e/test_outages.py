@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from mmbot_pipelines.core.errors import StoreUnavailable
-from mmbot_pipelines.devnet.faulty_rpc import Fault
 from mmbot_pipelines.devnet.orders import Wish, burst
 from mmbot_pipelines.devnet.supervision import Service
+from tests.chaos.faulty_rpc import Fault
 from tests.e2e.product import Product
 
 _TICKS = """query ($sensor: String!) { sensorOrError(sensorSelector: {sensorName: $sensor,

@@ -5,12 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mmbot_pipelines.bridge.order import ORIGINS
-from mmbot_pipelines.devnet.faulty_rpc import FaultyRpc
-from mmbot_pipelines.devnet.outside import Outside, Side, ZkSyncSide
-from mmbot_pipelines.devnet.outside_starknet import StarknetSide
 from mmbot_pipelines.devnet.stack import Stack
+from tests.chaos.chain_facts import Chains, Origin, StarknetOrigin, ZkSyncOrigin
+from tests.chaos.faulty_rpc import FaultyRpc
 
-DEEPEST_REORG = 2  # blocks, of whoever plays with this stack
+MAX_REORG_DEPTH = 2  # blocks
 _URLS = re.compile(r"MMBOT_(\w+)_RPC_URLS")
 
 # What takes minutes in production takes seconds here. One node may lie, so two must agree;
@@ -20,14 +19,8 @@ SETTINGS = {
     "MMBOT_MAX_ATTEMPTS": "4",
     "MMBOT_STUCK_AFTER_SECONDS": "20",
     "MMBOT_RPC_QUORUM": "2",
-    "MMBOT_CONFIRMATIONS": f"0:{DEEPEST_REORG + 1}",
+    "MMBOT_CONFIRMATIONS": f"0:{MAX_REORG_DEPTH + 1}",
 }
-
-
-def sides(stack: Stack) -> list[Side]:
-    """Return the origins of a stack as they are seen past the bot."""
-    found: list[Side] = [ZkSyncSide(stack.deployment.zksync)]
-    return [*found, StarknetSide(stack.starknet)] if stack.starknet else found
 
 
 class FaultyStack(Stack):
@@ -59,9 +52,12 @@ class FaultyStack(Stack):
         self._count = nodes
         self._seed = seed
 
-    def outside(self) -> Outside:
-        """Return both sides of the bridge as they are seen past the bot."""
-        return Outside(self.deployment, sides(self))
+    def chains(self) -> Chains:
+        """Return the chains as they are read past the bot."""
+        origins: list[Origin] = [ZkSyncOrigin(self.deployment.zksync)]
+        if self.starknet is not None:
+            origins.append(StarknetOrigin(self.starknet))
+        return Chains(self.deployment, origins)
 
     def _environ(self) -> dict[str, str]:
         environ = super()._environ()

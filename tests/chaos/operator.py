@@ -1,4 +1,4 @@
-"""The operator of the harness: looks at the database, resumes after halts, asks for runs."""
+"""The operator of a chaos run: watches the database, resumes after halts, launches jobs."""
 
 import subprocess
 import sys
@@ -16,13 +16,13 @@ from mmbot_pipelines.devnet.stack import Stack
 _STATES = """SELECT status || CASE WHEN NOT failed THEN '' WHEN next_attempt_at IS NULL
     THEN ' parked' ELSE ' failed' END AS state, count(*) FROM mmbot.orders GROUP BY 1"""
 _STEPS = "SELECT count(*) FROM mmbot.order_events WHERE before <> after"
-# Orders' runs that have not ended, or failed and have no error kept with their orders yet.
-_UNTOLD = """SELECT count(*) FROM dagster.runs r
+# Orders' runs that have not ended, or failed and have no error stored with their orders yet.
+_UNRECORDED = """SELECT count(*) FROM dagster.runs r
     WHERE EXISTS (SELECT FROM dagster.run_tags t WHERE t.run_id = r.run_id AND t.value = 'order')
     AND (status IN ('NOT_STARTED', 'STARTING', 'STARTED') OR status = 'FAILURE'
         AND NOT EXISTS (SELECT FROM mmbot.errors e WHERE e.run_id = r.run_id))"""
 _HALTED = "SELECT scope FROM mmbot.safety WHERE state = 'HALTED'"
-_UNDER_WAY = """SELECT count(*) FROM dagster.runs
+_RUNNING = """SELECT count(*) FROM dagster.runs
     WHERE status IN ('NOT_STARTED', 'STARTING', 'STARTED') AND pipeline_name = :job"""
 _LAUNCH = """mutation ($job: String!) { launchRun(executionParams: {mode: "default",
     selector: {repositoryName: "__repository__", repositoryLocationName: "mmbot", jobName: $job}
@@ -30,8 +30,8 @@ _LAUNCH = """mutation ($job: String!) { launchRun(executionParams: {mode: "defau
 _RESTING = {"COMPLETED", "DROPPED"}
 
 
-class Bystander:
-    """What a person sees and does; nothing of it may fail because something is down."""
+class Operator:
+    """What a person sees and does; none of it fails because something is down."""
 
     def __init__(self, stack: Stack) -> None:
         self.resumed = 0
@@ -44,24 +44,24 @@ class Bystander:
         return Counter({row[0]: row[1] for row in self._read(_STATES)})
 
     def steps(self) -> int:
-        """Count the steps that orders have taken, as far as the database could be asked."""
+        """Count the steps that all orders have taken, or the last count known."""
         self._steps = max(self._steps, *(count for (count,) in self._read(_STEPS)), 0)
         return self._steps
 
-    def told(self) -> str:
-        """Say where the orders stand."""
+    def summary(self) -> str:
+        """Return the orders' states in one line."""
         states = sorted(self.states().items())
         return ", ".join(f"{count} {state}" for state, count in states) or "nothing to see"
 
-    def at_rest(self, expected: int) -> bool:
-        """Tell whether that many orders are there, none will move by itself, and all is told."""
+    def is_at_rest(self, expected: int) -> bool:
+        """Return whether that many orders are stored, none moves, and all errors are recorded."""
         states = self.states()
         moving = [s for s in states if s not in _RESTING and not s.endswith(" parked")]
-        there = states.total() >= expected and not moving
-        return there and self._read(_UNTOLD) == [(0,)]
+        complete = states.total() >= expected and not moving
+        return complete and self._read(_UNRECORDED) == [(0,)]
 
     def resume(self) -> None:
-        """Resume what is halted, as a person does who has looked."""
+        """Resume what is halted, as a person does after an investigation."""
         mmbot = str(Path(sys.executable).parent / "mmbot")
         for (scope,) in self._read(_HALTED):
             done = subprocess.run(
@@ -73,12 +73,12 @@ class Bystander:
             self.resumed += done.returncode == 0
 
     def launch(self, job: str) -> None:
-        """Ask Dagster for a run of a job, as its schedule does, unless one is under way."""
-        if self._read(_UNDER_WAY, job=job) != [(0,)]:
+        """Launch a run of a job, as its schedule does, unless one is in progress."""
+        if self._read(_RUNNING, job=job) != [(0,)]:
             return
         try:
-            asked = {"query": _LAUNCH, "variables": {"job": job}}
-            requests.post(f"{self._stack.ui}/graphql", json=asked, timeout=10)
+            body = {"query": _LAUNCH, "variables": {"job": job}}
+            requests.post(f"{self._stack.ui}/graphql", json=body, timeout=10)
         except requests.RequestException:
             return
 

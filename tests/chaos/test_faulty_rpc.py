@@ -10,7 +10,7 @@ import requests
 from mmbot_pipelines.devnet.accounts import account
 from mmbot_pipelines.devnet.anvil import Anvil
 from mmbot_pipelines.devnet.chain import ask, connect
-from mmbot_pipelines.devnet.faulty_rpc import Fault, FaultyRpc
+from tests.chaos.faulty_rpc import Fault, FaultyRpc
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from web3 import Web3
 from mmbot_pipelines.devnet.accounts import account
 from mmbot_pipelines.devnet.anvil import Anvil
 from mmbot_pipelines.devnet.chain import ask, connect
-from mmbot_pipelines.devnet.reorg import reorg
+from tests.chaos.chain_faults import reorg
 
 SENDERS = [account(n).address for n in (2, 3, 4)]
 STRANGER = Web3.to_checksum_address("0x" + "ab" * 20)

@@ -1,4 +1,4 @@
-"""What a node tells that is behind, or that lies. Pure: JSON-RPC in, JSON-RPC out."""
+"""What a node answers that is behind, or that lies. Pure: JSON-RPC in, JSON-RPC out."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 _TAGS = ("latest", "pending", "safe", "finalized", "pre_confirmed")
-_HALF = 0.5  # chance of each lie that could be told
+_HALF = 0.5  # chance of each possible lie
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class Behind:
 
     def _later(self, result: Any) -> bool:
         key = "number" if isinstance(result, Mapping) and "number" in result else "blockNumber"
-        told = result.get(key) if isinstance(result, Mapping) else None
-        return told is not None and int(told, 16) > self.height
+        number = result.get(key) if isinstance(result, Mapping) else None
+        return number is not None and int(number, 16) > self.height
 
 
 def _with(params: Any, newest: Any) -> Any:

@@ -4,8 +4,8 @@
         node.fail(Fault.HANG)    # from now on
         node.fail(Fault.NONE)    # healthy again; what hung is dropped
 
-It serves from a thread of its own and may be told from any other. How it lies and what it
-sees while it is behind is in `devnet.lies`.
+It serves from a thread of its own and may be controlled from any other. What it answers
+when it lies or is behind is in `node_faults`.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from typing import Any, Self
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
-from mmbot_pipelines.devnet.lies import Behind, lie
+from tests.chaos.node_faults import Behind, lie
 
-_MOST_BYTES = 2**26
+_MAX_BYTES = 2**26
 _UPSTREAM_SECONDS = 30
 
 
@@ -31,16 +31,16 @@ class Fault(StrEnum):
     """What a node can do instead of answering."""
 
     NONE = "none"
-    DROP = "drop"  # closes the connection without a word
-    HANG = "hang"  # keeps it open without a word
+    DROP = "drop"  # closes the connection without an answer
+    HANG = "hang"  # keeps it open without an answer
     ERROR = "500"
     LIMIT = "429"
     GARBAGE = "garbage"  # an answer that is no JSON
-    STALE = "stale"  # stays at the block it had when it was told so
+    STALE = "stale"  # stays at the block it has now
     LIE = "lie"  # answers something else than the truth
 
 
-_SAID = {
+_RESPONSES = {
     Fault.ERROR: (500, "Internal Server Error"),
     Fault.LIMIT: (429, "Too Many Requests"),
     Fault.GARBAGE: (200, "<html>no backend</html>"),
@@ -61,10 +61,10 @@ class FaultyRpc:
         self.fault = Fault.NONE
         self.served = Counter[Fault]()  # requests by what was done with them
         self.lies: dict[str, Callable[[Any], Any]] = {}  # by method, whatever the fault
-        self._rng = Random(seed)  # noqa: S311  chance that can be repeated, no secret
+        self._rng = Random(seed)
         self._behind: Behind | None = None
         self._loop = asyncio.new_event_loop()
-        self._told = asyncio.Event()
+        self._changed = asyncio.Event()
         self._done = asyncio.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="faulty-rpc")
         self._up: Future[None] = Future()
@@ -116,7 +116,7 @@ class FaultyRpc:
             self._loop.close()
 
     async def _serve(self) -> None:
-        app = web.Application(client_max_size=_MOST_BYTES)
+        app = web.Application(client_max_size=_MAX_BYTES)
         app.router.add_post("/{path:.*}", self._answer)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await runner.setup()
@@ -137,14 +137,14 @@ class FaultyRpc:
         if fault is Fault.STALE:
             self._behind = Behind(await self._height())
         self.fault = fault
-        self._told.set()
-        self._told = asyncio.Event()
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def _height(self) -> int:
         for method in ("eth_blockNumber", "starknet_blockNumber"):
-            told = await self._ask({"jsonrpc": "2.0", "id": 1, "method": method, "params": []})
-            if "result" in told:
-                height = told["result"]
+            answer = await self._ask({"jsonrpc": "2.0", "id": 1, "method": method, "params": []})
+            if "result" in answer:
+                height = answer["result"]
                 return height if isinstance(height, int) else int(height, 16)
         raise RuntimeError(f"{self.upstream} speaks neither Ethereum's nor Starknet's RPC")
 
@@ -152,11 +152,11 @@ class FaultyRpc:
         body, fault = await request.read(), self.fault
         self.served[fault] += 1
         if fault is Fault.HANG:
-            await self._told.wait()
+            await self._changed.wait()
         if fault in (Fault.HANG, Fault.DROP):
             return _drop(request)
-        if fault in _SAID:
-            status, text = _SAID[fault]
+        if fault in _RESPONSES:
+            status, text = _RESPONSES[fault]
             return web.Response(status=status, text=text)
         try:
             return web.json_response(await self._pass(json.loads(body), fault))
@@ -169,14 +169,14 @@ class FaultyRpc:
         seen = [self._behind.asked(q) for q in questions] if self._behind else questions
         answers = await self._ask(seen)
         by_id = {answer.get("id"): answer for answer in answers}
-        told = [
-            self._colour(question, by_id[question["id"]], fault)
+        distorted = [
+            self._distorted(question, by_id[question["id"]], fault)
             for question in questions
             if question.get("id") in by_id
         ]
-        return told if isinstance(asked, list) else told[0]
+        return distorted if isinstance(asked, list) else distorted[0]
 
-    def _colour(self, question: Any, answer: Any, fault: Fault) -> Any:
+    def _distorted(self, question: Any, answer: Any, fault: Fault) -> Any:
         if "result" not in answer:
             return answer
         if question["method"] in self.lies:

@@ -1,0 +1,272 @@
+"""Compare what the chains hold with what the database holds, for every order and every wei.
+
+Pure: facts come in, violations go out. The only part of the bot's own logic that it takes is
+the table of legal steps, so it finds what the steps themselves do wrong.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass
+
+from mmbot_pipelines.bridge.lifecycle import NEXT, Status
+from mmbot_pipelines.core.outbox import TxState
+
+_PAID = {Status.FULFILLED, Status.PROVING, Status.PROVED, Status.COMPLETED}
+_DECIDED = {TxState.MINED, TxState.REVERTED}
+_LEGAL_STEPS = {(before, after) for (before, _), after in NEXT.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderTerms:
+    """How much a user has locked for which recipient."""
+
+    recipient: int  # on L1
+    amount: int  # wei
+    fee: int  # wei
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """One Transfer event of the registry."""
+
+    key: str  # of the order, e.g. "zksync:7"
+    recipient: int
+    amount: int  # wei
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinedTransaction:
+    """One transaction of the wallet in a block of L1."""
+
+    hash: str
+    nonce: int
+    succeeded: bool
+    gas_cost: int  # wei
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainFacts:
+    """What the chains hold, since the audited period began."""
+
+    locked: Mapping[str, OrderTerms]  # by the order's key, as the escrows log them
+    payments: Sequence[Payment]
+    transactions: Sequence[MinedTransaction]
+    nonces: range  # of the wallet's mined transactions
+    wallet_change: int  # of the wallet's balance on L1, wei
+    origin_changes: Mapping[str, int]  # of the wallet's balance on each origin, wei
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredOrder:
+    key: str
+    origin: str
+    terms: OrderTerms
+    status: Status
+    failed: bool
+    parked: bool
+    reason: str | None
+    claim_refund: int  # wei
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredTransaction:
+    """One row of the outbox."""
+
+    subject: str
+    hash: str
+    nonce: int
+    state: TxState
+    value: int  # wei
+    gas_cost: int  # wei; 0 while undecided
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEvent:
+    """One row of an order's history."""
+
+    key: str
+    before: str | None
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFacts:
+    """What the database holds, read in one snapshot."""
+
+    orders: Sequence[StoredOrder]
+    events: Sequence[StoredEvent]  # oldest first
+    errors: Sequence[tuple[str, str | None]]  # subject and run id
+    transactions: Sequence[StoredTransaction]
+    failed_runs: Sequence[tuple[str, str]]  # run id and order key, as Dagster has them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audited:
+    """One invariant, how many things it was checked on, and what violates it."""
+
+    name: str
+    checked: int
+    violations: Sequence[str]
+
+
+def audit(chain: ChainFacts, stored: StoredFacts) -> list[Audited]:
+    """Check every invariant; they hold only once every order is at rest."""
+    orders, transactions = stored.orders, stored.transactions
+    dropped = [o for o in orders if o.status is Status.DROPPED]
+    troubled = [*(o.key for o in orders if o.failed), *stored.failed_runs]
+    return [
+        _audited("every locked order is stored as it is", chain.locked, _unknown(chain, orders)),
+        _audited("no order is paid twice", chain.payments, _paid_twice(chain)),
+        _audited("payments on L1 match the orders", chain.payments, _mismatched(chain, orders)),
+        _audited("every order is at rest", orders, _unfinished(orders)),
+        _audited("a dropped order cost nothing", dropped, _spent(chain, stored, dropped)),
+        _audited(
+            "every transaction on L1 is stored",
+            chain.transactions,
+            _unrecorded(chain, transactions),
+        ),
+        _audited(
+            "the wallet's balance on L1, to the wei",
+            chain.transactions,
+            _difference(chain.wallet_change, -_spending(transactions)),
+        ),
+        *(
+            _audited(
+                f"the wallet's balance on {origin}, to the wei",
+                earned := _earnings(orders, origin),
+                _difference(change, sum(earned)),
+            )
+            for origin, change in chain.origin_changes.items()
+        ),
+        _audited("every nonce is used once", transactions, _nonces(chain, transactions)),
+        _audited("no error is lost", troubled, _lost_errors(stored)),
+        _audited("history is a legal path", stored.events, _illegal(stored)),
+    ]
+
+
+def _audited(name: str, checked: Sized, violations: Iterable[str]) -> Audited:
+    return Audited(name=name, checked=len(checked), violations=list(violations))
+
+
+def _unknown(chain: ChainFacts, orders: Sequence[StoredOrder]) -> Iterator[str]:
+    known = {o.key: o.terms for o in orders}
+    for key, terms in chain.locked.items():
+        if key not in known:
+            yield f"{key} is locked in the escrow, and is not in the database"
+        elif known[key] != terms:
+            yield f"{key} is {terms} in the escrow, but {known[key]} in the database"
+
+
+def _paid_twice(chain: ChainFacts) -> Iterator[str]:
+    for key, count in Counter(p.key for p in chain.payments).items():
+        if count > 1:
+            yield f"{key} was paid {count} times"
+
+
+def _mismatched(chain: ChainFacts, orders: Sequence[StoredOrder]) -> Iterator[str]:
+    by_key = {p.key: p for p in chain.payments}
+    for order in orders:
+        payment, terms = by_key.pop(order.key, None), order.terms
+        if payment is None and order.status in _PAID:
+            yield f"{order.key} is {order.status}, but the registry has no transfer of it"
+        elif payment is not None and order.status not in _PAID:
+            yield f"{order.key} is {order.status}, but the registry has its transfer"
+        elif payment and (payment.recipient, payment.amount) != (terms.recipient, terms.amount):
+            yield f"{order.key} was to be {terms}, but {payment} was paid"
+    for key in by_key:
+        yield f"{key} was paid, and is not in the database"
+
+
+def _unfinished(orders: Sequence[StoredOrder]) -> Iterator[str]:
+    for order in orders:
+        if order.status.final or (order.parked and order.reason):
+            continue
+        state = "failed" if order.failed else "healthy"
+        yield f"{order.key} is {order.status}, {state}, {order.reason or 'without a reason'}"
+
+
+def _spent(chain: ChainFacts, stored: StoredFacts, dropped: Sequence[StoredOrder]) -> Iterator[str]:
+    # A mined transaction without value is a cancellation: only its gas is gone.
+    sent = {t.subject for t in stored.transactions if t.state is TxState.MINED and t.value}
+    spent = sent | {p.key for p in chain.payments}
+    for order in dropped:
+        if order.key in spent:
+            yield f"{order.key} is DROPPED, after money went out for it"
+
+
+def _unrecorded(chain: ChainFacts, transactions: Sequence[StoredTransaction]) -> Iterator[str]:
+    rows = {t.hash: t for t in transactions if t.state in _DECIDED}
+    for mined in chain.transactions:
+        row = rows.pop(mined.hash, None)
+        if row is None:
+            yield f"{mined.hash} with nonce {mined.nonce} has no decided row"
+        elif (row.state is TxState.MINED) is not mined.succeeded:
+            yield f"{mined.hash} of {row.subject} is {row.state}, which the chain denies"
+        elif row.gas_cost != mined.gas_cost:
+            yield f"{mined.hash} of {row.subject} cost {mined.gas_cost} wei of gas"
+    for row in rows.values():
+        yield f"{row.hash} of {row.subject} is {row.state}, and in no block"
+
+
+def _spending(transactions: Sequence[StoredTransaction]) -> int:
+    gas = sum(t.gas_cost for t in transactions if t.state in _DECIDED)
+    return gas + sum(t.value for t in transactions if t.state is TxState.MINED)
+
+
+def _difference(on_chain: int, recorded: int) -> Iterator[str]:
+    if on_chain != recorded:
+        difference = on_chain - recorded
+        yield f"moved {on_chain} wei, recorded are {recorded} wei, {difference:+} wei apart"
+
+
+def _earnings(orders: Sequence[StoredOrder], origin: str) -> list[int]:
+    return [
+        o.terms.amount + o.terms.fee + o.claim_refund
+        for o in orders
+        if o.status is Status.COMPLETED and o.origin == origin
+    ]
+
+
+def _nonces(chain: ChainFacts, transactions: Sequence[StoredTransaction]) -> Iterator[str]:
+    rows: dict[int, list[StoredTransaction]] = defaultdict(list)
+    for row in transactions:
+        rows[row.nonce].append(row)
+    for nonce in chain.nonces:
+        decided = sum(row.state in _DECIDED for row in rows[nonce])
+        if decided != 1 and not any(row.state is TxState.LOST for row in rows[nonce]):
+            yield f"nonce {nonce} is used on chain, and {decided} rows say so"
+    for nonce, group in rows.items():
+        if nonce not in chain.nonces:
+            yield f"nonce {nonce} of {group[0].subject} is not used on chain"
+        yield from (f"nonce {nonce} is undecided" for row in group if row.state is TxState.STORED)
+
+
+def _lost_errors(stored: StoredFacts) -> Iterator[str]:
+    subjects = {subject for subject, _ in stored.errors}
+    by_run = {(run_id, subject) for subject, run_id in stored.errors}
+    runs: dict[str, set[str]] = defaultdict(set)
+    for run_id, key in stored.failed_runs:
+        runs[run_id].add(key)
+    for order in stored.orders:
+        if order.failed and order.key not in subjects:
+            yield f"{order.key} failed, and no error says why"
+    for run_id, keys in runs.items():
+        # One order's failure fails a run that did its work for all the others.
+        if not any((run_id, key) in by_run for key in keys):
+            yield f"run {run_id} failed, and none of {', '.join(sorted(keys))} has an error of it"
+
+
+def _illegal(stored: StoredFacts) -> Iterator[str]:
+    status: dict[str, str] = {}
+    for event in stored.events:
+        before = status.get(event.key)
+        if event.before != before:
+            yield f"{event.key} was {before}, and then left {event.before}"
+        elif before is None and event.after != Status.PENDING:
+            yield f"{event.key} began as {event.after}"
+        elif before not in (None, event.after) and (before, event.after) not in _LEGAL_STEPS:
+            yield f"{event.key} went from {before} to {event.after}"
+        status[event.key] = event.after
+    for order in stored.orders:
+        if status.get(order.key) != order.status:
+            yield f"{order.key} is {order.status}, its history ends at {status.get(order.key)}"
