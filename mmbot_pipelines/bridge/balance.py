@@ -4,7 +4,9 @@ Reads the chain and the store, writes the store.
 
 Nothing leaves the wallet but by its transactions. So the balance may have fallen by what ours
 took since it was last explained, as their receipts say, and by nothing else: what is missing
-beyond that went by another program, or with a stolen key.
+beyond that went by another program, or with a stolen key. Where L1 has taken back the block at
+which it was explained, our own may have cost another price since: nothing can be said then, and
+it is explained from there.
 """
 
 from mmbot_pipelines.bridge.accounts import BalanceMark
@@ -36,8 +38,13 @@ def read_funds(bridge: Bridge, floor: Wei, standing: Standing) -> Funds:
         if spent is None:
             return Funds(scope=GLOBAL, balance=account.balance)
         missing = mark.account.balance - spent - account.balance
-    if missing > 0 and account.balance < floor:
+    if missing > 0 and account.balance < floor and not _taken_back(bridge, mark):
         return Funds(scope=GLOBAL, balance=account.balance, missing=Wei(missing))
     if mark is None or mark.account != account or not known:
         accounts.mark_balance(chain.chain_id, chain.wallet, seen)
     return Funds(scope=GLOBAL, balance=account.balance)
+
+
+def _taken_back(bridge: Bridge, mark: BalanceMark | None) -> bool:
+    block = mark.account.block if mark is not None else None
+    return block is not None and not bridge.chain.has_block(block)

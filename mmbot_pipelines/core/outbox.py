@@ -112,6 +112,7 @@ class Account:
 
     nonce: int  # transactions of it that are mined
     balance: Wei
+    block: Block | None  # None: not known
 
 
 class Chain(Protocol):
@@ -125,6 +126,13 @@ class Chain(Protocol):
 
     def head(self) -> Block:
         """Return the newest block."""
+
+    def has_block(self, block: Block) -> bool:
+        """Return whether the chain has this very block now.
+
+        Raises:
+            Failure: no block of its number is there, or nobody could be asked.
+        """
 
     def fees(self) -> Fees:
         """Price gas for the next blocks."""

@@ -7,6 +7,7 @@ from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Call
 from mmbot_pipelines.core.safety import GLOBAL, State, of
+from mmbot_pipelines.devnet.chain import ask
 from tests.bridge.guarding import state, thresholds, why
 from tests.bridge.world import World
 from tests.chain.lane import Lane
@@ -71,6 +72,32 @@ def test_what_was_taken_while_the_bot_was_down_halts_at_the_first_look(world: Wo
     world.later(10**6)
     world.chain.endowment = ETH // 2
     assert look(world) is State.HALTED
+
+
+def test_our_newest_transaction_in_another_block_at_a_higher_price_is_no_theft(
+    lane: Lane,
+) -> None:
+    l1 = lane.stage.devnet.l1
+    lane.bridge = _with_floor(lane, Wei(10**30))  # whatever the wallet has is under it
+    guard.guard(lane.bridge, lane.run)
+    keys = lane.find(1, fee=10**17)
+    lane.bridge = _with_floor(lane, Wei(0))
+    lane.transfer(keys)
+    lane.mine()
+    lane.bridge = _with_floor(lane, Wei(10**30))
+    assert _judged(lane) is State.NORMAL
+    before = lane.stage.chain.account()
+    (row,) = lane.store.transactions(keys[0])
+    ask(l1, "anvil_reorg", 1, [])
+    base_fee = l1.eth.get_block("latest")["baseFeePerGas"]
+    ask(l1, "anvil_setNextBlockBaseFeePerGas", hex(base_fee * 3 // 2))
+    assert lane.stage.chain.broadcast([row.raw]) == [None]
+    lane.stage.mine()
+    after = lane.stage.chain.account()
+    assert (after.nonce, after.balance < before.balance) == (before.nonce, True)
+    assert _judged(lane) is State.NORMAL
+    lane.elsewhere()
+    assert _judged(lane) is State.HALTED
 
 
 def test_on_a_chain_spending_is_explained_to_the_wei_and_theft_is_not(lane: Lane) -> None:

@@ -9,13 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from mmbot_pipelines.core.errors import (
-    Failure,
-    Lost,
-    OutOfFunds,
-    RevertForeseen,
-    RpcRefused,
-)
+from mmbot_pipelines.core.errors import Failure, Lost, OutOfFunds, RevertForeseen, RpcRefused
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import (
     UNKNOWN,
@@ -89,6 +83,12 @@ class ChainMemory:
         self._answer()
         return self.blocks[-1].block
 
+    def has_block(self, block: Block) -> bool:
+        self._answer()
+        if block.number >= len(self.blocks):
+            raise RpcRefused(f"there is no block {block.number} yet")
+        return self.blocks[block.number].block == block
+
     def fees(self) -> Fees:
         self._answer()
         return Fees(
@@ -106,7 +106,8 @@ class ChainMemory:
         return Wei(self.endowment - spent)
 
     def account(self) -> Account:
-        return Account(nonce=self.nonce(pending=False), balance=self.balance())
+        nonce, balance = self.nonce(pending=False), self.balance()
+        return Account(nonce=nonce, balance=balance, block=self.head())
 
     def nonce(self, *, pending: bool) -> int:
         self._answer()

@@ -8,7 +8,7 @@ from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Fault
 from mmbot_pipelines.core.money import Address, Gas, Wei
-from mmbot_pipelines.core.outbox import Account
+from mmbot_pipelines.core.outbox import Account, Block
 from tests.bridge.orders import NOON, an_order
 from tests.ports.books import Books
 from tests.ports.writing import (
@@ -220,8 +220,8 @@ def test_spent_is_what_mined_transactions_of_these_nonces_took(books: Books) -> 
 
 def test_the_newest_balance_mark_of_a_wallet_stands(books: Books) -> None:
     assert books.accounts.balance_mark(CHAIN, OURS) is None
-    for nonce in (1, 2):
-        account = Account(nonce=nonce, balance=Wei(2**255 + nonce))
+    for nonce, block in ((1, None), (2, Block(2**255, "0xb10c")), (3, None)):
+        account = Account(nonce=nonce, balance=Wei(2**255 + nonce), block=block)
         mark = BalanceMark(account=account, at=NOON)
         books.accounts.mark_balance(CHAIN, OURS, mark)
         assert books.accounts.balance_mark(CHAIN, OURS) == mark

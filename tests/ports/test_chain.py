@@ -3,7 +3,9 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from mmbot_pipelines.core.errors import Lost, OutOfFunds, RevertForeseen, RpcRefused
+import pytest
+
+from mmbot_pipelines.core.errors import Failure, Lost, OutOfFunds, RevertForeseen, RpcRefused
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Account, Call, Fees, Signed, Transaction
 from tests.ports.origin_memory import RECIPIENT
@@ -221,7 +223,8 @@ def test_an_account_has_code_or_not(stage: Stage) -> None:
 
 def test_account_is_the_mined_nonce_and_the_balance_of_one_block(stage: Stage) -> None:
     chain = stage.chain
-    assert chain.account() == Account(nonce=chain.nonce(pending=False), balance=chain.balance())
+    nonce, balance = chain.nonce(pending=False), chain.balance()
+    assert chain.account() == Account(nonce=nonce, balance=balance, block=chain.head())
     before = chain.account()
     (order,) = stage.set_orders(1)
     (tx,) = send(stage, [stage.registry.transfer(order)])
@@ -230,4 +233,20 @@ def test_account_is_the_mined_nonce_and_the_balance_of_one_block(stage: Stage) -
     (receipt,) = chain.receipts([tx])
     assert receipt is not None
     took = order.amount + receipt.gas_used * receipt.gas_price
-    assert chain.account() == Account(nonce=before.nonce + 1, balance=Wei(before.balance - took))
+    nonce, balance = before.nonce + 1, Wei(before.balance - took)
+    assert chain.account() == Account(nonce=nonce, balance=balance, block=chain.head())
+
+
+def test_a_block_that_was_taken_back_is_not_there_any_more(stage: Stage) -> None:
+    chain = stage.chain
+    stage.mine()
+    older = chain.head()
+    stage.mine()
+    newer = chain.head()
+    assert chain.has_block(older)
+    assert chain.has_block(newer)
+    stage.reorg_l1(1)
+    assert chain.has_block(older)
+    assert not chain.has_block(newer)
+    with pytest.raises(Failure):
+        chain.has_block(replace(newer, number=newer.number + 1000))

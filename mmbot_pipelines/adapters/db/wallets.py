@@ -6,7 +6,7 @@ from sqlalchemy.dialects.postgresql import insert
 from mmbot_pipelines.adapters.db.tables.outbox import transactions, wallets
 from mmbot_pipelines.bridge.accounts import BalanceMark
 from mmbot_pipelines.core.money import Address, Wei
-from mmbot_pipelines.core.outbox import Account, TxState
+from mmbot_pipelines.core.outbox import Account, Block, TxState
 
 
 def spent(
@@ -31,13 +31,21 @@ def balance_mark(connection: Connection, chain_id: int, wallet: Address) -> Bala
     ).one_or_none()
     if row is None:
         return None
-    account = Account(nonce=int(row.nonce), balance=Wei(int(row.balance)))
+    block = None if row.block_hash is None else Block(int(row.block_number), row.block_hash)
+    account = Account(nonce=int(row.nonce), balance=Wei(int(row.balance)), block=block)
     return BalanceMark(account=account, at=row.at)
 
 
 def mark_balance(connection: Connection, chain_id: int, wallet: Address, mark: BalanceMark) -> None:
     """Store the wallet's newest explained balance."""
-    values = {"nonce": mark.account.nonce, "balance": mark.account.balance, "at": mark.at}
+    account = mark.account
+    values = {
+        "nonce": account.nonce,
+        "balance": account.balance,
+        "at": mark.at,
+        "block_number": account.block and account.block.number,
+        "block_hash": account.block and account.block.hash,
+    }
     connection.execute(
         insert(wallets)
         .values(chain_id=chain_id, address=wallet, **values)

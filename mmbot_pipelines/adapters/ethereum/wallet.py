@@ -59,6 +59,15 @@ class EthereumChain:
         """Return the newest block."""
         return blocks.header(self._rpc, "latest").block
 
+    def has_block(self, block: Block) -> bool:
+        """Return whether the chain has this very block now, as the quorum knows it."""
+        rpc, number = self._rpc, block.number
+
+        def read(poll: Poll) -> Block:
+            return blocks.told(poll.answers[0], number, rpc.chain).block
+
+        return quorum.agreed(rpc, [blocks.asked(number)], read, f"block {number}") == block
+
     def fees(self) -> Fees:
         """Price gas for the next blocks.
 
@@ -91,7 +100,7 @@ class EthereumChain:
         count, balance = quorum.read(self._rpc, questions, block)
         if isinstance(balance, RpcError):
             raise RpcRefused(f"a node of {self._rpc.chain} refuses the balance: {balance}")
-        return Account(nonce=self._count(count), balance=Wei(wire.quantity(balance)))
+        return Account(nonce=self._count(count), balance=Wei(wire.quantity(balance)), block=block)
 
     def nonce(self, *, pending: bool) -> int:
         """Count the wallet's transactions: mined ones, or with those waiting in the pool."""

@@ -121,5 +121,7 @@ wallets = Table(
     uint256("nonce"),
     uint256("balance"),
     Column("at", Instant, nullable=False),
+    uint256("block_number", nullable=True),
+    Column("block_hash", Text),
     PrimaryKeyConstraint("chain_id", "address"),
 )
