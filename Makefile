@@ -20,15 +20,18 @@ define install
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r .venv/uv.lock
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip sync --quiet --require-hashes $< \
 		|| $(BIN)/pip install --require-hashes --prefer-binary -r $<
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@rm -rf build
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(2)
 	@touch $@
 endef
 
-.venv/.ready: requirements.lock pyproject.toml
-	$(call install,setup)
+.venv/.ready: requirements.lock pyproject.toml mmbot_pipelines/devnet/pyproject.toml
+	$(call install,setup,-e . -e mmbot_pipelines/devnet)
 
-.venv/.server: requirements-server.lock pyproject.toml
-	$(call install,server)
+# The server gets a copy of the sources, so whatever changes in them is installed again.
+SOURCES = $(shell find mmbot_pipelines -not -path '*/devnet*' -not -name __pycache__ -not -name '*.pyc')
+.venv/.server: requirements-server.lock pyproject.toml $(SOURCES)
+	$(call install,server,--reinstall-package mmbot .)
 
 node_modules/.ready: package-lock.json
 	@echo "fetching the local chains (anvil) and the Solidity compiler"

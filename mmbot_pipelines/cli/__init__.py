@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 the answer is no, 2 the command could not do its work.
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import Any
 
 import typer
@@ -14,9 +15,10 @@ import typer
 from mmbot_pipelines.cli.screen import console, plain
 from mmbot_pipelines.core.errors import BadSettings, Failure, LostRace
 
-# by name: the module that has it under that name, and what it does
+# by name: the module that has it under that name, and what it does; without a module the command
+# is an entry point of a package beside this one
 COMMANDS = {
-    "demo": ("demo", "Run the bridge on local chains, and show every order's way."),
+    "demo": (None, "Run the bridge on local chains, and show every order's way."),
     "orders": ("orders", "List the orders, or tell one order's whole history."),
     "doctor": ("doctor", "Check every setting, the database, the chains and the contracts."),
     "retry": ("upkeep", "Take up orders that failed or are parked, at once."),
@@ -49,12 +51,28 @@ def _app(given: Sequence[str]) -> typer.Typer:
     for name, (module, text) in COMMANDS.items():
         command: Any = _only_named
         if name in given:
-            command = getattr(import_module(f"{__name__}.{module}"), name)
+            command = _loaded(module, name)
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name, help=text)
         else:
             app.command(name, help=text)(command)
     return app
+
+
+def _loaded(module: str | None, name: str) -> Any:
+    """Import a command.
+
+    Raises:
+        BadSettings: it belongs to a package that is not installed.
+    """
+    if module is not None:
+        return getattr(import_module(f"{__name__}.{module}"), name)
+    for entry in entry_points(group="mmbot.commands", name=name):
+        return entry.load()
+    raise BadSettings(
+        f"mmbot {name} needs the local chains, which are not installed here: "
+        f"run `make setup` in the project's folder"
+    )
 
 
 def _only_named() -> None:

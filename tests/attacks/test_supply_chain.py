@@ -60,9 +60,9 @@ def test_another_uv_than_the_locks_is_not_installed(target: str, tmp_path: Path)
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")
     project = tmp_path / "project"
-    project.mkdir()
-    for name in ("Makefile", "pyproject.toml", *LOCKS):
-        shutil.copy(ROOT / name, project)
+    (project / "mmbot_pipelines" / "devnet").mkdir(parents=True)
+    for name in ("Makefile", "pyproject.toml", "mmbot_pipelines/devnet/pyproject.toml", *LOCKS):
+        shutil.copy(ROOT / name, project / name)
     done = subprocess.run(
         ["make", f".venv/.{'ready' if target == 'setup' else 'server'}"],
         cwd=project,

@@ -117,7 +117,7 @@ def _running(folder: Path) -> bool | None:
     except (FileNotFoundError, IndexError):
         return None
     try:
-        alive = psutil.Process(pid)
+        alive = psutil.Process(abs(pid))  # initdb's own backend writes its pid negative
         return bool(alive.name() == "postgres" and alive.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False

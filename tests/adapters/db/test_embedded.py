@@ -99,6 +99,13 @@ def test_a_killed_server_is_started_again(folder: Path) -> None:
     assert asked(url, "SELECT * FROM kept") == (1,)
 
 
+def test_a_folder_whose_creation_was_killed_can_be_stopped(folder: Path) -> None:
+    (folder / "postmaster.pid").write_text("-99999999\n")  # as initdb's own backend writes it
+    assert not embedded.is_running(folder)
+    embedded.stop(folder)
+    assert not (folder / "postmaster.pid").exists()
+
+
 def test_a_pid_file_of_another_program_is_not_believed(folder: Path) -> None:
     """After a reboot, or in a new container, the dead server's pid is somebody else's."""
     data = folder / "data"

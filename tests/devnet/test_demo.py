@@ -11,9 +11,9 @@ from eth_utils.address import to_checksum_address
 from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Filter
-from mmbot_pipelines.cli import demo
 from mmbot_pipelines.cli.screen import console
 from mmbot_pipelines.core.errors import StoreUnavailable
+from mmbot_pipelines.devnet import demo
 from mmbot_pipelines.devnet.anvil import AnvilError
 from mmbot_pipelines.devnet.orders import Kind, Wish
 from mmbot_pipelines.devnet.stack import StackError

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.cli.board import board, tally
+from mmbot_pipelines.devnet.board import board, tally
 from tests.bridge.orders import NOON, an_order
 
 WHY = "fee 0.000000000000000001 ETH (1 wei) is below the cost 0.0003 ETH (300000000000000 wei)"

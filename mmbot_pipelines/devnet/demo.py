@@ -18,11 +18,11 @@ from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import ORIGINS, Order
 from mmbot_pipelines.bridge.ports import Orders
-from mmbot_pipelines.cli.board import all_orders, board, report, tally
-from mmbot_pipelines.cli.demo_folder import alone_in, settings_in
 from mmbot_pipelines.cli.screen import console, plain
 from mmbot_pipelines.core.errors import BadSettings, StoreUnavailable
 from mmbot_pipelines.devnet.anvil import AnvilError
+from mmbot_pipelines.devnet.board import all_orders, board, report, tally
+from mmbot_pipelines.devnet.demo_folder import alone_in, settings_in
 from mmbot_pipelines.devnet.orders import Kind, Wish, plan
 from mmbot_pipelines.devnet.stack import Stack, StackError
 

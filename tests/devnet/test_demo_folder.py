@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from mmbot_pipelines.cli.demo_folder import alone_in, settings_in
 from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.devnet.demo_folder import alone_in, settings_in
 
 KEEPER = """
 import sys
 from pathlib import Path
-from mmbot_pipelines.cli.demo_folder import alone_in
+from mmbot_pipelines.devnet.demo_folder import alone_in
 with alone_in(Path(sys.argv[1])):
     print("kept", flush=True)
     sys.stdin.read()
