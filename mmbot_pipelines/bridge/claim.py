@@ -18,6 +18,7 @@ from mmbot_pipelines.bridge.fill import by_origin
 from mmbot_pipelines.bridge.guard import halt_at_once
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.pace import PAGE, Pace
 from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.bridge.refused import refused
 from mmbot_pipelines.bridge.reorgs import standing
@@ -138,12 +139,25 @@ def settle(bridge: Bridge, origin: str, run: Run) -> list[str]:
         Failure: the origin, or who works on a claim, could not be asked.
     """
     work = Work(bridge, run, "settle")
-    waiting = bridge.orders.waiting([Status.PROVING, Status.PROVED], origin)
-    claimed = [o for o in waiting if o.claimed and not is_paid_elsewhere(o)]
-    due = bridge.pace(origin).due(claimed, bridge.clock())
+    pace = bridge.pace(origin)
+    claimed = [o for o in _claimed(bridge, origin, pace) if not is_paid_elsewhere(o)]
+    due = pace.due(claimed, bridge.clock())
     left = _settle(work, origin, due)
     _follow(work, origin, left)
     return [o.key for o in due if o not in left]
+
+
+def _claimed(bridge: Bridge, origin: str, pace: Pace) -> list[Order]:
+    """Return the newest orders whose claim is on its way, and the next ones of the others.
+
+    However many there are, a look reads two pages: the second one moves on through all of them.
+    """
+    newest = bridge.orders.claimed(origin, newest=True, max_orders=PAGE)
+    if len(newest) < PAGE:
+        return newest[::-1]
+    page = bridge.orders.claimed(origin, after=pace.reached, max_orders=PAGE)
+    pace.reached = (page[-1].changed_at, page[-1].number) if len(page) == PAGE else None
+    return list({order.key: order for order in [*page, *newest[::-1]]}.values())
 
 
 def claim_again(bridge: Bridge, keys: Sequence[str], run: Run) -> None:

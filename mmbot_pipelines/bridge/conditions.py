@@ -21,10 +21,12 @@ SHARED = "wallet-shared"
 NONCE = "wallet-nonce"
 EXPOSURE = "exposure"
 CROWD = "parked-crowd"
+UNDELIVERED = "undelivered-crowd"
 UNCLAIMED = "unclaimed"
 
 _EXPOSURE_PERCENT = 80
 _SHOWN_NONCES = 10
+_MAX_UNDELIVERED = 50  # claims that have an alert of their own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,50 +130,63 @@ def _parked_crowd(facts: Facts) -> Iterator[Alert]:
             CROWD,
             Severity.HIGH,
             f"{total} orders are parked",
-            f"{shown} of them have an alert of their own, the others have none: all that are "
-            "paid have one, and those that were parked first.",
+            f"{shown} of them have an alert of their own, the others have none: of those that "
+            "are paid and of those that are not, the ones that were parked first have it.",
             "see `mmbot orders --failed` for the common cause; fix it, then `mmbot retry` each.",
         )
 
 
 def _undelivered(facts: Facts, after_seconds: float) -> Iterator[Alert]:
-    for order in facts.owed:
-        if not order.claimed or order.parked:
-            continue
-        if (facts.at - order.changed_at).total_seconds() > after_seconds:
-            yield _alert(
-                f"undelivered {order.key}",
-                Severity.HIGH,
-                f"the claim of {order.key} does not arrive on {order.origin}",
-                f"{in_words(order.amount + order.fee)} are owed to us. It is {order.status} since "
-                f"{order.changed_at:%Y-%m-%d %H:%M:%S} UTC "
-                f"({harmless(order.claim_ref or order.claim_tx or 'nothing to look up')}).",
-                f"look the claim up on {order.origin}; if it is lost, `mmbot retry {order.key}` "
-                "claims again.",
-            )
+    late = [o for o in facts.claimed if _age(facts, o) > after_seconds]
+    for order in late[:_MAX_UNDELIVERED]:
+        yield _alert(
+            f"undelivered {order.key}",
+            Severity.HIGH,
+            f"the claim of {order.key} does not arrive on {order.origin}",
+            f"{in_words(order.amount + order.fee)} are owed to us. It is {order.status} since "
+            f"{order.changed_at:%Y-%m-%d %H:%M:%S} UTC "
+            f"({harmless(order.claim_ref or order.claim_tx or 'nothing to look up')}).",
+            f"look the claim up on {order.origin}; if it is lost, `mmbot retry {order.key}` "
+            "claims again.",
+        )
+    if len(late) > _MAX_UNDELIVERED:
+        least = "at least " if facts.more_owed else ""
+        yield _alert(
+            UNDELIVERED,
+            Severity.HIGH,
+            f"{least}{len(late)} claims do not arrive",
+            f"{_MAX_UNDELIVERED} of them, those that are on their way for longest, have an alert "
+            "of their own.",
+            "find their common cause: see `mmbot orders --status PROVED`.",
+        )
 
 
 def _unclaimed(facts: Facts, after_seconds: float) -> Iterator[Alert]:
     """Yield one alert for paid orders whose claims are not mined for long, however many wait."""
     late = [
         order
-        for order in facts.owed
-        if not (order.claimed or order.parked or order.reason == OutOfFunds.reason)
-        and (facts.at - order.changed_at).total_seconds() > after_seconds
+        for order in facts.unclaimed
+        if order.reason != OutOfFunds.reason and _age(facts, order) > after_seconds
     ]
     if late:
-        oldest = min(late, key=lambda order: order.changed_at)
+        oldest = late[0]
+        least = "at least " if facts.more_owed else ""
         why = harmless(oldest.reason or f"its claim {oldest.claim_tx} is not mined")
         yield _alert(
             UNCLAIMED,
             Severity.HIGH,
             "paid orders are not claimed yet",
-            f"{in_words(Wei(sum(o.amount + o.fee for o in late)))} are owed to us for {len(late)} "
-            f"of them. The oldest is {oldest.key}, {oldest.status} since "
+            f"{least}{in_words(Wei(sum(o.amount + o.fee for o in late)))} are owed to us for "
+            f"{len(late)} of them. The oldest is {oldest.key}, {oldest.status} since "
             f"{oldest.changed_at:%Y-%m-%d %H:%M:%S} UTC: {why}.",
             f"see `mmbot orders show {oldest.key}`; what waits for prices or for the escrow's "
             "owner goes on by itself.",
         )
+
+
+def _age(facts: Facts, order: Order) -> float:
+    """Return the seconds since an order changed."""
+    return (facts.at - order.changed_at).total_seconds()
 
 
 def _exposure(facts: Facts, most: Wei | None) -> Iterator[Alert]:
@@ -192,6 +207,7 @@ def _funds(facts: Facts, floor: Wei) -> Iterator[Alert]:
     """Yield one alert for a wallet that has too little, however many orders wait for it."""
     waiting, has = facts.shortage, facts.balance
     count = "1 order waits" if waiting.orders == 1 else f"{waiting.orders} orders wait"
+    count = f"at least {count}" if waiting.more else count
     wait = f" {count} for ETH, healthy." if waiting.orders else ""
     missing = waiting.needs + floor - (has or 0)
     least = f"at least {in_words(missing)}" if missing > 0 else "ETH"

@@ -11,7 +11,7 @@ from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.nonces import is_impossible
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor
-from mmbot_pipelines.bridge.records import PAID, Records, Shortage
+from mmbot_pipelines.bridge.records import Records, Shortage
 from mmbot_pipelines.bridge.sending import FloorReached
 from mmbot_pipelines.core.daemons import ALIVE, Daemon, Daemons, at_once
 from mmbot_pipelines.core.errors import Failure, OutOfFunds, RpcUnavailable
@@ -21,9 +21,13 @@ from mmbot_pipelines.core.safety import Standing, State
 # Longer than a node may take, shorter than a sensor's tick: a hanging node is one that is down.
 _PROBE_SECONDS = 20.0
 
-# So many unpaid parked orders have an alert of their own: those that were parked first, for an
-# alert that left the list for a newer one would be reported as over.
-_MAX_PARKED = 50
+# So many orders of one trouble are looked at, and may have an alert of their own: those that have
+# had it for longest, for an alert that left the list for a newer one would be reported as over.
+_MAX_UNPAID_PARKED = 50
+_MAX_PAID_PARKED = 200
+_MAX_CLAIMED = 200
+_MAX_UNCLAIMED = 1_000
+_MAX_SHORT = 1_000
 
 _LOST_FOR = timedelta(days=1)  # how long a nonce that was taken from us is worth an alert
 
@@ -35,9 +39,11 @@ class Facts:
     """What the store and the chains say, at one time."""
 
     at: datetime  # UTC
-    parked: Sequence[Order]  # all that are PAID, and the first of the others
+    parked: Sequence[Order]  # the first that are PAID, and the first of the others
     parked_in_all: int
-    owed: Sequence[Order]  # PAID
+    claimed: Sequence[Order]  # PAID, not parked, their claim on its way: the longest unchanged
+    unclaimed: Sequence[Order]  # the others of them: the longest unchanged
+    more_owed: bool  # than these
     exposure: Wei
     standings: Sequence[Standing]  # safety states that are not NORMAL
     silent: Mapping[str, str]  # chains that no node answers for, and what was tried
@@ -76,17 +82,21 @@ def look(bridge: Bridge, records: Records, daemons: Daemons) -> Facts:
     ours = 0 if highest is None else highest + 1
     known = pending is not None and nonces is not None
     impossible = known and is_impossible(pending or 0, mined=nonces or 0, ours=ours)
-    owed, parked = bridge.orders.waiting(PAID), records.parked(max_unpaid=_MAX_PARKED)
+    parked = records.parked(max_paid=_MAX_PAID_PARKED, max_unpaid=_MAX_UNPAID_PARKED)
+    claimed = records.owed(claimed=True, max_orders=_MAX_CLAIMED)
+    unclaimed = records.owed(claimed=False, max_orders=_MAX_UNCLAIMED)
     return Facts(
         at=now,
-        parked=[*(order for order in owed if order.parked), *parked.unpaid],
+        parked=[*parked.paid, *parked.unpaid],
         parked_in_all=parked.orders,
-        owed=owed,
+        claimed=claimed,
+        unclaimed=unclaimed,
+        more_owed=len(claimed) == _MAX_CLAIMED or len(unclaimed) == _MAX_UNCLAIMED,
         exposure=bridge.accounts.exposure(),
         standings=[s for s in bridge.safety.standings() if s.state is not State.NORMAL],
         silent=silent,
         wallet=chain.wallet,
-        shortage=records.shortage([OutOfFunds.reason, FloorReached.reason]),
+        shortage=records.shortage([OutOfFunds.reason, FloorReached.reason], max_orders=_MAX_SHORT),
         balance=wallet_has,
         foreign_nonce=nonces - 1 if nonces is not None and foreign else None,
         lost_nonces=records.nonces_lost(chain.chain_id, chain.wallet, since=now - _LOST_FOR),

@@ -10,9 +10,11 @@ from datetime import UTC, datetime, timedelta
 from mmbot_pipelines.bridge.order import Order
 
 MOST = 100  # orders of one look
+PAGE = 200  # orders that one look reads of the newest, and of all others by turns
 
 # Age of the claim in seconds, and how many seconds pass between two questions after that.
 _PACES = ((3600, 300), (300, 60))
+_LONGEST = timedelta(seconds=300)
 
 
 class Pace:
@@ -20,14 +22,15 @@ class Pace:
 
     def __init__(self) -> None:
         self._asked: dict[str, datetime] = {}
+        # time of change and number of the order up to which the older ones were read
+        self.reached: tuple[datetime, int] | None = None
 
     def due(self, orders: Sequence[Order], at: datetime) -> list[Order]:
         """Return the orders to ask for at this time, and remember that they were.
 
-        orders: all that wait; what is not among them any more is forgotten.
+        What was asked for so long ago that it is due by now is forgotten.
         """
-        keys = {order.key for order in orders}
-        self._asked = {key: asked for key, asked in self._asked.items() if key in keys}
+        self._asked = {key: asked for key, asked in self._asked.items() if at - asked < _LONGEST}
         due = [order for order in orders if self._is_due(order, at)]
         # The longest not asked for first, so that everybody's turn comes.
         never = datetime.min.replace(tzinfo=UTC)

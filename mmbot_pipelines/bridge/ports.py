@@ -152,8 +152,22 @@ class Orders(Outbox, Protocol):
     def due(self, *, at: datetime, max_orders: int | None = None) -> list[Order]:
         """List failed orders whose next attempt has come, the longest due first."""
 
-    def waiting(self, statuses: Sequence[Status], origin: str | None = None) -> list[Order]:
-        """List orders in these statuses, failed or not, oldest change first."""
+    def unfinished(self, origin: str, *, first: int = 0, max_orders: int) -> list[Order]:
+        """List unfinished orders that stand in block `first` or later, the highest block first."""
+
+    def claimed(
+        self,
+        origin: str,
+        *,
+        newest: bool = False,
+        after: tuple[datetime, int] | None = None,
+        max_orders: int,
+    ) -> list[Order]:
+        """List orders whose claim is on its way, failed or not, oldest change first.
+
+        newest: newest change first.
+        after: time of change and number of the order behind which the list begins.
+        """
 
     def not_final(
         self, origin: str, *, first: int = 0, last: int | None = None, most: int
@@ -162,6 +176,9 @@ class Orders(Outbox, Protocol):
 
         first, last: of the L2's blocks that have the settlements.
         """
+
+    def newest_not_final(self, origin: str, *, max_orders: int) -> list[Order]:
+        """List COMPLETED orders whose settlement L1 has not accepted yet, newest change first."""
 
     def change(
         self,

@@ -41,6 +41,7 @@ class Shortage:
 
     orders: int
     needs: Wei  # amounts and fees of the unpaid, fees of the paid: a fee covers an order's gas
+    more: bool = False  # orders than were summed up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,8 @@ class Parked:
     """Orders that only a person can make go on."""
 
     orders: int  # all of them
-    unpaid: Sequence[Order]  # of those whose recipient is not paid, the first
+    paid: Sequence[Order]  # of those that are PAID, the first
+    unpaid: Sequence[Order]  # of the others, the first
 
 
 class Records(Protocol):
@@ -63,8 +65,15 @@ class Records(Protocol):
     def day(self, *, since: datetime) -> Day:
         """Sum up what happened since then."""
 
-    def shortage(self, reasons: Sequence[str]) -> Shortage:
-        """Sum up the healthy orders that wait with one of these reasons."""
+    def shortage(self, reasons: Sequence[str], *, max_orders: int) -> Shortage:
+        """Sum up healthy orders that wait with one of these reasons, at most so many."""
 
-    def parked(self, *, max_unpaid: int) -> Parked:
-        """Count the parked orders, and list those that are not PAID: the longest parked first."""
+    def parked(self, *, max_paid: int, max_unpaid: int) -> Parked:
+        """Count the parked orders, and list the first of each kind: the longest parked first."""
+
+    def owed(self, *, claimed: bool, max_orders: int) -> Sequence[Order]:
+        """List orders that are PAID and not parked, the longest unchanged first.
+
+        claimed: those whose claim is on a way that no transaction of ours tells the end of;
+            or else all others.
+        """

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.chain_ports import Origin
 from mmbot_pipelines.bridge.failures import Work
-from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Fault, Filter, Run
 from mmbot_pipelines.bridge.retelling import follow
@@ -18,7 +17,10 @@ from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import LostRace
 from mmbot_pipelines.core.outbox import Block
 
-_UNFINISHED = [status for status in Status if not status.final]
+# Unfinished orders that one review looks at, the highest block first: above a fork, and in the
+# backfill. All others are looked at before money goes out for them.
+_MAX_FORKED = 5_000
+_MAX_REVIEWED = 1_000
 
 # Blocks known from before that are compared with the chain, to find where it was left.
 _KNOWN = 100
@@ -51,7 +53,7 @@ def anchored(bridge: Bridge, origin: str, kind: Cursor, head: Block, run: Run) -
     if to is None and first > l2.start:
         return cursor  # that node does not have it just now
     crash.here(crash.Point.REORG_SEEN)
-    review(bridge, origin, run)
+    _review(bridge, origin, run, first=first, max_orders=_MAX_FORKED)
     why = f"the newest block is {head.number}" if now is None else f"it is {now.hash} now"
     said = f"block {cursor.number} was {cursor.hash}, {why}; read again from block {first}"
     run.say(f"{origin}: {said}")
@@ -68,8 +70,12 @@ def anchored(bridge: Bridge, origin: str, kind: Cursor, head: Block, run: Run) -
 
 
 def review(bridge: Bridge, origin: str, run: Run) -> None:
-    """Look whether every unfinished order still stands in the block it was found in."""
-    unfinished = bridge.orders.waiting(_UNFINISHED, origin)
+    """Look whether the newest unfinished orders still stand in the blocks they were found in."""
+    _review(bridge, origin, run, first=0, max_orders=_MAX_REVIEWED)
+
+
+def _review(bridge: Bridge, origin: str, run: Run, *, first: int, max_orders: int) -> None:
+    unfinished = bridge.orders.unfinished(origin, first=first, max_orders=max_orders)
     standing(Work(bridge, run, "review"), origin, unfinished)
 
 

@@ -13,9 +13,9 @@ from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.chain_ports import Settlement
 from mmbot_pipelines.bridge.failures import fault_of
-from mmbot_pipelines.bridge.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Cursor, Filter, Run
+from mmbot_pipelines.bridge.ports import Cursor, Run
 from mmbot_pipelines.core.errors import LostRace, TakenBack
 from mmbot_pipelines.core.outbox import TxState
 
@@ -36,11 +36,10 @@ def review_paid(bridge: Bridge, origin: str, run: Run) -> None:
     A payment may be seen before the cursor comes to its block, and be taken back before.
     """
     now, final = bridge.clock(), bridge.origins[origin].final().number
-    completed = Filter(status=Status.COMPLETED, origin=origin, limit=_MAX_NEWEST)
     newest = [
         order
-        for order in bridge.orders.find(completed)
-        if not order.settle_final and now - order.changed_at >= _SHOWN_AFTER
+        for order in bridge.orders.newest_not_final(origin, max_orders=_MAX_NEWEST)
+        if now - order.changed_at >= _SHOWN_AFTER
     ]
     old = bridge.orders.not_final(origin, last=final, most=_MAX_FINAL)
     _review(bridge, origin, list({o.key: o for o in [*newest, *old]}.values()), final, run)

@@ -27,10 +27,9 @@ _RECOVERED_FOR = timedelta(days=7)  # then its partition goes, with the runs it 
 def note_dead_runs(context: dg.SensorEvaluationContext, bridge: steps.Bridge, run: Run) -> int:
     """Keep an error with the orders of each run that ended without keeping one itself."""
     instance, now = context.instance, datetime.now(UTC)
-    last, looked_at = json.loads(context.cursor or "null") or [None, []]
-    before = datetime.fromisoformat(last) if last else now - _FIRST_LOOK_BACK
+    after, looked_at = _looked_at(context, now)
     recent = instance.get_runs(
-        dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=before - _LOOK_BACK)
+        dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=after)
     )
     dead = 0
     for failed in recent:
@@ -40,6 +39,25 @@ def note_dead_runs(context: dg.SensorEvaluationContext, bridge: steps.Bridge, ru
             dead += steps.run_died(bridge, tagged_orders(failed.tags), died, *ending)
     context.update_cursor(json.dumps([now.isoformat(), [failed.run_id for failed in recent]]))
     return dead
+
+
+def _looked_at(context: dg.SensorEvaluationContext, now: datetime) -> tuple[datetime, list[str]]:
+    """Return since when failed runs are looked at, UTC, and which were before.
+
+    Anybody may edit the cursor in the UI: one that cannot be read is as good as none.
+    """
+    first = now - _FIRST_LOOK_BACK - _LOOK_BACK
+    if not context.cursor:
+        return first, []
+    try:
+        last, looked_at = json.loads(context.cursor)
+        return datetime.fromisoformat(last).astimezone(UTC) - _LOOK_BACK, list(map(str, looked_at))
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        context.log.warning(
+            "the sensor's cursor cannot be read: runs that failed within the last "
+            f"{(now - first).total_seconds() / 60:.0f} minutes are looked at again"
+        )
+        return first, []
 
 
 def _ending(instance: dg.DagsterInstance, failed: dg.DagsterRun) -> tuple[str, bool]:

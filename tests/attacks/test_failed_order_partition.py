@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
@@ -113,3 +114,22 @@ def test_every_job_runs_in_one_process() -> None:
     executors = json.loads(done.stdout)
     assert "__ASSET_JOB" in executors
     assert set(executors.values()) == {"in_process"}
+
+
+@pytest.mark.parametrize(
+    "cursor", ["garbage", "[1]", '{"a": 1}', '["0001-01-01T00:00:00+00:00", []]', '["x", 7]', "7"]
+)
+def test_a_cursor_that_cannot_be_read_is_as_good_as_none(
+    world: World,
+    instance: dg.DagsterInstance,
+    cursor: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    context = dg.build_sensor_context(
+        instance, cursor=cursor, sensor_name="failed_orders", resources={"bridge": world.bridge}
+    )
+    failed_orders.evaluate_tick(context)
+    assert context.cursor is not None
+    last, seen = json.loads(context.cursor)
+    assert (datetime.fromisoformat(last).tzinfo, seen) == (UTC, [])
+    assert capsys.readouterr().err.count("the sensor's cursor cannot be read") == 1

@@ -9,10 +9,10 @@ import pytest
 from mmbot_pipelines.adapters.ethereum import registry as registry_adapter
 from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.bridge.chain_ports import Settlement
+from mmbot_pipelines.bridge.chain_ports import Progress, Settlement
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.pace import MOST, Pace
+from mmbot_pipelines.bridge.pace import MOST, PAGE, Pace
 from mmbot_pipelines.core.errors import Failure
 from tests.adapters.ethereum import test_registry as on_l1
 from tests.adapters.ethereum.fake_node import FakeNode, fake_node, word
@@ -42,6 +42,37 @@ def test_everybodys_turn_comes_in_a_crowd() -> None:
     ]
     assert [len(keys) for keys in asked] == [MOST] * 3
     assert len(set().union(*asked)) == 3 * MOST
+
+
+def test_a_crowd_of_claims_is_read_by_pages_and_none_is_forgotten(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long_ago = world.now - timedelta(days=1)
+    for number in range(5 * PAGE):
+        at = long_ago + timedelta(seconds=number // 3)
+        order = replace(an_order(number), status=Status.PROVED, changed_at=at)
+        world.store.stored[order.key] = order
+    read, asked = [], set()
+    claimed = world.store.claimed
+
+    def counted(origin: str, **how: object) -> list[Order]:
+        found = claimed(origin, **how)  # type: ignore[arg-type]
+        read.append(len(found))
+        return found
+
+    def settled(orders: list[Order]) -> list[None]:
+        asked.update(order.key for order in orders)
+        return [None] * len(orders)
+
+    monkeypatch.setattr(world.store, "claimed", counted)
+    monkeypatch.setattr(world.l2, "settled", settled)
+    monkeypatch.setattr(world.l2, "progress", lambda orders: [Progress()] * len(orders))
+    looks = 5 * PAGE // MOST + 5
+    for _ in range(looks):
+        world.settle()
+        world.later(0.25)
+    assert len(asked) == 5 * PAGE
+    assert sum(read) <= looks * 2 * PAGE
 
 
 def test_a_claim_that_never_arrives_is_asked_for_every_five_minutes(

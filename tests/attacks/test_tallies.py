@@ -14,7 +14,10 @@ from mmbot_pipelines.bridge.lifecycle import Fact
 from tests.adapters.metrics.books import at, fill, go
 from tests.bridge.orders import NOON
 
-MIGRATION = import_module("mmbot_pipelines.adapters.db.migrations.versions.0011_tallies")
+VERSIONS = "mmbot_pipelines.adapters.db.migrations.versions"
+MIGRATION, EXPOSURE = (
+    import_module(f"{VERSIONS}.{name}") for name in ("0011_tallies", "0017_bounds")
+)
 
 
 @pytest.fixture
@@ -38,11 +41,12 @@ def test_an_upgrade_counts_what_is_stored_as_the_triggers_do(engine: Engine) -> 
     kept = sums(engine)
     assert {name for name, *_ in kept} == {
         *("orders", "transfer", "transfer_seconds", "repayment", "repayment_seconds"),
-        *("fees", "replacements", "gas", "failures"),
+        *("fees", "replacements", "gas", "failures", "exposure"),
     }
     with engine.begin() as connection:
         connection.execute(text("TRUNCATE mmbot.tallies"))
         connection.execute(text(MIGRATION.SO_FAR))
+        connection.execute(text(EXPOSURE.SO_FAR))
     assert sums(engine) == kept
 
 

@@ -4,6 +4,10 @@ from importlib import import_module
 
 from sqlalchemy import Connection, Engine, text
 
+from mmbot_pipelines.bridge.claim import ClaimTooDear
+from mmbot_pipelines.bridge.fill import PricesTooHigh
+from mmbot_pipelines.core.errors import OutOfFunds
+
 CHAIN_ID = 31337
 WALLET = "0x00000000000000000000000000000000000000AA"  # that paid all of it
 
@@ -51,6 +55,36 @@ SELECT 'zksync:' || n, 'transfer',
 FROM seed;
 """
 
+# What strangers, prices and our own faults can make many orders be: status, failed, reason.
+CROWDS = {
+    "dust": ("PENDING", False, PricesTooHigh.reason),
+    "no room": ("PROCESSING", False, "waits: no room under MMBOT_MAX_EXPOSURE_WEI now"),
+    "no ETH": ("PROCESSING", False, OutOfFunds.reason),
+    "unclaimed": ("FULFILLED", False, ClaimTooDear.reason),
+    "undelivered": ("PROVED", False, None),
+    "parked": ("PENDING", True, "RevertForeseen: Transfer failed."),
+    "parked paid": ("FULFILLED", True, "ClaimRefused: no"),
+}
+
+# They were asked for by turns, 20 a second: 100 a tick of 5 seconds.
+_CROWD = """
+INSERT INTO mmbot.orders (
+    origin, number, recipient, amount, fee, block_number, block_hash, set_order_tx, status,
+    attempt, failures, failed, reason, waiting_since, transfer_tx, claim_tx, changed_at, asked_at,
+    version
+)
+SELECT 'zksync', :first + n, '0x' || lpad(to_hex(n), 40, '0'), 10000000000000000, 1,
+    :first + n, '0x01', '0x02', :status, 1, 0, :failed, :reason,
+    CASE WHEN NOT :failed AND CAST(:reason AS text) IS NOT NULL THEN at END,
+    CASE WHEN :status IN ('FULFILLED', 'PROVED') THEN '0xt' || n END,
+    CASE WHEN :status = 'PROVED' THEN '0xc' || n END, at,
+    now() - make_interval(secs => n / 20.0), 1
+FROM generate_series(1, :count) n,
+    LATERAL (SELECT now() - interval '1 day' - make_interval(secs => n % 3600) AS at) t
+"""
+
+_VERSIONS = "mmbot_pipelines.adapters.db.migrations.versions"
+
 # Every index that no constraint needs: made again at the end, many times faster than row by row.
 _INDEXES = """
 SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid)
@@ -78,7 +112,6 @@ FROM (
 
 def store(engine: Engine, count: int) -> None:
     """Store so many orders, with their history, transactions, errors and tallies."""
-    so_far = import_module("mmbot_pipelines.adapters.db.migrations.versions.0011_tallies").SO_FAR
     with engine.begin() as connection:
         _run(connection, "SET LOCAL statement_timeout = 0")
         _run(connection, "SET LOCAL session_replication_role = replica")  # no triggers: faster
@@ -95,7 +128,23 @@ def store(engine: Engine, count: int) -> None:
                 _run(connection, statement, **given)
         for _, definition in indexes:
             connection.exec_driver_sql(definition)
-        _run(connection, so_far)
+        for migration in ("0011_tallies", "0017_bounds"):
+            _run(connection, import_module(f"{_VERSIONS}.{migration}").SO_FAR)
+    _analyse(engine)
+
+
+def crowd(engine: Engine, kind: str, count: int) -> None:
+    """Store so many orders more that are all in one state, the oldest of them hours ago."""
+    status, failed, reason = CROWDS[kind]
+    given = {"status": status, "failed": failed, "reason": reason, "count": count}
+    first = 20_000_000 + 10_000_000 * list(CROWDS).index(kind)
+    with engine.begin() as connection:
+        _run(connection, "SET LOCAL statement_timeout = 0")
+        _run(connection, _CROWD, first=first, **given)
+    _analyse(engine)
+
+
+def _analyse(engine: Engine) -> None:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         _run(connection, "SET statement_timeout = 0")
         _run(connection, "VACUUM ANALYZE")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine
 
@@ -61,6 +61,7 @@ class Desk:
             "lane": self.lane,
             "safety sensor": lambda: steps.guard(self.bridge, self.world.run),
             "alerts sensor": self.alerts,
+            "daily summary": self.summary,
             "failed orders sensor": self.failed,
             "5-minute schedules": self.every_five_minutes,
             "scrape": self.scrape,
@@ -82,7 +83,7 @@ class Desk:
         steps.settle_receipts(self.bridge, self.world.run)
         if steps.stuck(self.bridge):
             steps.replace_stuck(self.bridge, self.world.run)
-        found = steps.wanted(self.bridge, [Status.FULFILLED])
+        found = steps.wanted(self.bridge, [Status.FULFILLED], "zksync")
         self.keys = [order.key for order in found if order.number < 10**7]
 
     def claim(self) -> None:
@@ -113,7 +114,10 @@ class Desk:
         )
         watch.tell(looking)
         records.highest_nonce(CHAIN_ID, Address(WALLET))
-        records.day(since=self.world.now)
+        records.nonces_lost(CHAIN_ID, Address(WALLET), since=self.world.now - timedelta(days=1))
+
+    def summary(self) -> None:
+        PgRecords(self.engine).day(since=self.world.now - timedelta(days=1))
 
     def failed(self) -> None:
         found = self.bridge.orders.find(Filter(failed=True, limit=1000))

@@ -76,6 +76,18 @@ def test_a_crowd_of_parked_orders_is_one_more_alert(world: World) -> None:
     assert crowd.title == "60 orders are parked"
 
 
+def test_a_crowd_of_claims_that_do_not_arrive_is_one_more_alert(world: World) -> None:
+    keys = world.set_and_detect(60)
+    for key in keys:
+        claimed = replace(world.order(key), status=Status.PROVED, changed_at=world.now)
+        world.store.stored[key] = claimed
+    world.later(3601)
+    first = {f"undelivered {key}" for key in keys[:50]}
+    assert set(found(world)) == first | {"undelivered-crowd"}
+    (crowd,) = (alert for alert in seen(world).alerts if alert.key == "undelivered-crowd")
+    assert crowd.title == "60 claims do not arrive"
+
+
 def test_a_parked_order_says_whether_it_is_paid(world: World) -> None:
     (key,) = world.set_and_detect()
     park(world, key)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
@@ -66,9 +66,10 @@ class AskingMemory:
         return (at - asked).total_seconds() >= pause
 
     def _turn(self, order: Order) -> tuple[object, ...]:
-        waits = order.waiting_since is not None
-        asked = self.asked.get(order.key, order.changed_at)
-        return waits, 0 if waits else -order.fee, asked, order.number
+        asked = self.asked.get(order.key)
+        if order.waiting_since is not None:
+            return True, asked or datetime.min.replace(tzinfo=UTC), order.number
+        return False, -order.fee, asked or order.changed_at, order.number
 
     def due(self, *, at: datetime, max_orders: int | None = None) -> list[Order]:
         with self.transaction():
@@ -79,9 +80,29 @@ class AskingMemory:
             ]
         return [order for *_, order in sorted(found, key=lambda row: row[:-1])][:max_orders]
 
-    def waiting(self, statuses: Sequence[Status], origin: str | None = None) -> list[Order]:
+    def unfinished(self, origin: str, *, first: int = 0, max_orders: int) -> list[Order]:
         with self.transaction():
-            return self._in(statuses, origin)
+            found = [
+                order
+                for order in self.stored.values()
+                if not order.status.final and order.origin == origin and order.block.number >= first
+            ]
+        found.sort(key=lambda order: (order.block.number, order.number), reverse=True)
+        return found[:max_orders]
+
+    def claimed(
+        self,
+        origin: str,
+        *,
+        newest: bool = False,
+        after: tuple[datetime, int] | None = None,
+        max_orders: int,
+    ) -> list[Order]:
+        with self.transaction():
+            found = [order for order in self._in(list(Status), origin) if order.claimed]
+        if newest:
+            return found[::-1][:max_orders]
+        return [o for o in found if after is None or (o.changed_at, o.number) > after][:max_orders]
 
     def not_final(
         self, origin: str, *, first: int = 0, last: int | None = None, most: int
@@ -94,6 +115,11 @@ class AskingMemory:
             ]
         wanted = [row for row in sorted(found, key=lambda row: row[:2]) if row[0] >= first]
         return [o for number, _, o in wanted if last is None or number <= last][:most]
+
+    def newest_not_final(self, origin: str, *, max_orders: int) -> list[Order]:
+        with self.transaction():
+            done = self._in([Status.COMPLETED], origin)
+        return [order for order in reversed(done) if not order.settle_final][:max_orders]
 
     def _in(self, statuses: Sequence[Status], origin: str | None) -> list[Order]:
         found = [

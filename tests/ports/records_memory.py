@@ -5,6 +5,7 @@ from datetime import datetime
 
 from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.records import PAID, WAITING, Day, Parked, Shortage
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Transaction, TxState
@@ -21,9 +22,9 @@ class RecordsMemory:
         return max((t.nonce for t in self._of(chain_id, wallet)), default=None)
 
     def nonces_lost(self, chain_id: int, wallet: Address, *, since: datetime) -> list[int]:
-        rows = [t for t in self._of(chain_id, wallet) if t.stored_at >= since]
+        rows = self._of(chain_id, wallet)
         kept = {t.nonce for t in rows if t.state is not TxState.LOST}
-        return sorted({t.nonce for t in rows} - kept)
+        return sorted({t.nonce for t in rows if t.stored_at >= since} - kept)
 
     def day(self, *, since: datetime) -> Day:
         store = self._store
@@ -49,23 +50,29 @@ class RecordsMemory:
             refunded=Wei(sum(store.stored[k].claim_refund or 0 for k in completed)),
         )
 
-    def shortage(self, reasons: Sequence[str]) -> Shortage:
+    def shortage(self, reasons: Sequence[str], *, max_orders: int) -> Shortage:
         waiting = [
             o
             for o in self._store.stored.values()
             if o.status in WAITING and not o.failed and o.reason in reasons
-        ]
+        ][:max_orders]
         paid = [o for o in waiting if o.status is Status.FULFILLED]
         needs = sum(o.amount + o.fee for o in waiting) - sum(o.amount for o in paid)
-        return Shortage(orders=len(waiting), needs=Wei(needs))
+        more = len(waiting) == max_orders
+        return Shortage(orders=len(waiting), needs=Wei(needs), more=more)
 
-    def parked(self, *, max_unpaid: int) -> Parked:
-        parked = sorted(
-            (o for o in self._store.stored.values() if o.parked),
-            key=lambda o: (o.changed_at, o.origin, o.number),
-        )
+    def parked(self, *, max_paid: int, max_unpaid: int) -> Parked:
+        parked = [o for o in self._longest() if o.parked]
+        paid = [o for o in parked if o.status in PAID]
         unpaid = [o for o in parked if o.status not in PAID]
-        return Parked(orders=len(parked), unpaid=unpaid[:max_unpaid])
+        return Parked(orders=len(parked), paid=paid[:max_paid], unpaid=unpaid[:max_unpaid])
+
+    def owed(self, *, claimed: bool, max_orders: int) -> list[Order]:
+        owed = [o for o in self._longest() if o.status in PAID and not o.parked]
+        return [o for o in owed if o.claimed is claimed][:max_orders]
+
+    def _longest(self) -> list[Order]:
+        return sorted(self._store.stored.values(), key=lambda o: (o.changed_at, o.origin, o.number))
 
     def _of(self, chain_id: int, wallet: Address) -> list[Transaction]:
         return [t for t in self._store.outbox if (t.chain_id, t.wallet) == (chain_id, wallet)]

@@ -202,16 +202,30 @@ def test_due_are_failed_orders_whose_time_has_come(orders: Orders) -> None:
     assert orders.due(at=NOON) == []
 
 
-def test_waiting_lists_failed_ones_too_oldest_change_first(orders: Orders) -> None:
-    many = [replace(an_order(n), changed_at=NOON - later(n)) for n in range(3)]
+def test_unfinished_orders_are_listed_by_block_the_highest_first(orders: Orders) -> None:
+    many = [replace(an_order(n), block=Block(10 * n, "0xb")) for n in range(5)]
     add(orders, *many, an_order(9, origin="starknet"))
     parked = many[1].failing("no", failed=True, next_attempt_at=None)
     orders.change(many[1], parked, run_id="run", at=NOON)
     step(orders, many[2], Fact.ACCEPTED)
-    assert [o.number for o in orders.waiting([Status.PENDING], "zksync")] == [1, 0]
-    both = orders.waiting([Status.PENDING, Status.PROCESSING])
-    assert {o.key for o in both} == {"zksync:0", "zksync:1", "zksync:2", "starknet:9"}
-    assert orders.waiting([]) == []
+    step(orders, many[3], Fact.REFUSED)
+    assert [o.number for o in orders.unfinished("zksync", max_orders=9)] == [4, 2, 1, 0]
+    assert [o.number for o in orders.unfinished("zksync", first=20, max_orders=9)] == [4, 2]
+    assert [o.number for o in orders.unfinished("zksync", max_orders=2)] == [4, 2]
+
+
+def test_claimed_orders_are_listed_page_by_page(orders: Orders) -> None:
+    for number in range(5):
+        add(orders, an_order(number))
+        paid = step(orders, an_order(number), Fact.PAID)
+        after = paid.after(Fact.SENT, at=NOON + later(number // 2), ref=f"task {number}")
+        orders.change(paid, after if number else paid, run_id="run", at=NOON)
+    page = orders.claimed("zksync", max_orders=2)
+    assert [o.number for o in page] == [1, 2]
+    behind = (page[-1].changed_at, page[-1].number)
+    assert [o.number for o in orders.claimed("zksync", after=behind, max_orders=9)] == [3, 4]
+    assert [o.number for o in orders.claimed("zksync", newest=True, max_orders=2)] == [4, 3]
+    assert orders.claimed("starknet", max_orders=9) == []
 
 
 def test_settlements_are_listed_until_they_are_final(orders: Orders) -> None:
@@ -227,6 +241,7 @@ def test_settlements_are_listed_until_they_are_final(orders: Orders) -> None:
     assert [o.number for o in orders.not_final("zksync", first=11, last=29, most=9)] == [3]
     assert [o.number for o in orders.not_final("zksync", most=1)] == [2]
     assert orders.not_final("starknet", most=9) == []
+    assert [o.number for o in orders.newest_not_final("zksync", max_orders=2)] == [3, 2]
     final = orders.change(found[0], replace(found[0], settle_final=True), run_id="r", at=NOON)
     assert final.settle_final
     assert [order.number for order in orders.not_final("zksync", most=9)] == [3, 1]

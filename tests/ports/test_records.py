@@ -114,12 +114,17 @@ def test_a_shortage_counts_the_healthy_orders_that_wait_for_eth(kept: Kept) -> N
         after = replace(order, reason=reason, failed=ill)
         kept.orders.change(order, after, run_id="r", at=NOON)
     needs = unpaid.amount + unpaid.fee + paid.fee
-    assert kept.records.shortage([poor, "waits: other"]) == Shortage(orders=2, needs=Wei(needs))
-    assert kept.records.shortage(["none"]) == Shortage(orders=0, needs=Wei(0))
+    found = kept.records.shortage([poor, "waits: other"], max_orders=9)
+    assert found == Shortage(orders=2, needs=Wei(needs))
+    some = kept.records.shortage([poor], max_orders=1)
+    assert (some.orders, some.more) == (1, True)
+    none = kept.records.shortage(["none"], max_orders=9)
+    assert none == Shortage(orders=0, needs=Wei(0))
 
 
 def test_parked_orders_are_counted_and_the_first_unpaid_are_listed(kept: Kept) -> None:
-    assert kept.records.parked(max_unpaid=2) == Parked(orders=0, unpaid=[])
+    nothing = kept.records.parked(max_paid=1, max_unpaid=2)
+    assert nothing == Parked(orders=0, paid=[], unpaid=[])
     first, second, third, paid, failed = processing(kept.orders, 1, 2, 3, 4, 5)
     paid = step(kept.orders, paid, Fact.PAID)
     for order in (first, second, third, paid):
@@ -127,8 +132,25 @@ def test_parked_orders_are_counted_and_the_first_unpaid_are_listed(kept: Kept) -
         kept.orders.change(order, parked, run_id="r", at=NOON)
     later = failed.failing("no", failed=True, next_attempt_at=NOON)
     kept.orders.change(failed, later, run_id="r", at=NOON)
-    found = kept.records.parked(max_unpaid=2)
+    found = kept.records.parked(max_paid=1, max_unpaid=2)
     assert (found.orders, [o.number for o in found.unpaid]) == (4, [1, 2])
+    assert [o.number for o in found.paid] == [4]
+    assert kept.records.parked(max_paid=0, max_unpaid=0).paid == []
     kept.orders.change(found.unpaid[0], found.unpaid[0].cleared(), run_id="r", at=NOON)
-    found = kept.records.parked(max_unpaid=9)
+    found = kept.records.parked(max_paid=9, max_unpaid=9)
     assert (found.orders, [o.number for o in found.unpaid]) == (3, [2, 3])
+
+
+def test_what_is_owed_is_listed_by_whether_its_claim_is_on_its_way(kept: Kept) -> None:
+    orders = processing(kept.orders, 1, 2, 3, 4)
+    claimed, _, parked, failed = (step(kept.orders, o, Fact.PAID) for o in orders)
+    after = claimed.after(Fact.SENT, at=NOON, ref="task")
+    kept.orders.change(claimed, after, run_id="r", at=NOON)
+    for order, then in ((parked, None), (failed, NOON)):
+        ill = order.failing("no", failed=True, next_attempt_at=then)
+        kept.orders.change(order, ill, run_id="r", at=NOON)
+    on_its_way = kept.records.owed(claimed=True, max_orders=9)
+    assert [o.number for o in on_its_way] == [1]
+    others = kept.records.owed(claimed=False, max_orders=9)
+    assert [o.number for o in others] == [2, 4]
+    assert [o.number for o in kept.records.owed(claimed=False, max_orders=1)] == [2]

@@ -1,30 +1,12 @@
 """The truth about orders, in Postgres: every method is one database transaction."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    ARRAY,
-    ColumnElement,
-    Select,
-    Table,
-    Text,
-    and_,
-    any_,
-    case,
-    false,
-    func,
-    literal,
-    literal_column,
-    or_,
-    select,
-    true,
-    tuple_,
-    update,
-)
+from sqlalchemy import ARRAY, ColumnElement, Select, Table, Text, any_, literal, select, update
 
-from mmbot_pipelines.adapters.db.columns import Instant
+from mmbot_pipelines.adapters.db import asking
 from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.outbox import PgOutbox
 from mmbot_pipelines.adapters.db.rows import error_of, history_of, order_of
@@ -34,8 +16,6 @@ from mmbot_pipelines.adapters.db.tables.orders import blocks, errors, order_even
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import (
-    MAX_PAUSE_SECONDS,
-    PAUSE_SHARE,
     Cursor,
     ErrorEntry,
     Fault,
@@ -126,34 +106,16 @@ class PgOrders(PgOutbox):
         ripe: only orders of one of these kinds.
         max_orders: those with the highest fees, where there are more.
         """
-        long_ago = at - timedelta(seconds=again_after)
-        waiting = orders.c.waiting_since.is_not(None)
-        ready = (
-            select(orders.c.origin, orders.c.number)
-            .where(
-                _in(statuses, origin),
-                ~orders.c.failed,
-                true() if ripe is None else or_(false(), *map(_is, ripe)),
-                or_(orders.c.asked_at.is_(None), and_(orders.c.asked_at <= long_ago, _paused(at))),
-            )
-            .order_by(
-                waiting,
-                case((waiting, None), else_=orders.c.fee).desc(),
-                func.coalesce(orders.c.asked_at, orders.c.changed_at),
-                orders.c.number,
-            )
-            .limit(max_orders)
-            .with_for_update(skip_locked=True)
-        )
-        taken = (
-            update(orders)
-            .where(tuple_(orders.c.origin, orders.c.number).in_(ready))
-            .values(asked_at=at)
-            .returning(orders)
-        )
         with transaction(self._engine) as connection:
-            found = [order_of(row) for row in connection.execute(taken)]
-        return sorted(found, key=lambda order: (order.changed_at, order.origin, order.number))
+            return asking.ask(
+                connection,
+                statuses,
+                origin,
+                at=at,
+                again_after=again_after,
+                ripe=ripe,
+                max_orders=max_orders,
+            )
 
     def release(self, keys: Sequence[str], *, asked_at: datetime | None = None) -> None:
         """Let orders be asked for as if they had been at that time, or never: their run ended."""
@@ -169,25 +131,33 @@ class PgOrders(PgOutbox):
             .limit(max_orders)
         )
 
-    def waiting(self, statuses: Sequence[Status], origin: str | None = None) -> list[Order]:
-        """List orders in these statuses, failed or not, oldest change first."""
-        wanted = select(orders).where(_in(statuses, origin)).order_by(*_OLDEST_CHANGE)
-        return self._orders(wanted)
+    def unfinished(self, origin: str, *, first: int = 0, max_orders: int) -> list[Order]:
+        """List unfinished orders that stand in block `first` or later, the highest block first."""
+        return self._orders(asking.unfinished(origin, first, max_orders))
+
+    def claimed(
+        self,
+        origin: str,
+        *,
+        newest: bool = False,
+        after: tuple[datetime, int] | None = None,
+        max_orders: int,
+    ) -> list[Order]:
+        """List orders whose claim is on its way, oldest change first, from behind `after` on.
+
+        newest: newest change first.
+        """
+        return self._orders(asking.claimed(origin, max_orders, newest=newest, after=after))
 
     def not_final(
         self, origin: str, *, first: int = 0, last: int | None = None, most: int
     ) -> list[Order]:
         """List COMPLETED orders whose settlement L1 has not accepted yet, lowest block first."""
-        number = orders.c.settle_block_number
-        wanted = select(orders).where(
-            # Written out, as the index has it that holds nothing but these orders.
-            orders.c.status == literal_column("'COMPLETED'"),
-            ~orders.c.settle_final,
-            orders.c.origin == origin,
-            number >= first,
-            true() if last is None else number <= last,
-        )
-        return self._orders(wanted.order_by(number).limit(most))
+        return self._orders(asking.not_final(origin, first, last, most))
+
+    def newest_not_final(self, origin: str, *, max_orders: int) -> list[Order]:
+        """List COMPLETED orders whose settlement L1 has not accepted yet, newest change first."""
+        return self._orders(asking.newest_not_final(origin, max_orders))
 
     def change(
         self,
@@ -247,28 +217,6 @@ class PgOrders(PgOutbox):
 
 def _named(keys: Sequence[str]) -> ColumnElement[bool]:
     return orders.c.key == any_(literal(list(keys), ARRAY(Text)))
-
-
-def _in(statuses: Sequence[Status], origin: str | None) -> ColumnElement[bool]:
-    wanted: ColumnElement[bool] = orders.c.status.in_([status.value for status in statuses])
-    return wanted if origin is None else and_(wanted, orders.c.origin == origin)
-
-
-def _paused(at: datetime) -> ColumnElement[bool]:
-    """Return the condition that an order has had its pause, if it waits for something."""
-    waited = func.extract("epoch", orders.c.asked_at - orders.c.waiting_since)
-    since = func.extract("epoch", literal(at, Instant) - orders.c.asked_at)
-    pause = func.least(waited / PAUSE_SHARE, MAX_PAUSE_SECONDS)
-    undecided = orders.c.status == Status.PENDING.value
-    return or_(orders.c.waiting_since.is_(None), ~undecided, since >= pause)
-
-
-def _is(ripe: Ripe) -> ColumnElement[bool]:
-    return and_(
-        orders.c.amount >= ripe.least,
-        true() if ripe.limit is None else orders.c.amount < ripe.limit,
-        true() if ripe.newest is None else orders.c.block_number <= ripe.newest,
-    )
 
 
 def _of(table: Table, column: str, key: str) -> Select[Any]:

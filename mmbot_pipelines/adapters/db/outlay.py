@@ -22,7 +22,8 @@ from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.rows import order_of
 from mmbot_pipelines.adapters.db.tables.orders import HELD_BACK, errors, order_events, orders
 from mmbot_pipelines.adapters.db.tables.outbox import origin_of_transaction, transactions
-from mmbot_pipelines.bridge.accounts import OUT, PROVEN, TRANSFER, BalanceMark, Finished
+from mmbot_pipelines.adapters.db.tables.watch import tallies
+from mmbot_pipelines.bridge.accounts import PROVEN, TRANSFER, BalanceMark, Finished
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import TxState
@@ -92,8 +93,9 @@ class PgAccounts:
 
 def exposure(connection: Connection) -> Wei:
     """Sum the amounts whose transfer is stored and that the escrows have not paid back."""
-    out = orders.c.status.in_([status.value for status in OUT])
-    return Wei(int(connection.scalar(select(func.sum(orders.c.amount)).where(out)) or 0))
+    # a sum that triggers keep, for the lane and every tick ask for it
+    out = select(func.sum(tallies.c.value)).where(tallies.c.name == "exposure")
+    return Wei(int(connection.scalar(out) or 0))
 
 
 def paid_since(connection: Connection, at: datetime) -> dict[Address, Wei]:

@@ -4,16 +4,26 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, and_, case, distinct, func, select
+from sqlalchemy import ColumnElement, Engine, and_, case, distinct, func, select, union_all
 
 from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.rows import order_of
-from mmbot_pipelines.adapters.db.tables.orders import PARKED, errors, order_events, orders
+from mmbot_pipelines.adapters.db.tables.orders import (
+    CLAIMED,
+    PARKED_PAID,
+    PARKED_UNPAID,
+    UNCLAIMED,
+    WAITING_HEALTHY,
+    errors,
+    order_events,
+    orders,
+)
 from mmbot_pipelines.adapters.db.tables.outbox import transactions
 from mmbot_pipelines.adapters.db.tables.watch import tallies
 from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.records import PAID, WAITING, Day, Parked, Shortage
+from mmbot_pipelines.bridge.order import ORIGINS, Order
+from mmbot_pipelines.bridge.records import Day, Parked, Shortage
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import TxState
 
@@ -37,12 +47,22 @@ class PgRecords:
     def nonces_lost(self, chain_id: int, wallet: Address, *, since: datetime) -> Sequence[int]:
         """List nonces stored since then that went to a transaction that is not ours, rising."""
         # a transaction that one of ours replaced is lost too, but its nonce is not
-        lost = func.bool_and(transactions.c.state == TxState.LOST.value)
+        other = transactions.alias()
+        ours = select(other.c.id).where(
+            other.c.chain_id == chain_id,
+            other.c.wallet == wallet,
+            other.c.nonce == transactions.c.nonce,
+            other.c.state != TxState.LOST.value,
+        )
         nonces = (
             select(transactions.c.nonce)
-            .where(_of(chain_id, wallet), transactions.c.stored_at >= since)
-            .group_by(transactions.c.nonce)
-            .having(lost)
+            .where(
+                transactions.c.state == TxState.LOST.value,
+                transactions.c.stored_at >= since,
+                _of(chain_id, wallet),
+                ~ours.exists(),
+            )
+            .distinct()
             .order_by(transactions.c.nonce)
         )
         with transaction(self._engine) as connection:
@@ -83,36 +103,65 @@ class PgRecords:
                 refunded=Wei(int(refunded or 0)),
             )
 
-    def shortage(self, reasons: Sequence[str]) -> Shortage:
-        """Sum up the healthy orders that wait with one of these reasons."""
+    def shortage(self, reasons: Sequence[str], *, max_orders: int) -> Shortage:
+        """Sum up healthy orders that wait with one of these reasons, at most so many."""
         paid = orders.c.status == Status.FULFILLED.value
-        needs = func.sum(orders.c.fee + case((paid, 0), else_=orders.c.amount))
-        waiting = select(func.count(), needs).where(
-            orders.c.status.in_([status.value for status in WAITING]),
-            ~orders.c.failed,
-            orders.c.reason.in_(reasons),
-        )
+        needs = (orders.c.fee + case((paid, 0), else_=orders.c.amount)).label("needs")
+        # one question an origin and reason, as the index begins with them
+        of_each = [
+            select(needs)
+            .where(
+                WAITING_HEALTHY,
+                orders.c.origin == origin,
+                func.md5(orders.c.reason) == func.md5(reason),
+            )
+            .limit(max_orders)
+            .subquery()
+            .select()
+            for origin in ORIGINS
+            for reason in reasons
+        ]
+        some = union_all(*of_each).limit(max_orders).subquery()
+        sums = select(func.count(), func.sum(some.c.needs))
         with transaction(self._engine) as connection:
-            count, total = connection.execute(waiting).one()
-            return Shortage(orders=count, needs=Wei(int(total or 0)))
+            count, total = connection.execute(sums).one()
+        return Shortage(orders=count, needs=Wei(int(total or 0)), more=count == max_orders)
 
-    def parked(self, *, max_unpaid: int) -> Parked:
-        """Count the parked orders, and list those that are not PAID: the longest parked first."""
+    def parked(self, *, max_paid: int, max_unpaid: int) -> Parked:
+        """Count the parked orders, and list the first of each kind: the longest parked first."""
         # a sum over rows that triggers keep, for counting reads every parked order
         count = select(func.sum(tallies.c.value)).where(
             tallies.c.name == "orders", tallies.c.labels[3] == "parked"
         )
-        unpaid = (
+        paid, unpaid = (
             select(orders)
-            .where(PARKED, orders.c.status.not_in([status.value for status in PAID]))
+            .where(which)
             .order_by(orders.c.changed_at, orders.c.origin, orders.c.number)
-            .limit(max_unpaid)
+            .limit(most)
+            for which, most in ((PARKED_PAID, max_paid), (PARKED_UNPAID, max_unpaid))
         )
         with transaction(self._engine) as connection:
             return Parked(
                 orders=int(connection.scalar(count) or 0),
+                paid=[order_of(row) for row in connection.execute(paid)],
                 unpaid=[order_of(row) for row in connection.execute(unpaid)],
             )
+
+    def owed(self, *, claimed: bool, max_orders: int) -> Sequence[Order]:
+        """List orders that are PAID and not parked, the longest unchanged first."""
+        which = and_(CLAIMED, orders.c.condition != "parked") if claimed else UNCLAIMED
+        found: list[Order] = []
+        with transaction(self._engine) as connection:
+            for origin in ORIGINS:  # for the index begins with it
+                oldest = (
+                    select(orders)
+                    .where(which, orders.c.origin == origin)
+                    .order_by(orders.c.changed_at, orders.c.number)
+                    .limit(max_orders)
+                )
+                found += map(order_of, connection.execute(oldest))
+        found.sort(key=lambda order: (order.changed_at, order.origin, order.number))
+        return found[:max_orders]
 
 
 def _of(chain_id: int, wallet: Address) -> ColumnElement[bool]:

@@ -16,7 +16,6 @@ from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.tables.orders import OPEN, blocks, order_events, orders
 from mmbot_pipelines.adapters.db.tables.outbox import transactions
 from mmbot_pipelines.adapters.db.tables.watch import alerts, safety, tallies
-from mmbot_pipelines.bridge.accounts import OUT
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.outbox import TxState
 
@@ -26,7 +25,6 @@ HEALTHY, FAILED, PARKED = "healthy", "failed", "parked"
 CONDITIONS = (HEALTHY, FAILED, PARKED)
 
 _FINAL = [status.value for status in Status if status.final]
-_OUT = [status.value for status in OUT]
 
 Counts = Mapping[tuple[str, ...], float]  # by labels
 
@@ -101,7 +99,7 @@ def _figures(connection: Connection, channels: Sequence[str], now: datetime) -> 
     return Figures(
         orders={labels: n for labels, n in sums["orders"].items() if n},
         oldest_seconds=_oldest(connection, sums["orders"], now),
-        exposure_wei=counts(_wei(orders.c.amount, _OUT)),
+        exposure_wei={labels: wei for labels, wei in sums["exposure"].items() if wei},
         fees_wei=sums["fees"],
         to_transfer=_durations(sums["transfer"], sums["transfer_seconds"]),
         to_repayment=_durations(sums["repayment"], sums["repayment_seconds"]),
@@ -136,10 +134,6 @@ def _sums(connection: Connection) -> Mapping[str, Counts]:
     ):
         sums[name][tuple(labels)] = float(value)
     return sums
-
-
-def _wei(column: ColumnElement[Any], statuses: Sequence[str]) -> Select[Any]:
-    return _grouped(orders.c.origin, n=func.sum(column)).where(orders.c.status.in_(statuses))
 
 
 def _oldest(connection: Connection, stored: Counts, now: datetime) -> Counts:

@@ -80,10 +80,34 @@ Index(
     orders.c.settle_block_number,
     postgresql_where=(orders.c.status == Status.COMPLETED.value) & ~orders.c.settle_final,
 )
+Index(
+    "orders_settled_lately",
+    orders.c.origin,
+    orders.c.changed_at,
+    orders.c.number,
+    postgresql_where=(orders.c.status == Status.COMPLETED.value) & ~orders.c.settle_final,
+)
 Index("orders_due", orders.c.next_attempt_at, postgresql_where=orders.c.failed)
 # As text, for Postgres matches an index only where a query says the same words.
 OPEN = text("status NOT IN ('COMPLETED', 'DROPPED')")
-Index("orders_to_ask", orders.c.status, orders.c.asked_at, postgresql_where=~orders.c.failed & OPEN)
+TO_PAY = text("status IN ('PENDING', 'PROCESSING') AND NOT failed")
+TO_CLAIM = text("status = 'FULFILLED' AND NOT failed")
+for _name, _which in (("to_pay", TO_PAY), ("to_claim", TO_CLAIM)):
+    Index(
+        f"orders_{_name}",
+        orders.c.origin,
+        orders.c.fee.desc(),
+        func.coalesce(orders.c.asked_at, orders.c.changed_at),
+        orders.c.number,
+        postgresql_where=text(f"{_which} AND waiting_since IS NULL"),
+    )
+    Index(
+        f"orders_{_name}_that_wait",
+        orders.c.origin,
+        orders.c.asked_at.nulls_first(),
+        orders.c.number,
+        postgresql_where=text(f"{_which} AND waiting_since IS NOT NULL"),
+    )
 Index(
     "orders_failed",
     orders.c.changed_at,
@@ -98,15 +122,18 @@ Index(
     orders.c.block_number,
     postgresql_where=OPEN,
 )
+WAITING_HEALTHY = text(
+    "status IN ('PENDING', 'PROCESSING', 'FULFILLED') AND NOT failed AND reason IS NOT NULL"
+)
 # By the reason's hash, for an index row holds 2.7 kB and a reason may be longer.
-HELD_BACK = text("status = 'PROCESSING' AND NOT failed AND reason IS NOT NULL")
 Index(
-    "orders_held_back",
+    "orders_by_reason",
     orders.c.origin,
     func.md5(orders.c.reason),
     orders.c.number,
-    postgresql_where=HELD_BACK,
+    postgresql_where=WAITING_HEALTHY,
 )
+HELD_BACK = text("status = 'PROCESSING' AND NOT failed AND reason IS NOT NULL")
 Index(
     "orders_held_back_of_recipient",
     orders.c.origin,
@@ -115,14 +142,45 @@ Index(
     orders.c.number,
     postgresql_where=HELD_BACK,
 )
+Index(
+    "orders_in_blocks",
+    orders.c.origin,
+    orders.c.block_number,
+    orders.c.number,
+    postgresql_where=OPEN,
+)
+# Orders whose claim is on a way that no transaction of ours tells the end of; and those that
+# are paid and have no such claim, but for the parked.
+CLAIMED = text("(status = 'PROVED' OR status = 'PROVING' AND claim_ref IS NOT NULL)")
 PARKED = text("failed AND next_attempt_at IS NULL")
 Index(
-    "orders_parked",
-    orders.c.changed_at,
+    "orders_claimed",
     orders.c.origin,
+    orders.c.changed_at,
     orders.c.number,
-    postgresql_where=PARKED,
+    postgresql_where=CLAIMED,
 )
+UNCLAIMED = text(
+    "(status = 'FULFILLED' OR status = 'PROVING' AND claim_ref IS NULL)"
+    " AND (NOT failed OR next_attempt_at IS NOT NULL)"
+)
+Index(
+    "orders_unclaimed",
+    orders.c.origin,
+    orders.c.changed_at,
+    orders.c.number,
+    postgresql_where=UNCLAIMED,
+)
+PARKED_PAID = text(f"{PARKED} AND status IN ('FULFILLED', 'PROVING', 'PROVED')")
+PARKED_UNPAID = text(f"{PARKED} AND status NOT IN ('FULFILLED', 'PROVING', 'PROVED')")
+for _name, _which in (("paid", PARKED_PAID), ("unpaid", PARKED_UNPAID)):
+    Index(
+        f"orders_parked_{_name}",
+        orders.c.changed_at,
+        orders.c.origin,
+        orders.c.number,
+        postgresql_where=_which,
+    )
 Index("orders_of_origin", orders.c.origin, orders.c.changed_at, orders.c.number)
 
 order_events = Table(

@@ -75,6 +75,13 @@ Index(
     transactions.c.id,
     postgresql_where=transactions.c.state == TxState.MINED.value,
 )
+# Few, and asked for by every tick of `safety` and `alerts`.
+Index(
+    "transactions_in_vain",
+    transactions.c.state,
+    transactions.c.stored_at,
+    postgresql_where=transactions.c.state.in_([TxState.LOST.value, TxState.REVERTED.value]),
+)
 Index("transactions_by_time", transactions.c.stored_at)
 Index("transactions_by_block", transactions.c.block_number)
 
