@@ -5,14 +5,11 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Engine
-
 from mmbot_pipelines import origin_wiring
 from mmbot_pipelines.adapters import signers
 from mmbot_pipelines.adapters.db import pooling, ready
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
-from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.invokes import PgInvokes
 from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.adapters.db.outlay import PgAccounts
@@ -25,13 +22,12 @@ from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, Signer
 from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.conditions import Thresholds
 from mmbot_pipelines.bridge.policy import Caps, Limits, Tier
-from mmbot_pipelines.bridge.ports import Orders
 from mmbot_pipelines.bridge.watch import JOURNAL, Watch
 from mmbot_pipelines.core import crash, readings
 from mmbot_pipelines.core.alerts import Channel
 from mmbot_pipelines.core.errors import BadSettings, Failure
-from mmbot_pipelines.core.safety import SafetyStore
 from mmbot_pipelines.settings import Database, Key, Settings
+from mmbot_pipelines.store_wiring import engine as engine_of
 
 if TYPE_CHECKING:
     from mmbot_pipelines.adapters.metrics.collector import Metrics
@@ -60,41 +56,6 @@ def require_own_sessions(database: Database) -> None:
         pooling.require_own_sessions(database.url.get_secret_value())
 
 
-def existing(database: Database) -> Database:
-    """Return the database as it is, once it is known to be the bot's.
-
-    Raises:
-        BadSettings: there is none, or it has none of the bot's tables; nothing was created.
-        StoreUnavailable: the database cannot be reached.
-    """
-    ready.require_existing(database.url, folder=database.folder)
-    return database
-
-
-def orders(database: Database) -> Orders:
-    """Open the store, with its tables as this version needs them.
-
-    Raises:
-        BadSettings: migrations are pending and MMBOT_AUTO_MIGRATE is off.
-        StoreUnavailable: the database cannot be reached.
-    """
-    return PgOrders(_engine(database))
-
-
-def safety(database: Database) -> SafetyStore:
-    """Open the safety states.
-
-    Raises:
-        BadSettings, StoreUnavailable: see `orders`.
-    """
-    return PgSafety(_engine(database))
-
-
-def _engine(database: Database) -> Engine:
-    url = ready.ready_url(database.url, folder=database.folder, auto_migrate=database.auto_migrate)
-    return connect(url)
-
-
 def refuse_another_registry(settings: Settings) -> None:
     """Refuse to start with a registry of another ABI; where no node answers, say nothing.
 
@@ -120,7 +81,7 @@ def bridge(settings: Settings) -> Bridge:
     rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, quorum=settings.quorum(l1))
     chain = EthereumChain(rpc, signer(settings.key))
     registry = RegistryV1(rpc, l1.registry_address, start_block=l1.start_block)
-    engine = _engine(settings.database)
+    engine = engine_of(settings.database)
     return Bridge(
         orders=PgOrders(engine),
         accounts=PgAccounts(engine),
@@ -172,9 +133,7 @@ def watch(settings: Settings) -> Watch:
     Raises:
         BadSettings: MMBOT_ALERT_URLS has an entry that Apprise does not understand.
     """
-    database = settings.database
-    url = ready.ready_url(database.url, folder=database.folder, auto_migrate=database.auto_migrate)
-    engine = connect(url)
+    engine = engine_of(settings.database)
     return Watch(
         bridge=bridge(settings),
         records=PgRecords(engine),
@@ -220,7 +179,7 @@ def metrics(settings: Settings) -> "Metrics":
     wallet = EthereumChain(rpc, Watched(l1.wallet_address))
     names = [JOURNAL, *(channel.name for channel in channels(settings))]
     return Metrics(
-        PgFigures(cache(lambda: _engine(settings.database)), names),
+        PgFigures(cache(lambda: engine_of(settings.database)), names),
         _probes(settings),
         wallet.balance,
         origins=settings.origins,

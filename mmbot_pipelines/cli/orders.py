@@ -8,7 +8,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from mmbot_pipelines import settings, wiring
+from mmbot_pipelines import settings, store_wiring
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Filter
@@ -36,8 +36,8 @@ def listed(
     if context.invoked_subcommand is not None:
         return
     wanted = Filter(status=status, origin=origin, failed=failed, limit=limit)
-    database = wiring.existing(settings.load_database())
-    found = wiring.orders(database).find(wanted)
+    database = store_wiring.existing(settings.load_database())
+    found = store_wiring.orders(database).find(wanted)
     if as_json:
         typer.echo(json.dumps([_as_json(order) for order in found], indent=2))
     elif found:
@@ -51,8 +51,8 @@ def listed(
 def show(key: Annotated[str, typer.Argument(help='The order, e.g. "zksync:7".')]) -> None:
     """Tell one order's whole history: states, transactions, errors."""
     require_keys([key])
-    database = wiring.existing(settings.load_database())
-    store = wiring.orders(database)
+    database = store_wiring.existing(settings.load_database())
+    store = store_wiring.orders(database)
     found = store.get([key])
     if not found:
         told = f"{key}: no such order (database: {database.told}); `mmbot orders` lists them"

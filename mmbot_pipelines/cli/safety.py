@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 
 import typer
 
-from mmbot_pipelines import settings, wiring
+from mmbot_pipelines import settings, store_wiring
 from mmbot_pipelines.cli.screen import acted_on, console, plain
 from mmbot_pipelines.cli.words import utc
 from mmbot_pipelines.core import safety as states
@@ -23,8 +23,8 @@ def safety(
     history: Annotated[int, typer.Option(min=0, help="How many changes, newest first.")] = 20,
 ) -> None:
     """Show what is halted or throttled, since when and why, and what changed before."""
-    database, out = wiring.existing(settings.load_database()), console()
-    store = wiring.safety(database)
+    database, out = store_wiring.existing(settings.load_database()), console()
+    store = store_wiring.safety(database)
     standings = {s.scope: s for s in (Standing(scope=GLOBAL), *store.standings())}
     for standing in standings.values():
         out.print(plain(standing.told), soft_wrap=True)
@@ -54,8 +54,8 @@ class _Decision(Protocol):
 
 
 def _decide(decide: _Decision, scope: str, *, by: str, reason: str) -> None:
-    database = wiring.existing(settings.load_database())
-    store = wiring.safety(database)
+    database = store_wiring.existing(settings.load_database())
+    store = store_wiring.safety(database)
     try:
         known = states.known(scope, settings.ORIGINS)
         now = decide(store, known, by=by, reason=reason, at=datetime.now(UTC))

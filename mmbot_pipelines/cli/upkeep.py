@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import typer
 
-from mmbot_pipelines import settings, wiring
+from mmbot_pipelines import settings, store_wiring, wiring
 from mmbot_pipelines.adapters.db.migrate import pending, upgrade
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.failures import OrdersFailed
@@ -29,7 +29,7 @@ def retry(
     """Take up orders that failed, are parked or dropped, at once and with all attempts left."""
     require_keys(keys)
     read = settings.load()
-    database = wiring.existing(read.database)
+    database = store_wiring.existing(read.database)
     bridge = wiring.bridge(read)
     missing = set(keys) - {order.key for order in bridge.orders.get(keys)}
     if missing:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mmbot_pipelines.adapters.db import embedded, migrate
+from mmbot_pipelines.adapters.db import embedded, migrate, versions
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.core.safety import GLOBAL, State, of
@@ -52,7 +52,7 @@ def test_a_database_that_the_bot_never_used_is_left_alone(
     said = caller(environ, capsys, monkeypatch)(*command)
     assert (said.code, said.out) == (2, "")
     assert said.err.startswith("MMBOT_DATABASE_URL names a database without the bot's tables")
-    assert not migrate.migrated(empty_database_url)
+    assert not versions.migrated(empty_database_url)
 
 
 def test_the_output_names_the_database_without_its_password(

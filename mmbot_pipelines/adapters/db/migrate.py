@@ -59,16 +59,6 @@ def pending(url: str) -> bool:
         return set(_done(connection)) != set(wanted)
 
 
-def migrated(url: str) -> bool:
-    """Return whether any release of the bot has made its tables there; nothing is written.
-
-    Raises:
-        StoreUnavailable: the database cannot be reached.
-    """
-    with transaction(_engine(url)) as connection:
-        return bool(_done(connection))
-
-
 def _done(connection: Connection) -> tuple[str, ...]:
     context = MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA})
     return context.get_current_heads()
