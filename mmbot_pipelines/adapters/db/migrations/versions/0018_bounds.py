@@ -6,8 +6,8 @@ So that no crowd slows a tick: orders that wait for their turn, paid ones, parke
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0017"
-down_revision = "0016"
+revision = "0018"
+down_revision = "0017"
 
 SCHEMA = "mmbot"
 OPEN = "status NOT IN ('COMPLETED', 'DROPPED')"
