@@ -16,7 +16,7 @@ from tests.bridge.orders import NOON
 
 VERSIONS = "mmbot_pipelines.adapters.db.migrations.versions"
 MIGRATION, EXPOSURE = (
-    import_module(f"{VERSIONS}.{name}") for name in ("0011_tallies", "0018_bounds")
+    import_module(f"{VERSIONS}.{name}") for name in ("0011_tallies", "0019_bounds")
 )
 
 

@@ -128,7 +128,7 @@ def store(engine: Engine, count: int) -> None:
                 _run(connection, statement, **given)
         for _, definition in indexes:
             connection.exec_driver_sql(definition)
-        for migration in ("0011_tallies", "0018_bounds"):
+        for migration in ("0011_tallies", "0019_bounds"):
             _run(connection, import_module(f"{_VERSIONS}.{migration}").SO_FAR)
     _analyse(engine)
 

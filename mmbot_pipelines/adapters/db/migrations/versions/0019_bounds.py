@@ -6,8 +6,8 @@ So that no crowd slows a tick: orders that wait for their turn, paid ones, parke
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0018"
-down_revision = "0017"
+revision = "0019"
+down_revision = "0018"
 
 SCHEMA = "mmbot"
 OPEN = "status NOT IN ('COMPLETED', 'DROPPED')"
