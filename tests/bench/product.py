@@ -29,10 +29,10 @@ from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.safety import GLOBAL, State, of
 from mmbot_pipelines.devnet import accounts
-from mmbot_pipelines.devnet.faulty_rpc import Fault
-from mmbot_pipelines.devnet.faulty_stack import FaultyStack
 from mmbot_pipelines.devnet.orders import burst
 from tests.adapters import kms_server
+from tests.chaos.faulty_rpc import Fault
+from tests.chaos.faulty_stack import FaultyStack
 from tests.e2e.product import Product
 
 BURST, OUTAGE_SECONDS = 30, 30.0
