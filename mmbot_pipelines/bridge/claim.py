@@ -15,7 +15,7 @@ from mmbot_pipelines.bridge.chain_ports import Settlement, Task
 from mmbot_pipelines.bridge.escrow_faults import MessageMissing, PaidElsewhere, is_paid_elsewhere
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.fill import by_origin
-from mmbot_pipelines.bridge.guard import halt_at_once
+from mmbot_pipelines.bridge.guard import halt_at_once, met_again
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.pace import PAGE, Pace
@@ -215,6 +215,9 @@ def _follow(work: Work, origin: str, orders: Sequence[Order]) -> None:
     progress = work.bridge.origins[origin].progress(orders)
     for order, seen in zip(orders, progress, strict=True):
         if isinstance(seen.lost, MessageMissing):
+            if not (order.failed or met_again(order, seen.lost.reason, work.bridge.clock())):
+                work.wait(order, seen.lost.reason)
+                continue
             # Before the order is set back: should we die here, it is seen again.
             halt_at_once(work.bridge, work.run, seen.lost, origin)
         if seen.lost is not None:
@@ -226,7 +229,8 @@ def _follow(work: Work, origin: str, orders: Sequence[Order]) -> None:
             again = replace(order, claim_tx=seen.proven_in, reason=None)
             _keep(work, again, order, f"its proof is shown again in {seen.proven_in}")
         elif seen.ref is not None and seen.ref != order.claim_ref:
-            _keep(work, replace(order, claim_ref=seen.ref), order, f"its claim is {seen.ref}")
+            known = replace(order, claim_ref=seen.ref, reason=None, waiting_since=None)
+            _keep(work, known, order, f"its claim is {seen.ref}")
         elif seen.waits is not None:
             work.wait(order, seen.waits)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.guard import counts, guard_failures, halt_at_once
+from mmbot_pipelines.bridge.guard import counts, guard_failures, halt_at_once, met_again
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Fault, Run
@@ -76,6 +76,7 @@ class Work:
         self._left: list[str] = []  # orders that an outage kept from being looked at
         self._counted = False  # a failure that may call for a halt
         self._halted: set[str] = set()  # scopes, by this step
+        self._unconfirmed: list[str] = []  # orders that have met what may halt for the first time
 
     def due(self, keys: Sequence[str], statuses: Sequence[Status]) -> list[Order]:
         """Return the orders in these statuses that may be worked on now; log what may not.
@@ -98,8 +99,10 @@ class Work:
         An outage says nothing about the order: its error is kept, the order stays
         healthy and is asked for again. What only waits is no failure at all.
         """
-        if isinstance(failure, Halts):
+        if isinstance(failure, Halts) and met_again(order, failure.reason, self.bridge.clock()):
             self._halt(order.origin if failure.of_origin else GLOBAL, failure)
+        elif isinstance(failure, Halts):
+            self._unconfirmed.append(order.key)
         if isinstance(failure, Waits):
             self._wait_healthy(order, failure)
             return
@@ -277,7 +280,8 @@ class Work:
         hit = {key: f for key, f in self.failed.items() if isinstance(f, TryAgain)}
         silent = [key for key, failure in hit.items() if type(failure) is RpcUnavailable]
         others = [key for key in hit if key not in silent]
-        for keys, pause in ((silent, _AFTER_SILENCE_SECONDS), (others, _AFTER_OUTAGE_SECONDS)):
+        soon = [*others, *self._unconfirmed]
+        for keys, pause in ((silent, _AFTER_SILENCE_SECONDS), (soon, _AFTER_OUTAGE_SECONDS)):
             if keys:
                 early = timedelta(seconds=ASK_AGAIN_SECONDS - pause)
                 self.bridge.orders.release(keys, asked_at=self.bridge.clock() - early)

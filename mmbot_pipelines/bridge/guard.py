@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from mmbot_pipelines.bridge.accounts import REPAY, TRANSFER, Finished
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.balance import read_funds
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Fault, Run
 from mmbot_pipelines.core import safety
 from mmbot_pipelines.core.errors import Failure, LostRace
@@ -41,6 +42,10 @@ COUNTED = (
     ("settle", "Undelivered"),  # the claim's message, on its way to the L2
     ("settle", "ProofFailed"),  # by the prover's own doing: what strangers do only delays
 )
+
+# What halts at once needs a person, and one answer of a node may be wrong: with one URL there is
+# no other to ask. So an order must meet the cause again this much later; until then it waits.
+_CONFIRMED_AFTER = timedelta(seconds=5)
 
 _WINDOW = timedelta(minutes=10)  # of the failure rate
 _HOUR = timedelta(hours=1)  # of the gas that reverts cost
@@ -80,6 +85,15 @@ def guard_failures(bridge: Bridge, run: Run) -> None:
         _apply(bridge, run, standings, readings, complete=False)
     except Failure as e:
         run.say(f"safety: not judged now, {e}; the next tick does it")
+
+
+def met_again(order: Order, reason: str, at: datetime) -> bool:
+    """Return whether an order that meets a cause has been waiting for it since an earlier look.
+
+    reason: that orders wait with because of it.
+    """
+    since = order.waiting_since
+    return order.reason == reason and since is not None and at - since >= _CONFIRMED_AFTER
 
 
 def halt_at_once(bridge: Bridge, run: Run, failure: Failure, scope: str = GLOBAL) -> None:

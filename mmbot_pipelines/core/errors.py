@@ -2,7 +2,7 @@
 
     TryAgain   at the next tick: the fault is expected to be gone by then
     Waits      healthy, for as long as it takes: prices and an empty wallet are no faults
-    Halts      so too, but everything is halted at once: the cause is one, for all orders
+    Halts      so too, but when it is met again all is halted: the cause is one, for all orders
     TryLater   after a backoff: something outside must change first
     Stop       never by itself: a person decides
 
@@ -41,9 +41,11 @@ class Waits(Failure):
 
 
 class Halts(Waits):
-    """What is wrong with the set-up, not with an order: a person must look before any is sent."""
+    """What is wrong with the set-up, not with an order: a person must look before any is sent.
 
-    reason = "waits: GLOBAL is HALTED"
+    An order that meets it for the first time only waits: it may be one answer of a moment.
+    """
+
     of_origin: ClassVar[bool] = False  # only the order's origin is halted, not everything
 
 
@@ -141,6 +143,8 @@ class RevertForeseen(Stop):
 
 class RegistryDisagrees(Halts):
     """The registry answers in another shape than MMBOT_L1_REGISTRY_ABI says."""
+
+    reason = "waiting: the registry answers in another shape than MMBOT_L1_REGISTRY_ABI says"
 
 
 class Malformed(Stop):

@@ -16,8 +16,8 @@ class Liar(FaultyRpc):
         super().__init__(upstream)
         self.lies: dict[str, Any] = dict(lies)
 
-    def _colour(self, question: Any, answer: Any, fault: Fault) -> Any:
+    def _distorted(self, question: Any, answer: Any, fault: Fault) -> Any:
         lie = self.lies.get(question["method"])
         if lie is None or "result" not in answer:
-            return super()._colour(question, answer, fault)
+            return super()._distorted(question, answer, fault)
         return answer | {"result": lie(question["params"], answer["result"])}

@@ -1,5 +1,7 @@
 """The registry refuses our wallet for who it is: one halt, and no order suffers for it."""
 
+from datetime import timedelta
+
 import pytest
 
 from mmbot_pipelines.bridge import guard, steps
@@ -69,10 +71,14 @@ def test_the_deployed_words_are_understood(lane: Lane) -> None:
     lane.mine()
     (unpaid,) = lane.find(1)
     _set_market_maker(lane, STRANGER)
-    lane.repay([paid])
+    for _ in range(2):
+        lane.repay([paid])
+        lane.now += timedelta(seconds=10)
     assert of(lane.bridge.safety.standings(), GLOBAL).state is State.HALTED
     guard.resume(lane.bridge, GLOBAL, by="Ann", reason="to see the transfer refused, too")
-    lane.transfer([unpaid])
+    for _ in range(2):
+        lane.transfer([unpaid])
+        lane.now += timedelta(seconds=10)
     assert of(lane.bridge.safety.standings(), GLOBAL).state is State.HALTED
     assert [lane.order(key).reason for key in (paid, unpaid)] == [OURS, OURS]
     assert [lane.order(key).failed for key in (paid, unpaid)] == [False, False]

@@ -87,6 +87,7 @@ def test_a_registry_of_another_abi_is_one_halt_and_parks_no_order() -> None:
     keys = world.set_and_detect(30)
     for _ in range(3):
         world.transfer(keys)
+        world.later(10)
     standing = of(world.safety.standings(), GLOBAL)
     assert standing.state is State.HALTED
     assert "RegistryDisagrees: it answers as ABI v2" in standing.why
