@@ -50,6 +50,9 @@ chaos: setup ## kill and break everything under load, and check that nothing is 
 bench: setup ## measure ticks and the scrape at 1 k, 100 k and 1 M stored orders (minutes, 4 GB)
 	@$(BIN)/python -m tests.bench
 
+bench-outage: setup ## measure how soon the product goes on after an outage, and how soon it halts
+	@$(BIN)/python -m tests.bench.product
+
 check: setup ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -70,4 +73,4 @@ lock: ## write both locks again from pyproject.toml: requirements.lock, and the 
 clean: ## remove what the demo left behind
 	@rm -rf .mmbot
 
-.PHONY: help setup server demo test chaos bench check format lock clean
+.PHONY: help setup server demo test chaos bench bench-outage check format lock clean

@@ -1,14 +1,18 @@
 """make bench: what every tick, the lane and a scrape take at 1 k, 100 k and 1 M stored orders.
 
+The last column is 100 k orders that ended, and crowds of 100 k each beside them: see CROWDS.
+
 Each figure is the median of some looks, as a ratio to that of the smallest store in the
 same run: the machine's own speed matters little.
 """
 
+import os
 import shutil
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from sqlalchemy import create_engine, text
@@ -17,10 +21,11 @@ from sqlalchemy.engine import make_url
 from mmbot_pipelines.adapters.db import embedded, migrate
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.urls import store_url
-from tests.bench.stored import store
+from tests.bench.stored import CROWDS, crowd, store
 from tests.bench.ticks import Desk
 
 _SIZES = (1_000, 100_000, 1_000_000)
+_CROWD = 100_000
 _LOOKS = 7
 
 
@@ -29,22 +34,21 @@ def main(sizes: tuple[int, ...]) -> None:
     folder = Path(tempfile.mkdtemp(prefix="mmbot-bench-"))
     try:
         server = embedded.embedded_url(folder / "data")
-        took = {size: _measure(server, size) for size in sizes}
+        took = {f"{size:,}": _measure(server, size) for size in sizes}
+        took["crowds"] = _measure(server, _CROWD, CROWDS)
     finally:
         embedded.stop(folder / "data")
         shutil.rmtree(folder)
-    least = took[sizes[0]]
-    print(f"{'':24}" + "".join(f"{size:>22,}" for size in sizes))
-    for name, first in least.items():
-        cells = [
-            f"{took[size][name] * 1000:9.1f} ms {took[size][name] / first:7.2f}x" for size in sizes
-        ]
+    load = os.getloadavg()[0]
+    print(f"{f'load {load:.1f}':24}" + "".join(f"{name:>22}" for name in took))
+    for name, first in took[f"{sizes[0]:,}"].items():
+        cells = [f"{of[name] * 1000:9.1f} ms {of[name] / first:7.2f}x" for of in took.values()]
         print(f"{name:24}" + "".join(f"{cell:>22}" for cell in cells))
 
 
-def _measure(server: str, size: int) -> dict[str, float]:
-    """Return the seconds that each part takes on a store of so many orders."""
-    name = f"bench_{size}"
+def _measure(server: str, size: int, crowds: Iterable[str] = ()) -> dict[str, float]:
+    """Return the seconds that each part takes on a store of so many orders, and of crowds."""
+    name = f"bench_{size}_crowds" if crowds else f"bench_{size}"
     admin = create_engine(store_url(server), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
@@ -53,6 +57,8 @@ def _measure(server: str, size: int) -> dict[str, float]:
     engine = connect(url)
     started = time.monotonic()
     store(engine, size)
+    for kind in crowds:
+        crowd(engine, kind, _CROWD)
     print(f"{size:,} orders stored in {time.monotonic() - started:.0f} s", file=sys.stderr)
     desk = Desk(engine)
     looks: dict[str, list[float]] = {}
