@@ -9,6 +9,7 @@ takes 0.1 s a signature. Seconds, as they are seen from outside.
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -140,10 +141,13 @@ def _product(
     *, nodes: int, chains: Sequence[str], settings: Mapping[str, str] | None = None
 ) -> Iterator[Product]:
     home = Path(tempfile.mkdtemp(prefix="mmbot-bench-"))
-    with FaultyStack(
-        home, origins=("zksync",), nodes=nodes, chains=chains, settings=settings or {}
-    ) as stack:
-        yield Product(stack)
+    try:
+        with FaultyStack(
+            home, origins=("zksync",), nodes=nodes, chains=chains, settings=settings or {}
+        ) as stack:
+            yield Product(stack)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
 
 
 @contextmanager
