@@ -5,7 +5,9 @@ orders whose recipient refuses money, in the simulation or only when the transfe
 the order is parked, and it must not count, or anybody could halt us for the price of a few
 orders. What such reverts cost in an hour throttles, and only that. What reverts otherwise,
 loses its nonce, contradicts the chain, or is a claim that fails, is our own fault or our own
-money: it counts. An order that the escrow contradicts is parked and does not count: one node
+money: it counts. A proof that fails does not: one block of L1 that the prover cannot prove fails
+all orders paid in it, and strangers choose how many these are; each is claimed again, and parked
+when nothing helps. An order that the escrow contradicts is parked and does not count: one node
 that invents orders could halt us by it. Outages say nothing about orders and never count; neither
 does an empty wallet, which has its own floor.
 """
@@ -40,7 +42,6 @@ COUNTED = (
     (REPAY, "ClaimRefused"),
     (REPAY, "WrongChain"),
     ("settle", "Undelivered"),  # the claim's message, on its way to the L2
-    ("settle", "ProofFailed"),  # by the prover's own doing: what strangers do only delays
 )
 
 # What halts at once needs a person, and one answer of a node may be wrong: with one URL there is

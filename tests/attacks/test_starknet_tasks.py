@@ -1,11 +1,13 @@
 """Attacks on the ordering of storage proofs: a gateway, reorgs of L1, an escrow that changed."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from mmbot_pipelines.adapters.origins.starknet import Starknet
 from mmbot_pipelines.adapters.origins.starknet_proofs import TransferNotFinal
+from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.chain_ports import Task
 from mmbot_pipelines.bridge.escrow_faults import EscrowPaused
 from mmbot_pipelines.bridge.lifecycle import Status
@@ -14,7 +16,8 @@ from mmbot_pipelines.devnet.chain import ask
 from tests.adapters.origins.fake_prover import FakeProver
 from tests.attacks.test_starknet_proofs import made
 from tests.chain.starknet.conftest import fresh, origin, service, stage
-from tests.chain.starknet.proving import begun, paid
+from tests.chain.starknet.proving import begun, by_proof, paid
+from tests.chain.starknet.test_way import Way
 from tests.ports.starknet_stage import StarknetStage
 
 __all__ = ["fresh", "origin", "service", "stage"]  # fixtures
@@ -83,3 +86,23 @@ def test_no_proof_is_ordered_of_an_escrow_that_does_not_pay_us(
     stage.pay_elsewhere()
     assert not isinstance(origin.claims(orders, stage.chain.fees())[0], Task)
     assert service.tasks == {}
+
+
+def test_a_block_that_cannot_be_proven_halts_nobody_however_many_orders_are_in_it(
+    stage: StarknetStage, service: FakeProver
+) -> None:
+    """Strangers choose how many orders one failure hits."""
+    way = Way(stage, stage.starknet(stage.l2, by_proof(stage, service)))
+    keys = way.paid(12)
+    service.default = [{"queryStatus": "FAILED", "error": "no such block"}]
+    steps.repay(way.bridge, keys, way.run)
+    way.settle()
+    steps.guard(way.bridge, way.run)
+    assert {e.fault.kind for key in keys for e in way.store.errors(key)} == {"ProofFailed"}
+    assert way.store.safety.standings() == []
+    service.default = ["DONE"]
+    way.now += timedelta(minutes=2)
+    steps.advance(way.bridge, steps.retry(way.bridge, way.run), way.run)
+    way.settle()
+    stage.mine_l2(1)
+    assert sorted(way.settle()) == sorted(keys)
