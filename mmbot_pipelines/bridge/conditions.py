@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from mmbot_pipelines.bridge.escrow_faults import is_paid_elsewhere
 from mmbot_pipelines.bridge.facts import Facts
 from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.long_waits import notices
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.records import PAID
 from mmbot_pipelines.core.alerts import Alert, Picture, Severity
@@ -46,6 +47,7 @@ def picture(facts: Facts, thresholds: Thresholds) -> Picture:
         *_parked_crowd(facts),
         *_undelivered(facts, thresholds.undelivered_after_seconds),
         *_unclaimed(facts, thresholds.undelivered_after_seconds),
+        *notices(facts.long_waits),
         *_exposure(facts, thresholds.max_exposure),
         *_funds(facts, thresholds.min_balance),
         *_shared(facts),

@@ -11,7 +11,7 @@ from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.nonces import is_impossible
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor
-from mmbot_pipelines.bridge.records import Records, Shortage
+from mmbot_pipelines.bridge.records import LongWait, Records, Shortage
 from mmbot_pipelines.bridge.sending import FloorReached
 from mmbot_pipelines.core.daemons import ALIVE, Daemon, Daemons, at_once
 from mmbot_pipelines.core.errors import Failure, OutOfFunds, RpcUnavailable
@@ -28,6 +28,7 @@ _MAX_PAID_PARKED = 200
 _MAX_CLAIMED = 200
 _MAX_UNCLAIMED = 1_000
 _MAX_SHORT = 1_000
+_MAX_WAITING = 1_000  # in one state
 
 _LOST_FOR = timedelta(days=1)  # how long a nonce that was taken from us is worth an alert
 
@@ -48,6 +49,7 @@ class Facts:
     standings: Sequence[Standing]  # safety states that are not NORMAL
     silent: Mapping[str, str]  # chains that no node answers for, and what was tried
     wallet: Address  # on L1
+    long_waits: Sequence[LongWait]
     shortage: Shortage  # orders that wait for ETH in it
     balance: Wei | None  # of the L1 wallet; None where the chain does not say
     foreign_nonce: int | None  # mined for the wallet, never given out by us
@@ -96,6 +98,10 @@ def look(bridge: Bridge, records: Records, daemons: Daemons) -> Facts:
         standings=[s for s in bridge.safety.standings() if s.state is not State.NORMAL],
         silent=silent,
         wallet=chain.wallet,
+        long_waits=records.long_waits(
+            before=now - timedelta(seconds=bridge.rules.undelivered_after_seconds),
+            max_orders=_MAX_WAITING,
+        ),
         shortage=records.shortage([OutOfFunds.reason, FloorReached.reason], max_orders=_MAX_SHORT),
         balance=wallet_has,
         foreign_nonce=nonces - 1 if nonces is not None and foreign else None,

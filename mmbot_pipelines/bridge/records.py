@@ -53,6 +53,16 @@ class Parked:
     unpaid: Sequence[Order]  # of the others, the first
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LongWait:
+    """Healthy orders that have stayed in their state for long, for one reason."""
+
+    reason: str | None  # None: none is stored
+    orders: int
+    oldest: str  # key of the one that has stayed for longest
+    since: datetime  # UTC, when that one came into its state
+
+
 class Records(Protocol):
     """Questions about all rows at once."""
 
@@ -76,4 +86,12 @@ class Records(Protocol):
 
         claimed: those whose claim is on a way that no transaction of ours tells the end of;
             or else all others.
+        """
+
+    def long_waits(self, *, before: datetime, max_orders: int) -> Sequence[LongWait]:
+        """Return the healthy orders that came into their state before then, by reason.
+
+        The most frequent reasons first. A paid order without a reason is left out: what it
+        waits for is its claim, which is looked after elsewhere.
+        max_orders: that are looked at in each state, the longest unchanged first.
         """

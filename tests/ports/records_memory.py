@@ -1,12 +1,13 @@
 """The port `Records` over the store in memory."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
 from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.records import PAID, WAITING, Day, Parked, Shortage
+from mmbot_pipelines.bridge.records import PAID, WAITING, Day, LongWait, Parked, Shortage
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Transaction, TxState
 from tests.ports.orders_memory import OrdersMemory
@@ -73,6 +74,33 @@ class RecordsMemory:
 
     def _longest(self) -> list[Order]:
         return sorted(self._store.stored.values(), key=lambda o: (o.changed_at, o.origin, o.number))
+
+    def long_waits(self, *, before: datetime, max_orders: int) -> list[LongWait]:
+        waiting = [
+            o
+            for status in Status
+            for o in [
+                o
+                for o in self._longest()
+                if o.status is status
+                and not (status.final or o.failed)
+                and o.changed_at < before
+                and (o.reason is not None or status not in PAID)
+            ][:max_orders]
+        ]
+        waiting.sort(key=lambda o: (o.changed_at, o.key))
+        reasons = Counter(o.reason for o in waiting)
+        first = {o.reason: o for o in reversed(waiting)}
+        found = [
+            LongWait(
+                reason=reason,
+                orders=count,
+                oldest=first[reason].key,
+                since=first[reason].changed_at,
+            )
+            for reason, count in reasons.items()
+        ]
+        return sorted(found, key=lambda w: (-w.orders, w.reason is None, w.reason or ""))
 
     def _of(self, chain_id: int, wallet: Address) -> list[Transaction]:
         return [t for t in self._store.outbox if (t.chain_id, t.wallet) == (chain_id, wallet)]

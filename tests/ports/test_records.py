@@ -11,7 +11,7 @@ from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.adapters.db.records import PgRecords
 from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.ports import Orders
-from mmbot_pipelines.bridge.records import Day, Parked, Records, Shortage
+from mmbot_pipelines.bridge.records import Day, LongWait, Parked, Records, Shortage
 from mmbot_pipelines.core.money import Wei
 from tests.bridge.orders import NOON, an_order
 from tests.ports.orders_memory import OrdersMemory
@@ -154,3 +154,28 @@ def test_what_is_owed_is_listed_by_whether_its_claim_is_on_its_way(kept: Kept) -
     others = kept.records.owed(claimed=False, max_orders=9)
     assert [o.number for o in others] == [2, 4]
     assert [o.number for o in kept.records.owed(claimed=False, max_orders=1)] == [2]
+
+
+def test_long_waits_are_counted_by_reason_without_failed_and_finished_orders(kept: Kept) -> None:
+    later = NOON + timedelta(seconds=1)
+    assert kept.records.long_waits(before=later, max_orders=9) == []
+    first, second, other, silent, paid, failed = processing(kept.orders, 1, 2, 3, 4, 5, 6)
+    add(kept.orders, an_order(7))
+    step(kept.orders, an_order(7), Fact.REFUSED)
+    step(kept.orders, paid, Fact.PAID)
+    parked = failed.failing("no", failed=True, next_attempt_at=None)
+    kept.orders.change(failed, parked, run_id="r", at=NOON)
+    for order, reason in ((first, "waits: a"), (second, "waits: a"), (other, "waits: b")):
+        kept.orders.change(order, order.waiting(reason, at=NOON), run_id="r", at=NOON)
+    found = kept.records.long_waits(before=later, max_orders=9)
+    assert [(wait.reason, wait.orders, wait.oldest) for wait in found] == [
+        ("waits: a", 2, first.key),
+        ("waits: b", 1, other.key),
+        (None, 1, silent.key),
+    ]
+    assert found[0] == LongWait(
+        reason="waits: a", orders=2, oldest=first.key, since=first.changed_at
+    )
+    (some,) = kept.records.long_waits(before=later, max_orders=1)  # all are in one state
+    assert some.orders == 1
+    assert kept.records.long_waits(before=first.changed_at, max_orders=9) == []

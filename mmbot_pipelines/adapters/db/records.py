@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, and_, case, distinct, func, select, union_all
+from sqlalchemy import ColumnElement, Engine, and_, case, distinct, func, select, true, union_all
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.rows import order_of
 from mmbot_pipelines.adapters.db.tables.orders import (
     CLAIMED,
+    HEALTHY,
     PARKED_PAID,
     PARKED_UNPAID,
     UNCLAIMED,
@@ -23,7 +25,7 @@ from mmbot_pipelines.adapters.db.tables.watch import tallies
 from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import ORIGINS, Order
-from mmbot_pipelines.bridge.records import Day, Parked, Shortage
+from mmbot_pipelines.bridge.records import PAID, Day, LongWait, Parked, Shortage
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import TxState
 
@@ -162,6 +164,33 @@ class PgRecords:
                 found += map(order_of, connection.execute(oldest))
         found.sort(key=lambda order: (order.changed_at, order.origin, order.number))
         return found[:max_orders]
+
+    def long_waits(self, *, before: datetime, max_orders: int) -> Sequence[LongWait]:
+        """Return the healthy orders that came into their state before then, by reason."""
+        of_each = [
+            select(orders.c.key, orders.c.reason, orders.c.changed_at)
+            .where(HEALTHY, orders.c.status == status.value, orders.c.changed_at < before)
+            .where(orders.c.reason.is_not(None) if status in PAID else true())
+            .order_by(orders.c.changed_at)
+            .limit(max_orders)
+            .subquery()
+            .select()
+            for status in Status
+            if not status.final
+        ]
+        some = union_all(*of_each).subquery().c
+        oldest = func.array_agg(aggregate_order_by(some.key, some.changed_at, some.key))
+        count = func.count()
+        by_reason = (
+            select(some.reason, count, oldest, func.min(some.changed_at))
+            .group_by(some.reason)
+            .order_by(count.desc(), some.reason)
+        )
+        with transaction(self._engine) as connection:
+            return [
+                LongWait(reason=reason, orders=total, oldest=keys[0], since=since)
+                for reason, total, keys, since in connection.execute(by_reason)
+            ]
 
 
 def _of(chain_id: int, wallet: Address) -> ColumnElement[bool]:

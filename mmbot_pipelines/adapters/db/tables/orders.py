@@ -90,6 +90,8 @@ Index(
 Index("orders_due", orders.c.next_attempt_at, postgresql_where=orders.c.failed)
 # As text, for Postgres matches an index only where a query says the same words.
 OPEN = text("status NOT IN ('COMPLETED', 'DROPPED')")
+HEALTHY = text("NOT failed AND status NOT IN ('COMPLETED', 'DROPPED')")
+Index("orders_healthy", orders.c.status, orders.c.changed_at, postgresql_where=HEALTHY)
 TO_PAY = text("status IN ('PENDING', 'PROCESSING') AND NOT failed")
 TO_CLAIM = text("status = 'FULFILLED' AND NOT failed")
 for _name, _which in (("to_pay", TO_PAY), ("to_claim", TO_CLAIM)):
