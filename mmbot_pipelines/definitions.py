@@ -7,8 +7,9 @@ import dagster as dg
 
 from mmbot_pipelines.defs import alerts, bridge, daemons, retention, safety, upkeep
 from mmbot_pipelines.defs.plain import InWords, plain_failures
-from mmbot_pipelines.defs.storage import require_home
+from mmbot_pipelines.defs.storage import require_ours
 from mmbot_pipelines.settings import load
+from mmbot_pipelines.settings.home import require_home
 from mmbot_pipelines.wiring import bridge as wired
 from mmbot_pipelines.wiring import refuse_another_registry, watch
 
@@ -32,7 +33,8 @@ except InWords:
     config_schema={}, description="The bridge, wired from the environment once per process."
 )
 @plain_failures()
-def bridge_resource(_: dg.InitResourceContext) -> object:
+def bridge_resource(context: dg.InitResourceContext) -> object:
+    require_ours(context.instance)
     return wired(settings)
 
 
@@ -41,7 +43,8 @@ def bridge_resource(_: dg.InitResourceContext) -> object:
     description="Who tells the operator, wired from the environment once per process.",
 )
 @plain_failures()
-def watch_resource(_: dg.InitResourceContext) -> object:
+def watch_resource(context: dg.InitResourceContext) -> object:
+    require_ours(context.instance)
     return watch(settings)
 
 

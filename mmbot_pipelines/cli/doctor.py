@@ -13,6 +13,7 @@ from mmbot_pipelines.cli.findings import Finding, Mark, fault, look, note, ok
 from mmbot_pipelines.cli.screen import console, plain
 from mmbot_pipelines.core.errors import BadSettings
 from mmbot_pipelines.settings import Database, Settings
+from mmbot_pipelines.settings.home import require_home
 
 _STYLES = {Mark.OK: "green", Mark.NOTE: "yellow", Mark.FAULT: "bold red"}
 
@@ -68,18 +69,13 @@ def _database(database: Database) -> Iterator[Finding]:
 
 
 def _dagster(read: Settings) -> Iterator[Finding]:
-    if read.database.dagster_home is None:
-        yield fault(
-            "DAGSTER_HOME",
-            "is missing: set it to the absolute path of dagster_home, or Dagster forgets its runs",
-        )
-        return
     home = read.database.dagster_home
-    if not home.is_dir() or not os.access(home, os.W_OK):
-        yield fault("DAGSTER_HOME", f"{home} is no folder that we may write to: create it")
-    elif not (home / "dagster.yaml").is_file():
-        yield fault(
-            "DAGSTER_HOME", f"{home} holds no dagster.yaml: copy it from the project's dagster_home"
-        )
+    try:
+        require_home(home)
+    except BadSettings as e:
+        yield fault("DAGSTER_HOME", str(e).removeprefix("DAGSTER_HOME "))
+        return
+    if not os.access(str(home), os.W_OK):
+        yield fault("DAGSTER_HOME", f"{home} is no folder that we may write to: make it ours")
     else:
-        yield ok("DAGSTER_HOME", f"{home} holds dagster.yaml")
+        yield ok("DAGSTER_HOME", f"{home} holds our dagster.yaml")

@@ -3,11 +3,10 @@
 `dagster_home/dagster.yaml` names this class, so that the database is set in one place.
 """
 
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import dagster as dg
 import psycopg2  # type: ignore[import-untyped]
-import yaml
 from dagster._config.config_schema import UserConfigSchema
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
@@ -20,6 +19,7 @@ from mmbot_pipelines.adapters.db.urls import dagster_url
 from mmbot_pipelines.core.errors import BadSettings
 from mmbot_pipelines.defs import ui_guard
 from mmbot_pipelines.settings import load_database, load_ui
+from mmbot_pipelines.settings.home import STORAGE
 
 
 @event.listens_for(Pool, "checkout")
@@ -71,23 +71,19 @@ class Storage(DagsterPostgresStorage):
         return storage
 
 
-def require_home(home: Path | None) -> None:
-    """Refuse a Dagster that would not load `Storage`: its runs would be lost, its UI unguarded.
+def require_ours(instance: dg.DagsterInstance | None) -> None:
+    """Refuse work that a Dagster without `Storage` asks for: nothing guards its UI.
+
+    A webserver or daemon with another DAGSTER_HOME reaches our code server all the same.
 
     Raises:
-        BadSettings: DAGSTER_HOME is not set, or its dagster.yaml names another storage.
+        BadSettings: the instance keeps its runs elsewhere.
     """
-    remedy = "set it to the absolute path of a folder that holds the project's dagster.yaml"
-    if home is None:
-        raise BadSettings(f"DAGSTER_HOME is missing: {remedy}, or the UI answers any web page")
-    try:
-        read = yaml.safe_load((home / "dagster.yaml").read_text())
-    except (OSError, yaml.YAMLError):
-        raise BadSettings(f"DAGSTER_HOME is {home}, without a dagster.yaml: {remedy}") from None
-    match read:
-        case {"storage": {"custom": {"module": Storage.__module__, "class": Storage.__name__}}}:
-            return
-    raise BadSettings(
-        f"DAGSTER_HOME is {home}, but its dagster.yaml does not name our storage, without which "
-        f"the UI answers any web page: {remedy}"
-    )
+    ref = instance.get_ref() if instance is not None and instance.is_persistent else None
+    storage = ref.storage_data if ref is not None else None
+    if storage is None or (storage.module_name, storage.class_name) != STORAGE:
+        raise BadSettings(
+            "refused: the Dagster that asks for this does not keep its runs in our storage, so "
+            "its UI answers any web page; for its webserver and daemon, too, set DAGSTER_HOME to "
+            "the absolute path of a folder that holds the project's dagster.yaml"
+        )

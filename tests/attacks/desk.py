@@ -66,11 +66,12 @@ class Desk:
 def webserver(
     home: Path, database_url: str, more: Mapping[str, str], *program: str
 ) -> Iterator[Desk]:
-    """Run Dagster's webserver with our dagster.yaml until the block ends.
+    """Run Dagster's webserver until the block ends, with our dagster.yaml where it has none.
 
     program: what starts it, with the option -p for the port.
     """
-    shutil.copy(PACKAGE_ROOT / "dagster_home" / "dagster.yaml", home)
+    if not (home / "dagster.yaml").exists():
+        shutil.copy(PACKAGE_ROOT / "dagster_home" / "dagster.yaml", home)
     desk = Desk(free_port(0), home, database_url)
     ours = {k: v for k, v in os.environ.items() if not k.startswith(("MMBOT_", "DAGSTER_"))}
     given = {"DAGSTER_HOME": str(home), "MMBOT_DATABASE_URL": database_url}

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mmbot_pipelines.core.errors import BadSettings
-from mmbot_pipelines.defs.storage import require_home
 from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT
+from mmbot_pipelines.settings.home import require_home
 from tests.test_wiring import SERVING_BOTH
 
 

@@ -1,5 +1,6 @@
 """mmbot doctor, on two local chains and a real Postgres."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from mmbot_pipelines.cli.findings import Mark
 from mmbot_pipelines.cli.node_checks import nodes
 from mmbot_pipelines.devnet.accounts import account
+from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT
 from mmbot_pipelines.devnet.artifacts import send
 from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.deploy import environment
@@ -32,7 +34,7 @@ def devnet(fresh_devnet: Devnet) -> Iterator[Devnet]:
 @pytest.fixture
 def environ(devnet: Devnet, database_url: str, tmp_path: Path) -> dict[str, str]:
     """Return an environment in which everything is as it should be."""
-    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    shutil.copy(PACKAGE_ROOT / "dagster_home" / "dagster.yaml", tmp_path)
     for chain in (devnet.l1, devnet.l2):
         ask(chain, "evm_mine")  # its time is now
     return environment(devnet.deployment) | {
@@ -80,7 +82,7 @@ def test_all_is_well(mmbot: Mmbot, devnet: Devnet) -> None:
         f"pays us, at {devnet.deployment.zksync.wallet}",
         "prices a claim's message",
         "database: its tables are of this version",
-        "holds dagster.yaml",
+        "holds our dagster.yaml",
     ):
         assert part in said.out
 
@@ -113,8 +115,7 @@ def test_bad_settings_are_faults_and_the_database_is_still_checked(mmbot: Mmbot)
         ({"MMBOT_ZKSYNC_WALLET_ADDRESS": NOBODY}, f"not {NOBODY}"),
         ({"MMBOT_DATABASE_URL": "postgresql://127.0.0.1:1/x"}, "database: "),
         ({"DAGSTER_HOME": ""}, "DAGSTER_HOME: is missing"),
-        ({"DAGSTER_HOME": "/nowhere/at/all"}, "is no folder that we may write to"),
-        ({"DAGSTER_HOME": "/tmp"}, "holds no dagster.yaml"),
+        ({"DAGSTER_HOME": "/tmp"}, "DAGSTER_HOME: is /tmp, without a dagster.yaml: set it to"),
         ({"MMBOT_L1_PRIVATE_KEY": "00" * 32}, "wallet: MMBOT_L1_PRIVATE_KEY holds no private key"),
     ],
 )

@@ -1,5 +1,6 @@
 """mmbot doctor, where Starknet is served: on a local node, an anvil and a prover."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from eth_typing import ChecksumAddress
 from mmbot_pipelines.cli.findings import Mark
 from mmbot_pipelines.cli.starknet_checks import nodes
 from mmbot_pipelines.devnet.accounts import account
+from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT
 from mmbot_pipelines.devnet.artifacts import send
 from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.deploy import environment
@@ -59,7 +61,7 @@ def mmbot(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Mmbot:
-    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    shutil.copy(PACKAGE_ROOT / "dagster_home" / "dagster.yaml", tmp_path)
     for chain in (devnet.l1, devnet.l2):
         ask(chain, "evm_mine")  # its time is now
     environ = environment(devnet.deployment) | describe(node.url, messaging).settings()
