@@ -1,5 +1,7 @@
 """The panicking person: `mmbot halt` in a shell that does not lead to the bot's database."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -96,3 +98,25 @@ def test_what_is_no_order_key_is_not_repeated(
     assert (said.code, said.out) == (2, "")
     assert "is no order's key" in said.err
     assert key not in said.err
+
+
+def test_a_halt_waits_for_no_migration_and_makes_none(
+    database_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate.downgrade(database_url, "0016")
+    for auto in ("true", "false"):
+        environ = {"MMBOT_DATABASE_URL": database_url, "MMBOT_AUTO_MIGRATE": auto}
+        said = caller(environ, capsys, monkeypatch)("halt", "--by", "Ann", "--reason", "no")
+        assert said.code == 0, said.err
+    assert migrate.pending(database_url)
+    engine = connect(database_url)
+    assert of(PgSafety(engine).standings(), GLOBAL).state is State.HALTED
+    engine.dispose()
+
+
+def test_a_halt_imports_no_chain() -> None:
+    """It takes seconds of a busy machine, which the person has not."""
+    slow = {"alembic", "dagster", "eth_account", "requests", "starknet_py", "web3"}
+    program = f"import sys, mmbot_pipelines.cli.safety; print(*({slow} & set(sys.modules)))"
+    said = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    assert said.stdout.decode().split() == []
