@@ -18,6 +18,7 @@ from mmbot_pipelines.adapters.db.ready import ready_url
 from mmbot_pipelines.adapters.db.urls import dagster_url
 from mmbot_pipelines.core.errors import BadSettings
 from mmbot_pipelines.defs import ui_guard
+from mmbot_pipelines.defs.keyless import drop_keys
 from mmbot_pipelines.settings import load_database, load_ui
 from mmbot_pipelines.settings.home import STORAGE
 
@@ -59,6 +60,7 @@ class Storage(DagsterPostgresStorage):
         `dagster dev` starts the webserver itself, and this is the one place of ours that every
         webserver comes by before it serves.
         """
+        drop_keys()
         ui_guard.install(load_ui().hosts)
         database = load_database()
         url = ready_url(database.url, folder=database.folder, auto_migrate=database.auto_migrate)

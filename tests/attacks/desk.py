@@ -86,7 +86,7 @@ def webserver(
             start_new_session=True,
         )
         try:
-            until(lambda: desk.answers or process.poll() is not None, seconds=120)
+            until(lambda: desk.answers or process.poll() is not None, seconds=300)
             assert process.poll() is None, (home / "processes.log").read_text()
             yield desk
         finally:

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
 from mmbot_pipelines import origin_wiring, settings
 from mmbot_pipelines.core.errors import BadSettings
 from mmbot_pipelines.settings import KEYS
+from tests.attacks.desk import webserver
 from tests.deploy.exporter import environment
 from tests.deploy.units import ROOT, services
 from tests.settings.environments import GOOD, PROOF, STARKNET, faults
@@ -47,6 +49,22 @@ def test_metrics_need_no_key_and_read_none() -> None:
     assert (read.key, read.starknet and read.starknet.private_key) == (None, None)
     with pytest.raises(BadSettings, match=r"MMBOT_L1_PRIVATE_KEY is missing"):
         settings.load(environ)
+
+
+def test_the_webserver_of_dagster_dev_keeps_no_key(database_url: str, tmp_path: Path) -> None:
+    """As `/proc/PID/environ` has it, which shows what a program began with."""
+    program = ("python", "-m", "dagster_webserver", "--empty-workspace")
+    more = {"DAGSTER_IS_DEV_CLI": "1"}  # as `dagster dev` starts it, without its code server
+    with webserver(tmp_path, database_url, more, *program) as running:
+        began = dict(
+            line.split("=", 1)
+            for process in psutil.process_iter()
+            if "dagster_webserver" in (named := " ".join(process.cmdline()))
+            and f"-p {running.port}" in named
+            for line in (Path("/proc") / str(process.pid) / "environ").read_text().split("\0")[:-1]
+        )
+        assert began["DAGSTER_HOME"] == str(tmp_path)
+        assert not KEYS & set(began)
 
 
 def written(path: Path, text: str, mode: int = 0o600) -> str:
