@@ -1,12 +1,14 @@
 """See what became of the transactions that were sent."""
 
 from dataclasses import replace
+from functools import partial
 
 from mmbot_pipelines.bridge.accounts import CANCEL, TRANSFER
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.authority import refused_for_who_we_are
 from mmbot_pipelines.bridge.failures import after_failure, fault_of
 from mmbot_pipelines.bridge.guard import guard_failures, halt_at_once
+from mmbot_pipelines.bridge.late import still_wanted
 from mmbot_pipelines.bridge.lifecycle import NEXT, Fact, Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Run
@@ -35,11 +37,13 @@ _FACTS = {
 def settle_receipts(bridge: Bridge, run: Run) -> int:
     """Take orders on by the receipts of their transactions; return how many are left.
 
-    A row that no node knows any more is broadcast again by the way, though not at every look.
+    A row that no node knows any more is broadcast again by the way, though not at every look,
+    and a late transfer only if it is still wanted.
     """
     waiting = bridge.orders.in_flight()
     decided, failed = 0, False
-    for outcome in outcomes(bridge.chain, waiting, bridge.rebroadcasts, bridge.clock()):
+    wanted = partial(still_wanted, bridge, run)
+    for outcome in outcomes(bridge.chain, waiting, bridge.rebroadcasts, bridge.clock(), wanted):
         crash.here(crash.Point.RECEIPT_READ)
         try:
             _decide(bridge, outcome, run)

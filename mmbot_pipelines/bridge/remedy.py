@@ -72,7 +72,7 @@ class Remedy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Verdict:
+class Verdict:
     """What is known of an order whose transfer is stuck."""
 
     against: str | None = None
@@ -164,7 +164,7 @@ class _Bids:
 
 
 def _transferred(
-    bridge: Bridge, ward: Ward, order: Order, verdict: _Verdict, bids: _Bids, funds: int
+    bridge: Bridge, ward: Ward, order: Order, verdict: Verdict, bids: _Bids, funds: int
 ) -> Remedy | None:
     newest, may_end = ward.newest, ward.old and ward.first
     if verdict.against is not None:
@@ -231,27 +231,28 @@ def _signed_gas(newest: Transaction) -> Gas | None:
     return newest.gas if CANCEL_GAS <= newest.gas <= _MOST_GAS else None
 
 
-def _verdicts(bridge: Bridge, wards: Sequence[Ward], market: Fees) -> Mapping[str, _Verdict]:
+def _verdicts(bridge: Bridge, wards: Sequence[Ward], market: Fees) -> Mapping[str, Verdict]:
     """Look again at the orders whose transfers are in trouble, as before the first signature."""
     doubtful = [w for w in wards if w.newest.purpose == TRANSFER and not w.stray]
     orders = [w.order for w in doubtful if w.order]
     calls = {w.newest.subject: w.newest.call for w in doubtful}  # a claim may stand behind it
-    found: dict[str, _Verdict] = {}
+    found: dict[str, Verdict] = {}
     for origin, group in groupby(sorted(orders, key=lambda o: o.key), key=lambda o: o.origin):
-        found |= _looked_at(bridge, origin, list(group), calls, market)
+        found |= look_again(bridge, origin, list(group), calls, market)
     return found
 
 
-def _looked_at(
+def look_again(
     bridge: Bridge,
     origin: str,
     orders: Sequence[Order],
     calls: Mapping[str, Call],
     market: Fees,
-) -> dict[str, _Verdict]:
+) -> dict[str, Verdict]:
+    """Return what is against the stored transfers of an origin's orders, and what they cost now."""
     standing = ruling(bridge.safety.standings(), origin)
     if standing.state is State.HALTED:
-        return {o.key: _Verdict(against=standing.told) for o in orders}
+        return {o.key: Verdict(against=standing.told) for o in orders}
     try:
         l2 = bridge.origins[origin]
         checked = l2.check(orders)
@@ -259,14 +260,14 @@ def _looked_at(
         foreseen = bridge.chain.simulate([calls[o.key] for o in orders], market)
     except Failure as e:
         return {o.key: _against(e) for o in orders}
-    found: dict[str, _Verdict] = {}
+    found: dict[str, Verdict] = {}
     for order, fault, message, gas in zip(orders, checked, messages, foreseen, strict=True):
         # A wallet that is short is found by what it has left, and a node may refuse to estimate.
         against = fault or (gas if isinstance(gas, RevertForeseen) else None)
-        found[order.key] = _against(against) if against else _Verdict(message=message, gas=gas)
+        found[order.key] = _against(against) if against else Verdict(message=message, gas=gas)
     return found
 
 
-def _against(failure: Failure) -> _Verdict:
+def _against(failure: Failure) -> Verdict:
     why = f"{type(failure).__name__}: {failure}"
-    return _Verdict(against=why, outage=isinstance(failure, TryAgain))
+    return Verdict(against=why, outage=isinstance(failure, TryAgain))

@@ -6,7 +6,7 @@ higher fees, and the chain takes one of them at most. Whoever watches asks four 
 of each nonce: mined? reverted? can it still be mined? does the node know it at all?
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -210,11 +210,16 @@ def _place(row: Transaction) -> tuple[int, str, int]:
 
 
 def outcomes(
-    chain: Chain, waiting: Sequence[Transaction], rebroadcasts: Rebroadcasts, at: datetime
+    chain: Chain,
+    waiting: Sequence[Transaction],
+    rebroadcasts: Rebroadcasts,
+    at: datetime,
+    still_wanted: Callable[[Sequence[Transaction]], Sequence[Transaction]],
 ) -> Iterator[Outcome]:
     """Yield what is decided about stored transactions, and send again what the node forgot.
 
     rebroadcasts: one transaction is sent again no more often than these allow.
+    still_wanted: which of those that no node has are sent now.
 
     What is mined comes first, the lowest nonce before the others. The nonce is read before
     the receipts: rows without a receipt whose nonce was used by then have lost it to another
@@ -247,14 +252,17 @@ def outcomes(
                 reason=f"another transaction of the wallet used nonce {newest.nonce}",
                 rivals=rows[:-1],
             )
-    _send_again(chain, forgotten, rebroadcasts, at)
+    due = rebroadcasts.due((row.hash for row in forgotten), at)
+    unsent = [row for row in forgotten if row.hash in due]
+    wanted = still_wanted(unsent) if unsent else []
+    # What is not wanted now is asked about no more often than it would be sent.
+    rebroadcasts.note({row.hash for row in unsent}.difference(row.hash for row in wanted), at)
+    _send_again(chain, wanted, rebroadcasts, at)
 
 
 def _send_again(
-    chain: Chain, forgotten: Sequence[Transaction], rebroadcasts: Rebroadcasts, at: datetime
+    chain: Chain, rows: Sequence[Transaction], rebroadcasts: Rebroadcasts, at: datetime
 ) -> None:
-    due = rebroadcasts.due((row.hash for row in forgotten), at)
-    rows = [row for row in forgotten if row.hash in due]
     results = chain.broadcast([row.raw for row in rows]) if rows else []
     # What an outage kept from the network is sent as soon as it is over.
     sent = [r.hash for r, f in zip(rows, results, strict=True) if not isinstance(f, TryAgain)]

@@ -116,15 +116,19 @@ def test_a_halt_between_decision_and_signing_holds(world: World, scope: str) -> 
     assert world.chain.broadcasts == []
 
 
-def test_what_was_signed_before_a_halt_is_still_broadcast(world: World) -> None:
+def test_what_was_signed_before_a_halt_and_never_sent_is_taken_back(world: World) -> None:
     (key,) = world.set_and_detect()
     world.chain.broadcast_fault = RpcUnavailable("gone")
     world.transfer([key])
     world.chain.broadcast_fault = None
     halt(world)
     steps.settle_receipts(world.bridge, world.run)
+    assert world.chain.broadcasts == []
+    world.later(100)
+    world.replace_stuck()
     world.mine()
-    assert world.order(key).status is Status.FULFILLED
+    assert [t.call.value for t in world.chain.executed()] == [0]  # its nonce is used up
+    assert (world.order(key).status, world.paid(key)) == (Status.PROCESSING, 0)
 
 
 @pytest.mark.parametrize("where", ["before", "in the lane"])
