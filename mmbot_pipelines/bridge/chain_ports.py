@@ -84,8 +84,12 @@ class Origin(Repayment, Protocol):
     def final(self) -> Block:
         """Return the newest block that L1 has accepted: nothing takes it back any more."""
 
-    def scan(self, first: int, last: int) -> Scan:
-        """Read the escrow's orders from block `first` on, in one bounded range."""
+    def scan(self, first: int, last: int, *, witnessed: bool = False) -> Scan:
+        """Read the escrow's orders from block `first` on, in one bounded range.
+
+        witnessed: read them at as many nodes as the quorum has, and return what any of them
+            shows, but what the escrow holds otherwise: one node hides none.
+        """
 
     def unsealed(self, after: Block) -> Scan:
         """Read the orders of a block that is still being built, if the L2 shows one.

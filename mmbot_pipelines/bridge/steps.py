@@ -77,7 +77,7 @@ def detect(bridge: Bridge, origin: str, run: Run, kind: Cursor = Cursor.LATEST) 
         for _ in range(_RANGES_PER_TICK):
             if first > head.number:
                 break
-            scan = l2.scan(first, head.number)
+            scan = l2.scan(first, head.number, witnessed=kind is Cursor.ACCEPTED)
             found += _store(bridge, origin, kind, scan, run)
             first = scan.last.number + 1
     if kind is Cursor.LATEST and first > head.number:

@@ -72,7 +72,7 @@ class OriginMemory:
         self._answer()
         return self.sealed[max(0, len(self.sealed) - 1 - self.final_depth)].block
 
-    def scan(self, first: int, last: int) -> Scan:
+    def scan(self, first: int, last: int, *, witnessed: bool = False) -> Scan:
         self._answer()
         if self.most_blocks is not None:
             last = min(last, first + self.most_blocks - 1)

@@ -2,18 +2,26 @@
 
 Nodes limit ranges differently, and say so in different words: any refusal halves the
 range, and what works is remembered.
+
+    scan       what the best node shows
+    witnessed  what each of as many nodes shows as the quorum has: one of them hides nothing
+    backwards  what as many nodes show alike as the quorum has: one of them invents nothing
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from mmbot_pipelines.adapters.ethereum import blocks, wire
-from mmbot_pipelines.adapters.ethereum.node import RpcError
-from mmbot_pipelines.adapters.ethereum.rpc import AnswerTooLarge, Rpc
-from mmbot_pipelines.core.errors import RpcRefused, RpcUnavailable
+from mmbot_pipelines.adapters.ethereum.node import Answer, Question, RpcError
+from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
+from mmbot_pipelines.adapters.ethereum.rpc import AnswerTooLarge, Poll, Rpc
+from mmbot_pipelines.core.errors import Failure, RpcRefused, RpcUnavailable
 from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.core.outbox import Block
+
+T = TypeVar("T")
 
 # Errors of JSON-RPC itself that a smaller range does not change: the request is not
 # understood, or there is no such method.
@@ -70,12 +78,58 @@ class LogScanner:
             TornByReorg: the blocks were replaced at every reading.
             RpcUnavailable: no node answered.
         """
+        return self._sized(
+            first, last, lambda end: self._whole(end, lambda: self._read(wanted, first, end))
+        )
+
+    def witnessed(self, wanted: Wanted, first: int, last: int) -> tuple[list[list[Log]], Block]:
+        """Read logs at as many nodes as the quorum has; return what each shows, and the block.
+
+        All of them have that block. Each may hide logs, or invent some.
+
+        Raises:
+            RpcDisagrees: they have different blocks.
+            RpcRefused, TornByReorg, RpcUnavailable: see `scan`.
+        """
+        if self._rpc.quorum == 1:
+            logs, block = self.scan(wanted, first, last)
+            return [logs], block
+        found = self._polled(wanted, first, last, lambda logs, block: block)
+        return [logs for logs, _ in found], found[0][1]
+
+    def _agreed(self, wanted: Wanted, first: int, last: int) -> tuple[list[Log], Block]:
+        """Read logs as many nodes show alike as the quorum has."""
+        if self._rpc.quorum == 1:
+            return self.scan(wanted, first, last)
+        return self._polled(wanted, first, last, lambda logs, block: (block, tuple(logs)))[0]
+
+    def _polled(
+        self, wanted: Wanted, first: int, last: int, alike: Callable[[list[Log], Block], Hashable]
+    ) -> list[tuple[list[Log], Block]]:
+        """Return the answers of those nodes that are alike, as many as the quorum has."""
+
+        def asked(end: int) -> list[tuple[list[Log], Block]] | None:
+            votes = _Votes(self._rpc.quorum, lambda poll: self._told(poll, wanted, first, end))
+
+            def enough(polls: Sequence[Poll]) -> bool:
+                return votes.winner(polls, alike) is not None
+
+            polls = self._rpc.poll(_questions(wanted, first, end), enough=enough)
+            if (winner := votes.winner(polls, alike)) is not None:
+                self._rpc.outvoted(votes.others(polls, winner), f"logs up to block {end}")
+                return [found for _, found in winner]
+            raise votes.against(polls, f"nodes of {self._rpc.chain} show different logs")
+
+        return self._sized(first, last, lambda end: self._whole(end, lambda: asked(end)))
+
+    def _sized(self, first: int, last: int, read: Callable[[int], T]) -> T:
+        """Read from `first` up to a block that nodes take at once, `last` at most."""
         while True:
             size = self._size
             end = min(last, first + size - 1)
             span = end - first + 1
             try:
-                logs, block = self._read_whole(wanted, first, end)
+                found = read(end)
             except RpcUnavailable as e:
                 if isinstance(e, AnswerTooLarge) and span > 1:
                     self._resize(span // 2)
@@ -90,19 +144,20 @@ class LogScanner:
                 continue
             if span == size:
                 self._resize(size + size // 8 + 1)
-            return logs, block
+            return found
 
     def backwards(self, wanted: Wanted, first: int, last: int) -> Iterator[list[Log]]:
         """Yield the logs of all blocks from `last` back to `first`, a range at a time.
 
         Raises:
+            RpcDisagrees: too few nodes show the same.
             RpcRefused, TornByReorg, RpcUnavailable: see `scan`.
         """
         while last >= first:
             start = after = max(first, last - self._size + 1)
             found: list[Log] = []
             while after <= last:
-                logs, covered = self.scan(wanted, after, last)
+                logs, covered = self._agreed(wanted, after, last)
                 found += logs
                 after = covered.number + 1
             yield found
@@ -112,9 +167,9 @@ class LogScanner:
         with self._lock:
             self._size = max(1, min(size, self._most))
 
-    def _read_whole(self, wanted: Wanted, first: int, last: int) -> tuple[list[Log], Block]:
+    def _whole(self, last: int, read: Callable[[], T | None]) -> T:
         for _ in range(_READINGS):
-            found = self._read(wanted, first, last)
+            found = read()
             if found is not None:
                 return found
         raise TornByReorg(
@@ -123,28 +178,89 @@ class LogScanner:
         )
 
     def _read(self, wanted: Wanted, first: int, last: int) -> tuple[list[Log], Block] | None:
-        """Read the range between two looks at its last block; None if that one changed.
+        answers = self._rpc.batch(_questions(wanted, first, last))
+        return _logs(answers, wanted, first, last, self._rpc.chain)
 
-        A block's hash stands for all blocks before it.
-        """
-        asked = {
-            "address": wanted.address,
-            "topics": ["0x" + topic.hex() for topic in wanted.topics],
-            "fromBlock": blocks.tag(first),
-            "toBlock": blocks.tag(last),
-        }
-        look = blocks.asked(last)
-        before, answer, after = self._rpc.batch([look, ("eth_getLogs", (asked,)), look])
-        if isinstance(answer, RpcError):
-            raise answer
-        block = blocks.told(before, last, self._rpc.chain).block
-        if blocks.told(after, last, self._rpc.chain).block != block:
-            return None
-        if not isinstance(answer, list):
-            raise wire.BadAnswer(f"a node of {self._rpc.chain} answered no list of logs")
-        logs = [decoded(one) for one in answer]
-        _check(logs, wanted, first, block)
-        return sorted(logs, key=lambda log: (log.block.number, log.index)), block
+    def _told(self, poll: Poll, wanted: Wanted, first: int, last: int) -> tuple[list[Log], Block]:
+        found = _logs(poll.answers, wanted, first, last, self._rpc.chain)
+        if found is None:
+            raise TornByReorg(f"{poll.host} replaced block {last} while it was asked")
+        return found
+
+
+_Found = tuple[list[Log], Block]
+
+
+class _Votes:
+    """What nodes show of one range, sorted by what they show alike."""
+
+    def __init__(self, quorum: int, read: Callable[[Poll], _Found]) -> None:
+        self._quorum = quorum
+        self._read = read
+
+    def winner(
+        self, polls: Sequence[Poll], alike: Callable[[list[Log], Block], Hashable]
+    ) -> list[tuple[Poll, _Found]] | None:
+        """Return the polls that are alike, where as many are as the quorum has."""
+        groups: dict[Hashable, list[tuple[Poll, _Found]]] = {}
+        for poll in polls:
+            try:
+                found = self._read(poll)
+            except (Failure, RpcError):
+                continue
+            groups.setdefault(alike(*found), []).append((poll, found))
+        return next((group for group in groups.values() if len(group) >= self._quorum), None)
+
+    def others(self, polls: Sequence[Poll], winner: list[tuple[Poll, _Found]]) -> list[Poll]:
+        """Return the polls whose answers are others; those that only refuse are not."""
+        hosts = {poll.host for poll, _ in winner}
+        return [
+            poll
+            for poll in polls
+            if poll.host not in hosts and not any(isinstance(a, RpcError) for a in poll.answers)
+        ]
+
+    def against(self, polls: Sequence[Poll], what: str) -> Exception:
+        """Return why there is no winner: a refusal first, for a smaller range may be taken."""
+        faults: list[Exception] = []
+        for poll in polls:
+            try:
+                self._read(poll)
+            except (Failure, RpcError) as e:
+                faults.append(e)
+        refused = next((e for e in faults if isinstance(e, RpcError)), None)
+        if len(faults) < len(polls) - 1 and refused is None:
+            return RpcDisagrees(f"{what}: all is read again at the next tick")
+        return refused or faults[0]
+
+
+def _questions(wanted: Wanted, first: int, last: int) -> list[Question]:
+    """Ask for a range between two looks at its last block, whose hash stands for all before it."""
+    asked = {
+        "address": wanted.address,
+        "topics": ["0x" + topic.hex() for topic in wanted.topics],
+        "fromBlock": blocks.tag(first),
+        "toBlock": blocks.tag(last),
+    }
+    look = blocks.asked(last)
+    return [look, ("eth_getLogs", (asked,)), look]
+
+
+def _logs(
+    answers: Sequence[Answer], wanted: Wanted, first: int, last: int, chain: str
+) -> _Found | None:
+    """Read the answers to `_questions`; None if the last block changed between the looks."""
+    before, answer, after = answers
+    if isinstance(answer, RpcError):
+        raise answer
+    block = blocks.told(before, last, chain).block
+    if blocks.told(after, last, chain).block != block:
+        return None
+    if not isinstance(answer, list):
+        raise wire.BadAnswer(f"a node of {chain} answered no list of logs")
+    logs = [decoded(one) for one in answer]
+    _check(logs, wanted, first, block)
+    return sorted(logs, key=lambda log: (log.block.number, log.index)), block
 
 
 def decoded(answer: object) -> Log:

@@ -1,6 +1,7 @@
 """What an escrow holds and whom it serves, on any origin network."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from mmbot_pipelines.bridge.escrow_faults import (
     AlreadyClaimed,
@@ -8,6 +9,7 @@ from mmbot_pipelines.bridge.escrow_faults import (
     OrderAbsent,
 )
 from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports import Scan
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, Wei, in_words
 
@@ -42,6 +44,26 @@ class Held:
 
     def __str__(self) -> str:
         return f"{in_words(self.amount)} for {self.recipient}, fee {in_words(self.fee)}"
+
+
+def without_invented(
+    scan: Scan, undisputed: Scan, held: Callable[[Sequence[Order]], list[Held | Failure]]
+) -> Scan:
+    """Return what several nodes show together, without what the escrow holds otherwise.
+
+    undisputed: what all of them show.
+    held: reads what the escrow holds under the orders' numbers, as the quorum knows it.
+    """
+    shown = {(o.number, o.block, o.recipient, o.amount, o.fee) for o in undisputed.orders}
+    disputed = [
+        o for o in scan.orders if (o.number, o.block, o.recipient, o.amount, o.fee) not in shown
+    ]
+    if not disputed:
+        return scan
+    answers = zip(disputed, held(disputed), strict=True)
+    # What cannot be read is kept: it is checked again before it is paid.
+    invented = [o for o, h in answers if isinstance(h, Held) and not h.is_of(o)]
+    return replace(scan, orders=[order for order in scan.orders if order not in invented])
 
 
 def order_fault(order: Order, held: Held | Failure, escrow: Address) -> Failure | None:

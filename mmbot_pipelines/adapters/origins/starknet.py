@@ -1,15 +1,17 @@
 """Starknet as an origin of orders: the port `bridge.ports.Origin`."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 
 from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins import starknet_views as views
-from mmbot_pipelines.adapters.origins.escrow_state import Held, Terms, order_fault
-from mmbot_pipelines.adapters.origins.starknet_events import EscrowEvents
+from mmbot_pipelines.adapters.origins.escrow_state import Held, Terms, order_fault, without_invented
+from mmbot_pipelines.adapters.origins.starknet_events import EscrowEvents, witnessed_events
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
+from mmbot_pipelines.adapters.origins.starknet_payments import Payments
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.bridge.chain_ports import Progress, Repayment, Settlement, Task
 from mmbot_pipelines.bridge.escrow_faults import (
@@ -21,7 +23,7 @@ from mmbot_pipelines.bridge.escrow_faults import (
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Scan
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused, Verdict, Waits
-from mmbot_pipelines.core.money import Address, Gas, Wei, in_words
+from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees
 
 # A payment is looked for among all of the escrow's, from the oldest order's block on. For
@@ -74,6 +76,7 @@ class Starknet:
         self._clock = clock
         self._set = EscrowEvents(int(escrow, 16), abi.SET_ORDER)
         self._paid = EscrowEvents(int(escrow, 16), abi.CLAIM_PAYMENT)
+        self._payments = Payments(escrow, wallet)
 
     @property
     def claim_gas(self) -> Gas:
@@ -95,10 +98,16 @@ class Starknet:
         blocks.sort(key=lambda block: block.number, reverse=True)
         return blocks[self._rpc.quorum - 1]
 
-    def scan(self, first: int, last: int) -> Scan:
+    def scan(self, first: int, last: int, *, witnessed: bool = False) -> Scan:
         """Read the escrow's orders from block `first` on, in one bounded range."""
-        events, covered = self._rpc.ask(lambda node: self._set.scan(node, first, last))
-        return self._scanned(events, covered)
+        if not witnessed:
+            events, covered = self._rpc.ask(lambda node: self._set.scan(node, first, last))
+            return self._scanned(events, covered)
+        shown, covered = witnessed_events(self._rpc, self._set, first, last)
+        events = sorted(set(chain(*shown)), key=lambda event: (event.block.number, event.index))
+        scan = self._scanned(events, covered)
+        undisputed = set.intersection(*map(set, shown))
+        return without_invented(scan, self._scanned(list(undisputed), covered), self._held)
 
     def unsealed(self, after: Block) -> Scan:
         """Read the orders of blocks behind `after`, up to the one that is being built.
@@ -172,6 +181,14 @@ class Starknet:
         )
         return [_alike(order, seen) for order, seen in zip(orders, told, strict=True)]
 
+    def _held(self, orders: Sequence[Order]) -> list[Held | Failure]:
+        numbers = [order.number for order in orders]
+        told = self._rpc.columns(
+            lambda node: views.held(node, self._escrow, numbers, "pre_confirmed"), str
+        )
+        differ = RpcDisagrees("nodes of starknet differ on what the escrow holds")
+        return [said[0] if len(set(map(str, said))) == 1 else differ for said in told]
+
     def _scanned(self, events: Sequence[abi.Event], last: Block) -> Scan:
         orders, faults = abi.orders_set(events, origin=self.name, at=self._clock())
         return Scan(last=last, orders=orders, faults=faults)
@@ -205,7 +222,7 @@ class Starknet:
             return [None] * len(orders)
         first = max(0, min(o.block.number for o in likely.values()) - _SHIFT)
         events = await self._paid.within(node, first, newest)
-        paid = self._payments(events, likely)
+        paid = self._payments.among(events, likely)
         sure = await self._claimed(node, [likely[number] for number in paid], newest)
         return [paid[o.number] if o in sure else None for o in orders]
 
@@ -220,35 +237,6 @@ class Starknet:
             for order, answer in zip(orders, held, strict=True)
             if isinstance(answer, Held) and answer.is_of(order) and not answer.pending
         ]
-
-    def _payments(
-        self, events: Sequence[abi.Event], orders: Mapping[int, Order]
-    ) -> dict[int, Settlement | PaidElsewhere]:
-        """Find the payments of these orders, to us if there is one."""
-        paid: dict[int, Settlement | PaidElsewhere] = {}
-        for event in events:
-            try:
-                payment = abi.payment(event)
-            except Malformed:
-                continue
-            order = orders.get(payment.number)
-            # Escrows differ in whether the event's amount includes the fee.
-            if order is None or payment.amount - order.amount not in (0, order.fee):
-                continue
-            if int(payment.wallet, 16) == int(self._wallet, 16):
-                paid[order.number] = Settlement(event.tx, event.block)
-            elif not isinstance(paid.get(order.number), Settlement):
-                paid[order.number] = self._paid_elsewhere(order, payment, event)
-        return paid
-
-    def _paid_elsewhere(
-        self, order: Order, payment: abi.Payment, event: abi.Event
-    ) -> PaidElsewhere:
-        return PaidElsewhere(
-            f"the escrow {self._escrow} paid {in_words(payment.amount)} of {order.key} to "
-            f"{payment.wallet} in {event.tx}, but our wallet is {self._wallet}: ask the escrow's "
-            "owner; no claim brings it back"
-        )
 
     def _fault(self, terms: Terms) -> Failure | None:
         """Say what speaks against paying any order of this escrow."""

@@ -6,8 +6,10 @@ from starknet_py.net.client_models import EmittedEvent
 
 from mmbot_pipelines.adapters.ethereum.health import Kind
 from mmbot_pipelines.adapters.ethereum.node import NodeFault, RpcError
+from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.origins.starknet_escrow import Event
 from mmbot_pipelines.adapters.origins.starknet_node import BLOCK_NOT_FOUND, StarknetNode, word
+from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.money import TxHash
 from mmbot_pipelines.core.outbox import Block
@@ -19,6 +21,10 @@ _MOST_BLOCKS = 5_000  # of one range
 _PAGE = 500  # events asked for at once; no node allows less
 _MOST_PAGES = 1_000  # of one range
 _READINGS = 3  # of a range that a reorg tears
+
+
+_Scanned = tuple[list[Event], Block]
+_Shown = tuple[list[list[Event]], Block]
 
 
 class TornByReorg(RpcUnavailable):
@@ -122,3 +128,28 @@ class EscrowEvents:
             )
             for one in emitted
         ]
+
+
+def witnessed_events(
+    rpc: StarknetRpc, wanted: EscrowEvents, first: int, last: int
+) -> tuple[list[list[Event]], Block]:
+    """Read events at as many nodes as the quorum has; return what each shows, and the last block.
+
+    All of them have that block. Each may hide events, or invent some.
+
+    Raises:
+        RpcDisagrees: they have different blocks.
+        TornByReorg, RpcRefused, RpcUnavailable: see `EscrowEvents.scan`.
+    """
+
+    def alike(told: Sequence[_Scanned], quorum: int) -> _Shown:
+        ends = [block for _, block in told]
+        for end in ends:
+            if ends.count(end) >= quorum:
+                return [events for events, block in told if block == end], end
+        raise RpcDisagrees(f"nodes of starknet have different blocks {ends[0].number}")
+
+    async def asked(node: StarknetNode) -> _Scanned:
+        return await wanted.scan(node, first, last)
+
+    return rpc.agreed(asked, alike)

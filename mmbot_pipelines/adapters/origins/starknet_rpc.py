@@ -25,6 +25,7 @@ from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
 from mmbot_pipelines.adapters.origins.starknet_nodes import StarknetNodes
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class StarknetRpc:
@@ -103,8 +104,8 @@ class StarknetRpc:
     def agreed(
         self,
         work: Callable[[StarknetNode], Awaitable[T]],
-        agree: Callable[[Sequence[T], int], T],
-    ) -> T:
+        agree: Callable[[Sequence[T], int], U],
+    ) -> U:
         """Do the same work at as many nodes as the quorum asks for; return what they agree on.
 
         Where the first ones do not agree, all others are asked too.

@@ -1,29 +1,30 @@
 """zkSync as an origin of orders: the port `bridge.ports.Origin`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Protocol
 
 from mmbot_pipelines.adapters.ethereum import blocks, quorum
 from mmbot_pipelines.adapters.ethereum.logs import Log, LogScanner, Wanted
 from mmbot_pipelines.adapters.ethereum.node import RpcError
-from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.adapters.ethereum.rpc import Poll, Rpc
 from mmbot_pipelines.adapters.ethereum.views import Function, call_trusted_views, refused
 from mmbot_pipelines.adapters.origins import zksync_escrow as abi
 from mmbot_pipelines.adapters.origins import zksync_refunds as refunds
 from mmbot_pipelines.adapters.origins import zksync_views as views
-from mmbot_pipelines.adapters.origins.escrow_state import Held, order_fault
+from mmbot_pipelines.adapters.origins.escrow_state import Held, order_fault, without_invented
+from mmbot_pipelines.adapters.origins.zksync_payments import Payments
 from mmbot_pipelines.bridge.chain_ports import Progress, Settlement
 from mmbot_pipelines.bridge.escrow_faults import (
     EscrowNotOurs,
     EscrowPaused,
     OrderAbsent,
-    PaidElsewhere,
 )
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Scan
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused
-from mmbot_pipelines.core.money import Address, Gas, Wei, in_words
+from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees
 
 BASE_COST = Function("l2TransactionBaseCost", ("uint256",) * 3, ("uint256",))
@@ -34,8 +35,6 @@ REQUEST = Function(
     ("bytes32",),
 )
 
-# Blocks that are searched again for a payment, in case the chain has replaced them.
-_SEARCHED_AGAIN = 100
 _GAS_PER_PUBDATA = 800  # the only value that zkSync takes for L1 -> L2 transactions
 
 
@@ -95,17 +94,20 @@ class ZkSync:
         self._claim_gas_limit = claim_gas_limit
         self._clock = clock
         self._logs = LogScanner(rpc)
-        # Up to which block an order's payment was searched for in vain, while we live.
-        self._searched: dict[tuple[int, str], int] = {}
+        self._payments = Payments(LogScanner(rpc), escrow=escrow, wallet=wallet)
 
     def head(self, kind: Cursor) -> Block:
-        """Return the newest block, or the newest accepted one."""
-        if kind is Cursor.ACCEPTED and isinstance(self._accepted, str):
-            return blocks.header(self._rpc, self._accepted).block
-        newest = blocks.header(self._rpc, "latest").block
-        if kind is Cursor.ACCEPTED and isinstance(self._accepted, int):
-            return blocks.header(self._rpc, max(0, newest.number - self._accepted)).block
-        return newest
+        """Return the newest block, or the newest accepted one, as the quorum has it."""
+        if kind is Cursor.LATEST:
+            return blocks.header(self._rpc, "latest").block
+        if isinstance(self._accepted, str):
+            return quorum.newest(self._rpc, self._accepted)
+        number = max(0, quorum.newest(self._rpc).number - self._accepted)
+
+        def read(poll: Poll) -> Block:
+            return blocks.told(poll.answers[0], number, self._rpc.chain).block
+
+        return quorum.agreed(self._rpc, [blocks.asked(number)], read, f"block {number}")
 
     def final(self) -> Block:
         """Return the newest block that L1 has accepted, as all witnesses know it."""
@@ -113,11 +115,17 @@ class ZkSync:
         told = [blocks.told(poll.answers[0], "finalized", self._rpc.chain) for poll in polls]
         return min((header.block for header in told), key=lambda block: block.number)
 
-    def scan(self, first: int, last: int) -> Scan:
+    def scan(self, first: int, last: int, *, witnessed: bool = False) -> Scan:
         """Read the escrow's orders from block `first` on, in one bounded range."""
-        logs, covered = self._logs.scan(self._events(abi.SET_ORDER), first, last)
-        orders, faults = abi.orders_set(logs, origin=self.name, at=self._clock())
-        return Scan(last=covered, orders=orders, faults=faults)
+        wanted = Wanted(address=self._escrow, topics=(abi.SET_ORDER,))
+        if not witnessed:
+            logs, covered = self._logs.scan(wanted, first, last)
+            return self._scanned(logs, covered)
+        shown, covered = self._logs.witnessed(wanted, first, last)
+        logs = sorted(set(chain(*shown)), key=lambda log: (log.block.number, log.index))
+        scan = self._scanned(logs, covered)
+        undisputed = set.intersection(*map(set, shown))
+        return without_invented(scan, self._scanned(list(undisputed), covered), self._held)
 
     def unsealed(self, after: Block) -> Scan:
         """Return nothing: zkSync shows no block before it is sealed."""
@@ -201,7 +209,7 @@ class ZkSync:
                 raise answer
             if answer.is_of(order) and not answer.pending:
                 claimed[order.number] = order
-        paid = self._payments(claimed, block.number)
+        paid = self._payments.find(claimed, block.number)
         refunds.add(self._rpc, paid, self._refunds_to)
         return [paid.get(o.number) if o.number in claimed else None for o in orders]
 
@@ -215,52 +223,13 @@ class ZkSync:
             )
         return fault
 
-    def _events(self, topic: bytes) -> Wanted:
-        return Wanted(address=self._escrow, topics=(topic,))
+    def _scanned(self, logs: Sequence[Log], last: Block) -> Scan:
+        orders, faults = abi.orders_set(logs, origin=self.name, at=self._clock())
+        return Scan(last=last, orders=orders, faults=faults)
 
-    def _payments(
-        self, claimed: Mapping[int, Order], block: int
-    ) -> dict[int, Settlement | PaidElsewhere]:
-        """Find the payments of these orders, to us if there is one, newest blocks first."""
-        paid: dict[int, Settlement | PaidElsewhere] = {}
-        first = min(map(self._search_from, claimed.values()), default=block + 1)
-        for logs in self._logs.backwards(self._events(abi.CLAIM_PAYMENT), first, block):
-            for log in logs:
-                payment = self._payment(log, claimed)
-                if payment is None:
-                    continue
-                if payment.claimer == self._wallet:
-                    paid[payment.number] = Settlement(log.tx, log.block)
-                elif not isinstance(paid.get(payment.number), Settlement):
-                    paid[payment.number] = self._elsewhere(payment, log)
-            if len(paid) == len(claimed):
-                break
-        self._searched |= {_named(o): block for n, o in claimed.items() if n not in paid}
-        return paid
-
-    def _search_from(self, order: Order) -> int:
-        """Return the first block that may hold the order's payment and was not searched yet."""
-        searched = self._searched.get(_named(order), -1)
-        return max(order.block.number, searched + 1 - _SEARCHED_AGAIN)
-
-    def _payment(self, log: Log, claimed: Mapping[int, Order]) -> abi.Payment | None:
-        """Return the payment that the event logs, if it is of one of these orders."""
-        try:
-            payment = abi.payment(log)
-        except Malformed:
-            return None
-        order = claimed.get(payment.number)
-        if order is None:
-            return None
-        # Escrows differ in whether the event's amount includes the fee.
-        return payment if payment.amount - order.amount in (0, order.fee) else None
-
-    def _elsewhere(self, payment: abi.Payment, log: Log) -> PaidElsewhere:
-        return PaidElsewhere(
-            f"the escrow {self._escrow} paid {in_words(payment.amount)} of "
-            f"{self.name}:{payment.number} to {payment.claimer} in {log.tx}, but our wallet is "
-            f"{self._wallet}: ask the escrow's owner; no claim brings it back"
-        )
+    def _held(self, orders: Sequence[Order]) -> list[Held | Failure]:
+        block = quorum.newest(self._rpc)
+        return views.held(self._rpc, self._escrow, [o.number for o in orders], block)
 
     def _fault(self, block: Block) -> Failure | None:
         """Return what speaks against every order of this escrow."""
@@ -284,8 +253,3 @@ class ZkSync:
         if terms.paused:
             return EscrowPaused(f"the escrow {self._escrow} is paused: its owner must resume it")
         return None
-
-
-def _named(order: Order) -> tuple[int, str]:
-    # One that moved to another block is searched for again.
-    return order.number, order.block.hash

@@ -9,16 +9,17 @@ in a transaction without a payment: that one is not looked for.
 Source: era-contracts, bootloader.yul (`mintEther`) and L2BaseToken.sol.
 """
 
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from dataclasses import replace
 
 from eth_utils.crypto import keccak
 
-from mmbot_pipelines.adapters.ethereum import wire
+from mmbot_pipelines.adapters.ethereum import quorum, wire
 from mmbot_pipelines.adapters.ethereum.node import Answer, RpcError
-from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.adapters.ethereum.rpc import Poll, Rpc
 from mmbot_pipelines.bridge.chain_ports import Settlement
 from mmbot_pipelines.bridge.escrow_faults import PaidElsewhere
+from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 
 _ETHER = "0x000000000000000000000000000000000000800a"
@@ -28,10 +29,8 @@ _MINT = "0x" + keccak(text="Mint(address,uint256)").hex()
 def add(rpc: Rpc, paid: MutableMapping[int, Settlement | PaidElsewhere], wallet: Address) -> None:
     """Complete settlements, by order number, with what came back to the wallet.
 
-    Orders that were paid in one transaction share its refund: the lowest number has it.
-
-    Raises:
-        RpcUnavailable: no node answered, or not with receipts.
+    Orders that were paid in one transaction share its refund: the lowest number has it. It is
+    unknown where too few nodes show the same.
     """
     first: dict[TxHash, int] = {}
     for number, seen in sorted(paid.items()):
@@ -40,11 +39,24 @@ def add(rpc: Rpc, paid: MutableMapping[int, Settlement | PaidElsewhere], wallet:
             paid[number] = replace(seen, refund=Wei(0))
     if not first:
         return
-    answers = rpc.batch([("eth_getTransactionReceipt", (tx,)) for tx in first])
-    for (tx, number), answer in zip(first.items(), answers, strict=True):
+    for (tx, number), refund in zip(first.items(), _minted_in(rpc, first, wallet), strict=True):
         seen = paid[number]
         if isinstance(seen, Settlement):
-            paid[number] = replace(seen, refund=_minted(tx, answer, wallet))
+            paid[number] = replace(seen, refund=refund)
+
+
+def _minted_in(rpc: Rpc, txs: Iterable[TxHash], wallet: Address) -> list[Wei | None]:
+    """Return what each transaction minted to the wallet, as the quorum shows it; None: unknown."""
+    txs = list(txs)
+
+    def read(poll: Poll) -> list[Wei | None]:
+        answers = zip(txs, poll.answers, strict=True)
+        return [_minted(tx, answer, wallet) for tx, answer in answers]
+
+    try:
+        return quorum.each(rpc, [("eth_getTransactionReceipt", (tx,)) for tx in txs], read)
+    except Failure:
+        return [None] * len(txs)  # no payment waits for its refund: it is read again later
 
 
 def _minted(tx: TxHash, answer: Answer, wallet: Address) -> Wei | None:

@@ -1,0 +1,178 @@
+"""A node that hides orders, or invents some: the backfill asks as many as the quorum has."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.adapters.origins.starknet import Starknet
+from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
+from mmbot_pipelines.adapters.origins.zksync import ZkSync
+from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.app import Bridge, Rules
+from mmbot_pipelines.bridge.chain_ports import Origin, Settlement
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.policy import Limits
+from mmbot_pipelines.bridge.ports import Run
+from mmbot_pipelines.core.errors import RpcUnavailable
+from mmbot_pipelines.core.money import Address, Wei
+from tests.attacks.liar import Liar, Lie
+from tests.chain.starknet.conftest import fresh
+from tests.chain.starknet.conftest import stage as starknet_stage
+from tests.devnet.bridge import Devnet, running
+from tests.ports.orders_memory import OrdersMemory
+from tests.ports.safety_memory import AccountsMemory
+from tests.ports.stages import AnvilStage, claim, on_anvil, pay
+from tests.ports.starknet_stage import StarknetStage
+
+__all__ = ["fresh", "starknet_stage"]  # fixtures
+
+HIDES: dict[str, Lie] = {
+    "eth_getLogs": lambda params, result: [],
+    "starknet_getEvents": lambda params, result: {"events": []},
+}
+PLACES = [0, 1]  # of those that are asked first
+RUN = Run("run", lambda said: None)
+
+
+@pytest.fixture(scope="module")
+def devnet() -> Iterator[Devnet]:
+    with running() as devnet:
+        yield devnet
+
+
+@pytest.fixture
+def stage(devnet: Devnet) -> Iterator[AnvilStage]:
+    with on_anvil(devnet) as stage:
+        yield stage
+
+
+@pytest.fixture
+def nodes() -> Iterator[ExitStack]:
+    with ExitStack() as nodes:
+        yield nodes
+
+
+def urls(nodes: ExitStack, url: str, place: int, count: int, lies: dict[str, Lie]) -> list[str]:
+    """Return this many nodes' addresses, with a liar at a place."""
+    given: list[dict[str, Lie]] = [lies if n == place else {} for n in range(count)]
+    return [nodes.enter_context(Liar(url, **told)).url for told in given]
+
+
+def zksync(
+    stage: AnvilStage, nodes: ExitStack, place: int, count: int = 2, **lies: Lie
+) -> ZkSync:
+    zksync = stage.devnet.deployment.zksync
+    found = urls(nodes, zksync.rpc_url, place, count, lies)
+    l2 = Rpc(found, chain="zksync", chain_id=zksync.chain_id, quorum=2)
+    return ZkSync(
+        l2,
+        stage.l1,
+        stage.registry,
+        escrow=Address(zksync.escrow),
+        diamond=Address(zksync.diamond),
+        wallet=Address(zksync.wallet),
+        start=zksync.start_block,
+        accepted=1,
+    )
+
+
+def starknet(stage: StarknetStage, nodes: ExitStack, place: int, **lies: Lie) -> Starknet:
+    found = urls(nodes, stage.node.url, place, 2, lies)
+    rpc = StarknetRpc(found, chain_id=int(stage.deployed.chain_id, 16), quorum=2)
+    return stage.starknet(rpc, stage.by_message)
+
+
+def backfilled(stage: Any, origin: Origin) -> list[Order]:
+    """Run one backfill and return what it has stored."""
+    store = OrdersMemory()
+    limits = Limits(min_transfer=Wei(1), max_transfer=Wei(10**17), min_margin_bps=0)
+    bridge = Bridge(
+        orders=store,
+        accounts=AccountsMemory(store),
+        safety=store.safety,
+        origins={origin.name: origin},
+        registry=stage.registry,
+        chain=stage.chain,
+        rules=Rules(limits=limits, max_attempts=3, backoff_seconds=60, dry_run=False),
+        clock=lambda: datetime.now(UTC),
+        draw=lambda: 0.5,
+    )
+    keys = steps.backfill(bridge, RUN)
+    assert store.errors(origin.name) == []
+    return sorted(store.get(keys), key=lambda order: order.number)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_one_node_of_zksync_that_hides_orders_hides_none_from_the_backfill(
+    stage: AnvilStage, nodes: ExitStack, place: int
+) -> None:
+    orders = stage.set_orders(3)
+    stage.mine_l2(2)
+    found = backfilled(stage, zksync(stage, nodes, place, **HIDES))
+    assert [o.key for o in found] == [o.key for o in orders]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_one_node_of_starknet_that_hides_orders_hides_none_from_the_backfill(
+    starknet_stage: StarknetStage, nodes: ExitStack, place: int
+) -> None:
+    orders = starknet_stage.set_orders(3)
+    found = backfilled(starknet_stage, starknet(starknet_stage, nodes, place, **HIDES))
+    assert [o.key for o in found] == [o.key for o in orders]
+
+
+def other_amounts(params: Any, result: Any) -> Any:
+    """Show each order with another amount, before it is shown as it is."""
+    words = [log["data"] for log in result]
+    changed = [f"{data[:130]}{'7'.rjust(64, '0')}{data[194:]}" for data in words]
+    return [log | {"data": data} for log, data in zip(result, changed, strict=True)]
+
+
+def other_amounts_on_starknet(params: Any, result: Any) -> Any:
+    events = [
+        event | {"data": [*event["data"][:3], "0x7", *event["data"][4:]]}
+        for event in result["events"]
+    ]
+    return result | {"events": events}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_one_node_of_zksync_invents_takes_no_orders_place(
+    stage: AnvilStage, nodes: ExitStack, place: int
+) -> None:
+    orders = stage.set_orders(2)
+    stage.mine_l2(2)
+    found = backfilled(stage, zksync(stage, nodes, place, eth_getLogs=other_amounts))
+    assert [(o.key, o.amount) for o in found] == [(o.key, o.amount) for o in orders]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_one_node_of_starknet_invents_takes_no_orders_place(
+    starknet_stage: StarknetStage, nodes: ExitStack, place: int
+) -> None:
+    orders = starknet_stage.set_orders(2)
+    lie = {"starknet_getEvents": other_amounts_on_starknet}
+    found = backfilled(starknet_stage, starknet(starknet_stage, nodes, place, **lie))
+    assert [(o.key, o.amount) for o in found] == [(o.key, o.amount) for o in orders]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_one_node_of_three_hides_no_payment_of_zksync(
+    stage: AnvilStage, nodes: ExitStack, place: int
+) -> None:
+    orders = stage.set_orders(2)
+    pay(stage, orders)
+    claim(stage, orders)
+    stage.deliver()
+    origin = zksync(stage, nodes, place, 3, **HIDES)
+    assert all(isinstance(seen, Settlement) for seen in origin.settled(orders))
+    # of two nothing is proven, and nothing counts as searched
+    alone = zksync(stage, nodes, place, 2, **HIDES)
+    with pytest.raises(RpcUnavailable):
+        alone.settled(orders)
+
+
