@@ -14,7 +14,8 @@ from mmbot_pipelines.bridge.failures import PART
 from mmbot_pipelines.bridge.nonces import gap, gaps
 from mmbot_pipelines.bridge.ports import Fault, Run
 from mmbot_pipelines.bridge.receipts import settle_receipts
-from mmbot_pipelines.bridge.remedy import CANCEL_GAS, Remedy, Ward, remedies, troubled
+from mmbot_pipelines.bridge.remedy import remedies, troubled
+from mmbot_pipelines.bridge.stuck_nonce import CANCEL_GAS, Remedy, Ward
 from mmbot_pipelines.core import crash
 from mmbot_pipelines.core.errors import Failure, LostRace
 from mmbot_pipelines.core.money import Gas, Wei, gwei, in_words

@@ -57,6 +57,61 @@ def test_a_claim_too_dear_to_be_mined_holds_nobody_and_is_made_again(world: Worl
     assert world.order(cheap).status is Status.PROVED
 
 
+def behind_a_claim(world: World) -> tuple[str, list[str]]:
+    """Let transfers wait behind a claim, all of them at a price that blocks do not take now."""
+    (claimed,) = world.set_and_detect(**GOOD)
+    world.transfer([claimed])
+    world.mine()
+    world.repay([claimed])
+    honest = world.set_and_detect(3, **GOOD)
+    world.transfer(honest)
+    world.chain.most_per_block = 0
+    return claimed, honest
+
+
+def test_an_outage_of_the_l2_takes_no_claim_back_whose_price_was_good(world: World) -> None:
+    claimed, honest = behind_a_claim(world)
+    world.l2.fault = RpcUnavailable("no RPC node of zksync answered")
+    for _ in range(10):
+        world.later(61)
+        world.replace_stuck()
+        world.mine()
+    assert [t.purpose for t in rows(world, claimed)] == ["transfer", "repay"]
+    assert "its price on zksync cannot be read (RpcUnavailable: no RPC node" in world.said[-1]
+    assert "it is taken back after 1800 s" in world.said[-1]
+    world.l2.fault = None
+    world.chain.most_per_block = None
+    world.replace_stuck()
+    world.mine()
+    assert world.order(claimed).status is Status.PROVED
+    assert [world.paid(key) for key in honest] == [1] * 3
+
+
+def test_a_long_outage_of_the_l2_holds_nobody_and_is_the_logged_cause(world: World) -> None:
+    claimed, honest = behind_a_claim(world)
+    world.l2.fault = RpcUnavailable("no RPC node of zksync answered")
+    world.later(1801)
+    world.replace_stuck()
+    (taken_back,) = [said for said in world.said if "taken back for those" in said]
+    assert "its price on zksync cannot be read (RpcUnavailable" in taken_back
+    assert "less than it costs" not in taken_back
+    world.chain.most_per_block = None
+    world.mine()
+    assert ends(world, claimed)[1:] == [("repay", 0, REPLACED), ("cancel", 1, MINED)]
+    assert [world.paid(key) for key in honest] == [1] * 3
+    order = world.order(claimed)
+    assert (order.status, order.failed) == (Status.FULFILLED, False)
+
+
+def test_a_claim_that_a_paused_escrow_refuses_is_taken_back_for_that(world: World) -> None:
+    behind_a_claim(world)
+    world.l2.paused = True
+    world.later(61)
+    world.replace_stuck()
+    (taken_back,) = [said for said in world.said if "taken back for those" in said]
+    assert "it cannot be claimed now (EscrowPaused" in taken_back
+
+
 def test_a_claim_that_nobody_waits_for_is_not_cancelled(world: World) -> None:
     cheap = claimed_cheaply(world)
     world.chain.base_fee = 300 * GWEI
