@@ -62,9 +62,7 @@ def urls(nodes: ExitStack, url: str, place: int, count: int, lies: dict[str, Lie
     return [nodes.enter_context(Liar(url, **told)).url for told in given]
 
 
-def zksync(
-    stage: AnvilStage, nodes: ExitStack, place: int, count: int = 2, **lies: Lie
-) -> ZkSync:
+def zksync(stage: AnvilStage, nodes: ExitStack, place: int, count: int = 2, **lies: Lie) -> ZkSync:
     zksync = stage.devnet.deployment.zksync
     found = urls(nodes, zksync.rpc_url, place, count, lies)
     l2 = Rpc(found, chain="zksync", chain_id=zksync.chain_id, quorum=2)
@@ -174,5 +172,3 @@ def test_one_node_of_three_hides_no_payment_of_zksync(
     alone = zksync(stage, nodes, place, 2, **HIDES)
     with pytest.raises(RpcUnavailable):
         alone.settled(orders)
-
-
