@@ -1,6 +1,6 @@
 """A node that hides orders, or invents some: the backfill asks as many as the quorum has."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any

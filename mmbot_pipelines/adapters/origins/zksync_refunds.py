@@ -39,7 +39,7 @@ def add(rpc: Rpc, paid: MutableMapping[int, Settlement | PaidElsewhere], wallet:
             paid[number] = replace(seen, refund=Wei(0))
     if not first:
         return
-    for (tx, number), refund in zip(first.items(), _minted_in(rpc, first, wallet), strict=True):
+    for (_, number), refund in zip(first.items(), _minted_in(rpc, first, wallet), strict=True):
         seen = paid[number]
         if isinstance(seen, Settlement):
             paid[number] = replace(seen, refund=refund)
