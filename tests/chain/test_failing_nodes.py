@@ -93,7 +93,7 @@ def test_lying_node_can_delay_but_not_pay(scenery: Devnet, database_url: str, li
         scene.detect()
         nodes.fail(liar, Fault.LIE)
         scene.finish(rounds=6)
-        differ = ("tell different things about", "has another block")
+        differ = ("disagree about", "has another block")
         assert any(words in line for words in differ for line in scene.failed), scene.failed
         assert all(count == 1 for count in scene.payments().values())
         nodes.fail(liar, Fault.NONE)

@@ -292,7 +292,7 @@ def _comparable(answer: Answer) -> object:
 
 def _differ(rpc: Rpc, one: Poll, other: Poll, what: str) -> RpcDisagrees:
     return RpcDisagrees(
-        f"{one.host} and {other.host} tell different things about {what} of {rpc.chain}: "
+        f"{one.host} and {other.host} disagree about {what} of {rpc.chain}: "
         f"nothing is paid until they agree; take the wrong one out of "
         f"MMBOT_{rpc.chain.upper()}_RPC_URLS"
     )

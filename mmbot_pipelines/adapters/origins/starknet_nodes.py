@@ -65,7 +65,7 @@ class StarknetNodes:
             raise against[0]
         if found and against:
             raise RpcDisagrees(
-                f"nodes of starknet tell different things: {len(found)} answered, others say "
+                f"nodes of starknet disagree: {len(found)} answered, others say "
                 f"{'; '.join(map(str, against))}"
             )
         astray = not found and all(isinstance(fault, WrongChain) for fault in faults)
@@ -91,7 +91,7 @@ class StarknetNodes:
         found = [one for one in told if not isinstance(one, BaseException)]
         if len(found) < self._quorum:
             failed = "; ".join(str(one) for one in told if isinstance(one, Failure))
-            raise RpcDisagrees(f"nodes of starknet tell different things, others say {failed}")
+            raise RpcDisagrees(f"nodes of starknet disagree, others say {failed}")
         return found
 
     async def ask(
