@@ -15,7 +15,7 @@ from mmbot_pipelines.bridge.chain_ports import Settlement, Task
 from mmbot_pipelines.bridge.escrow_faults import MessageMissing, PaidElsewhere, is_paid_elsewhere
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.fill import by_origin
-from mmbot_pipelines.bridge.guard import halt_at_once, met_again
+from mmbot_pipelines.bridge.guard import halt_at_once
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.pace import PAGE, Pace
@@ -215,9 +215,6 @@ def _follow(work: Work, origin: str, orders: Sequence[Order]) -> None:
     progress = work.bridge.origins[origin].progress(orders)
     for order, seen in zip(orders, progress, strict=True):
         if isinstance(seen.lost, MessageMissing):
-            if not (order.failed or met_again(order, seen.lost.reason, work.bridge.clock())):
-                work.wait(order, seen.lost.reason)
-                continue
             # Before the order is set back: should we die here, it is seen again.
             halt_at_once(work.bridge, work.run, seen.lost, origin)
         if seen.lost is not None:

@@ -25,8 +25,6 @@ class PaidElsewhere(Stop):
 class MessageMissing(Stop):
     """A mined claim has sent no message to our escrow: no claim of this origin can arrive."""
 
-    reason = "waiting: its claim's message to our escrow is looked for again"
-
 
 class ClaimsGoElsewhere(Halts):
     """The registry sends its claims to another escrow or function than the settings name."""

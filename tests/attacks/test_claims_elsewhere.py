@@ -94,16 +94,13 @@ def test_nothing_is_claimed_while_the_registry_sends_claims_elsewhere(stage: Sta
     assert way.order(key).status is Status.PROVED
 
 
-def test_a_mined_claim_without_our_message_halts_the_origin(stage: StarknetStage) -> None:
+def test_a_mined_claim_without_our_message_halts_the_origin_at_once(stage: StarknetStage) -> None:
     # The owner changes it between our look and the block that has the claim.
     unseen = stage.starknet(stage.l2, stage.by_message, elsewhere=lambda: None)
     way = Way(stage, unseen)
     (key,) = way.paid()
     point(stage, 0xBAD, CLAIM)
     way.claim([key])
-    assert state(way) is State.NORMAL  # seen once
-    way.now += timedelta(seconds=10)
-    way.settle()
     order = way.order(key)
     assert (order.status, order.parked) == (Status.FULFILLED, True)
     assert "MessageMissing" in str(order.reason)
@@ -117,9 +114,7 @@ def test_it_is_critical_and_stops_new_orders_of_that_origin_alone() -> None:
     world = World(more_origins=("starknet",))
     key = at(world, Status.PROVED).key
     world.l2.known[key] = Progress(lost=MessageMissing("no message in its receipt"))
-    for _ in range(2):
-        world.settle()
-        world.later(10)
+    world.settle()
     facts = look(world.bridge, RecordsMemory(world.store), DaemonsMemory())
     limits = Thresholds(max_exposure=None, min_balance=Wei(0), undelivered_after_seconds=1)
     alerts = {a.title: a.severity for a in picture(facts, limits).alerts}

@@ -9,15 +9,12 @@ from typing import Any
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.chain_ports import Progress
-from mmbot_pipelines.bridge.escrow_faults import MessageMissing
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.safety import State
 from tests.attacks.liar import Liar
 from tests.attacks.test_registry_version import AnotherRegistry
-from tests.bridge.guarding import state, why
-from tests.bridge.reorged import at
+from tests.bridge.guarding import state
 from tests.bridge.world import World
 from tests.chain.scene import played
 from tests.devnet.bridge import Devnet, running
@@ -77,29 +74,6 @@ def test_what_is_so_seconds_later_too_halts(
     world.transfer(asked(world, 11))
     assert State.HALTED in (state(world), state(world, "zksync"))
     assert world.chain.broadcasts == []
-
-
-def test_a_claim_whose_receipt_is_empty_at_one_look_is_not_given_up(world: World) -> None:
-    key = at(world, Status.PROVED).key
-    world.l2.known[key] = Progress(lost=MessageMissing("no message in its receipt"))
-    world.settle()
-    order = world.order(key)
-    assert (order.status, order.failed, order.reason) == (
-        Status.PROVED,
-        False,
-        MessageMissing.reason,
-    )
-    world.later(10)
-    world.l2.known[key] = Progress(ref="message 0x1")
-    world.settle()
-    assert (world.order(key).claim_ref, world.order(key).reason) == ("message 0x1", None)
-    assert world.safety.standings() == []
-    world.l2.known[key] = Progress(lost=MessageMissing("no message in its receipt"))
-    for _ in range(2):
-        world.later(10)
-        world.settle()
-    assert why(world, "zksync").startswith("MessageMissing: ")
-    assert world.order(key).parked
 
 
 @pytest.fixture(scope="module")
