@@ -41,8 +41,14 @@ node_modules/.ready: package-lock.json
 demo: setup ## run the whole bridge on local chains, with orders and the UI
 	@$(BIN)/mmbot demo
 
+# What starts the whole product runs last and alone: its timeouts suppose an idle machine.
 test: setup ## run the whole suite
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadfile -m "not product and not soak"
+	@$(BIN)/pytest -m "product and not soak"
+
+FAST := $(addprefix tests/,core bridge settings ports cli adapters test_docs.py test_wiring.py)
+test-fast: setup ## run what needs no server: pure tests and the in-memory twins
+	@$(BIN)/pytest -n 2 --dist loadfile -m "not server and not soak" $(FAST)
 
 chaos: setup ## kill and break everything under load, and check that nothing is wrong after
 	@$(BIN)/python -m tests.chaos
@@ -73,4 +79,4 @@ lock: ## write both locks again from pyproject.toml: requirements.lock, and the 
 clean: ## remove what the demo left behind
 	@rm -rf .mmbot
 
-.PHONY: help setup server demo test chaos bench bench-outage check format lock clean
+.PHONY: help setup server demo test test-fast chaos bench bench-outage check format lock clean

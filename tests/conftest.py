@@ -1,1 +1,39 @@
+"""Mark tests by what they need of the machine: `make test` and `make test-fast` select by it."""
+
+from pathlib import Path
+
+import pytest
+
 pytest_plugins = ["tests.postgres"]
+
+_HERE = Path(__file__).parent
+
+# These start the whole product, and their timeouts suppose that nothing else is running.
+_PRODUCT = ("e2e", "solo", "chaos/test_run.py")
+
+# These start Postgres or a chain; what is left in the folders of `make test-fast` does not.
+_SERVER_FIXTURES = {"postgres_url", "devnet", "port_devnet"}
+_SERVER_PARAMETERS = {"postgres", "anvil"}
+_OWN_SERVERS = ("adapters/db/test_embedded.py", "bridge/test_database_outage.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        path = item.path.relative_to(_HERE)
+        if _is_in(path, _PRODUCT):
+            item.add_marker(pytest.mark.product)
+        elif _is_in(path, _OWN_SERVERS) or _has_server(item):
+            item.add_marker(pytest.mark.server)
+
+
+def _is_in(path: Path, places: tuple[str, ...]) -> bool:
+    return any(path.is_relative_to(place) for place in places)
+
+
+def _has_server(item: pytest.Item) -> bool:
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    if parameters.get("stage", "memory") != "memory":
+        return True
+    on_server = {value for value in parameters.values() if isinstance(value, str)}
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return bool(on_server & _SERVER_PARAMETERS or fixtures & _SERVER_FIXTURES)

@@ -47,10 +47,10 @@ BOUNDS = ResourceBoundsMapping(
 class WrongNode(Liar):
     """A node that also estimates what only its own nonce lets pass."""
 
-    def _colour(self, question: Any, answer: Any, fault: Fault) -> Any:
+    def _distorted(self, question: Any, answer: Any, fault: Fault) -> Any:
         if question["method"] == "starknet_estimateFee" and self.lies:
             return {"jsonrpc": "2.0", "id": question["id"], "result": [ENOUGH]}
-        return super()._colour(question, answer, fault)
+        return super()._distorted(question, answer, fault)
 
 
 def off_by(count: int) -> Lie:
@@ -152,11 +152,11 @@ def test_one_that_a_node_calls_received_for_ever_is_given_up_too(desk: Desk) -> 
     row = desk.invokes.rows[0]
 
     class Holding(WrongNode):
-        def _colour(self, question: Any, answer: Any, fault: Fault) -> Any:
+        def _distorted(self, question: Any, answer: Any, fault: Fault) -> Any:
             asked = question["method"] == "starknet_getTransactionStatus"
             if asked and int(question["params"]["transaction_hash"], 16) == int(row.hash, 16):
                 return {"jsonrpc": "2.0", "id": question["id"], "result": received}
-            return super()._colour(question, answer, fault)
+            return super()._distorted(question, answer, fault)
 
     desk.node.__class__ = Holding
     desk.now += timedelta(minutes=3)
