@@ -17,7 +17,7 @@ def a_notice(severity: Severity = Severity.HIGH, *, good: bool = False) -> Notic
     return Notice(severity=severity, title="title", text="text", good=good)
 
 
-def test_severities_have_their_distorteds() -> None:
+def test_severities_have_their_colours() -> None:
     with Sink() as sink:
         channel = AppriseChannel(sink.url)
         for severity in Severity:
