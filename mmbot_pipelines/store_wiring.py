@@ -4,9 +4,11 @@ from sqlalchemy import Engine
 
 from mmbot_pipelines.adapters.db import ready
 from mmbot_pipelines.adapters.db.engine import connect
+from mmbot_pipelines.adapters.db.invokes import PgInvokes
 from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.bridge.ports import Orders
+from mmbot_pipelines.core.invokes import Invokes
 from mmbot_pipelines.core.safety import SafetyStore
 from mmbot_pipelines.settings import Database
 
@@ -30,6 +32,15 @@ def orders(database: Database) -> Orders:
         StoreUnavailable: the database cannot be reached.
     """
     return PgOrders(engine(database))
+
+
+def invokes(database: Database) -> Invokes:
+    """Open the stored transactions of our Starknet account.
+
+    Raises:
+        BadSettings, StoreUnavailable: see `orders`.
+    """
+    return PgInvokes(engine(database))
 
 
 def safety(database: Database) -> SafetyStore:

@@ -64,6 +64,12 @@ class Repayment(Protocol):
     def progress(self, orders: Sequence[Order]) -> list[Progress]:
         """Look after claims on their way, which the escrow has not paid yet."""
 
+    def refunded(self, claims: Sequence[TxHash]) -> list[Wei | None]:
+        """Return what the messages of mined claims gave back where they failed on the L2, in wei.
+
+        0 where one did not fail; None where that is not known yet.
+        """
+
     def record_costs(self) -> None:
         """Write what claims have cost on the L2, where transactions of ours were sent there."""
 

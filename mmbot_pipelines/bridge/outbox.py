@@ -95,6 +95,21 @@ class Outbox(Protocol):
     def mined_since(self, block: int) -> list[Transaction]:
         """List what was mined or reverted in block `block` or later, lowest nonce first."""
 
+    def unrefunded(self, origin: str, *, max_rows: int) -> list[Transaction]:
+        """List mined claims of which it is unknown what their messages gave back.
+
+        Of more than `max_rows` half are the newest and half the oldest, for either may stay
+        unknown: the newest until L1 accepts the L2's blocks, the oldest where a node has no
+        receipts of that time.
+        """
+
+    def refund(self, claim: Transaction, refund: Wei) -> None:
+        """Write what a mined claim's message gave back on the L2, in wei.
+
+        Raises:
+            LostRace: it was changed since, or has its refund; nothing was written.
+        """
+
     def move(self, mined: Transaction, receipt: Receipt) -> None:
         """Write that a transaction stands in another block now, with the same success.
 

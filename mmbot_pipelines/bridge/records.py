@@ -27,11 +27,15 @@ class Day:
     earned: Wei  # the completed orders' fees
     gas_paid: Wei  # by all transactions stored since, mined or reverted
     messages_paid: Wei  # by the claims among them that were mined
-    refunded: Wei  # on the L2s, of the completed orders' messages
+    refunded: Wei  # on the L2s, of messages: the completed orders', and those that failed
+    starknet_fees: int  # in fri, by our transactions on Starknet; not part of the profit
 
     @property
     def profit(self) -> Wei:
-        """Return what is left of the fees, in wei; below 0 where the costs are higher."""
+        """Return what is left of the fees, in wei; below 0 where the costs are higher.
+
+        What is paid in STRK is not in it.
+        """
         return Wei(self.earned + self.refunded - self.gas_paid - self.messages_paid)
 
 

@@ -16,6 +16,7 @@ from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Fault, Run, Scan
 from mmbot_pipelines.bridge.reachable import reachable
 from mmbot_pipelines.bridge.receipts import settle_receipts
+from mmbot_pipelines.bridge.refunds import record_refunds
 from mmbot_pipelines.bridge.reorgs import anchored, retell, review
 from mmbot_pipelines.bridge.replacing import replace_stuck, stuck
 from mmbot_pipelines.bridge.ripeness import ripe_now
@@ -142,6 +143,7 @@ def backfill(bridge: Bridge, run: Run) -> list[str]:
             review(bridge, origin, run)
             detect(bridge, origin, run, Cursor.ACCEPTED)
             review_paid(bridge, origin, run)
+            record_refunds(bridge, origin, run)
             bridge.origins[origin].record_costs()
         except Failure as e:
             fault = Fault(subject=origin, step="backfill", kind=type(e).__name__, message=str(e))

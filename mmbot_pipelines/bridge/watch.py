@@ -11,7 +11,7 @@ from mmbot_pipelines.bridge.records import Day, Records
 from mmbot_pipelines.core import alerts
 from mmbot_pipelines.core.alerts import Alert, AlertLog, Channel, Severity
 from mmbot_pipelines.core.daemons import Daemons
-from mmbot_pipelines.core.money import in_words
+from mmbot_pipelines.core.money import in_strk, in_words
 from mmbot_pipelines.core.untrusted import harmless
 
 JOURNAL = "journal"  # the channel that is always there: the log of whoever looks
@@ -67,6 +67,7 @@ def summary(facts: Facts, day: Day) -> Alert:
         f"Fees earned {in_words(day.earned)}, gas paid {in_words(day.gas_paid)}.",
         f"Claims' messages paid {in_words(day.messages_paid)}, of which "
         f"{in_words(day.refunded)} came back on the L2; profit {in_words(day.profit)}.",
+        *([f"Starknet fees paid {in_strk(day.starknet_fees)}."] if day.starknet_fees else []),
         f"Paid out, or about to be, and not repaid {in_words(facts.exposure)}.",
         f"Parked orders {facts.parked_in_all}.",
         *(f"Safety: {harmless(standing.told)}." for standing in facts.standings),

@@ -58,7 +58,8 @@ def show(key: Annotated[str, typer.Argument(help='The order, e.g. "zksync:7".')]
         told = f"{key}: no such order (database: {database.told}); `mmbot orders` lists them"
         console(stderr=True).print(plain(told), soft_wrap=True)
         raise typer.Exit(1)
-    tell(found[0], store, console(), datetime.now(UTC))
+    invokes = store_wiring.invokes(database).of([key])
+    tell(found[0], store, invokes, console(), datetime.now(UTC))
     acted_on(database)
 
 

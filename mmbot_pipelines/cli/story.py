@@ -1,6 +1,6 @@
 """One order's whole history in lines that fit any terminal: nothing is cut off."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from rich.console import Console
@@ -9,7 +9,8 @@ from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import ErrorEntry, HistoryEntry, Orders
 from mmbot_pipelines.cli.screen import plain
 from mmbot_pipelines.cli.words import trouble, utc
-from mmbot_pipelines.core.money import gwei, in_words
+from mmbot_pipelines.core.invokes import Invoke
+from mmbot_pipelines.core.money import gwei, in_strk, in_words
 from mmbot_pipelines.core.outbox import Transaction, TxState
 
 _COST_NOTHING = {
@@ -18,7 +19,9 @@ _COST_NOTHING = {
 }
 
 
-def tell(order: Order, store: Orders, out: Console, now: datetime) -> None:
+def tell(
+    order: Order, store: Orders, invokes: Sequence[Invoke], out: Console, now: datetime
+) -> None:
     """Print an order's facts, states, transactions and errors, oldest first."""
     state = trouble(order, now)
     out.print(plain(f"{order.key}  {order.status}{f'  ({state})' if state else ''}"), style="bold")
@@ -27,6 +30,7 @@ def tell(order: Order, store: Orders, out: Console, now: datetime) -> None:
     for heading, parts in (
         ("History", [_change(h) for h in store.history(order.key)]),
         ("Transactions", [_transaction(t) for t in store.transactions(order.key)]),
+        *([("Starknet transactions", [_invoke(i) for i in invokes])] if invokes else []),
         ("Errors", [_error(e) for e in store.errors(order.key)]),
     ):
         out.print(f"\n{heading} ({len(parts)}), times in UTC", style="bold")
@@ -74,11 +78,30 @@ def _transaction(row: Transaction) -> list[str]:
     ]
     if row.gas_used is not None and row.gas_price is not None:
         cost = in_words(row.gas_used * row.gas_price)
-        return [*lines, f"gas used {row.gas_used} at {gwei(row.gas_price)}, cost {cost}"]
+        lines.append(f"gas used {row.gas_used} at {gwei(row.gas_price)}, cost {cost}")
+        if row.refund:
+            lines.append(f"its message failed on the L2, {in_words(row.refund)} came back there")
+        return lines
     if row.state in _COST_NOTHING:
         return [*lines, f"cost nothing: {_COST_NOTHING[row.state]} used its nonce"]
     most = in_words(row.gas * row.fees.ceiling)
     return [*lines, f"gas limit {row.gas} at up to {gwei(row.fees.ceiling)}, at most {most}"]
+
+
+def _invoke(row: Invoke) -> list[str]:
+    again = f", replacement {row.bump}" if row.bump else ""
+    lines = [
+        f"{utc(row.stored_at)}  proof shown, nonce {row.nonce}{again}, {row.state}",
+        f"hash {row.hash}",
+    ]
+    if row.fee is not None:
+        shared = f", for {len(row.subjects)} orders together" if len(row.subjects) > 1 else ""
+        return [*lines, f"cost {in_strk(row.fee)}{shared}"]
+    if row.ahead_of is not None:
+        return [*lines, f"cost nothing yet: given up, the account's next nonce was {row.ahead_of}"]
+    if row.state in _COST_NOTHING:
+        return [*lines, f"cost nothing: {_COST_NOTHING[row.state]} used its nonce"]
+    return [*lines, "cost not known yet"]
 
 
 def _error(entry: ErrorEntry) -> list[str]:

@@ -14,10 +14,19 @@ _WEI_PER_ETH = 10**18
 
 def in_words(wei: int) -> str:
     """Say an amount so that nobody counts zeros: "0.05 ETH (50000000000000000 wei)"."""
-    whole, rest = divmod(abs(wei), _WEI_PER_ETH)
+    return f"{_in_units(wei)} ETH ({wei} wei)"
+
+
+def in_strk(fri: int) -> str:
+    """Return an amount of STRK for reading: "0.05 STRK (50000000000000000 fri)"."""
+    return f"{_in_units(fri)} STRK ({fri} fri)"
+
+
+def _in_units(smallest: int) -> str:
+    whole, rest = divmod(abs(smallest), _WEI_PER_ETH)
     decimals = f"{rest:018d}".rstrip("0")
-    sign = "-" if wei < 0 else ""
-    return f"{sign}{whole}{'.' + decimals if decimals else ''} ETH ({wei} wei)"
+    sign = "-" if smallest < 0 else ""
+    return f"{sign}{whole}{'.' + decimals if decimals else ''}"
 
 
 def gwei(wei: int) -> str:

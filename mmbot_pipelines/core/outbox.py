@@ -80,6 +80,8 @@ class Transaction:
     block: Block | None = None
     gas_used: Gas | None = None
     gas_price: Wei | None = None  # effectiveGasPrice, wei per gas
+    # What its message gave back on the L2 when it failed there; 0: it did not; None: unknown.
+    refund: Wei | None = None
 
     @property
     def most(self) -> Wei:

@@ -271,3 +271,30 @@ def test_one_liar_of_three_neither_loses_a_claim_nor_keeps_a_lost_one(
     else:
         assert isinstance(seen[0].lost, Undelivered)
     assert with_liar(stage, nodes, 0, 2, **lies).progress([order]) == NOTHING
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", CHECKS)
+def test_one_liar_of_three_is_marked_as_contradicted_and_asked_last(
+    stage: StarknetStage, nodes: ExitStack, place: int, name: str
+) -> None:
+    orders = stage.set_orders(1)
+    found = urls(stage, nodes, place, 3, starknet_call=CHECKS[name])
+    rpc = StarknetRpc(found, chain_id=int(stage.deployed.chain_id, 16), quorum=2)
+    origin = stage.starknet(rpc, stage.by_message)
+    assert origin.check(orders) == [None]
+    faults = [reading.fault for reading in rpc.health()]
+    assert faults[place] == "contradicts the others about what the escrow holds"
+    assert [fault for n, fault in enumerate(faults) if n != place] == [None, None]
+    for _ in range(4):
+        origin.check(orders)
+    scores = [reading.score for reading in rpc.health()]
+    assert scores[place] < min(score for n, score in enumerate(scores) if n != place)
+
+
+def test_where_one_of_two_lies_neither_is_marked(stage: StarknetStage, nodes: ExitStack) -> None:
+    orders = stage.set_orders(1)
+    found = urls(stage, nodes, 1, 2, starknet_call=CHECKS["paused"])
+    rpc = StarknetRpc(found, chain_id=int(stage.deployed.chain_id, 16), quorum=2)
+    stage.starknet(rpc, stage.by_message).check(orders)
+    assert [reading.fault for reading in rpc.health()] == [None, None]

@@ -125,7 +125,7 @@ def test_escrow_without_a_pause_counts_as_not_paused(stage: AnvilStage) -> None:
 
 
 def test_payments_are_found_across_many_ranges(stage: AnvilStage) -> None:
-    stage.origin._logs = LogScanner(stage.l2, most_blocks=7)
+    stage.origin._payments.logs = LogScanner(stage.l2, most_blocks=7)
     early, late = *stage.set_orders(1), *stage.set_orders(1)
     pay(stage, [early])
     claim(stage, [early])

@@ -4,10 +4,15 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
+from mmbot_pipelines.adapters.db.engine import connect
+from mmbot_pipelines.adapters.db.invokes import PgInvokes
 from mmbot_pipelines.adapters.db.orders import PgOrders
+from mmbot_pipelines.adapters.db.records import PgRecords
+from mmbot_pipelines.adapters.metrics.figures import PgFigures
 from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.ports import Fault
-from mmbot_pipelines.core.money import Gas, TxHash, Wei
+from mmbot_pipelines.core.invokes import Invoke
+from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Fees, Outcome, Receipt, TxState
 from tests.bridge.orders import NOON, an_order
 from tests.cli.command import Mmbot
@@ -140,3 +145,36 @@ def test_an_order_that_does_not_exist(mmbot: Mmbot) -> None:
         said = mmbot("orders", "show", key)
         assert (said.code, said.out) == (2, "")
         assert said.err.startswith("argument 1 is no order's key")
+
+
+def test_what_showing_a_proof_cost_is_shown(
+    store: PgOrders, mmbot: Mmbot, database_url: str
+) -> None:
+    add(store, an_order(7, origin="starknet"))
+    invokes = PgInvokes(connect(database_url))
+    row = Invoke(
+        chain_id=1,
+        wallet=Address("0x0a"),
+        nonce=4,
+        hash=TxHash("0x" + "cd" * 32),
+        raw=b"{}",
+        subjects=("starknet:7", "starknet:8"),
+        stored_at=NOON,
+    )
+    high = replace(row, nonce=9, hash=TxHash("0x" + "ef" * 32))
+    invokes.store(high)
+    invokes.decide(high, TxState.LOST, ahead_of=4)
+    invokes.store(row)
+    invokes.decide(row, TxState.MINED)
+    said = mmbot("orders", "show", "starknet:7").out
+    assert "cost not known yet" in said
+    invokes.price(row, 25 * 10**14)
+    said = mmbot("orders", "show", "starknet:7").out
+    assert "Starknet transactions (2)" in said
+    assert "cost 0.0025 STRK (2500000000000000 fri), for 2 orders together" in said
+    assert "given up, the account's next nonce was 4" in said
+    day = PgRecords(connect(database_url)).day(since=NOON)
+    assert day.starknet_fees == 25 * 10**14
+    assert day.profit == 0
+    figures = PgFigures(lambda: connect(database_url)).read()
+    assert figures.starknet_fees_fri == 25 * 10**14

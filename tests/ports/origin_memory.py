@@ -56,6 +56,7 @@ class OriginMemory:
         self.by_task = False  # a prover works on claims
         self.tasks: list[str] = []  # given to the prover, each once
         self.unsure: dict[str, Failure] = {}  # what stands for a settlement, by the order's key
+        self.refunds: dict[TxHash, Wei] = {}  # of messages that failed, by the claim
         self.known: dict[str, Progress] = {}  # of claims, by the order's key
         self.building: list[Order] = []  # in the block that is not sealed
         self._forks = 0
@@ -110,6 +111,10 @@ class OriginMemory:
     def progress(self, orders: Sequence[Order]) -> list[Progress]:
         self._answer()
         return [self.known.get(order.key, Progress()) for order in orders]
+
+    def refunded(self, claims: Sequence[TxHash]) -> list[Wei | None]:
+        self._answer()
+        return [self.refunds.get(tx) for tx in claims]
 
     def record_costs(self) -> None:
         pass

@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
+from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Fault
 from mmbot_pipelines.core.errors import LostRace
-from mmbot_pipelines.core.money import TxHash
+from mmbot_pipelines.core.money import TxHash, Wei
 from mmbot_pipelines.core.outbox import Outcome, Receipt, Transaction, TxState
 from tests.ports.lane_memory import check_step
 
@@ -83,6 +84,25 @@ class OutboxMemory:
                 elif _same_nonce(row, decided) and row.state is TxState.STORED:
                     self.outbox[i] = replace(row, state=others)
 
+    def unrefunded(self, origin: str, *, max_rows: int) -> list[Transaction]:
+        with self.transaction():
+            rows = [
+                row
+                for row in reversed(self.outbox)
+                if (row.purpose, row.state, row.refund) == (REPAY, TxState.MINED, None)
+                and row.subject.startswith(f"{origin}:")
+            ]
+            half = max_rows // 2
+            oldest = rows[::-1][:half] if len(rows) >= max_rows else rows[max_rows - half :]
+            return rows[: max_rows - half] + oldest
+
+    def refund(self, claim: Transaction, refund: Wei) -> None:
+        with self.transaction():
+            i = self._place(claim, undecided=False)
+            if self.outbox[i].refund is not None:
+                raise LostRace(f"{claim.subject}: transaction {claim.hash} has its refund")
+            self.outbox[i] = replace(self.outbox[i], refund=refund)
+
     def move(self, mined: Transaction, receipt: Receipt) -> None:
         with self.transaction():
             i = self._place(mined, undecided=False)
@@ -145,6 +165,7 @@ def _mined(row: Transaction, receipt: Receipt | None) -> Transaction:
         block=receipt.block if receipt else None,
         gas_used=receipt.gas_used if receipt else None,
         gas_price=receipt.gas_price if receipt else None,
+        refund=None,
     )
 
 

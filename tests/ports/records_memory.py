@@ -48,7 +48,11 @@ class RecordsMemory:
             messages_paid=Wei(
                 sum(t.call.value for t in sent if (t.purpose, t.state) == (REPAY, TxState.MINED))
             ),
-            refunded=Wei(sum(store.stored[k].claim_refund or 0 for k in completed)),
+            refunded=Wei(
+                sum(store.stored[k].claim_refund or 0 for k in completed)
+                + sum(t.refund or 0 for t in sent)
+            ),
+            starknet_fees=0,  # of invokes, which this store has not
         )
 
     def shortage(self, reasons: Sequence[str], *, max_orders: int) -> Shortage:

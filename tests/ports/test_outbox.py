@@ -8,9 +8,20 @@ from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.ports import Orders
 from mmbot_pipelines.core.errors import LostRace
 from mmbot_pipelines.core.money import Gas, Wei
-from mmbot_pipelines.core.outbox import Block, TxState
+from mmbot_pipelines.core.outbox import Block, Transaction, TxState
 from tests.bridge.orders import NOON
-from tests.ports.writing import FAULT, later, lost, mined, processing, send
+from tests.ports.writing import (
+    CHAIN,
+    FAULT,
+    OURS,
+    a_transaction,
+    later,
+    lost,
+    mined,
+    processing,
+    put,
+    send,
+)
 
 
 def test_a_decision_is_stored_with_its_step(orders: Orders) -> None:
@@ -83,3 +94,39 @@ def test_a_lost_transaction_has_no_receipt(orders: Orders) -> None:
     (sent,) = send(orders, order)
     orders.decide(lost(sent), None, None, run_id="run", at=NOON)
     assert orders.transactions(order.key) == [replace(sent, state=TxState.LOST)]
+
+
+def claims(orders: Orders, count: int) -> list[Transaction]:
+    """Store mined claims, oldest first."""
+    sent = []
+    with orders.lane(CHAIN, OURS) as lane:
+        for order in lane.hold(processing(orders, *range(count))):
+            sent.append(a_transaction(order, lane.next_nonce(0), purpose="repay"))
+            put(lane, order, sent[-1])
+    for row in sent:
+        orders.decide(mined(row), None, None, run_id="run", at=NOON)
+    return [orders.transactions(row.subject)[0] for row in sent]
+
+
+def test_claims_without_a_known_refund_are_listed_from_both_ends(orders: Orders) -> None:
+    rows = claims(orders, 6)
+    assert orders.unrefunded("zksync", max_rows=4) == [rows[5], rows[4], rows[0], rows[1]]
+    assert orders.unrefunded("zksync", max_rows=6)[:3] == rows[:2:-1]
+    assert orders.unrefunded("zksync", max_rows=7) == rows[::-1]
+    assert orders.unrefunded("starknet", max_rows=4) == []
+
+
+def test_a_refund_is_written_once_and_unknown_again_after_a_reorg(orders: Orders) -> None:
+    (row,) = claims(orders, 1)
+    orders.refund(row, Wei(5))
+    (refunded,) = orders.transactions(row.subject)
+    assert refunded == replace(row, refund=Wei(5))
+    assert orders.unrefunded("zksync", max_rows=4) == []
+    for again in (row, refunded):
+        with pytest.raises(LostRace):
+            orders.refund(again, Wei(6))
+    orders.unmine(refunded, None, None, run_id="run", at=NOON)
+    (stored,) = orders.transactions(row.subject)
+    assert stored.refund is None
+    with pytest.raises(LostRace):
+        orders.refund(row, Wei(6))

@@ -28,6 +28,7 @@ NOTHING = Day(
     gas_paid=Wei(0),
     messages_paid=Wei(0),
     refunded=Wei(0),
+    starknet_fees=0,
 )
 
 
@@ -97,6 +98,7 @@ def test_a_day_in_sums(kept: Kept) -> None:
         gas_paid=Wei(2 * 20_000 * 2),
         messages_paid=Wei(0),
         refunded=Wei(0),
+        starknet_fees=0,
     )
     assert kept.records.day(since=NOON + timedelta(seconds=9)) == NOTHING
 

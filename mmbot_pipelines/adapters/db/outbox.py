@@ -5,17 +5,27 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    and_,
+    literal_column,
+    select,
+    update,
+)
 
 from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.lane import PgLane, hold_lane
 from mmbot_pipelines.adapters.db.rows import receipt_values, transaction_of
 from mmbot_pipelines.adapters.db.steps import write_errors, write_step
-from mmbot_pipelines.adapters.db.tables.outbox import transactions
+from mmbot_pipelines.adapters.db.tables.outbox import origin_of_transaction, transactions
+from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Fault
 from mmbot_pipelines.core.errors import LostRace
-from mmbot_pipelines.core.money import Address
+from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Outcome, Receipt, Transaction, TxState
 
 _STORED = transactions.c.state == TxState.STORED.value
@@ -80,6 +90,31 @@ class PgOutbox:
             if outcome.overlooks(rivals):
                 raise LostRace(f"{decided.subject}: nonce {decided.nonce} was replaced meanwhile")
             _step(connection, decided, before, after, run_id=run_id, at=at, fault=fault)
+
+    def unrefunded(self, origin: str, *, max_rows: int) -> list[Transaction]:
+        """List mined claims whose refunds are unknown, the newest first and then the oldest."""
+        claims = and_(
+            transactions.c.state == TxState.MINED.value,
+            transactions.c.purpose == literal_column(f"'{REPAY}'"),
+            transactions.c.refund.is_(None),
+            origin_of_transaction == origin,
+        )
+        unknown, half = select(transactions).where(claims), max_rows // 2
+        newest = self._transactions(unknown.order_by(transactions.c.id.desc()).limit(max_rows))
+        if len(newest) < max_rows:
+            return newest
+        oldest = self._transactions(unknown.order_by(transactions.c.id).limit(half))
+        return newest[: max_rows - half] + oldest
+
+    def refund(self, claim: Transaction, refund: Wei) -> None:
+        """Write what a mined claim's message gave back on the L2, in wei.
+
+        Raises:
+            LostRace: it was changed since, or has its refund; nothing was written.
+        """
+        unknown = and_(_as_read(claim), transactions.c.refund.is_(None))
+        with transaction(self._engine) as connection:
+            _write(connection, claim, unknown, {"refund": refund})
 
     def move(self, mined: Transaction, receipt: Receipt) -> None:
         """Write that a transaction stands in another block now, with the same success.

@@ -20,7 +20,7 @@ from mmbot_pipelines.adapters.db.tables.orders import (
     order_events,
     orders,
 )
-from mmbot_pipelines.adapters.db.tables.outbox import transactions
+from mmbot_pipelines.adapters.db.tables.outbox import invokes, transactions
 from mmbot_pipelines.adapters.db.tables.watch import tallies
 from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.lifecycle import Status
@@ -87,12 +87,16 @@ class PgRecords:
         spent = select(
             func.sum(transactions.c.gas_used * transactions.c.gas_price),
             func.sum(transactions.c.call_value).filter(claimed),
+            func.sum(transactions.c.refund),
         ).where(transactions.c.stored_at >= since)
         failed = select(func.count()).where(errors.c.at >= since)
         with transaction(self._engine) as connection:
             found, transferred, done, dropped = connection.execute(moved).one()
             earned, refunded = connection.execute(fees).one()
-            gas, messages = connection.execute(spent).one()
+            gas, messages, failed_back = connection.execute(spent).one()
+            strk = connection.scalar(
+                select(func.sum(invokes.c.fee)).where(invokes.c.stored_at >= since)
+            )
             return Day(
                 found=found,
                 transferred=transferred,
@@ -102,7 +106,8 @@ class PgRecords:
                 earned=Wei(int(earned or 0)),
                 gas_paid=Wei(int(gas or 0)),
                 messages_paid=Wei(int(messages or 0)),
-                refunded=Wei(int(refunded or 0)),
+                refunded=Wei(int(refunded or 0) + int(failed_back or 0)),
+                starknet_fees=int(strk or 0),
             )
 
     def shortage(self, reasons: Sequence[str], *, max_orders: int) -> Shortage:

@@ -105,6 +105,7 @@ def transaction_of(row: Row[Any]) -> Transaction:
         block=_block(row.block_number, row.block_hash),
         gas_used=row.gas_used,
         gas_price=row.gas_price,
+        refund=row.refund,
     )
 
 
@@ -134,6 +135,7 @@ def transaction_values(transaction: Transaction) -> Values:
         "block_hash": block and block.hash,
         "gas_used": transaction.gas_used,
         "gas_price": transaction.gas_price,
+        "refund": transaction.refund,
     }
 
 
@@ -148,6 +150,7 @@ def receipt_values(receipt: Receipt | None) -> Values:
         "block_hash": receipt and receipt.block.hash,
         "gas_used": receipt and receipt.gas_used,
         "gas_price": receipt and receipt.gas_price,
+        "refund": None,
     }
 
 

@@ -76,6 +76,24 @@ def money_metrics(figures: Figures, origins: Sequence[str]) -> Iterator[Metric]:
         ("purpose",),
         figures.gas_wei,
     )
+    yield _counters(
+        "messages_wei",
+        "What mined claims have paid for their messages to the L2.",
+        ("origin",),
+        none | dict(figures.messages_wei),
+    )
+    yield _counters(
+        "refunds_wei",
+        "What claims' messages gave back on the L2, unused or failed.",
+        ("origin",),
+        none | dict(figures.refunds_wei),
+    )
+    yield _counters(
+        "starknet_fees_fri",
+        "What our transactions on Starknet have paid, in fri (10^-18 STRK).",
+        (),
+        {(): figures.starknet_fees_fri},
+    )
 
 
 def transaction_metrics(figures: Figures) -> Iterator[Metric]:

@@ -52,6 +52,9 @@ class Figures:
     in_flight_seconds: float  # of the oldest
     replacements: Counts  # purpose
     gas_wei: Counts  # purpose
+    messages_wei: Counts  # origin: of mined claims
+    refunds_wei: Counts  # origin: of messages, on the L2
+    starknet_fees_fri: float
     failures: Counts  # step, kind
     safety: Mapping[str, str]  # scope: state
     cursors: Counts  # origin, kind
@@ -107,6 +110,9 @@ def _figures(connection: Connection, channels: Sequence[str], now: datetime) -> 
         in_flight_seconds=0.0 if oldest is None else max(0.0, (now - oldest).total_seconds()),
         replacements=sums["replacements"],
         gas_wei=sums["gas"],
+        messages_wei=sums["messages"],
+        refunds_wei=sums["refunds"],
+        starknet_fees_fri=sum(sums["starknet_fees"].values()),
         failures=sums["failures"],
         safety={row.scope: row.state for row in connection.execute(select(safety))},
         cursors=counts(select(blocks.c.network, blocks.c.kind, blocks.c.number)),

@@ -23,7 +23,7 @@ from mmbot_pipelines.bridge.escrow_faults import (
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Scan
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused, Verdict, Waits
-from mmbot_pipelines.core.money import Address, Gas, Wei
+from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees
 
 # A payment is looked for among all of the escrow's, from the oldest order's block on. For
@@ -128,7 +128,9 @@ class Starknet:
             return []
         if (wrong := self._elsewhere()) is not None:
             return [wrong] * len(orders)
-        told = self._rpc.columns(lambda node: self._check(node, orders), _said)
+        told = self._rpc.columns(
+            lambda node: self._check(node, orders), _said, about="what the escrow holds"
+        )
         return [_agreed(order, faults) for order, faults in zip(orders, told, strict=True)]
 
     def message_fee(self, orders: Sequence[Order], fees: Fees) -> list[Wei]:
@@ -163,6 +165,10 @@ class Starknet:
         """Look after claims on their way, which the escrow has not paid yet."""
         return self._repayment.progress(orders) if orders else []
 
+    def refunded(self, claims: Sequence[TxHash]) -> list[Wei | None]:
+        """Return what the messages of mined claims gave back, in wei."""
+        return self._repayment.refunded(claims)
+
     def record_costs(self) -> None:
         """Write what claims have cost on Starknet."""
         self._repayment.record_costs()
@@ -177,14 +183,19 @@ class Starknet:
         if not orders:
             return []
         told = self._rpc.columns(
-            lambda node: self._settled(node, orders), str, provable=lambda seen: seen is not None
+            lambda node: self._settled(node, orders),
+            str,
+            provable=lambda seen: seen is not None,
+            about="what the escrow has paid",
         )
         return [_alike(order, seen) for order, seen in zip(orders, told, strict=True)]
 
     def _held(self, orders: Sequence[Order]) -> list[Held | Failure]:
         numbers = [order.number for order in orders]
         told = self._rpc.columns(
-            lambda node: views.held(node, self._escrow, numbers, "pre_confirmed"), str
+            lambda node: views.held(node, self._escrow, numbers, "pre_confirmed"),
+            str,
+            about="what the escrow holds",
         )
         differ = RpcDisagrees("nodes of starknet differ on what the escrow holds")
         return [said[0] if len(set(map(str, said))) == 1 else differ for said in told]

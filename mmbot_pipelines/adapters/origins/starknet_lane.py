@@ -175,7 +175,7 @@ class StarknetLane:
         async def asked(node: StarknetNode) -> list[int]:
             return [await self.wallet.class_version(node)]
 
-        (kinds,) = self._rpc.columns(asked, str)
+        (kinds,) = self._rpc.columns(asked, str, about="our account's class")
         if len(set(kinds)) != 1:
             raise RpcDisagrees(
                 f"nodes of starknet differ on the class of our account {self.wallet.address}: "
@@ -198,7 +198,7 @@ class StarknetLane:
                 )
             return following
 
-        return self._rpc.agreed(asked, _same_nonce)
+        return self._rpc.agreed(asked, _same_nonce, about="our account's next nonce")
 
     def _look(self, group: Sequence[Invoke]) -> UnderWay | None:
         """Decide a nonce if the quorum says how; else make sure that a node has it."""

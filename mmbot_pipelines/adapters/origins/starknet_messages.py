@@ -17,7 +17,7 @@ from mmbot_pipelines.bridge.chain_ports import Progress
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import Failure
-from mmbot_pipelines.core.money import Address, Gas, Wei
+from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Call, Fees
 
 _KIND = "message "  # what a claim's name begins with
@@ -98,6 +98,10 @@ class ByMessage:
     def elsewhere(self) -> Failure | None:
         """Return that the registry sends claims to another escrow or function, or None."""
         return self._messages.elsewhere()
+
+    def refunded(self, claims: Sequence[TxHash]) -> list[Wei | None]:
+        """Return zeros: Starknet gives nothing back of a message that failed."""
+        return [Wei(0)] * len(claims)
 
     def record_costs(self) -> None:
         """Do nothing: nothing of ours is sent to Starknet."""

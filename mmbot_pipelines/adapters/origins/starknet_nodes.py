@@ -4,7 +4,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from mmbot_pipelines.adapters.ethereum.health import Head, Kind
 from mmbot_pipelines.adapters.ethereum.node import NodeFault, RpcError
@@ -14,7 +15,17 @@ from mmbot_pipelines.core.errors import Failure, RpcRefused, RpcUnavailable, Wro
 
 T = TypeVar("T")
 
+_LOG_SECONDS = 60.0  # between two lines about one node's answers
+
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeResult(Generic[T]):
+    """What a node has found; the node is not named where it was asked alone."""
+
+    found: T
+    node: StarknetNode | None = None
 
 
 class StarknetNodes:
@@ -34,14 +45,15 @@ class StarknetNodes:
         self._quorum = quorum
         self._work_seconds = work_seconds
         self._clock = clock
+        self._doubted: dict[StarknetNode, float] = {}  # when it was logged last
 
     async def witnesses(
         self, nodes: Sequence[StarknetNode], work: Callable[[StarknetNode], Awaitable[T]]
-    ) -> list[T]:
+    ) -> list[NodeResult[T]]:
         """Do the same work at as many of these nodes as the quorum asks for."""
         if self._quorum == 1:
-            return [await self.ask(nodes, work)]
-        found: list[T] = []
+            return [NodeResult(await self.ask(nodes, work))]
+        found: list[NodeResult[T]] = []
         against: list[Failure] = []
         faults: list[Failure] = []
         left = list(nodes)
@@ -50,7 +62,7 @@ class StarknetNodes:
             told = await asyncio.gather(
                 *(self.ask([node], work) for node in asked), return_exceptions=True
             )
-            for one in told:
+            for node, one in zip(asked, told, strict=True):
                 if isinstance(one, RpcUnavailable | WrongChain):
                     faults.append(one)
                 elif isinstance(one, Failure):
@@ -58,7 +70,7 @@ class StarknetNodes:
                 elif isinstance(one, BaseException):
                     raise one
                 else:
-                    found.append(one)
+                    found.append(NodeResult(one, node))
         if len(found) == self._quorum:
             return found
         if len(against) == self._quorum:
@@ -76,7 +88,7 @@ class StarknetNodes:
 
     async def everybody(
         self, nodes: Sequence[StarknetNode], work: Callable[[StarknetNode], Awaitable[T]]
-    ) -> list[T]:
+    ) -> list[NodeResult[T]]:
         """Do the same work at all of these nodes; return what those found that can tell.
 
         Raises:
@@ -88,7 +100,11 @@ class StarknetNodes:
         for one in told:
             if isinstance(one, BaseException) and not isinstance(one, Failure):
                 raise one
-        found = [one for one in told if not isinstance(one, BaseException)]
+        found = [
+            NodeResult(one, node)
+            for node, one in zip(nodes, told, strict=True)
+            if not isinstance(one, BaseException)
+        ]
         if len(found) < self._quorum:
             failed = "; ".join(str(one) for one in told if isinstance(one, Failure))
             raise RpcDisagrees(f"nodes of starknet disagree, others say {failed}")
@@ -135,8 +151,17 @@ class StarknetNodes:
         node.health.worked()
         return done
 
-    def _note(self, node: StarknetNode, fault: NodeFault) -> None:
-        node.verified = False  # it may come back as another node
+    def outvoted(self, node: StarknetNode, what: str) -> None:
+        """Note with a node that as many as the quorum has contradict it."""
+        why = f"contradicts the others about {what}"
+        self._note(node, NodeFault(why, Kind.OUTVOTED), verified=node.verified)
+        now = self._clock()
+        if now - self._doubted.get(node, -_LOG_SECONDS) >= _LOG_SECONDS:
+            self._doubted[node] = now
+            _log.warning("starknet: node %s %s", node.host, why)
+
+    def _note(self, node: StarknetNode, fault: NodeFault, *, verified: bool = False) -> None:
+        node.verified = verified  # where it is away, it may come back as another node
         rest = node.health.failed(fault.kind, str(fault), self._clock())
         if rest is not None and len(self.all) > 1:
             _log.warning("starknet: node %s %s; it rests %.0f s", node.host, fault, rest)

@@ -38,7 +38,7 @@ from mmbot_pipelines.bridge.chain_ports import Progress, Task
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import Failure, TryLater, Waits
-from mmbot_pipelines.core.money import Address, Gas, Wei
+from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Fees
 
 __all__ = [
@@ -153,6 +153,10 @@ class ByProof:
             if isinstance(state, Failure):
                 seen[key] = Progress(waits=f"waiting: {state}")
         return [seen.get(order.key, Progress()) for order in orders]
+
+    def refunded(self, claims: Sequence[TxHash]) -> list[Wei | None]:
+        """Return zeros: nothing is sent on L1."""
+        return [Wei(0)] * len(claims)
 
     def record_costs(self) -> None:
         """Write what our transactions on Starknet have cost, in fri."""

@@ -99,17 +99,20 @@ class StarknetRpc:
             WrongChain: all nodes serve another chain.
         """
         loop = self._loop()
-        return loop.run(loop.nodes.witnesses(loop.ordered(), work))
+        return [told.found for told in loop.run(loop.nodes.witnesses(loop.ordered(), work))]
 
     def agreed(
         self,
         work: Callable[[StarknetNode], Awaitable[T]],
         agree: Callable[[Sequence[T], int], U],
+        *,
+        about: str | None = None,
     ) -> U:
         """Do the same work at as many nodes as the quorum asks for; return what they agree on.
 
         Where the first ones do not agree, all others are asked too.
         agree: takes what was found and the quorum; raises RpcDisagrees.
+        about: what the answers are about, where one that is another is a node's fault.
 
         Raises:
             RpcDisagrees: not as many agree.
@@ -118,11 +121,17 @@ class StarknetRpc:
         loop = self._loop()
         ordered = loop.ordered()
         try:
-            return agree(loop.run(loop.nodes.witnesses(ordered, work)), self.quorum)
+            first = loop.run(loop.nodes.witnesses(ordered, work))
+            return agree([told.found for told in first], self.quorum)
         except RpcDisagrees:
             if len(ordered) <= self.quorum:
                 raise
-        return agree(loop.run(loop.nodes.everybody(ordered, work)), self.quorum)
+        everybody = loop.run(loop.nodes.everybody(ordered, work))
+        agreed = agree([told.found for told in everybody], self.quorum)
+        for told in everybody if about else ():
+            if told.node is not None and told.found != agreed:
+                loop.nodes.outvoted(told.node, str(about))
+        return agreed
 
     def columns(
         self,
@@ -130,6 +139,7 @@ class StarknetRpc:
         word: Callable[[T], str],
         *,
         provable: Callable[[T], bool] = lambda _: True,
+        about: str | None = None,
     ) -> list[list[T]]:
         """Do the same work about many things at as many nodes as the quorum asks for.
 
@@ -137,6 +147,8 @@ class StarknetRpc:
         others are asked too; what as many say alike as the quorum asks for then stands alone.
         word: what makes two answers alike.
         provable: False for what only all nodes together can say.
+        about: what the answers are about, where one that is another is a node's fault; what is
+            not provable is none, for a node that is behind says it.
 
         Raises:
             RpcDisagrees, RpcRefused, RpcUnavailable, WrongChain: see `witnesses`.
@@ -145,14 +157,24 @@ class StarknetRpc:
         ordered = loop.ordered()
         try:
             told = loop.run(loop.nodes.witnesses(ordered, work))
-            differ = any(len(set(map(word, said))) > 1 for said in zip(*told, strict=True))
+            rows = [one.found for one in told]
+            differ = any(len(set(map(word, said))) > 1 for said in zip(*rows, strict=True))
         except RpcDisagrees:
             if len(ordered) <= self.quorum:
                 raise
             differ = True
         if differ and len(ordered) > self.quorum:
             told = loop.run(loop.nodes.everybody(ordered, work))
-        return [self._strongest(said, word, provable) for said in zip(*told, strict=True)]
+        columns = list(zip(*(one.found for one in told), strict=True))
+        strongest = [self._strongest(said, word, provable) for said in columns]
+        for i, one in enumerate(told if about else ()):
+            contradicted = any(
+                len(best) < len(said) and word(said[i]) != word(best[0]) and provable(said[i])
+                for said, best in zip(columns, strongest, strict=True)
+            )
+            if contradicted and one.node is not None:
+                loop.nodes.outvoted(one.node, str(about))
+        return strongest
 
     def _strongest(
         self, said: Sequence[T], word: Callable[[T], str], provable: Callable[[T], bool]

@@ -24,7 +24,7 @@ from mmbot_pipelines.bridge.escrow_faults import (
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Scan
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused
-from mmbot_pipelines.core.money import Address, Gas, Wei
+from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees
 
 BASE_COST = Function("l2TransactionBaseCost", ("uint256",) * 3, ("uint256",))
@@ -189,6 +189,15 @@ class ZkSync:
     def progress(self, orders: Sequence[Order]) -> list[Progress]:
         """Return nothing: only the escrow's payment tells that a message has arrived."""
         return [Progress()] * len(orders)
+
+    def refunded(self, claims: Sequence[TxHash]) -> list[Wei | None]:
+        """Return what messages of mined claims gave back where they failed on zkSync, in wei."""
+        if not claims:
+            return []
+        messages = refunds.messages(self._l1, claims, self._diamond)
+        return refunds.of_failed(
+            self._rpc, messages, self._refunds_to, newest=self.head(Cursor.ACCEPTED).number
+        )
 
     def record_costs(self) -> None:
         """Do nothing: nothing of ours is sent to zkSync."""

@@ -4,12 +4,13 @@ A message of L1 is one transaction of the L2. What its value paid for and it did
 bootloader mints to the refund recipient in that same transaction: the base token, a system
 contract, logs `Mint(account, amount)`. So the receipt of the transaction in which the escrow
 paid us has the refund of the claim that made it pay. A message that failed there refunds too,
-in a transaction without a payment: that one is not looked for.
+in a transaction without a payment: the claim's receipt on L1 has its hash, in the diamond's
+event.
 
-Source: era-contracts, bootloader.yul (`mintEther`) and L2BaseToken.sol.
+Source: era-contracts, bootloader.yul (`mintEther`), L2BaseToken.sol and IMailbox.sol.
 """
 
-from collections.abc import Iterable, MutableMapping
+from collections.abc import MutableMapping, Sequence
 from dataclasses import replace
 
 from eth_utils.crypto import keccak
@@ -22,7 +23,16 @@ from mmbot_pipelines.bridge.escrow_faults import PaidElsewhere
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 
+_TWO_WORDS = 64  # bytes: the request's number, and the transaction's hash
 _ETHER = "0x000000000000000000000000000000000000800a"
+_REQUEST = (
+    "0x"
+    + keccak(
+        text="NewPriorityRequest(uint256,bytes32,uint64,(uint256,uint256,uint256,uint256,uint256,"
+        "uint256,uint256,uint256,uint256,uint256,uint256[4],bytes,bytes,uint256[],bytes,bytes),"
+        "bytes[])"
+    ).hex()
+)
 _MINT = "0x" + keccak(text="Mint(address,uint256)").hex()
 
 
@@ -39,15 +49,71 @@ def add(rpc: Rpc, paid: MutableMapping[int, Settlement | PaidElsewhere], wallet:
             paid[number] = replace(seen, refund=Wei(0))
     if not first:
         return
-    for (_, number), refund in zip(first.items(), _minted_in(rpc, first, wallet), strict=True):
+    minted = _minted_in(rpc, list(first), wallet)
+    for number, refund in zip(first.values(), minted, strict=True):
         seen = paid[number]
         if isinstance(seen, Settlement):
             paid[number] = replace(seen, refund=refund)
 
 
-def _minted_in(rpc: Rpc, txs: Iterable[TxHash], wallet: Address) -> list[Wei | None]:
+def messages(l1: Rpc, claims: Sequence[TxHash], diamond: Address) -> list[TxHash | None]:
+    """Return the transaction on the L2 that each mined claim has asked for; None: unknown.
+
+    Raises:
+        RpcUnavailable: too few nodes answered.
+    """
+
+    def read(poll: Poll) -> list[TxHash | None]:
+        answers = zip(claims, poll.answers, strict=True)
+        return [_asked_for(tx, answer, diamond) for tx, answer in answers]
+
+    return quorum.each(l1, [("eth_getTransactionReceipt", (tx,)) for tx in claims], read)
+
+
+def of_failed(
+    rpc: Rpc, txs: Sequence[TxHash | None], wallet: Address, *, newest: int
+) -> list[Wei | None]:
+    """Return what transactions of the L2 gave back to the wallet where they failed.
+
+    0 where one succeeded; None where it is in no block up to `newest`, or unknown.
+
+    Raises:
+        RpcUnavailable: too few nodes answered.
+    """
+    known = [tx for tx in txs if tx is not None]
+    if not known:
+        return [None] * len(txs)
+
+    def read(poll: Poll) -> list[Wei | None]:
+        answers = zip(known, poll.answers, strict=True)
+        return [_back(tx, answer, wallet, newest) for tx, answer in answers]
+
+    asked = [("eth_getTransactionReceipt", (tx,)) for tx in known]
+    found = dict(zip(known, quorum.each(rpc, asked, read), strict=True))
+    return [None if tx is None else found[tx] for tx in txs]
+
+
+def _asked_for(tx: TxHash, answer: Answer, diamond: Address) -> TxHash | None:
+    for log in _logs(tx, answer) or ():
+        topics, data = log.get("topics"), wire.data(log.get("data"))
+        is_request = isinstance(topics, list) and topics[:1] == [_REQUEST]
+        if is_request and wire.address(log.get("address")) == diamond and len(data) >= _TWO_WORDS:
+            return TxHash("0x" + data[32:64].hex())
+    return None
+
+
+def _back(tx: TxHash, answer: Answer, wallet: Address, newest: int) -> Wei | None:
+    minted = _minted(tx, answer, wallet)
+    if minted is None:
+        return None
+    given = wire.fields(answer)
+    if wire.quantity(given.get("blockNumber")) > newest:
+        return None
+    return Wei(0) if wire.quantity(given.get("status")) == 1 else minted
+
+
+def _minted_in(rpc: Rpc, txs: Sequence[TxHash], wallet: Address) -> list[Wei | None]:
     """Return what each transaction minted to the wallet, as the quorum shows it; None: unknown."""
-    txs = list(txs)
 
     def read(poll: Poll) -> list[Wei | None]:
         answers = zip(txs, poll.answers, strict=True)
@@ -61,6 +127,12 @@ def _minted_in(rpc: Rpc, txs: Iterable[TxHash], wallet: Address) -> list[Wei | N
 
 def _minted(tx: TxHash, answer: Answer, wallet: Address) -> Wei | None:
     """Sum what a receipt's logs say was minted to the wallet; None where there is no receipt."""
+    logs = _logs(tx, answer)
+    return None if logs is None else Wei(sum(_amount(log, wallet) for log in logs))
+
+
+def _logs(tx: TxHash, answer: Answer) -> list[dict[str, object]] | None:
+    """Return the logs of a transaction's receipt; None where there is no receipt."""
     if answer is None or isinstance(answer, RpcError):
         return None
     given = wire.fields(answer)
@@ -69,7 +141,7 @@ def _minted(tx: TxHash, answer: Answer, wallet: Address) -> Wei | None:
     logs = given.get("logs")
     if not isinstance(logs, list):
         raise wire.BadAnswer(f"a node answered a receipt of {tx} without logs")
-    return Wei(sum(_amount(wire.fields(log), wallet) for log in logs))
+    return [wire.fields(log) for log in logs]
 
 
 def _amount(log: dict[str, object], wallet: Address) -> int:

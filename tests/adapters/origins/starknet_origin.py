@@ -7,7 +7,7 @@ from mmbot_pipelines.adapters.origins.starknet import Starknet
 from mmbot_pipelines.bridge.chain_ports import Progress
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import Failure, RpcRefused
-from mmbot_pipelines.core.money import Gas, Wei
+from mmbot_pipelines.core.money import Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Fees
 from tests.adapters.origins.starknet_fakes import (
     ESCROW,
@@ -33,6 +33,9 @@ class NoRepayment:
 
     def progress(self, orders: list[Order]) -> list[Progress]:
         return [Progress()] * len(orders)
+
+    def refunded(self, claims: list[TxHash]) -> list[Wei | None]:
+        return [Wei(0)] * len(claims)
 
     def record_costs(self) -> None:
         pass

@@ -48,6 +48,7 @@ transactions = Table(
     Column("block_hash", Text),
     uint256("gas_used", nullable=True),
     uint256("gas_price", nullable=True),
+    uint256("refund", nullable=True),
     UniqueConstraint("subject", "purpose", "attempt", "bump"),
     UniqueConstraint("chain_id", "wallet", "nonce", "bump"),
     one_of("state", TxState),
@@ -81,6 +82,16 @@ Index(
     transactions.c.state,
     transactions.c.stored_at,
     postgresql_where=transactions.c.state.in_([TxState.LOST.value, TxState.REVERTED.value]),
+)
+Index(
+    "transactions_unrefunded",
+    origin_of_transaction,
+    transactions.c.id,
+    postgresql_where=and_(
+        transactions.c.state == TxState.MINED.value,
+        transactions.c.purpose == literal_column("'repay'"),
+        transactions.c.refund.is_(None),
+    ),
 )
 Index("transactions_by_time", transactions.c.stored_at)
 Index("transactions_by_block", transactions.c.block_number)

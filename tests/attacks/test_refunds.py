@@ -1,0 +1,166 @@
+"""What messages give back on zkSync: also when they fail there, and as the quorum shows it.
+
+An anvil knows no canonical hash of a request, and keeps no log of what reverts: the receipts
+of failed messages are written here as zkSync shows them (era-contracts, bootloader.yul).
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from mmbot_pipelines.adapters.db.engine import connect
+from mmbot_pipelines.adapters.db.records import PgRecords
+from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.adapters.metrics.figures import PgFigures
+from mmbot_pipelines.adapters.origins.zksync import ZkSync
+from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.chain_ports import Settlement
+from mmbot_pipelines.core.money import Address
+from mmbot_pipelines.core.outbox import Transaction
+from mmbot_pipelines.devnet.messenger import Messenger
+from tests.attacks.liar import Liar, Lie
+from tests.attacks.test_claim_refunds import BASE_TOKEN, MINT
+from tests.chain.lane import Lane
+from tests.cli.command import Mmbot
+from tests.cli.conftest import mmbot
+from tests.devnet.bridge import running
+from tests.ports.stages import claim, on_anvil, pay
+
+__all__ = ["mmbot"]  # fixture
+
+BACK = 250_000_000_000_001
+
+
+@pytest.fixture
+def nodes() -> Iterator[ExitStack]:
+    with ExitStack() as nodes:
+        yield nodes
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = connect(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def lane(engine: Engine) -> Iterator[Lane]:
+    with running() as devnet, on_anvil(devnet) as stage:
+        yield Lane(stage, engine)
+
+
+def behind(lane: Lane, nodes: ExitStack, *lies: Lie) -> ZkSync:
+    """Return the origin behind nodes that lie about receipts; two of them must agree."""
+    zksync = lane.stage.devnet.deployment.zksync
+    found = [
+        nodes.enter_context(Liar(zksync.rpc_url, eth_getTransactionReceipt=lie)).url for lie in lies
+    ]
+    return ZkSync(
+        Rpc(found, chain="zksync", chain_id=zksync.chain_id, quorum=2),
+        lane.stage.l1,
+        lane.stage.registry,  # type: ignore[arg-type]
+        escrow=Address(zksync.escrow),
+        diamond=Address(zksync.diamond),
+        wallet=Address(zksync.wallet),
+        start=zksync.start_block,
+        accepted=1,
+    )
+
+
+def mint(wallet: str, amount: int) -> dict[str, Any]:
+    account = "0x" + wallet[2:].lower().rjust(64, "0")
+    return {"address": BASE_TOKEN, "topics": [MINT, account], "data": f"0x{amount:064x}"}
+
+
+def executed(wallet: str, ends: dict[str, str], amount: int = BACK) -> Lie:
+    """Return what a node of zksync shows of messages: their status by canonical hash."""
+
+    def lie(params: Any, result: Any) -> Any:
+        (tx,) = params
+        if tx not in ends:
+            return result
+        logs = [mint(wallet, amount)]
+        return {"transactionHash": tx, "status": ends[tx], "blockNumber": "0x1", "logs": logs}
+
+    return lie
+
+
+def canonical(lane: Lane) -> list[str]:
+    deployment = lane.stage.devnet.deployment
+    l1, l2 = lane.stage.devnet.l1, lane.stage.devnet.l2
+    messenger = Messenger(l1=l1, l2=l2, diamond=deployment.zksync.diamond)
+    return [request.tx_hash.to_0x_hex() for request in messenger.due(l1.eth.block_number)]
+
+
+def claimed(lane: Lane, count: int) -> list[str]:
+    keys = lane.find(count)
+    lane.transfer(keys)
+    lane.mine()
+    lane.repay(keys)
+    lane.mine()
+    return keys
+
+
+def claims(lane: Lane, keys: list[str]) -> list[Transaction]:
+    return [t for key in keys for t in lane.store.transactions(key) if t.purpose == "repay"]
+
+
+def test_what_a_failed_message_gives_back_is_recorded_to_the_wei(
+    lane: Lane, nodes: ExitStack, engine: Engine, mmbot: Mmbot
+) -> None:
+    keys = claimed(lane, 3)
+    failed, succeeded, _ = canonical(lane)
+    wallet = lane.stage.devnet.deployment.zksync.wallet
+    ends = {failed: "0x0", succeeded: "0x1"}
+    truth, inflated = executed(wallet, ends), executed(wallet, ends, 10**20)
+    origin = behind(lane, nodes, inflated, truth, truth)
+    lane.bridge = replace(lane.bridge, origins={"zksync": origin})
+    since = lane.now - timedelta(days=1)
+    before = PgRecords(engine).day(since=since)
+    for _ in range(2):
+        steps.backfill(lane.bridge, lane.run)
+        assert [t.refund for t in claims(lane, keys)] == [BACK, 0, None], lane.said[-3:]
+    day = PgRecords(engine).day(since=since)
+    assert (before.refunded, day.refunded) == (0, BACK)
+    assert day.profit == before.profit + BACK
+    figures = PgFigures(lambda: engine).read()
+    assert figures.refunds_wei == {("zksync",): BACK}
+    paid = sum(t.call.value for t in claims(lane, keys))
+    assert figures.messages_wei == {("zksync",): paid}
+    said = "its message failed on the L2, 0.000250000000000001 ETH (250000000000001 wei) came back"
+    assert said in mmbot("orders", "show", keys[0]).out
+    assert "came back" not in mmbot("orders", "show", keys[1]).out
+
+    # What L1 takes back is unknown again.
+    (row, *_) = claims(lane, keys)
+    lane.store.unmine(row, None, None, run_id="run", at=lane.now)
+    assert claims(lane, keys)[0].refund is None
+    assert PgRecords(engine).day(since=since).refunded == 0
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_one_node_of_three_changes_no_refund_and_delays_no_payment(
+    lane: Lane, nodes: ExitStack, place: int
+) -> None:
+    orders = lane.stage.set_orders(2)
+    pay(lane.stage, orders)
+    claim(lane.stage, orders)
+    lane.stage.deliver()
+    truth = lane.stage.origin.settled(orders)
+    wallet = lane.stage.devnet.deployment.zksync.wallet
+
+    def inflated(params: Any, result: Any) -> Any:
+        return result | {"logs": [*result["logs"], mint(wallet, 10**20)]}
+
+    lies = [inflated if n == place else (lambda params, result: result) for n in range(3)]
+    assert behind(lane, nodes, *lies).settled(orders) == truth
+    # Of two nothing is proven: the payment counts, its refund is read again later.
+    for seen in behind(lane, nodes, *lies[:2]).settled(orders)[:1]:
+        assert isinstance(seen, Settlement)
+        assert seen.refund is None
