@@ -39,7 +39,7 @@ def test_what_is_known_and_stands_saves_reading(world: World) -> None:
     world.detect()
     read: list[int] = []
     scan = world.l2.scan
-    world.l2.scan = lambda first, last: read.append(first) or scan(first, last)  # type: ignore[func-returns-value, method-assign]
+    world.l2.scan = lambda first, last, **how: read.append(first) or scan(first, last, **how)  # type: ignore[func-returns-value, method-assign]
     world.l2.reorg(50)
     world.detect()
     assert read == [403]  # the newest order's block, 502, and a margin of 100
@@ -216,7 +216,7 @@ def test_an_escrow_that_says_nothing_of_the_order_takes_nothing_back(
         world.l2.pay(logged.number)
     scan = world.l2.scan
     with monkeypatch.context() as patch:  # a node that has the block, but not yet its logs
-        patch.setattr(world.l2, "scan", lambda *span: replace(scan(*span), orders=[]))
+        patch.setattr(world.l2, "scan", lambda *span, **how: replace(scan(*span, **how), orders=[]))
         review(world.bridge, "zksync", world.run)
     order = world.order(logged.key)
     assert (order.status, order.parked, kinds(world, logged.key)) == (status, False, [])

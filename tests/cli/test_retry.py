@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmbot_pipelines import wiring
+from mmbot_pipelines import store_wiring, wiring
 from mmbot_pipelines.bridge.lifecycle import Status
 from tests.bridge.world import World
 from tests.cli.command import Mmbot, caller
@@ -13,7 +13,7 @@ from tests.settings.environments import GOOD
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
     monkeypatch.setattr(wiring, "bridge", lambda _: world.bridge)
-    monkeypatch.setattr(wiring, "existing", lambda database: database)
+    monkeypatch.setattr(store_wiring, "existing", lambda database: database)
     return world
 
 
