@@ -25,8 +25,12 @@ from mmbot_pipelines.adapters.db.migrate import upgrade
 from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT, Anvil
 from mmbot_pipelines.devnet.chain import ask, connect
 from mmbot_pipelines.devnet.deploy import Deployment, deploy_all, environment
-from mmbot_pipelines.devnet.starknet_deploy import Starknet, deploy_messaging, describe
-from mmbot_pipelines.devnet.starknet_process import StarknetProcess
+from mmbot_pipelines.devnet.starknet.deployment import (
+    Starknet,
+    StarknetProcess,
+    deploy_messaging,
+    describe,
+)
 from mmbot_pipelines.devnet.supervision import Service, Supervisor
 from mmbot_pipelines.devnet.users import Users
 from mmbot_pipelines.settings import without_keys

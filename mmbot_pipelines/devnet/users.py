@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from mmbot_pipelines.devnet.deploy import ZkSync
 from mmbot_pipelines.devnet.orders import Wish, place, place_many
-from mmbot_pipelines.devnet.starknet_account import development_keys
-from mmbot_pipelines.devnet.starknet_deploy import Starknet
-from mmbot_pipelines.devnet.starknet_users import StarknetOrder, account, place_orders
+from mmbot_pipelines.devnet.starknet.contracts import development_keys
+from mmbot_pipelines.devnet.starknet.deployment import Starknet
+from mmbot_pipelines.devnet.starknet.users import StarknetOrder, account, place_orders
 
 _STARKNET_USER = 2  # of the node's funded accounts; 0 owns, 1 is the market maker
 

@@ -18,9 +18,9 @@ from mmbot_pipelines.core.alerts import Severity
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.safety import State, of
 from mmbot_pipelines.devnet.artifacts import send
-from mmbot_pipelines.devnet.starknet_deploy import deploy_messaging
-from mmbot_pipelines.devnet.starknet_escrow import ESCROW_ADDRESS
-from mmbot_pipelines.devnet.starknet_execution import selector_of
+from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS
+from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging
+from mmbot_pipelines.devnet.starknet.felt import selector_of
 from tests.bridge.reorged import at
 from tests.bridge.world import World
 from tests.chain.starknet.test_way import Way

@@ -21,8 +21,8 @@ from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import Undelivered
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.devnet.chain import ask
-from mmbot_pipelines.devnet.starknet_delivery import L1Link
-from mmbot_pipelines.devnet.starknet_deploy import deploy_messaging
+from mmbot_pipelines.devnet.starknet.delivery import L1Link
+from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging
 from tests.attacks.liar import Liar
 from tests.awaiting import until
 from tests.chain.starknet.claims import held, named, proved

@@ -11,7 +11,7 @@ from mmbot_pipelines.bridge.facts import look
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.alerts import Alert, Severity
 from mmbot_pipelines.core.money import Wei
-from mmbot_pipelines.devnet.starknet_deploy import deploy_messaging
+from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging
 from tests.bridge.reorged import at
 from tests.bridge.world import World
 from tests.devnet.bridge import Devnet, running

@@ -11,8 +11,8 @@ from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.devnet.starknet_delivery import L1Link
-from mmbot_pipelines.devnet.starknet_deploy import deploy_messaging
+from mmbot_pipelines.devnet.starknet.delivery import L1Link
+from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging
 from tests.awaiting import until
 from tests.bridge.reorged import at, kinds
 from tests.bridge.world import World

@@ -10,8 +10,8 @@ from mmbot_pipelines.adapters.ethereum.rpc import Rpc as L1Rpc
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block
-from mmbot_pipelines.devnet.starknet_account import development_keys
-from mmbot_pipelines.devnet.starknet_felt import felt
+from mmbot_pipelines.devnet.starknet.contracts import development_keys
+from mmbot_pipelines.devnet.starknet.felt import felt
 from tests.adapters.origins.fake_prover import FakeProver
 from tests.chain.starknet.proving import TRANSFERS_SLOT
 from tests.cli.command import Mmbot

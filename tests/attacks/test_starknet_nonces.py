@@ -18,11 +18,10 @@ from mmbot_pipelines.adapters.origins.starknet_proofs import ByProof
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.invokes import Invoke
 from mmbot_pipelines.core.outbox import TxState
-from mmbot_pipelines.devnet.starknet_chain import Resources
-from mmbot_pipelines.devnet.starknet_execution import selector_of
-from mmbot_pipelines.devnet.starknet_fees import GasPrices, estimate
-from mmbot_pipelines.devnet.starknet_token import STRK
-from mmbot_pipelines.devnet.starknet_users import account
+from mmbot_pipelines.devnet.starknet.chain import GasPrices, Resources, estimate
+from mmbot_pipelines.devnet.starknet.contracts import STRK
+from mmbot_pipelines.devnet.starknet.felt import selector_of
+from mmbot_pipelines.devnet.starknet.users import account
 from tests.adapters.origins.fake_prover import FakeProver
 from tests.attacks.liar import Liar, Lie
 from tests.chain.starknet.conftest import fresh, service, stage

@@ -21,9 +21,9 @@ from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.outbox import TxState
-from mmbot_pipelines.devnet.starknet_account import development_keys
-from mmbot_pipelines.devnet.starknet_felt import felt, halves
-from mmbot_pipelines.devnet.starknet_users import account
+from mmbot_pipelines.devnet.starknet.contracts import development_keys
+from mmbot_pipelines.devnet.starknet.felt import felt, halves
+from mmbot_pipelines.devnet.starknet.users import account
 from tests.adapters.origins.fake_prover import FakeProver
 from tests.chain.starknet.conftest import fresh, service, stage
 from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, prove, task_of, told

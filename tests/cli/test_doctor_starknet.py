@@ -14,9 +14,9 @@ from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT
 from mmbot_pipelines.devnet.artifacts import send
 from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.deploy import environment
-from mmbot_pipelines.devnet.starknet_account import development_keys
-from mmbot_pipelines.devnet.starknet_deploy import deploy_messaging, describe
-from mmbot_pipelines.devnet.starknet_execution import selector_of
+from mmbot_pipelines.devnet.starknet.contracts import development_keys
+from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging, describe
+from mmbot_pipelines.devnet.starknet.felt import selector_of
 from tests.adapters.origins.fake_prover import API_KEY, FakeProver, fake_prover
 from tests.adapters.origins.starknet_fakes import SN_MAIN, starknet_fake
 from tests.chain.starknet.proving import TRANSFERS_SLOT

@@ -7,7 +7,7 @@ import pytest
 from mmbot_pipelines.devnet.anvil import Anvil
 from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.deploy import deploy_l1
-from mmbot_pipelines.devnet.starknet_deploy import deploy_messaging
+from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging
 from tests.devnet.bridge import Devnet, rolled_back, running
 from tests.devnet.starknet_bridge import REGISTRY
 from tests.devnet.starknet_l1 import L1, MAKER, l1_at

@@ -4,12 +4,9 @@ from typing import Any
 
 from starknet_py.net.account.account import Account
 
-from mmbot_pipelines.devnet.starknet_account import development_keys
-from mmbot_pipelines.devnet.starknet_escrow import ESCROW_ADDRESS
-from mmbot_pipelines.devnet.starknet_execution import selector_of
-from mmbot_pipelines.devnet.starknet_felt import felt, felts, halves
-from mmbot_pipelines.devnet.starknet_token import ETH
-from mmbot_pipelines.devnet.starknet_users import StarknetOrder, account
+from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS, ETH, development_keys
+from mmbot_pipelines.devnet.starknet.felt import felt, felts, halves, selector_of
+from mmbot_pipelines.devnet.starknet.users import StarknetOrder, account
 from tests.devnet.starknet_rpc import Rpc, validated_client
 
 ESCROW = felt(ESCROW_ADDRESS)

@@ -10,10 +10,9 @@ from web3.contract import Contract
 from mmbot_pipelines.devnet.accounts import account
 from mmbot_pipelines.devnet.artifacts import contract, send
 from mmbot_pipelines.devnet.chain import ask, connect
-from mmbot_pipelines.devnet.starknet_delivery import L1Link
-from mmbot_pipelines.devnet.starknet_escrow import ESCROW_ADDRESS
-from mmbot_pipelines.devnet.starknet_execution import selector_of
-from mmbot_pipelines.devnet.starknet_felt import felt, l1_message_hash
+from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS
+from mmbot_pipelines.devnet.starknet.delivery import L1Link
+from mmbot_pipelines.devnet.starknet.felt import felt, l1_message_hash, selector_of
 from tests.devnet.starknet_bridge import view
 from tests.devnet.starknet_rpc import Rpc
 

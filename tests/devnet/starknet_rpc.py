@@ -16,9 +16,9 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 from starknet_py.net.full_node_client import FullNodeClient
 
-from mmbot_pipelines.devnet.starknet_delivery import L1Link
-from mmbot_pipelines.devnet.starknet_genesis import StarknetSettings
-from mmbot_pipelines.devnet.starknet_node import StarknetNode, in_thread
+from mmbot_pipelines.devnet.starknet.delivery import L1Link
+from mmbot_pipelines.devnet.starknet.node import StarknetNode, in_thread
+from mmbot_pipelines.devnet.starknet.sequencer import StarknetSettings
 
 FOLDER = Path(__file__).parents[3] / "shared" / "starknet_rpc_spec"
 DOCUMENTS = ("starknet_api_openrpc.json", "starknet_write_api.json")

@@ -3,13 +3,10 @@
 from typing import Any
 
 import pytest
-from starknet_py.net.full_node_client import FullNodeClient
 
-from mmbot_pipelines.devnet.starknet_account import development_keys
-from mmbot_pipelines.devnet.starknet_escrow import ESCROW_ADDRESS
-from mmbot_pipelines.devnet.starknet_execution import selector_of
-from mmbot_pipelines.devnet.starknet_felt import felt, felts, l1_message_hash
-from mmbot_pipelines.devnet.starknet_users import place_orders
+from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS, development_keys
+from mmbot_pipelines.devnet.starknet.felt import felt, felts, l1_message_hash, selector_of
+from mmbot_pipelines.devnet.starknet.users import place_orders
 from tests.devnet.starknet_bridge import (
     BATCH,
     CLAIM,
@@ -42,12 +39,6 @@ def test_a_claim_pays_amount_and_fee_to_the_market_maker(rpc: Rpc) -> None:
     payload = [0, 0, RECIPIENT, ORDER.amount, 0]
     claim_hash = l1_message_hash(int(REGISTRY, 16), ESCROW_ADDRESS, 7, int(CLAIM, 16), payload)
     assert int(receipt["message_hash"], 16) == claim_hash
-
-    async def by_starknet_py() -> int:
-        client: FullNodeClient = validated_client(rpc.url)
-        return int(await client.get_l1_message_hash(sent["transaction_hash"]))
-
-    assert run(by_starknet_py()) == claim_hash
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 from web3 import Web3
 
 from mmbot_pipelines.devnet.artifacts import send
-from mmbot_pipelines.devnet.starknet_delivery import OPERATOR, TOPIC
-from mmbot_pipelines.devnet.starknet_felt import l1_message_hash
+from mmbot_pipelines.devnet.starknet.delivery import OPERATOR, TOPIC
+from mmbot_pipelines.devnet.starknet.felt import l1_message_hash
 from tests.devnet.bridge import force, refusal
 from tests.devnet.starknet_l1 import L1, STRANGER
 

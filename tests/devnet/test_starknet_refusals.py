@@ -7,11 +7,9 @@ from starknet_py.net.client_errors import ClientError
 from starknet_py.net.client_models import Call
 from starknet_py.net.client_utils import _create_broadcasted_txn
 
-from mmbot_pipelines.devnet.starknet_escrow import ESCROW_ADDRESS
-from mmbot_pipelines.devnet.starknet_execution import selector_of
-from mmbot_pipelines.devnet.starknet_felt import felt
-from mmbot_pipelines.devnet.starknet_token import ETH, STRK
-from mmbot_pipelines.devnet.starknet_users import StarknetOrder, order_calls
+from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS, ETH, STRK
+from mmbot_pipelines.devnet.starknet.felt import felt, selector_of
+from mmbot_pipelines.devnet.starknet.users import StarknetOrder, order_calls
 from tests.devnet.starknet_bridge import ESCROW, ORDER, balance, user_of, view
 from tests.devnet.starknet_rpc import Refused, Rpc, run
 
@@ -67,9 +65,9 @@ def sent_by(rpc: Rpc, **changes: Any) -> Any:
 
 
 def test_a_transaction_is_taken_once(rpc: Rpc) -> None:
-    sent = sent_by(rpc)
-    transaction = rpc("getTransactionByHash", sent["transaction_hash"])
-    del transaction["transaction_hash"]
+    signed = run(user_of(rpc).sign_invoke_v3(order_calls([ORDER]), auto_estimate=True))
+    transaction = _create_broadcasted_txn(signed)
+    rpc("addInvokeTransaction", transaction)
     assert rpc.refused("addInvokeTransaction", transaction).code == 59
 
 
@@ -93,7 +91,7 @@ def test_what_no_account_signed_is_refused(rpc: Rpc, changes: dict[str, Any], co
     with pytest.raises(Refused) as refused:
         sent_by(rpc, **changes)
     assert refused.value.code == code
-    assert rpc("getBlockTransactionCount", "pre_confirmed") == 0
+    assert rpc("getBlockWithTxHashes", "pre_confirmed")["transactions"] == []
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from mmbot_pipelines.devnet.starknet_account import development_keys
-from mmbot_pipelines.devnet.starknet_execution import selector_of
-from mmbot_pipelines.devnet.starknet_felt import felt, felts
-from mmbot_pipelines.devnet.starknet_users import StarknetOrder, account, place_orders
+from mmbot_pipelines.devnet.starknet.contracts import development_keys
+from mmbot_pipelines.devnet.starknet.felt import felt, felts, selector_of
+from mmbot_pipelines.devnet.starknet.users import StarknetOrder, account, place_orders
 from tests.devnet.starknet_bridge import ESCROW, REGISTRY, view
 from tests.devnet.starknet_rpc import Refused, Rpc, run, starknet
 
@@ -98,7 +97,7 @@ def test_a_dropped_block_being_built_leaves_nothing(rpc: Rpc) -> None:
     rpc.devnet("reorg", depth=0)
     assert orders(rpc) == []
     assert rpc.refused("getTransactionStatus", sent).code == 29
-    assert rpc("getBlockTransactionCount", "pre_confirmed") == 0
+    assert rpc("getBlockWithTxHashes", "pre_confirmed")["transactions"] == []
 
 
 def test_what_l1_has_accepted_is_not_dropped(rpc: Rpc) -> None:

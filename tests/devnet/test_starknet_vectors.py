@@ -7,21 +7,19 @@ from eth_abi.packed import encode_packed
 from eth_utils import keccak
 from hypothesis import given
 from hypothesis import strategies as st
+from starknet_py.constants import FIELD_PRIME
 from starknet_py.hash.selector import get_selector_from_name
-from starknet_py.hash.storage import get_storage_var_address
 from starknet_py.hash.transaction import TransactionHashPrefix
 
-from mmbot_pipelines.devnet.starknet_delivery import OPERATOR, TOPIC
-from mmbot_pipelines.devnet.starknet_escrow import ESCROW
-from mmbot_pipelines.devnet.starknet_felt import (
-    PRIME,
+from mmbot_pipelines.devnet.starknet.contracts import ESCROW
+from mmbot_pipelines.devnet.starknet.delivery import OPERATOR, TOPIC
+from mmbot_pipelines.devnet.starknet.felt import (
     halves,
     joined,
     l1_message_hash,
     pseudo_hash,
     short_string,
 )
-from mmbot_pipelines.devnet.starknet_history import History, Slot
 
 SELECTORS = {
     "SetOrder": 0x2C75A60B5BDAD73EBBF539CC807FCCD09875C3CBF3F44041F852CDB96D8ACD3,
@@ -67,38 +65,10 @@ def test_halves_join_again(value: int) -> None:
 
 @given(st.lists(st.integers(), max_size=5), st.lists(st.integers(), max_size=5))
 def test_pseudo_hashes_are_felts_and_tell_contents_apart(a: list[int], b: list[int]) -> None:
-    assert pseudo_hash(*a) < PRIME
+    assert pseudo_hash(*a) < FIELD_PRIME
     assert (pseudo_hash(*a) == pseudo_hash(*b)) == (a == b)
 
 
 def test_short_strings_are_as_in_cairo() -> None:
     assert short_string("SN_MAIN") == 0x534E5F4D41494E
     assert short_string("l1_handler") == TransactionHashPrefix.L1_HANDLER
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 9), st.integers(1, 5), st.integers(0, 99)), max_size=30),
-    st.integers(0, 10),
-)
-def test_history_reads_what_a_log_of_writes_says(
-    writes: list[tuple[int, int, int]], dropped: int
-) -> None:
-    history = History()
-    writes = sorted(writes, key=lambda write: write[0])
-    for block, key, value in writes:
-        history.write(Slot("storage", 1, key), value, block)
-    history.drop_from(dropped)
-    kept = [write for write in writes if write[0] < dropped]
-    for at in range(10):
-        for key in range(1, 6):
-            past = [(b, v) for b, k, v in kept if k == key and b <= at]
-            block, value = past[-1] if past else (0, 0)
-            slot = Slot("storage", 1, key)
-            assert history.read(slot, at) == value
-            assert history.written(slot, at) == block
-
-
-def test_storage_lives_where_the_deployed_contract_has_it() -> None:
-    base = get_storage_var_address("orders", 7, 0)
-    assert base != get_storage_var_address("orders_pending", 7, 0)
-    assert base < 2**251

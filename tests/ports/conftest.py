@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from eth_typing import ChecksumAddress
 
-from mmbot_pipelines.devnet.starknet_deploy import deploy_messaging
+from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging
 from tests.devnet.bridge import Devnet, running
 from tests.ports.books import Books, in_memory, in_postgres
 from tests.ports.stages import MemoryStage, Stage, on_anvil

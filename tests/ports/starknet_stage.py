@@ -20,12 +20,11 @@ from mmbot_pipelines.bridge.ports import Cursor
 from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.core.outbox import Fees
 from mmbot_pipelines.devnet.chain import ask
-from mmbot_pipelines.devnet.starknet_account import development_keys
-from mmbot_pipelines.devnet.starknet_delivery import TOPIC, L1Link, decoded
-from mmbot_pipelines.devnet.starknet_deploy import Starknet as Deployed
-from mmbot_pipelines.devnet.starknet_deploy import describe
-from mmbot_pipelines.devnet.starknet_execution import selector_of
-from mmbot_pipelines.devnet.starknet_felt import felt, felts
+from mmbot_pipelines.devnet.starknet.contracts import development_keys
+from mmbot_pipelines.devnet.starknet.delivery import TOPIC, L1Link, decoded
+from mmbot_pipelines.devnet.starknet.deployment import Starknet as Deployed
+from mmbot_pipelines.devnet.starknet.deployment import describe
+from mmbot_pipelines.devnet.starknet.felt import felt, felts, selector_of
 from tests.devnet.bridge import Devnet, rolled_back
 from tests.devnet.starknet_rpc import Rpc as NodeRpc
 from tests.devnet.starknet_rpc import specification

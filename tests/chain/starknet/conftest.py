@@ -6,8 +6,8 @@ import pytest
 from eth_typing import ChecksumAddress
 
 from mmbot_pipelines.adapters.origins.starknet import Starknet
-from mmbot_pipelines.devnet.starknet_delivery import L1Link
-from mmbot_pipelines.devnet.starknet_deploy import deploy_messaging
+from mmbot_pipelines.devnet.starknet.delivery import L1Link
+from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging
 from tests.adapters.origins.fake_prover import FakeProver, fake_prover
 from tests.chain.starknet.proving import by_proof, prove
 from tests.devnet.bridge import Devnet, running

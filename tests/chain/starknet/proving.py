@@ -15,7 +15,7 @@ from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.devnet.chain import ask
-from mmbot_pipelines.devnet.starknet_account import development_keys
+from mmbot_pipelines.devnet.starknet.contracts import development_keys
 from tests.adapters.origins.fake_prover import API_KEY, FakeProver
 from tests.ports.invokes_memory import InvokesMemory
 from tests.ports.stages import pay

@@ -14,7 +14,7 @@ from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.adapters.origins.starknet_views import lacks_function
 from mmbot_pipelines.core.errors import WrongChain
-from mmbot_pipelines.devnet.starknet_felt import felt
+from mmbot_pipelines.devnet.starknet.felt import felt
 from tests.devnet.starknet_rpc import Rpc, starknet
 from tests.devnet.test_starknet_real_node import VARIABLE
 

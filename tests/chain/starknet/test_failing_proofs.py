@@ -16,8 +16,8 @@ from mmbot_pipelines.bridge.chain_ports import Progress, Settlement
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import RpcRefused
 from mmbot_pipelines.core.money import TxHash
-from mmbot_pipelines.devnet.starknet_felt import felt
-from mmbot_pipelines.devnet.starknet_users import account
+from mmbot_pipelines.devnet.starknet.felt import felt
+from mmbot_pipelines.devnet.starknet.users import account
 from tests.adapters.origins.fake_prover import API_KEY, FakeProver
 from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, prove, task_of, told
 from tests.devnet.starknet_rpc import run

@@ -10,7 +10,7 @@ from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage
 from mmbot_pipelines.bridge.escrow_faults import EscrowPaused, OrderAbsent
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.money import Address
-from mmbot_pipelines.devnet.starknet_felt import felt, felts
+from mmbot_pipelines.devnet.starknet.felt import felt, felts
 from tests.ports.starknet_stage import StarknetStage
 
 

@@ -7,7 +7,7 @@ from mmbot_pipelines.bridge.chain_ports import Progress, Settlement
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.money import TxHash
-from mmbot_pipelines.devnet.starknet_felt import felt
+from mmbot_pipelines.devnet.starknet.felt import felt
 from tests.adapters.origins.fake_prover import FakeProver
 from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, told
 from tests.ports.starknet_stage import StarknetStage

@@ -12,7 +12,7 @@ from mmbot_pipelines.core.errors import RpcUnavailable, Verdict
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.outbox import Block
 from mmbot_pipelines.devnet.accounts import account
-from mmbot_pipelines.devnet.starknet_felt import felt, felts
+from mmbot_pipelines.devnet.starknet.felt import felt, felts
 from tests.adapters.ethereum.fake_node import NOBODY
 from tests.ports.stages import claim, pay
 from tests.ports.starknet_stage import StarknetStage

@@ -1,24 +1,19 @@
-"""`devnet_*`: what a test or the demo asks of the local Starknet and no real node offers."""
+"""`devnet_*`: what tests and the demo ask of the local Starknet and no real node offers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mmbot_pipelines.devnet import starknet_answers as answers
-from mmbot_pipelines.devnet import starknet_params as read
-from mmbot_pipelines.devnet.starknet_chain import Executed
-from mmbot_pipelines.devnet.starknet_errors import invalid_params
-from mmbot_pipelines.devnet.starknet_escrow import ESCROW_ADDRESS
-from mmbot_pipelines.devnet.starknet_execution import selector_of
-from mmbot_pipelines.devnet.starknet_facts import FACTS_ADDRESS
-from mmbot_pipelines.devnet.starknet_felt import felt, halves, joined
-from mmbot_pipelines.devnet.starknet_inbox import MODES, Inbox
-from mmbot_pipelines.devnet.starknet_routes import Route, optional, required
-from mmbot_pipelines.devnet.starknet_sequencer import Call, Sequencer
-from mmbot_pipelines.devnet.starknet_token import ETH, STRK
-from mmbot_pipelines.devnet.starknet_transactions import L1Message
+from mmbot_pipelines.devnet.starknet import rpc
+from mmbot_pipelines.devnet.starknet.chain import GAS, Executed, L1Message, RpcError
+from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS, ETH, FACTS_ADDRESS, STRK
+from mmbot_pipelines.devnet.starknet.delivery import MODES, Inbox
+from mmbot_pipelines.devnet.starknet.felt import felt, halves, joined, selector_of
+from mmbot_pipelines.devnet.starknet.methods import place
+from mmbot_pipelines.devnet.starknet.rpc import Method
+from mmbot_pipelines.devnet.starknet.sequencer import Sequencer
 
-TOKENS = {"ETH": ETH, "STRK": STRK}
+_TOKENS = {"ETH": ETH, "STRK": STRK}
 
 
 class DevnetMethods:
@@ -28,51 +23,28 @@ class DevnetMethods:
         self._sequencer = sequencer
         self._inbox = inbox
 
-    def routes(self) -> Mapping[str, Route]:
-        """Return every control method by its name, with the parameters it takes."""
-        address, amount = required("address", read.felt), required("amount", read.whole)
-        felts = read.list_of(read.felt)
-        routes = {
-            "config": Route(self.config),
-            "accounts": Route(self.accounts),
-            "mint": Route(
-                self.mint, address, amount, optional("token", read.one_of(*TOKENS), "ETH")
-            ),
-            "setOrder": Route(
-                self.set_order,
-                required("recipient", read.felt),
-                amount,
-                required("fee", read.whole),
-                optional("account", read.felt, None),
-            ),
-            "mine": Route(self.mine, optional("blocks", read.natural, 1)),
-            "reorg": Route(
-                self.reorg,
-                required("depth", read.natural),
-                optional("replay", read.boolean, default=False),
-            ),
-            "pause": Route(self.pause, required("paused", read.boolean)),
-            "setRegistry": Route(self.set_registry, required("address", read.eth_address)),
-            "setMarketMaker": Route(self.set_market_maker, address),
-            "emitEvent": Route(self.emit, required("keys", felts), required("data", felts)),
-            "proveSlot": Route(
-                self.prove_slot,
-                required("account", read.eth_address),
-                *(required(name, read.whole) for name in ("block", "slot", "value")),
-            ),
-            "sendMessage": Route(
-                self.send_message,
-                required("message", read.message),
-                required("nonce", read.natural),
-            ),
-            "setDelivery": Route(self.set_delivery, required("mode", read.one_of(*MODES))),
-            "setGasPrice": Route(
-                self.set_gas_price,
-                required("gas", read.one_of("l1_gas", "l1_data_gas", "l2_gas")),
-                required("wei", read.whole),
-            ),
+    def routes(self) -> Mapping[str, Method]:
+        """Return every control method by its name, with its parameters."""
+        address, amount = {"address": rpc.felt}, {"amount": rpc.whole}
+        order = {"recipient": rpc.felt} | amount | {"fee": rpc.whole, "account": rpc.felt}
+        slot = {"account": rpc.hex_number, "block": rpc.whole, "slot": rpc.whole}
+        methods = {
+            "config": Method(self.config, {}),
+            "accounts": Method(self.accounts, {}),
+            "mint": Method(self.mint, address | amount | {"token": rpc.one_of(*_TOKENS)}),
+            "setOrder": Method(self.set_order, order),
+            "mine": Method(self.mine, {"blocks": int}),
+            "reorg": Method(self.reorg, {"depth": int, "replay": bool}),
+            "pause": Method(self.pause, {"paused": bool}),
+            "setRegistry": Method(self.set_registry, {"address": rpc.hex_number}),
+            "setMarketMaker": Method(self.set_market_maker, address),
+            "emitEvent": Method(self.emit, {"keys": rpc.felts, "data": rpc.felts}),
+            "proveSlot": Method(self.prove_slot, slot | {"value": rpc.whole}),
+            "sendMessage": Method(self.send_message, {"message": rpc.message, "nonce": int}),
+            "setDelivery": Method(self.set_delivery, {"mode": rpc.one_of(*MODES)}),
+            "setGasPrice": Method(self.set_gas_price, {"gas": rpc.one_of(*GAS), "wei": rpc.whole}),
         }
-        return {f"devnet_{name}": route for name, route in routes.items()}
+        return {f"devnet_{name}": method for name, method in methods.items()}
 
     def config(self) -> Any:
         """Return the addresses that a bot and its users need."""
@@ -80,10 +52,7 @@ class DevnetMethods:
             "chain_id": felt(self._sequencer.chain_id),
             "escrow": felt(ESCROW_ADDRESS),
             "eth_token": felt(ETH),
-            "strk_token": felt(STRK),
-            "registry": f"{self._view('get_eth_transfer_contract'):#042x}",
             "market_maker": felt(self._view("get_mm_starknet_contract")),
-            "delivery": self._inbox.mode,
         }
 
     def accounts(self) -> Any:
@@ -93,12 +62,12 @@ class DevnetMethods:
             for k in self._sequencer.accounts
         ]
 
-    def mint(self, address: int, amount: int, token: str) -> Any:
+    def mint(self, address: int, amount: int, token: str = "ETH") -> Any:  # noqa: S107
         """Create `amount` of a token's smallest unit out of nothing."""
         arguments = [address, *halves(amount)]
-        return _sent(self._act((TOKENS[token], "permissioned_mint", arguments)))
+        return _sent(self._act((_TOKENS[token], "permissioned_mint", arguments)))
 
-    def set_order(self, recipient: int, amount: int, fee: int, account: int | None) -> Any:
+    def set_order(self, recipient: int, amount: int, fee: int, account: int | None = None) -> Any:
         """Place an order by a development account, unsigned; anyone's by real invokes."""
         payment = halves((amount + fee) % 2**256)
         executed = self._act(
@@ -109,22 +78,22 @@ class DevnetMethods:
         order = next(e for e in executed.events if e.address == ESCROW_ADDRESS)
         return _sent(executed) | {"order_id": felt(joined(*order.data[:2]))}
 
-    def mine(self, blocks: int) -> Any:
+    def mine(self, blocks: int = 1) -> Any:
         """Seal blocks and return the newest."""
         for _ in range(blocks):
             self._sequencer.chain.seal()
-        return answers.place(self._sequencer.chain.latest)
+        return place(self._sequencer.chain.latest)
 
-    def reorg(self, depth: int, replay: bool) -> Any:
-        """Take back blocks with their events and state; return what went and the new tip."""
+    def reorg(self, depth: int, *, replay: bool = False) -> Any:
+        """Drop blocks with their events and state; return what went and the new tip."""
         dropped = self._sequencer.reorg(depth, replay=replay)
         return {
             "dropped": [felt(block.hash) for block in dropped if block.hash is not None],
-            "latest": answers.place(self._sequencer.chain.latest),
+            "latest": place(self._sequencer.chain.latest),
         }
 
-    def pause(self, paused: bool) -> Any:
-        """Stop the escrow, or let it go on."""
+    def pause(self, *, paused: bool) -> Any:
+        """Pause or unpause the escrow."""
         return _sent(self._act((ESCROW_ADDRESS, "pause" if paused else "unpause", [])))
 
     def set_registry(self, address: int) -> Any:
@@ -149,7 +118,8 @@ class DevnetMethods:
         """Execute an L1 message's handler without any L1."""
         message = replace(message, nonce=nonce)
         if self._sequencer.chain.handler_of(message.hash) is not None:
-            raise invalid_params(f"message {message.hash:#066x} was delivered before")
+            reason = f"message {message.hash:#066x} was delivered before"
+            raise RpcError("INVALID_PARAMS", {"reason": reason})
         return _sent(self._sequencer.deliver(message))
 
     def set_delivery(self, mode: str) -> Any:
@@ -166,7 +136,7 @@ class DevnetMethods:
         return self._sequencer.act([(to, selector_of(f), args) for to, f, args in calls], sender)
 
     def _view(self, function: str) -> int:
-        call: Call = (ESCROW_ADDRESS, selector_of(function), [])
+        call = (ESCROW_ADDRESS, selector_of(function), ())
         return self._sequencer.call(call, self._sequencer.chain.building)[0]
 
 

@@ -6,8 +6,10 @@ in the L2 block being built, and consumes the message on L1, so that
 anvil impersonates it.
 """
 
+import asyncio
+import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +17,15 @@ import aiohttp
 from eth_abi.abi import decode, encode
 from starknet_py.hash.utils import keccak256
 
-from mmbot_pipelines.devnet.starknet_inbox import Inbox
-from mmbot_pipelines.devnet.starknet_sequencer import Sequencer
-from mmbot_pipelines.devnet.starknet_transactions import L1Message
+from mmbot_pipelines.devnet.starknet.chain import L1Message, RpcError
+from mmbot_pipelines.devnet.starknet.sequencer import Sequencer
 
 log = logging.getLogger(__name__)
 
 TOPIC = f"{keccak256(b'LogMessageToL2(address,uint256,uint256,uint256[],uint256,uint256)'):#066x}"
 CONSUME = "consumeMessageToL2(address,uint256,uint256,uint256[],uint256)"
 OPERATOR = f"{keccak256(b'mmbot.devnet.starknet.operator') % 2**160:#042x}"
-FINALITY = ("PRE_CONFIRMED", "ACCEPTED_ON_L2", "ACCEPTED_ON_L1")
+MODES = ("deliver", "withhold", "fail")
 REORG_WINDOW = 64  # L1 blocks that are read again at every new head
 RESEND_AFTER = 3  # L1 blocks in which a consumption must be mined
 
@@ -35,18 +36,64 @@ class L1Error(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class L1Link:
-    """Where messages come from, and when L1 learns that they were delivered."""
+    """Where messages come from."""
 
     rpc_url: str
     messaging: str  # address of StarknetMessaging
     poll: float = 0.2  # seconds
-    # In the deployed protocol a state update on L1 consumes messages (ACCEPTED_ON_L1);
-    # the devnet lets nobody wait that long unless told to.
-    consume_at: str = "PRE_CONFIRMED"
+
+
+class Inbox:
+    """Keep messages until their handlers are executed, and again should a reorg undo that."""
+
+    def __init__(self, sequencer: Sequencer) -> None:
+        self.messages: dict[int, L1Message] = {}  # by hash
+        self._mode = "deliver"
+        self._blocks: dict[int, int] = {}  # by hash, the L1 block that sent it
+        self._sequencer = sequencer
+        self._changed = asyncio.Event()
+
+    def set_mode(self, mode: str) -> None:
+        """Deliver, withhold or fail messages from now on, withheld ones included."""
+        self._mode = mode
+        self._changed.set()
+
+    async def changed(self, max_seconds: float) -> None:
+        """Wait until the mode changes, `max_seconds` at most."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), max_seconds)
+        self._changed.clear()
+
+    def sent_by(self, l1_transaction: int) -> Sequence[L1Message]:
+        """Return the messages that an L1 transaction sent, in their order.
+
+        Raises:
+            RpcError: TXN_HASH_NOT_FOUND, none is known.
+        """
+        found = [m for m in self.messages.values() if m.l1_transaction == l1_transaction]
+        if not found:
+            raise RpcError("TXN_HASH_NOT_FOUND")
+        return found
+
+    def put(self, first: int, found: Iterable[tuple[int, L1Message]]) -> None:
+        """Replace what L1 held from its block `first` on: the rest is gone in a reorg."""
+        for message_hash in [h for h, block in self._blocks.items() if block >= first]:
+            del self.messages[message_hash], self._blocks[message_hash]
+        for block, message in found:
+            self.messages[message.hash] = message
+            self._blocks[message.hash] = block
+
+    def execute(self) -> None:
+        """Execute the handlers that the chain does not hold yet."""
+        for message_hash, message in self.messages.items():
+            held = self._sequencer.chain.handler_of(message_hash) is not None
+            if not held and self._mode != "withhold":
+                failure = "Out of gas" if self._mode == "fail" else None
+                self._sequencer.deliver(message, failure)
 
 
 class Delivery:
-    """Deliver messages while `run` runs; an L1 that is away is awaited."""
+    """Deliver messages while `run` runs; it waits for an L1 that is away."""
 
     def __init__(self, sequencer: Sequencer, inbox: Inbox, link: L1Link) -> None:
         self._chain = sequencer.chain
@@ -131,11 +178,8 @@ class Delivery:
         sent = self._sent.get(message_hash)
         if sent is not None and not (is_new and head - sent < REORG_WINDOW):
             return False
-        handler = self._chain.handler_of(message_hash)
-        if handler is None:
-            return False
-        finality = self._chain.finality(self._chain.place(handler)[0])
-        return FINALITY.index(finality) >= FINALITY.index(self._link.consume_at)
+        # The deployed protocol consumes by a state update on L1, much later than this.
+        return self._chain.handler_of(message_hash) is not None
 
     async def _rpc(
         self, session: aiohttp.ClientSession, calls: Sequence[tuple[str, list[Any]]]

@@ -1,14 +1,15 @@
-"""Felts, u256 halves and hashes as Starknet's protocol defines them."""
+"""Felts, u256 halves, selectors and hashes as Starknet's protocol defines them."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
-from starknet_py.constants import FIELD_PRIME
-from starknet_py.hash.transaction import TransactionHashPrefix, compute_transaction_hash
+from starknet_py.hash.selector import get_selector_from_name
 from starknet_py.hash.utils import keccak256
 
-PRIME = FIELD_PRIME
 U128 = 2**128
 FELT_250 = 2**250
+
+selector_of = lru_cache(maxsize=None)(get_selector_from_name)
 
 
 def felt(value: int) -> str:
@@ -17,7 +18,6 @@ def felt(value: int) -> str:
 
 
 def felts(values: Iterable[int]) -> list[str]:
-    """Write several felts."""
     return [hex(value) for value in values]
 
 
@@ -42,11 +42,7 @@ def pseudo_hash(*parts: object) -> int:
 
 
 def l1_message_hash(
-    from_address: int,
-    to_address: int,
-    nonce: int,
-    selector: int,
-    payload: Sequence[int],
+    from_address: int, to_address: int, nonce: int, selector: int, payload: Sequence[int]
 ) -> int:
     """Return the hash under which the L1 contract keeps a message to the L2.
 
@@ -55,22 +51,3 @@ def l1_message_hash(
     """
     words = [from_address, to_address, nonce, selector, len(payload), *payload]
     return keccak256(b"".join(word.to_bytes(32, "big") for word in words))
-
-
-def l1_handler_hash(
-    contract: int, selector: int, calldata: Sequence[int], nonce: int, chain_id: int
-) -> int:
-    """Return the hash of an L1_HANDLER transaction.
-
-    Source: Starknet documentation, transaction hashes, L1 handler (version 0, no fee).
-    """
-    return compute_transaction_hash(
-        tx_hash_prefix=TransactionHashPrefix.L1_HANDLER,
-        version=0,
-        contract_address=contract,
-        entry_point_selector=selector,
-        calldata=calldata,
-        max_fee=0,
-        chain_id=chain_id,
-        additional_data=[nonce],
-    )

@@ -1,52 +1,90 @@
-"""Puts transactions into the local Starknet's blocks: admission, execution, fees, reorgs."""
+"""Puts transactions into the local Starknet's blocks: genesis, admission, execution, reorgs."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from mmbot_pipelines.devnet.starknet_account import EXECUTE, VALIDATE
-from mmbot_pipelines.devnet.starknet_chain import Block, Chain, Executed, Resources
-from mmbot_pipelines.devnet.starknet_errors import RpcError
-from mmbot_pipelines.devnet.starknet_execution import (
+from mmbot_pipelines.devnet.starknet.chain import (
+    GAS,
+    Block,
+    Call,
+    Chain,
+    Executed,
+    GasPrices,
+    Invoke,
+    L1Message,
+    Resources,
+    RpcError,
+    State,
+    estimate,
+)
+from mmbot_pipelines.devnet.starknet.contracts import (
+    ACCOUNT,
+    ESCROW,
+    ESCROW_ADDRESS,
+    ETH,
+    EXECUTE,
+    FACTS,
+    FACTS_ADDRESS,
+    STRK,
+    TOKEN,
+    VALIDATE,
+    Keys,
+    development_keys,
+    move,
+)
+from mmbot_pipelines.devnet.starknet.execution import (
     Frame,
     NoContract,
     NoEntryPoint,
     Reverted,
     World,
 )
-from mmbot_pipelines.devnet.starknet_fees import GasPrices, estimate, used_by
-from mmbot_pipelines.devnet.starknet_felt import short_string
-from mmbot_pipelines.devnet.starknet_genesis import (
-    CLASSES,
-    SEQUENCER_ADDRESS,
-    StarknetSettings,
-    accounts,
-    begin,
-)
-from mmbot_pipelines.devnet.starknet_history import Slot
-from mmbot_pipelines.devnet.starknet_token import BALANCES, STRK, move
-from mmbot_pipelines.devnet.starknet_transactions import Invoke, L1Message, account_calldata
+from mmbot_pipelines.devnet.starknet.felt import pseudo_hash, short_string
 
-Call = tuple[int, int, Sequence[int]]  # contract, selector, arguments
-GAS = ("l1_gas", "l1_data_gas", "l2_gas")
+SEQUENCER_ADDRESS = pseudo_hash("contract", "Sequencer")
+_ALLOWANCE = 10**6 * 10**18  # wei and fri that every account begins with
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StarknetSettings:
+    chain_id: str = "SN_DEVNET"
+    users: int = 3  # funded accounts beside the owner and the market maker
+    registry: int = 0  # PaymentRegistry on L1, settable later
+    block_time: float | None = None  # seconds; absent: blocks are sealed by hand only
+    l1_depth: int = 10  # blocks on top of one that L1 has accepted
+
+
+@lru_cache(maxsize=8)
+def accounts(users: int) -> tuple[Keys, ...]:
+    """Return the owner, the market maker and `users` users, the same on every start."""
+    return tuple(development_keys(number) for number in range(users + 2))
+
+
+def genesis(settings: StarknetSettings) -> State:
+    """Return the state of block 0."""
+    keys = accounts(settings.users)
+    contracts = {ETH: TOKEN, STRK: TOKEN, ESCROW_ADDRESS: ESCROW, FACTS_ADDRESS: FACTS}
+    state: State = {("class", address): kind for address, kind in contracts.items()}
+    state |= {(address, "owner"): keys[0].address for address in contracts}
+    state[ESCROW_ADDRESS, "registry"] = settings.registry
+    state[ESCROW_ADDRESS, "wallet"] = keys[1].address
+    for key in keys:
+        state["class", key.address] = ACCOUNT
+        state[key.address, "public_key"] = key.public_key
+        state |= {(token, "balances", key.address): _ALLOWANCE for token in (ETH, STRK)}
+    return state
 
 
 class Sequencer:
     """Run transactions on the chain, or only see what they would do."""
 
     def __init__(self, settings: StarknetSettings) -> None:
-        self.settings = settings
         self.chain_id = short_string(settings.chain_id)
         self.accounts = accounts(settings.users)
         self.prices = GasPrices()
-        self.chain = Chain(settings.l1_depth)
-        begin(self.chain.history, settings, self.accounts)
-        self.chain.seal()
-
-    def world(self, block: Block, tx_hash: int = 0, signature: tuple[int, ...] = ()) -> World:
-        """Open the state as it is after `block`."""
-        world = World(self.chain.history, block.number, CLASSES)
-        world.transaction_hash, world.signature = tx_hash, signature
-        return world
+        self.chain = Chain(genesis(settings), settings.l1_depth)
 
     def submit(self, tx: Invoke, *, validate: bool = True) -> Executed:
         """Execute an account's transaction in the block being built.
@@ -57,7 +95,7 @@ class Sequencer:
         tx_hash = tx.hash(self.chain_id)
         if self.chain.knows(tx_hash):
             raise RpcError("DUPLICATE_TX")
-        world = self.world(self.chain.building, tx_hash, tx.signature)
+        world = World(self.chain.building.state, tx_hash, tx.signature)
         self._admit(world, tx)
         if validate:
             self._check_fee(world, tx)
@@ -74,7 +112,8 @@ class Sequencer:
             resources=used,
             fee=fee,
         )
-        return self._include(world, executed)
+        self.chain.add(executed, world.writes)
+        return executed
 
     def act(self, calls: Sequence[Call], sender: int | None = None) -> Executed:
         """Execute calls of a development account (the owner's, if none is named) unsigned.
@@ -83,8 +122,11 @@ class Sequencer:
             RpcError: CONTRACT_ERROR, they reverted.
         """
         sender = sender or self.accounts[0].address
-        nonce = self.world(self.chain.building).read(Slot("nonce", sender))
-        tx = Invoke(sender=sender, calldata=account_calldata(calls), nonce=nonce)
+        nonce = World(self.chain.building.state).read("nonce", sender)
+        packed = [len(calls)]
+        for address, selector, arguments in calls:
+            packed += [address, selector, len(arguments), *arguments]
+        tx = Invoke(sender=sender, calldata=tuple(packed), nonce=nonce)
         executed = self.submit(tx, validate=False)
         if executed.revert_reason is not None:
             raise RpcError("CONTRACT_ERROR", {"revert_error": executed.revert_reason})
@@ -95,8 +137,7 @@ class Sequencer:
 
         A handler that reverts is included as reverted; `failure` makes it so.
         """
-        tx_hash = message.transaction_hash(self.chain_id)
-        world = self.world(self.chain.building, tx_hash)
+        world = World(self.chain.building.state)
         revert_reason = None
         try:
             if failure is not None:
@@ -105,15 +146,16 @@ class Sequencer:
         except Reverted as e:
             revert_reason = e.text()
         executed = Executed(
-            hash=tx_hash,
+            hash=message.transaction_hash(self.chain_id),
             source=message,
             events=tuple(world.events),
             revert_reason=revert_reason,
-            resources=used_by(world, message.calldata, from_l1=True),
+            resources=world.resources(message.calldata, from_l1=True),
             fee=0,
             forced_failure=failure,
         )
-        return self._include(world, executed)
+        self.chain.add(executed, world.writes)
+        return executed
 
     def reorg(self, depth: int, *, replay: bool) -> list[Block]:
         """Drop the last `depth` blocks and the one being built, and return them.
@@ -138,11 +180,11 @@ class Sequencer:
             RpcError: CONTRACT_NOT_FOUND, ENTRYPOINT_NOT_FOUND or CONTRACT_ERROR.
         """
         try:
-            return self.world(block).call(0, *call)
+            return World(block.state).call(0, *call)
         except Reverted as e:
             if isinstance(e, NoEntryPoint) and len(e.frames) == 1:
                 raise RpcError("ENTRYPOINT_NOT_FOUND") from e
-            raise contract_error(e) from e
+            raise _contract_error(e) from e
 
     def estimate_message(self, message: L1Message, block: Block) -> dict[str, str]:
         """Return MESSAGE_FEE_ESTIMATE for a message sent now.
@@ -150,13 +192,13 @@ class Sequencer:
         Raises:
             RpcError: CONTRACT_NOT_FOUND, or CONTRACT_ERROR where the handler reverts.
         """
-        world = self.world(block)
+        world = World(block.state)
         to, selector = message.to_address, message.selector
         try:
             world.call(0, to, selector, message.calldata, l1_handler=True)
         except Reverted as e:
-            raise contract_error(e) from e
-        return estimate(used_by(world, message.calldata, from_l1=True), self.prices, "WEI")
+            raise _contract_error(e) from e
+        return estimate(world.resources(message.calldata, from_l1=True), self.prices, "WEI")
 
     def estimate(
         self, txs: Sequence[Invoke], block: Block, *, validate: bool
@@ -166,7 +208,7 @@ class Sequencer:
         Raises:
             RpcError: CONTRACT_NOT_FOUND or TRANSACTION_EXECUTION_ERROR.
         """
-        world, estimates = self.world(block), []
+        world, estimates = World(block.state), []
         for index, tx in enumerate(txs):
             world.transaction_hash, world.signature = tx.hash(self.chain_id), tx.signature
             world.events.clear()
@@ -180,9 +222,9 @@ class Sequencer:
             except RpcError as e:
                 if e.name == "NON_ACCOUNT":
                     raise RpcError("CONTRACT_NOT_FOUND") from e
-                raise execution_error(index, f"{e.message}: {e.data}") from e
+                raise _execution_error(index, f"{e.message}: {e.data}") from e
             except Reverted as e:
-                raise execution_error(index, e.nested()) from e
+                raise _execution_error(index, e.nested()) from e
             estimates.append(estimate(used, self.prices.in_fri(), "FRI"))
         return estimates
 
@@ -190,7 +232,7 @@ class Sequencer:
         contract = world.contract(tx.sender)
         if contract is None or EXECUTE not in contract.externals:
             raise RpcError("NON_ACCOUNT")
-        expected = world.read(Slot("nonce", tx.sender))
+        expected = world.read("nonce", tx.sender)
         if tx.nonce != expected:
             reason = f"Account nonce: {expected:#x}; got: {tx.nonce:#x}."
             raise RpcError("INVALID_TRANSACTION_NONCE", reason)
@@ -200,36 +242,30 @@ class Sequencer:
         for gas in GAS:
             if getattr(tx.bounds, gas).max_price_per_unit < getattr(prices, gas):
                 raise RpcError("INSUFFICIENT_RESOURCES_FOR_VALIDATE")
-        if Frame(world, STRK, 0).read_u256(BALANCES, tx.sender) < tx.most_it_may_cost():
+        if world.read(STRK, "balances", tx.sender) < tx.max_fee():
             raise RpcError("INSUFFICIENT_ACCOUNT_BALANCE")
 
     def _run(
         self, world: World, tx: Invoke, *, bounded: bool
     ) -> tuple[Reverted | None, Resources, int]:
-        world.write(Slot("nonce", tx.sender), tx.nonce + 1)
+        world.writes["nonce", tx.sender] = tx.nonce + 1
         begun, revert = world.mark(), None
         try:
             world.call(0, tx.sender, EXECUTE, tx.calldata)
         except Reverted as e:
             revert = e
-        used = used_by(world, tx.calldata)
+        used = world.resources(tx.calldata)
         for gas in GAS if bounded else ():
             limit, needed = getattr(tx.bounds, gas).max_amount, getattr(used, gas)
             if needed > limit:
                 world.undo(begun)
                 revert = Reverted(f"Insufficient max {gas}: limit {limit}, used {needed}.")
-        token = Frame(world, STRK, tx.sender)
-        fee = min(self.prices.in_fri().fee(used), token.read_u256(BALANCES, tx.sender))
-        move(token, tx.sender, SEQUENCER_ADDRESS, fee)
+        fee = min(self.prices.in_fri().fee(used), world.read(STRK, "balances", tx.sender))
+        move(Frame(world, STRK, tx.sender), tx.sender, SEQUENCER_ADDRESS, fee)
         return revert, used, fee
 
-    def _include(self, world: World, executed: Executed) -> Executed:
-        world.commit()
-        self.chain.add(executed)
-        return executed
 
-
-def contract_error(revert: Reverted) -> RpcError:
+def _contract_error(revert: Reverted) -> RpcError:
     """Return the published error of a call that reverted."""
     if isinstance(revert, NoContract) and not revert.frames:
         return RpcError("CONTRACT_NOT_FOUND")
@@ -237,7 +273,7 @@ def contract_error(revert: Reverted) -> RpcError:
     return RpcError("CONTRACT_ERROR", data)
 
 
-def execution_error(index: int, error: Any) -> RpcError:
+def _execution_error(index: int, error: Any) -> RpcError:
     """Return the published error of the `index`-th transaction of an estimate."""
     data = {"transaction_index": index, "execution_error": error}
     return RpcError("TRANSACTION_EXECUTION_ERROR", data)

@@ -1,9 +1,4 @@
-"""A Starknet node for demo and tests: `python -m mmbot_pipelines.devnet.starknet_node`.
-
-No Starknet node can be had from the package registries, so this one answers
-Starknet's JSON-RPC 0.10.2 over HTTP from a chain in memory. It knows one Escrow, two
-tokens and a few accounts; it proves nothing and keeps nothing.
-"""
+"""The local Starknet over HTTP: `python -m mmbot_pipelines.devnet.starknet.node`."""
 
 import argparse
 import asyncio
@@ -17,13 +12,11 @@ from typing import Self
 
 from aiohttp import web
 
-from mmbot_pipelines.devnet.starknet_control import DevnetMethods
-from mmbot_pipelines.devnet.starknet_delivery import FINALITY, Delivery, L1Link
-from mmbot_pipelines.devnet.starknet_genesis import StarknetSettings
-from mmbot_pipelines.devnet.starknet_inbox import Inbox
-from mmbot_pipelines.devnet.starknet_methods import StarknetMethods
-from mmbot_pipelines.devnet.starknet_routes import answer
-from mmbot_pipelines.devnet.starknet_sequencer import Sequencer
+from mmbot_pipelines.devnet.starknet.control import DevnetMethods
+from mmbot_pipelines.devnet.starknet.delivery import Delivery, Inbox, L1Link
+from mmbot_pipelines.devnet.starknet.methods import StarknetMethods
+from mmbot_pipelines.devnet.starknet.rpc import answer
+from mmbot_pipelines.devnet.starknet.sequencer import Sequencer, StarknetSettings
 
 
 class StarknetNode:
@@ -34,13 +27,12 @@ class StarknetNode:
         settings: StarknetSettings | None = None,
         link: L1Link | None = None,
         *,
-        host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
         self.settings = settings or StarknetSettings()
         self.link = link
         self.url = ""
-        self._host, self._port = host, port
+        self._port = port
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -54,7 +46,7 @@ class StarknetNode:
         app.router.add_post("/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port)
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
         await site.start()
         host, port = self._runner.addresses[0][:2]
         self.url = f"http://{host}:{port}"
@@ -71,8 +63,7 @@ class StarknetNode:
         await self._runner.cleanup()
 
     async def _serve(self, request: web.Request) -> web.Response:
-        response = await answer(self._routes, await request.read())
-        return web.Response(status=204) if response is None else web.json_response(response)
+        return web.json_response(answer(self._routes, await request.read()))
 
     async def _seal_blocks(self) -> None:
         while self.settings.block_time is not None:
@@ -113,49 +104,25 @@ def in_thread(node: StarknetNode) -> Iterator[StarknetNode]:
         thread.join()
 
 
-def arguments(argv: list[str]) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(prog="starknet_node", description=__doc__.split("\n")[0])
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0: any free one")
-    parser.add_argument("--chain-id", default="SN_DEVNET")
-    parser.add_argument("--users", type=int, default=3, help="funded accounts")
-    parser.add_argument("--block-time", type=float, help="seconds; absent: devnet_mine only")
-    parser.add_argument("--l1-depth", type=int, default=10, help="blocks until L1 accepts one")
-    parser.add_argument("--registry", default="0x0", help="PaymentRegistry on L1")
-    parser.add_argument("--market-maker", help="wallet that the escrow pays")
-    parser.add_argument("--l1-rpc", help="anvil that sends messages")
-    parser.add_argument("--messaging", help="StarknetMessaging on L1")
-    parser.add_argument("--consume-at", choices=FINALITY, default=FINALITY[0])
-    given = parser.parse_args(argv)
-    if bool(given.l1_rpc) != bool(given.messaging):
-        parser.error("--l1-rpc and --messaging belong together: give both or neither")
-    return given
-
-
 async def main(argv: list[str]) -> None:
-    """Serve until SIGTERM or SIGINT; say the address in one line when ready."""
-    given = arguments(argv)
-    link = None
-    if given.l1_rpc:
-        link = L1Link(rpc_url=given.l1_rpc, messaging=given.messaging, consume_at=given.consume_at)
-    settings = StarknetSettings(
-        chain_id=given.chain_id,
-        users=given.users,
-        registry=int(given.registry, 16),
-        market_maker=int(given.market_maker, 16) if given.market_maker else None,
-        block_time=given.block_time,
-        l1_depth=given.l1_depth,
-    )
+    """Serve until SIGTERM or SIGINT; print the address in one line when ready."""
+    parser = argparse.ArgumentParser(prog="starknet.node", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0: any free one")
+    parser.add_argument("--block-time", type=float, help="seconds; absent: devnet_mine only")
+    parser.add_argument("--registry", required=True, help="PaymentRegistry on L1")
+    parser.add_argument("--l1-rpc", required=True, help="anvil that sends messages")
+    parser.add_argument("--messaging", required=True, help="StarknetMessaging on L1")
+    given = parser.parse_args(argv)
+    link = L1Link(rpc_url=given.l1_rpc, messaging=given.messaging)
+    settings = StarknetSettings(registry=int(given.registry, 16), block_time=given.block_time)
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with StarknetNode(settings, link, host=given.host, port=given.port) as node:
-        sys.stdout.write(f"{node.url}\n")
-        sys.stdout.flush()
+    async with StarknetNode(settings, link, port=given.port) as node:
+        print(node.url, flush=True)  # noqa: T201  for who started it
         await stopped.wait()
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.WARNING, format="starknet_node: %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="starknet node: %(message)s")
     asyncio.run(main(sys.argv[1:]))

@@ -1,32 +1,26 @@
-"""How contracts of the devnet run: calls, storage variables, events, reverts.
+"""How contracts of the local node run: calls, storage variables, events, reverts.
 
-Contracts are written in Python, but live by Cairo's rules: calldata are felts,
-storage variables have their real addresses, a revert undoes everything.
+Contracts are written in Python, but live by Cairo's rules: calldata are felts, and a revert
+undoes everything.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
-from starknet_py.hash.selector import get_selector_from_name
-from starknet_py.hash.storage import get_storage_var_address
-
-from mmbot_pipelines.devnet.starknet_felt import (
+from mmbot_pipelines.devnet.starknet.chain import Event, Resources, State
+from mmbot_pipelines.devnet.starknet.felt import (
     U128,
     felt,
-    halves,
     joined,
+    pseudo_hash,
+    selector_of,
     short_string,
 )
-from mmbot_pipelines.devnet.starknet_history import History, Slot
-
-selector_of = lru_cache(maxsize=None)(get_selector_from_name)
-variable_address = lru_cache(maxsize=100_000)(get_storage_var_address)
 
 
 class Reverted(Exception):
-    """Stop execution; `frames` are the calls it went through, outermost first."""
+    """Execution stopped; `frames` are the calls it went through, outermost first."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -104,50 +98,48 @@ class Calldata:
         return self._values.pop(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What a contract told the world."""
-
-    address: int
-    keys: tuple[int, ...]
-    data: tuple[int, ...]
-
-
 EntryPoint = Callable[["Frame", Calldata], list[int]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Contract:
-    """A class of contracts: its entry points by selector, and its ABI."""
+    """A class of contracts: its entry points by selector."""
 
-    name: str
     class_hash: int
-    abi: list[dict[str, Any]]
     externals: Mapping[int, EntryPoint]
-    l1_handlers: Mapping[int, EntryPoint] = field(default_factory=dict)
+    l1_handlers: Mapping[int, EntryPoint]
 
 
+def contract(name: str, externals: Sequence[EntryPoint], **more: EntryPoint) -> Contract:
+    """Make a class out of Python functions named as its entry points.
+
+    more: functions under other names; those that begin with "l1_" are handlers of L1 messages.
+    """
+    named = {function.__name__: function for function in externals} | more
+    handlers = {n.removeprefix("l1_"): f for n, f in named.items() if n.startswith("l1_")}
+    return Contract(
+        class_hash=pseudo_hash("class", name),
+        externals={selector_of(n): f for n, f in named.items() if not n.startswith("l1_")},
+        l1_handlers={selector_of(n): f for n, f in handlers.items()},
+    )
+
+
+@dataclass(slots=True)
 class World:
-    """Let transactions act on the state after block `at`; nothing stays unless committed."""
+    """Let transactions act on a state; `writes` and `events` are what they changed."""
 
-    def __init__(self, history: History, at: int, classes: Mapping[int, Contract]) -> None:
-        self.history = history
-        self.at = at
-        self.classes = classes
-        self.writes: dict[Slot, int] = {}
-        self.events: list[Event] = []
-        self.transaction_hash = 0
-        self.signature: tuple[int, ...] = ()
+    state: State
+    transaction_hash: int = 0
+    signature: tuple[int, ...] = ()
+    writes: State = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
 
-    def read(self, slot: Slot) -> int:
-        return self.writes[slot] if slot in self.writes else self.history.read(slot, self.at)
-
-    def write(self, slot: Slot, value: int) -> None:
-        self.writes[slot] = value
+    def read(self, *slot: Any) -> Any:
+        return self.writes[slot] if slot in self.writes else self.state.get(slot, 0)
 
     def contract(self, address: int) -> Contract | None:
         """Return the class of the contract at `address`."""
-        return self.classes.get(self.read(Slot("class", address)))
+        return self.read("class", address) or None
 
     def call(
         self,
@@ -177,20 +169,22 @@ class World:
             e.frames.insert(0, (address, contract.class_hash, selector))
             raise
 
-    def mark(self) -> tuple[dict[Slot, int], int]:
-        """Remember this point, for `undo`."""
+    def mark(self) -> tuple[State, int]:
+        """Return this point, for `undo`."""
         return dict(self.writes), len(self.events)
 
-    def undo(self, mark: tuple[dict[Slot, int], int]) -> None:
-        """Take back all writes and events since the mark."""
+    def undo(self, mark: tuple[State, int]) -> None:
+        """Remove all writes and events since the mark."""
         self.writes = dict(mark[0])
         del self.events[mark[1] :]
 
-    def commit(self) -> None:
-        """Write what was changed into the history, as of block `at`."""
-        for slot, value in self.writes.items():
-            if self.history.read(slot, self.at) != value:
-                self.history.write(slot, value, self.at)
+    def resources(self, calldata: Sequence[int], *, from_l1: bool = False) -> Resources:
+        """Measure a transaction by its calldata, its writes and its events."""
+        return Resources(
+            l1_gas=16_000 + 600 * len(calldata) if from_l1 else 0,
+            l1_data_gas=128 + 64 * len(self.writes),
+            l2_gas=800_000 + 5_000 * len(calldata) + 40_000 * len(self.events),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,25 +195,14 @@ class Frame:
     address: int
     caller: int
 
-    def read(self, variable: str, *keys: int, offset: int = 0) -> int:
-        return self.world.read(self._slot(variable, keys, offset))
+    def read(self, variable: str, *keys: int) -> int:
+        return int(self.world.read(self.address, variable, *keys))
 
-    def write(self, variable: str, *keys: int, value: int, offset: int = 0) -> None:
-        self.world.write(self._slot(variable, keys, offset), value)
-
-    def read_u256(self, variable: str, *keys: int, offset: int = 0) -> int:
-        low = self.read(variable, *keys, offset=offset)
-        return joined(low, self.read(variable, *keys, offset=offset + 1))
-
-    def write_u256(self, variable: str, *keys: int, value: int, offset: int = 0) -> None:
-        for index, half in enumerate(halves(value)):
-            self.write(variable, *keys, value=half, offset=offset + index)
+    def write(self, variable: str, *keys: int, value: int) -> None:
+        self.world.writes[(self.address, variable, *keys)] = value
 
     def emit(self, keys: Sequence[int], data: Sequence[int]) -> None:
         self.world.events.append(Event(self.address, tuple(keys), tuple(data)))
 
-    def call(self, address: int, function: str, calldata: Sequence[int]) -> list[int]:
+    def call(self, address: int, function: str, *calldata: int) -> list[int]:
         return self.world.call(self.address, address, selector_of(function), calldata)
-
-    def _slot(self, variable: str, keys: tuple[int, ...], offset: int) -> Slot:
-        return Slot("storage", self.address, variable_address(variable, *keys) + offset)

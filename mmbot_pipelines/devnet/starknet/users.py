@@ -8,12 +8,9 @@ from starknet_py.net.client_models import Call, ResourceBounds, ResourceBoundsMa
 from starknet_py.net.full_node_client import FullNodeClient
 from starknet_py.net.signer.key_pair import KeyPair
 
-from mmbot_pipelines.devnet.starknet_account import Keys
-from mmbot_pipelines.devnet.starknet_escrow import ESCROW_ADDRESS
-from mmbot_pipelines.devnet.starknet_execution import selector_of
-from mmbot_pipelines.devnet.starknet_fees import GasPrices
-from mmbot_pipelines.devnet.starknet_felt import halves, joined
-from mmbot_pipelines.devnet.starknet_token import ETH
+from mmbot_pipelines.devnet.starknet.chain import GasPrices
+from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS, ETH, Keys
+from mmbot_pipelines.devnet.starknet.felt import halves, joined, selector_of
 
 PRICES = GasPrices().in_fri()
 
