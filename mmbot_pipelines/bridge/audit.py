@@ -243,7 +243,7 @@ def _nonces(chain: ChainFacts, transactions: Sequence[StoredTransaction]) -> Ite
 
 def _lost_errors(stored: StoredFacts) -> Iterator[str]:
     subjects = {subject for subject, _ in stored.errors}
-    by_run = {(run_id, subject) for subject, run_id in stored.errors}
+    by_run = {(run_id, name) for subject, run_id in stored.errors for name in subject.split(", ")}
     runs: dict[str, set[str]] = defaultdict(set)
     for run_id, key in stored.failed_runs:
         runs[run_id].add(key)
@@ -251,8 +251,10 @@ def _lost_errors(stored: StoredFacts) -> Iterator[str]:
         if order.failed and order.key not in subjects:
             yield f"{order.key} failed, and no error says why"
     for run_id, keys in runs.items():
-        # One order's failure fails a run that did its work for all the others.
-        if not any((run_id, key) in by_run for key in keys):
+        # One order's failure fails a run that did its work for all the others; an outage that
+        # hit several orders is noted once, for their origins.
+        named = keys | {key.partition(":")[0] for key in keys}
+        if not any((run_id, name) in by_run for name in named):
             yield f"run {run_id} failed, and none of {', '.join(sorted(keys))} has an error of it"
 
 

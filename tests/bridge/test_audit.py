@@ -206,6 +206,14 @@ def test_an_error_that_is_lost(facts: Facts) -> None:
     assert facts.violated() == set()
 
 
+@pytest.mark.parametrize("origin", ["zksync", "starknet, zksync"])
+def test_an_outage_that_is_noted_once_for_all_orders_of_a_run(facts: Facts, origin: str) -> None:
+    facts.in_store(errors=[("zksync:2", None), ("starknet", "r")])
+    assert facts.violated() == {ERRORS}
+    facts.in_store(errors=[("zksync:2", None), (origin, "r")])
+    assert facts.violated() == set()
+
+
 @pytest.mark.parametrize(
     ("index", "values"),
     [
