@@ -147,7 +147,8 @@ def _undelivered(facts: Facts, after_seconds: float) -> Iterator[Alert]:
             f"the claim of {order.key} does not arrive on {order.origin}",
             f"{in_words(order.amount + order.fee)} are owed to us. It is {order.status} since "
             f"{order.changed_at:%Y-%m-%d %H:%M:%S} UTC "
-            f"({harmless(order.claim_ref or order.claim_tx or 'nothing to look up')}).",
+            f"({harmless(order.claim_ref or order.claim_tx or 'nothing to look up')})"
+            f"{f': {harmless(order.reason)}' if order.reason else ''}.",
             f"look the claim up on {order.origin}; if it is lost, `mmbot retry {order.key}` "
             "claims again.",
         )

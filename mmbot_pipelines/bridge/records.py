@@ -95,7 +95,6 @@ class Records(Protocol):
     def long_waits(self, *, before: datetime, max_orders: int) -> Sequence[LongWait]:
         """Return the healthy orders that came into their state before then, by reason.
 
-        The most frequent reasons first. A paid order without a reason is left out: what it
-        waits for is its claim, which is looked after elsewhere.
+        The most frequent reasons first. Without PAID orders: `owed` lists them.
         max_orders: that are looked at in each state, the longest unchanged first.
         """

@@ -147,7 +147,7 @@ def test_a_nonce_too_high_is_given_up_and_the_same_proof_is_shown_with_the_right
 
 def test_one_that_a_node_calls_received_for_ever_is_given_up_too(desk: Desk) -> None:
     orders = held_by_a_nonce_too_high(desk)
-    received = {"finality_status": "RECEIVED"}
+    received = {"finality_status": "RECEIVED", "execution_status": "SUCCEEDED"}
     row = desk.invokes.rows[0]
 
     class Holding(WrongNode):

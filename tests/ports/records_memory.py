@@ -87,9 +87,8 @@ class RecordsMemory:
                 o
                 for o in self._longest()
                 if o.status is status
-                and not (status.final or o.failed)
+                and not (status.final or status in PAID or o.failed)
                 and o.changed_at < before
-                and (o.reason is not None or status not in PAID)
             ][:max_orders]
         ]
         waiting.sort(key=lambda o: (o.changed_at, o.key))

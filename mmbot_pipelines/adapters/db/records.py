@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, and_, case, distinct, func, select, true, union_all
+from sqlalchemy import ColumnElement, Engine, and_, case, distinct, func, select, union_all
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from mmbot_pipelines.adapters.db.engine import transaction
@@ -171,17 +171,16 @@ class PgRecords:
         return found[:max_orders]
 
     def long_waits(self, *, before: datetime, max_orders: int) -> Sequence[LongWait]:
-        """Return the healthy orders that came into their state before then, by reason."""
+        """Return the healthy unpaid orders that came into their state before then, by reason."""
         of_each = [
             select(orders.c.key, orders.c.reason, orders.c.changed_at)
             .where(HEALTHY, orders.c.status == status.value, orders.c.changed_at < before)
-            .where(orders.c.reason.is_not(None) if status in PAID else true())
             .order_by(orders.c.changed_at)
             .limit(max_orders)
             .subquery()
             .select()
             for status in Status
-            if not status.final
+            if not (status.final or status in PAID)
         ]
         some = union_all(*of_each).subquery().c
         oldest = func.array_agg(aggregate_order_by(some.key, some.changed_at, some.key))

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class RpcDisagrees(RpcUnavailable):
-    """Nodes tell different things about one block: nothing is paid on the word of any."""
+    """Nodes disagree about one block: nothing is paid on the word of any."""
 
 
 class BlockReplaced(RpcUnavailable):

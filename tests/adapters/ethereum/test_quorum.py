@@ -78,7 +78,7 @@ def test_clients_may_word_one_revert_differently(
 
 def test_other_chain_of_the_same_height_disagrees(both: Rpc, second: ChainNode) -> None:
     second.fork = 1
-    with pytest.raises(RpcDisagrees, match="different things about block 100 of L1"):
+    with pytest.raises(RpcDisagrees, match="disagree about block 100 of L1"):
         quorum.newest(both)
 
 
