@@ -9,6 +9,8 @@ setup: .venv/.ready node_modules/.ready ## prepare everything in .venv and node_
 
 server: .venv/.server ## prepare .venv for a server: no development tools, no local chains
 
+# Compiled here once: where a process may not write bytecode (PYTHONDONTWRITEBYTECODE, a read-only
+# folder), every run would compile all it imports again, for seconds.
 # Nothing is installed whose hash the lock does not name, uv itself included. uv is many times
 # faster than pip; pip knows a company's own index and certificates.
 define install
@@ -22,6 +24,7 @@ define install
 		|| $(BIN)/pip install --require-hashes --prefer-binary -r $<
 	@rm -rf build
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(2)
+	@$(BIN)/python -m compileall -qq -j 0 .venv/lib mmbot_pipelines || true
 	@touch $@
 endef
 
