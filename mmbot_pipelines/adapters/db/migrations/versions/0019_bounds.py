@@ -92,7 +92,7 @@ def upgrade() -> None:
     )
     op.execute(_tally_orders(COUNTED + OUT_TOO))
     _trigger("status, failed, next_attempt_at, amount")
-    # The trigger locks out whoever writes until all of this is committed.
+    # The trigger blocks other writers until all of this is committed.
     op.execute(SO_FAR)
 
 
