@@ -11,8 +11,8 @@ from mmbot_pipelines.adapters.origins.starknet_lane import StarknetLane
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.adapters.origins.starknet_wallet import StarknetWallet
 from mmbot_pipelines.core.money import Address
-from mmbot_pipelines.devnet.starknet.contracts import ETH
 from mmbot_pipelines.devnet.starknet.felt import selector_of
+from mmbot_pipelines.devnet.starknet.token import ETH
 from tests.attacks.liar import Liar
 from tests.chain.starknet.conftest import fresh, stage
 from tests.chain.starknet.proving import MAKER

@@ -20,8 +20,8 @@ from mmbot_pipelines.bridge.chain_ports import Settlement
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block
-from mmbot_pipelines.devnet.starknet.contracts import ETH
 from mmbot_pipelines.devnet.starknet.felt import selector_of
+from mmbot_pipelines.devnet.starknet.token import ETH
 from tests.adapters.origins.starknet_fakes import ORDER, StarknetFake, data_of, starknet_fake
 from tests.adapters.origins.starknet_origin import origin, payment
 from tests.attacks.liar import Liar

@@ -18,9 +18,9 @@ from mmbot_pipelines.adapters.origins.starknet_proofs import ByProof
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.invokes import Invoke
 from mmbot_pipelines.core.outbox import TxState
-from mmbot_pipelines.devnet.starknet.chain import GasPrices, Resources, estimate
-from mmbot_pipelines.devnet.starknet.contracts import STRK
 from mmbot_pipelines.devnet.starknet.felt import selector_of
+from mmbot_pipelines.devnet.starknet.gas import GasPrices, Resources, estimate
+from mmbot_pipelines.devnet.starknet.token import STRK
 from mmbot_pipelines.devnet.starknet.users import account
 from tests.adapters.origins.fake_prover import FakeProver
 from tests.attacks.liar import Liar, Lie

@@ -14,9 +14,9 @@ from mmbot_pipelines.bridge.audit import ChainFacts, MinedTransaction, OrderTerm
 from mmbot_pipelines.devnet.artifacts import contract
 from mmbot_pipelines.devnet.chain import connect
 from mmbot_pipelines.devnet.deploy import Deployment, ZkSync
-from mmbot_pipelines.devnet.starknet.contracts import ETH
 from mmbot_pipelines.devnet.starknet.deployment import Starknet
 from mmbot_pipelines.devnet.starknet.felt import felt, joined, selector_of
+from mmbot_pipelines.devnet.starknet.token import ETH
 
 _CHUNK = 1000
 

@@ -4,8 +4,9 @@ from typing import Any
 
 from starknet_py.net.account.account import Account
 
-from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS, ETH, development_keys
+from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS, development_keys
 from mmbot_pipelines.devnet.starknet.felt import felt, felts, halves, selector_of
+from mmbot_pipelines.devnet.starknet.token import ETH
 from mmbot_pipelines.devnet.starknet.users import StarknetOrder, account
 from tests.devnet.starknet_rpc import Rpc, validated_client
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from mmbot_pipelines.devnet.starknet.contracts import ETH
 from mmbot_pipelines.devnet.starknet.felt import felt, selector_of
+from mmbot_pipelines.devnet.starknet.token import ETH
 from tests.devnet.starknet_rpc import Rpc, run, validated_client
 
 TOKEN = felt(ETH)  # at the same address on every Starknet

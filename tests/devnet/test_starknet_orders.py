@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS, STRK
+from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS
 from mmbot_pipelines.devnet.starknet.felt import felt, felts, halves, selector_of
+from mmbot_pipelines.devnet.starknet.token import STRK
 from mmbot_pipelines.devnet.starknet.users import StarknetOrder, order_calls, place_orders
 from tests.devnet.starknet_bridge import ESCROW, ORDER, RECIPIENT, balance, user_of, view
 from tests.devnet.starknet_rpc import Refused, Rpc, run, validated_client

@@ -7,8 +7,9 @@ from starknet_py.net.client_errors import ClientError
 from starknet_py.net.client_models import Call
 from starknet_py.net.client_utils import _create_broadcasted_txn
 
-from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS, ETH, STRK
+from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS
 from mmbot_pipelines.devnet.starknet.felt import felt, selector_of
+from mmbot_pipelines.devnet.starknet.token import ETH, STRK
 from mmbot_pipelines.devnet.starknet.users import StarknetOrder, order_calls
 from tests.devnet.starknet_bridge import ESCROW, ORDER, balance, user_of, view
 from tests.devnet.starknet_rpc import Refused, Rpc, run

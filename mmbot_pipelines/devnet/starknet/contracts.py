@@ -1,4 +1,4 @@
-"""The contracts of the local Starknet: ERC-20 tokens, accounts, facts registry, and the Escrow.
+"""The contracts of the local Starknet: accounts, facts registry, and the Escrow.
 
 The Escrow has the states, events and refusals of the deployed one. `emit` exists only here: it
 lets a test put an event of any shape under the escrow's address. A real facts registry believes
@@ -7,7 +7,6 @@ proofs; this one believes its owner, who acts for `devnet_proveSlot`.
 
 from dataclasses import dataclass
 
-from starknet_py.constants import ETH_FEE_CONTRACT_ADDRESS, STRK_FEE_CONTRACT_ADDRESS
 from starknet_py.hash.address import compute_address
 from starknet_py.hash.utils import private_to_stark_key, verify_message_signature
 
@@ -19,76 +18,11 @@ from mmbot_pipelines.devnet.starknet.felt import (
     selector_of,
     short_string,
 )
+from mmbot_pipelines.devnet.starknet.token import ETH, only_owner
 
-ETH = int(ETH_FEE_CONTRACT_ADDRESS, 16)
-STRK = int(STRK_FEE_CONTRACT_ADDRESS, 16)
 ESCROW_ADDRESS = pseudo_hash("contract", "Escrow")
 FACTS_ADDRESS = pseudo_hash("contract", "FactsRegistry")
 _SOME, _NONE = 0, 1  # variants of Cairo's Option
-
-
-def move(frame: Frame, sender: int, recipient: int, amount: int) -> None:
-    """Move `amount` of the frame's token, in its smallest unit, with its Transfer event."""
-    balance = frame.read("balances", sender)
-    if balance < amount:
-        raise panic("ERC20: insufficient balance")
-    frame.write("balances", sender, value=balance - amount)
-    frame.write("balances", recipient, value=frame.read("balances", recipient) + amount)
-    frame.emit([selector_of("Transfer"), sender, recipient], halves(amount))
-
-
-def balance_of(frame: Frame, args: Calldata) -> list[int]:
-    account = args.felt()
-    args.end()
-    return halves(frame.read("balances", account))
-
-
-def allowance(frame: Frame, args: Calldata) -> list[int]:
-    owner, spender = args.felt(), args.felt()
-    args.end()
-    return halves(frame.read("allowances", owner, spender))
-
-
-def approve(frame: Frame, args: Calldata) -> list[int]:
-    spender, amount = args.felt(), args.u256()
-    args.end()
-    frame.write("allowances", frame.caller, spender, value=amount)
-    return [1]
-
-
-def transfer(frame: Frame, args: Calldata) -> list[int]:
-    recipient, amount = args.felt(), args.u256()
-    args.end()
-    move(frame, frame.caller, recipient, amount)
-    return [1]
-
-
-def transfer_from(frame: Frame, args: Calldata) -> list[int]:
-    sender, recipient, amount = args.felt(), args.felt(), args.u256()
-    args.end()
-    allowed = frame.read("allowances", sender, frame.caller)
-    if allowed < amount:
-        raise panic("ERC20: insufficient allowance")
-    frame.write("allowances", sender, frame.caller, value=allowed - amount)
-    move(frame, sender, recipient, amount)
-    return [1]
-
-
-def permissioned_mint(frame: Frame, args: Calldata) -> list[int]:
-    account, amount = args.felt(), args.u256()
-    args.end()
-    only_owner(frame)
-    frame.write("balances", account, value=frame.read("balances", account) + amount)
-    frame.emit([selector_of("Transfer"), 0, account], halves(amount))
-    return []
-
-
-TOKEN = contract(
-    "ERC20",
-    [balance_of, allowance, approve, transfer, transfer_from, permissioned_mint],
-    balanceOf=balance_of,
-    transferFrom=transfer_from,
-)
 
 
 def execute(frame: Frame, args: Calldata) -> list[int]:
@@ -175,11 +109,6 @@ FACTS = contract("FactsRegistry", [get_slot_value, set_slot_value])
 def not_paused(frame: Frame) -> None:
     if frame.read("paused"):
         raise panic("Pausable: paused")
-
-
-def only_owner(frame: Frame) -> None:
-    if frame.caller != frame.read("owner"):
-        raise panic("Caller is not the owner")
 
 
 def set_order(frame: Frame, args: Calldata) -> list[int]:

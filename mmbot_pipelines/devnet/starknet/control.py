@@ -5,13 +5,15 @@ from dataclasses import replace
 from typing import Any
 
 from mmbot_pipelines.devnet.starknet import rpc
-from mmbot_pipelines.devnet.starknet.chain import GAS, Executed, L1Message, RpcError
-from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS, ETH, FACTS_ADDRESS, STRK
+from mmbot_pipelines.devnet.starknet.chain import Executed, L1Message, RpcError
+from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS, FACTS_ADDRESS
 from mmbot_pipelines.devnet.starknet.delivery import MODES, Inbox
 from mmbot_pipelines.devnet.starknet.felt import felt, halves, joined, selector_of
+from mmbot_pipelines.devnet.starknet.gas import GAS
 from mmbot_pipelines.devnet.starknet.methods import place
 from mmbot_pipelines.devnet.starknet.rpc import Method
 from mmbot_pipelines.devnet.starknet.sequencer import Sequencer
+from mmbot_pipelines.devnet.starknet.token import ETH, STRK
 
 _TOKENS = {"ETH": ETH, "STRK": STRK}
 

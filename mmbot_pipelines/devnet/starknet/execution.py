@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmbot_pipelines.devnet.starknet.chain import Event, Resources, State
+from mmbot_pipelines.devnet.starknet.chain import Event, State
 from mmbot_pipelines.devnet.starknet.felt import (
     U128,
     felt,
@@ -17,6 +17,7 @@ from mmbot_pipelines.devnet.starknet.felt import (
     selector_of,
     short_string,
 )
+from mmbot_pipelines.devnet.starknet.gas import Resources
 
 
 class Reverted(Exception):

@@ -6,7 +6,6 @@ from typing import Any
 
 from mmbot_pipelines.devnet.starknet import rpc
 from mmbot_pipelines.devnet.starknet.chain import (
-    GAS,
     Block,
     BlockId,
     Call,
@@ -18,6 +17,7 @@ from mmbot_pipelines.devnet.starknet.chain import (
 )
 from mmbot_pipelines.devnet.starknet.execution import Contract, World
 from mmbot_pipelines.devnet.starknet.felt import felt, felts, pseudo_hash
+from mmbot_pipelines.devnet.starknet.gas import GAS
 from mmbot_pipelines.devnet.starknet.rpc import Method, Readers
 from mmbot_pipelines.devnet.starknet.sequencer import SEQUENCER_ADDRESS, Sequencer
 

@@ -11,7 +11,8 @@ from typing import Any
 from starknet_py.constants import FIELD_PRIME
 from starknet_py.net.client_models import DAMode, ResourceBounds, ResourceBoundsMapping
 
-from mmbot_pipelines.devnet.starknet.chain import GAS, BlockId, Call, Invoke, L1Message, RpcError
+from mmbot_pipelines.devnet.starknet.chain import BlockId, Call, Invoke, L1Message, RpcError
+from mmbot_pipelines.devnet.starknet.gas import GAS
 
 log = logging.getLogger(__name__)
 Readers = Mapping[str, Callable[[Any], Any]]

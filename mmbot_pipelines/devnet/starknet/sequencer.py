@@ -6,33 +6,25 @@ from functools import lru_cache
 from typing import Any
 
 from mmbot_pipelines.devnet.starknet.chain import (
-    GAS,
     Block,
     Call,
     Chain,
     Executed,
-    GasPrices,
     Invoke,
     L1Message,
-    Resources,
     RpcError,
     State,
-    estimate,
 )
 from mmbot_pipelines.devnet.starknet.contracts import (
     ACCOUNT,
     ESCROW,
     ESCROW_ADDRESS,
-    ETH,
     EXECUTE,
     FACTS,
     FACTS_ADDRESS,
-    STRK,
-    TOKEN,
     VALIDATE,
     Keys,
     development_keys,
-    move,
 )
 from mmbot_pipelines.devnet.starknet.execution import (
     Frame,
@@ -42,6 +34,8 @@ from mmbot_pipelines.devnet.starknet.execution import (
     World,
 )
 from mmbot_pipelines.devnet.starknet.felt import pseudo_hash, short_string
+from mmbot_pipelines.devnet.starknet.gas import GAS, GasPrices, Resources, estimate
+from mmbot_pipelines.devnet.starknet.token import ETH, STRK, TOKEN, move
 
 SEQUENCER_ADDRESS = pseudo_hash("contract", "Sequencer")
 _ALLOWANCE = 10**6 * 10**18  # wei and fri that every account begins with

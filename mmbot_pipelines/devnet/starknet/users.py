@@ -8,9 +8,10 @@ from starknet_py.net.client_models import Call, ResourceBounds, ResourceBoundsMa
 from starknet_py.net.full_node_client import FullNodeClient
 from starknet_py.net.signer.key_pair import KeyPair
 
-from mmbot_pipelines.devnet.starknet.chain import GasPrices
-from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS, ETH, Keys
+from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS, Keys
 from mmbot_pipelines.devnet.starknet.felt import halves, joined, selector_of
+from mmbot_pipelines.devnet.starknet.gas import GasPrices
+from mmbot_pipelines.devnet.starknet.token import ETH
 
 PRICES = GasPrices().in_fri()
 
