@@ -11,9 +11,12 @@ Lie = Callable[[Any, Any], Any]  # of the question's parameters and the true res
 class Liar(FaultyRpc):
     """A node in front of `upstream`, as a context manager."""
 
-    def __init__(self, upstream: str, **lies: Lie) -> None:
-        """Describe the node; a lie's name is the method's."""
-        super().__init__(upstream)
+    def __init__(self, upstream: str, *, seed: int = 0, **lies: Lie) -> None:
+        """Describe the node; a lie's name is the method's.
+
+        seed: of the lies of `Fault.LIE`.
+        """
+        super().__init__(upstream, seed=seed)
         self.lies: dict[str, Any] = dict(lies)
 
     def _distorted(self, question: Any, answer: Any, fault: Fault) -> Any:

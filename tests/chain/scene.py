@@ -103,13 +103,17 @@ class Scene:
         """Take all orders as far as they go."""
         for _ in range(rounds):
             self.detect()
-            self.transfer()
-            self.settle()
-            self.repay()
-            self.settle()
-            self.stage.deliver()
-            self._do(lambda: steps.settle(self.bridge, "zksync", self.run))
+            self.go_on()
             self.passed += timedelta(hours=1)
+
+    def go_on(self) -> None:
+        """Take each order that is known already once through all steps."""
+        self.transfer()
+        self.settle()
+        self.repay()
+        self.settle()
+        self.stage.deliver()
+        self._do(lambda: steps.settle(self.bridge, "zksync", self.run))
 
     def payments(self) -> dict[int, int]:
         """Count the registry's successful transfers by order number, from the chain itself."""

@@ -84,9 +84,11 @@ def rolled_back(devnet: Devnet) -> Iterator[Devnet]:
     """Lend the chains, and take back whatever was done on them."""
     chains = (devnet.l1, devnet.l2)
     snapshots = [ask(w3, "evm_snapshot") for w3 in chains]
-    yield devnet
-    for w3, snapshot in zip(chains, snapshots, strict=True):
-        assert ask(w3, "evm_revert", snapshot)
+    try:
+        yield devnet
+    finally:
+        for w3, snapshot in zip(chains, snapshots, strict=True):
+            assert ask(w3, "evm_revert", snapshot)
 
 
 def refusal(call: ContractFunction, *, sender: str, value: int = 0, **more: Any) -> str:
