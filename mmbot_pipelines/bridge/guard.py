@@ -13,6 +13,7 @@ does an empty wallet, which has its own floor.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mmbot_pipelines.bridge.accounts import REPAY, TRANSFER, Finished
@@ -45,8 +46,10 @@ COUNTED = (
 )
 
 # What halts at once needs a person, and one answer of a node may be wrong: with one URL there is
-# no other to ask. So an order must meet the cause again this much later; until then it waits.
+# no other to ask. So the cause must be met again this much later; until then an order waits, and
+# a scope is THROTTLED.
 _CONFIRMED_AFTER = timedelta(seconds=5)
+_ANSWERED = ("balance", "lag")  # causes that a node's answer makes, not our own store
 
 _WINDOW = timedelta(minutes=10)  # of the failure rate
 _HOUR = timedelta(hours=1)  # of the gas that reverts cost
@@ -144,7 +147,7 @@ def _apply(
     trips = judge(readings, bridge.rules.thresholds, throttled)
     for scope in (GLOBAL, *bridge.origins):
         before, now = of(standings, scope), bridge.clock()
-        own = [trip for trip in trips if trip.scope == scope]
+        own = [_met_twice(trip, before, now) for trip in trips if trip.scope == scope]
         after = judged(before, own, at=now, complete=complete)
         if after is None:
             continue
@@ -154,6 +157,14 @@ def _apply(
             continue  # somebody else has judged; the next tick sees what is left to do
         if tellable(before, after):
             run.say(f"safety: {after.told}")
+
+
+def _met_twice(trip: Trip, before: Standing, at: datetime) -> Trip:
+    """Return the trip, which throttles where a node's answer would halt at the first look."""
+    since = before.since if trip.cause in before.causes else None
+    if trip.cause not in _ANSWERED or (since is not None and at - since >= _CONFIRMED_AFTER):
+        return trip
+    return replace(trip, state=State.THROTTLED)
 
 
 def _gas_lost(bridge: Bridge) -> GasLost:

@@ -1,6 +1,7 @@
 """A wallet under its floor: our own spending is no fault, what somebody else took is one."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 from mmbot_pipelines.bridge import guard, steps
 from mmbot_pipelines.bridge.lifecycle import Status
@@ -57,21 +58,21 @@ def test_a_thief_under_the_floor_halts_everything_until_a_person_resumes(world: 
     world.mine()
     assert look(world) is State.NORMAL
     world.chain.elsewhere(Call(to=THIEF, data=b"", value=Wei(19 * 10**17)))
-    assert look(world) is State.HALTED
+    assert [look(world), look(world)] == [State.THROTTLED, State.HALTED]
     assert "left the wallet by no transaction of ours" in why(world)
     guard.resume(world.bridge, GLOBAL, by="Ann", reason="it was me")
     assert look(world) is State.NORMAL
     world.chain.elsewhere(Call(to=THIEF, data=b"", value=Wei(1)))
-    assert look(world) is State.HALTED
+    assert [look(world), look(world)] == [State.THROTTLED, State.HALTED]
 
 
-def test_what_was_taken_while_the_bot_was_down_halts_at_the_first_look(world: World) -> None:
+def test_what_was_taken_while_the_bot_was_down_halts_at_the_first_looks(world: World) -> None:
     thresholds(world, min_balance=Wei(ETH))
     world.chain.endowment = 2 * ETH
     assert look(world) is State.NORMAL
     world.later(10**6)
     world.chain.endowment = ETH // 2
-    assert look(world) is State.HALTED
+    assert [look(world), look(world)] == [State.THROTTLED, State.HALTED]
 
 
 def test_our_newest_transaction_in_another_block_at_a_higher_price_is_no_theft(
@@ -116,7 +117,10 @@ def test_on_a_chain_spending_is_explained_to_the_wei_and_theft_is_not(lane: Lane
 
 
 def _judged(lane: Lane) -> State:
-    guard.guard(lane.bridge, lane.run)
+    """Return what the second look says: the first one proves nothing yet."""
+    for _ in range(2):
+        lane.now += timedelta(seconds=5)
+        guard.guard(lane.bridge, lane.run)
     return of(lane.bridge.safety.standings(), GLOBAL).state
 
 

@@ -10,14 +10,15 @@ import pytest
 
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.core.money import Address
+from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.safety import State
 from tests.attacks.liar import Liar
 from tests.attacks.test_registry_version import AnotherRegistry
-from tests.bridge.guarding import state
+from tests.bridge.guarding import state, thresholds
 from tests.bridge.world import World
 from tests.chain.scene import played
 from tests.devnet.bridge import Devnet, running
+from tests.ports.chain_memory import ETH
 
 STRANGER = Address("0x14dC79964da2C08b23698B3D3cc7Ca32193d9955")
 UNPAID = [Status.PENDING, Status.PROCESSING]
@@ -74,6 +75,37 @@ def test_what_is_so_seconds_later_too_halts(
     world.transfer(asked(world, 11))
     assert State.HALTED in (state(world), state(world, "zksync"))
     assert world.chain.broadcasts == []
+
+
+def no_balance(world: World, lies: bool) -> None:
+    world.chain.endowment = 0 if lies else 2 * ETH
+
+
+def old_block(world: World, lies: bool) -> None:
+    world.lag = {"L1": 10**6 if lies else 1}
+
+
+@pytest.mark.parametrize("lie", [no_balance, old_block])
+def test_a_reading_of_one_moment_throttles_and_halts_nothing(
+    world: World, lie: Callable[[World, bool], None]
+) -> None:
+    thresholds(world, min_balance=Wei(ETH), max_lag=300.0)
+    lie(world, False)
+    assert guarded(world, 5) is State.NORMAL
+    lie(world, True)
+    assert guarded(world, 5) is State.THROTTLED
+    assert guarded(world, 1) is State.THROTTLED  # nearly the same moment: it proves nothing more
+    lie(world, False)
+    assert guarded(world, 20) is State.NORMAL
+    lie(world, True)
+    assert guarded(world, 5) is State.THROTTLED
+    assert guarded(world, 5) is State.HALTED
+
+
+def guarded(world: World, seconds: float) -> State:
+    world.later(seconds)
+    steps.guard(world.bridge, world.run)
+    return state(world)
 
 
 @pytest.fixture(scope="module")
