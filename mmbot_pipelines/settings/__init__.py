@@ -62,6 +62,20 @@ KEYS: frozenset[str] = frozenset(Key.variables()) | {
     "MMBOT_STARKNET_PRIVATE_KEY_FILE",
     "MMBOT_STARKNET_PROVER_API_KEY",
     "MMBOT_STARKNET_PROVER_API_KEY_FILE",
+    # Whoever has AWS's credentials signs with the key in KMS. Read by botocore, not by us.
+    "AWS_ACCESS_KEY_ID",
+    "AWS_CONFIG_FILE",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_PROFILE",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SECURITY_TOKEN",
+    "AWS_SESSION_TOKEN",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
 }
 _CLOSE = 0.87  # of difflib's ratio: one or two characters off, not another word
 _S = TypeVar("_S", bound=Section)

@@ -5,6 +5,8 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+from botocore import credentials  # type: ignore[import-untyped]
+from botocore.session import Session  # type: ignore[import-untyped]
 
 from mmbot_pipelines import origin_wiring, settings
 from mmbot_pipelines.core.errors import BadSettings
@@ -21,7 +23,21 @@ BOTH = GOOD | STARKNET | PROOF | {"MMBOT_ORIGINS": "zksync,starknet"}
 
 def test_every_setting_of_a_key_is_known_as_one() -> None:
     secret = {n for n in settings.VARIABLES if "KEY" in n}
-    assert secret == set(KEYS)
+    assert secret == {n for n in KEYS if not n.startswith("AWS_")}
+
+
+def test_all_that_leads_to_aws_credentials_is_known_as_a_key() -> None:
+    """They sign with the key in KMS."""
+    env, container = credentials.EnvProvider, credentials.ContainerProvider
+    read = {
+        *(env.ACCESS_KEY, env.SECRET_KEY, *env.TOKENS),
+        *(container.ENV_VAR, container.ENV_VAR_FULL),
+        *(container.ENV_VAR_AUTH_TOKEN, container.ENV_VAR_AUTH_TOKEN_FILE),
+        credentials.AssumeRoleWithWebIdentityProvider._CONFIG_TO_ENV_VAR["web_identity_token_file"],
+        *Session.SESSION_VARIABLES["profile"][1],
+        *(Session.SESSION_VARIABLES[name][1] for name in ("config_file", "credentials_file")),
+    }
+    assert read == {n for n in KEYS if n.startswith("AWS_")}
 
 
 @pytest.mark.parametrize("name", LOOKING)
@@ -31,6 +47,8 @@ def test_systemd_hands_them_no_key(name: str) -> None:
     # Applied last, by systemd.exec(5): also against what an operator put into the wrong file.
     assert set(" ".join(unit["UnsetEnvironment"]).split()) == set(KEYS)
     assert unit["InaccessiblePaths"] == ["-/etc/mmbot/key -/etc/mmbot/keys.env"]
+    # Where the machine's role may use the key in KMS, whoever asks it for credentials may too.
+    assert unit["IPAddressDeny"] == ["169.254.169.254 fd00:ec2::254"]
 
 
 @pytest.mark.parametrize("name", LOOKING)
@@ -54,7 +72,8 @@ def test_metrics_need_no_key_and_read_none() -> None:
 def test_the_webserver_of_dagster_dev_keeps_no_key(database_url: str, tmp_path: Path) -> None:
     """As `/proc/PID/environ` has it, which shows what a program began with."""
     program = ("python", "-m", "dagster_webserver", "--empty-workspace")
-    more = {"DAGSTER_IS_DEV_CLI": "1"}  # as `dagster dev` starts it, without its code server
+    # As `dagster dev` starts it, without its code server.
+    more = {"DAGSTER_IS_DEV_CLI": "1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
     with webserver(tmp_path, database_url, more, *program) as running:
         began = dict(
             line.split("=", 1)
