@@ -22,12 +22,13 @@ from pathlib import Path
 import boto3
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from eth_typing import HexStr
 from moto.kms.models import kms_backends
 from moto.kms.responses import KmsResponse
+from web3.exceptions import TransactionNotFound
 
 from mmbot_pipelines.adapters.db.engine import connect as connect_database
 from mmbot_pipelines.adapters.db.safety import PgSafety
-from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.safety import GLOBAL, State, of
 from mmbot_pipelines.devnet import accounts
 from mmbot_pipelines.devnet.orders import burst
@@ -82,14 +83,15 @@ def _outage(number: int) -> dict[str, float]:
 def _accepted(product: Product, keys: Sequence[str]) -> list[str]:
     """Return the transfers that the node has, mined or not."""
     sent = [o.transfer_tx for o in product.orders(keys) if o.transfer_tx is not None]
-    wallet = product.stack.deployment.market_maker
-    if not sent:
-        return []
-    pool = product.l1.provider.make_request("txpool_content", [])["result"]["pending"]  # type: ignore[arg-type]
-    waiting = {tx["hash"] for tx in pool.get(wallet, {}).values()}
-    done = (Status.FULFILLED, Status.PROVING, Status.PROVED, Status.COMPLETED)
-    mined = {o.transfer_tx for o in product.orders(keys) if o.status in done}
-    return [tx for tx in sent if tx in mined or tx in waiting]
+    return [tx for tx in sent if _known(product, tx)]
+
+
+def _known(product: Product, tx: str) -> bool:
+    try:
+        product.l1.eth.get_transaction(HexStr(tx))
+    except TransactionNotFound:
+        return False
+    return True
 
 
 def _halt(_: int) -> dict[str, float]:
