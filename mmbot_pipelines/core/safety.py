@@ -60,7 +60,7 @@ class Standing:
     causes: frozenset[str] = frozenset()  # of THROTTLED
     seen_at: datetime | None = None  # UTC, when a cause of THROTTLED was last seen
     resumed_at: datetime | None = None  # UTC; what failed before counts no more
-    version: int = 0  # compare-and-set: the store raises it with every change; 0: no row
+    version: int = 0  # compare-and-set: the store raises it with every change
 
     @property
     def slow(self) -> bool:

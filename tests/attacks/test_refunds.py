@@ -17,6 +17,7 @@ from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.records import PgRecords
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.metrics.figures import PgFigures
+from mmbot_pipelines.adapters.origins import zksync_refunds
 from mmbot_pipelines.adapters.origins.zksync import ZkSync
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.chain_ports import Settlement
@@ -142,6 +143,25 @@ def test_what_a_failed_message_gives_back_is_recorded_to_the_wei(
     lane.store.unmine(row, None, None, run_id="run", at=lane.now)
     assert claims(lane, keys)[0].refund is None
     assert PgRecords(engine).day(since=since).refunded == 0
+
+
+@pytest.mark.parametrize("forged", [{"address": BASE_TOKEN}, {"topics": [MINT]}])
+def test_only_the_diamonds_request_says_which_message_a_claim_has_sent(
+    lane: Lane, nodes: ExitStack, forged: dict[str, Any]
+) -> None:
+    """What any contract logs in a claim's transaction names no transaction of the L2."""
+    rows = claims(lane, claimed(lane, 2))
+    deployment = lane.stage.devnet.deployment
+    diamond = Address(deployment.zksync.diamond)
+
+    def lie(params: Any, receipt: Any) -> Any:
+        (request,) = (log for log in receipt["logs"] if log["address"] == diamond.lower())
+        other = request | {"data": "0x" + "66" * 64} | forged
+        return receipt | {"logs": [other, *receipt["logs"]]}
+
+    node = nodes.enter_context(Liar(deployment.l1.rpc_url, eth_getTransactionReceipt=lie))
+    l1 = Rpc([node.url], chain="L1", chain_id=deployment.l1.chain_id)
+    assert zksync_refunds.messages(l1, [row.hash for row in rows], diamond) == canonical(lane)
 
 
 @pytest.mark.parametrize("place", [0, 1])

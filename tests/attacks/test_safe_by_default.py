@@ -62,6 +62,10 @@ def test_a_quorum_of_one_must_be_asked_for() -> None:
     assert read.quorum(read.l1) == 1
 
 
+def test_prices_are_waited_for_a_day() -> None:
+    assert settings.load(GOOD).limits.wait_for_price_seconds == 24 * 3600
+
+
 def test_doctor_notes_each_limit_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chain_checks, "chains", lambda _: ())
     for name, value in (GOOD | {"MMBOT_RPC_QUORUM": "1", "MMBOT_MAX_PER_DAY_WEI": "5"}).items():

@@ -44,7 +44,7 @@ class PgSafety:
         values = _values(after) | {"version": before.version + 1}
         with transaction(self._engine) as connection:
             connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-            if before.version == 0:
+            if before.since is None:  # no row; one of an old release may have version 0
                 written = connection.execute(
                     postgresql.insert(safety)
                     .values(scope=before.scope, **values)

@@ -1,6 +1,7 @@
 """The migrations make what the tables say, once, whoever starts at the same time."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -9,9 +10,11 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, inspect, tex
 from sqlalchemy.schema import CreateSchema
 
 from mmbot_pipelines.adapters.db import migrate
+from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.adapters.db.tables import SCHEMA, metadata
 from mmbot_pipelines.adapters.db.urls import DAGSTER_SCHEMA, store_url
 from mmbot_pipelines.core.errors import BadSettings, StoreUnavailable
+from mmbot_pipelines.core.safety import GLOBAL, State, resume
 
 
 def engine(url: str) -> Engine:
@@ -57,6 +60,23 @@ def test_up_down_and_up_again(empty_database_url: str) -> None:
     migrate.upgrade(empty_database_url)
     migrate.upgrade(empty_database_url)
     assert not migrate.pending(empty_database_url)
+
+
+OF_THE_FIRST_RELEASE = """INSERT INTO mmbot.safety (scope, state, since, by_whom, why)
+    VALUES ('global', 'HALTED', '2026-01-01 00:00:00+00', 'Ann', 'a look')"""
+
+
+def test_a_halt_outlives_every_migration_and_a_person_ends_it(empty_database_url: str) -> None:
+    migrate.upgrade(empty_database_url, "0002")
+    with engine(empty_database_url).begin() as connection:
+        connection.execute(text(OF_THE_FIRST_RELEASE))
+    for down in ("0002", "0003", "0016"):
+        migrate.downgrade(empty_database_url, down)
+        migrate.upgrade(empty_database_url)
+        (standing,) = PgSafety(engine(empty_database_url)).standings()
+        assert (standing.state, standing.by, standing.why) == (State.HALTED, "Ann", "a look")
+    store, now = PgSafety(engine(empty_database_url)), datetime.now(UTC)
+    assert resume(store, GLOBAL, by="Bob", reason="all is well", at=now).state is State.NORMAL
 
 
 def test_many_start_together(empty_database_url: str) -> None:
