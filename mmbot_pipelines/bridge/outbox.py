@@ -1,12 +1,12 @@
 """What the bridge needs of the store for its transactions: the lane, and what became of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.core.money import Address, Wei
+from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Outcome, Receipt, Transaction
 from mmbot_pipelines.core.safety import Standing
 
@@ -95,13 +95,14 @@ class Outbox(Protocol):
     def mined_since(self, block: int) -> list[Transaction]:
         """List what was mined or reverted in block `block` or later, lowest nonce first."""
 
-    def unrefunded(self, origin: str, *, max_rows: int) -> list[Transaction]:
-        """List mined claims of which it is unknown what their messages gave back.
+    def unrefunded(self, origin: str, *, at: datetime, max_rows: int) -> list[Transaction]:
+        """List mined claims of which it is unknown and due what their messages gave back.
 
-        Of more than `max_rows` half are the newest and half the oldest, for either may stay
-        unknown: the newest until L1 accepts the L2's blocks, the oldest where a node has no
-        receipts of that time.
+        Those that are due longest come first; a claim that was never asked for is due at once.
         """
+
+    def postpone_refunds(self, due: Mapping[TxHash, datetime]) -> None:
+        """Write when the refunds of these claims, which are unknown still, are due again."""
 
     def refund(self, claim: Transaction, refund: Wei) -> None:
         """Write what a mined claim's message gave back on the L2, in wei.

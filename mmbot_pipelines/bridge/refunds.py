@@ -1,6 +1,8 @@
 """Record what claims' messages that failed on the L2 gave back there. Reads chain, writes store.
 
 What a message that succeeded did not use is recorded with the escrow's payment, in `claim`.
+What stays unknown is asked for again when its claim is half as old again: for ever, for it is
+money, but a claim of a month costs a dozen questions more in a year.
 """
 
 from mmbot_pipelines.bridge.app import Bridge
@@ -17,10 +19,13 @@ def record_refunds(bridge: Bridge, origin: str, run: Run) -> None:
     Raises:
         Failure: L1 or the L2 cannot be read.
     """
-    claims = bridge.orders.unrefunded(origin, max_rows=_MAX_CLAIMS)
+    now = bridge.clock()
+    claims = bridge.orders.unrefunded(origin, at=now, max_rows=_MAX_CLAIMS)
     if not claims:
         return
     found = bridge.origins[origin].refunded([claim.hash for claim in claims])
+    unknown = [c for c, refund in zip(claims, found, strict=True) if refund is None]
+    bridge.orders.postpone_refunds({c.hash: now + (now - c.stored_at) / 2 for c in unknown})
     for claim, refund in zip(claims, found, strict=True):
         if refund is None:
             continue

@@ -4,6 +4,7 @@ An anvil knows no canonical hash of a request, and keeps no log of what reverts:
 of failed messages are written here as zkSync shows them (era-contracts, bootloader.yul).
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -21,11 +22,13 @@ from mmbot_pipelines.adapters.origins import zksync_refunds
 from mmbot_pipelines.adapters.origins.zksync import ZkSync
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.chain_ports import Settlement
-from mmbot_pipelines.core.money import Address
+from mmbot_pipelines.bridge.refunds import record_refunds
+from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Transaction
 from mmbot_pipelines.devnet.messenger import Messenger
 from tests.attacks.liar import Liar, Lie
 from tests.attacks.test_claim_refunds import BASE_TOKEN, MINT
+from tests.bridge.world import World
 from tests.chain.lane import Lane
 from tests.cli.command import Mmbot
 from tests.cli.conftest import mmbot
@@ -92,6 +95,36 @@ def executed(wallet: str, ends: dict[str, str], amount: int = BACK) -> Lie:
     return lie
 
 
+def test_a_refund_that_stays_unknown_is_asked_for_less_and_less_often(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Counter[TxHash]()
+    refunded = world.l2.refunded
+    monkeypatch.setattr(world.l2, "refunded", lambda txs: asked.update(txs) or refunded(txs))
+
+    def claim() -> TxHash:
+        (key,) = world.set_and_detect()
+        for step in (world.transfer, world.repay):
+            step([key])
+            world.mine()
+        return next(t.hash for t in world.store.transactions(key) if t.purpose == "repay")
+
+    first = claim()
+    for _ in range(3 * 24 * 12):  # three days of backfills
+        world.later(300)
+        record_refunds(world.bridge, "zksync", world.run)
+    assert 10 < asked[first] < 20
+    newest = claim()
+    for _ in range(3):
+        world.later(300)
+        record_refunds(world.bridge, "zksync", world.run)
+    assert asked[newest] > 1
+    world.l2.refunds[first] = Wei(7)
+    world.later(2 * 24 * 3600)
+    record_refunds(world.bridge, "zksync", world.run)
+    assert [t.refund for t in world.store.outbox if t.hash == first] == [7]
+
+
 def canonical(lane: Lane) -> list[str]:
     deployment = lane.stage.devnet.deployment
     l1, l2 = lane.stage.devnet.l1, lane.stage.devnet.l2
@@ -125,6 +158,7 @@ def test_what_a_failed_message_gives_back_is_recorded_to_the_wei(
     since = lane.now - timedelta(days=1)
     before = PgRecords(engine).day(since=since)
     for _ in range(2):
+        lane.now += timedelta(minutes=5)
         steps.backfill(lane.bridge, lane.run)
         assert [t.refund for t in claims(lane, keys)] == [BACK, 0, None], lane.said[-3:]
     day = PgRecords(engine).day(since=since)

@@ -41,6 +41,7 @@ class OrdersMemory(AskingMemory, OutboxMemory):
         self.safety = SafetyMemory(self)
         self.stored: dict[str, Order] = {}
         self.outbox: list[Transaction] = []
+        self.refunds_due: dict[TxHash, datetime] = {}
         self.asked: dict[str, datetime] = {}
         self._history: dict[str, list[HistoryEntry]] = defaultdict(list)
         self._errors: list[ErrorEntry] = []

@@ -1,9 +1,9 @@
 """The outbox of the store in memory: the port `Outbox`, but for the lane."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.order import Order
@@ -19,6 +19,7 @@ class OutboxMemory:
 
     outbox: list[Transaction]
     stored: dict[str, Order]
+    refunds_due: dict[TxHash, datetime]
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -84,17 +85,25 @@ class OutboxMemory:
                 elif _same_nonce(row, decided) and row.state is TxState.STORED:
                     self.outbox[i] = replace(row, state=others)
 
-    def unrefunded(self, origin: str, *, max_rows: int) -> list[Transaction]:
+    def unrefunded(self, origin: str, *, at: datetime, max_rows: int) -> list[Transaction]:
         with self.transaction():
             rows = [
                 row
-                for row in reversed(self.outbox)
+                for row in self.outbox
                 if (row.purpose, row.state, row.refund) == (REPAY, TxState.MINED, None)
                 and row.subject.startswith(f"{origin}:")
+                and self._due(row) <= at
             ]
-            half = max_rows // 2
-            oldest = rows[::-1][:half] if len(rows) >= max_rows else rows[max_rows - half :]
-            return rows[: max_rows - half] + oldest
+            return sorted(rows, key=self._due)[:max_rows]
+
+    def postpone_refunds(self, due: Mapping[TxHash, datetime]) -> None:
+        with self.transaction():
+            for row in self.outbox:
+                if row.hash in due and row.refund is None:
+                    self.refunds_due[row.hash] = due[row.hash]
+
+    def _due(self, row: Transaction) -> datetime:
+        return self.refunds_due.get(row.hash, datetime.fromtimestamp(0, UTC))
 
     def refund(self, claim: Transaction, refund: Wei) -> None:
         with self.transaction():
@@ -107,6 +116,7 @@ class OutboxMemory:
         with self.transaction():
             i = self._place(mined, undecided=False)
             self.outbox[i] = _mined(self.outbox[i], receipt)
+            self.refunds_due.pop(mined.hash, None)
 
     def unmine(
         self,
@@ -124,6 +134,7 @@ class OutboxMemory:
                 if _same_nonce(row, mined):
                     stored = replace(row, state=TxState.STORED, stored_at=at)
                     self.outbox[i] = _mined(stored, None)
+                    self.refunds_due.pop(row.hash, None)
 
     def _place(self, row: Transaction, *, undecided: bool) -> int:
         for i, now in enumerate(self.outbox):

@@ -1,6 +1,7 @@
 """How a store keeps what became of transactions: run in memory and in Postgres."""
 
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
@@ -108,12 +109,26 @@ def claims(orders: Orders, count: int) -> list[Transaction]:
     return [orders.transactions(row.subject)[0] for row in sent]
 
 
-def test_claims_without_a_known_refund_are_listed_from_both_ends(orders: Orders) -> None:
-    rows = claims(orders, 6)
-    assert orders.unrefunded("zksync", max_rows=4) == [rows[5], rows[4], rows[0], rows[1]]
-    assert orders.unrefunded("zksync", max_rows=6)[:3] == rows[:2:-1]
-    assert orders.unrefunded("zksync", max_rows=7) == rows[::-1]
-    assert orders.unrefunded("starknet", max_rows=4) == []
+def test_claims_without_a_known_refund_are_listed_when_they_are_due(orders: Orders) -> None:
+    rows = claims(orders, 4)
+
+    def due(at: datetime, max_rows: int = 9) -> list[Transaction]:
+        return orders.unrefunded("zksync", at=at, max_rows=max_rows)
+
+    assert due(NOON) == rows
+    assert due(NOON, 3) == rows[:3]
+    assert orders.unrefunded("starknet", at=NOON, max_rows=4) == []
+    orders.postpone_refunds(
+        {rows[0].hash: NOON + later(2), rows[1].hash: NOON, rows[3].hash: NOON + later(2)}
+    )
+    assert due(NOON) == [rows[2], rows[1]]
+    assert due(NOON + later(2)) == [rows[2], rows[1], rows[0], rows[3]]
+    orders.refund(rows[2], Wei(5))
+    orders.postpone_refunds({rows[2].hash: NOON + later(2)})
+    assert due(NOON + later(2), 2) == [rows[1], rows[0]]
+    orders.unmine(rows[3], None, None, run_id="run", at=NOON)
+    orders.decide(mined(rows[3]), None, None, run_id="run", at=NOON)
+    assert [row.hash for row in due(NOON)] == [rows[3].hash, rows[1].hash]
 
 
 def test_a_refund_is_written_once_and_unknown_again_after_a_reorg(orders: Orders) -> None:
@@ -121,7 +136,7 @@ def test_a_refund_is_written_once_and_unknown_again_after_a_reorg(orders: Orders
     orders.refund(row, Wei(5))
     (refunded,) = orders.transactions(row.subject)
     assert refunded == replace(row, refund=Wei(5))
-    assert orders.unrefunded("zksync", max_rows=4) == []
+    assert orders.unrefunded("zksync", at=NOON, max_rows=4) == []
     for again in (row, refunded):
         with pytest.raises(LostRace):
             orders.refund(again, Wei(6))

@@ -1,6 +1,6 @@
 """The outbox in Postgres: what was sent, and what became of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ from sqlalchemy import (
     Engine,
     Select,
     and_,
+    bindparam,
     literal_column,
     select,
     update,
@@ -25,7 +26,7 @@ from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Fault
 from mmbot_pipelines.core.errors import LostRace
-from mmbot_pipelines.core.money import Address, Wei
+from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Outcome, Receipt, Transaction, TxState
 
 _STORED = transactions.c.state == TxState.STORED.value
@@ -91,20 +92,30 @@ class PgOutbox:
                 raise LostRace(f"{decided.subject}: nonce {decided.nonce} was replaced meanwhile")
             _step(connection, decided, before, after, run_id=run_id, at=at, fault=fault)
 
-    def unrefunded(self, origin: str, *, max_rows: int) -> list[Transaction]:
-        """List mined claims whose refunds are unknown, the newest first and then the oldest."""
+    def unrefunded(self, origin: str, *, at: datetime, max_rows: int) -> list[Transaction]:
+        """List mined claims whose refunds are unknown and due, those that are due longest first."""
         claims = and_(
             transactions.c.state == TxState.MINED.value,
             transactions.c.purpose == literal_column(f"'{REPAY}'"),
             transactions.c.refund.is_(None),
             origin_of_transaction == origin,
+            transactions.c.refund_due_at <= at,
         )
-        unknown, half = select(transactions).where(claims), max_rows // 2
-        newest = self._transactions(unknown.order_by(transactions.c.id.desc()).limit(max_rows))
-        if len(newest) < max_rows:
-            return newest
-        oldest = self._transactions(unknown.order_by(transactions.c.id).limit(half))
-        return newest[: max_rows - half] + oldest
+        order = transactions.c.refund_due_at, transactions.c.id
+        return self._transactions(
+            select(transactions).where(claims).order_by(*order).limit(max_rows)
+        )
+
+    def postpone_refunds(self, due: Mapping[TxHash, datetime]) -> None:
+        """Write when the refunds of these claims, which are unknown still, are due again."""
+        if not due:
+            return
+        unknown = transactions.c.hash == bindparam("claim"), transactions.c.refund.is_(None)
+        rows = [{"claim": tx, "due": at} for tx, at in sorted(due.items())]
+        with transaction(self._engine) as connection:
+            connection.execute(
+                update(transactions).where(*unknown).values(refund_due_at=bindparam("due")), rows
+            )
 
     def refund(self, claim: Transaction, refund: Wei) -> None:
         """Write what a mined claim's message gave back on the L2, in wei.

@@ -1,5 +1,6 @@
 """Rows of the database as the bridge's own values, and back."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Row
@@ -8,6 +9,8 @@ from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import ErrorEntry, Fault, HistoryEntry
 from mmbot_pipelines.core.outbox import Block, Call, Fees, Receipt, Transaction, TxState
+
+_AT_ONCE = datetime.fromtimestamp(0, UTC)
 
 Values = dict[str, object]
 
@@ -151,6 +154,7 @@ def receipt_values(receipt: Receipt | None) -> Values:
         "gas_used": receipt and receipt.gas_used,
         "gas_price": receipt and receipt.gas_price,
         "refund": None,
+        "refund_due_at": _AT_ONCE,
     }
 
 

@@ -49,6 +49,8 @@ transactions = Table(
     uint256("gas_used", nullable=True),
     uint256("gas_price", nullable=True),
     uint256("refund", nullable=True),
+    # when it is asked for, while it is unknown; from the beginning on: at the next look
+    Column("refund_due_at", Instant, nullable=False, server_default="epoch"),
     UniqueConstraint("subject", "purpose", "attempt", "bump"),
     UniqueConstraint("chain_id", "wallet", "nonce", "bump"),
     one_of("state", TxState),
@@ -86,6 +88,7 @@ Index(
 Index(
     "transactions_unrefunded",
     origin_of_transaction,
+    transactions.c.refund_due_at,
     transactions.c.id,
     postgresql_where=and_(
         transactions.c.state == TxState.MINED.value,
