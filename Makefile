@@ -24,7 +24,8 @@ define install
 		|| $(BIN)/pip install --require-hashes --prefer-binary -r $<
 	@rm -rf build
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(2)
-	@$(BIN)/python -m compileall -qq -j 0 .venv/lib mmbot_pipelines || true
+	@$(BIN)/python -m compileall -q -j 0 mmbot_pipelines
+	@$(BIN)/python -m compileall -qq -j 0 .venv/lib || true  # packages ship files of other Pythons
 	@touch $@
 endef
 
