@@ -3,19 +3,22 @@
 A transfer leaves in the moment after it is stored. What is late was kept back by an outage or by
 our death, was dropped, or stood in a block that L1 took back: meanwhile the L2 may have taken the
 order back, somebody else may have filled it, or a person has halted. So it is looked at again as
-before its signature. What is not sent keeps its nonce until `replacing` cancels it there.
+before its signature. Of a late claim the escrow alone is asked: whether it still pays us. What is
+not sent keeps its nonce until `replacing` cancels it there.
 """
 
 from collections.abc import Sequence
 from itertools import groupby
 
-from mmbot_pipelines.bridge.accounts import TRANSFER
+from mmbot_pipelines.bridge.accounts import REPAY, TRANSFER
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.escrow_faults import EscrowPaused
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.bridge.remedy import look_again
-from mmbot_pipelines.core.errors import Failure
+from mmbot_pipelines.core.errors import Failure, Halts
+from mmbot_pipelines.core.money import TxHash
 from mmbot_pipelines.core.outbox import Transaction
 from mmbot_pipelines.core.safety import State, ruling
 
@@ -27,17 +30,48 @@ LATE_SECONDS = 60.0
 def still_wanted(bridge: Bridge, run: Run, rows: Sequence[Transaction]) -> list[Transaction]:
     """Return the rows that are to be sent to the network now, of those that no node has.
 
-    Claims and cancellations always are: they bring money back, or cost nothing but gas.
+    Cancellations always are: they cost nothing but gas.
     """
+    against = _against_transfers(bridge, rows) | _against_claims(bridge, rows)
+    for row in rows:
+        if row.hash in against:
+            run.say(f"{row.subject}: {row.hash} is not sent now, {against[row.hash]}")
+    return [row for row in rows if row.hash not in against]
+
+
+def _against_transfers(bridge: Bridge, rows: Sequence[Transaction]) -> dict[TxHash, str]:
     transfers = {row.subject: row for row in rows if row.purpose == TRANSFER}
     orders = {order.key: order for order in bridge.orders.get(sorted(transfers))}
     against = {key: _stray(orders.get(key)) for key in transfers}
     doubtful = [o for key, o in orders.items() if against[key] is None]
     against |= _looked_at(bridge, _doubtful(bridge, doubtful, transfers), transfers)
-    for key, why in against.items():
-        if why is not None:
-            run.say(f"{key}: {transfers[key].hash} is not sent now, {why}")
-    return [row for row in rows if row.purpose != TRANSFER or against[row.subject] is None]
+    return {transfers[key].hash: why for key, why in against.items() if why is not None}
+
+
+def _against_claims(bridge: Bridge, rows: Sequence[Transaction]) -> dict[TxHash, str]:
+    """Return what escrows have against late claims.
+
+    A message that a paused escrow refuses is lost with what it cost, and one that it executes
+    pays whatever wallet it names then. Where it cannot be asked, the claim is sent: it was right
+    when it was signed, and others wait behind it.
+    """
+    late = {row.subject: row.hash for row in rows if row.purpose == REPAY and _is_late(bridge, row)}
+    orders = sorted(bridge.orders.get(sorted(late)), key=lambda o: o.key) if late else []
+    found: dict[TxHash, str] = {}
+    for origin, group in groupby(orders, lambda o: o.origin):
+        claimed = list(group)
+        try:
+            claims = bridge.origins[origin].claims(claimed, bridge.chain.fees())
+        except Failure:
+            continue
+        for order, claim in zip(claimed, claims, strict=True):
+            if isinstance(claim, EscrowPaused | Halts):
+                found[late[order.key]] = f"{type(claim).__name__}: {claim}"
+    return found
+
+
+def _is_late(bridge: Bridge, row: Transaction) -> bool:
+    return (bridge.clock() - row.stored_at).total_seconds() > LATE_SECONDS
 
 
 def _stray(order: Order | None) -> str | None:
@@ -54,16 +88,13 @@ def _doubtful(
 
     What was claimed already was mined before, and the escrow may have paid us for it.
     """
-    now, standings = bridge.clock(), bridge.safety.standings() if orders else []
-
-    def is_late(order: Order) -> bool:
-        return (now - transfers[order.key].stored_at).total_seconds() > LATE_SECONDS
+    standings = bridge.safety.standings() if orders else []
 
     def is_halted(order: Order) -> bool:
         return ruling(standings, order.origin).state is State.HALTED
 
     unclaimed = [order for order in orders if order.claim_tx is None]
-    return [o for o in unclaimed if o.parked or is_late(o) or is_halted(o)]
+    return [o for o in unclaimed if o.parked or _is_late(bridge, transfers[o.key]) or is_halted(o)]
 
 
 def _looked_at(

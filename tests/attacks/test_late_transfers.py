@@ -1,4 +1,4 @@
-"""A transfer that was stored and never sent is looked at again before it goes out late."""
+"""What was stored and never sent is looked at again before it goes out late."""
 
 from datetime import timedelta
 
@@ -102,3 +102,58 @@ def test_a_short_outage_asks_nothing_again(lane: Lane, monkeypatch: pytest.Monke
     monkeypatch.setattr(lane.stage.origin, "check", check)
     lane.look()
     assert known(lane, keys) == [True] * 2
+
+
+def claimed(lane: Lane) -> str:
+    """Store a claim while no node takes anything, and let time pass."""
+    (key,) = lane.find(fee=10**16)
+    lane.transfer([key])
+    lane.mine()
+    with pytest.MonkeyPatch.context() as patch:
+        outage = RpcUnavailable("no RPC node of L1 answered")
+        patch.setattr(lane.stage.chain, "broadcast", lambda raws: [outage] * len(raws))
+        lane.repay([key])
+    assert lane.order(key).status is Status.PROVING
+    lane.now += timedelta(seconds=LATE_SECONDS + 1)
+    return key
+
+
+def has_claim(lane: Lane, key: str) -> bool:
+    (row,) = (t for t in lane.store.transactions(key) if t.purpose == "repay")
+    return lane.stage.chain.knows([row.hash]) == [True]
+
+
+def test_a_late_claim_spends_no_message_on_a_paused_escrow(lane: Lane) -> None:
+    key = claimed(lane)
+    lane.stage.pause()
+    lane.look()
+    assert not has_claim(lane, key)
+    assert any("is not sent now, EscrowPaused" in line for line in lane.said)
+    devnet = lane.stage.devnet
+    send(devnet.escrow.functions.unpause(), sender=devnet.deployment.zksync.owner)
+    lane.now += timedelta(seconds=20)
+    lane.look()
+    lane.mine()
+    lane.settle()
+    assert lane.order(key).status is Status.COMPLETED
+
+
+def test_a_late_claim_pays_no_other_wallet_that_the_escrow_names_by_now(lane: Lane) -> None:
+    key = claimed(lane)
+    lane.stage.pay_elsewhere()
+    lane.look()
+    assert not has_claim(lane, key)
+    assert any("is not sent now, EscrowNotOurs" in line for line in lane.said)
+
+
+def test_a_late_claim_goes_out_where_its_l2_cannot_be_asked(
+    lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = claimed(lane)
+
+    def away(*_: object) -> None:
+        raise RpcUnavailable("no RPC node of zksync answered")
+
+    monkeypatch.setattr(lane.stage.origin, "claims", away)
+    lane.look()
+    assert has_claim(lane, key)
