@@ -63,6 +63,9 @@ bench: setup ## measure ticks and the scrape at 1 k, 100 k and 1 M stored orders
 bench-outage: setup ## measure how soon the product goes on after an outage, and how soon it halts
 	@$(BIN)/python -m tests.bench.product
 
+snapshot: setup ## write again which definitions Dagster is given (tests/defs/definitions.json)
+	@$(BIN)/python -m tests.defs.snapshot
+
 check: setup ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -83,4 +86,4 @@ lock: ## write both locks again from pyproject.toml: requirements.lock, and the 
 clean: ## remove what the demo left behind
 	@rm -rf .mmbot
 
-.PHONY: help setup server demo test test-fast chaos bench bench-outage check format lock clean
+.PHONY: help setup server demo test test-fast chaos bench bench-outage snapshot check format lock clean

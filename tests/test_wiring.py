@@ -64,7 +64,7 @@ def test_with_proofs_nothing_is_claimed_on_l1() -> None:
 
 
 def test_dagster_loads_the_product_without_a_word() -> None:
-    program = "from mmbot_pipelines.definitions import defs; defs.get_repository_def()"
+    program = "from mmbot_pipelines.definitions import defs; defs().get_repository_def()"
     command = [sys.executable, "-c", program]
     done = subprocess.run(
         command, env=os.environ | SERVING_BOTH, capture_output=True, text=True, check=True

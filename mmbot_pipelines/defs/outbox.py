@@ -12,7 +12,7 @@ from mmbot_pipelines.defs.requests import Bridge, op_run, order_tags
 _ASK_AGAIN_SECONDS = 30
 
 
-@dg.op(description=steps.replace_stuck.__doc__, config_schema={})
+@dg.op(description="Replace or cancel the transactions that are stuck.", config_schema={})
 def replace(context: dg.OpExecutionContext, bridge: Bridge) -> None:
     with plain_failures():
         steps.replace_stuck(bridge, op_run(context))

@@ -118,7 +118,9 @@ def op_run(context: dg.OpExecutionContext) -> Run:
 def step_op(name: str, do: Callable[[steps.Bridge, Sequence[str], Run], None]) -> dg.OpDefinition:
     """Make an op that takes the configured orders one step."""
 
-    @dg.op(name=name, description=do.__doc__, config_schema={"order_keys": [dg.String]})
+    purpose = (do.__doc__ or "").partition("\n")[0]
+
+    @dg.op(name=name, description=purpose, config_schema={"order_keys": [dg.String]})
     def op(context: dg.OpExecutionContext, bridge: Bridge) -> None:
         with plain_failures():
             do(bridge, order_keys(context.op_config["order_keys"]), op_run(context))

@@ -104,7 +104,7 @@ def test_every_job_runs_in_one_process() -> None:
     program = (
         "import json\n"
         "from mmbot_pipelines.definitions import defs\n"
-        "jobs = defs.get_repository_def().get_all_jobs()\n"
+        "jobs = defs().get_repository_def().get_all_jobs()\n"
         "print(json.dumps({job.name: job.executor_def.name for job in jobs}))"
     )
     command = [sys.executable, "-c", program]

@@ -4,4 +4,4 @@ import os
 
 # starknet-py refuses answers with fields that it does not know, which nodes like to add;
 # it can be told otherwise only here, before any of its modules is imported.
-os.environ.setdefault("STARKNET_PY_MARSHMALLOW_UNKNOWN_EXCLUDE", "true")
+os.environ["STARKNET_PY_MARSHMALLOW_UNKNOWN_EXCLUDE"] = "true"

@@ -1,0 +1,61 @@
+"""What ops and sensors are given: the wired bridge and watch. Reads the environment when used.
+
+The resources take no configuration: Dagster would read it from the environment of whoever
+launches a run, where the wallet's key is.
+"""
+
+from functools import cache
+
+import dagster as dg
+
+from mmbot_pipelines import wiring
+from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.watch import Watch
+from mmbot_pipelines.defs.plain import plain_failures
+from mmbot_pipelines.defs.storage import require_ours
+from mmbot_pipelines.settings import Settings, load
+
+
+@cache
+def settings() -> Settings:
+    """Read and check the settings once per process.
+
+    Raises:
+        BadSettings: see `load`.
+    """
+    return load()
+
+
+class BridgeResource(dg.ConfigurableResource[Bridge]):
+    """The bridge, wired from the environment once per process."""
+
+    def create_resource(self, context: dg.InitResourceContext) -> Bridge:
+        """Return the bridge."""
+        with plain_failures():
+            require_ours(context.instance)
+            return wiring.bridge(settings())
+
+
+class WatchResource(dg.ConfigurableResource[Watch]):
+    """The bridge's readings and alert channels, wired from the environment once per process."""
+
+    def create_resource(self, context: dg.InitResourceContext) -> Watch:
+        """Return the watch."""
+        with plain_failures():
+            require_ours(context.instance)
+            return wiring.watch(settings())
+
+
+class NoOutputs(dg.ConfigurableIOManager):
+    """Stores nothing: no op passes a value on. Dagster's own manager takes a folder."""
+
+    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        """Do nothing."""
+
+    def load_input(self, context: dg.InputContext) -> object:
+        """Refuse.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError("no op of ours has an input")

@@ -1,0 +1,62 @@
+"""What Dagster is given, and when the environment is read for it."""
+
+import json
+import os
+import subprocess
+import sys
+
+from tests.defs.snapshot import FILE, snapshot
+
+# Imports every module of the product, and prints where one of them read the environment.
+IMPORTING = """
+import importlib, json, os, pkgutil, sys
+
+reads = []
+
+def spied(name):
+    plain = getattr(os._Environ, name)
+    def spy(self, *given):
+        frame = sys._getframe(1)
+        while frame and frame.f_globals["__name__"] in ("os", "_collections_abc"):
+            frame = frame.f_back
+        module = frame.f_globals["__name__"] if frame else ""
+        if module.startswith("mmbot_pipelines"):
+            reads.append(f"{module}:{frame.f_lineno}")
+        return plain(self, *given)
+    setattr(os._Environ, name, spy)
+
+spied("__getitem__"), spied("__iter__")
+import mmbot_pipelines
+
+found = [m.name for m in pkgutil.walk_packages(mmbot_pipelines.__path__, "mmbot_pipelines.")]
+found = [name for name in found if not name.endswith("__main__") and ".versions." not in name]
+for name in found:
+    if not name.endswith("migrations.env"):  # run by Alembic, inside a connection
+        importlib.import_module(name)
+print(json.dumps({"modules": found, "reads": reads}))
+"""
+
+
+def test_definitions_are_those_of_the_snapshot() -> None:
+    """A change that was meant: `make snapshot`, and look at the difference."""
+    assert json.loads(snapshot()) == json.loads(FILE.read_text())
+
+
+def test_no_module_reads_the_environment_when_imported() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTING], env={}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert "mmbot_pipelines.definitions" in answer["modules"]
+    assert answer["reads"] == []
+
+
+def test_an_environment_without_settings_fails_only_when_definitions_are_built() -> None:
+    program = "from mmbot_pipelines.definitions import defs; print('imported'); defs()"
+    bare = {k: v for k, v in os.environ.items() if not k.startswith(("MMBOT_", "DAGSTER_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=bare, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "imported\n")
+    assert "MMBOT_L1_RPC_URLS is missing" in done.stderr
