@@ -66,11 +66,12 @@ bench-outage: setup ## measure how soon the product goes on after an outage, and
 snapshot: setup ## write again which definitions Dagster is given (tests/defs/definitions.json)
 	@$(BIN)/python -m tests.defs.snapshot
 
-check: setup ## format, lint, types, import contracts
+check: setup ## format, lint, types, import contracts, words
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.check_words
 
 format: setup ## write the code in one style
 	@$(BIN)/ruff format .

@@ -6,8 +6,8 @@ from functools import cache
 
 import dagster as dg
 
-from mmbot_pipelines.defs import alerts, bridge, daemons, resources, retention, safety, upkeep
-from mmbot_pipelines.defs.plain import InWords, plain_failures
+from mmbot_pipelines.defs import alerts, bridge, daemons, recovery, resources, retention, safety
+from mmbot_pipelines.defs.operator_errors import OperatorError, operator_errors
 from mmbot_pipelines.settings import Settings
 from mmbot_pipelines.settings.home import require_home
 from mmbot_pipelines.wiring import refuse_another_registry
@@ -19,17 +19,17 @@ def defs() -> dg.Definitions:
     """Return all definitions, for the settings that the environment gives.
 
     Raises:
-        InWords: the settings cannot work.
+        OperatorError: the settings cannot work.
     """
     # Dagster warns of a call of its own, in the log of every run.
     warnings.filterwarnings("ignore", "Parameter `owners` of", dg.BetaWarning)
     try:
-        with plain_failures():
+        with operator_errors():
             settings = resources.settings()
             require_home(settings.database.dagster_home)
             if "execute_run" not in sys.argv:  # a run's process: the code server has asked
                 refuse_another_registry(settings)
-    except InWords:
+    except OperatorError:
         sys.tracebacklimit = 0  # the code server ends here, and would print its whole way
         raise
     return merged(settings)
@@ -38,16 +38,16 @@ def defs() -> dg.Definitions:
 def merged(settings: Settings) -> dg.Definitions:
     """Return all definitions for these settings; reads nothing else."""
     return dg.Definitions.merge(
-        bridge.definitions(settings.origins, settings.pace.max_runs_per_tick),
-        upkeep.definitions,
+        bridge.definitions(settings.origins, settings.execution.max_runs_per_tick),
+        recovery.definitions,
         safety.definitions,
         alerts.definitions,
         daemons.definitions,
-        retention.definitions(settings.database.keep_runs_days),
+        retention.definitions(settings.database.run_retention_days),
         dg.Definitions(
             resources={
                 "bridge": resources.BridgeResource(),
-                "watch": resources.WatchResource(),
+                "alert_service": resources.AlertServiceResource(),
                 "io_manager": resources.NoOutputs(),
             },
             # of jobs that Dagster makes itself: the UI's Materialize would start one process a step

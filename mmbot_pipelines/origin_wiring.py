@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from mmbot_pipelines.adapters import keys
-from mmbot_pipelines.adapters.ethereum.age import newest_block
+from mmbot_pipelines.adapters.ethereum.block_time import newest_block_time
 from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.origins.zksync import ZkSync
 from mmbot_pipelines.bridge.chain_ports import Origin, Repayment
-from mmbot_pipelines.core.errors import BadSettings, NotServed
+from mmbot_pipelines.core.errors import InvalidSettings, NotServed
 from mmbot_pipelines.core.invokes import Invokes
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.safety import GLOBAL
@@ -30,7 +30,7 @@ from mmbot_pipelines.settings.starknet_values import stark_key
 if TYPE_CHECKING:
     from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 
-_LOOK_SECONDS = 5.0  # for the age of a chain's newest block
+_POLL_SECONDS = 5.0  # for the age of a chain's newest block
 
 
 class Origins(Mapping[str, Origin]):
@@ -109,7 +109,7 @@ def _origin(
         )
     if name == "starknet" and settings.starknet:
         return _starknet(settings, settings.starknet, l1, registry, invokes)
-    raise BadSettings(f"MMBOT_ORIGINS names {name}, which this version cannot serve")
+    raise InvalidSettings(f"MMBOT_ORIGINS names {name}, which this version cannot serve")
 
 
 def _starknet(
@@ -163,7 +163,7 @@ def _proofs(
     from mmbot_pipelines.adapters.origins.starknet_wallet import StarknetWallet  # noqa: PLC0415
 
     if section.prover_url is None:
-        raise BadSettings("MMBOT_STARKNET_REPAY=storage_proof needs a prover")
+        raise InvalidSettings("MMBOT_STARKNET_REPAY=storage_proof needs a prover")
     prover = Prover(
         section.prover_url.get_secret_value(),
         prover_key(section),
@@ -188,7 +188,7 @@ def prover_key(section: StarknetSection) -> SecretStr:
     """Return the API key of the prover.
 
     Raises:
-        BadSettings: it cannot be read.
+        InvalidSettings: it cannot be read.
     """
     name = "MMBOT_STARKNET_PROVER_API_KEY"
     return keys.secret(section.prover_api_key, section.prover_api_key_file, name)
@@ -198,7 +198,7 @@ def account_key(section: StarknetSection) -> SecretStr:
     """Return the private key of our Starknet account.
 
     Raises:
-        BadSettings: it cannot be read, or is none.
+        InvalidSettings: it cannot be read, or is none.
     """
     name = "MMBOT_STARKNET_PRIVATE_KEY"
     try:
@@ -206,7 +206,7 @@ def account_key(section: StarknetSection) -> SecretStr:
             keys.secret(section.private_key, section.private_key_file, name).get_secret_value()
         )
     except ValueError as e:
-        raise BadSettings(f"{name}_FILE holds what {e}") from None
+        raise InvalidSettings(f"{name}_FILE holds what {e}") from None
 
 
 def newest(settings: Settings) -> dict[str, Callable[[], datetime]]:
@@ -216,13 +216,13 @@ def newest(settings: Settings) -> dict[str, Callable[[], datetime]]:
         chains["zksync"] = ("zksync", settings.zksync, settings.zksync.chain_id)
     asked: dict[str, Callable[[], datetime]] = {
         scope: partial(
-            newest_block,
+            newest_block_time,
             Rpc(
                 node.urls,
                 chain=chain,
                 chain_id=chain_id,
                 quorum=settings.quorum(node),
-                read_seconds=_LOOK_SECONDS,
+                read_seconds=_POLL_SECONDS,
             ),
         )
         for scope, (chain, node, chain_id) in chains.items()
@@ -235,10 +235,10 @@ def newest(settings: Settings) -> dict[str, Callable[[], datetime]]:
 def _looking(section: StarknetSection) -> "StarknetRpc":
     from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc  # noqa: PLC0415
 
-    return StarknetRpc(section.urls, chain_id=section.chain_id, read_seconds=_LOOK_SECONDS)
+    return StarknetRpc(section.urls, chain_id=section.chain_id, read_seconds=_POLL_SECONDS)
 
 
 def _newest_on_starknet(client: "Callable[[], StarknetRpc]") -> datetime:
-    from mmbot_pipelines.adapters.origins import starknet_age  # noqa: PLC0415
+    from mmbot_pipelines.adapters.origins import starknet_block_time  # noqa: PLC0415
 
-    return starknet_age.newest_block(client())
+    return starknet_block_time.newest_block_time(client())

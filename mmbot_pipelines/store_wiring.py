@@ -2,7 +2,7 @@
 
 from sqlalchemy import Engine
 
-from mmbot_pipelines.adapters.db import ready
+from mmbot_pipelines.adapters.db import startup
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.invokes import PgInvokes
 from mmbot_pipelines.adapters.db.orders import PgOrders
@@ -17,10 +17,10 @@ def existing(database: Database) -> Database:
     """Return the database as it is, once it is known to be the bot's.
 
     Raises:
-        BadSettings: there is none, or it has none of the bot's tables; nothing was created.
+        InvalidSettings: there is none, or it has none of the bot's tables; nothing was created.
         StoreUnavailable: the database cannot be reached.
     """
-    ready.require_existing(database.url, folder=database.folder)
+    startup.require_existing(database.url, folder=database.folder)
     return database
 
 
@@ -28,7 +28,7 @@ def orders(database: Database) -> Orders:
     """Open the store, with its tables as this version needs them.
 
     Raises:
-        BadSettings: migrations are pending and MMBOT_AUTO_MIGRATE is off.
+        InvalidSettings: migrations are pending and MMBOT_AUTO_MIGRATE is off.
         StoreUnavailable: the database cannot be reached.
     """
     return PgOrders(engine(database))
@@ -38,7 +38,7 @@ def invokes(database: Database) -> Invokes:
     """Open the stored transactions of our Starknet account.
 
     Raises:
-        BadSettings, StoreUnavailable: see `orders`.
+        InvalidSettings, StoreUnavailable: see `orders`.
     """
     return PgInvokes(engine(database))
 
@@ -49,14 +49,16 @@ def safety(database: Database) -> SafetyStore:
     Raises:
         StoreUnavailable: the embedded server does not start.
     """
-    return PgSafety(connect(ready.database_url(database.url, folder=database.folder)))
+    return PgSafety(connect(startup.database_url(database.url, folder=database.folder)))
 
 
 def engine(database: Database) -> Engine:
     """Open the database, with its tables as this version needs them.
 
     Raises:
-        BadSettings, StoreUnavailable: see `orders`.
+        InvalidSettings, StoreUnavailable: see `orders`.
     """
-    url = ready.ready_url(database.url, folder=database.folder, auto_migrate=database.auto_migrate)
+    url = startup.ready_url(
+        database.url, folder=database.folder, auto_migrate=database.auto_migrate
+    )
     return connect(url)

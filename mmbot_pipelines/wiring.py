@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING
 
 from mmbot_pipelines import origin_wiring
 from mmbot_pipelines.adapters import signers
-from mmbot_pipelines.adapters.db import pooling, ready
+from mmbot_pipelines.adapters.db import pooling, startup
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
+from mmbot_pipelines.adapters.db.exposure import PgAccounts
 from mmbot_pipelines.adapters.db.invokes import PgInvokes
+from mmbot_pipelines.adapters.db.order_stats import PgOrderStats
 from mmbot_pipelines.adapters.db.orders import PgOrders
-from mmbot_pipelines.adapters.db.outlay import PgAccounts
-from mmbot_pipelines.adapters.db.records import PgRecords
 from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.adapters.ethereum.registry import RegistryV1, abi_of, disagreement
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.adapters.ethereum.signing import Watched
+from mmbot_pipelines.adapters.ethereum.signing import WatchOnlyWallet
 from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, Signer
+from mmbot_pipelines.bridge.alert_rules import AlertThresholds
+from mmbot_pipelines.bridge.alerting import JOURNAL, AlertService
 from mmbot_pipelines.bridge.app import Bridge, Rules
-from mmbot_pipelines.bridge.conditions import Thresholds
-from mmbot_pipelines.bridge.policy import Caps, Limits, Tier
-from mmbot_pipelines.bridge.watch import JOURNAL, Watch
-from mmbot_pipelines.core import crash, readings
+from mmbot_pipelines.bridge.policy import Caps, ConfirmationTier, Limits
+from mmbot_pipelines.core import failpoints, readings
 from mmbot_pipelines.core.alerts import Channel
-from mmbot_pipelines.core.errors import BadSettings, Failure
+from mmbot_pipelines.core.errors import Failure, InvalidSettings
 from mmbot_pipelines.settings import Database, Key, Settings
 from mmbot_pipelines.store_wiring import engine as engine_of
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mmbot_pipelines.adapters.metrics.nodes import Probe
 
 _START_SECONDS = 2.0  # for what start alone asks
-_LOOK_SECONDS = 5.0  # for the age of a chain's newest block
+_POLL_SECONDS = 5.0  # for the age of a chain's newest block
 
 
 def database_url(database: Database) -> str:
@@ -43,14 +43,14 @@ def database_url(database: Database) -> str:
     Raises:
         StoreUnavailable: the embedded server does not start.
     """
-    return ready.database_url(database.url, folder=database.folder)
+    return startup.database_url(database.url, folder=database.folder)
 
 
 def require_own_sessions(database: Database) -> None:
     """Check that no pooler stands before the database that shares sessions.
 
     Raises:
-        BadSettings: one does.
+        InvalidSettings: one does.
     """
     if database.url is not None:
         pooling.require_own_sessions(database.url.get_secret_value())
@@ -60,7 +60,7 @@ def refuse_another_registry(settings: Settings) -> None:
     """Refuse to start with a registry of another ABI; where no node answers, say nothing.
 
     Raises:
-        BadSettings: the registry answers in another shape than MMBOT_L1_REGISTRY_ABI says.
+        InvalidSettings: the registry answers in another shape than MMBOT_L1_REGISTRY_ABI says.
     """
     l1 = settings.l1
     rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, read_seconds=_START_SECONDS)
@@ -69,14 +69,14 @@ def refuse_another_registry(settings: Settings) -> None:
     except Failure:
         return  # whoever pays asks for itself
     if found != l1.registry_abi:
-        raise BadSettings(disagreement(l1.registry_address, found))
+        raise InvalidSettings(disagreement(l1.registry_address, found))
 
 
 @cache
 def bridge(settings: Settings) -> Bridge:
     """Plug the bridge together, once per process."""
-    for point, token in settings.crash_points:
-        crash.arm(point, token)
+    for point, token in settings.failpoints:
+        failpoints.arm(point, token)
     l1 = settings.l1
     rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, quorum=settings.quorum(l1))
     chain = EthereumChain(rpc, signer(settings.key))
@@ -96,14 +96,14 @@ def bridge(settings: Settings) -> Bridge:
                 min_margin_bps=settings.limits.min_margin_bps,
                 ours=frozenset({l1.registry_address, chain.wallet}),
             ),
-            max_attempts=settings.pace.max_attempts,
-            backoff_seconds=settings.pace.retry_backoff_seconds,
+            max_attempts=settings.execution.max_attempts,
+            backoff_seconds=settings.execution.retry_backoff_seconds,
             dry_run=settings.dry_run,
-            confirmations=tuple(Tier(*tier) for tier in settings.limits.confirmations),
+            confirmations=tuple(ConfirmationTier(*tier) for tier in settings.limits.confirmations),
             wait_for_price_seconds=settings.limits.wait_for_price_seconds,
-            stuck_after_seconds=settings.pace.stuck_after_seconds,
+            stuck_after_seconds=settings.execution.stuck_after_seconds,
             l1_finality_blocks=settings.l1.finality_blocks,
-            undelivered_after_seconds=settings.pace.undelivered_after_seconds,
+            undelivered_after_seconds=settings.execution.undelivered_after_seconds,
             caps=Caps(
                 exposure=settings.limits.max_exposure,
                 per_recipient=settings.limits.max_per_recipient,
@@ -111,10 +111,10 @@ def bridge(settings: Settings) -> Bridge:
                 per_day=settings.limits.max_per_day,
                 throttled_transfers=settings.safety.throttled_transfers,
             ),
-            thresholds=readings.Thresholds(
+            thresholds=readings.SafetyThresholds(
                 halt_after_failures=settings.safety.halt_after_failures,
                 failure_percent=settings.safety.throttle_failure_percent,
-                max_outlay=settings.limits.max_exposure,
+                max_exposure=settings.limits.max_exposure,
                 min_balance=settings.limits.min_balance or None,
                 max_gas_lost=settings.safety.max_gas_lost,
                 max_lag=settings.safety.max_rpc_lag_seconds,
@@ -127,23 +127,23 @@ def bridge(settings: Settings) -> Bridge:
 
 
 @cache
-def watch(settings: Settings) -> Watch:
+def alert_service(settings: Settings) -> AlertService:
     """Plug together who looks at the bridge and tells the operator, once per process.
 
     Raises:
-        BadSettings: MMBOT_ALERT_URLS has an entry that Apprise does not understand.
+        InvalidSettings: MMBOT_ALERT_URLS has an entry that Apprise does not understand.
     """
     engine = engine_of(settings.database)
-    return Watch(
+    return AlertService(
         bridge=bridge(settings),
-        records=PgRecords(engine),
+        records=PgOrderStats(engine),
         daemons=PgDaemons(engine),
         log=PgAlertLog(engine),
         channels=channels(settings),
-        thresholds=Thresholds(
+        thresholds=AlertThresholds(
             max_exposure=settings.limits.max_exposure,
             min_balance=settings.limits.min_balance,
-            undelivered_after_seconds=settings.pace.undelivered_after_seconds,
+            undelivered_after_seconds=settings.execution.undelivered_after_seconds,
         ),
     )
 
@@ -152,7 +152,7 @@ def channels(settings: Settings) -> list[Channel]:
     """Return one channel for each entry of MMBOT_ALERT_URLS.
 
     Raises:
-        BadSettings: Apprise does not understand an entry.
+        InvalidSettings: Apprise does not understand an entry.
     """
     if not settings.alert_urls:
         return []
@@ -171,12 +171,12 @@ def metrics(settings: Settings) -> "Metrics":
 
     l1 = settings.l1
     if l1.wallet_address is None:
-        raise BadSettings(
+        raise InvalidSettings(
             "MMBOT_L1_WALLET_ADDRESS is missing: set it to the L1 wallet's address, which "
             "`mmbot doctor` shows; the metrics do without its key"
         )
-    rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, read_seconds=_LOOK_SECONDS)
-    wallet = EthereumChain(rpc, Watched(l1.wallet_address))
+    rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, read_seconds=_POLL_SECONDS)
+    wallet = EthereumChain(rpc, WatchOnlyWallet(l1.wallet_address))
     names = [JOURNAL, *(channel.name for channel in channels(settings))]
     return Metrics(
         PgFigures(cache(lambda: engine_of(settings.database)), names),
@@ -208,10 +208,10 @@ def signer(key: Key | None) -> Signer:
     """Return who signs for the wallet.
 
     Raises:
-        BadSettings: the key cannot be read or is none.
+        InvalidSettings: the key cannot be read or is none.
     """
     if key is None:
-        raise BadSettings("this process was started to look, without the wallet's key")
+        raise InvalidSettings("this process was started to look, without the wallet's key")
     return signers.signer(
         given=key.private_key,
         file=key.private_key_file,

@@ -32,7 +32,7 @@ def _is_in(path: Path, places: tuple[str, ...]) -> bool:
 
 def _has_server(item: pytest.Item) -> bool:
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    if parameters.get("stage", "memory") != "memory":
+    if parameters.get("ports", "memory") != "memory":
         return True
     on_server = {value for value in parameters.values() if isinstance(value, str)}
     fixtures = set(getattr(item, "fixturenames", ()))

@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from mmbot_pipelines.cli import main
-from mmbot_pipelines.defs import alerts, bridge, daemons, retention, safety, upkeep
+from mmbot_pipelines.defs import alerts, bridge, daemons, recovery, retention, safety
 
 
 def pieces(text: str) -> Iterator[str]:
@@ -41,7 +41,7 @@ def dagster_names() -> set[str]:
     parts = [
         bridge.definitions(["zksync", "starknet"], 4),
         retention.definitions(30),
-        *(part.definitions for part in (alerts, daemons, safety, upkeep)),
+        *(part.definitions for part in (alerts, daemons, safety, recovery)),
     ]
     return set().union(*map(_names_of, parts))
 

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from mmbot_pipelines import adapters, bridge, core, settings
-from mmbot_pipelines.core.crash import Point
-from mmbot_pipelines.core.errors import Failure, Halts, Stop, TryAgain, TryLater, Verdict, Waits
+from mmbot_pipelines.core.errors import Failure, Halts, RetryPolicy, Stop, TryAgain, TryLater, Waits
+from mmbot_pipelines.core.failpoints import Point
 from tests.documents import called, dagster_names, pieces, understood, words
 
 ROOT = Path(__file__).parents[1]
@@ -56,19 +56,19 @@ def test_every_fault_has_its_four_cells_and_a_test() -> None:
     lines = [line for line in FAULTS.read_text().splitlines() if line.startswith("| ")]
     rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
     faults = [row for row in rows if row[-1].strip() not in ("test", "what the bot does")]
-    faults = [row for row in faults if row[0].strip() not in list(Verdict)]
+    faults = [row for row in faults if row[0].strip() not in list(RetryPolicy)]
     assert len(faults) > 100
     assert [row[0] for row in faults if len(row) != 4 or "`tests/" not in row[-1]] == []
 
 
 @cache
-def classes() -> dict[str, Verdict]:
+def classes() -> dict[str, RetryPolicy]:
     """Return the errors of the product by name, with what they ask for."""
     for package in (adapters, bridge, core):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if ".migrations" not in module.name:
                 import_module(module.name)
-    return {one.__name__: one.verdict for one in below(Failure) if one not in KINDS}
+    return {one.__name__: one.retry_policy for one in below(Failure) if one not in KINDS}
 
 
 def below(of: type[Failure]) -> Iterator[type[Failure]]:
@@ -78,12 +78,12 @@ def below(of: type[Failure]) -> Iterator[type[Failure]]:
         yield from below(one)
 
 
-@pytest.mark.parametrize("verdict", list(Verdict))
-def test_every_error_class_stands_with_its_verdict(verdict: Verdict) -> None:
-    known = {name for name, asked in classes().items() if asked is verdict}
-    (line,) = re.findall(rf"^\| {verdict} \|([^|]+)\|", FAULTS.read_text(), re.MULTILINE)
-    told = re.findall(r"\w+", line)
-    assert sorted(told) == sorted(known)
+@pytest.mark.parametrize("policy", list(RetryPolicy))
+def test_every_error_class_stands_with_its_verdict(policy: RetryPolicy) -> None:
+    known = {name for name, asked in classes().items() if asked is policy}
+    (line,) = re.findall(rf"^\| {policy} \|([^|]+)\|", FAULTS.read_text(), re.MULTILINE)
+    reported = re.findall(r"\w+", line)
+    assert sorted(reported) == sorted(known)
 
 
 def test_every_class_it_names_is_explained_in_a_row() -> None:
@@ -93,12 +93,12 @@ def test_every_class_it_names_is_explained_in_a_row() -> None:
     assert {name for name in classes() if text.count(f"`{name}`") < 2} == set()
 
 
-def test_every_crash_point_is_told() -> None:
-    told = set(re.findall(r"`([a-z-]+)`", FAULTS.read_text()))
-    assert set(map(str, Point)) <= told
+def test_every_failpoint_is_documented() -> None:
+    reported = set(re.findall(r"`([a-z0-9-]+)`", FAULTS.read_text()))
+    assert set(map(str, Point)) <= reported
 
 
-def test_every_rule_of_prometheus_is_told_and_no_other() -> None:
+def test_every_rule_of_prometheus_is_documented_and_no_other() -> None:
     groups = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())["groups"]
     rules = {rule["alert"] for group in groups for rule in group["rules"]}
     assert in_every(FAULTS, r"\b(Mmbot[A-Z]\w+)\b") == rules
@@ -142,7 +142,7 @@ def texts(tree: ast.AST) -> Iterator[str]:
 
 
 @cache
-def said() -> list[str]:
+def logged() -> list[str]:
     """Return all texts that the product may say."""
     files = (ROOT / "mmbot_pipelines").rglob("*.py")
     ours = [path for path in files if "devnet" not in path.parts]
@@ -153,10 +153,10 @@ def is_said(quoted: str) -> bool:
     """Tell whether some text of our code can be what is quoted."""
     fixed = re.split(ANY, quoted)
     pattern = re.compile(".*".join(re.escape(part) for part in fixed), re.DOTALL)
-    return any(pattern.search(text) for text in said())
+    return any(pattern.search(text) for text in logged())
 
 
-def test_what_it_quotes_is_said_in_these_words() -> None:
+def test_what_it_quotes_is_logged_in_these_words() -> None:
     quoted = re.findall(r'"([^"\n]+)"', FAULTS.read_text())
     assert len(quoted) > 50
     assert [words for words in quoted if not is_said(words)] == []

@@ -45,22 +45,22 @@ def wired(environ: dict[str, str], *used: str) -> Any:
 
 
 def test_zksync_needs_nothing_of_starknet() -> None:
-    told = wired(SERVING_BOTH, "zksync")
-    assert told["names"] == ["zksync", "starknet"]
-    assert told["scopes"] == ["global", "starknet", "zksync"]
-    assert told["zksync"][0]
-    assert not told["starknet_py"]
+    reported = wired(SERVING_BOTH, "zksync")
+    assert reported["names"] == ["zksync", "starknet"]
+    assert reported["scopes"] == ["global", "starknet", "zksync"]
+    assert reported["zksync"][0]
+    assert not reported["starknet_py"]
 
 
 def test_starknet_is_plugged_together_once_when_it_is_asked_for() -> None:
-    told = wired(SERVING_BOTH, "starknet")
-    assert told["starknet_py"]
-    assert told["starknet"] == [True, 0, 110_000]
+    reported = wired(SERVING_BOTH, "starknet")
+    assert reported["starknet_py"]
+    assert reported["starknet"] == [True, 0, 110_000]
 
 
 def test_with_proofs_nothing_is_claimed_on_l1() -> None:
-    told = wired(SERVING_BOTH | PROOF, "starknet")
-    assert told["starknet"] == [True, 0, 0]
+    reported = wired(SERVING_BOTH | PROOF, "starknet")
+    assert reported["starknet"] == [True, 0, 0]
 
 
 def test_dagster_loads_the_product_without_a_word() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from eth_account import Account
 from pydantic import SecretStr
 
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.errors import InvalidSettings
 
 
 def private_key(
@@ -24,7 +24,7 @@ def private_key(
     password in `password_file` opens. Exactly one of the three is expected.
 
     Raises:
-        BadSettings: the key cannot be read or is none.
+        InvalidSettings: the key cannot be read or is none.
     """
     if given is not None:
         return _checked(given.get_secret_value(), "MMBOT_L1_PRIVATE_KEY")
@@ -33,7 +33,9 @@ def private_key(
     if keystore is not None and password_file is not None:
         password = _text(password_file, "MMBOT_L1_KEYSTORE_PASSWORD_FILE")
         return _opened(_text(keystore, "MMBOT_L1_KEYSTORE_FILE"), password)
-    raise BadSettings("MMBOT_L1_PRIVATE_KEY is missing: set it, or name a key file or a keystore")
+    raise InvalidSettings(
+        "MMBOT_L1_PRIVATE_KEY is missing: set it, or name a key file or a keystore"
+    )
 
 
 def secret(given: SecretStr | None, file: Path | None, variable: str) -> SecretStr:
@@ -42,13 +44,15 @@ def secret(given: SecretStr | None, file: Path | None, variable: str) -> SecretS
     variable: the setting that holds the secret itself; that of the file ends with "_FILE".
 
     Raises:
-        BadSettings: it cannot be read, or is empty.
+        InvalidSettings: it cannot be read, or is empty.
     """
     if given is not None:
         return given
     text = _text(file, f"{variable}_FILE").strip() if file is not None else ""
     if not text:
-        raise BadSettings(f"{variable} is missing: set it, or {variable}_FILE to a file with it")
+        raise InvalidSettings(
+            f"{variable} is missing: set it, or {variable}_FILE to a file with it"
+        )
     return SecretStr(text)
 
 
@@ -59,7 +63,7 @@ def _checked(text: str, variable: str) -> SecretStr:
             raise ValueError
         Account.from_key(bytes.fromhex(digits))
     except Exception:  # each signing backend has its own; none may be shown, it may quote the key
-        raise BadSettings(
+        raise InvalidSettings(
             f"{variable} holds no private key: 64 hex digits of a number that secp256k1 allows "
             "are needed"
         ) from None
@@ -71,7 +75,7 @@ def _opened(keystore: str, password: str) -> SecretStr:
         key = Account.decrypt(keystore, password.rstrip("\r\n"))
     except ValueError as e:
         if "MAC mismatch" in str(e):
-            raise BadSettings(
+            raise InvalidSettings(
                 "MMBOT_L1_KEYSTORE_PASSWORD_FILE holds another keystore's password: "
                 "write the password of MMBOT_L1_KEYSTORE_FILE into it"
             ) from None
@@ -81,8 +85,8 @@ def _opened(keystore: str, password: str) -> SecretStr:
     return _checked(bytes(key).hex(), "MMBOT_L1_KEYSTORE_FILE")
 
 
-def _no_keystore() -> BadSettings:
-    return BadSettings(
+def _no_keystore() -> InvalidSettings:
+    return InvalidSettings(
         "MMBOT_L1_KEYSTORE_FILE is no Web3 Secret Storage V3 keystore: name the JSON file that "
         "the wallet exported"
     )
@@ -92,9 +96,9 @@ def _text(path: Path, variable: str) -> str:
     try:
         return path.read_text("utf-8")
     except OSError as e:
-        raise BadSettings(
+        raise InvalidSettings(
             f"{variable} names {path}, which cannot be read ({e.strerror}): mend the path or "
             "its owner"
         ) from None
     except UnicodeDecodeError:
-        raise BadSettings(f"{variable} names {path}, which is not a text file") from None
+        raise InvalidSettings(f"{variable} names {path}, which is not a text file") from None

@@ -21,7 +21,7 @@ from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from mmbot_pipelines.adapters.ethereum.signing import Signature
-from mmbot_pipelines.core.errors import BadSettings, TryAgain, TryLater
+from mmbot_pipelines.core.errors import InvalidSettings, TryAgain, TryLater
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.untrusted import cleaned
 
@@ -50,7 +50,7 @@ class KmsSigner:
         """Name the key by id, ARN or alias; nothing is asked yet.
 
         Raises:
-            BadSettings: AWS's own settings name no region.
+            InvalidSettings: AWS's own settings name no region.
         """
         self._key_id = key_id
         self._key: PublicKey | None = None
@@ -58,11 +58,11 @@ class KmsSigner:
         try:
             self._client = boto3.session.Session().client("kms", config=_CONFIG)
         except NoRegionError:
-            raise BadSettings(
+            raise InvalidSettings(
                 "AWS_DEFAULT_REGION is missing: set it to the region of the KMS key"
             ) from None
         except (BotoCoreError, ValueError) as e:
-            raise BadSettings(f"AWS's settings cannot be used: {cleaned(e)}") from None
+            raise InvalidSettings(f"AWS's settings cannot be used: {cleaned(e)}") from None
 
     def __repr__(self) -> str:
         return f"KmsSigner({self._key_id})"
@@ -72,7 +72,7 @@ class KmsSigner:
         """Return the wallet's address, which the public key makes.
 
         Raises:
-            BadSettings: there is no such key, or it is none for Ethereum.
+            InvalidSettings: there is no such key, or it is none for Ethereum.
             KmsUnavailable, KmsRefused: see there.
         """
         point = self._public_key().format(compressed=False)[1:]
@@ -83,7 +83,7 @@ class KmsSigner:
 
         Raises:
             KmsUnavailable, KmsRefused: see there.
-            BadSettings: see `address`.
+            InvalidSettings: see `address`.
         """
         own = self._public_key()
         der = self._ask(
@@ -114,7 +114,7 @@ class KmsSigner:
         except ClientError as e:
             failure = self._refusal(e)
         except NoCredentialsError:
-            failure = BadSettings(
+            failure = InvalidSettings(
                 "AWS credentials are missing: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
                 "or give the machine a role"
             )
@@ -123,15 +123,20 @@ class KmsSigner:
         raise failure
 
     def _refusal(self, error: ClientError) -> Exception:
-        told = error.response.get("Error", {})
-        code, status = told.get("Code", ""), error.response["ResponseMetadata"]["HTTPStatusCode"]
-        said = f"{cleaned(code)}: {cleaned(told.get('Message', ''))}"
+        reported = error.response.get("Error", {})
+        code, status = (
+            reported.get("Code", ""),
+            error.response["ResponseMetadata"]["HTTPStatusCode"],
+        )
+        error_text = f"{cleaned(code)}: {cleaned(reported.get('Message', ''))}"
         if code in _OPERATORS:
-            return BadSettings(f"MMBOT_L1_KMS_KEY_ID cannot be used ({said}): name a signing key")
+            return InvalidSettings(
+                f"MMBOT_L1_KMS_KEY_ID cannot be used ({error_text}): name a signing key"
+            )
         if status >= 500 or "Throttl" in code or code == "LimitExceededException":
-            return KmsUnavailable(f"AWS KMS is overloaded ({said})")
+            return KmsUnavailable(f"AWS KMS is overloaded ({error_text})")
         return KmsRefused(
-            f"KMS key {self._key_id} does not sign ({said}): mend the key's state or policy"
+            f"KMS key {self._key_id} does not sign ({error_text}): mend the key's state or policy"
         )
 
 
@@ -141,7 +146,7 @@ def _point(spki: bytes, key_id: str) -> PublicKey:
             raise ValueError
         return PublicKey(spki.removeprefix(_SECP256K1))
     except ValueError:
-        raise BadSettings(
+        raise InvalidSettings(
             f"MMBOT_L1_KMS_KEY_ID names {key_id}, which is no key for Ethereum: create one of "
             "the spec ECC_SECG_P256K1"
         ) from None

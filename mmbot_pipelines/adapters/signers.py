@@ -21,7 +21,7 @@ def signer(
     kms_key_id: id, ARN or alias of a key in AWS KMS, which is asked only when it is needed.
 
     Raises:
-        BadSettings: the key cannot be read or is none.
+        InvalidSettings: the key cannot be read or is none.
     """
     if kms_key_id is not None:
         # A second to import, which only those pay who use it.

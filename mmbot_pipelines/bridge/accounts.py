@@ -46,14 +46,14 @@ class Accounts(Protocol):
     def gas_lost(self, *, since: datetime) -> Wei:
         """Sum what transfers stored since then paid for gas and reverted, in wei."""
 
-    def gas_used(self, purpose: str, origin: str, *, most: int) -> list[Gas]:
+    def gas_used(self, purpose: str, origin: str, *, max_count: int) -> list[Gas]:
         """Return what the newest mined transactions of a kind used, newest first; none reverted.
 
         purpose: TRANSFER or REPAY.
         """
 
     def finished(
-        self, counted: Sequence[tuple[str, str]], *, since: datetime | None, most: int
+        self, counted: Sequence[tuple[str, str]], *, since: datetime | None, max_count: int
     ) -> list[Finished]:
         """Return the newest steps that a chain has proven or that failed, newest first.
 

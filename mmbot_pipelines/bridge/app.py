@@ -6,11 +6,11 @@ from datetime import datetime
 
 from mmbot_pipelines.bridge.accounts import Accounts
 from mmbot_pipelines.bridge.chain_ports import Origin, Registry
-from mmbot_pipelines.bridge.pace import Pace
-from mmbot_pipelines.bridge.policy import Caps, Limits, Tier
+from mmbot_pipelines.bridge.policy import Caps, ConfirmationTier, Limits
+from mmbot_pipelines.bridge.poll_schedule import PollSchedule
 from mmbot_pipelines.bridge.ports import Orders
 from mmbot_pipelines.core.outbox import Chain
-from mmbot_pipelines.core.readings import Thresholds
+from mmbot_pipelines.core.readings import SafetyThresholds
 from mmbot_pipelines.core.rebroadcast import Rebroadcasts
 from mmbot_pipelines.core.safety import SafetyStore
 
@@ -23,13 +23,13 @@ class Rules:
     max_attempts: int
     backoff_seconds: float
     dry_run: bool  # decide, but neither sign nor send
-    confirmations: tuple[Tier, ...] = ()
+    confirmations: tuple[ConfirmationTier, ...] = ()
     wait_for_price_seconds: float = 86_400.0  # after which an order is dropped as too dear
     stuck_after_seconds: float = 60.0  # from when on an undecided transaction is replaced
     l1_finality_blocks: int = 64  # how deep L1 is looked at for what it takes back
     undelivered_after_seconds: float = 3600.0  # after which a person may have it claimed again
     caps: Caps = field(default_factory=Caps)
-    thresholds: Thresholds = field(default_factory=Thresholds)
+    thresholds: SafetyThresholds = field(default_factory=SafetyThresholds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +48,8 @@ class Bridge:
     # by scope, the time of a chain's newest block, UTC; it raises when nobody answers
     newest: Mapping[str, Callable[[], datetime]] = field(default_factory=dict)
     rebroadcasts: Rebroadcasts = field(default_factory=Rebroadcasts)
-    paces: dict[str, Pace] = field(default_factory=dict)
+    poll_schedules: dict[str, PollSchedule] = field(default_factory=dict)
 
-    def pace(self, origin: str) -> Pace:
+    def poll_schedule(self, origin: str) -> PollSchedule:
         """Return when the origin's orders on their way were asked for, by this process."""
-        return self.paces.setdefault(origin, Pace())
+        return self.poll_schedules.setdefault(origin, PollSchedule())

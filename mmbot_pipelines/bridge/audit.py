@@ -179,7 +179,7 @@ def _mismatched(chain: ChainFacts, orders: Sequence[StoredOrder]) -> Iterator[st
 
 def _unfinished(orders: Sequence[StoredOrder]) -> Iterator[str]:
     for order in orders:
-        if order.status.final or (order.parked and order.reason):
+        if order.status.is_final or (order.parked and order.reason):
             continue
         state = "failed" if order.failed else "healthy"
         yield f"{order.key} is {order.status}, {state}, {order.reason or 'without a reason'}"

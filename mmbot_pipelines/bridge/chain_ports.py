@@ -126,7 +126,7 @@ class Registry(Protocol):
     def used(self, orders: Sequence[Order]) -> list[bool]:
         """Tell which orders the registry has marked as paid."""
 
-    def takes(self, wallet: Address) -> bool:
+    def accepts_wallet(self, wallet: Address) -> bool:
         """Return whether a wallet may send it transfers and claims: its owner, its market maker."""
 
     def paid_in(self, order: Order, *, below: int | None = None) -> TxHash | int | None:

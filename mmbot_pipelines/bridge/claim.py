@@ -10,32 +10,36 @@ from functools import partial
 
 from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.authority import with_authority
+from mmbot_pipelines.bridge.authority import check_market_maker
 from mmbot_pipelines.bridge.chain_ports import Settlement, Task
-from mmbot_pipelines.bridge.escrow_faults import MessageMissing, PaidElsewhere, is_paid_elsewhere
+from mmbot_pipelines.bridge.claim_reverts import store_claim_reverts
+from mmbot_pipelines.bridge.escrow_errors import (
+    MessageMissing,
+    PaidElsewhere,
+    is_paid_to_other_wallet,
+)
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.fill import by_origin
-from mmbot_pipelines.bridge.guard import halt_at_once
+from mmbot_pipelines.bridge.guard import halt_now
+from mmbot_pipelines.bridge.l2_reorgs import still_in_chain
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.pace import PAGE, Pace
+from mmbot_pipelines.bridge.poll_schedule import PAGE, PollSchedule
 from mmbot_pipelines.bridge.ports import Run
-from mmbot_pipelines.bridge.refused import refused
-from mmbot_pipelines.bridge.reorgs import standing
-from mmbot_pipelines.bridge.sending import Request, send
-from mmbot_pipelines.core import crash
-from mmbot_pipelines.core.errors import Failure, LostRace, Waits
-from mmbot_pipelines.core.money import Wei, in_words
+from mmbot_pipelines.bridge.submit import SubmitRequest, submit
+from mmbot_pipelines.core import failpoints
+from mmbot_pipelines.core.errors import ConcurrentUpdate, Failure, Waits
+from mmbot_pipelines.core.money import Wei, format_ether
 from mmbot_pipelines.core.outbox import Call, Transaction, TxState
 
 _CLAIMED = {TxState.MINED: Fact.MINED, TxState.STORED: Fact.SENT}
-_BEST = [*_CLAIMED, *(state for state in TxState if state not in _CLAIMED)]
+_BY_PREFERENCE = [*_CLAIMED, *(state for state in TxState if state not in _CLAIMED)]
 
 
-class ClaimTooDear(Waits):
+class ClaimUnprofitable(Waits):
     """A claim's message and gas cost as much as the claim brings: prices must fall first."""
 
-    reason = "waits: its claim would cost what it brings"
+    reason = "waiting: its claim would cost what it brings"
 
 
 def repay(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
@@ -47,52 +51,52 @@ def repay(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
     work = Work(bridge, run, "repay")
     orders = work.due(keys, [Status.FULFILLED])
     for origin, group in by_origin(orders):
-        work.in_parts(origin, group, partial(_claim, work, origin))
+        work.in_batches(origin, group, partial(_claim, work, origin))
     work.finish()
 
 
 def _claim(work: Work, origin: str, orders: list[Order]) -> None:
     chain, l2 = work.bridge.chain, work.bridge.origins[origin]
     orders = _settle(work, origin, orders)
-    orders = _take_up_claimed(work, standing(work, origin, orders))
+    orders = _resume_claimed(work, still_in_chain(work, origin, orders))
     fees = chain.fees()
     begun = l2.claims(orders, fees)
     calls: list[tuple[Order, Call]] = []
     for order, claim in zip(orders, begun, strict=True):
-        if isinstance(claim, Call) and (dear := _too_dear(order, claim.value)):
-            work.fail(order, dear)
+        if isinstance(claim, Call) and (unprofitable := _unprofitable(order, claim.value)):
+            work.fail(order, unprofitable)
         elif isinstance(claim, Call):
             calls.append((order, claim))
         elif isinstance(claim, Failure):
             work.fail(order, claim)
         else:
-            _keep_task(work, order, claim)
-    gas = with_authority(work, chain.simulate([call for _, call in calls], fees))
-    requests: list[Request] = []
+            _store_task(work, order, claim)
+    gas = check_market_maker(work, chain.simulate([call for _, call in calls], fees))
+    requests: list[SubmitRequest] = []
     foreseen: list[tuple[Order, Failure]] = []
     for (order, call), estimate in zip(calls, gas, strict=True):
         if isinstance(estimate, Failure):
             foreseen.append((order, estimate))
-        elif dear := _too_dear(order, Wei(call.value + estimate * fees.expected)):
-            work.fail(order, dear)
+        elif unprofitable := _unprofitable(order, Wei(call.value + estimate * fees.expected)):
+            work.fail(order, unprofitable)
         else:
-            requests.append(Request(order=order, call=call, gas=estimate, reserve=Wei(0)))
-    send(work, requests, fees, origin=origin)
-    refused(work, foreseen)
+            requests.append(SubmitRequest(order=order, call=call, gas=estimate, reserve=Wei(0)))
+    submit(work, requests, fees, origin=origin)
+    store_claim_reverts(work, foreseen)
 
 
-def _too_dear(order: Order, cost: Wei) -> ClaimTooDear | None:
+def _unprofitable(order: Order, cost: Wei) -> ClaimUnprofitable | None:
     """Return why a claim that costs this much, in wei, is not sent now; None: it is worth it."""
     brings = order.amount + order.fee
     if cost < brings:
         return None
-    return ClaimTooDear(
-        f"its message and gas cost {in_words(cost)} at the price of now, it brings "
-        f"{in_words(brings)}"
+    return ClaimUnprofitable(
+        f"its message and gas cost {format_ether(cost)} at the price of now, it brings "
+        f"{format_ether(brings)}"
     )
 
 
-def _take_up_claimed(work: Work, orders: Sequence[Order]) -> list[Order]:
+def _resume_claimed(work: Work, orders: Sequence[Order]) -> list[Order]:
     """Let orders wait for claims that stayed in the lane while their transfer was unmined.
 
     A claim that was decided meanwhile is looked at by nobody else any more: what became of
@@ -105,11 +109,11 @@ def _take_up_claimed(work: Work, orders: Sequence[Order]) -> list[Order]:
             unclaimed.append(order)
         elif claim.state in _CLAIMED:
             if work.advance(order, _CLAIMED[claim.state], tx=claim.hash):
-                work.run.say(f"{order.key}: claimed already in {claim.hash}")
+                work.run.log(f"{order.key}: claimed already in {claim.hash}")
         else:
             why = f"its claim {claim.hash} is {claim.state}"
-            anew = work.advance(order, Fact.LOST, reason=why)
-            unclaimed += [anew] if anew is not None else []
+            retried = work.advance(order, Fact.LOST, reason=why)
+            unclaimed += [retried] if retried is not None else []
     return unclaimed
 
 
@@ -121,13 +125,13 @@ def _claim_of(work: Work, order: Order) -> Transaction | None:
         for row in work.bridge.orders.transactions(order.key)
         if row.purpose == REPAY and row.attempt == order.attempt
     ]
-    return min(rows, key=lambda row: _BEST.index(row.state), default=None)
+    return min(rows, key=lambda row: _BY_PREFERENCE.index(row.state), default=None)
 
 
-def _keep_task(work: Work, order: Order, task: Task) -> None:
+def _store_task(work: Work, order: Order, task: Task) -> None:
     # Should we die before this is stored, the same task is given again, which is harmless.
     if work.advance(order, Fact.SENT, ref=task.ref):
-        work.run.say(f"{order.key}: repay begun, {task.ref}")
+        work.run.log(f"{order.key}: repay begun, {task.ref}")
 
 
 def settle(bridge: Bridge, origin: str, run: Run) -> list[str]:
@@ -139,15 +143,15 @@ def settle(bridge: Bridge, origin: str, run: Run) -> list[str]:
         Failure: the origin, or who works on a claim, could not be asked.
     """
     work = Work(bridge, run, "settle")
-    pace = bridge.pace(origin)
-    claimed = [o for o in _claimed(bridge, origin, pace) if not is_paid_elsewhere(o)]
-    due = pace.due(claimed, bridge.clock())
+    poll_schedule = bridge.poll_schedule(origin)
+    claimed = [o for o in _claimed(bridge, origin, poll_schedule) if not is_paid_to_other_wallet(o)]
+    due = poll_schedule.due(claimed, bridge.clock())
     left = _settle(work, origin, due)
     _follow(work, origin, left)
     return [o.key for o in due if o not in left]
 
 
-def _claimed(bridge: Bridge, origin: str, pace: Pace) -> list[Order]:
+def _claimed(bridge: Bridge, origin: str, poll_schedule: PollSchedule) -> list[Order]:
     """Return the newest orders whose claim is on its way, and the next ones of the others.
 
     However many there are, a look reads two pages: the second one moves on through all of them.
@@ -155,8 +159,8 @@ def _claimed(bridge: Bridge, origin: str, pace: Pace) -> list[Order]:
     newest = bridge.orders.claimed(origin, newest=True, max_orders=PAGE)
     if len(newest) < PAGE:
         return newest[::-1]
-    page = bridge.orders.claimed(origin, after=pace.reached, max_orders=PAGE)
-    pace.reached = (page[-1].changed_at, page[-1].number) if len(page) == PAGE else None
+    page = bridge.orders.claimed(origin, after=poll_schedule.reached, max_orders=PAGE)
+    poll_schedule.reached = (page[-1].changed_at, page[-1].number) if len(page) == PAGE else None
     return list({order.key: order for order in [*page, *newest[::-1]]}.values())
 
 
@@ -167,8 +171,8 @@ def claim_again(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
         OrdersFailed: the escrow could not be asked whether it has paid.
     """
     work = Work(bridge, run, "repay")
-    for origin, group in by_origin(o for o in bridge.orders.get(keys) if o.claimed):
-        work.in_parts(origin, group, partial(_claim_again, work, origin))
+    for origin, group in by_origin(o for o in bridge.orders.get(keys) if o.is_claimed):
+        work.in_batches(origin, group, partial(_claim_again, work, origin))
     work.finish()
 
 
@@ -177,10 +181,10 @@ def _claim_again(work: Work, origin: str, orders: list[Order]) -> None:
     for order in _settle(work, origin, orders):
         age = (work.bridge.clock() - order.changed_at).total_seconds()
         if age <= patience:
-            work.run.say(f"{order.key}: claimed {age:.0f} s ago, not again before {patience} s")
+            work.run.log(f"{order.key}: claimed {age:.0f} s ago, not again before {patience} s")
         elif order.reason is not None:
             # What it waits for is known, and another proof would not change it.
-            work.run.say(f"{order.key}: not claimed again, {order.reason}")
+            work.run.log(f"{order.key}: not claimed again, {order.reason}")
         else:
             why = f"claimed again by hand: nothing arrived in {age:.0f} s"
             work.advance(order, Fact.UNDELIVERED, reason=why)
@@ -191,11 +195,12 @@ def _settle(work: Work, origin: str, orders: list[Order]) -> list[Order]:
     left = []
     for order, seen in zip(orders, work.bridge.origins[origin].settled(orders), strict=True):
         if isinstance(seen, Settlement):
-            crash.here(crash.Point.SETTLEMENT_SEEN)
+            failpoints.failpoint(failpoints.Point.SETTLEMENT_SEEN)
             if work.advance(order, Fact.SETTLED, tx=seen.tx, block=seen.block, refund=seen.refund):
-                paid = in_words(order.amount + order.fee)
-                work.run.say(
-                    f"{order.key}: completed, the escrow paid us {paid} in {seen.tx}{_back(seen)}"
+                paid = format_ether(order.amount + order.fee)
+                work.run.log(
+                    f"{order.key}: completed, the escrow paid us {paid} in "
+                    f"{seen.tx}{_refund_text(seen)}"
                 )
         elif isinstance(seen, PaidElsewhere):
             work.fail(order, seen)
@@ -204,8 +209,8 @@ def _settle(work: Work, origin: str, orders: list[Order]) -> list[Order]:
     return left
 
 
-def _back(seen: Settlement) -> str:
-    return f"; {in_words(seen.refund)} of its message came back" if seen.refund else ""
+def _refund_text(seen: Settlement) -> str:
+    return f"; {format_ether(seen.refund)} of its message came back" if seen.refund else ""
 
 
 def _follow(work: Work, origin: str, orders: Sequence[Order]) -> None:
@@ -216,18 +221,18 @@ def _follow(work: Work, origin: str, orders: Sequence[Order]) -> None:
     for order, seen in zip(orders, progress, strict=True):
         if isinstance(seen.lost, MessageMissing):
             # Before the order is set back: should we die here, it is seen again.
-            halt_at_once(work.bridge, work.run, seen.lost, origin)
+            halt_now(work.bridge, work.run, seen.lost, origin)
         if seen.lost is not None:
             _give_up(work, order, seen.lost)
         elif seen.proven_in is not None and order.status is Status.PROVING:
             if work.advance(order, Fact.PROVEN, tx=seen.proven_in):
-                work.run.say(f"{order.key}: proven, the escrow is told in {seen.proven_in}")
+                work.run.log(f"{order.key}: proven, the proof was submitted in {seen.proven_in}")
         elif seen.proven_in is not None and seen.proven_in != order.claim_tx:
             again = replace(order, claim_tx=seen.proven_in, reason=None)
-            _keep(work, again, order, f"its proof is shown again in {seen.proven_in}")
+            _store(work, again, order, f"its proof was resubmitted in {seen.proven_in}")
         elif seen.ref is not None and seen.ref != order.claim_ref:
             known = replace(order, claim_ref=seen.ref, reason=None, waiting_since=None)
-            _keep(work, known, order, f"its claim is {seen.ref}")
+            _store(work, known, order, f"its claim is {seen.ref}")
         elif seen.waits is not None:
             work.wait(order, seen.waits)
 
@@ -237,12 +242,12 @@ def _give_up(work: Work, order: Order, failure: Failure) -> None:
     undelivered = order.after(Fact.UNDELIVERED, at=work.bridge.clock())
     # A claim that is mined counts as progress, so failures would never add up over claims.
     lost = order.lost_claims
-    work.set_back(order, replace(undelivered, failures=lost, lost_claims=lost + 1), failure)
+    work.roll_back(order, replace(undelivered, failures=lost, lost_claims=lost + 1), failure)
 
 
-def _keep(work: Work, after: Order, before: Order, what: str) -> None:
+def _store(work: Work, after: Order, before: Order, what: str) -> None:
     try:
         work.bridge.orders.change(before, after, run_id=work.run.id, at=work.bridge.clock())
-        work.run.say(f"{before.key}: {what}")
-    except LostRace:
-        work.run.say(f"{before.key}: another run has taken it further")
+        work.run.log(f"{before.key}: {what}")
+    except ConcurrentUpdate:
+        work.run.log(f"{before.key}: order changed concurrently by another run; skipped")

@@ -5,18 +5,18 @@ from dataclasses import replace
 from datetime import timedelta
 
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.guard import counts, guard_failures, halt_at_once, met_again
+from mmbot_pipelines.bridge.guard import counts, guard_failures, halt_now, met_again
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Fault, Run
-from mmbot_pipelines.core import crash
+from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.errors import (
+    ConcurrentUpdate,
     Failure,
     Halts,
-    LostRace,
+    RetryPolicy,
     RpcUnavailable,
     TryAgain,
-    Verdict,
     Waits,
 )
 from mmbot_pipelines.core.money import TxHash, Wei
@@ -25,13 +25,14 @@ from mmbot_pipelines.core.retry import backoff
 from mmbot_pipelines.core.safety import GLOBAL
 
 # A run that was asked for and has not moved its order by then has died with the process
-# that could have told (others are told of at once, see `run_died`). Many times a cold start,
+# that could have told (others are told of at once, see `record_run_failure`). Many times a cold
+# start,
 # so that a slow machine is not given more to do; less than a minute.
 ASK_AGAIN_SECONDS = 50
 
 # Orders that are decided and sent together: what is asked of a node for them at once, and how
 # many signatures the wallet's lane is held for.
-PART = 25
+BATCH_SIZE = 25
 
 # An outage gets a moment to pass: a run that fails costs seconds of the machine. Where no node
 # answered, it is shorter: no run is asked for until one does.
@@ -50,9 +51,12 @@ def fault_of(order: Order, failure: Failure, step: str) -> Fault:
 
 def after_failure(bridge: Bridge, order: Order, failure: Failure) -> Order:
     """Return the order as a failure leaves it: tried later, or parked for a person."""
-    later = failure.verdict is not Verdict.NEVER and order.failures + 1 < bridge.rules.max_attempts
+    later = (
+        failure.retry_policy is not RetryPolicy.NEVER
+        and order.failures + 1 < bridge.rules.max_attempts
+    )
     wait = backoff(order.failures + 1, bridge.rules.backoff_seconds, bridge.draw())
-    return order.failing(
+    return order.with_failure(
         f"{type(failure).__name__}: {failure}",
         failed=True,
         next_attempt_at=bridge.clock() + timedelta(seconds=wait) if later else None,
@@ -72,7 +76,7 @@ class Work:
         self.run = run
         self.step = step
         self.failed: dict[str, Failure] = {}
-        self._noted: set[tuple[str, str]] = set()  # outages, by origin and kind
+        self._recorded: set[tuple[str, str]] = set()  # outages, by origin and kind
         self._left: list[str] = []  # orders that an outage kept from being looked at
         self._counted = False  # a failure that may call for a halt
         self._halted: set[str] = set()  # scopes, by this step
@@ -86,9 +90,9 @@ class Work:
         due, now = [], self.bridge.clock()
         for order in self.bridge.orders.get(keys):
             if order.status is Status.DROPPED and Status.PENDING in statuses:
-                self.run.say(f"{order.key}: skipped, it was dropped: {order.reason}")
+                self.run.log(f"{order.key}: skipped, it was dropped: {order.reason}")
             elif order.status in statuses and not order.is_due(now):
-                self.run.say(f"{order.key}: skipped, it failed meanwhile; {_then(order)}")
+                self.run.log(f"{order.key}: skipped, it failed meanwhile; {_then(order)}")
             elif order.status in statuses:
                 due.append(order)
         return due
@@ -100,43 +104,43 @@ class Work:
         healthy and is asked for again. What only waits is no failure at all.
         """
         if isinstance(failure, Halts) and met_again(order, failure.reason, self.bridge.clock()):
-            self._halt(order.origin if failure.of_origin else GLOBAL, failure)
+            self._halt(order.origin if failure.halts_origin_only else GLOBAL, failure)
         elif isinstance(failure, Halts):
             self._unconfirmed.append(order.key)
         if isinstance(failure, Waits):
-            self._wait_healthy(order, failure)
+            self._store_wait(order, failure)
             return
         self.failed[order.key] = failure
-        crash.here(crash.Point.FAILURE_SEEN)
+        failpoints.failpoint(failpoints.Point.FAILURE_SEEN)
         fault = fault_of(order, failure, self.step)
         self._counted |= counts(fault)
         now = self.bridge.clock()
         if isinstance(failure, TryAgain):
-            self.bridge.orders.note(fault, at=now, run_id=self.run.id)
-            self.run.say(f"{order.key}: {fault.kind}: {failure}; tried again shortly")
+            self.bridge.orders.record_error(fault, at=now, run_id=self.run.id)
+            self.run.log(f"{order.key}: {fault.kind}: {failure}; tried again shortly")
             return
         after = after_failure(self.bridge, order, failure)
         try:
             self.bridge.orders.change(order, after, run_id=self.run.id, at=now, fault=fault)
-        except LostRace:
-            self.bridge.orders.note(fault, at=now, run_id=self.run.id)
-        crash.here(crash.Point.FAILURE_STORED)
-        self.run.say(f"{order.key}: {after.reason}; {_then(after)}")
+        except ConcurrentUpdate:
+            self.bridge.orders.record_error(fault, at=now, run_id=self.run.id)
+        failpoints.failpoint(failpoints.Point.FAILURE_STORED)
+        self.run.log(f"{order.key}: {after.reason}; {_then(after)}")
 
     def _halt(self, scope: str, failure: Halts) -> None:
         if scope not in self._halted:
             self._halted.add(scope)
-            halt_at_once(self.bridge, self.run, failure, scope)
+            halt_now(self.bridge, self.run, failure, scope)
 
-    def set_back(self, order: Order, back: Order, failure: Failure) -> None:
+    def roll_back(self, order: Order, back: Order, failure: Failure) -> None:
         """Store an order at an earlier state together with the failure that took it there."""
         after, now = after_failure(self.bridge, back, failure), self.bridge.clock()
         fault = fault_of(order, failure, self.step)
         try:
             self.bridge.orders.change(order, after, run_id=self.run.id, at=now, fault=fault)
-            self.run.say(f"{order.key}: back at {after.status}, {after.reason}; {_then(after)}")
-        except LostRace:
-            self.run.say(f"{order.key}: another run has taken it further")
+            self.run.log(f"{order.key}: back at {after.status}, {after.reason}; {_then(after)}")
+        except ConcurrentUpdate:
+            self.run.log(f"{order.key}: order changed concurrently by another run; skipped")
 
     def wait(self, order: Order, reason: str, *, searched_below: int | None = None) -> None:
         """Keep with a healthy order why it waits; what failed keeps its failure.
@@ -144,42 +148,42 @@ class Work:
         searched_below: how far the search that it waits for has come.
         """
         now = self.bridge.clock()
-        after = order if order.failed else order.waiting(reason, at=now)
+        after = order if order.failed else order.with_wait_reason(reason, at=now)
         if searched_below is not None:
             after = replace(after, searched_below=searched_below)
         if after == order:
             return
         try:
             self.bridge.orders.change(order, after, run_id=self.run.id, at=now)
-        except LostRace:
-            self.run.say(f"{order.key}: another run has taken it further")
+        except ConcurrentUpdate:
+            self.run.log(f"{order.key}: order changed concurrently by another run; skipped")
 
-    def _wait_healthy(self, order: Order, cause: Waits) -> None:
+    def _store_wait(self, order: Order, cause: Waits) -> None:
         """Store why an order waits; an earlier failure is over, as it came as far as this."""
-        self.run.say(f"{order.key}: {cause.reason} ({cause})")
+        self.run.log(f"{order.key}: {cause.reason} ({cause})")
         now = self.bridge.clock()
-        after = order.waiting(cause.reason, at=now)
+        after = order.with_wait_reason(cause.reason, at=now)
         if after == order:
             return
         try:
             self.bridge.orders.change(order, after, run_id=self.run.id, at=now)
-        except LostRace:
-            self.run.say(f"{order.key}: changed concurrently by another run; skipped")
+        except ConcurrentUpdate:
+            self.run.log(f"{order.key}: changed concurrently by another run; skipped")
 
-    def keep(self, orders: Sequence[Order], verdicts: Sequence[Failure | None]) -> list[Order]:
+    def keep(self, orders: Sequence[Order], results: Sequence[Failure | None]) -> list[Order]:
         """Return the orders without a failure and store the failures of the others."""
         outages: dict[str, tuple[list[Order], TryAgain]] = {}
-        for order, verdict in zip(orders, verdicts, strict=True):
-            if isinstance(verdict, TryAgain):
-                kind = f"{order.origin}: {type(verdict).__name__}"
-                outages.setdefault(kind, ([], verdict))[0].append(order)
-            elif verdict is not None:
-                self.fail(order, verdict)
+        for order, result in zip(orders, results, strict=True):
+            if isinstance(result, TryAgain):
+                kind = f"{order.origin}: {type(result).__name__}"
+                outages.setdefault(kind, ([], result))[0].append(order)
+            elif result is not None:
+                self.fail(order, result)
         for hit, failure in outages.values():
             self._outage(hit[0].origin, hit, failure)
-        return [o for o, v in zip(orders, verdicts, strict=True) if v is None]
+        return [o for o, v in zip(orders, results, strict=True) if v is None]
 
-    def in_parts(
+    def in_batches(
         self, origin: str, orders: Sequence[Order], do: Callable[[list[Order]], object]
     ) -> None:
         """Work on an origin's orders, some at a time: what is done stays when a part fails.
@@ -187,8 +191,8 @@ class Work:
         An outage that hits two parts ends the work: what comes after them is asked for again.
         """
         outages = 0
-        for start in range(0, len(orders), PART):
-            part = list(orders[start : start + PART])
+        for start in range(0, len(orders), BATCH_SIZE):
+            part = list(orders[start : start + BATCH_SIZE])
             try:
                 do(part)
                 outages = 0
@@ -196,7 +200,7 @@ class Work:
                 self._outage(origin, part, failure)
                 outages += 1  # one alone may be what a single order brings about
                 if outages == 2:
-                    self._left += [order.key for order in orders[start + PART :]]
+                    self._left += [order.key for order in orders[start + BATCH_SIZE :]]
                     return
             except Failure as failure:
                 for order in self._not_done(part):
@@ -218,18 +222,18 @@ class Work:
 
     def _outage(self, origin: str, hit: Sequence[Order], failure: Failure) -> None:
         """Note an outage once: it says nothing about the orders, which stay healthy."""
-        crash.here(crash.Point.FAILURE_SEEN)
+        failpoints.failpoint(failpoints.Point.FAILURE_SEEN)
         keys = [order.key for order in hit if order.key not in self.failed]
         self.failed |= dict.fromkeys(keys, failure)
         subject = keys[0] if len(keys) == 1 else origin
         fault = Fault(
             subject=subject, step=self.step, kind=type(failure).__name__, message=str(failure)
         )
-        if (origin, fault.kind) not in self._noted:
-            self._noted.add((origin, fault.kind))
-            self.bridge.orders.note(fault, at=self.bridge.clock(), run_id=self.run.id)
+        if (origin, fault.kind) not in self._recorded:
+            self._recorded.add((origin, fault.kind))
+            self.bridge.orders.record_error(fault, at=self.bridge.clock(), run_id=self.run.id)
         count = "1 order is" if len(keys) == 1 else f"{len(keys)} orders are"
-        self.run.say(f"{subject}: {fault.kind}: {failure}; {count} tried again shortly")
+        self.run.log(f"{subject}: {fault.kind}: {failure}; {count} tried again shortly")
 
     def advance(
         self,
@@ -247,8 +251,8 @@ class Work:
         after = order.after(fact, at=now, tx=tx, block=block, refund=refund, ref=ref, reason=reason)
         try:
             return self.bridge.orders.change(order, after, run_id=self.run.id, at=now, tx=tx)
-        except LostRace:
-            self.run.say(f"{order.key}: another run has taken it further")
+        except ConcurrentUpdate:
+            self.run.log(f"{order.key}: order changed concurrently by another run; skipped")
             return None
 
     def finish(self) -> None:
@@ -259,7 +263,7 @@ class Work:
         """
         if self._counted:
             guard_failures(self.bridge, self.run)
-        self._let_go()
+        self._release()
         if self.failed:
             count = "1 order" if len(self.failed) == 1 else f"{len(self.failed)} orders"
             raise OrdersFailed(f"{self.step}: {count} failed\n" + "\n".join(self._causes()))
@@ -275,7 +279,7 @@ class Work:
             for i, failure in failures.items()
         ]
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         """Let the orders that an outage hit be asked for again when it may be over."""
         hit = {key: f for key, f in self.failed.items() if isinstance(f, TryAgain)}
         silent = [key for key, failure in hit.items() if type(failure) is RpcUnavailable]

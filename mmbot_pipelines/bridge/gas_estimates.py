@@ -44,7 +44,7 @@ def transfer_gas(bridge: Bridge, origin: str) -> Gas:
 
 
 def _receipts(bridge: Bridge, purpose: str, origin: str) -> list[Gas]:
-    return bridge.accounts.gas_used(purpose, origin, most=_RECEIPTS)
+    return bridge.accounts.gas_used(purpose, origin, max_count=_RECEIPTS)
 
 
 def _possible(gas: Gas, measured: Gas) -> bool:

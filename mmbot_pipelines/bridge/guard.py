@@ -18,28 +18,37 @@ from datetime import datetime, timedelta
 
 from mmbot_pipelines.bridge.accounts import REPAY, TRANSFER, Finished
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.balance import read_funds
+from mmbot_pipelines.bridge.balance import read_wallet_balance
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Fault, Run
 from mmbot_pipelines.core import safety
-from mmbot_pipelines.core.errors import Failure, LostRace
+from mmbot_pipelines.core.errors import ConcurrentUpdate, Failure
 from mmbot_pipelines.core.readings import (
-    Failures,
-    GasLost,
-    Outlay,
-    Reach,
-    Reading,
-    Store,
-    judge,
+    ChainLag,
+    DatabaseLatency,
+    ExposureReading,
+    FailureReading,
+    RevertedGas,
+    SafetyReading,
+    find_breaches,
 )
-from mmbot_pipelines.core.safety import GLOBAL, Standing, State, Trip, judged, known, of, tellable
+from mmbot_pipelines.core.safety import (
+    GLOBAL,
+    Breach,
+    ScopeState,
+    State,
+    is_recorded,
+    next_scope_state,
+    require_scope,
+    state_of,
+)
 
 COUNTED = (
     (TRANSFER, "Reverted"),
-    (TRANSFER, "Lost"),
+    (TRANSFER, "NonceTaken"),
     (TRANSFER, "WrongChain"),
     (REPAY, "Reverted"),
-    (REPAY, "Lost"),
+    (REPAY, "NonceTaken"),
     (REPAY, "ClaimRefused"),
     (REPAY, "WrongChain"),
     ("settle", "Undelivered"),  # the claim's message, on its way to the L2
@@ -61,34 +70,34 @@ def counts(fault: Fault) -> bool:
     return (fault.step, fault.kind) in COUNTED
 
 
-def guard(bridge: Bridge, run: Run) -> list[Standing]:
+def guard(bridge: Bridge, run: Run) -> list[ScopeState]:
     """Take all readings and change the states as they ask; return those not NORMAL.
 
     Raises:
         StoreUnavailable: nothing can be judged, and nothing is sent either.
     """
     asked = bridge.clock()
-    standings = bridge.safety.standings()
+    scope_states = bridge.safety.scope_states()
     took = (bridge.clock() - asked).total_seconds()
     readings = [
-        Store(scope=GLOBAL, seconds=took),
-        Outlay(scope=GLOBAL, out=bridge.accounts.exposure()),
+        DatabaseLatency(scope=GLOBAL, seconds=took),
+        ExposureReading(scope=GLOBAL, out=bridge.accounts.exposure()),
         _gas_lost(bridge),
-        *_failures(bridge, standings),
-        *_chains(bridge, standings),
+        *_failures(bridge, scope_states),
+        *_chains(bridge, scope_states),
     ]
-    _apply(bridge, run, standings, readings, complete=True)
-    return [s for s in bridge.safety.standings() if s.state is not State.NORMAL]
+    _apply(bridge, run, scope_states, readings, complete=True)
+    return [s for s in bridge.safety.scope_states() if s.state is not State.NORMAL]
 
 
 def guard_failures(bridge: Bridge, run: Run) -> None:
     """Judge the failures alone, right after one: a halt does not wait for the next tick."""
     try:
-        standings = bridge.safety.standings()
-        readings: list[Reading] = [_gas_lost(bridge), *_failures(bridge, standings)]
-        _apply(bridge, run, standings, readings, complete=False)
+        scope_states = bridge.safety.scope_states()
+        readings: list[SafetyReading] = [_gas_lost(bridge), *_failures(bridge, scope_states)]
+        _apply(bridge, run, scope_states, readings, complete=False)
     except Failure as e:
-        run.say(f"safety: not judged now, {e}; the next tick does it")
+        run.log(f"safety: not judged now, {e}; the next tick does it")
 
 
 def met_again(order: Order, reason: str, at: datetime) -> bool:
@@ -100,116 +109,119 @@ def met_again(order: Order, reason: str, at: datetime) -> bool:
     return order.reason == reason and since is not None and at - since >= _CONFIRMED_AFTER
 
 
-def halt_at_once(bridge: Bridge, run: Run, failure: Failure, scope: str = GLOBAL) -> None:
+def halt_now(bridge: Bridge, run: Run, failure: Failure, scope: str = GLOBAL) -> None:
     """Halt a scope for a cause that all its orders share; nothing where it is halted already."""
-    before, now = of(bridge.safety.standings(), scope), bridge.clock()
+    before, now = state_of(bridge.safety.scope_states(), scope), bridge.clock()
     cause = type(failure).__name__
-    trip = Trip(scope=scope, state=State.HALTED, cause=cause, why=f"{cause}: {failure}")
-    after = judged(before, [trip], at=now, complete=False)
+    breach = Breach(scope=scope, state=State.HALTED, cause=cause, why=f"{cause}: {failure}")
+    after = next_scope_state(before, [breach], at=now, complete=False)
     if after is None:
         return
     try:
         bridge.safety.change(before, after, at=now)
-        run.say(f"safety: {after.told}")
-    except LostRace:
-        run.say("safety: changed by somebody else just now; the next order that fails halts")
+        run.log(f"safety: {after.summary}")
+    except ConcurrentUpdate:
+        run.log("safety: changed by somebody else just now; the next order that fails halts")
 
 
-def halt(bridge: Bridge, scope: str, *, by: str, reason: str) -> Standing:
+def halt(bridge: Bridge, scope: str, *, by: str, reason: str) -> ScopeState:
     """Send no new transfer from now on, by a person's word.
 
     Raises:
-        NotDecided: the name or the reason is missing, or there is no such scope.
+        InvalidDecision: the name or the reason is missing, or there is no such scope.
     """
-    scope, now = known(scope, bridge.origins), bridge.clock()
+    scope, now = require_scope(scope, bridge.origins), bridge.clock()
     return safety.halt(bridge.safety, scope, by=by, reason=reason, at=now)
 
 
-def resume(bridge: Bridge, scope: str, *, by: str, reason: str) -> Standing:
+def resume(bridge: Bridge, scope: str, *, by: str, reason: str) -> ScopeState:
     """Send transfers again, by a person's word.
 
     Raises:
-        NotDecided: the name or the reason is missing, there is no such scope, or it is NORMAL.
+        InvalidDecision: the name or the reason is missing, there is no such scope, or it is NORMAL.
     """
-    scope, now = known(scope, bridge.origins), bridge.clock()
+    scope, now = require_scope(scope, bridge.origins), bridge.clock()
     return safety.resume(bridge.safety, scope, by=by, reason=reason, at=now)
 
 
 def _apply(
     bridge: Bridge,
     run: Run,
-    standings: Sequence[Standing],
-    readings: Sequence[Reading],
+    scope_states: Sequence[ScopeState],
+    readings: Sequence[SafetyReading],
     *,
     complete: bool,
 ) -> None:
-    throttled = frozenset(s.scope for s in standings if s.state is State.THROTTLED)
-    trips = judge(readings, bridge.rules.thresholds, throttled)
+    throttled = frozenset(s.scope for s in scope_states if s.state is State.THROTTLED)
+    breaches = find_breaches(readings, bridge.rules.thresholds, throttled)
     for scope in (GLOBAL, *bridge.origins):
-        before, now = of(standings, scope), bridge.clock()
-        own = [_met_twice(trip, before, now) for trip in trips if trip.scope == scope]
-        after = judged(before, own, at=now, complete=complete)
+        before, now = state_of(scope_states, scope), bridge.clock()
+        own = [_met_twice(breach, before, now) for breach in breaches if breach.scope == scope]
+        after = next_scope_state(before, own, at=now, complete=complete)
         if after is None:
             continue
         try:
             bridge.safety.change(before, after, at=now)
-        except LostRace:
+        except ConcurrentUpdate:
             continue  # somebody else has judged; the next tick sees what is left to do
-        if tellable(before, after):
-            run.say(f"safety: {after.told}")
+        if is_recorded(before, after):
+            run.log(f"safety: {after.summary}")
 
 
-def _met_twice(trip: Trip, before: Standing, at: datetime) -> Trip:
+def _met_twice(breach: Breach, before: ScopeState, at: datetime) -> Breach:
     """Return the trip, which throttles where a node's answer would halt at the first look."""
-    since = before.since if trip.cause in before.causes else None
-    if trip.cause not in _ANSWERED or (since is not None and at - since >= _CONFIRMED_AFTER):
-        return trip
-    return replace(trip, state=State.THROTTLED)
+    since = before.since if breach.cause in before.causes else None
+    if breach.cause not in _ANSWERED or (since is not None and at - since >= _CONFIRMED_AFTER):
+        return breach
+    return replace(breach, state=State.THROTTLED)
 
 
-def _gas_lost(bridge: Bridge) -> GasLost:
+def _gas_lost(bridge: Bridge) -> RevertedGas:
     lost = bridge.accounts.gas_lost(since=bridge.clock() - _HOUR)
-    return GasLost(scope=GLOBAL, lost=lost)
+    return RevertedGas(scope=GLOBAL, lost=lost)
 
 
-def _failures(bridge: Bridge, standings: Sequence[Standing]) -> Iterator[Failures]:
+def _failures(bridge: Bridge, scope_states: Sequence[ScopeState]) -> Iterator[FailureReading]:
     """Count failures over everything, and of each origin where there are several.
 
     When everything is to be halted, no origin needs to be as well.
     """
-    resumed, limit = of(standings, GLOBAL).resumed_at, bridge.rules.thresholds.halt_after_failures
-    newest = bridge.accounts.finished(COUNTED, since=resumed, most=max(limit, _NEWEST))
+    resumed, limit = (
+        state_of(scope_states, GLOBAL).resumed_at,
+        bridge.rules.thresholds.halt_after_failures,
+    )
+    newest = bridge.accounts.finished(COUNTED, since=resumed, max_count=max(limit, _NEWEST))
     window = bridge.clock() - _WINDOW
     everything = _counted(GLOBAL, newest, window)
     yield everything
     if len(bridge.origins) == 1 or everything.in_a_row >= limit:
         return
     for origin in bridge.origins:
-        since = of(standings, origin).resumed_at
+        since = state_of(scope_states, origin).resumed_at
         own = [f for f in newest if f.key.startswith(f"{origin}:")]
         yield _counted(origin, [f for f in own if since is None or f.at > since], window)
 
 
-def _counted(scope: str, newest: Sequence[Finished], window: datetime) -> Failures:
+def _counted(scope: str, newest: Sequence[Finished], window: datetime) -> FailureReading:
     in_a_row = next((i for i, f in enumerate(newest) if not f.failed), len(newest))
     recent = [f for f in newest if f.at > window]
     failed = sum(f.failed for f in recent)
-    return Failures(scope=scope, in_a_row=in_a_row, failed=failed, finished=len(recent))
+    return FailureReading(scope=scope, in_a_row=in_a_row, failed=failed, finished=len(recent))
 
 
-def _chains(bridge: Bridge, standings: Sequence[Standing]) -> Iterator[Reading]:
+def _chains(bridge: Bridge, scope_states: Sequence[ScopeState]) -> Iterator[SafetyReading]:
     """Ask each chain for its newest block, and the wallet's chain for its balance."""
     silent = set()
     for scope, newest in bridge.newest.items():
         try:
             lag = (bridge.clock() - newest()).total_seconds()
-            yield Reach(scope=scope, lag=max(0.0, lag))
+            yield ChainLag(scope=scope, lag=max(0.0, lag))
         except Failure as e:
-            yield Reach(scope=scope, lag=None, trouble=str(e))
+            yield ChainLag(scope=scope, lag=None, trouble=str(e))
             silent.add(scope)
     floor = bridge.rules.thresholds.min_balance
     if floor is not None and GLOBAL not in silent:
         try:
-            yield read_funds(bridge, floor, of(standings, GLOBAL))
+            yield read_wallet_balance(bridge, floor, state_of(scope_states, GLOBAL))
         except Failure:
             return  # unknown is not under the floor; who pays asks for itself

@@ -4,7 +4,7 @@ A transfer leaves in the moment after it is stored. What is late was kept back b
 our death, was dropped, or stood in a block that L1 took back: meanwhile the L2 may have taken the
 order back, somebody else may have filled it, or a person has halted. So it is looked at again as
 before its signature. Of a late claim the escrow alone is asked: whether it still pays us. What is
-not sent keeps its nonce until `replacing` cancels it there.
+not sent keeps its nonce until `replacements` cancels it there.
 """
 
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ from itertools import groupby
 
 from mmbot_pipelines.bridge.accounts import REPAY, TRANSFER
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.escrow_faults import EscrowPaused
+from mmbot_pipelines.bridge.escrow_errors import EscrowPaused
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Run
-from mmbot_pipelines.bridge.remedy import look_again
+from mmbot_pipelines.bridge.stuck import check_again
 from mmbot_pipelines.core.errors import Failure, Halts
 from mmbot_pipelines.core.money import TxHash
 from mmbot_pipelines.core.outbox import Transaction
-from mmbot_pipelines.core.safety import State, ruling
+from mmbot_pipelines.core.safety import State, effective_state
 
 # Five blocks of Ethereum: an outage of the nodes that is shorter delays nothing further, and
 # from then on the L2 can have gone on without us.
@@ -35,7 +35,7 @@ def still_wanted(bridge: Bridge, run: Run, rows: Sequence[Transaction]) -> list[
     against = _against_transfers(bridge, rows) | _against_claims(bridge, rows)
     for row in rows:
         if row.hash in against:
-            run.say(f"{row.subject}: {row.hash} is not sent now, {against[row.hash]}")
+            run.log(f"{row.subject}: {row.hash} is not sent now, {against[row.hash]}")
     return [row for row in rows if row.hash not in against]
 
 
@@ -43,8 +43,8 @@ def _against_transfers(bridge: Bridge, rows: Sequence[Transaction]) -> dict[TxHa
     transfers = {row.subject: row for row in rows if row.purpose == TRANSFER}
     orders = {order.key: order for order in bridge.orders.get(sorted(transfers))}
     against = {key: _stray(orders.get(key)) for key in transfers}
-    doubtful = [o for key, o in orders.items() if against[key] is None]
-    against |= _looked_at(bridge, _doubtful(bridge, doubtful, transfers), transfers)
+    candidates = [o for key, o in orders.items() if against[key] is None]
+    against |= _reasons_against(bridge, _to_check(bridge, candidates, transfers), transfers)
     return {transfers[key].hash: why for key, why in against.items() if why is not None}
 
 
@@ -81,23 +81,25 @@ def _stray(order: Order | None) -> str | None:
     return None
 
 
-def _doubtful(
+def _to_check(
     bridge: Bridge, orders: Sequence[Order], transfers: dict[str, Transaction]
 ) -> list[Order]:
     """Return the orders whose transfers are looked at before they are sent.
 
     What was claimed already was mined before, and the escrow may have paid us for it.
     """
-    standings = bridge.safety.standings() if orders else []
+    scope_states = bridge.safety.scope_states() if orders else []
 
     def is_halted(order: Order) -> bool:
-        return ruling(standings, order.origin).state is State.HALTED
+        return effective_state(scope_states, order.origin).state is State.HALTED
 
     unclaimed = [order for order in orders if order.claim_tx is None]
-    return [o for o in unclaimed if o.parked or _is_late(bridge, transfers[o.key]) or is_halted(o)]
+    return [
+        o for o in unclaimed if o.is_parked or _is_late(bridge, transfers[o.key]) or is_halted(o)
+    ]
 
 
-def _looked_at(
+def _reasons_against(
     bridge: Bridge, orders: Sequence[Order], transfers: dict[str, Transaction]
 ) -> dict[str, str | None]:
     if not orders:
@@ -107,8 +109,8 @@ def _looked_at(
     try:
         market = bridge.chain.fees()
         for origin, group in groupby(sorted(orders, key=lambda o: o.key), lambda o: o.origin):
-            seen = look_again(bridge, origin, list(group), calls, market)
-            found |= {key: verdict.against for key, verdict in seen.items()}
+            seen = check_again(bridge, origin, list(group), calls, market)
+            found |= {key: check.against for key, check in seen.items()}
     except Failure as e:
         return {order.key: f"{type(e).__name__}: {e}" for order in orders}
     return found

@@ -12,17 +12,18 @@ PROVING lasts until the task is done, and PROVED until the escrow has read the p
 
 What a chain takes back, the order goes back too, as the same attempt, whatever came later:
 
-    unmined     L1 has the transfer in no block: TRANSFERRING, from wherever it had led, for
+    transfer_reorged    L1 has the transfer in no block: TRANSFERRING, from wherever it had led, for
                 the same bytes are sent again. From PROCESSING and DROPPED too: a revert was
                 taken back, and the next time the same bytes may pay.
-    unpaid      L1 has nobody's transfer, and ours is not in the lane: PROCESSING, to be paid.
-    unclaimed   L1 has the claim in no block: PROVING, from PROVED and COMPLETED, and from
+    payment_reorged     L1 has nobody's transfer, and ours is not in the lane: PROCESSING, to be
+    paid.
+    claim_reorged       L1 has the claim in no block: PROVING, from PROVED and COMPLETED, and from
                 FULFILLED, where its revert had led. A COMPLETED order is claimed by the same
                 bytes; where the escrow's payment stands, it is COMPLETED again at once.
-    unsettled   the L2 has taken the escrow's payment back: PROVED, until it pays again; or
+    settlement_reorged  the L2 has taken the escrow's payment back: PROVED, until it pays again; or
                 undelivered, where no claim of ours is in a block or in the lane.
-    vanished    the L2 has taken the order itself back: DROPPED while it is not paid.
-    retold      the L2 tells it again: revived, or other content under the same number.
+    orphaned            the L2 has taken the order itself back: DROPPED while it is not paid.
+    reemitted           the L2 tells it again: revived, or other content under the same number.
 
 While the transfer is unmined the claim stays in the lane behind it. It may be decided when
 the order is FULFILLED again but not PROVING: mined -> PROVED, reverted or lost -> FULFILLED.
@@ -43,7 +44,7 @@ class Status(StrEnum):
     DROPPED = "DROPPED"  # refused before spending
 
     @property
-    def final(self) -> bool:
+    def is_final(self) -> bool:
         """Tell whether nothing more happens to the order by itself."""
         return self in (Status.COMPLETED, Status.DROPPED)
 
@@ -57,19 +58,19 @@ class Fact(StrEnum):
     MINED = "mined"
     REVERTED = "reverted"
     LOST = "lost"  # its nonce went to another transaction
-    UNMINED = "unmined"  # the transfer's block was taken back
-    UNPAID = "unpaid"  # L1 took back a payment that was not ours
-    UNCLAIMED = "unclaimed"  # the claim's block was taken back
+    TRANSFER_REORGED = "transfer_reorged"  # the transfer's block was reorged out
+    PAYMENT_REORGED = "payment_reorged"  # L1 took back a payment that was not ours
+    CLAIM_REORGED = "claim_reorged"  # the claim's block was reorged out
     PROVEN = "proven"  # a prover's task is done, and the escrow is told of it
     UNDELIVERED = "undelivered"  # the claim never arrived
     SETTLED = "settled"
-    UNSETTLED = "unsettled"  # the block in which the escrow paid was taken back
-    VANISHED = "vanished"  # its block was taken back, and no other has it
-    RETOLD = "retold"  # the escrow logs it anew after its block was taken back
+    SETTLEMENT_REORGED = "settlement_reorged"  # the block in which the escrow paid was reorged out
+    ORPHANED = "orphaned"  # its block was reorged out, and no other has it
+    REEMITTED = "reemitted"  # the escrow logs it anew after its block was reorged out
 
 
 # A hash that no block has, for orders that none has: readable, and unlike all others.
-TAKEN_BACK = "taken back"
+ORPHANED_HASH = "orphaned"
 
 NEXT = {
     (Status.PENDING, Fact.ACCEPTED): Status.PROCESSING,
@@ -93,25 +94,25 @@ NEXT = {
     (Status.PROVED, Fact.UNDELIVERED): Status.FULFILLED,
     (Status.PROVED, Fact.SETTLED): Status.COMPLETED,
     # what a chain takes back
-    (Status.PENDING, Fact.VANISHED): Status.DROPPED,
-    (Status.PROCESSING, Fact.VANISHED): Status.DROPPED,
-    (Status.PENDING, Fact.RETOLD): Status.PENDING,
-    (Status.PROCESSING, Fact.RETOLD): Status.PENDING,
-    (Status.DROPPED, Fact.RETOLD): Status.PENDING,
+    (Status.PENDING, Fact.ORPHANED): Status.DROPPED,
+    (Status.PROCESSING, Fact.ORPHANED): Status.DROPPED,
+    (Status.PENDING, Fact.REEMITTED): Status.PENDING,
+    (Status.PROCESSING, Fact.REEMITTED): Status.PENDING,
+    (Status.DROPPED, Fact.REEMITTED): Status.PENDING,
     (Status.DROPPED, Fact.PAID): Status.FULFILLED,
-    (Status.DROPPED, Fact.UNMINED): Status.TRANSFERRING,
-    (Status.PROCESSING, Fact.UNMINED): Status.TRANSFERRING,
-    (Status.FULFILLED, Fact.UNMINED): Status.TRANSFERRING,
-    (Status.PROVING, Fact.UNMINED): Status.TRANSFERRING,
-    (Status.PROVED, Fact.UNMINED): Status.TRANSFERRING,
-    (Status.COMPLETED, Fact.UNMINED): Status.TRANSFERRING,
-    (Status.FULFILLED, Fact.UNPAID): Status.PROCESSING,
+    (Status.DROPPED, Fact.TRANSFER_REORGED): Status.TRANSFERRING,
+    (Status.PROCESSING, Fact.TRANSFER_REORGED): Status.TRANSFERRING,
+    (Status.FULFILLED, Fact.TRANSFER_REORGED): Status.TRANSFERRING,
+    (Status.PROVING, Fact.TRANSFER_REORGED): Status.TRANSFERRING,
+    (Status.PROVED, Fact.TRANSFER_REORGED): Status.TRANSFERRING,
+    (Status.COMPLETED, Fact.TRANSFER_REORGED): Status.TRANSFERRING,
+    (Status.FULFILLED, Fact.PAYMENT_REORGED): Status.PROCESSING,
     (Status.FULFILLED, Fact.MINED): Status.PROVED,
     (Status.FULFILLED, Fact.REVERTED): Status.FULFILLED,
     (Status.FULFILLED, Fact.LOST): Status.FULFILLED,
-    (Status.FULFILLED, Fact.UNCLAIMED): Status.PROVING,
-    (Status.PROVED, Fact.UNCLAIMED): Status.PROVING,
-    (Status.COMPLETED, Fact.UNCLAIMED): Status.PROVING,
-    (Status.COMPLETED, Fact.UNSETTLED): Status.PROVED,
+    (Status.FULFILLED, Fact.CLAIM_REORGED): Status.PROVING,
+    (Status.PROVED, Fact.CLAIM_REORGED): Status.PROVING,
+    (Status.COMPLETED, Fact.CLAIM_REORGED): Status.PROVING,
+    (Status.COMPLETED, Fact.SETTLEMENT_REORGED): Status.PROVED,
     (Status.COMPLETED, Fact.UNDELIVERED): Status.FULFILLED,
 }

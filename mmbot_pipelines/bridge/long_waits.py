@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
-from mmbot_pipelines.bridge.records import LongWait
-from mmbot_pipelines.bridge.sending import FloorReached
+from mmbot_pipelines.bridge.order_stats import LongWait
+from mmbot_pipelines.bridge.submit import BalanceFloorReached
 from mmbot_pipelines.core.alerts import Alert, Severity
-from mmbot_pipelines.core.errors import OutOfFunds
-from mmbot_pipelines.core.untrusted import harmless
+from mmbot_pipelines.core.errors import InsufficientFunds
+from mmbot_pipelines.core.untrusted import sanitized
 
 # Reasons that have an alert of their own, as has what is HALTED.
-_ALERTED = (OutOfFunds.reason, FloorReached.reason)
+_ALERTED = (InsufficientFunds.reason, BalanceFloorReached.reason)
 
 # Some reasons hold words of other programs, so there may be as many as orders.
 _MAX_NOTICES = 20
@@ -21,7 +21,7 @@ def notices(waits: Sequence[LongWait]) -> Iterator[Alert]:
     for wait in waits[:_MAX_NOTICES]:
         if wait.reason in _ALERTED or (wait.reason or "").endswith("is HALTED"):
             continue
-        why = harmless(wait.reason or "no reason is stored, see its errors")
+        why = sanitized(wait.reason or "no reason is stored, see its errors")
         count = "1 order" if wait.orders == 1 else f"{wait.orders} orders"
         yield Alert(
             key=f"waiting {sha256(str(wait.reason).encode()).hexdigest()[:12]}",

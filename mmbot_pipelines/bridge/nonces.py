@@ -25,7 +25,7 @@ _BLOCKS_OF_AN_HOUR = 300
 _GAP = "nonce:"
 
 
-def gap(nonce: int) -> str:
+def gap_subject(nonce: int) -> str:
     """Return the subject of a transaction that only fills a nonce."""
     return f"{_GAP}{nonce}"
 
@@ -60,7 +60,7 @@ def next_nonce(chain: Chain, lane: Lane, pending: int) -> int:
     return max(pending, ours)
 
 
-def gaps(bridge: Bridge, lowest: int, run: Run) -> Sequence[int] | None:
+def fillable_gaps(bridge: Bridge, lowest: int, run: Run) -> Sequence[int] | None:
     """Return the nonces below `lowest`, our lowest, that may be filled now; None: there is no gap.
 
     The nodes of the quorum count what is mined. Within an hour only so many are filled.
@@ -78,7 +78,7 @@ def gaps(bridge: Bridge, lowest: int, run: Run) -> Sequence[int] | None:
     }
     left = max(0, _MAX_FILLED - len(filled))
     if left == 0:
-        run.say(
+        run.log(
             f"nonces {free} to {lowest - 1} have no transaction; {_MAX_FILLED} were filled within "
             "an hour, the next ones are filled later"
         )

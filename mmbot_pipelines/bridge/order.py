@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from mmbot_pipelines.bridge.lifecycle import NEXT, TAKEN_BACK, Fact, Status
-from mmbot_pipelines.core.errors import IllegalStep
+from mmbot_pipelines.bridge.lifecycle import NEXT, ORPHANED_HASH, Fact, Status
+from mmbot_pipelines.core.errors import IllegalTransition
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block
 
@@ -18,10 +18,10 @@ ORIGINS = ("zksync", "starknet")  # the networks whose escrows hold orders
 _KEY = re.compile(rf"(?:{'|'.join(ORIGINS)}):[0-9]{{1,78}}")
 
 
-_SETTLEMENT = (Fact.SETTLED, Fact.UNSETTLED)
-_NEW_ATTEMPT = (Fact.REVERTED, Fact.LOST, Fact.UNDELIVERED, Fact.UNPAID)
+_SETTLEMENT = (Fact.SETTLED, Fact.SETTLEMENT_REORGED)
+_NEW_ATTEMPT = (Fact.REVERTED, Fact.LOST, Fact.UNDELIVERED, Fact.PAYMENT_REORGED)
 # A claim that goes out once more goes by another name.
-_CLAIM_ANEW = (Fact.SENT, Fact.UNCLAIMED, Fact.UNMINED)
+_CLAIM_RESENT = (Fact.SENT, Fact.CLAIM_REORGED, Fact.TRANSFER_REORGED)
 _PROGRESS = (
     Fact.ACCEPTED,
     Fact.REOPENED,
@@ -29,7 +29,7 @@ _PROGRESS = (
     Fact.MINED,
     Fact.PROVEN,
     Fact.SETTLED,
-    Fact.RETOLD,
+    Fact.REEMITTED,
 )
 
 
@@ -70,7 +70,7 @@ class Order:
         return f"{self.origin}:{self.number}"
 
     @property
-    def parked(self) -> bool:
+    def is_parked(self) -> bool:
         """Tell whether only a person can make the order go on."""
         return self.failed and self.next_attempt_at is None
 
@@ -79,12 +79,12 @@ class Order:
         return not self.failed or (self.next_attempt_at is not None and self.next_attempt_at <= at)
 
     @property
-    def taken_back(self) -> bool:
+    def is_orphaned(self) -> bool:
         """Tell whether the L2 had it in no block when it was last looked for."""
-        return self.block.hash == TAKEN_BACK
+        return self.block.hash == ORPHANED_HASH
 
     @property
-    def claimed(self) -> bool:
+    def is_claimed(self) -> bool:
         """Tell whether its claim is on a way that no transaction of ours tells the end of."""
         by_task = self.status is Status.PROVING and self.claim_ref is not None
         return by_task or self.status is Status.PROVED
@@ -107,11 +107,11 @@ class Order:
         refund: what a claim's message did not use and the settlement gave back, in wei.
 
         Raises:
-            IllegalStep: the table has no such step. A bug or a lost race,
+            IllegalTransition: the table has no such step. A bug or a lost race,
                 never a network fault.
         """
         if (self.status, fact) not in NEXT:
-            raise IllegalStep(f"{self.key}: {fact} while {self.status}")
+            raise IllegalTransition(f"{self.key}: {fact} while {self.status}")
         status = NEXT[self.status, fact]
         return replace(
             self,
@@ -122,10 +122,10 @@ class Order:
             next_attempt_at=None,
             reason=reason,
             waiting_since=None,
-            block=Block(self.block.number, TAKEN_BACK) if fact is Fact.VANISHED else self.block,
+            block=Block(self.block.number, ORPHANED_HASH) if fact is Fact.ORPHANED else self.block,
             transfer_tx=self._transfer_tx(status, fact, tx),
             claim_tx=tx or self.claim_tx if _claims(status, fact) else self.claim_tx,
-            claim_ref=ref if fact in _CLAIM_ANEW else self.claim_ref,
+            claim_ref=ref if fact in _CLAIM_RESENT else self.claim_ref,
             settle_tx=self._settle_tx(fact, tx),
             searched_below=None,
             settle_block=self._settle_block(fact, block),
@@ -134,7 +134,7 @@ class Order:
             changed_at=at,
         )
 
-    def failing(self, why: str, *, failed: bool, next_attempt_at: datetime | None) -> "Order":
+    def with_failure(self, why: str, *, failed: bool, next_attempt_at: datetime | None) -> "Order":
         """Return the order with one more failure; its status stays what the chain proves."""
         return replace(
             self,
@@ -146,21 +146,21 @@ class Order:
         )
 
     def _transfer_tx(self, status: Status, fact: Fact, tx: TxHash | None) -> TxHash | None:
-        if fact in (Fact.RETOLD, Fact.UNPAID):
-            return None  # whatever was sent was for what was taken back
+        if fact in (Fact.REEMITTED, Fact.PAYMENT_REORGED):
+            return None  # whatever was sent was for what was reorged out
         return tx or self.transfer_tx if _pays(status, fact) else self.transfer_tx
 
     def _settle_tx(self, fact: Fact, tx: TxHash | None) -> TxHash | None:
-        if fact is Fact.UNSETTLED:
+        if fact is Fact.SETTLEMENT_REORGED:
             return None
         return tx or self.settle_tx if fact is Fact.SETTLED else self.settle_tx
 
     def _settle_block(self, fact: Fact, block: Block | None) -> Block | None:
-        if fact is Fact.UNSETTLED:
+        if fact is Fact.SETTLEMENT_REORGED:
             return None
         return block or self.settle_block if fact is Fact.SETTLED else self.settle_block
 
-    def cleared(self) -> "Order":
+    def with_failures_cleared(self) -> "Order":
         """Return the order as a person takes it up again: not failed, all attempts left."""
         return replace(
             self,
@@ -172,7 +172,7 @@ class Order:
             waiting_since=None,
         )
 
-    def waiting(self, reason: str, *, at: datetime) -> "Order":
+    def with_wait_reason(self, reason: str, *, at: datetime) -> "Order":
         """Return the order, healthy, with what it waits for; the same reason keeps its time."""
         same = self.reason == reason and self.waiting_since is not None
         return replace(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Outcome, Receipt, Transaction
-from mmbot_pipelines.core.safety import Standing
+from mmbot_pipelines.core.safety import ScopeState
 
 if TYPE_CHECKING:
     from mmbot_pipelines.bridge.ports import Fault
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Lane(Protocol):
     """The right to give out the wallet's nonces, held for one database transaction."""
 
-    def hold(self, orders: Sequence[Order]) -> list[Order]:
+    def lock_orders(self, orders: Sequence[Order]) -> list[Order]:
         """Lock the rows that nobody changed since they were read, and return them."""
 
     def next_nonce(self, chain_nonce: int) -> int:
@@ -37,13 +37,13 @@ class Lane(Protocol):
         or for one of which only lost rows of others are known.
 
         Raises:
-            LostRace: the nonce is decided, or has this bump already; nothing was written.
+            ConcurrentUpdate: the nonce is decided, or has this bump already; nothing was written.
         """
 
-    def standings(self) -> list[Standing]:
+    def scope_states(self) -> list[ScopeState]:
         """Read the safety states."""
 
-    def hold_standings(self) -> list[Standing]:
+    def lock_scope_states(self) -> list[ScopeState]:
         """Read the safety states; none changes until the lane is left."""
 
     def exposure(self) -> Wei:
@@ -88,7 +88,7 @@ class Outbox(Protocol):
         The other undecided rows of the nonce are LOST with it, or else REPLACED.
 
         Raises:
-            LostRace: the order or the transaction was changed since, or what is called lost
+            ConcurrentUpdate: the order or the transaction was changed since, or what is called lost
                 was replaced; nothing was written.
         """
 
@@ -108,17 +108,17 @@ class Outbox(Protocol):
         """Write what a mined claim's message gave back on the L2, in wei.
 
         Raises:
-            LostRace: it was changed since, or has its refund; nothing was written.
+            ConcurrentUpdate: it was changed since, or has its refund; nothing was written.
         """
 
-    def move(self, mined: Transaction, receipt: Receipt) -> None:
+    def move_to_block(self, mined: Transaction, receipt: Receipt) -> None:
         """Write that a transaction stands in another block now, with the same success.
 
         Raises:
-            LostRace: it was changed since; nothing was written.
+            ConcurrentUpdate: it was changed since; nothing was written.
         """
 
-    def unmine(
+    def reopen_nonce(
         self,
         mined: Transaction,
         before: Order | None,
@@ -133,5 +133,5 @@ class Outbox(Protocol):
         mined: or lost, where the nonce is free again.
 
         Raises:
-            LostRace: the order or the transaction was changed since; nothing was written.
+            ConcurrentUpdate: the order or the transaction was changed since; nothing was written.
         """

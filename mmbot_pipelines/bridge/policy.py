@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.core.money import Address, Gas, Wei, in_words
+from mmbot_pipelines.core.money import Address, Gas, Wei, format_ether
 
 _BPS = 10_000
 
@@ -36,7 +36,7 @@ class Caps:
 
 
 @dataclass(frozen=True, slots=True)
-class Tier:
+class ConfirmationTier:
     """How many L2 blocks must stand on top of an order's, from this amount on.
 
     None: L1 must have accepted its block, so that nothing takes it back any more.
@@ -46,7 +46,7 @@ class Tier:
     blocks: int | None
 
 
-def blocks_on_top(tiers: Sequence[Tier], amount: Wei) -> int | None:
+def blocks_on_top(tiers: Sequence[ConfirmationTier], amount: Wei) -> int | None:
     """Return how many blocks an order of this amount waits for, None for L1; tiers rise."""
     return next((tier.blocks for tier in reversed(tiers) if tier.amount <= amount), 0)
 
@@ -83,17 +83,18 @@ def refusal(order: Order, limits: Limits) -> str | None:
         return f"the recipient {order.recipient} is our own registry or wallet: nobody is served"
     if order.amount < limits.min_transfer or order.amount == 0:
         return (
-            f"amount {in_words(order.amount)} is below the least we transfer, "
-            f"{in_words(max(limits.min_transfer, 1))}"
+            f"amount {format_ether(order.amount)} is below the minimum we transfer, "
+            f"{format_ether(max(limits.min_transfer, 1))}"
         )
     if order.amount > limits.max_transfer:
         return (
-            f"amount {in_words(order.amount)} is above the most we transfer, "
-            f"{in_words(limits.max_transfer)}"
+            f"amount {format_ether(order.amount)} is above the maximum we transfer, "
+            f"{format_ether(limits.max_transfer)}"
         )
     if order.fee < _margin(order, limits):
         return (
-            f"fee {in_words(order.fee)} is below the margin {in_words(_margin(order, limits))} "
+            f"fee {format_ether(order.fee)} is below the margin "
+            f"{format_ether(_margin(order, limits))} "
             "that is wanted beside all costs"
         )
     return None
@@ -104,8 +105,8 @@ def shortfall(order: Order, limits: Limits, cost: Cost) -> str | None:
     margin = _margin(order, limits)
     if order.fee < cost.total + margin:
         return (
-            f"fee {in_words(order.fee)} is below the cost {in_words(cost.total)} "
-            f"plus the margin {in_words(margin)}"
+            f"fee {format_ether(order.fee)} is below the cost {format_ether(cost.total)} "
+            f"plus the margin {format_ether(margin)}"
         )
     return None
 

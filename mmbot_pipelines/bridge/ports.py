@@ -22,7 +22,7 @@ class Run:
     """Who is at work, and where what is done is told to the operator."""
 
     id: str
-    say: Callable[[str], None]
+    log: Callable[[str], None]
 
 
 # How soon a PENDING order that waits is looked at again: after a fourth of the time it waits.
@@ -78,7 +78,7 @@ class ErrorEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
+class OrderFilter:
     """Which orders to list; None stands for any."""
 
     status: Status | None = None
@@ -88,15 +88,15 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ripe:
+class ConfirmedRange:
     """Orders of a size, `least` to below `limit` in wei, that stand in block `newest` or before.
 
     None: any size from `least` on, any block.
     """
 
-    least: Wei
-    limit: Wei | None
-    newest: int | None
+    min_amount: Wei
+    below_amount: Wei | None
+    max_block: int | None
 
 
 class Orders(Outbox, Protocol):
@@ -115,34 +115,34 @@ class Orders(Outbox, Protocol):
         """Set a cursor back from `seen` to an earlier block, or to before the first.
 
         Raises:
-            LostRace: the cursor was moved since; nothing was written.
+            ConcurrentUpdate: the cursor was moved since; nothing was written.
         """
 
     def get(self, keys: Sequence[str]) -> list[Order]:
         """Return the orders of these keys that exist, in the order asked for."""
 
-    def find(self, wanted: Filter) -> list[Order]:
+    def find(self, wanted: OrderFilter) -> list[Order]:
         """List orders, newest change first."""
 
-    def quiet(self, keys: Sequence[str], *, since: datetime) -> set[str]:
+    def without_changes(self, keys: Sequence[str], *, since: datetime) -> set[str]:
         """Return which of these orders have no row of history since then."""
 
-    def ask(
+    def take_for_run(
         self,
         statuses: Sequence[Status],
         origin: str | None,
         *,
         at: datetime,
-        again_after: float,
-        ripe: Sequence[Ripe] | None = None,
+        retake_after_seconds: float,
+        confirmed: Sequence[ConfirmedRange] | None = None,
         max_orders: int | None = None,
     ) -> list[Order]:
-        """Take the healthy orders that no run was asked for within `again_after` seconds.
+        """Take the healthy orders that no run was asked for within `retake_after_seconds` seconds.
 
         Whoever takes an order asks for its run. Those that wait for something come after all
         others; one that is PENDING is taken again after a PAUSE_SHARE of the time that it had
         waited when it was last taken, at the latest after MAX_PAUSE_SECONDS.
-        ripe: only orders of one of these kinds.
+        confirmed: only orders of one of these kinds.
         max_orders: those with the highest fees, where there are more.
         """
 
@@ -170,7 +170,7 @@ class Orders(Outbox, Protocol):
         """
 
     def not_final(
-        self, origin: str, *, first: int = 0, last: int | None = None, most: int
+        self, origin: str, *, first: int = 0, last: int | None = None, max_orders: int
     ) -> list[Order]:
         """List COMPLETED orders whose settlement L1 has not accepted yet, lowest block first.
 
@@ -196,10 +196,10 @@ class Orders(Outbox, Protocol):
         taken: the caller's run goes on with the order, so `ask` returns it to no other for now.
 
         Raises:
-            LostRace: somebody changed the order since; nothing was written.
+            ConcurrentUpdate: somebody changed the order since; nothing was written.
         """
 
-    def retell(
+    def relocate(
         self, before: Order, after: Order, *, run_id: str, at: datetime, fault: Fault
     ) -> Order:
         """Write what the escrow logs now under an unpaid order's number: other content.
@@ -208,11 +208,11 @@ class Orders(Outbox, Protocol):
         may change the fee, which no transfer carries.
 
         Raises:
-            LostRace: the order was changed since, or a transfer of what it was is undecided
+            ConcurrentUpdate: the order was changed since, or a transfer of what it was is undecided
                 or mined; nothing was written.
         """
 
-    def note(self, fault: Fault, *, at: datetime, run_id: str) -> None:
+    def record_error(self, fault: Fault, *, at: datetime, run_id: str) -> None:
         """Keep an error that belongs to no change of an order."""
 
     def history(self, key: str) -> list[HistoryEntry]:

@@ -5,26 +5,26 @@ from functools import partial
 
 from mmbot_pipelines.bridge.accounts import CANCEL, TRANSFER
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.authority import refused_for_who_we_are
+from mmbot_pipelines.bridge.authority import market_maker_refusal
 from mmbot_pipelines.bridge.failures import after_failure, fault_of
-from mmbot_pipelines.bridge.guard import guard_failures, halt_at_once
+from mmbot_pipelines.bridge.guard import guard_failures, halt_now
 from mmbot_pipelines.bridge.late import still_wanted
 from mmbot_pipelines.bridge.lifecycle import NEXT, Fact, Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Run
-from mmbot_pipelines.bridge.reverts import by_recipient
-from mmbot_pipelines.core import crash
+from mmbot_pipelines.bridge.reverts import is_recipients_doing
+from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.errors import (
+    ConcurrentUpdate,
     Failure,
     Halts,
-    Lost,
-    LostRace,
+    NonceTaken,
     RecipientRefused,
     ReorgAfterPayment,
     Reverted,
     TryAgain,
 )
-from mmbot_pipelines.core.money import gwei, in_words
+from mmbot_pipelines.core.money import format_ether, format_gwei
 from mmbot_pipelines.core.outbox import Outcome, Transaction, TxState, outcomes
 
 _FACTS = {
@@ -34,7 +34,7 @@ _FACTS = {
 }
 
 
-def settle_receipts(bridge: Bridge, run: Run) -> int:
+def process_receipts(bridge: Bridge, run: Run) -> int:
     """Take orders on by the receipts of their transactions; return how many are left.
 
     A row that no node knows any more is broadcast again by the way, though not at every look,
@@ -44,14 +44,17 @@ def settle_receipts(bridge: Bridge, run: Run) -> int:
     decided, failed = 0, False
     wanted = partial(still_wanted, bridge, run)
     for outcome in outcomes(bridge.chain, waiting, bridge.rebroadcasts, bridge.clock(), wanted):
-        crash.here(crash.Point.RECEIPT_READ)
+        failpoints.failpoint(failpoints.Point.RECEIPT_READ)
         try:
             _decide(bridge, outcome, run)
-        except LostRace:
-            run.say(f"{outcome.transaction.subject}: another run has read this receipt")
+        except ConcurrentUpdate:
+            run.log(
+                f"{outcome.transaction.subject}: receipt processed concurrently by another run; "
+                f"skipped"
+            )
         decided += 1 + len(outcome.rivals)
         failed |= outcome.state is not TxState.MINED
-        crash.here(crash.Point.RECEIPT_STORED)
+        failpoints.failpoint(failpoints.Point.RECEIPT_STORED)
     if failed:
         guard_failures(bridge, run)
     return len(waiting) - decided
@@ -60,12 +63,12 @@ def settle_receipts(bridge: Bridge, run: Run) -> int:
 def _decide(bridge: Bridge, outcome: Outcome, run: Run) -> None:
     transaction, now = outcome.transaction, bridge.clock()
     order = next(iter(bridge.orders.get([transaction.subject])), None)
-    if order is not None and _pays_another(bridge, order, outcome):
-        fault = fault_of(order, _paid_another(outcome), transaction.purpose)
+    if order is not None and _pays_replaced_order(bridge, order, outcome):
+        fault = fault_of(order, _replaced_order_paid(outcome), transaction.purpose)
         bridge.orders.decide(outcome, None, None, run_id=run.id, at=now, fault=fault)
-        run.say(f"{order.key}: {fault.message}")
+        run.log(f"{order.key}: {fault.message}")
         return
-    fact = _meaning(order, outcome) if order is not None else None
+    fact = _fact_for(order, outcome) if order is not None else None
     if order is None or fact is None:
         bridge.orders.decide(outcome, None, None, run_id=run.id, at=now)
         return
@@ -73,7 +76,7 @@ def _decide(bridge: Bridge, outcome: Outcome, run: Run) -> None:
         # Prices or a changed mind took it back, not a failure: it is decided about again.
         after = order.after(fact, at=now, reason=_cancelled(order, transaction))
         bridge.orders.decide(outcome, order, after, run_id=run.id, at=now)
-        run.say(_told(order, after, outcome))
+        run.log(_log_line(order, after, outcome))
         return
     mined = fact in (Fact.MINED, Fact.PAID)
     after = order.after(fact, at=now, tx=transaction.hash if mined else None)
@@ -82,18 +85,18 @@ def _decide(bridge: Bridge, outcome: Outcome, run: Run) -> None:
         bridge.orders.decide(outcome, order, after, run_id=run.id, at=now)
     elif isinstance(failure, Halts):
         # Before the order is set back: should we die here, the receipt is read again.
-        halt_at_once(bridge, run, failure)
-        after = after.waiting(failure.reason, at=now)
+        halt_now(bridge, run, failure)
+        after = after.with_wait_reason(failure.reason, at=now)
         bridge.orders.decide(outcome, order, after, run_id=run.id, at=now)
     else:
         # One failure on top of those before the transaction: it was no progress.
         after = after_failure(bridge, replace(after, failures=order.failures), failure)
         fault = fault_of(order, failure, transaction.purpose)
         bridge.orders.decide(outcome, order, after, run_id=run.id, at=now, fault=fault)
-    run.say(_told(order, after, outcome))
+    run.log(_log_line(order, after, outcome))
 
 
-def _meaning(order: Order, outcome: Outcome) -> Fact | None:
+def _fact_for(order: Order, outcome: Outcome) -> Fact | None:
     """Say what a nonce's end means for the order; None: the order does not wait for it.
 
     A transfer that was mined pays the order wherever it stands, even if a later one was
@@ -112,7 +115,7 @@ def _meaning(order: Order, outcome: Outcome) -> Fact | None:
     return fact if (order.status, fact) in NEXT else None
 
 
-def _pays_another(bridge: Bridge, order: Order, outcome: Outcome) -> bool:
+def _pays_replaced_order(bridge: Bridge, order: Order, outcome: Outcome) -> bool:
     """Tell whether a transfer was mined for what the order's number stood for before."""
     row = outcome.transaction
     if row.purpose != TRANSFER or outcome.state is not TxState.MINED:
@@ -124,29 +127,29 @@ def _hashes(outcome: Outcome) -> set[str]:
     return {outcome.transaction.hash, *(rival.hash for rival in outcome.rivals)}
 
 
-def _paid_another(outcome: Outcome) -> ReorgAfterPayment:
+def _replaced_order_paid(outcome: Outcome) -> ReorgAfterPayment:
     row = outcome.transaction
     return ReorgAfterPayment(
-        f"{row.hash} paid {in_words(row.call.value)} for the order that this number stood for "
-        "before its block was taken back: nobody owes us for it"
+        f"{row.hash} paid {format_ether(row.call.value)} for the order that this number stood for "
+        "before its block was reorged out: nobody owes us for it"
     )
 
 
 def _failure(bridge: Bridge, order: Order, outcome: Outcome) -> Failure:
     row = outcome.transaction
-    if outcome.state is TxState.REVERTED and by_recipient(bridge.chain, order, outcome):
+    if outcome.state is TxState.REVERTED and is_recipients_doing(bridge.chain, order, outcome):
         return RecipientRefused(
             f"{row.hash} reverted by the recipient's own doing ({outcome.reason}): it is not "
             f"tried again by itself; run `mmbot retry {order.key}` once the recipient takes ETH"
         )
     if outcome.state is TxState.REVERTED:
         return _refused(bridge, outcome) or Reverted(f"{row.hash} reverted: {outcome.reason}")
-    return Lost(f"{row.hash} can never be mined: {outcome.reason}")
+    return NonceTaken(f"{row.hash} can never be mined: {outcome.reason}")
 
 
 def _refused(bridge: Bridge, outcome: Outcome) -> Failure | None:
     try:
-        return refused_for_who_we_are(bridge, outcome.reason)
+        return market_maker_refusal(bridge, outcome.reason)
     except TryAgain:
         raise
     except Failure:
@@ -159,12 +162,12 @@ def _cancelled(order: Order, row: Transaction) -> str:
     return f"its claim was cancelled: {row.hash} has used nonce {row.nonce}"
 
 
-def _told(order: Order, after: Order, outcome: Outcome) -> str:
+def _log_line(order: Order, after: Order, outcome: Outcome) -> str:
     receipt, transaction = outcome.receipt, outcome.transaction
-    said = f"{order.key}: {transaction.purpose} {transaction.hash}"
+    line = f"{order.key}: {transaction.purpose} {transaction.hash}"
     if receipt is None:
-        return f"{said} lost: {outcome.reason}"
-    cost = f"{receipt.gas_used} gas at {gwei(receipt.gas_price)}"
+        return f"{line} lost: {outcome.reason}"
+    cost = f"{receipt.gas_used} gas at {format_gwei(receipt.gas_price)}"
     if receipt.succeeded:
-        return f"{said} mined in block {receipt.block.number}, {cost}; now {after.status}"
-    return f"{said} reverted in block {receipt.block.number}, {cost}: {outcome.reason}"
+        return f"{line} mined in block {receipt.block.number}, {cost}; now {after.status}"
+    return f"{line} reverted in block {receipt.block.number}, {cost}: {outcome.reason}"

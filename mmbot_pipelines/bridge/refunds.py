@@ -7,8 +7,8 @@ money, but a claim of a month costs a dozen questions more in a year.
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.ports import Run
-from mmbot_pipelines.core.errors import LostRace
-from mmbot_pipelines.core.money import in_words
+from mmbot_pipelines.core.errors import ConcurrentUpdate
+from mmbot_pipelines.core.money import format_ether
 
 _MAX_CLAIMS = 200  # that one review asks about; the next one goes on
 
@@ -31,11 +31,11 @@ def record_refunds(bridge: Bridge, origin: str, run: Run) -> None:
             continue
         try:
             bridge.orders.refund(claim, refund)
-        except LostRace as e:
-            run.say(f"{e}; skipped")
+        except ConcurrentUpdate as e:
+            run.log(f"{e}; skipped")
             continue
         if refund:
-            run.say(
+            run.log(
                 f"{claim.subject}: the message of {claim.hash} failed on {origin}, "
-                f"{in_words(refund)} came back"
+                f"{format_ether(refund)} came back"
             )

@@ -15,7 +15,7 @@ _NOT_TAKEN = "Transfer failed."
 _NO_REASON = "reverted without a reason"
 
 
-def by_recipient(chain: Chain, order: Order, outcome: Outcome) -> bool:
+def is_recipients_doing(chain: Chain, order: Order, outcome: Outcome) -> bool:
     """Return whether a reverted transfer is the doing of its recipient.
 
     It is where the registry says so; where gas ran out, or no reason came, in a call of an

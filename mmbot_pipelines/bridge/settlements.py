@@ -16,7 +16,7 @@ from mmbot_pipelines.bridge.failures import fault_of
 from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Run
-from mmbot_pipelines.core.errors import LostRace, TakenBack
+from mmbot_pipelines.core.errors import ConcurrentUpdate, Reorged
 from mmbot_pipelines.core.outbox import TxState
 
 # Settlements that one review looks at: of the newest, of those that have become final, and
@@ -26,11 +26,11 @@ _MAX_FINAL = 500
 _MAX_FORKED = 5_000
 _PACK = 500  # that one question to the L2 names
 
-# A node that is behind does not show the newest payments: nothing was taken back for that.
-_SHOWN_AFTER = timedelta(minutes=1)
+# A node that is behind does not show the newest payments: nothing was reorged out for that.
+_VISIBLE_AFTER = timedelta(minutes=1)
 
 
-def review_paid(bridge: Bridge, origin: str, run: Run) -> None:
+def review_settlements(bridge: Bridge, origin: str, run: Run) -> None:
     """Check the newest settlements, and those whose blocks have become final.
 
     A payment may be seen before the cursor comes to its block, and be taken back before.
@@ -39,15 +39,15 @@ def review_paid(bridge: Bridge, origin: str, run: Run) -> None:
     newest = [
         order
         for order in bridge.orders.newest_not_final(origin, max_orders=_MAX_NEWEST)
-        if now - order.changed_at >= _SHOWN_AFTER
+        if now - order.changed_at >= _VISIBLE_AFTER
     ]
-    old = bridge.orders.not_final(origin, last=final, most=_MAX_FINAL)
+    old = bridge.orders.not_final(origin, last=final, max_orders=_MAX_FINAL)
     _review(bridge, origin, list({o.key: o for o in [*newest, *old]}.values()), final, run)
 
 
-def review_settled(bridge: Bridge, origin: str, run: Run, *, first: int) -> None:
+def review_settlements_above(bridge: Bridge, origin: str, run: Run, *, first: int) -> None:
     """Check all settlements from a block on, which the L2 has replaced."""
-    above = bridge.orders.not_final(origin, first=first, most=_MAX_FORKED)
+    above = bridge.orders.not_final(origin, first=first, max_orders=_MAX_FORKED)
     if above:
         _review(bridge, origin, above, bridge.origins[origin].final().number, run)
 
@@ -61,13 +61,13 @@ def _review(bridge: Bridge, origin: str, orders: Sequence[Order], final: int, ru
         pack = orders[start : start + _PACK]
         for order, seen in zip(pack, l2.settled(pack), strict=True):
             if isinstance(seen, Settlement):
-                _stands(bridge, order, seen, final, run)
+                _still_settled(bridge, order, seen, final, run)
             elif seen is None and (order.settle_block is None or order.settle_block.number <= head):
-                _taken_back(bridge, order, run)
+                _settlement_reorged(bridge, order, run)
             # Witnesses that differ, or are behind, prove nothing.
 
 
-def _stands(bridge: Bridge, order: Order, seen: Settlement, final: int, run: Run) -> None:
+def _still_settled(bridge: Bridge, order: Order, seen: Settlement, final: int, run: Run) -> None:
     """Store where the settlement stands, and whether that is final."""
     known = order.claim_refund if order.settle_tx == seen.tx else None
     refund = known if seen.refund is None else seen.refund
@@ -77,29 +77,29 @@ def _stands(bridge: Bridge, order: Order, seen: Settlement, final: int, run: Run
         return
     try:
         bridge.orders.change(order, after, run_id=run.id, at=bridge.clock(), tx=seen.tx)
-    except LostRace:
-        run.say(f"{order.key}: order changed concurrently by another run; skipped")
+    except ConcurrentUpdate:
+        run.log(f"{order.key}: order changed concurrently by another run; skipped")
 
 
-def _taken_back(bridge: Bridge, order: Order, run: Run) -> None:
+def _settlement_reorged(bridge: Bridge, order: Order, run: Run) -> None:
     """Take an order back from COMPLETED whose payment the L2 has taken back."""
     now = bridge.clock()
-    why = f"the escrow's payment in {order.settle_tx} was taken back"
-    after = order.after(_unsettled(bridge, order), at=now, reason=why)
-    fault = fault_of(order, TakenBack(why), "settle")
+    why = f"the escrow's payment in {order.settle_tx} was reorged out"
+    after = order.after(_reorg_fact(bridge, order), at=now, reason=why)
+    fault = fault_of(order, Reorged(why), "settle")
     try:
         bridge.orders.change(order, after, run_id=run.id, at=now, fault=fault)
-        run.say(f"{order.key}: {why}; now {after.status}")
-    except LostRace:
-        run.say(f"{order.key}: order changed concurrently by another run; skipped")
+        run.log(f"{order.key}: {why}; now {after.status}")
+    except ConcurrentUpdate:
+        run.log(f"{order.key}: order changed concurrently by another run; skipped")
 
 
-def _unsettled(bridge: Bridge, order: Order) -> Fact:
-    """Say how far a claim is whose payment was taken back: it may be unmined or given up."""
+def _reorg_fact(bridge: Bridge, order: Order) -> Fact:
+    """Say how far a claim is whose payment was reorged out: it may be unmined or given up."""
     if order.claim_ref is not None:
-        return Fact.UNSETTLED
+        return Fact.SETTLEMENT_REORGED
     rows = bridge.orders.transactions(order.key)
     states = {r.state for r in rows if (r.purpose, r.attempt) == (REPAY, order.attempt)}
     if TxState.MINED in states:
-        return Fact.UNSETTLED
-    return Fact.UNCLAIMED if TxState.STORED in states else Fact.UNDELIVERED
+        return Fact.SETTLEMENT_REORGED
+    return Fact.CLAIM_REORGED if TxState.STORED in states else Fact.UNDELIVERED

@@ -8,23 +8,23 @@ from collections.abc import Sequence
 
 from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.claim import claim_again, repay, settle
+from mmbot_pipelines.bridge.confirmations import confirmed_ranges
 from mmbot_pipelines.bridge.failures import ASK_AGAIN_SECONDS, OrdersFailed
-from mmbot_pipelines.bridge.fill import take_up_paid, transfer
+from mmbot_pipelines.bridge.fill import resume_paid, transfer
 from mmbot_pipelines.bridge.guard import guard
+from mmbot_pipelines.bridge.l1_reorgs import check_l1_reorgs
+from mmbot_pipelines.bridge.l2_reorgs import anchored, relocate_rescanned, review
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Fault, Run, Scan
 from mmbot_pipelines.bridge.reachable import reachable
-from mmbot_pipelines.bridge.receipts import settle_receipts
+from mmbot_pipelines.bridge.receipts import process_receipts
 from mmbot_pipelines.bridge.refunds import record_refunds
-from mmbot_pipelines.bridge.reorgs import anchored, retell, review
-from mmbot_pipelines.bridge.replacing import replace_stuck, stuck
-from mmbot_pipelines.bridge.ripeness import ripe_now
-from mmbot_pipelines.bridge.settlements import review_paid
-from mmbot_pipelines.bridge.unmined import recheck
-from mmbot_pipelines.core import crash
-from mmbot_pipelines.core.errors import Failure, LostRace, RunDied
-from mmbot_pipelines.core.safety import State, ruling
+from mmbot_pipelines.bridge.replacements import replace_stuck, stuck_transactions
+from mmbot_pipelines.bridge.settlements import review_settlements
+from mmbot_pipelines.core import failpoints
+from mmbot_pipelines.core.errors import ConcurrentUpdate, Failure, RunDied
+from mmbot_pipelines.core.safety import State, effective_state
 
 __all__ = [
     "Bridge",
@@ -32,20 +32,20 @@ __all__ = [
     "Rules",
     "advance",
     "backfill",
+    "check_l1_reorgs",
     "detect",
     "guard",
-    "recheck",
+    "is_throttled",
+    "process_receipts",
+    "record_run_failure",
     "repay",
     "replace_stuck",
     "reprocess",
     "retry",
-    "run_died",
     "settle",
-    "settle_receipts",
-    "stuck",
-    "throttled",
+    "stuck_transactions",
+    "take_orders",
     "transfer",
-    "wanted",
 ]
 
 # Each range is stored with its cursor, so a long way back is read over several ticks.
@@ -60,7 +60,7 @@ MAX_PER_TICK = 100
 _MAX_RETRIED = 200
 
 # While orders cannot be paid, each gets one run that says so, and the next one after that.
-_NOT_AGAIN_SECONDS = 10**9
+_NEVER_AGAIN_SECONDS = 10**9
 
 _DIED = RunDied.__name__
 _UNPAID = {Status.PENDING, Status.PROCESSING}
@@ -89,47 +89,49 @@ def detect(bridge: Bridge, origin: str, run: Run, kind: Cursor = Cursor.LATEST) 
 
 
 def _store(bridge: Bridge, origin: str, kind: Cursor, scan: Scan, run: Run) -> list[str]:
-    crash.here(crash.Point.SCANNED)
-    retell(bridge, origin, scan.orders, run)
+    failpoints.failpoint(failpoints.Point.SCANNED)
+    relocate_rescanned(bridge, origin, scan.orders, run)
     new = bridge.orders.add(origin, kind, scan, at=bridge.clock(), run_id=run.id)
-    crash.here(crash.Point.CURSOR_STORED)
+    failpoints.failpoint(failpoints.Point.CURSOR_STORED)
     for order in scan.orders:
         if order.key in new:
-            run.say(f"{order.key}: found in block {order.block.number}")
+            run.log(f"{order.key}: found in block {order.block.number}")
     for fault in scan.faults:
-        run.say(f"{fault.subject}: skipped, {fault.message}")
+        run.log(f"{fault.subject}: skipped, {fault.message}")
     return new
 
 
-def wanted(bridge: Bridge, statuses: Sequence[Status], origin: str | None = None) -> list[Order]:
+def take_orders(
+    bridge: Bridge, statuses: Sequence[Status], origin: str | None = None
+) -> list[Order]:
     """Take the orders that a run shall be asked for now."""
     if bridge.rules.dry_run:
         statuses = [s for s in statuses if s is Status.PENDING]
-    again, ripe = ASK_AGAIN_SECONDS, None
+    again, confirmed = ASK_AGAIN_SECONDS, None
     if origin is not None and _UNPAID.issuperset(statuses):
-        again = _NOT_AGAIN_SECONDS if _is(bridge, origin, State.HALTED) else again
-        ripe = ripe_now(bridge, origin)
-    orders = bridge.orders.ask(
+        again = _NEVER_AGAIN_SECONDS if _is(bridge, origin, State.HALTED) else again
+        confirmed = confirmed_ranges(bridge, origin)
+    orders = bridge.orders.take_for_run(
         statuses,
         origin,
         at=bridge.clock(),
-        again_after=again,
-        ripe=ripe,
+        retake_after_seconds=again,
+        confirmed=confirmed,
         max_orders=MAX_PER_TICK,
     )
     orders = reachable(bridge, orders)
     if orders:
-        crash.here(crash.Point.ASKED)
+        failpoints.failpoint(failpoints.Point.ASKED)
     return orders
 
 
-def throttled(bridge: Bridge, origin: str) -> bool:
+def is_throttled(bridge: Bridge, origin: str) -> bool:
     """Tell whether an origin's orders shall go one run after the other."""
-    return ruling(bridge.safety.standings(), origin).slow
+    return effective_state(bridge.safety.scope_states(), origin).is_slowed
 
 
 def _is(bridge: Bridge, origin: str, state: State) -> bool:
-    return ruling(bridge.safety.standings(), origin).state is state
+    return effective_state(bridge.safety.scope_states(), origin).state is state
 
 
 def backfill(bridge: Bridge, run: Run) -> list[str]:
@@ -142,14 +144,14 @@ def backfill(bridge: Bridge, run: Run) -> list[str]:
         try:
             review(bridge, origin, run)
             detect(bridge, origin, run, Cursor.ACCEPTED)
-            review_paid(bridge, origin, run)
+            review_settlements(bridge, origin, run)
             record_refunds(bridge, origin, run)
             bridge.origins[origin].record_costs()
         except Failure as e:
             fault = Fault(subject=origin, step="backfill", kind=type(e).__name__, message=str(e))
-            bridge.orders.note(fault, at=bridge.clock(), run_id=run.id)
-            run.say(f"{origin}: not read, {e}; tried again in 5 minutes")
-        keys += [o.key for o in wanted(bridge, [Status.PENDING, Status.PROCESSING], origin)]
+            bridge.orders.record_error(fault, at=bridge.clock(), run_id=run.id)
+            run.log(f"{origin}: not read, {e}; tried again in 5 minutes")
+        keys += [o.key for o in take_orders(bridge, [Status.PENDING, Status.PROCESSING], origin)]
     return keys
 
 
@@ -157,7 +159,7 @@ def retry(bridge: Bridge, run: Run) -> list[str]:
     """Return the failed orders whose next attempt has come."""
     due = bridge.orders.due(at=bridge.clock(), max_orders=_MAX_RETRIED)
     for order in due:
-        run.say(f"{order.key}: attempt {order.failures + 1} at {order.status}, {order.reason}")
+        run.log(f"{order.key}: attempt {order.failures + 1} at {order.status}, {order.reason}")
     return [o.key for o in due]
 
 
@@ -167,8 +169,8 @@ def advance(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
     Raises:
         OrdersFailed: some orders failed; the others went on.
     """
-    recheck(bridge, run)
-    settle_receipts(bridge, run)
+    check_l1_reorgs(bridge, run)
+    process_receipts(bridge, run)
     failed: list[str] = []
     for do in (transfer, _settle_all, repay):
         try:
@@ -185,7 +187,7 @@ def _settle_all(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
             settle(bridge, origin, run)
         except Failure as e:
             # Its sensor asks on and fails visibly; here no other order shall wait for it.
-            run.say(f"{origin}: settlements not seen, {type(e).__name__}: {e}")
+            run.log(f"{origin}: settlements not seen, {type(e).__name__}: {e}")
 
 
 def reprocess(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
@@ -198,39 +200,41 @@ def reprocess(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
     """
     for order in bridge.orders.get(keys):
         now = bridge.clock()
-        if order.status is Status.DROPPED and not order.taken_back:
+        if order.status is Status.DROPPED and not order.is_orphaned:
             again = order.after(Fact.REOPENED, at=now, reason="a person retries it")
-        elif not order.status.final and (order.failed or order.failures or order.lost_claims):
-            again = order.cleared()
+        elif not order.status.is_final and (order.failed or order.failures or order.lost_claims):
+            again = order.with_failures_cleared()
         else:
             continue
         try:
             bridge.orders.change(order, again, run_id=run.id, at=now, taken=True)
-            run.say(f"{order.key}: taken up again at {again.status}")
-        except LostRace:
-            run.say(f"{order.key}: changed just now, taken as it is")
-    take_up_paid(bridge, keys, run)
+            run.log(f"{order.key}: taken up again at {again.status}")
+        except ConcurrentUpdate:
+            run.log(f"{order.key}: changed just now, taken as it is")
+    resume_paid(bridge, keys, run)
     claim_again(bridge, keys, run)
     advance(bridge, keys, run)
     for order in bridge.orders.get(keys):
-        run.say(f"{order.key}: now {order.status}")
+        run.log(f"{order.key}: now {order.status}")
 
 
-def run_died(bridge: Bridge, keys: Sequence[str], run: Run, why: str, spoke: bool) -> bool:
+def record_run_failure(
+    bridge: Bridge, keys: Sequence[str], run: Run, why: str, step_ended: bool
+) -> bool:
     """Keep, once for all its orders, that a run has failed, where it could not itself.
 
-    spoke: its step ended by itself, so that an error of one order may be the whole reason,
+    step_ended: its step ended by itself, so that an error of one order may be the whole reason,
         and what nobody foresaw would come again. Where it was killed they go on at once.
     Returns whether anything was kept.
     """
     kept = [entry.fault for entry in bridge.orders.errors_of_run(run.id)]
-    if any(fault.kind == _DIED for fault in kept) or (spoke and kept):
+    if any(fault.kind == _DIED for fault in kept) or (step_ended and kept):
         return False
     named = {fault.subject for fault in kept}
     silent = bridge.orders.get([key for key in keys if key not in named])
     if not silent:
         return False
-    if not spoke:
+    if not step_ended:
         bridge.orders.release([order.key for order in silent])
     origins = ", ".join(sorted({order.origin for order in silent}))
     fault = Fault(
@@ -239,5 +243,5 @@ def run_died(bridge: Bridge, keys: Sequence[str], run: Run, why: str, spoke: boo
         kind=_DIED,
         message=why if len(silent) == 1 else f"{why}; it had {len(silent)} orders",
     )
-    bridge.orders.note(fault, at=bridge.clock(), run_id=run.id)
+    bridge.orders.record_error(fault, at=bridge.clock(), run_id=run.id)
     return True

@@ -1,6 +1,6 @@
 """What is to be done about a stuck claim: pay more for it, take it back, or wait.
 
-It is taken back for those that wait behind it, where it costs more than it brings, or where
+It is cancelled for those that wait behind it, where it costs more than it brings, or where
 what it claims from refuses it. That its price cannot be read says nothing about it: then it
 is waited for, but not for ever.
 """
@@ -9,9 +9,15 @@ from dataclasses import dataclass
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.stuck_nonce import Bids, Remedy, Ward, gas_of, signed_gas
+from mmbot_pipelines.bridge.stuck_nonce import (
+    FeeQuotes,
+    Replacement,
+    StuckNonce,
+    gas_of,
+    signed_gas,
+)
 from mmbot_pipelines.core.errors import Failure, NotServed, RpcRefused, TryAgain
-from mmbot_pipelines.core.money import in_words
+from mmbot_pipelines.core.money import format_ether
 from mmbot_pipelines.core.outbox import Call, Fees
 
 # Since it was signed last: at a price that was good then, and is again where it was bumped.
@@ -26,31 +32,40 @@ class _Against:
     outage: bool = False  # its price cannot be read now
 
 
-def stuck_claim(bridge: Bridge, ward: Ward, order: Order, bids: Bids) -> Remedy | str | None:
+def stuck_claim(
+    bridge: Bridge, stuck_nonce: StuckNonce, order: Order, quotes: FeeQuotes
+) -> Replacement | str | None:
     """Return what takes a stuck claim's nonce, or why it waits."""
-    remedy = _affordable(bridge, ward, order, bids)
-    if isinstance(remedy, Remedy):
-        return remedy
-    if not (ward.first and ward.old and ward.awaited):
-        return remedy.why if remedy.outage else None
-    age = (bridge.clock() - ward.newest.stored_at).total_seconds()
-    if remedy.outage and age < _OUTAGE_SECONDS:
-        return f"{remedy.why}; it is taken back after {_OUTAGE_SECONDS:g} s, signed {age:.0f} s ago"
-    return bids.cancelling(ward, f"taken back for those that wait behind it, {remedy.why}")
+    replacement = _affordable(bridge, stuck_nonce, order, quotes)
+    if isinstance(replacement, Replacement):
+        return replacement
+    if not (stuck_nonce.first and stuck_nonce.old and stuck_nonce.awaited):
+        return replacement.why if replacement.outage else None
+    age = (bridge.clock() - stuck_nonce.newest.stored_at).total_seconds()
+    if replacement.outage and age < _OUTAGE_SECONDS:
+        return (
+            f"{replacement.why}; it is taken back after {_OUTAGE_SECONDS:g} s, signed {age:.0f} "
+            f"s ago"
+        )
+    return quotes.cancelling(
+        stuck_nonce, f"cancelled for those that wait behind it, {replacement.why}"
+    )
 
 
-def _affordable(bridge: Bridge, ward: Ward, order: Order, bids: Bids) -> Remedy | _Against:
+def _affordable(
+    bridge: Bridge, stuck_nonce: StuckNonce, order: Order, quotes: FeeQuotes
+) -> Replacement | _Against:
     """Return the claim at fees at which it costs no more than it brings, if there are such."""
-    newest, owed = ward.newest, order.amount + order.fee
-    dear = _Against(
-        f"it brings {in_words(owed)}, less than it costs now: made again when prices fall"
+    newest, owed = stuck_nonce.newest, order.amount + order.fee
+    unprofitable = _Against(
+        f"it brings {format_ether(owed)}, less than it costs now: made again when prices fall"
     )
     gas = signed_gas(newest)
-    most = owed // (gas or 1)
+    max_fee_per_gas = owed // (gas or 1)
     for _ in range(2):  # what the message takes is known only once it is priced
-        fees = bids.fees(ward, most)
+        fees = quotes.fees(stuck_nonce, max_fee_per_gas)
         if fees is None:
-            return dear
+            return unprofitable
         try:
             # The message is priced by the gas price that the claim is mined at.
             call = _call(bridge, order, fees)
@@ -61,9 +76,9 @@ def _affordable(bridge: Bridge, ward: Ward, order: Order, bids: Bids) -> Remedy 
         if gas is None:
             return _Against(f"its gas cannot be estimated ({estimate})", outage=True)
         if call.value + gas * fees.ceiling <= owed:
-            return bids.paying(ward, call, gas, fees)
-        most = (owed - call.value) // gas
-    return dear
+            return quotes.paying(stuck_nonce, call, gas, fees)
+        max_fee_per_gas = (owed - call.value) // gas
+    return unprofitable
 
 
 def _call(bridge: Bridge, order: Order, fees: Fees) -> Call:
@@ -76,7 +91,7 @@ def _call(bridge: Bridge, order: Order, fees: Fees) -> Call:
 
 
 def _refused(order: Order, failure: Failure) -> _Against:
-    said = f"{type(failure).__name__}: {failure}"
+    text = f"{type(failure).__name__}: {failure}"
     if isinstance(failure, TryAgain | RpcRefused):
-        return _Against(f"its price on {order.origin} cannot be read ({said})", outage=True)
-    return _Against(f"it cannot be claimed now ({said})")
+        return _Against(f"its price on {order.origin} cannot be read ({text})", outage=True)
+    return _Against(f"it cannot be claimed now ({text})")

@@ -8,23 +8,23 @@ from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import Failure
+from mmbot_pipelines.core.fee_bump import is_priced_out, replacement_fees
 from mmbot_pipelines.core.money import Gas
 from mmbot_pipelines.core.outbox import Call, Fees, Transaction
-from mmbot_pipelines.core.replacement import is_priced_out, outbid
 
 _ANY_PRICE = 2**256
 
 # What a transaction without data takes to an account without code (Yellow Paper, G_transaction).
 CANCEL_GAS = Gas(21_000)
 
-_MOST_GAS = 2**24  # of one transaction (EIP-7825)
+_MAX_GAS = 2**24  # of one transaction (EIP-7825)
 
-# While the transfer was taken back, a claim stays in the lane behind it.
+# While the transfer was reorged out, a claim stays in the lane behind it.
 _BEFORE_CLAIMED = (Status.TRANSFERRING, Status.FULFILLED, Status.PROVING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ward:
+class StuckNonce:
     """A nonce in trouble, with all of its rows and the order they are for."""
 
     rows: Sequence[Transaction]
@@ -51,7 +51,7 @@ class Ward:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remedy:
+class Replacement:
     """A transaction to take a nonce with; without a call it only uses the nonce up."""
 
     newest: Transaction
@@ -61,37 +61,39 @@ class Remedy:
     why: str
 
 
-class Bids:
+class FeeQuotes:
     """The fees and gas that a nonce can be taken with now."""
 
-    def __init__(self, bridge: Bridge, wards: Sequence[Ward], market: Fees) -> None:
-        hashes = [row.hash for ward in wards for row in ward.rows]
-        taken = bridge.chain.taken(hashes)
+    def __init__(self, bridge: Bridge, stuck_nonces: Sequence[StuckNonce], market: Fees) -> None:
+        hashes = [row.hash for stuck_nonce in stuck_nonces for row in stuck_nonce.rows]
+        taken = bridge.chain.known_by_any_node(hashes)
         self.market = market
-        self._there = {tx for tx, there in zip(hashes, taken, strict=True) if there}
+        self._pooled = {tx for tx, is_pooled in zip(hashes, taken, strict=True) if is_pooled}
 
-    def fees(self, ward: Ward, most: int) -> Fees | None:
-        """Return fees that take the nonce for at most `most` wei per gas."""
-        return outbid(ward.rows, self._there, self.market, most)
+    def fees(self, stuck_nonce: StuckNonce, max_fee_per_gas: int) -> Fees | None:
+        """Return fees that take the nonce for at most `max_fee_per_gas` wei per gas."""
+        return replacement_fees(stuck_nonce.rows, self._pooled, self.market, max_fee_per_gas)
 
-    def paying(self, ward: Ward, call: Call, gas: Gas, fees: Fees) -> Remedy:
+    def paying(self, stuck_nonce: StuckNonce, call: Call, gas: Gas, fees: Fees) -> Replacement:
         """Return the same again, at other fees."""
-        return Remedy(newest=ward.newest, call=call, gas=gas, fees=fees, why=self._slow(ward))
+        return Replacement(
+            newest=stuck_nonce.newest, call=call, gas=gas, fees=fees, why=self._slow(stuck_nonce)
+        )
 
-    def cancelling(self, ward: Ward, why: str) -> Remedy | None:
+    def cancelling(self, stuck_nonce: StuckNonce, why: str) -> Replacement | None:
         """Return what uses the nonce up; there is always a price for it."""
-        fees = self.fees(ward, _ANY_PRICE)
+        fees = self.fees(stuck_nonce, _ANY_PRICE)
         # Absurd fees that some node claims to have are no reason to block everybody for ever:
         # at one nonce only one is mined, and the nodes that never had them take this one.
-        fees = fees or outbid(ward.rows, (), self.market, _ANY_PRICE)
+        fees = fees or replacement_fees(stuck_nonce.rows, (), self.market, _ANY_PRICE)
         if fees is None:
             return None
-        return Remedy(newest=ward.newest, call=None, gas=CANCEL_GAS, fees=fees, why=why)
+        return Replacement(newest=stuck_nonce.newest, call=None, gas=CANCEL_GAS, fees=fees, why=why)
 
-    def _slow(self, ward: Ward) -> str:
-        if is_priced_out(ward.newest.fees, self.market):
+    def _slow(self, stuck_nonce: StuckNonce) -> str:
+        if is_priced_out(stuck_nonce.newest.fees, self.market):
             return "blocks ask for more than was signed"
-        return f"not mined since {ward.newest.stored_at:%H:%M:%S} UTC"
+        return f"not mined since {stuck_nonce.newest.stored_at:%H:%M:%S} UTC"
 
 
 def gas_of(newest: Transaction, estimate: Gas | Failure | None) -> Gas | None:
@@ -103,4 +105,4 @@ def gas_of(newest: Transaction, estimate: Gas | Failure | None) -> Gas | None:
 
 def signed_gas(newest: Transaction) -> Gas | None:
     """Return the gas that was signed, None where no node takes a transaction with it."""
-    return newest.gas if CANCEL_GAS <= newest.gas <= _MOST_GAS else None
+    return newest.gas if CANCEL_GAS <= newest.gas <= _MAX_GAS else None

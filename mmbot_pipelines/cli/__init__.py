@@ -13,19 +13,19 @@ from typing import Any
 import typer
 
 from mmbot_pipelines.cli.screen import console, plain
-from mmbot_pipelines.core.errors import BadSettings, Failure, LostRace
+from mmbot_pipelines.core.errors import ConcurrentUpdate, Failure, InvalidSettings
 
 # by name: the module that has it under that name, and what it does; without a module the command
 # is an entry point of a package beside this one
 COMMANDS = {
     "demo": (None, "Run the bridge on local chains, and show every order's way."),
-    "orders": ("orders", "List the orders, or tell one order's whole history."),
+    "orders": ("orders", "List the orders, or show one order's whole history."),
     "doctor": ("doctor", "Check every setting, the database, the chains and the contracts."),
-    "retry": ("upkeep", "Take up orders that failed or are parked, at once."),
+    "retry": ("maintenance", "Take up orders that failed or are parked, at once."),
     "safety": ("safety", "Show what is halted or throttled, and what changed before."),
     "halt": ("safety", "Send no transfer from now on; claims go on."),
     "resume": ("safety", "Send transfers again, after a halt."),
-    "migrate": ("upkeep", "Bring the database's tables up to this version."),
+    "migrate": ("maintenance", "Bring the database's tables up to this version."),
     "metrics": ("metrics", "Serve the metrics for Prometheus."),
 }
 
@@ -35,9 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         _app(given)(given)
-    except (BadSettings, Failure, LostRace) as e:
-        said = str(e) if isinstance(e, BadSettings) else f"{type(e).__name__}: {e}"
-        console(stderr=True).print(plain(said), soft_wrap=True)
+    except (InvalidSettings, Failure, ConcurrentUpdate) as e:
+        text = str(e) if isinstance(e, InvalidSettings) else f"{type(e).__name__}: {e}"
+        console(stderr=True).print(plain(text), soft_wrap=True)
         sys.exit(2)
 
 
@@ -63,13 +63,13 @@ def _loaded(module: str | None, name: str) -> Any:
     """Import a command.
 
     Raises:
-        BadSettings: it belongs to a package that is not installed.
+        InvalidSettings: it belongs to a package that is not installed.
     """
     if module is not None:
         return getattr(import_module(f"{__name__}.{module}"), name)
     for entry in entry_points(group="mmbot.commands", name=name):
         return entry.load()
-    raise BadSettings(
+    raise InvalidSettings(
         f"mmbot {name} needs the local chains, which are not installed here: "
         f"run `make setup` in the project's folder"
     )

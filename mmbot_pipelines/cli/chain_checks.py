@@ -7,19 +7,19 @@ from collections.abc import Iterator
 from functools import partial
 
 from mmbot_pipelines import wiring
-from mmbot_pipelines.adapters.ethereum import wire
+from mmbot_pipelines.adapters.ethereum import decoding
 from mmbot_pipelines.adapters.ethereum.registry import MARKET_MAKER, OWNER, abi_of, disagreement
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.cli import zksync_checks
-from mmbot_pipelines.cli.findings import Finding, fault, look, note, ok
+from mmbot_pipelines.cli.chain_queries import call_view, has_code, query
+from mmbot_pipelines.cli.findings import CheckResult, fault, note, ok, run_check
 from mmbot_pipelines.cli.node_checks import agreement, nodes
-from mmbot_pipelines.cli.questions import asked, has_code, viewed
-from mmbot_pipelines.core.errors import BadSettings, Failure
-from mmbot_pipelines.core.money import Address, in_words
+from mmbot_pipelines.core.errors import Failure, InvalidSettings
+from mmbot_pipelines.core.money import Address, format_ether
 from mmbot_pipelines.settings import Settings
 
 
-def chains(settings: Settings) -> Iterator[Finding]:
+def chains(settings: Settings) -> Iterator[CheckResult]:
     """Check the wallet's key, every node, every contract."""
     wallet: Address | None = None
     try:
@@ -27,15 +27,15 @@ def chains(settings: Settings) -> Iterator[Finding]:
         yield ok("wallet", f"its key can be used, its address is {wallet}")
         if settings.l1.wallet_address not in (None, wallet):
             yield fault("wallet", f"MMBOT_L1_WALLET_ADDRESS is another one: set it to {wallet}")
-    except (BadSettings, Failure) as e:
+    except (InvalidSettings, Failure) as e:
         yield fault("wallet", str(e))
     l1 = settings.l1
     yield from nodes("L1", l1.chain_id, l1.urls)
     rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, quorum=settings.quorum(l1))
     yield from agreement(rpc)
     if wallet is not None:
-        yield from look("wallet", partial(_funds, rpc, wallet, settings.limits.max_transfer))
-        yield from look("registry", partial(_registry, rpc, l1.registry_address, wallet))
+        yield from run_check("wallet", partial(_funds, rpc, wallet, settings.limits.max_transfer))
+        yield from run_check("registry", partial(_registry, rpc, l1.registry_address, wallet))
     if settings.zksync is not None:
         yield from zksync_checks.origin(
             settings.zksync, l1, rpc, wallet, quorum=settings.quorum(settings.zksync)
@@ -47,25 +47,25 @@ def chains(settings: Settings) -> Iterator[Finding]:
         yield from starknet_checks.origin(settings.starknet, l1, rpc)
 
 
-def _funds(rpc: Rpc, wallet: Address, largest: int) -> Iterator[Finding]:
-    balance = wire.quantity(asked(rpc, "eth_getBalance", wallet, "latest"))
-    holds = f"{wallet} holds {in_words(balance)}"
+def _funds(rpc: Rpc, wallet: Address, largest: int) -> Iterator[CheckResult]:
+    balance = decoding.quantity(query(rpc, "eth_getBalance", wallet, "latest"))
+    holds = f"{wallet} holds {format_ether(balance)}"
     if balance == 0:
         yield fault("wallet", f"{holds}: send ETH to it on L1")
     elif balance < largest:
-        yield note("wallet", f"{holds}, less than the largest order, {in_words(largest)}")
+        yield note("wallet", f"{holds}, less than the largest order, {format_ether(largest)}")
     else:
         yield ok("wallet", holds)
 
 
-def _registry(rpc: Rpc, registry: Address, wallet: Address) -> Iterator[Finding]:
+def _registry(rpc: Rpc, registry: Address, wallet: Address) -> Iterator[CheckResult]:
     if not has_code(rpc, registry):
         yield fault(
             "registry", f"no contract is at {registry} on L1: mend MMBOT_L1_REGISTRY_ADDRESS"
         )
         return
     try:
-        maker, owner = viewed(rpc, registry, MARKET_MAKER), viewed(rpc, registry, OWNER)
+        maker, owner = call_view(rpc, registry, MARKET_MAKER), call_view(rpc, registry, OWNER)
     except Failure as e:
         yield fault(
             "registry", f"{registry} is no PaymentRegistry ({e}): mend MMBOT_L1_REGISTRY_ADDRESS"
@@ -83,7 +83,7 @@ def _registry(rpc: Rpc, registry: Address, wallet: Address) -> Iterator[Finding]
         )
 
 
-def _abi(rpc: Rpc, registry: Address) -> Finding:
+def _abi(rpc: Rpc, registry: Address) -> CheckResult:
     found = abi_of(rpc, registry)
     if found == "v1":
         return ok("registry", f"{registry} answers as ABI v1")

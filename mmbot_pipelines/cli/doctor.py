@@ -9,45 +9,45 @@ import typer
 from mmbot_pipelines import settings, wiring
 from mmbot_pipelines.adapters.db.migrate import pending
 from mmbot_pipelines.cli import chain_checks
-from mmbot_pipelines.cli.findings import Finding, Mark, fault, look, note, ok
+from mmbot_pipelines.cli.findings import CheckResult, CheckStatus, fault, note, ok, run_check
 from mmbot_pipelines.cli.screen import console, plain
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.settings import Database, Settings
 from mmbot_pipelines.settings.home import require_home
 
-_STYLES = {Mark.OK: "green", Mark.NOTE: "yellow", Mark.FAULT: "bold red"}
+_STYLES = {CheckStatus.OK: "green", CheckStatus.NOTE: "yellow", CheckStatus.FAULT: "bold red"}
 
 
 def doctor() -> None:
     """Check every setting, the database, the chains, the contracts and the wallet."""
     out = console()
-    counted: Counter[Mark] = Counter()
+    counted: Counter[CheckStatus] = Counter()
     for finding in findings():
         counted[finding.mark] += 1
         out.print(f"{finding.mark:6}", style=_STYLES[finding.mark], end="")
         out.print(plain(f"{finding.subject}: {finding.text}"), soft_wrap=True)
-    out.print(f"checks: {counted.total()}, faults: {counted[Mark.FAULT]}")
-    if counted[Mark.FAULT]:
+    out.print(f"checks: {counted.total()}, faults: {counted[CheckStatus.FAULT]}")
+    if counted[CheckStatus.FAULT]:
         raise typer.Exit(1)
 
 
-def findings() -> Iterator[Finding]:
+def findings() -> Iterator[CheckResult]:
     """Check everything that the settings make possible, one finding at a time."""
     read = None
     try:
         read = settings.load()
         yield ok("settings", f"all {len(settings.VARIABLES)} are understood")
-    except BadSettings as e:
+    except InvalidSettings as e:
         for line in str(e).splitlines():
             yield fault("settings", line)
-    yield from look("database", lambda: _database(settings.load_database()))
+    yield from run_check("database", lambda: _database(settings.load_database()))
     if read is not None:
         yield from _limits(read)
         yield from chain_checks.chains(read)
         yield from _dagster(read)
 
 
-def _limits(read: Settings) -> Iterator[Finding]:
+def _limits(read: Settings) -> Iterator[CheckResult]:
     for name in read.limits.unbounded:
         yield note(name, "is not set: what it would limit has no limit")
     if not any(tier.blocks != 0 for tier in read.limits.confirmations):
@@ -56,9 +56,9 @@ def _limits(read: Settings) -> Iterator[Finding]:
         yield note("MMBOT_RPC_QUORUM", "is 1: every RPC URL that is named is trusted alone")
 
 
-def _database(database: Database) -> Iterator[Finding]:
+def _database(database: Database) -> Iterator[CheckResult]:
     lacks_migration = pending(wiring.database_url(database))
-    yield ok("database", f"{database.told} answers")
+    yield ok("database", f"{database.description} answers")
     wiring.require_own_sessions(database)
     if not lacks_migration:
         yield ok("database", "its tables are of this version")
@@ -68,11 +68,11 @@ def _database(database: Database) -> Iterator[Finding]:
         yield fault("database", "its tables are not of this version: run `mmbot migrate`")
 
 
-def _dagster(read: Settings) -> Iterator[Finding]:
+def _dagster(read: Settings) -> Iterator[CheckResult]:
     home = read.database.dagster_home
     try:
         require_home(home)
-    except BadSettings as e:
+    except InvalidSettings as e:
         yield fault("DAGSTER_HOME", str(e).removeprefix("DAGSTER_HOME "))
         return
     if not os.access(str(home), os.W_OK):

@@ -4,43 +4,43 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mmbot_pipelines.core.errors import BadSettings, Failure
+from mmbot_pipelines.core.errors import Failure, InvalidSettings
 
 
-class Mark(StrEnum):
+class CheckStatus(StrEnum):
     OK = "ok"
     NOTE = "note"  # worth a look, but the bot can work
     FAULT = "fault"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One check's outcome; a fault says its remedy."""
 
-    mark: Mark
+    mark: CheckStatus
     subject: str
     text: str
 
 
-def ok(subject: str, text: str) -> Finding:
+def ok(subject: str, text: str) -> CheckResult:
     """Report what is as it should be."""
-    return Finding(Mark.OK, subject, text)
+    return CheckResult(CheckStatus.OK, subject, text)
 
 
-def note(subject: str, text: str) -> Finding:
+def note(subject: str, text: str) -> CheckResult:
     """Report what is odd, but not in the way."""
-    return Finding(Mark.NOTE, subject, text)
+    return CheckResult(CheckStatus.NOTE, subject, text)
 
 
-def fault(subject: str, text: str) -> Finding:
+def fault(subject: str, text: str) -> CheckResult:
     """Report what keeps the bot from working, and the remedy."""
-    return Finding(Mark.FAULT, subject, text)
+    return CheckResult(CheckStatus.FAULT, subject, text)
 
 
-def look(subject: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+def run_check(subject: str, check: Callable[[], Iterable[CheckResult]]) -> Iterator[CheckResult]:
     """Run one check; a failure to look is a fault, and the other checks go on."""
     try:
         yield from check()
-    except (BadSettings, Failure) as e:
+    except (InvalidSettings, Failure) as e:
         for line in str(e).splitlines():
             yield fault(subject, line)

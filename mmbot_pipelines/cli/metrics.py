@@ -8,7 +8,7 @@ import typer
 from prometheus_client import CollectorRegistry, start_http_server
 
 from mmbot_pipelines import settings, wiring
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.errors import InvalidSettings
 
 
 def metrics(
@@ -21,7 +21,7 @@ def metrics(
     try:
         server, thread = start_http_server(port, addr=host, registry=registry)
     except OSError as e:
-        raise BadSettings(
+        raise InvalidSettings(
             f"cannot listen on {host}:{port} ({e.strerror}): choose another --host or --port"
         ) from None
     stop = threading.Event()

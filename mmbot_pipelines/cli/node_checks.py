@@ -4,22 +4,22 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from mmbot_pipelines.adapters.ethereum import wire
+from mmbot_pipelines.adapters.ethereum import decoding
 from mmbot_pipelines.adapters.ethereum.quorum import newest
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.cli.findings import Finding, fault, note, ok
-from mmbot_pipelines.cli.questions import asked
-from mmbot_pipelines.cli.words import span
+from mmbot_pipelines.cli.chain_queries import query
+from mmbot_pipelines.cli.findings import CheckResult, fault, note, ok
+from mmbot_pipelines.cli.formatting import format_duration
 from mmbot_pipelines.core.errors import Failure, WrongChain
 from mmbot_pipelines.settings import place
 
-_MOST_LAG = 5  # blocks behind the best node of the chain
+_MAX_LAG = 5  # blocks behind the best node of the chain
 _OLD_BLOCK = 300  # seconds
 _READ_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class NodeHead:
     """The newest block that one node knows, and its time in seconds of the epoch."""
 
     number: int
@@ -31,14 +31,14 @@ def nodes(
     chain_id: int,
     urls: Sequence[str],
     clock: Callable[[], float] = time.time,
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Check that each node answers, serves the right chain, and is not behind the others."""
     return compared(
         chain,
         str(chain_id),
         urls,
         lambda url: _head(single(chain, chain_id, url)),
-        most_lag=_MOST_LAG,
+        max_lag=_MAX_LAG,
         clock=clock,
     )
 
@@ -47,40 +47,40 @@ def compared(
     chain: str,
     name: str,
     urls: Sequence[str],
-    head: Callable[[str], Head],
+    head: Callable[[str], NodeHead],
     *,
-    most_lag: int,
+    max_lag: int,
     clock: Callable[[], float],
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Check the nodes of any kind of chain by their heads.
 
     name: what the chain calls itself.
-    most_lag: blocks that a node may be behind the best one.
+    max_lag: blocks that a node may be behind the best one.
     """
-    heads: dict[str, Head | Failure] = {}
+    heads: dict[str, NodeHead | Failure] = {}
     for url in urls:
         try:
             heads[url] = head(url)
         except Failure as e:
             heads[url] = e
-    best = max((h.number for h in heads.values() if isinstance(h, Head)), default=0)
+    best = max((h.number for h in heads.values() if isinstance(h, NodeHead)), default=0)
     for url, seen in heads.items():
         where = f"{chain} node {place(url)}"
         if isinstance(seen, Failure):
-            remedy = "" if isinstance(seen, WrongChain) else " or start the node"
-            yield fault(where, f"{seen}: mend MMBOT_{chain.upper()}_RPC_URLS{remedy}")
+            fix = "" if isinstance(seen, WrongChain) else " or start the node"
+            yield fault(where, f"{seen}: mend MMBOT_{chain.upper()}_RPC_URLS{fix}")
             continue
         age, lag = clock() - seen.at, best - seen.number
-        says = f"chain {name}, block {seen.number}, {span(age)} old"
-        if lag > most_lag:
-            yield fault(where, f"{says}: {lag} blocks behind; take it out until it is up")
+        text = f"chain {name}, block {seen.number}, {format_duration(age)} old"
+        if lag > max_lag:
+            yield fault(where, f"{text}: {lag} blocks behind; take it out until it is up")
         elif age > _OLD_BLOCK:
-            yield note(where, f"{says}: does the chain still make blocks?")
+            yield note(where, f"{text}: does the chain still make blocks?")
         else:
-            yield ok(where, says)
+            yield ok(where, text)
 
 
-def agreement(rpc: Rpc) -> Iterator[Finding]:
+def agreement(rpc: Rpc) -> Iterator[CheckResult]:
     """Check that as many nodes agree as MMBOT_RPC_QUORUM asks for, where it asks for several."""
     if rpc.quorum == 1:
         return
@@ -98,6 +98,8 @@ def single(chain: str, chain_id: int, url: str) -> Rpc:
     return Rpc([url], chain=chain, chain_id=chain_id, read_seconds=_READ_SECONDS)
 
 
-def _head(rpc: Rpc) -> Head:
-    block = wire.fields(asked(rpc, "eth_getBlockByNumber", "latest", False))
-    return Head(wire.quantity(block.get("number")), wire.quantity(block.get("timestamp")))
+def _head(rpc: Rpc) -> NodeHead:
+    block = decoding.fields(query(rpc, "eth_getBlockByNumber", "latest", False))
+    return NodeHead(
+        decoding.quantity(block.get("number")), decoding.quantity(block.get("timestamp"))
+    )

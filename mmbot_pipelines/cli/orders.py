@@ -11,10 +11,10 @@ from rich.table import Table
 from mmbot_pipelines import settings, store_wiring
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Filter
+from mmbot_pipelines.bridge.ports import OrderFilter
+from mmbot_pipelines.cli.formatting import failure_status, format_duration
+from mmbot_pipelines.cli.order_history import print_history
 from mmbot_pipelines.cli.screen import acted_on, console, eth, one_line, plain, require_keys
-from mmbot_pipelines.cli.story import tell
-from mmbot_pipelines.cli.words import span, trouble
 
 orders = typer.Typer()
 
@@ -35,7 +35,7 @@ def listed(
 ) -> None:
     if context.invoked_subcommand is not None:
         return
-    wanted = Filter(status=status, origin=origin, failed=failed, limit=limit)
+    wanted = OrderFilter(status=status, origin=origin, failed=failed, limit=limit)
     database = store_wiring.existing(settings.load_database())
     found = store_wiring.orders(database).find(wanted)
     if as_json:
@@ -55,11 +55,13 @@ def show(key: Annotated[str, typer.Argument(help='The order, e.g. "zksync:7".')]
     store = store_wiring.orders(database)
     found = store.get([key])
     if not found:
-        told = f"{key}: no such order (database: {database.told}); `mmbot orders` lists them"
-        console(stderr=True).print(plain(told), soft_wrap=True)
+        message = (
+            f"{key}: no such order (database: {database.description}); `mmbot orders` lists them"
+        )
+        console(stderr=True).print(plain(message), soft_wrap=True)
         raise typer.Exit(1)
     invokes = store_wiring.invokes(database).of([key])
-    tell(found[0], store, invokes, console(), datetime.now(UTC))
+    print_history(found[0], store, invokes, console(), datetime.now(UTC))
     acted_on(database)
 
 
@@ -70,7 +72,7 @@ def _as_json(order: Order) -> dict[str, object]:
         "origin": order.origin,
         "status": order.status,
         "failed": order.failed,
-        "parked": order.parked,
+        "parked": order.is_parked,
         "attempt": order.attempt,
         "failures": order.failures,
         "next_attempt_at": at.isoformat() if at else None,
@@ -101,10 +103,10 @@ def _print_list(found: list[Order]) -> None:
         table.add_row(
             plain(order.key),
             order.status,
-            trouble(order, now),
+            failure_status(order, now),
             eth(order.amount),
             eth(order.fee),
-            f"{span((now - order.changed_at).total_seconds())} ago",
+            f"{format_duration((now - order.changed_at).total_seconds())} ago",
             one_line((order.reason or "").partition("\n")[0]),
         )
     console().print(table)

@@ -9,10 +9,10 @@ from typing import Annotated, Protocol
 import typer
 
 from mmbot_pipelines import settings, store_wiring
+from mmbot_pipelines.cli.formatting import format_utc
 from mmbot_pipelines.cli.screen import acted_on, console, plain
-from mmbot_pipelines.cli.words import utc
 from mmbot_pipelines.core import safety as states
-from mmbot_pipelines.core.safety import GLOBAL, NotDecided, SafetyStore, Standing
+from mmbot_pipelines.core.safety import GLOBAL, InvalidDecision, SafetyStore, ScopeState
 
 By = Annotated[str, typer.Option(help="Your name.")]
 Reason = Annotated[str, typer.Option(help="Why, for those who read it later.")]
@@ -25,14 +25,14 @@ def safety(
     """Show what is halted or throttled, since when and why, and what changed before."""
     database, out = store_wiring.existing(settings.load_database()), console()
     store = store_wiring.safety(database)
-    standings = {s.scope: s for s in (Standing(scope=GLOBAL), *store.standings())}
-    for standing in standings.values():
-        out.print(plain(standing.told), soft_wrap=True)
+    scope_states = {s.scope: s for s in (ScopeState(scope=GLOBAL), *store.scope_states())}
+    for scope_state in scope_states.values():
+        out.print(plain(scope_state.summary), soft_wrap=True)
     changes = store.changes(history)
     out.print(f"\nHistory ({len(changes)}), newest first, times in UTC", style="bold")
     for change in changes:
         step = f"{change.scope}: {change.before} -> {change.after}"
-        out.print(plain(f"  {utc(change.at)}  {step}  by {change.by}"), soft_wrap=True)
+        out.print(plain(f"  {format_utc(change.at)}  {step}  by {change.by}"), soft_wrap=True)
         out.print(plain(f"      {change.why}"), soft_wrap=True)
     acted_on(database)
 
@@ -50,17 +50,17 @@ def resume(*, by: By, reason: Reason, scope: Scope = GLOBAL) -> None:
 class _Decision(Protocol):
     def __call__(
         self, store: SafetyStore, scope: str, *, by: str, reason: str, at: datetime
-    ) -> Standing: ...
+    ) -> ScopeState: ...
 
 
 def _decide(decide: _Decision, scope: str, *, by: str, reason: str) -> None:
     database = store_wiring.existing(settings.load_database())
     store = store_wiring.safety(database)
     try:
-        known = states.known(scope, settings.ORIGINS)
+        known = states.require_scope(scope, settings.ORIGINS)
         now = decide(store, known, by=by, reason=reason, at=datetime.now(UTC))
-    except NotDecided as e:
+    except InvalidDecision as e:
         console(stderr=True).print(plain(str(e)), soft_wrap=True)
         raise typer.Exit(1) from None
-    console().print(plain(now.told), soft_wrap=True)
+    console().print(plain(now.summary), soft_wrap=True)
     acted_on(database)

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from mmbot_pipelines.bridge.order import is_key
-from mmbot_pipelines.core.errors import BadSettings
-from mmbot_pipelines.core.money import in_words
+from mmbot_pipelines.core.errors import InvalidSettings
+from mmbot_pipelines.core.money import format_ether
 
 if TYPE_CHECKING:  # `mmbot --help` loads no settings
     from mmbot_pipelines.settings import Database
@@ -39,18 +39,18 @@ def acted_on(database: "Database", *, stderr: bool = False) -> None:
 
     stderr: keep the line out of what another program reads.
     """
-    console(stderr=stderr).print(plain(f"database: {database.told}"), soft_wrap=True)
+    console(stderr=stderr).print(plain(f"database: {database.description}"), soft_wrap=True)
 
 
 def require_keys(keys: Sequence[str]) -> None:
     """End with exit code 2 where a text is no order's key; it may be a secret, pasted here.
 
     Raises:
-        BadSettings: one is none; the message does not repeat it.
+        InvalidSettings: one is none; the message does not repeat it.
     """
     for number, key in enumerate(keys, 1):
         if not is_key(key):
-            raise BadSettings(
+            raise InvalidSettings(
                 f"argument {number} is no order's key: write one that `mmbot orders` lists, "
                 "e.g. zksync:7"
             )
@@ -72,4 +72,4 @@ def one_line(text: str) -> Text:
 
 def eth(wei: int) -> str:
     """Say an amount exactly and shortly, for tables: "0.05 ETH", "1 wei"."""
-    return f"{wei} wei" if 0 < wei < _WEI_PER_GWEI else in_words(wei).partition(" (")[0]
+    return f"{wei} wei" if 0 < wei < _WEI_PER_GWEI else format_ether(wei).partition(" (")[0]

@@ -8,8 +8,8 @@ from functools import partial
 from starknet_py.constants import STRK_FEE_CONTRACT_ADDRESS
 from starknet_py.hash.selector import get_selector_from_name
 
-from mmbot_pipelines.adapters.ethereum import blocks, wire
-from mmbot_pipelines.adapters.ethereum.logs import Log, LogScanner, Wanted
+from mmbot_pipelines.adapters.ethereum import blocks, decoding
+from mmbot_pipelines.adapters.ethereum.logs import Log, LogFilter, LogScanner
 from mmbot_pipelines.adapters.ethereum.node import RpcError
 from mmbot_pipelines.adapters.ethereum.registry import TRANSFERRED, logged_transfer
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
@@ -19,7 +19,7 @@ from mmbot_pipelines.adapters.origins.starknet_prover import Prover, ProverRefus
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.adapters.origins.starknet_views import lacks_function
 from mmbot_pipelines.adapters.origins.starknet_wallet import StarknetWallet
-from mmbot_pipelines.cli.findings import Finding, fault, look, note, ok
+from mmbot_pipelines.cli.findings import CheckResult, fault, note, ok, run_check
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.origin_wiring import account_key, prover_key
 from mmbot_pipelines.settings import L1, Starknet
@@ -34,16 +34,16 @@ _SLOTS = 256  # places in the storage layout that are tried
 _MEMBERS = 3  # slots of a transfer: recipient, amount, and one that ends with isUsed
 
 
-def proofs(rpc: StarknetRpc, starknet: Starknet, l1: L1, on_l1: Rpc) -> Iterator[Finding]:
+def proofs(rpc: StarknetRpc, starknet: Starknet, l1: L1, on_l1: Rpc) -> Iterator[CheckResult]:
     """Check the prover, the slot, the escrow's function, and the account that calls it."""
-    yield from look("prover", partial(_prover, starknet))
-    yield from look("slot", partial(_slot, on_l1, starknet, l1))
-    yield from look("escrow", partial(_function, rpc, starknet))
-    yield from look("starknet wallet", partial(_key, rpc, starknet))
-    yield from look("starknet wallet", partial(_funds, rpc, starknet))
+    yield from run_check("prover", partial(_prover, starknet))
+    yield from run_check("slot", partial(_slot, on_l1, starknet, l1))
+    yield from run_check("escrow", partial(_function, rpc, starknet))
+    yield from run_check("starknet wallet", partial(_key, rpc, starknet))
+    yield from run_check("starknet wallet", partial(_funds, rpc, starknet))
 
 
-def _prover(starknet: Starknet) -> Iterator[Finding]:
+def _prover(starknet: Starknet) -> Iterator[CheckResult]:
     """Ask for a task that cannot be: only a prover knows that there is none."""
     if starknet.prover_url is None:
         return  # the settings have said so already
@@ -59,14 +59,14 @@ def _prover(starknet: Starknet) -> Iterator[Finding]:
     except ProverRefused as e:
         yield fault("prover", str(e))
     else:
-        remedy = "fix MMBOT_STARKNET_PROVER_URL"
-        yield fault("prover", f"{prover.host} calls a task {state} that cannot be: {remedy}")
+        fix = "fix MMBOT_STARKNET_PROVER_URL"
+        yield fault("prover", f"{prover.host} calls a task {state} that cannot be: {fix}")
 
 
-def _slot(on_l1: Rpc, starknet: Starknet, l1: L1) -> Iterator[Finding]:
+def _slot(on_l1: Rpc, starknet: Starknet, l1: L1) -> Iterator[CheckResult]:
     """Compare the slot that is proven with a transfer that the registry has logged."""
     registry, mapping = l1.registry_address, starknet.transfers_slot
-    wanted = Wanted(address=registry, topics=(TRANSFERRED,))
+    wanted = LogFilter(address=registry, topics=(TRANSFERRED,))
     head = blocks.header(on_l1, "latest").block.number
     ranges = LogScanner(on_l1).backwards(wanted, l1.start_block, head)
     log = next(itertools.chain.from_iterable(itertools.islice(ranges, _RANGES)), None)
@@ -77,11 +77,11 @@ def _slot(on_l1: Rpc, starknet: Starknet, l1: L1) -> Iterator[Finding]:
     if found == mapping:
         yield ok("slot", f"MMBOT_STARKNET_TRANSFERS_SLOT {mapping} reads the transfer in {log.tx}")
     else:
-        remedy = "its storage layout" if found is None else f"{found}"
+        fix = "its storage layout" if found is None else f"{found}"
         yield fault(
             "slot",
             f"at MMBOT_STARKNET_TRANSFERS_SLOT {mapping} of {registry} the transfer in {log.tx} "
-            f"is not found: set it to {remedy}",
+            f"is not found: set it to {fix}",
         )
 
 
@@ -90,14 +90,14 @@ def _place(on_l1: Rpc, registry: Address, log: Log, mapping: int) -> int | None:
     key, recipient, amount = logged_transfer(log)
     for places in ([mapping], range(_SLOTS)):
         first = [transfer_slot(key, place) for place in places]
-        questions = [
+        rpc_calls = [
             ("eth_getStorageAt", (registry, f"0x{(slot + member) % 2**256:064x}", "latest"))
             for slot in first
             for member in range(_MEMBERS)
         ]
         words = [
-            0 if isinstance(answer, RpcError) else int(wire.hash32(answer), 16)
-            for answer in on_l1.batch(questions)
+            0 if isinstance(answer, RpcError) else int(decoding.hash32(answer), 16)
+            for answer in on_l1.batch(rpc_calls)
         ]
         kept = zip(*(words[member::_MEMBERS] for member in range(_MEMBERS)), strict=True)
         for place, (to, of, flags) in zip(places, kept, strict=True):
@@ -106,7 +106,7 @@ def _place(on_l1: Rpc, registry: Address, log: Log, mapping: int) -> int | None:
     return None
 
 
-def _function(rpc: StarknetRpc, starknet: Starknet) -> Iterator[Finding]:
+def _function(rpc: StarknetRpc, starknet: Starknet) -> Iterator[CheckResult]:
     name, escrow = starknet.proof_entrypoint, starknet.escrow_address
 
     async def lacks(node: StarknetNode) -> bool:
@@ -117,13 +117,13 @@ def _function(rpc: StarknetRpc, starknet: Starknet) -> Iterator[Finding]:
         return False
 
     if rpc.ask(lacks):
-        remedy = "mend MMBOT_STARKNET_PROOF_ENTRYPOINT"
-        yield fault("escrow", f"{escrow} has no function {name} to take proofs with: {remedy}")
+        fix = "mend MMBOT_STARKNET_PROOF_ENTRYPOINT"
+        yield fault("escrow", f"{escrow} has no function {name} to take proofs with: {fix}")
     else:
         yield ok("escrow", f"{escrow} takes proofs with its function {name}")
 
 
-def _key(rpc: StarknetRpc, starknet: Starknet) -> Iterator[Finding]:
+def _key(rpc: StarknetRpc, starknet: Starknet) -> Iterator[CheckResult]:
     """Let the account say whether a signature of our key is its own."""
     address = starknet.wallet_address
     wallet = StarknetWallet(address, account_key(starknet), chain_id=starknet.chain_id)
@@ -138,20 +138,20 @@ def _key(rpc: StarknetRpc, starknet: Starknet) -> Iterator[Finding]:
         except RpcError as e:
             return e
 
-    said = rpc.ask(answer)
-    if isinstance(said, RpcError) and said.code == _CONTRACT_NOT_FOUND:
-        remedy = "fix MMBOT_STARKNET_WALLET_ADDRESS"
-        yield fault("starknet wallet", f"no account is at {address}: {remedy}")
-    elif isinstance(said, RpcError) and lacks_function(said):
+    text = rpc.ask(answer)
+    if isinstance(text, RpcError) and text.code == _CONTRACT_NOT_FOUND:
+        fix = "fix MMBOT_STARKNET_WALLET_ADDRESS"
+        yield fault("starknet wallet", f"no account is at {address}: {fix}")
+    elif isinstance(text, RpcError) and lacks_function(text):
         yield note("starknet wallet", f"{address} does not say whether our key is its own")
-    elif isinstance(said, RpcError) or len(said) != 1 or said[0] not in _VALID:
-        remedy = "fix MMBOT_STARKNET_PRIVATE_KEY or MMBOT_STARKNET_WALLET_ADDRESS"
-        yield fault("starknet wallet", f"{address} does not take our signature: {remedy}")
+    elif isinstance(text, RpcError) or len(text) != 1 or text[0] not in _VALID:
+        fix = "fix MMBOT_STARKNET_PRIVATE_KEY or MMBOT_STARKNET_WALLET_ADDRESS"
+        yield fault("starknet wallet", f"{address} does not take our signature: {fix}")
     else:
         yield ok("starknet wallet", f"{address} takes our signature")
 
 
-def _funds(rpc: StarknetRpc, starknet: Starknet) -> Iterator[Finding]:
+def _funds(rpc: StarknetRpc, starknet: Starknet) -> Iterator[CheckResult]:
     wallet = starknet.wallet_address
     selector = get_selector_from_name("balanceOf")
 

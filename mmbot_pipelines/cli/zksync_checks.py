@@ -7,15 +7,15 @@ from mmbot_pipelines.adapters.ethereum import blocks, reverts
 from mmbot_pipelines.adapters.ethereum.node import RpcError
 from mmbot_pipelines.adapters.ethereum.quorum import newest
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.adapters.origins.escrow_state import Terms
+from mmbot_pipelines.adapters.origins.escrow_state import EscrowTerms
 from mmbot_pipelines.adapters.origins.zksync import BASE_COST, REQUEST
 from mmbot_pipelines.adapters.origins.zksync_escrow import CLAIM, aliased
 from mmbot_pipelines.adapters.origins.zksync_views import terms
-from mmbot_pipelines.cli.findings import Finding, fault, look, note, ok
+from mmbot_pipelines.cli.chain_queries import call_view, has_code
+from mmbot_pipelines.cli.findings import CheckResult, fault, note, ok, run_check
 from mmbot_pipelines.cli.node_checks import agreement, nodes, single
-from mmbot_pipelines.cli.questions import has_code, viewed
 from mmbot_pipelines.core.errors import Failure
-from mmbot_pipelines.core.money import Address, in_words
+from mmbot_pipelines.core.money import Address, format_ether
 from mmbot_pipelines.settings import L1, ZkSync, place
 
 _GAS_PER_PUBDATA = 800  # the only value that zkSync takes for L1 -> L2 transactions
@@ -35,18 +35,20 @@ _GAS_PRICE = 10**9  # wei per gas, only to see that the diamond prices at all
 
 def origin(
     zksync: ZkSync, l1: L1, on_l1: Rpc, wallet: Address | None, *, quorum: int = 1
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Check the origin; `wallet` is the L1 wallet, unless its key cannot be read."""
     yield from nodes("zksync", zksync.chain_id, zksync.urls)
     for url in zksync.urls:
-        yield from look("accepted blocks", partial(_accepted, zksync, url))
+        yield from run_check("accepted blocks", partial(_accepted, zksync, url))
     rpc = Rpc(zksync.urls, chain="zksync", chain_id=zksync.chain_id, quorum=quorum)
     yield from agreement(rpc)
-    yield from look("escrow", partial(_escrow, rpc, zksync, l1, zksync.wallet_address or wallet))
-    yield from look("diamond", partial(_diamond, on_l1, zksync, l1.registry_address))
+    yield from run_check(
+        "escrow", partial(_escrow, rpc, zksync, l1, zksync.wallet_address or wallet)
+    )
+    yield from run_check("diamond", partial(_diamond, on_l1, zksync, l1.registry_address))
 
 
-def _accepted(zksync: ZkSync, url: str) -> Iterator[Finding]:
+def _accepted(zksync: ZkSync, url: str) -> Iterator[CheckResult]:
     node = single("zksync", zksync.chain_id, url)
     head = newest(node).number
     if isinstance(zksync.accepted, int):
@@ -61,16 +63,16 @@ def _accepted(zksync: ZkSync, url: str) -> Iterator[Finding]:
     yield ok("accepted blocks", f"up to block {accepted} at {place(url)}, {how}")
 
 
-def _escrow(rpc: Rpc, zksync: ZkSync, l1: L1, payee: Address | None) -> Iterator[Finding]:
+def _escrow(rpc: Rpc, zksync: ZkSync, l1: L1, payee: Address | None) -> Iterator[CheckResult]:
     escrow = zksync.escrow_address
-    remedy = "mend MMBOT_ZKSYNC_ESCROW_ADDRESS"
+    fix = "mend MMBOT_ZKSYNC_ESCROW_ADDRESS"
     if not has_code(rpc, escrow):
-        yield fault("escrow", f"no contract is at {escrow} on zkSync: {remedy}")
+        yield fault("escrow", f"no contract is at {escrow} on zkSync: {fix}")
         return
     try:
         found = terms(rpc, escrow, newest(rpc))
     except Failure as e:
-        yield fault("escrow", f"{escrow} is no Escrow ({e}): {remedy}")
+        yield fault("escrow", f"{escrow} is no Escrow ({e}): {fix}")
         return
     yield _obeys(found, escrow, l1.registry_address)
     if payee is not None:
@@ -79,7 +81,7 @@ def _escrow(rpc: Rpc, zksync: ZkSync, l1: L1, payee: Address | None) -> Iterator
         yield fault("escrow", f"{escrow} is paused: nothing can be claimed until its owner resumes")
 
 
-def _obeys(found: Terms, escrow: Address, registry: Address) -> Finding:
+def _obeys(found: EscrowTerms, escrow: Address, registry: Address) -> CheckResult:
     if found.registry == aliased(registry):
         return ok("escrow", f"{escrow} takes claims from our registry, there {found.registry}")
     return fault(
@@ -89,7 +91,7 @@ def _obeys(found: Terms, escrow: Address, registry: Address) -> Finding:
     )
 
 
-def _pays(found: Terms, escrow: Address, payee: Address) -> Finding:
+def _pays(found: EscrowTerms, escrow: Address, payee: Address) -> CheckResult:
     if found.wallet == payee:
         return ok("escrow", f"{escrow} pays us, at {payee}")
     return fault(
@@ -99,23 +101,23 @@ def _pays(found: Terms, escrow: Address, payee: Address) -> Finding:
     )
 
 
-def _diamond(on_l1: Rpc, zksync: ZkSync, registry: Address) -> Iterator[Finding]:
+def _diamond(on_l1: Rpc, zksync: ZkSync, registry: Address) -> Iterator[CheckResult]:
     diamond = zksync.diamond_address
-    remedy = "mend MMBOT_ZKSYNC_DIAMOND_ADDRESS"
+    fix = "mend MMBOT_ZKSYNC_DIAMOND_ADDRESS"
     if not has_code(on_l1, diamond):
-        yield fault("diamond", f"no contract is at {diamond} on L1: {remedy}")
+        yield fault("diamond", f"no contract is at {diamond} on L1: {fix}")
         return
     try:
         gas = zksync.claim_gas_limit
-        cost = viewed(on_l1, diamond, BASE_COST, _GAS_PRICE, gas, _GAS_PER_PUBDATA)
+        cost = call_view(on_l1, diamond, BASE_COST, _GAS_PRICE, gas, _GAS_PER_PUBDATA)
     except Failure as e:
-        yield fault("diamond", f"{diamond} does not price messages ({e}): {remedy}")
+        yield fault("diamond", f"{diamond} does not price messages ({e}): {fix}")
         return
-    yield ok("diamond", f"{diamond} prices a claim's message: {in_words(cost)} at 1 gwei")
+    yield ok("diamond", f"{diamond} prices a claim's message: {format_ether(cost)} at 1 gwei")
     yield _takes(on_l1, zksync, registry, cost)
 
 
-def _takes(on_l1: Rpc, zksync: ZkSync, registry: Address, cost: int) -> Finding:
+def _takes(on_l1: Rpc, zksync: ZkSync, registry: Address, cost: int) -> CheckResult:
     """Let the diamond say whether it would take a claim's message from the registry."""
     claim = CLAIM.encode(0, registry, 1)
     limits = (zksync.claim_gas_limit, _GAS_PER_PUBDATA)

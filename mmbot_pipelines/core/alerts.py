@@ -12,19 +12,19 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from mmbot_pipelines.core import crash
+from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.errors import TryAgain
 
 # Whoever took a message and has not told it by then has died.
-_AGAIN_AFTER_SECONDS = 120.0
+_RETAKE_AFTER_SECONDS = 120.0
 
 # A condition that comes and goes around its threshold is one alert, not twenty.
-_GONE_FOR_SECONDS = 30.0
+_RESOLVED_FOR_SECONDS = 30.0
 
-_MOST_AT_ONCE = 100  # messages a tick: no tick lasts for ever
-_MOST_SINGLY = 5  # more of them come as lists: channels limit how many they take
-_MOST_LISTED = 20
-_MOST_FAILURES = 2  # sends that fail before a channel is left alone until the next tick
+_MAX_MESSAGES = 100  # messages a tick: no tick lasts for ever
+_MAX_SINGLE = 5  # more of them come as lists: channels limit how many they take
+_MAX_LISTED = 20
+_MAX_FAILURES = 2  # sends that fail before a channel is left alone until the next tick
 
 
 class Severity(StrEnum):
@@ -50,17 +50,17 @@ class Alert:
     text: str  # the facts, then what to do about them
 
 
-class News(StrEnum):
-    NEW = "new"  # it holds, and was not told
-    OVER = "over"  # it was told, and is gone
-    BRIEF = "brief"  # it was gone before it could be told
+class AlertPhase(StrEnum):
+    FIRING = "firing"  # it holds, and was not told
+    RESOLVED = "resolved"  # it was told, and is gone
+    TRANSIENT = "transient"  # it was gone before it could be told
 
     @classmethod
-    def of(cls, *, told: bool, gone: bool) -> "News":
+    def of(cls, *, sent: bool, resolved: bool) -> "AlertPhase":
         """Name what is to be told next."""
-        if not gone:
-            return cls.NEW
-        return cls.OVER if told else cls.BRIEF
+        if not resolved:
+            return cls.FIRING
+        return cls.RESOLVED if sent else cls.TRANSIENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,23 +69,23 @@ class Message:
 
     id: int
     alert: Alert
-    news: News
+    phase: AlertPhase
     since: datetime  # UTC
     until: datetime | None  # UTC; None while it holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
+class Notification:
     """One message as a channel shows it, in plain text."""
 
     severity: Severity
     title: str
     text: str
-    good: bool  # only of what is over
+    is_resolved: bool  # only of what is over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class AlertSnapshot:
     """What holds now, and what could not be looked at."""
 
     alerts: Sequence[Alert]
@@ -99,7 +99,7 @@ class Channel(Protocol):
     def name(self) -> str:
         """Name the channel, the same at every start, with nothing secret in it."""
 
-    def send(self, notice: Notice) -> None:
+    def send(self, notification: Notification) -> None:
         """Hand a notice over.
 
         Raises:
@@ -110,24 +110,30 @@ class Channel(Protocol):
 class AlertLog(Protocol):
     """Which alerts are open, and what each channel is still to be told of them."""
 
-    def observe(self, channel: str, picture: Picture, *, at: datetime) -> None:
+    def observe(self, channel: str, snapshot: AlertSnapshot, *, at: datetime) -> None:
         """Open what is new and close what is gone; what is back before its end stays open."""
 
     def post(self, channel: str, alert: Alert, *, at: datetime) -> None:
         """Open an alert that is told once and has no end, unless it waits already."""
 
     def take(
-        self, channel: str, *, at: datetime, again_after: float, gone_for: float, most: int
+        self,
+        channel: str,
+        *,
+        at: datetime,
+        retake_after_seconds: float,
+        resolved_for_seconds: float,
+        max_messages: int,
     ) -> list[Message]:
         """Take what nobody took within `again_after` seconds, the least tried first.
 
         An end is told when it has lasted for `gone_for` seconds.
         """
 
-    def told(self, messages: Sequence[Message], *, at: datetime) -> None:
+    def mark_sent(self, messages: Sequence[Message], *, at: datetime) -> None:
         """Tick messages off; what has turned round since they were taken is to be told anew."""
 
-    def give_back(self, messages: Sequence[Message]) -> None:
+    def release(self, messages: Sequence[Message]) -> None:
         """Leave messages to the next who takes."""
 
     def open(self, channel: str) -> list[Alert]:
@@ -135,11 +141,11 @@ class AlertLog(Protocol):
 
 
 def update(
-    log: AlertLog, channels: Sequence[Channel], picture: Picture, *, at: datetime
+    log: AlertLog, channels: Sequence[Channel], snapshot: AlertSnapshot, *, at: datetime
 ) -> list[str]:
     """Tell every channel what is new and what is over; return what went wrong, in lines."""
     for channel in channels:
-        log.observe(channel.name, picture, at=at)
+        log.observe(channel.name, snapshot, at=at)
     return deliver(log, channels, at=at)
 
 
@@ -153,64 +159,70 @@ def post(log: AlertLog, channels: Sequence[Channel], alert: Alert, *, at: dateti
 def deliver(log: AlertLog, channels: Sequence[Channel], *, at: datetime) -> list[str]:
     """Send what waits on every channel, all channels at once."""
     with ThreadPoolExecutor(max(1, len(channels))) as pool:
-        told = pool.map(lambda channel: _tell(log, channel, at), channels)
-        return [trouble for trouble in told if trouble is not None]
+        sent = pool.map(lambda channel: _send_waiting(log, channel, at), channels)
+        return [problem for problem in sent if problem is not None]
 
 
-def _tell(log: AlertLog, channel: Channel, at: datetime) -> str | None:
+def _send_waiting(log: AlertLog, channel: Channel, at: datetime) -> str | None:
     waiting = log.take(
         channel.name,
         at=at,
-        again_after=_AGAIN_AFTER_SECONDS,
-        gone_for=_GONE_FOR_SECONDS,
-        most=_MOST_AT_ONCE,
+        retake_after_seconds=_RETAKE_AFTER_SECONDS,
+        resolved_for_seconds=_RESOLVED_FOR_SECONDS,
+        max_messages=_MAX_MESSAGES,
     )
     if waiting:
-        crash.here(crash.Point.ALERT_TAKEN)
+        failpoints.failpoint(failpoints.Point.ALERT_TAKEN)
     failures: list[NotSent] = []
     left = 0
     for batch in _batches(waiting):
-        if len(failures) < _MOST_FAILURES:
+        if len(failures) < _MAX_FAILURES:
             try:
-                channel.send(notice(batch))
+                channel.send(notification(batch))
             except NotSent as e:
                 failures.append(e)
             else:
-                crash.here(crash.Point.ALERT_SENT)
-                log.told(batch, at=at)
+                failpoints.failpoint(failpoints.Point.ALERT_SENT)
+                log.mark_sent(batch, at=at)
                 continue
-        log.give_back(batch)
+        log.release(batch)
         left += len(batch)
-    return f"{channel.name}: {left} not told, {failures[-1]}; tried again" if failures else None
+    return f"{channel.name}: {left} not sent, {failures[-1]}; tried again" if failures else None
 
 
 def _batches(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
-    size = 1 if len(messages) <= _MOST_SINGLY else _MOST_LISTED
+    size = 1 if len(messages) <= _MAX_SINGLE else _MAX_LISTED
     for start in range(0, len(messages), size):
         yield messages[start : start + size]
 
 
-def notice(messages: Sequence[Message]) -> Notice:
+def notification(messages: Sequence[Message]) -> Notification:
     """Write one message, or a list of several, for a person."""
     ranks = list(Severity)
     worst = min((m.alert.severity for m in messages), key=ranks.index)
-    good = all(m.news is News.OVER for m in messages)
+    is_resolved = all(m.phase is AlertPhase.RESOLVED for m in messages)
     if len(messages) == 1:
         (message,) = messages
         text = f"{message.alert.text}{_ended(message)}"
-        return Notice(severity=worst, title=_headline(message), text=text, good=good)
+        return Notification(
+            severity=worst, title=_headline(message), text=text, is_resolved=is_resolved
+        )
     ordered = sorted(messages, key=lambda m: (ranks.index(m.alert.severity), m.id))
     lines = [f"{_headline(m)}: {m.alert.text}{_ended(m)}".replace("\n", " ") for m in ordered]
     title = f"[{worst}] {len(messages)} messages"
-    return Notice(severity=worst, title=title, text="\n".join(lines), good=good)
+    return Notification(severity=worst, title=title, text="\n".join(lines), is_resolved=is_resolved)
 
 
 def _headline(message: Message) -> str:
-    prefix = {News.NEW: "", News.OVER: "over: ", News.BRIEF: "came and went: "}[message.news]
+    prefix = {
+        AlertPhase.FIRING: "",
+        AlertPhase.RESOLVED: "resolved: ",
+        AlertPhase.TRANSIENT: "transient: ",
+    }[message.phase]
     return f"[{message.alert.severity}] {prefix}{message.alert.title}"
 
 
 def _ended(message: Message) -> str:
-    if message.news is News.NEW or message.until is None:
+    if message.phase is AlertPhase.FIRING or message.until is None:
         return ""
     return f"\nIt lasted from {message.since:%Y-%m-%d %H:%M:%S} to {message.until:%H:%M:%S} UTC."

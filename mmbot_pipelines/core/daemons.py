@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 # A daemon gives a sign every 30 seconds; one that misses two in a row is gone.
-ALIVE = timedelta(seconds=75)
+HEARTBEAT_TIMEOUT = timedelta(seconds=75)
 
 _CLOCKS = timedelta(seconds=5)  # that two machines' clocks may differ
 
@@ -29,14 +29,14 @@ class Daemon:
 class Daemons(Protocol):
     """Who was heard."""
 
-    def heard(self, name: str, *, at: datetime) -> None:
+    def record_heartbeat(self, name: str, *, at: datetime) -> None:
         """Keep a sign of life; an older one than is known changes nothing."""
 
-    def since(self, at: datetime) -> list[Daemon]:
+    def alive_since(self, at: datetime) -> list[Daemon]:
         """Return all that were heard since then, the first one first."""
 
 
-def at_once(daemons: Sequence[Daemon]) -> list[Daemon]:
+def concurrent_daemons(daemons: Sequence[Daemon]) -> list[Daemon]:
     """Return those that live beside another one; none where one followed the other."""
     return [
         one

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 
-class Verdict(StrEnum):
+class RetryPolicy(StrEnum):
     NOW = "now"
     WAIT = "wait"
     LATER = "later"
@@ -23,11 +23,11 @@ class Verdict(StrEnum):
 class Failure(Exception):
     """A fault that says itself what is to be done about it."""
 
-    verdict: ClassVar[Verdict]
+    retry_policy: ClassVar[RetryPolicy]
 
 
 class TryAgain(Failure):
-    verdict = Verdict.NOW
+    retry_policy = RetryPolicy.NOW
 
 
 class Waits(Failure):
@@ -36,7 +36,7 @@ class Waits(Failure):
     The message has the numbers of the moment, for the run's log.
     """
 
-    verdict = Verdict.WAIT
+    retry_policy = RetryPolicy.WAIT
     reason: ClassVar[str]  # stored with the order: the same while the cause is the same
 
 
@@ -46,26 +46,26 @@ class Halts(Waits):
     An order that meets it for the first time only waits: it may be one answer of a moment.
     """
 
-    of_origin: ClassVar[bool] = False  # only the order's origin is halted, not everything
+    halts_origin_only: ClassVar[bool] = False  # only the order's origin is halted, not everything
 
 
 class TryLater(Failure):
-    verdict = Verdict.LATER
+    retry_policy = RetryPolicy.LATER
 
 
 class Stop(Failure):
-    verdict = Verdict.NEVER
+    retry_policy = RetryPolicy.NEVER
 
 
-class IllegalStep(Exception):
+class IllegalTransition(Exception):
     """A step that the state table does not have: a bug or a lost race, never a network fault."""
 
 
-class LostRace(Exception):
+class ConcurrentUpdate(Exception):
     """Somebody else changed the row since it was read: read again, nothing was written."""
 
 
-class BadSettings(Exception):
+class InvalidSettings(Exception):
     """Settings that cannot work, one line per fault, before anything is sent."""
 
 
@@ -96,13 +96,13 @@ class RunDied(TryAgain):
 class NotServed(Waits):
     """The order's origin is not among those that the settings serve."""
 
-    reason = "waits: MMBOT_ORIGINS does not name its origin"
+    reason = "waiting: MMBOT_ORIGINS does not name its origin"
 
 
-class OutOfFunds(Waits):
+class InsufficientFunds(Waits):
     """The wallet cannot pay for this and for what is already in flight."""
 
-    reason = "waits: the wallet has too little ETH"
+    reason = "waiting: the wallet has too little ETH"
 
 
 class Reverted(TryLater):
@@ -113,35 +113,35 @@ class RecipientRefused(Stop):
     """A mined transfer failed in its recipient's own code: its gas is spent, its value is not."""
 
 
-class Lost(TryLater):
+class NonceTaken(TryLater):
     """Another transaction took this one's nonce: it can never be mined."""
 
 
-class TakenBack(TryAgain):
+class Reorged(TryAgain):
     """A chain took back a block in which something of ours stood."""
 
 
-class NotShown(TryAgain):
+class PaymentNotVisible(TryAgain):
     """L1 does not show what was mined there: a node is behind, or a reorg is on its way."""
 
 
-class NoSuchBlock(Stop):
+class OrderOrphaned(Stop):
     """An order that is being paid stands in no block any more: its transfer is cancelled."""
 
 
 class ReorgAfterPayment(Stop):
-    """The order's block was taken back when its recipient was paid: nobody owes us for it."""
+    """The order's block was reorged out when its recipient was paid: nobody owes us for it."""
 
 
 class Undelivered(TryLater):
     """A claim can never arrive: it was used up on its way, and the escrow has not paid."""
 
 
-class RevertForeseen(Stop):
+class SimulationReverted(Stop):
     """The simulation reverts, so nothing was sent and no gas was spent."""
 
 
-class RegistryDisagrees(Halts):
+class RegistryAbiMismatch(Halts):
     """The registry answers in another shape than MMBOT_L1_REGISTRY_ABI says."""
 
     reason = "waiting: the registry answers in another shape than MMBOT_L1_REGISTRY_ABI says"

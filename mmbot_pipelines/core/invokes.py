@@ -62,7 +62,7 @@ class Invokes(Protocol):
         Those of its nonce that were given up as too high are undecided again.
 
         Raises:
-            LostRace: another nonce is undecided, or this one is used or has this bump;
+            ConcurrentUpdate: another nonce is undecided, or this one is used or has this bump;
                 nothing was written.
         """
 
@@ -72,7 +72,7 @@ class Invokes(Protocol):
         ahead_of: the account's next nonce, where this one is given up because it is higher.
 
         Raises:
-            LostRace: it was decided by somebody else; nothing was written.
+            ConcurrentUpdate: it was decided by somebody else; nothing was written.
         """
 
     def reopen(self, chain_id: int, wallet: Address, nonce: int) -> None:
@@ -88,5 +88,5 @@ class Invokes(Protocol):
         """Write the fee of an executed transaction, in fri, where none is written.
 
         Raises:
-            LostRace: it is undecided again, or has its fee; nothing was written.
+            ConcurrentUpdate: it is undecided again, or has its fee; nothing was written.
         """

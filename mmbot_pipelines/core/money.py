@@ -12,7 +12,7 @@ UINT256_MAX = 2**256 - 1
 _WEI_PER_ETH = 10**18
 
 
-def in_words(wei: int) -> str:
+def format_ether(wei: int) -> str:
     """Say an amount so that nobody counts zeros: "0.05 ETH (50000000000000000 wei)"."""
     return f"{_in_units(wei)} ETH ({wei} wei)"
 
@@ -29,6 +29,6 @@ def _in_units(smallest: int) -> str:
     return f"{sign}{whole}{'.' + decimals if decimals else ''}"
 
 
-def gwei(wei: int) -> str:
+def format_gwei(wei: int) -> str:
     """Say a gas price in gwei, exactly."""
     return f"{(Decimal(wei) / 10**9).normalize():f} gwei"

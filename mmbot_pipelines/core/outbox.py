@@ -84,7 +84,7 @@ class Transaction:
     refund: Wei | None = None
 
     @property
-    def most(self) -> Wei:
+    def max_cost(self) -> Wei:
         """Return the most this transaction can take from the wallet, in wei."""
         return Wei(self.call.value + self.gas * self.fees.ceiling)
 
@@ -152,7 +152,7 @@ class Chain(Protocol):
         """Estimate the gas of each call from the wallet, or say why it would fail.
 
         fees: those that will be signed, for a contract can read its transaction's price.
-            A wallet that cannot pay a call's value and gas at them is `OutOfFunds`.
+            A wallet that cannot pay a call's value and gas at them is `InsufficientFunds`.
         """
 
     def sign(self, call: Call, *, nonce: int, gas: Gas, fees: Fees) -> Signed:
@@ -164,10 +164,10 @@ class Chain(Protocol):
     def receipts(self, hashes: Sequence[TxHash]) -> list[Receipt | None]:
         """Read receipts; None while not mined."""
 
-    def knows(self, hashes: Sequence[TxHash]) -> list[bool]:
+    def known_by_node(self, hashes: Sequence[TxHash]) -> list[bool]:
         """Tell which transactions the node has, mined or waiting."""
 
-    def taken(self, hashes: Sequence[TxHash]) -> list[bool]:
+    def known_by_any_node(self, hashes: Sequence[TxHash]) -> list[bool]:
         """Return which transactions any node at all has, mined or waiting: each is asked."""
 
     def revert_reason(self, transaction: Transaction) -> str:
@@ -190,7 +190,7 @@ class Outcome:
     reason: str = ""
     rivals: Sequence[Transaction] = ()  # ours at the same nonce: lost with it, or REPLACED
 
-    def overlooks(self, rivals: Iterable[TxHash]) -> bool:
+    def misses_any_of(self, rivals: Iterable[TxHash]) -> bool:
         """Tell whether one of these may be what was mined where all are called lost."""
         known = {row.hash for row in self.rivals}
         return self.state is TxState.LOST and not known.issuperset(rivals)
@@ -202,9 +202,9 @@ def by_nonce(rows: Iterable[Transaction]) -> list[list[Transaction]]:
     return [list(group) for _, group in groupby(ordered, key=_place)]
 
 
-def at_most(rows: Iterable[Transaction]) -> Wei:
+def max_total_cost(rows: Iterable[Transaction]) -> Wei:
     """Return the most that these transactions can take from the wallet together, in wei."""
-    return Wei(sum(max(row.most for row in group) for group in by_nonce(rows)))
+    return Wei(sum(max(row.max_cost for row in group) for group in by_nonce(rows)))
 
 
 def _place(row: Transaction) -> tuple[int, str, int]:
@@ -258,22 +258,22 @@ def outcomes(
     unsent = [row for row in forgotten if row.hash in due]
     wanted = still_wanted(unsent) if unsent else []
     # What is not wanted now is asked about no more often than it would be sent.
-    rebroadcasts.note({row.hash for row in unsent}.difference(row.hash for row in wanted), at)
-    _send_again(chain, wanted, rebroadcasts, at)
+    rebroadcasts.record({row.hash for row in unsent}.difference(row.hash for row in wanted), at)
+    _rebroadcast(chain, wanted, rebroadcasts, at)
 
 
-def _send_again(
+def _rebroadcast(
     chain: Chain, rows: Sequence[Transaction], rebroadcasts: Rebroadcasts, at: datetime
 ) -> None:
     results = chain.broadcast([row.raw for row in rows]) if rows else []
     # What an outage kept from the network is sent as soon as it is over.
     sent = [r.hash for r, f in zip(rows, results, strict=True) if not isinstance(f, TryAgain)]
-    rebroadcasts.note(sent, at)
+    rebroadcasts.record(sent, at)
 
 
 def _known(chain: Chain, waiting: Sequence[Sequence[Transaction]]) -> set[TxHash]:
     hashes = [row.hash for rows in waiting for row in rows]
-    there = chain.knows(hashes) if hashes else []
+    there = chain.known_by_node(hashes) if hashes else []
     return {tx for tx, known in zip(hashes, there, strict=True) if known}
 
 

@@ -27,7 +27,7 @@ class Rebroadcasts:
             self._sent_at = {tx: sent for tx, sent in self._sent_at.items() if sent > since}
             return {tx for tx in hashes if tx not in self._sent_at}
 
-    def note(self, hashes: Iterable[TxHash], at: datetime) -> None:
+    def record(self, hashes: Iterable[TxHash], at: datetime) -> None:
         """Note that these were sent."""
         with self._lock:
             self._sent_at |= dict.fromkeys(hashes, at)

@@ -1,6 +1,6 @@
 """When to try again."""
 
-_LONGEST = 3600  # seconds: an operator who repairs something sees the effect within the hour
+_MAX_LENGTH = 3600  # seconds: an operator who repairs something sees the effect within the hour
 
 
 def backoff(failures: int, base: float, draw: float) -> float:
@@ -9,4 +9,4 @@ def backoff(failures: int, base: float, draw: float) -> float:
     Doubles from `base` up to an hour; `draw` in [0, 1) spreads the wait over its upper
     half, so that what failed together is not tried again together.
     """
-    return float(min(base * 2 ** min(failures - 1, 20), _LONGEST) * (0.5 + draw / 2))
+    return float(min(base * 2 ** min(failures - 1, 20), _MAX_LENGTH) * (0.5 + draw / 2))

@@ -14,19 +14,19 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from mmbot_pipelines.core.errors import LostRace, Stop
+from mmbot_pipelines.core.errors import ConcurrentUpdate, Stop
 
 GLOBAL = "global"
 BOT = "mmbot"  # who changes a state where no person does
 
 # A cause that comes and goes within this time is one THROTTLED, not many.
-CALM_SECONDS = 15.0
+RECOVERY_SECONDS = 15.0
 
 # Over with the first answer: what nobody could ask for is not to be done slowly afterwards.
 UNREACHABLE = "unreachable"
 
 _TRIES = 5  # of a person's word against changes at the same moment
-_LONGEST = 500  # characters of a name or a reason
+_MAX_LENGTH = 500  # characters of a name or a reason
 
 
 class State(StrEnum):
@@ -44,12 +44,12 @@ class StatesChanged(Exception):
     """A safety state was changed while work was decided by the one before."""
 
 
-class NotDecided(Stop):
+class InvalidDecision(Stop):
     """A person's word that cannot be taken as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class ScopeState:
     """The state of one scope, since when, by whom, and why."""
 
     scope: str  # GLOBAL, or a part's name
@@ -63,7 +63,7 @@ class Standing:
     version: int = 0  # compare-and-set: the store raises it with every change
 
     @property
-    def slow(self) -> bool:
+    def is_slowed(self) -> bool:
         """Return whether less is to be sent than usual.
 
         A chain that nobody could reach is no reason: whoever sends has just reached it.
@@ -71,7 +71,7 @@ class Standing:
         return self.state is State.THROTTLED and self.causes != {UNREACHABLE}
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """Say the standing in one line."""
         if self.since is None:
             return f"{self.scope} is {self.state}"
@@ -80,7 +80,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trip:
+class Breach:
     """A reading past its threshold."""
 
     scope: str
@@ -90,7 +90,7 @@ class Trip:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class SafetyChange:
     """One row of history."""
 
     scope: str
@@ -104,66 +104,68 @@ class Change:
 class SafetyStore(Protocol):
     """Where the states are kept, with a history that only grows."""
 
-    def standings(self) -> list[Standing]:
+    def scope_states(self) -> list[ScopeState]:
         """Return every scope that was ever changed, by name."""
 
-    def change(self, before: Standing, after: Standing, *, at: datetime) -> Standing:
+    def change(self, before: ScopeState, after: ScopeState, *, at: datetime) -> ScopeState:
         """Write the new standing, and its row of history if it tells something new.
 
         Raises:
-            LostRace: somebody changed the scope since; nothing was written.
+            ConcurrentUpdate: somebody changed the scope since; nothing was written.
         """
 
-    def changes(self, most: int) -> list[Change]:
+    def changes(self, max_rows: int) -> list[SafetyChange]:
         """Return the newest rows of history, newest first."""
 
 
-def tellable(before: Standing, after: Standing) -> bool:
+def is_recorded(before: ScopeState, after: ScopeState) -> bool:
     """Tell whether a change gets a row of history."""
     return (before.state, before.by, before.why) != (after.state, after.by, after.why)
 
 
-def of(standings: Iterable[Standing], scope: str) -> Standing:
+def state_of(scope_states: Iterable[ScopeState], scope: str) -> ScopeState:
     """Return a scope's own standing."""
-    return next((s for s in standings if s.scope == scope), Standing(scope=scope))
+    return next((s for s in scope_states if s.scope == scope), ScopeState(scope=scope))
 
 
-def ruling(standings: Sequence[Standing], scope: str) -> Standing:
+def effective_state(scope_states: Sequence[ScopeState], scope: str) -> ScopeState:
     """Return what holds for a scope: the stricter of its own standing and the global one."""
-    return max((of(standings, GLOBAL), of(standings, scope)), key=lambda s: s.state.rank)
+    return max(
+        (state_of(scope_states, GLOBAL), state_of(scope_states, scope)), key=lambda s: s.state.rank
+    )
 
 
-def confirm(before: Iterable[Standing], now: Iterable[Standing]) -> None:
+def confirm(before: Iterable[ScopeState], now: Iterable[ScopeState]) -> None:
     """Check that every scope is still in the state that work was decided by.
 
     Raises:
         StatesChanged: one is not; the message names it.
     """
     old, new = (
-        {s.scope: s.state for s in standings if s.state is not State.NORMAL}
-        for standings in (before, now)
+        {s.scope: s.state for s in scope_states if s.state is not State.NORMAL}
+        for scope_states in (before, now)
     )
     for scope in sorted(old.keys() | new.keys()):
         if old.get(scope) is not new.get(scope):
             raise StatesChanged(f"{scope} is {new.get(scope, State.NORMAL)} since this moment")
 
 
-def judged(
-    now: Standing, trips: Sequence[Trip], *, at: datetime, complete: bool = True
-) -> Standing | None:
+def next_scope_state(
+    now: ScopeState, breaches: Sequence[Breach], *, at: datetime, complete: bool = True
+) -> ScopeState | None:
     """Return the standing that the trips of a scope ask for, or None to leave it as it is.
 
     complete: every cause was looked for, so that one which is not among the trips is gone.
     """
     if now.state is State.HALTED:
         return None
-    if not trips:
-        return _calmed(now, at) if complete else None
-    state = max((t.state for t in trips), key=lambda s: s.rank)
-    why = "; ".join(t.why for t in trips if t.state is state)
+    if not breaches:
+        return _recovered(now, at) if complete else None
+    state = max((t.state for t in breaches), key=lambda s: s.rank)
+    why = "; ".join(t.why for t in breaches if t.state is state)
     if state is State.HALTED:
         return _moved(now, state, at=at, by=BOT, why=why)
-    causes = frozenset(t.cause for t in trips) | (frozenset() if complete else now.causes)
+    causes = frozenset(t.cause for t in breaches) | (frozenset() if complete else now.causes)
     if now.state is State.NORMAL:
         return replace(_moved(now, state, at=at, by=BOT, why=why), causes=causes, seen_at=at)
     if causes == now.causes:
@@ -171,76 +173,76 @@ def judged(
     return replace(now, causes=causes, seen_at=at, by=BOT, why=why)
 
 
-def _calmed(now: Standing, at: datetime) -> Standing | None:
+def _recovered(now: ScopeState, at: datetime) -> ScopeState | None:
     seen = now.seen_at or now.since
-    calm = seen is None or (at - seen).total_seconds() >= CALM_SECONDS
+    calm = seen is None or (at - seen).total_seconds() >= RECOVERY_SECONDS
     calm = calm or now.causes == {UNREACHABLE}
     if now.state is State.NORMAL or not calm:
         return None
-    return _moved(now, State.NORMAL, at=at, by=BOT, why=f"over: {now.why}")
+    return _moved(now, State.NORMAL, at=at, by=BOT, why=f"resolved: {now.why}")
 
 
-def halt(store: SafetyStore, scope: str, *, by: str, reason: str, at: datetime) -> Standing:
+def halt(store: SafetyStore, scope: str, *, by: str, reason: str, at: datetime) -> ScopeState:
     """Halt a scope by a person's word, also one that is halted already.
 
     Raises:
-        NotDecided: the name or the reason is missing.
+        InvalidDecision: the name or the reason is missing.
     """
     return _decide(store, scope, State.HALTED, by=by, reason=reason, at=at)
 
 
-def resume(store: SafetyStore, scope: str, *, by: str, reason: str, at: datetime) -> Standing:
+def resume(store: SafetyStore, scope: str, *, by: str, reason: str, at: datetime) -> ScopeState:
     """Take a scope back to NORMAL by a person's word; failures are counted anew from now on.
 
     Raises:
-        NotDecided: the name or the reason is missing, or the scope is NORMAL.
+        InvalidDecision: the name or the reason is missing, or the scope is NORMAL.
     """
     return _decide(store, scope, State.NORMAL, by=by, reason=reason, at=at)
 
 
-def known(scope: str, parts: Iterable[str]) -> str:
+def require_scope(scope: str, parts: Iterable[str]) -> str:
     """Return a scope that is GLOBAL or one of the parts.
 
     Raises:
-        NotDecided: there is no such scope.
+        InvalidDecision: there is no such scope.
     """
     scopes = [GLOBAL, *parts]
     if scope not in scopes:
-        raise NotDecided(f"there is no such scope; choose one of {', '.join(scopes)}")
+        raise InvalidDecision(f"there is no such scope; choose one of {', '.join(scopes)}")
     return scope
 
 
 def _decide(
     store: SafetyStore, scope: str, state: State, *, by: str, reason: str, at: datetime
-) -> Standing:
-    name, why = _words(by, "a name: say who decides"), _words(reason, "a reason: say why")
+) -> ScopeState:
+    name, why = _required_text(by, "a name: who decides"), _required_text(reason, "a reason: why")
     if name.casefold() == BOT:
-        raise NotDecided(f"{name} is the bot itself: say which person decides")
+        raise InvalidDecision(f"{name} is the bot itself: name the person who decides")
     for _ in range(_TRIES):
-        standings = store.standings()
-        now = of(standings, scope)
+        scope_states = store.scope_states()
+        now = state_of(scope_states, scope)
         if state is now.state is State.NORMAL:
-            others = [s.told for s in standings if s.state is not State.NORMAL]
-            raise NotDecided("; ".join([f"{scope} is NORMAL, nothing to resume", *others]))
+            others = [s.summary for s in scope_states if s.state is not State.NORMAL]
+            raise InvalidDecision("; ".join([f"{scope} is NORMAL, nothing to resume", *others]))
         try:
             return store.change(now, _moved(now, state, at=at, by=name, why=why), at=at)
-        except LostRace:
+        except ConcurrentUpdate:
             continue
-    raise NotDecided(f"{scope} keeps changing at this moment: say it again")
+    raise InvalidDecision(f"{scope} keeps changing at this moment: run the command again")
 
 
-def _words(text: str, what: str) -> str:
-    words = " ".join(text.split())
-    if not words:
-        raise NotDecided(f"it needs {what}")
-    if len(words) > _LONGEST:
-        raise NotDecided(f"it takes at most {_LONGEST} characters for {what}")
-    return words
+def _required_text(text: str, what: str) -> str:
+    cleaned = " ".join(text.split())
+    if not cleaned:
+        raise InvalidDecision(f"it needs {what}")
+    if len(cleaned) > _MAX_LENGTH:
+        raise InvalidDecision(f"it takes at most {_MAX_LENGTH} characters for {what}")
+    return cleaned
 
 
-def _moved(now: Standing, state: State, *, at: datetime, by: str, why: str) -> Standing:
+def _moved(now: ScopeState, state: State, *, at: datetime, by: str, why: str) -> ScopeState:
     resumed = at if state is State.NORMAL and by != BOT else now.resumed_at
-    return Standing(
+    return ScopeState(
         scope=now.scope,
         state=state,
         since=at if state is not now.state else now.since,

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 
 import dagster as dg
 
-from mmbot_pipelines.bridge import watch as lookout
-from mmbot_pipelines.core.alerts import Notice, Severity
-from mmbot_pipelines.defs.plain import plain_failures
+from mmbot_pipelines.bridge import alerting as bridge_alerting
+from mmbot_pipelines.core.alerts import Notification, Severity
+from mmbot_pipelines.defs.operator_errors import operator_errors
 
-Watch = dg.ResourceParam[lookout.Watch]
+AlertService = dg.ResourceParam[bridge_alerting.AlertService]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +25,20 @@ class Journal:
     """The port `Channel` into the log that Dagster shows."""
 
     warn: Callable[[str], None]
-    say: Callable[[str], None]
-    name: str = lookout.JOURNAL
+    info: Callable[[str], None]
+    name: str = bridge_alerting.JOURNAL
 
-    def send(self, notice: Notice) -> None:
+    def send(self, notification: Notification) -> None:
         """Write a notice down; this cannot fail."""
-        loud = not notice.good and notice.severity is not Severity.LOW
-        (self.warn if loud else self.say)(f"{notice.title}\n{notice.text}")
+        is_loud = not notification.is_resolved and notification.severity is not Severity.LOW
+        (self.warn if is_loud else self.info)(f"{notification.title}\n{notification.text}")
 
 
-def _with_journal(watch: lookout.Watch, log: logging.Logger) -> lookout.Watch:
+def _with_journal(
+    alert_service: bridge_alerting.AlertService, log: logging.Logger
+) -> bridge_alerting.AlertService:
     journal = Journal(log.warning, log.info)
-    return replace(watch, channels=[*watch.channels, journal])
+    return replace(alert_service, channels=[*alert_service.channels, journal])
 
 
 @dg.sensor(
@@ -44,21 +46,21 @@ def _with_journal(watch: lookout.Watch, log: logging.Logger) -> lookout.Watch:
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Tells every alert channel what is wrong, once, and when it is over.",
 )
-@plain_failures()
-def alerts(context: dg.SensorEvaluationContext, watch: Watch) -> dg.SkipReason:
-    told = lookout.tell(_with_journal(watch, context.log))
-    for trouble in told.troubles:
-        context.log.error(trouble)
-    said = "; ".join(f"[{alert.severity}] {alert.title}" for alert in told.alerts)
-    return dg.SkipReason("\n".join([said or "nothing is wrong", *told.troubles]))
+@operator_errors()
+def alerts(context: dg.SensorEvaluationContext, alert_service: AlertService) -> dg.SkipReason:
+    sent = bridge_alerting.send_alerts(_with_journal(alert_service, context.log))
+    for problem in sent.problems:
+        context.log.error(problem)
+    holding = "; ".join(f"[{alert.severity}] {alert.title}" for alert in sent.alerts)
+    return dg.SkipReason("\n".join([holding or "nothing is wrong", *sent.problems]))
 
 
 @dg.op(description="Tell every alert channel what the last 24 hours brought.", config_schema={})
-def summarize(context: dg.OpExecutionContext, watch: Watch) -> None:
-    with plain_failures():
-        told = lookout.tell_summary(_with_journal(watch, context.log))
-    for trouble in told.troubles:
-        context.log.error(trouble)
+def summarize(context: dg.OpExecutionContext, alert_service: AlertService) -> None:
+    with operator_errors():
+        sent = bridge_alerting.send_daily_summary(_with_journal(alert_service, context.log))
+    for problem in sent.problems:
+        context.log.error(problem)
 
 
 @dg.job(

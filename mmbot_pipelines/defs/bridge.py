@@ -16,13 +16,13 @@ import dagster as dg
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.defs.operator_errors import operator_errors
 from mmbot_pipelines.defs.outbox import replace_stuck_transactions, replacements
-from mmbot_pipelines.defs.plain import plain_failures
-from mmbot_pipelines.defs.requests import (
+from mmbot_pipelines.defs.run_requests import (
     Bridge,
-    crowded,
-    looks,
-    requests,
+    is_run_limit_reached,
+    polls,
+    run_requests,
     sensor_run,
     step_op,
 )
@@ -30,7 +30,7 @@ from mmbot_pipelines.defs.requests import (
 transfer = step_op("transfer", steps.transfer)
 repay = step_op("repay", steps.repay)
 
-_CROWDED = "many runs are under way: no more are asked for until they end"
+_RUN_LIMIT_REACHED = "run limit reached; waiting for running jobs until they end"
 _RUNNING = dg.DefaultSensorStatus.RUNNING
 
 
@@ -44,7 +44,7 @@ def repay_orders() -> None:
     repay()
 
 
-def orders_sensor(origin: str, most_runs: int) -> dg.SensorDefinition:
+def orders_sensor(origin: str, max_runs: int) -> dg.SensorDefinition:
     """Make the sensor that finds an origin's new orders and asks for their transfer."""
 
     @dg.sensor(
@@ -57,24 +57,24 @@ def orders_sensor(origin: str, most_runs: int) -> dg.SensorDefinition:
     def sensor(
         context: dg.SensorEvaluationContext, bridge: Bridge
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        with plain_failures():
+        with operator_errors():
             run = sensor_run(context)
-            busy = crowded(context, fill_orders, origin, most_runs)
-            for _ in looks():
+            busy = is_run_limit_reached(context, fill_orders, origin, max_runs)
+            for _ in polls():
                 steps.detect(bridge, origin, run)
                 if busy:
                     continue
-                orders = steps.wanted(bridge, [Status.PENDING, Status.PROCESSING], origin)
+                orders = steps.take_orders(bridge, [Status.PENDING, Status.PROCESSING], origin)
                 if orders:
-                    runs = 1 if steps.throttled(bridge, origin) else most_runs
-                    yield from requests("transfer", origin, orders, runs)
+                    runs = 1 if steps.is_throttled(bridge, origin) else max_runs
+                    yield from run_requests("transfer", origin, orders, runs)
                     return
-            yield dg.SkipReason(_CROWDED if busy else f"no new order on {origin}")
+            yield dg.SkipReason(_RUN_LIMIT_REACHED if busy else f"no new order on {origin}")
 
     return sensor
 
 
-def receipts_sensor(origins: Sequence[str], most_runs: int) -> dg.SensorDefinition:
+def receipts_sensor(origins: Sequence[str], max_runs: int) -> dg.SensorDefinition:
     """Make the sensor that reads receipts and asks for the claims of what was paid."""
 
     @dg.sensor(
@@ -87,26 +87,28 @@ def receipts_sensor(origins: Sequence[str], most_runs: int) -> dg.SensorDefiniti
     def sensor(
         context: dg.SensorEvaluationContext, bridge: Bridge
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        with plain_failures():
+        with operator_errors():
             run = sensor_run(context)
-            free = [o for o in origins if not crowded(context, repay_orders, o, most_runs)]
-            steps.recheck(bridge, run)
-            steps.settle_receipts(bridge, run)
+            free = [
+                o for o in origins if not is_run_limit_reached(context, repay_orders, o, max_runs)
+            ]
+            steps.check_l1_reorgs(bridge, run)
+            steps.process_receipts(bridge, run)
             stuck = list(replacements(bridge))
             paid: dict[str, list[Order]] = {origin: [] for origin in free}
-            for _ in looks():
-                in_flight = steps.settle_receipts(bridge, run)
+            for _ in polls():
+                in_flight = steps.process_receipts(bridge, run)
                 for origin in free:
                     if len(paid[origin]) < steps.MAX_PER_TICK:
-                        paid[origin] += steps.wanted(bridge, [Status.FULFILLED], origin)
+                        paid[origin] += steps.take_orders(bridge, [Status.FULFILLED], origin)
                 # What was sent together is mined in one block or the next: claim it together.
                 if any(paid.values()) and not in_flight:
                     break
             yield from stuck
             for origin, orders in paid.items():
-                yield from requests("repay", origin, orders, most_runs, job=repay_orders.name)
+                yield from run_requests("repay", origin, orders, max_runs, job=repay_orders.name)
             if not (any(paid.values()) or stuck):
-                yield dg.SkipReason("no transfer was mined" if free else _CROWDED)
+                yield dg.SkipReason("no transfer was mined" if free else _RUN_LIMIT_REACHED)
 
     return sensor
 
@@ -120,10 +122,10 @@ def settlements_sensor(origin: str) -> dg.SensorDefinition:
         default_status=_RUNNING,
         description=f"Completes orders when the {origin} escrow has paid us.",
     )
-    @plain_failures()
+    @operator_errors()
     def sensor(context: dg.SensorEvaluationContext, bridge: Bridge) -> dg.SkipReason:
         run = sensor_run(context)
-        for _ in looks():
+        for _ in polls():
             if completed := steps.settle(bridge, origin, run):
                 return dg.SkipReason(f"completed {', '.join(completed)}")
         return dg.SkipReason(f"the {origin} escrow paid for no order")
@@ -131,13 +133,13 @@ def settlements_sensor(origin: str) -> dg.SensorDefinition:
     return sensor
 
 
-def definitions(origins: Sequence[str], most_runs: int) -> dg.Definitions:
+def definitions(origins: Sequence[str], max_runs: int) -> dg.Definitions:
     """Return the bridge's own definitions."""
     return dg.Definitions(
         jobs=[fill_orders, repay_orders, replace_stuck_transactions],
         sensors=[
-            *(orders_sensor(origin, most_runs) for origin in origins),
-            receipts_sensor(origins, most_runs),
+            *(orders_sensor(origin, max_runs) for origin in origins),
+            receipts_sensor(origins, max_runs),
             *(settlements_sensor(origin) for origin in origins),
         ],
     )

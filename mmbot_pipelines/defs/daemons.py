@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from mmbot_pipelines.bridge.conditions import two_daemons
-from mmbot_pipelines.core.daemons import ALIVE, at_once
-from mmbot_pipelines.defs.alerts import Watch
-from mmbot_pipelines.defs.plain import plain_failures
+from mmbot_pipelines.bridge.alert_rules import concurrent_daemons_alert
+from mmbot_pipelines.core.daemons import HEARTBEAT_TIMEOUT, concurrent_daemons
+from mmbot_pipelines.defs.alerts import AlertService
+from mmbot_pipelines.defs.operator_errors import operator_errors
 
 
 @dg.sensor(
@@ -22,16 +22,16 @@ from mmbot_pipelines.defs.plain import plain_failures
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Notes which daemons live on this database, and says when there are two.",
 )
-@plain_failures()
-def daemons(context: dg.SensorEvaluationContext, watch: Watch) -> dg.SkipReason:
+@operator_errors()
+def daemons(context: dg.SensorEvaluationContext, alert_service: AlertService) -> dg.SkipReason:
     for beat in context.instance.get_daemon_heartbeats().values():
         if beat.daemon_id is not None:
             at = datetime.fromtimestamp(beat.timestamp, UTC)
-            watch.daemons.heard(beat.daemon_id, at=at)
-    known = watch.daemons.since(datetime.now(UTC) - ALIVE)
-    both = at_once(known)
+            alert_service.daemons.record_heartbeat(beat.daemon_id, at=at)
+    known = alert_service.daemons.alive_since(datetime.now(UTC) - HEARTBEAT_TIMEOUT)
+    both = concurrent_daemons(known)
     if both:
-        alert = two_daemons(both)
+        alert = concurrent_daemons_alert(both)
         context.log.warning(f"{alert.title}\n{alert.text}")
         return dg.SkipReason(f"[{alert.severity}] {alert.title}: {alert.text}")
     return dg.SkipReason("one daemon at work" if known else "no daemon was heard yet")

@@ -10,21 +10,21 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.ports import Filter, Run
-from mmbot_pipelines.defs.plain import InWords
-from mmbot_pipelines.defs.requests import tagged_orders
+from mmbot_pipelines.bridge.ports import OrderFilter, Run
+from mmbot_pipelines.defs.operator_errors import OperatorError
+from mmbot_pipelines.defs.run_requests import tagged_orders
 
 # How far back before the last tick each tick looks. A failure is dated by when it happened,
 # but can be seen only once it is stored, and while the database is away that is late.
-_LOOK_BACK = timedelta(minutes=10)
-_FIRST_LOOK_BACK = timedelta(hours=1)
+_LOOKBACK = timedelta(minutes=10)
+_FIRST_LOOKBACK = timedelta(hours=1)
 
 # The UI opens a few thousand partitions at once; of more failed orders, the newest are offered.
-_OFFERED = 1000
+_MAX_PARTITIONS = 1000
 _RECOVERED_FOR = timedelta(days=7)  # then its partition goes, with the runs it shows
 
 
-def note_dead_runs(context: dg.SensorEvaluationContext, bridge: steps.Bridge, run: Run) -> int:
+def record_failed_runs(context: dg.SensorEvaluationContext, bridge: steps.Bridge, run: Run) -> int:
     """Keep an error with the orders of each run that ended without keeping one itself."""
     instance, now = context.instance, datetime.now(UTC)
     after, looked_at = _looked_at(context, now)
@@ -34,9 +34,9 @@ def note_dead_runs(context: dg.SensorEvaluationContext, bridge: steps.Bridge, ru
     dead = 0
     for failed in recent:
         if failed.run_id not in looked_at:
-            died = Run(id=failed.run_id, say=run.say)
+            died = Run(id=failed.run_id, log=run.log)
             ending = _ending(instance, failed)
-            dead += steps.run_died(bridge, tagged_orders(failed.tags), died, *ending)
+            dead += steps.record_run_failure(bridge, tagged_orders(failed.tags), died, *ending)
     context.update_cursor(json.dumps([now.isoformat(), [failed.run_id for failed in recent]]))
     return dead
 
@@ -46,12 +46,12 @@ def _looked_at(context: dg.SensorEvaluationContext, now: datetime) -> tuple[date
 
     Anybody may edit the cursor in the UI: one that cannot be read is as good as none.
     """
-    first = now - _FIRST_LOOK_BACK - _LOOK_BACK
+    first = now - _FIRST_LOOKBACK - _LOOKBACK
     if not context.cursor:
         return first, []
     try:
         last, looked_at = json.loads(context.cursor)
-        return datetime.fromisoformat(last).astimezone(UTC) - _LOOK_BACK, list(map(str, looked_at))
+        return datetime.fromisoformat(last).astimezone(UTC) - _LOOKBACK, list(map(str, looked_at))
     except (ValueError, TypeError, OverflowError, RecursionError):
         context.log.warning(
             "the sensor's cursor cannot be read: runs that failed within the last "
@@ -73,29 +73,31 @@ def _ending(instance: dg.DagsterInstance, failed: dg.DagsterRun) -> tuple[str, b
         # Dagster's monitoring, which finds a run dead, gives no error.
         ending = entry.dagster_event and entry.dagster_event.event_specific_data
         error = ending.error if isinstance(ending, JobFailureData) else None
-        if error is not None and error.cls_name == InWords.__name__:
+        if error is not None and error.cls_name == OperatorError.__name__:
             return f"{who} could not begin: {error.message.splitlines()[0]}", False
     return f"{who} ended without finishing its step", False
 
 
-def offer_failed_orders(
+def sync_failed_order_partitions(
     instance: dg.DagsterInstance, bridge: steps.Bridge, partitions: dg.DynamicPartitionsDefinition
 ) -> int:
     """Keep a partition for each failed order and for each that recovered lately.
 
-    Returns how many orders are failed, up to `_OFFERED`.
+    Returns how many orders are failed, up to `_MAX_PARTITIONS`.
     """
-    failed = {order.key for order in bridge.orders.find(Filter(failed=True, limit=_OFFERED))}
+    failed = {
+        order.key for order in bridge.orders.find(OrderFilter(failed=True, limit=_MAX_PARTITIONS))
+    }
     name = str(partitions.name)
     there = set(instance.get_dynamic_partitions(name))
     if failed - there:
         instance.add_dynamic_partitions(name, sorted(failed - there))
-    for key in _done_with(instance, bridge, sorted(there - failed)):
+    for key in _unneeded_partitions(instance, bridge, sorted(there - failed)):
         instance.delete_dynamic_partition(name, key)
     return len(failed)
 
 
-def _done_with(
+def _unneeded_partitions(
     instance: dg.DagsterInstance, bridge: steps.Bridge, offered: Sequence[str]
 ) -> list[str]:
     """Return the partitions that nobody needs any more.
@@ -105,8 +107,8 @@ def _done_with(
     """
     stored = {order.key: order for order in bridge.orders.get(offered)}
     healthy = [key for key, order in stored.items() if not order.failed]
-    quiet = bridge.orders.quiet(healthy, since=bridge.clock() - _RECOVERED_FOR)
-    unneeded = [key for key in offered if key in quiet or key not in stored]
+    without_changes = bridge.orders.without_changes(healthy, since=bridge.clock() - _RECOVERED_FOR)
+    unneeded = [key for key in offered if key in without_changes or key not in stored]
     if not unneeded:
         return []
     under_way = instance.get_runs(

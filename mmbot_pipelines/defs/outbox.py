@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import dagster as dg
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.defs.plain import plain_failures
-from mmbot_pipelines.defs.requests import Bridge, op_run, order_tags
+from mmbot_pipelines.defs.operator_errors import operator_errors
+from mmbot_pipelines.defs.run_requests import Bridge, op_run, order_tags
 
 # One run for the same stuck transactions within this time: it decides for all of them.
 _ASK_AGAIN_SECONDS = 30
@@ -14,7 +14,7 @@ _ASK_AGAIN_SECONDS = 30
 
 @dg.op(description="Replace or cancel the transactions that are stuck.", config_schema={})
 def replace(context: dg.OpExecutionContext, bridge: Bridge) -> None:
-    with plain_failures():
+    with operator_errors():
         steps.replace_stuck(bridge, op_run(context))
 
 
@@ -28,7 +28,7 @@ def replace_stuck_transactions() -> None:
 
 def replacements(bridge: steps.Bridge) -> Iterator[dg.RunRequest]:
     """Ask for one run where transactions are stuck."""
-    stuck = steps.stuck(bridge)
+    stuck = steps.stuck_transactions(bridge)
     if stuck:
         turn = int(bridge.clock().timestamp()) // _ASK_AGAIN_SECONDS
         subjects = {row.subject for row in stuck}

@@ -9,9 +9,9 @@ from functools import cache
 import dagster as dg
 
 from mmbot_pipelines import wiring
+from mmbot_pipelines.bridge.alerting import AlertService
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.watch import Watch
-from mmbot_pipelines.defs.plain import plain_failures
+from mmbot_pipelines.defs.operator_errors import operator_errors
 from mmbot_pipelines.defs.storage import require_ours
 from mmbot_pipelines.settings import Settings, load
 
@@ -21,7 +21,7 @@ def settings() -> Settings:
     """Read and check the settings once per process.
 
     Raises:
-        BadSettings: see `load`.
+        InvalidSettings: see `load`.
     """
     return load()
 
@@ -31,19 +31,19 @@ class BridgeResource(dg.ConfigurableResource[Bridge]):
 
     def create_resource(self, context: dg.InitResourceContext) -> Bridge:
         """Return the bridge."""
-        with plain_failures():
+        with operator_errors():
             require_ours(context.instance)
             return wiring.bridge(settings())
 
 
-class WatchResource(dg.ConfigurableResource[Watch]):
+class AlertServiceResource(dg.ConfigurableResource[AlertService]):
     """The bridge's readings and alert channels, wired from the environment once per process."""
 
-    def create_resource(self, context: dg.InitResourceContext) -> Watch:
+    def create_resource(self, context: dg.InitResourceContext) -> AlertService:
         """Return the watch."""
-        with plain_failures():
+        with operator_errors():
             require_ours(context.instance)
-            return wiring.watch(settings())
+            return wiring.alert_service(settings())
 
 
 class NoOutputs(dg.ConfigurableIOManager):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from mmbot_pipelines.defs.plain import InWords, plain_failures
+from mmbot_pipelines.defs.operator_errors import OperatorError, operator_errors
 
 _FINISHED = [
     dg.DagsterRunStatus.SUCCESS,
@@ -19,8 +19,8 @@ _FINISHED = [
 ]
 _TICKS = "__repository__"  # what Dagster names the folder of all ticks' logs
 _BATCH = 100  # runs that are read at once
-_MOST_DAYS = 36_500
-_MOST_SECONDS = 3600  # a run killed here has still deleted what it has deleted
+_MAX_DAYS = 36_500
+_MAX_SECONDS = 3600  # a run killed here has still deleted what it has deleted
 
 
 def forget_runs(instance: dg.DagsterInstance, before: datetime) -> int:
@@ -62,11 +62,11 @@ def forget_tick_logs(folder: Path, before: datetime) -> int:
 )
 def forget(context: dg.OpExecutionContext) -> None:
     days = context.op_config["days"]
-    if not 1 <= days <= _MOST_DAYS:
-        raise InWords(f"days is {days}: write a whole number from 1 to {_MOST_DAYS}")
+    if not 1 <= days <= _MAX_DAYS:
+        raise OperatorError(f"days is {days}: write a whole number from 1 to {_MAX_DAYS}")
     before = datetime.now(UTC) - timedelta(days=days)
     ticks = Path(context.instance.storage_directory()) / _TICKS
-    with plain_failures():
+    with operator_errors():
         logs = forget_tick_logs(ticks, before)
         runs = forget_runs(context.instance, before)
     context.log.info(f"deleted {runs} runs and {logs} logs of ticks, older than {before:%Y-%m-%d}")
@@ -79,7 +79,7 @@ def definitions(keep_days: int) -> dg.Definitions:
         executor_def=dg.in_process_executor,
         description="Delete what Dagster keeps of runs that ended long ago. Orders are kept.",
         config={"ops": {"forget": {"config": {"days": keep_days}}}},
-        tags={"dagster/max_runtime": _MOST_SECONDS},
+        tags={"dagster/max_runtime": _MAX_SECONDS},
     )
     def old_runs_cleanup() -> None:
         forget()

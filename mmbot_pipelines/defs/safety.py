@@ -12,10 +12,10 @@ import dagster as dg
 from mmbot_pipelines.bridge import guard, steps
 from mmbot_pipelines.core import safety
 from mmbot_pipelines.core.errors import StoreUnavailable
-from mmbot_pipelines.defs.plain import plain_failures
-from mmbot_pipelines.defs.requests import Bridge, op_run, sensor_run
+from mmbot_pipelines.defs.operator_errors import operator_errors
+from mmbot_pipelines.defs.run_requests import Bridge, op_run, sensor_run
 
-_LEAST_SECONDS = 5
+_MIN_SECONDS = 5
 
 
 # A person's decision: who, why, and for what.
@@ -31,22 +31,22 @@ _DECISION = {
 class _Decide(Protocol):
     def __call__(
         self, bridge: steps.Bridge, scope: str, *, by: str, reason: str
-    ) -> safety.Standing: ...
+    ) -> safety.ScopeState: ...
 
 
 @dg.sensor(
     name="safety",
-    minimum_interval_seconds=_LEAST_SECONDS,
+    minimum_interval_seconds=_MIN_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Measures failures, money and chains; throttles, halts, or lets go again.",
 )
-@plain_failures()
+@operator_errors()
 def safety_sensor(context: dg.SensorEvaluationContext, bridge: Bridge) -> dg.SkipReason:
     try:
         strict = steps.guard(bridge, sensor_run(context))
     except StoreUnavailable as e:
         raise StoreUnavailable(f"nothing is sent while the database is away: {e}") from None
-    return dg.SkipReason("; ".join(s.told for s in strict) or "NORMAL")
+    return dg.SkipReason("; ".join(s.summary for s in strict) or "NORMAL")
 
 
 def _job(name: str, description: str, decide: _Decide) -> dg.JobDefinition:
@@ -55,9 +55,9 @@ def _job(name: str, description: str, decide: _Decide) -> dg.JobDefinition:
     @dg.op(name=op_name, description=description, config_schema=_DECISION)
     def op(context: dg.OpExecutionContext, bridge: Bridge) -> None:
         given = context.op_config
-        with plain_failures():
+        with operator_errors():
             now = decide(bridge, given["scope"], by=given["by"], reason=given["reason"])
-            op_run(context).say(f"safety: {now.told}")
+            op_run(context).log(f"safety: {now.summary}")
 
     @dg.job(
         name=name,

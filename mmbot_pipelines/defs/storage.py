@@ -14,9 +14,9 @@ from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import Pool
 
-from mmbot_pipelines.adapters.db.ready import ready_url
+from mmbot_pipelines.adapters.db.startup import ready_url
 from mmbot_pipelines.adapters.db.urls import dagster_url
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.defs import ui_guard
 from mmbot_pipelines.defs.keyless import drop_keys
 from mmbot_pipelines.settings import load_database, load_ui
@@ -79,12 +79,12 @@ def require_ours(instance: dg.DagsterInstance | None) -> None:
     A webserver or daemon with another DAGSTER_HOME reaches our code server all the same.
 
     Raises:
-        BadSettings: the instance keeps its runs elsewhere.
+        InvalidSettings: the instance keeps its runs elsewhere.
     """
     ref = instance.get_ref() if instance is not None and instance.is_persistent else None
     storage = ref.storage_data if ref is not None else None
     if storage is None or (storage.module_name, storage.class_name) != STORAGE:
-        raise BadSettings(
+        raise InvalidSettings(
             "refused: the Dagster that asks for this does not keep its runs in our storage, so "
             "its UI answers any web page; for its webserver and daemon, too, set DAGSTER_HOME to "
             "the absolute path of a folder that holds the project's dagster.yaml"

@@ -200,8 +200,8 @@ def _listening_port(output: BinaryIO | Iterator[bytes], chain_id: int) -> int:
         if line.startswith(LISTENING):
             return int(line.rsplit(b":", 1)[1])
         last = line.strip() or last
-    said = last.decode(errors="replace")
-    raise AnvilError(f"anvil of chain {chain_id} ended before it listened: {said}")
+    text = last.decode(errors="replace")
+    raise AnvilError(f"anvil of chain {chain_id} ended before it listened: {text}")
 
 
 def _copy(output: BinaryIO, log: Path | None) -> None:

@@ -19,20 +19,22 @@ from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import ORIGINS, Order
 from mmbot_pipelines.bridge.ports import Orders
 from mmbot_pipelines.cli.screen import console, plain
-from mmbot_pipelines.core.errors import BadSettings, StoreUnavailable
+from mmbot_pipelines.core.errors import InvalidSettings, StoreUnavailable
 from mmbot_pipelines.devnet.anvil import AnvilError
-from mmbot_pipelines.devnet.board import all_orders, board, report, tally
 from mmbot_pipelines.devnet.demo_folder import alone_in, settings_in
-from mmbot_pipelines.devnet.orders import Kind, Wish, plan
+from mmbot_pipelines.devnet.order_table import all_orders, order_table, report, tally
+from mmbot_pipelines.devnet.orders import OrderKind, OrderSpec, plan
 from mmbot_pipelines.devnet.stack import Stack, StackError
 
-_LOOK_EVERY_SECONDS = 0.5
-_TELL_EVERY_SECONDS = 5.0
+_POLL_EVERY_SECONDS = 0.5
+_LOG_EVERY_SECONDS = 5.0
 _ROWS_AROUND = 4  # that the table takes beside its orders
 
 
 def demo(
-    orders: Annotated[int, typer.Option(min=len(Kind), help="How many orders users place.")] = 12,
+    orders: Annotated[
+        int, typer.Option(min=len(OrderKind), help="How many orders users place.")
+    ] = 12,
     exit_: Annotated[
         bool, typer.Option("--exit", help="End by itself when every order is where it belongs.")
     ] = False,
@@ -55,9 +57,11 @@ def demo(
     began = time.monotonic()
     networks = [name.strip() for name in origins.split(",") if name.strip()]
     if not networks or set(networks) - set(ORIGINS):
-        raise BadSettings(f"MMBOT_ORIGINS must name some of {', '.join(ORIGINS)}, not {origins}")
+        raise InvalidSettings(
+            f"MMBOT_ORIGINS must name some of {', '.join(ORIGINS)}, not {origins}"
+        )
     stack = Stack(
-        home, origins=networks, tell=lambda what: screen.print(f"starting {what}", style="dim")
+        home, origins=networks, log_start=lambda what: screen.print(f"starting {what}", style="dim")
     )
     try:
         with alone_in(home), stack, settings_in(stack.home, stack.environ) as take_up:
@@ -69,9 +73,9 @@ def demo(
             ):
                 screen.print(line, soft_wrap=True)
             store = PgOrders(connect(stack.database_url))
-            placed: dict[str, Wish] = {}
-            wishes = plan(stack.deployment, orders, seed=seed, origins=networks)
-            users = threading.Thread(target=_place, args=(stack, wishes, placed, stopped))
+            placed: dict[str, OrderSpec] = {}
+            order_specs = plan(stack.deployment, orders, seed=seed, origins=networks)
+            users = threading.Thread(target=_place, args=(stack, order_specs, placed, stopped))
             users.start()
             seconds = timeout if exit_ else None
             wrong = _watch(screen, stack, store, placed, orders, stopped, seconds)
@@ -99,20 +103,23 @@ def _stop_by_hand() -> threading.Event:
 
 
 def _place(
-    stack: Stack, wishes: Sequence[Wish], placed: dict[str, Wish], stopped: threading.Event
+    stack: Stack,
+    order_specs: Sequence[OrderSpec],
+    placed: dict[str, OrderSpec],
+    stopped: threading.Event,
 ) -> None:
     users = stack.users()
-    for wish in wishes:
-        if stopped.wait(wish.delay):
+    for order_spec in order_specs:
+        if stopped.wait(order_spec.delay):
             return
-        placed[users.place(wish)] = wish
+        placed[users.place(order_spec)] = order_spec
 
 
 def _watch(
     screen: Console,
     stack: Stack,
     store: Orders,
-    placed: dict[str, Wish],
+    placed: dict[str, OrderSpec],
     expected: int,
     stopped: threading.Event,
     seconds: float | None,
@@ -121,12 +128,12 @@ def _watch(
 
     seconds: end when every order is where it belongs, or after this time.
     """
-    began = told = time.monotonic()
+    began = logged_at = time.monotonic()
     rows: list[Order] = []
-    said = ""
+    status_line = ""
     wrong: str | None = "stopped by hand"
     with Live(console=screen, auto_refresh=False, transient=True) as live:
-        while not stopped.wait(_LOOK_EVERY_SECONDS):
+        while not stopped.wait(_POLL_EVERY_SECONDS):
             try:
                 rows = all_orders(store)
                 wrong = _wrong(rows, placed, expected)
@@ -134,34 +141,34 @@ def _watch(
                 wrong = str(e)  # the stack starts Postgres again
             now = time.monotonic()
             if screen.is_terminal:
-                most = max(1, screen.height - _ROWS_AROUND)
-                live.update(board(rows[-most:], rows, expected, stack.ui), refresh=True)
-            elif now - told > _TELL_EVERY_SECONDS and tally(rows) != said:
-                told, said = now, tally(rows)
-                screen.print(f"{len(rows)} of {expected} orders: {said}")
+                max_lines = max(1, screen.height - _ROWS_AROUND)
+                live.update(order_table(rows[-max_lines:], rows, expected, stack.ui), refresh=True)
+            elif now - logged_at > _LOG_EVERY_SECONDS and tally(rows) != status_line:
+                logged_at, status_line = now, tally(rows)
+                screen.print(f"{len(rows)} of {expected} orders: {status_line}")
             if seconds is not None and (wrong is None or now - began > seconds):
                 break
-    screen.print(board(rows, rows, expected, stack.ui))
+    screen.print(order_table(rows, rows, expected, stack.ui))
     return wrong
 
 
-def _wrong(orders: Sequence[Order], placed: dict[str, Wish], expected: int) -> str | None:
+def _wrong(orders: Sequence[Order], placed: dict[str, OrderSpec], expected: int) -> str | None:
     """Say which orders are not where they belong."""
     if len(orders) < expected or len(placed) < expected:
         return f"{len(orders)} of {expected} orders were found"
     astray = [
-        f"{o.key} ({placed[o.key].kind}) is {o.status}{' and parked' if o.parked else ''}"
+        f"{o.key} ({placed[o.key].kind}) is {o.status}{' and parked' if o.is_parked else ''}"
         for o in orders
         if not _belongs(o, placed[o.key].kind)
     ]
     return "; ".join(astray) or None
 
 
-def _belongs(order: Order, kind: Kind) -> bool:
+def _belongs(order: Order, kind: OrderKind) -> bool:
     match kind:
-        case Kind.GOOD:
+        case OrderKind.GOOD:
             return order.status is Status.COMPLETED
-        case Kind.LOW_FEE | Kind.ABOVE_CAP:
+        case OrderKind.LOW_FEE | OrderKind.ABOVE_CAP:
             return order.status is Status.DROPPED
-        case Kind.REJECTING:
-            return order.parked
+        case OrderKind.REJECTING:
+            return order.is_parked

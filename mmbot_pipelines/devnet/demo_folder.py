@@ -7,7 +7,7 @@ from pathlib import Path
 
 import fasteners  # type: ignore[import-untyped]
 
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.errors import InvalidSettings
 
 _NAME = ".env"
 
@@ -19,13 +19,13 @@ def alone_in(home: Path) -> Iterator[None]:
     The kernel gives the lock back when we are killed.
 
     Raises:
-        BadSettings: another demo is at work in it.
+        InvalidSettings: another demo is at work in it.
     """
     home = home.resolve()
     home.parent.mkdir(parents=True, exist_ok=True)
     lock = fasteners.InterProcessLock(home.parent / f".{home.name}.lock")
     if not lock.acquire(blocking=False):
-        raise BadSettings(
+        raise InvalidSettings(
             f"a demo is at work in {home}: stop it first, or give this one another --home"
         )
     try:

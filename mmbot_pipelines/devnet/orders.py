@@ -23,7 +23,7 @@ CAP = 100 * MILLI  # the product's default MMBOT_MAX_TRANSFER_WEI
 SET_ORDER_GAS = 200_000  # measured: 137 k for the first order, 120 k after it
 
 
-class Kind(StrEnum):
+class OrderKind(StrEnum):
     GOOD = "good"
     LOW_FEE = "low_fee"  # the fee covers no cost
     ABOVE_CAP = "above_cap"  # the amount is more than the product pays
@@ -31,10 +31,10 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class OrderSpec:
     """One order that a user will place."""
 
-    kind: Kind
+    kind: OrderKind
     origin: str
     user: ChecksumAddress  # who locks the money on the L2
     recipient: ChecksumAddress  # who gets it on L1
@@ -43,31 +43,33 @@ class Wish:
     delay: float = 0.0  # seconds after the order before it
 
 
-def wish(kind: Kind, deployment: Deployment, rng: random.Random, *, origin: str = "zksync") -> Wish:
+def order_spec(
+    kind: OrderKind, deployment: Deployment, rng: random.Random, *, origin: str = "zksync"
+) -> OrderSpec:
     """Make up one order of a kind, with amounts in whole thousandths of an ETH."""
     user = accounts.account(rng.choice(accounts.USERS)).address
     # An account that does not exist yet costs more gas than one that does.
     newcomer = Web3.to_checksum_address(rng.randbytes(20))
     recipient = rng.choice([user, newcomer])
     amount = rng.randint(10, 50) * MILLI
-    if kind is Kind.ABOVE_CAP:
+    if kind is OrderKind.ABOVE_CAP:
         amount = CAP + rng.randint(1, 100) * MILLI
-    if kind is Kind.REJECTING:
+    if kind is OrderKind.REJECTING:
         recipient = deployment.l1.rejecting_recipient
-    return Wish(
+    return OrderSpec(
         kind=kind,
         origin=origin,
         user=user,
         recipient=recipient,
         amount=amount,
-        fee=LOW_FEE if kind is Kind.LOW_FEE else GOOD_FEE,
+        fee=LOW_FEE if kind is OrderKind.LOW_FEE else GOOD_FEE,
     )
 
 
-def burst(deployment: Deployment, count: int, *, seed: int = 0) -> list[Wish]:
+def burst(deployment: Deployment, count: int, *, seed: int = 0) -> list[OrderSpec]:
     """Make up good orders only."""
     rng = random.Random(seed)  # noqa: S311  chance that can be repeated, no secret
-    return [wish(Kind.GOOD, deployment, rng) for _ in range(count)]
+    return [order_spec(OrderKind.GOOD, deployment, rng) for _ in range(count)]
 
 
 def plan(
@@ -77,7 +79,7 @@ def plan(
     seed: int,
     origins: Sequence[str] = ("zksync",),
     mean_delay: float = 1.0,
-) -> list[Wish]:
+) -> list[OrderSpec]:
     """Make up the demo's orders: one of each bad kind among good ones, in random order.
 
     origins: each gets its share of the bad kinds and of all orders.
@@ -86,23 +88,23 @@ def plan(
     Raises:
         ValueError: fewer than one order of every kind.
     """
-    if count < len(Kind):
-        raise ValueError(f"a plan needs at least {len(Kind)} orders, one of every kind")
+    if count < len(OrderKind):
+        raise ValueError(f"a plan needs at least {len(OrderKind)} orders, one of every kind")
     rng = random.Random(seed)  # noqa: S311  chance that can be repeated, no secret
-    kinds: list[Kind] = [kind for kind in Kind if kind is not Kind.GOOD]
-    kinds += [Kind.GOOD] * (count - len(kinds))
+    kinds: list[OrderKind] = [kind for kind in OrderKind if kind is not OrderKind.GOOD]
+    kinds += [OrderKind.GOOD] * (count - len(kinds))
     dealt = list(zip(kinds, cycle(rng.sample(origins, len(origins))), strict=False))
     rng.shuffle(dealt)
     return [
         replace(
-            wish(kind, deployment, rng, origin=origin),
+            order_spec(kind, deployment, rng, origin=origin),
             delay=rng.expovariate(1 / mean_delay) if mean_delay else 0.0,
         )
         for kind, origin in dealt
     ]
 
 
-def submit(w3: Web3, zksync: ZkSync, order: Wish) -> HexBytes:
+def submit(w3: Web3, zksync: ZkSync, order: OrderSpec) -> HexBytes:
     """Send the user's set_order without awaiting its block, and return its hash."""
     call = contract(w3, "Escrow", zksync.escrow).functions.set_order(order.recipient, order.fee)
     return call.transact(
@@ -115,7 +117,7 @@ def submit(w3: Web3, zksync: ZkSync, order: Wish) -> HexBytes:
     )
 
 
-def place(zksync: ZkSync, order: Wish) -> int:
+def place(zksync: ZkSync, order: OrderSpec) -> int:
     """Lock one order in the escrow and return its id, once its block is there.
 
     Raises:
@@ -125,7 +127,7 @@ def place(zksync: ZkSync, order: Wish) -> int:
     return order_id(w3, zksync, submit(w3, zksync, order))
 
 
-def place_many(zksync: ZkSync, orders: Sequence[Wish]) -> list[int]:
+def place_many(zksync: ZkSync, orders: Sequence[OrderSpec]) -> list[int]:
     """Lock all orders in one block and return their ids, in the order of `orders`.
 
     Raises:

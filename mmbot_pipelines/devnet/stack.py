@@ -38,7 +38,7 @@ from mmbot_pipelines.settings import without_keys
 L1_CHAIN_ID = 31337
 ZKSYNC_CHAIN_ID = 31338
 _START_SECONDS = 120
-_LOOK_EVERY_SECONDS = 0.1
+_POLL_EVERY_SECONDS = 0.1
 _THREADS = "32"  # of the code server: each waiting sensor holds one
 _START_RUN_SECONDS = "140"  # as in dagster.yaml; the daemon gives up after a minute otherwise
 _READY = """{ instance { daemonHealth { daemonStatus(daemonType: "SENSOR") { healthy } } }
@@ -61,14 +61,14 @@ class Stack:
         l2_block_seconds: int = 1,
         ui_port: int | None = None,
         settings: Mapping[str, str] | None = None,
-        tell: Callable[[str], None] = lambda _: None,
+        log_start: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Describe the stack.
 
         home: its folder; what an earlier stack left there is removed.
         origins: which networks orders come from; zkSync's chain runs in any case.
         settings: more of the product's settings, over the chains' own.
-        tell: is told each thing that is being started.
+        log_start: is told each thing that is being started.
         """
         self.home = home.resolve()
         self.dagster_home = self.home / "dagster_home"
@@ -78,10 +78,10 @@ class Stack:
         self.deployment: Deployment
         self.starknet: Starknet | None = None
         self.origins = tuple(origins)
-        self.services = Supervisor(tell, self._keep_postgres)
+        self.services = Supervisor(log_start, self._keep_postgres)
         self._block_seconds = (l1_block_seconds, l2_block_seconds)
         self._more = dict(settings or {})
-        self._tell = tell
+        self._log_start = log_start
         self._cleanup = ExitStack()
 
     @property
@@ -98,8 +98,8 @@ class Stack:
     def postmaster(self) -> int | None:
         """Return the process id of Postgres, or None while it does not run."""
         try:
-            told = (self._postgres / "postmaster.pid").read_text()
-            return int(told.splitlines()[0])
+            pid_file = (self._postgres / "postmaster.pid").read_text()
+            return int(pid_file.splitlines()[0])
         except (FileNotFoundError, IndexError, ValueError):
             return None
 
@@ -110,7 +110,7 @@ class Stack:
             StackError: something did not start.
         """
         self._prepare_home()
-        self._tell("Postgres and the local chains")
+        self._log_start("Postgres and the local chains")
         # A Postgres server daemonises itself, so it is stopped by its own folder.
         self._cleanup.callback(stop_postgres, self._postgres)
         upgrade(self.database_url)
@@ -122,7 +122,7 @@ class Stack:
         for chain, seconds in zip((self.l1, self.l2), self._block_seconds, strict=True):
             ask(connect(chain.url), "evm_setIntervalMining", seconds)
         self.environ = self._environ()
-        self._tell("Dagster's code server, daemon and webserver")
+        self._log_start("Dagster's code server, daemon and webserver")
         self._cleanup.callback(self.services.stop)
         self._serve("code", *self._code_server())
         self._serve("daemon", "dagster-daemon", "run", *self._workspace())
@@ -174,7 +174,7 @@ class Stack:
 
     def _keep_postgres(self) -> None:
         if not (self._postgres / "postmaster.pid").exists() or not _alive(self._postgres):
-            self._tell("Postgres again, which ended")
+            self._log_start("Postgres again, which ended")
             _ = self.database_url
 
     def _prepare_home(self) -> None:
@@ -241,7 +241,7 @@ class Stack:
                     raise StackError(f"the {service.name} ended at once: see {service.log}")
             if self._dagster_is_up():
                 return
-            time.sleep(_LOOK_EVERY_SECONDS)
+            time.sleep(_POLL_EVERY_SECONDS)
         raise StackError(f"Dagster did not come up: see {self.log('webserver')}")
 
     def _dagster_is_up(self) -> bool:

@@ -12,7 +12,7 @@ from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT, tied_to_parent
 
 _STOP_SECONDS = 7.0
-_LOOK_EVERY_SECONDS = 0.5
+_POLL_EVERY_SECONDS = 0.5
 _SOON_SECONDS = 5.0  # a process that lives shorter is not started again at once
 
 
@@ -95,10 +95,10 @@ class Service:
 class Supervisor:
     """Start services again that end by themselves."""
 
-    def __init__(self, tell: Callable[[str], None], keep: Callable[[], None]) -> None:
+    def __init__(self, log_start: Callable[[str], None], keep: Callable[[], None]) -> None:
         """tell: is told of each restart. keep: is called at each look, to keep more alive."""
         self._services: dict[str, Service] = {}
-        self._tell = tell
+        self._log_start = log_start
         self._keep = keep
         self._stopping = threading.Event()
         self._lock = threading.RLock()
@@ -148,15 +148,15 @@ class Supervisor:
             self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stopping.wait(_LOOK_EVERY_SECONDS):
+        while not self._stopping.wait(_POLL_EVERY_SECONDS):
             with self._lock:
                 if self._stopping.is_set():
                     return
                 try:
                     self._keep()
                 except Failure as e:
-                    self._tell(f"it once more: {e}")
+                    self._log_start(f"it once more: {e}")
                 for service in self.services:
                     if service.due:
-                        self._tell(f"{service.name} again, which ended")
+                        self._log_start(f"{service.name} again, which ended")
                         service.start()

@@ -16,21 +16,22 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from mmbot_pipelines.bridge.order import ORIGINS
-from mmbot_pipelines.core.crash import Point
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.errors import InvalidSettings
+from mmbot_pipelines.core.failpoints import Point
 from mmbot_pipelines.settings.chains import L1, Key, Node, Starknet, ZkSync
+from mmbot_pipelines.settings.renamed import with_new_names
 from mmbot_pipelines.settings.section import Section
 from mmbot_pipelines.settings.sections import (
     SECTIONS,
     Database,
+    Execution,
+    General,
     Limits,
-    Pace,
     Safety,
-    Surroundings,
     Ui,
 )
 from mmbot_pipelines.settings.urls import place
-from mmbot_pipelines.settings.values import Tier
+from mmbot_pipelines.settings.values import TierSetting
 
 __all__ = [
     "KEYS",
@@ -38,14 +39,14 @@ __all__ = [
     "ORIGINS",
     "VARIABLES",
     "Database",
+    "Execution",
     "Key",
     "Limits",
     "Node",
-    "Pace",
     "Safety",
     "Settings",
     "Starknet",
-    "Tier",
+    "TierSetting",
     "Ui",
     "ZkSync",
     "load",
@@ -94,11 +95,11 @@ class Settings(BaseModel):
     starknet: Starknet | None
     limits: Limits
     safety: Safety
-    pace: Pace
+    execution: Execution
     rpc_quorum: int | None  # as it was asked for; see `quorum`
     dry_run: bool  # decide, but neither sign nor send
     alert_urls: tuple[SecretStr, ...]
-    crash_points: tuple[tuple[Point, Path], ...]
+    failpoints: tuple[tuple[Point, Path], ...]
 
     def quorum(self, chain: Node) -> int:
         """Return how many nodes of a chain must agree before money is paid."""
@@ -116,15 +117,15 @@ def load(environ: Mapping[str, str] = os.environ, *, keys: bool = True) -> Setti
     keys: False for a process that only looks: what it is given of them is not read.
 
     Raises:
-        BadSettings: one line per fault, all faults together, no value in them.
+        InvalidSettings: one line per fault, all faults together, no value in them.
     """
     given = _present(environ)
     faults = _misspelt(given)
     if not keys:
         given = without_keys(given)
         given.pop("MMBOT_STARKNET_REPAY", None)  # proofs need keys
-    around = _read(Surroundings, given, faults)
-    origins = around.origins if around else ()
+    general = _read(General, given, faults)
+    origins = general.origins if general else ()
     database = _read(Database, given, faults)
     l1 = _read(L1, given, faults)
     key = _read(Key, given, faults) if keys else None
@@ -132,14 +133,14 @@ def load(environ: Mapping[str, str] = os.environ, *, keys: bool = True) -> Setti
     starknet = _read(Starknet, given, faults) if "starknet" in origins else None
     limits = _read(Limits, given, faults)
     safety = _read(Safety, given, faults)
-    pace = _read(Pace, given, faults)
+    execution = _read(Execution, given, faults)
     _read(Ui, given, faults)  # its faults belong to the others'
     if limits and starknet:
         faults += limits.unguarded()
-    if around and around.rpc_quorum:
-        faults += _lacking_nodes(around.rpc_quorum, L1=l1, ZKSYNC=zksync, STARKNET=starknet)
-    if faults or not (around and database and l1 and limits and safety and pace):
-        raise BadSettings("\n".join(faults))
+    if general and general.rpc_quorum:
+        faults += _lacking_nodes(general.rpc_quorum, L1=l1, ZKSYNC=zksync, STARKNET=starknet)
+    if faults or not (general and database and l1 and limits and safety and execution):
+        raise InvalidSettings("\n".join(faults))
     return Settings(
         origins=origins,
         database=database,
@@ -149,11 +150,11 @@ def load(environ: Mapping[str, str] = os.environ, *, keys: bool = True) -> Setti
         starknet=starknet,
         limits=limits,
         safety=safety,
-        pace=pace,
-        rpc_quorum=around.rpc_quorum,
-        dry_run=around.dry_run,
-        alert_urls=around.alert_urls,
-        crash_points=around.crash_points,
+        execution=execution,
+        rpc_quorum=general.rpc_quorum,
+        dry_run=general.dry_run,
+        alert_urls=general.alert_urls,
+        failpoints=general.failpoints,
     )
 
 
@@ -161,12 +162,12 @@ def load_database(environ: Mapping[str, str] = os.environ) -> Database:
     """Read only what leads to the database, so that looking at orders needs no key.
 
     Raises:
-        BadSettings: one line per fault.
+        InvalidSettings: one line per fault.
     """
     faults: list[str] = []
     database = _read(Database, _present(environ), faults)
     if database is None:
-        raise BadSettings("\n".join(faults))
+        raise InvalidSettings("\n".join(faults))
     return database
 
 
@@ -174,17 +175,18 @@ def load_ui(environ: Mapping[str, str] = os.environ) -> Ui:
     """Read only what the process of Dagster's UI needs, which holds no key.
 
     Raises:
-        BadSettings: one line per fault.
+        InvalidSettings: one line per fault.
     """
     faults: list[str] = []
     ui = _read(Ui, _present(environ), faults)
     if ui is None:
-        raise BadSettings("\n".join(faults))
+        raise InvalidSettings("\n".join(faults))
     return ui
 
 
 def _present(environ: Mapping[str, str]) -> dict[str, str]:
-    return {name: value.strip() for name, value in environ.items() if value.strip()}
+    present = {name: value.strip() for name, value in environ.items() if value.strip()}
+    return with_new_names(present)
 
 
 def _read(section: type[_S], given: Mapping[str, str], faults: list[str]) -> _S | None:

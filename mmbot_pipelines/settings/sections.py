@@ -21,7 +21,7 @@ class Database(Section):
     url: urls.DatabaseUrl | None = _variable("MMBOT_DATABASE_URL", None)  # None: embedded
     auto_migrate: values.Switch = _variable("MMBOT_AUTO_MIGRATE", True)
     dagster_home: values.AbsolutePath | None = _variable("DAGSTER_HOME", None)
-    keep_runs_days: values.Days = _variable("MMBOT_KEEP_RUNS_DAYS", 30)  # in Dagster
+    run_retention_days: values.Days = _variable("MMBOT_RUN_RETENTION_DAYS", 30)  # in Dagster
 
     @property
     def folder(self) -> Path:
@@ -29,7 +29,7 @@ class Database(Section):
         return (self.dagster_home or Path(".mmbot").resolve()) / "postgres"
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """Say which database it is, with no secret of its URL."""
         if self.url is None:
             return f"the embedded one in {self.folder}"
@@ -105,7 +105,7 @@ class Safety(Section):
     max_rpc_lag_seconds: values.Seconds | None = _variable("MMBOT_MAX_RPC_LAG_SECONDS", None)
 
 
-class Pace(Section):
+class Execution(Section):
     """How often to try, and how many runs to ask for at once."""
 
     max_attempts: values.Count = _variable("MMBOT_MAX_ATTEMPTS", 5)
@@ -115,7 +115,7 @@ class Pace(Section):
     undelivered_after_seconds: values.Seconds = _variable("MMBOT_UNDELIVERED_AFTER_SECONDS", 3600.0)
 
 
-class Surroundings(Section):
+class General(Section):
     """What belongs to no part: whom to serve, whom to tell, whether to send at all."""
 
     origins: values.Origins = _variable("MMBOT_ORIGINS", ("zksync",))
@@ -123,7 +123,7 @@ class Surroundings(Section):
     rpc_quorum: values.Count | None = _variable("MMBOT_RPC_QUORUM", None)
     dry_run: values.Switch = _variable("MMBOT_DRY_RUN", False)
     alert_urls: urls.AlertUrls = _variable("MMBOT_ALERT_URLS", ())
-    crash_points: values.CrashPoints = _variable("MMBOT_CRASH_POINTS", ())  # for tests
+    failpoints: values.Failpoints = _variable("MMBOT_FAILPOINTS", ())  # for tests
 
 
 class Ui(Section):
@@ -133,7 +133,7 @@ class Ui(Section):
 
 
 SECTIONS: tuple[type[Section], ...] = (
-    Surroundings,
+    General,
     Database,
     L1,
     Key,
@@ -141,6 +141,6 @@ SECTIONS: tuple[type[Section], ...] = (
     Starknet,
     Limits,
     Safety,
-    Pace,
+    Execution,
     Ui,
 )

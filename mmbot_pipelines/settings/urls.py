@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote
 from pydantic import BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
-from mmbot_pipelines.core.hosts import parsed, shown
+from mmbot_pipelines.core.url_redaction import parse_url, redacted_host
 from mmbot_pipelines.settings.values import entries
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -18,15 +18,15 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 def place(url: str) -> str:
     """Return where a URL leads without what may be secret in it: scheme, host and port."""
-    parts = parsed(url)
+    parts = parse_url(url)
     if parts is None or not parts.hostname:
-        return shown(url)
-    return f"{parts.scheme}://{shown(url)}"
+        return redacted_host(url)
+    return f"{parts.scheme}://{redacted_host(url)}"
 
 
 def database(url: str) -> str:
     """Return a database's name and place without its password: "mmbot at db.internal:5432"."""
-    parts = parsed(url)
+    parts = parse_url(url)
     if parts is None:
         return "an unreadable URL"
     given = dict(parse_qsl(parts.query))
@@ -37,7 +37,7 @@ def database(url: str) -> str:
 
 
 def _is_http(url: str) -> bool:
-    parts = parsed(url)
+    parts = parse_url(url)
     return bool(parts and parts.scheme in ("http", "https") and parts.hostname)
 
 
@@ -55,7 +55,7 @@ def _rpc_urls(text: str) -> list[SecretStr]:
 
 
 def _database_url(text: str) -> SecretStr:
-    parts = parsed(text)
+    parts = parse_url(text)
     if parts is None or parts.scheme.partition("+")[0] not in ("postgresql", "postgres"):
         raise ValueError("must be a Postgres URL: postgresql://user:password@host:5432/database")
     return SecretStr(text)
@@ -74,7 +74,7 @@ def _alert_urls(text: str) -> list[SecretStr]:
 
 
 def _prover_url(text: str) -> SecretStr:
-    parts = parsed(text)
+    parts = parse_url(text)
     if parts is None or not _is_http(text):
         raise ValueError("must be a URL: https://host or https://host/path")
     if parts.scheme != "https" and parts.hostname not in _LOOPBACK:

@@ -16,17 +16,17 @@ from pydantic import BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
 from mmbot_pipelines.bridge.order import ORIGINS
-from mmbot_pipelines.core.crash import Point
+from mmbot_pipelines.core.failpoints import Point
 from mmbot_pipelines.core.money import UINT256_MAX, Address, Gas, Wei
 
 ACCEPTED_TAGS = ("safe", "finalized", "committed", "l1_committed")
 NONE = "none"  # said in words where leaving it empty is refused
 _INT64_MAX = 2**63 - 1
-_WORDS = {"true": True, "yes": True, "on": True, "1": True}
-_WORDS |= {"false": False, "no": False, "off": False, "0": False}
+_SWITCHES = {"true": True, "yes": True, "on": True, "1": True}
+_SWITCHES |= {"false": False, "no": False, "off": False, "0": False}
 
 
-class Tier(NamedTuple):
+class TierSetting(NamedTuple):
     """Orders of at least `amount` wait until their block has `blocks` confirmations.
 
     None: until L1 has accepted their block.
@@ -41,9 +41,9 @@ def entries(text: str) -> list[str]:
     return [entry.strip() for entry in text.split(",") if entry.strip()]
 
 
-def _whole(text: str, what: str, *, least: int = 0, most: int = UINT256_MAX) -> int:
-    if not re.fullmatch(r"[0-9]{1,78}", text) or not least <= int(text) <= most:
-        span = f"from {least} on" if most >= _INT64_MAX else f"from {least} to {most}"
+def _whole(text: str, what: str, *, minimum: int = 0, maximum: int = UINT256_MAX) -> int:
+    if not re.fullmatch(r"[0-9]{1,78}", text) or not minimum <= int(text) <= maximum:
+        span = f"from {minimum} on" if maximum >= _INT64_MAX else f"from {minimum} to {maximum}"
         raise ValueError(f"must be {what}: a whole number {span}, digits only")
     return int(text)
 
@@ -57,9 +57,9 @@ def _limit(text: str) -> int | None:
 
 
 def _switch(text: str) -> bool:
-    if text.lower() not in _WORDS:
+    if text.lower() not in _SWITCHES:
         raise ValueError("must be true or false")
-    return _WORDS[text.lower()]
+    return _SWITCHES[text.lower()]
 
 
 def _seconds(text: str) -> float:
@@ -105,7 +105,7 @@ def _registry_abi(text: str) -> str:
     return text
 
 
-def _tiers(text: str) -> list[Tier]:
+def _tiers(text: str) -> list[TierSetting]:
     if text.lower() == NONE:
         return []
     tiers = []
@@ -116,7 +116,9 @@ def _tiers(text: str) -> list[Tier]:
                 "must be tiers of wei:blocks, or wei:final for blocks that L1 has accepted, "
                 "e.g. 0:1,50000000000000000:5,1000000000000000000:final"
             )
-        tiers.append(Tier(Wei(int(match[1])), None if match[2] == "final" else int(match[2])))
+        tiers.append(
+            TierSetting(Wei(int(match[1])), None if match[2] == "final" else int(match[2]))
+        )
     blocks = [10**6 if t.blocks is None else t.blocks for t in tiers]
     if not _rising([t.amount for t in tiers], 1) or not _rising(blocks, 0):
         raise ValueError(
@@ -135,7 +137,7 @@ def _host_names(text: str) -> list[str]:
     return [name.lower() for name in names]
 
 
-def _crash_points(text: str) -> list[tuple[Point, Path]]:
+def _failpoints(text: str) -> list[tuple[Point, Path]]:
     points = []
     for entry in entries(text):
         name, _, token = entry.partition("=")
@@ -148,8 +150,8 @@ def _crash_points(text: str) -> list[tuple[Point, Path]]:
     return points
 
 
-def _rising(numbers: Sequence[int], least: int) -> bool:
-    return all(b - a >= least for a, b in itertools.pairwise(numbers))
+def _rising(numbers: Sequence[int], minimum: int) -> bool:
+    return all(b - a >= minimum for a, b in itertools.pairwise(numbers))
 
 
 def _hex_key(text: str) -> SecretStr:
@@ -189,32 +191,36 @@ def _absolute(text: str) -> Path:
 
 Switch = Annotated[bool, BeforeValidator(_switch)]
 Seconds = Annotated[float, BeforeValidator(_seconds)]
-Count = Annotated[int, BeforeValidator(lambda t: _whole(t, "a count", least=1, most=1_000_000))]
-Days = Annotated[int, BeforeValidator(lambda t: _whole(t, "a count", least=1, most=36_500))]
-BlockNumber = Annotated[int, BeforeValidator(lambda t: _whole(t, "a block", most=_INT64_MAX))]
+Count = Annotated[
+    int, BeforeValidator(lambda t: _whole(t, "a count", minimum=1, maximum=1_000_000))
+]
+Days = Annotated[int, BeforeValidator(lambda t: _whole(t, "a count", minimum=1, maximum=36_500))]
+BlockNumber = Annotated[int, BeforeValidator(lambda t: _whole(t, "a block", maximum=_INT64_MAX))]
 ChainId = Annotated[
-    int, BeforeValidator(lambda t: _whole(t, "a chain id", least=1, most=_INT64_MAX))
+    int, BeforeValidator(lambda t: _whole(t, "a chain id", minimum=1, maximum=_INT64_MAX))
 ]
 BasisPoints = Annotated[
-    int, BeforeValidator(lambda t: _whole(t, "hundredths of a percent", most=10_000))
+    int, BeforeValidator(lambda t: _whole(t, "hundredths of a percent", maximum=10_000))
 ]
-Percent = Annotated[int, BeforeValidator(lambda t: _whole(t, "a percentage", least=1, most=100))]
+Percent = Annotated[
+    int, BeforeValidator(lambda t: _whole(t, "a percentage", minimum=1, maximum=100))
+]
 WeiAmount = Annotated[Wei, BeforeValidator(_wei)]
 WeiLimit = Annotated[Wei | None, BeforeValidator(_limit)]
 # What zkSync's diamond takes: 253,884 for a claim (173,484 for computation, 88 bytes of pubdata
 # at 800, 10,000 for the slot; below it refuses with "up"), and 72 M with the slot (above: "ui").
 # Source: era-contracts, TransactionValidator.sol; measured on the deployed diamond.
 ClaimGasLimit = Annotated[
-    Gas, BeforeValidator(lambda t: _whole(t, "L2 gas", least=254_000, most=72_010_000))
+    Gas, BeforeValidator(lambda t: _whole(t, "L2 gas", minimum=254_000, maximum=72_010_000))
 ]
 EthereumAddress = Annotated[Address, BeforeValidator(_ethereum_address)]
-Margin = Annotated[int, BeforeValidator(lambda t: _whole(t, "a percentage", most=1_000))]
+Margin = Annotated[int, BeforeValidator(lambda t: _whole(t, "a percentage", maximum=1_000))]
 Accepted = Annotated[str | int, BeforeValidator(_accepted)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 RegistryAbi = Annotated[str, BeforeValidator(_registry_abi)]
 HostNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_host_names)]
-CrashPoints = Annotated[tuple[tuple[Point, Path], ...], NoDecode, BeforeValidator(_crash_points)]
-Tiers = Annotated[tuple[Tier, ...], NoDecode, BeforeValidator(_tiers)]
+Failpoints = Annotated[tuple[tuple[Point, Path], ...], NoDecode, BeforeValidator(_failpoints)]
+Tiers = Annotated[tuple[TierSetting, ...], NoDecode, BeforeValidator(_tiers)]
 KmsKeyId = Annotated[str, BeforeValidator(_kms_key_id)]
 HexKey = Annotated[SecretStr, BeforeValidator(_hex_key)]
 PrivateFile = Annotated[Path, BeforeValidator(_private_file)]

@@ -8,7 +8,7 @@ from eth_account import Account
 from pydantic import SecretStr
 
 from mmbot_pipelines.adapters.keys import private_key
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.errors import InvalidSettings
 
 KEY = "0x" + "1f" * 32
 ORDER = "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141"  # of secp256k1
@@ -50,29 +50,29 @@ def test_a_key_in_a_keystore(keystore: Path, tmp_path: Path, end: str) -> None:
 def test_what_is_no_key_is_refused_without_showing_it(tmp_path: Path, text: str) -> None:
     path = tmp_path / "key"
     path.write_text(text)
-    with pytest.raises(BadSettings, match=r"^MMBOT_L1_PRIVATE_KEY_FILE holds no private") as e:
+    with pytest.raises(InvalidSettings, match=r"^MMBOT_L1_PRIVATE_KEY_FILE holds no private") as e:
         private_key(file=path)
     assert e.value.__suppress_context__
     assert not text or text not in str(e.value)
-    with pytest.raises(BadSettings, match=r"^MMBOT_L1_PRIVATE_KEY holds no private"):
+    with pytest.raises(InvalidSettings, match=r"^MMBOT_L1_PRIVATE_KEY holds no private"):
         private_key(given=SecretStr(text))
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(BadSettings, match=r"^MMBOT_L1_PRIVATE_KEY_FILE .*No such file"):
+    with pytest.raises(InvalidSettings, match=r"^MMBOT_L1_PRIVATE_KEY_FILE .*No such file"):
         private_key(file=tmp_path / "none")
 
 
 def test_a_file_that_is_not_text(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(BadSettings, match=r"^MMBOT_L1_PRIVATE_KEY_FILE .*not a text file"):
+    with pytest.raises(InvalidSettings, match=r"^MMBOT_L1_PRIVATE_KEY_FILE .*not a text file"):
         private_key(file=path)
 
 
 def test_the_wrong_password(keystore: Path, tmp_path: Path) -> None:
     path = password(tmp_path, "swordfish")
-    with pytest.raises(BadSettings, match=r"^MMBOT_L1_KEYSTORE_PASSWORD_FILE") as e:
+    with pytest.raises(InvalidSettings, match=r"^MMBOT_L1_KEYSTORE_PASSWORD_FILE") as e:
         private_key(keystore=keystore, password_file=path)
     assert "swordfish" not in str(e.value)
 
@@ -81,10 +81,10 @@ def test_the_wrong_password(keystore: Path, tmp_path: Path) -> None:
 def test_what_is_no_keystore(tmp_path: Path, text: str) -> None:
     path = tmp_path / "keystore.json"
     path.write_text(text)
-    with pytest.raises(BadSettings, match=r"^MMBOT_L1_KEYSTORE_FILE is no Web3 Secret Storage"):
+    with pytest.raises(InvalidSettings, match=r"^MMBOT_L1_KEYSTORE_FILE is no Web3 Secret Storage"):
         private_key(keystore=path, password_file=password(tmp_path, "open sesame"))
 
 
 def test_no_key_at_all() -> None:
-    with pytest.raises(BadSettings, match=r"^MMBOT_L1_PRIVATE_KEY is missing"):
+    with pytest.raises(InvalidSettings, match=r"^MMBOT_L1_PRIVATE_KEY is missing"):
         private_key()

@@ -18,7 +18,7 @@ from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain
 from mmbot_pipelines.adapters.kms import KmsRefused, KmsSigner, KmsUnavailable
 from mmbot_pipelines.adapters.signers import signer
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Call
 from mmbot_pipelines.devnet.anvil import Anvil
@@ -119,12 +119,12 @@ def test_kms_that_signs_something_else_is_not_believed(
     ("spec", "usage"), [("ECC_NIST_P256", "SIGN_VERIFY"), ("RSA_2048", "SIGN_VERIFY")]
 )
 def test_key_of_another_kind_is_one_line(aws: Any, spec: str, usage: str) -> None:
-    with pytest.raises(BadSettings, match=r"MMBOT_L1_KMS_KEY_ID.*ECC_SECG_P256K1"):
+    with pytest.raises(InvalidSettings, match=r"MMBOT_L1_KMS_KEY_ID.*ECC_SECG_P256K1"):
         _ = KmsSigner(created(aws, spec, usage)).address
 
 
 def test_key_that_is_not_there_is_one_line(aws: Any) -> None:
-    with pytest.raises(BadSettings, match="MMBOT_L1_KMS_KEY_ID cannot be used"):
+    with pytest.raises(InvalidSettings, match="MMBOT_L1_KMS_KEY_ID cannot be used"):
         _ = KmsSigner("12345678-1234-1234-1234-123456789012").address
 
 
@@ -146,10 +146,10 @@ def test_missing_region_and_credentials_are_one_line_each(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    with pytest.raises(BadSettings, match=r"^AWS_DEFAULT_REGION is missing"):
+    with pytest.raises(InvalidSettings, match=r"^AWS_DEFAULT_REGION is missing"):
         KmsSigner("some-key")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    with pytest.raises(BadSettings, match=r"^AWS credentials are missing"):
+    with pytest.raises(InvalidSettings, match=r"^AWS credentials are missing"):
         _ = KmsSigner("some-key").address
 
 
@@ -166,7 +166,7 @@ class Told:
         return {"Signature": self.signature}
 
 
-def told(signature: bytes, monkeypatch: pytest.MonkeyPatch) -> KmsSigner:
+def reported(signature: bytes, monkeypatch: pytest.MonkeyPatch) -> KmsSigner:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     client = Told(PrivateKey(b"\1" * 32), signature)
     monkeypatch.setattr(kms.boto3.session.Session, "client", lambda *_, **__: client)
@@ -177,7 +177,7 @@ def test_high_s_becomes_the_low_one(monkeypatch: pytest.MonkeyPatch) -> None:
     own = PrivateKey(b"\1" * 32).sign_recoverable(DIGEST, hasher=None)
     r, s = int.from_bytes(own[:32]), int.from_bytes(own[32:64])
     for either in (s, ORDER - s):
-        signature = told(der(r, either), monkeypatch).sign_hash(DIGEST)
+        signature = reported(der(r, either), monkeypatch).sign_hash(DIGEST)
         assert (signature.r, signature.s, signature.y_parity) == (r, s, own[64])
 
 
@@ -198,12 +198,12 @@ def test_no_bytes_of_a_kms_become_a_signature(
     monkeypatch: pytest.MonkeyPatch, answered: bytes
 ) -> None:
     with pytest.raises(KmsRefused):
-        told(answered, monkeypatch).sign_hash(DIGEST)
+        reported(answered, monkeypatch).sign_hash(DIGEST)
 
 
 @given(st.binary(max_size=120))
 def test_no_bytes_but_a_point_are_a_public_key(spki: bytes) -> None:
-    with pytest.raises(BadSettings):
+    with pytest.raises(InvalidSettings):
         kms._point(spki, "some-key")
-    with pytest.raises(BadSettings):
+    with pytest.raises(InvalidSettings):
         kms._point(kms._SECP256K1 + spki[:64], "some-key")

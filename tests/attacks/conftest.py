@@ -5,34 +5,34 @@ from collections.abc import Iterator
 import pytest
 
 from mmbot_pipelines.adapters.db.engine import connect
-from tests.attacks.desk import Desk, webserver
-from tests.bridge.world import World
-from tests.chain.lane import Lane
+from tests.attacks.dagster_server import DagsterServer, webserver
+from tests.bridge.harness import BridgeHarness
+from tests.chain.anvil_bridge import AnvilBridge
 from tests.devnet.bridge import running
-from tests.ports.stages import on_anvil
+from tests.ports.port_harness import on_anvil
 from tests.postgres import database
 
 HOST = "mmbot.example.org"
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def harness() -> BridgeHarness:
+    return BridgeHarness()
 
 
 @pytest.fixture
-def lane(database_url: str) -> Iterator[Lane]:
+def anvil_bridge(database_url: str) -> Iterator[AnvilBridge]:
     """Return the bridge on two anvils of its own: they take neither base fees nor reorgs back."""
     engine = connect(database_url)
-    with running() as devnet, on_anvil(devnet) as stage:
-        yield Lane(stage, engine)
+    with running() as devnet, on_anvil(devnet) as ports:
+        yield AnvilBridge(ports, engine)
     engine.dispose()
 
 
 @pytest.fixture(scope="session")
-def desk(
+def dagster_server(
     postgres_url: str, migrated_template: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Desk]:
+) -> Iterator[DagsterServer]:
     """Return Dagster's webserver, started once for all tests."""
     home = tmp_path_factory.mktemp("desk")
     with (

@@ -36,9 +36,9 @@ def explained(engine: Engine) -> Iterator[Plans]:
         plans.asked.add(statement)
         cursor.execute("SAVEPOINT explained")
         cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}", given)
-        (told,) = cursor.fetchone()
+        (reported,) = cursor.fetchone()
         cursor.execute("ROLLBACK TO SAVEPOINT explained")
-        for plan in told if isinstance(told, list) else json.loads(told):
+        for plan in reported if isinstance(reported, list) else json.loads(reported):
             _note(plans, plan["Plan"], statement)
 
     yield plans

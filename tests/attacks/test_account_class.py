@@ -14,12 +14,12 @@ from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.devnet.starknet.felt import selector_of
 from mmbot_pipelines.devnet.starknet.token import ETH
 from tests.attacks.liar import Liar
-from tests.chain.starknet.conftest import fresh, stage
+from tests.chain.starknet.conftest import fresh, ports
 from tests.chain.starknet.proving import MAKER
 from tests.ports.invokes_memory import InvokesMemory
-from tests.ports.starknet_stage import StarknetStage
+from tests.ports.starknet_ports import StarknetPorts
 
-__all__ = ["fresh", "stage"]  # fixtures
+__all__ = ["fresh", "ports"]  # fixtures
 
 
 def deprecated(params: Any, result: Any) -> Any:
@@ -29,21 +29,21 @@ def deprecated(params: Any, result: Any) -> Any:
 
 
 def test_nothing_is_signed_for_an_account_that_nodes_show_differently(
-    stage: StarknetStage,
+    ports: StarknetPorts,
 ) -> None:
-    chain_id = int(stage.deployed.chain_id, 16)
+    chain_id = int(ports.deployed.chain_id, 16)
     key = SecretStr(hex(MAKER.private_key))
     approve = Call(ETH, selector_of("approve"), [1, 1, 0])
-    with Liar(stage.node.url, starknet_getClassAt=deprecated) as liar:
-        for urls in ([liar.url, stage.node.url], [stage.node.url, liar.url]):
+    with Liar(ports.node.url, starknet_getClassAt=deprecated) as liar:
+        for urls in ([liar.url, ports.node.url], [ports.node.url, liar.url]):
             rpc = StarknetRpc(urls, chain_id=chain_id, quorum=2)
-            wallet = StarknetWallet(Address(stage.deployed.wallet), key, chain_id=chain_id)
+            wallet = StarknetWallet(Address(ports.deployed.wallet), key, chain_id=chain_id)
             invokes = InvokesMemory()
             with pytest.raises(RpcDisagrees, match="differ on the class of our account"):
                 StarknetLane(rpc, wallet, invokes).send([approve], ["starknet:1"])
             assert invokes.undecided(chain_id, wallet.address) == []
-    honest = StarknetRpc([stage.node.url, f"{stage.node.url}/2"], chain_id=chain_id, quorum=2)
-    wallet = StarknetWallet(Address(stage.deployed.wallet), key, chain_id=chain_id)
+    honest = StarknetRpc([ports.node.url, f"{ports.node.url}/2"], chain_id=chain_id, quorum=2)
+    wallet = StarknetWallet(Address(ports.deployed.wallet), key, chain_id=chain_id)
     sent = StarknetLane(honest, wallet, invokes).send([approve], ["starknet:1"])
     assert sent is not None
     assert sent.refused is None

@@ -8,7 +8,7 @@ from mmbot_pipelines.adapters.origins.zksync import ZkSync
 from mmbot_pipelines.bridge.gas_estimates import claim_gas, transfer_gas
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.money import Gas
-from tests.bridge.world import World
+from tests.bridge.harness import BridgeHarness
 from tests.ports.safety_memory import AccountsMemory
 
 DEPLOYED = 140_400  # measured, into a queue in use; 157.7 k into an empty one
@@ -17,68 +17,72 @@ DEPLOYED = 140_400  # measured, into a queue in use; 157.7 k into an empty one
 class Receipts(AccountsMemory):
     """Accounts whose receipts the test names."""
 
-    def __init__(self, world: World, *gas: int) -> None:
-        super().__init__(world.store)
+    def __init__(self, harness: BridgeHarness, *gas: int) -> None:
+        super().__init__(harness.store)
         self.gas = [Gas(g) for g in gas]
 
-    def gas_used(self, purpose: str, origin: str, *, most: int) -> list[Gas]:
+    def gas_used(self, purpose: str, origin: str, *, max_count: int) -> list[Gas]:
         assert purpose in ("transfer", "repay")
         assert origin == "zksync"
-        return self.gas[:most]
+        return self.gas[:max_count]
 
 
 @pytest.fixture
-def world() -> World:
-    world = World()
-    world.l2.claim_gas = ZkSync.claim_gas
-    return world
+def harness() -> BridgeHarness:
+    harness = BridgeHarness()
+    harness.l2.claim_gas = ZkSync.claim_gas
+    return harness
 
 
-def seen(world: World, *gas: int) -> None:
-    world.bridge = replace(world.bridge, accounts=Receipts(world, *gas))
+def seen(harness: BridgeHarness, *gas: int) -> None:
+    harness.bridge = replace(harness.bridge, accounts=Receipts(harness, *gas))
 
 
-def test_an_order_that_only_an_underrated_claim_pays_for_is_not_filled(world: World) -> None:
-    world.rules(limits=replace(world.bridge.rules.limits, min_margin_bps=0))
-    fees = world.chain.fees()
-    probe = world.l2.set_order(fee=10**18)
-    (transfer,) = world.chain.simulate([world.registry.transfer(probe)], fees)
+def test_an_order_that_only_an_underrated_claim_pays_for_is_not_filled(
+    harness: BridgeHarness,
+) -> None:
+    harness.rules(limits=replace(harness.bridge.rules.limits, min_margin_bps=0))
+    fees = harness.chain.fees()
+    probe = harness.l2.set_order(fee=10**18)
+    (transfer,) = harness.chain.simulate([harness.registry.transfer(probe)], fees)
     assert isinstance(transfer, int)
-    (message,) = world.l2.message_fee([probe], fees)
+    (message,) = harness.l2.message_fee([probe], fees)
 
     def fee(claim: int) -> int:
         return (transfer + claim) * fees.expected + message
 
-    (dear,) = world.l2.set_orders(1, fee=fee(80_000))
-    (fair,) = world.l2.set_orders(1, fee=fee(ZkSync.claim_gas))
-    world.detect()
-    world.transfer([dear.key, fair.key])
-    assert world.statuses()[dear.key] is not Status.TRANSFERRING
-    assert world.statuses()[fair.key] is Status.TRANSFERRING
+    (dear,) = harness.l2.set_orders(1, fee=fee(80_000))
+    (fair,) = harness.l2.set_orders(1, fee=fee(ZkSync.claim_gas))
+    harness.detect()
+    harness.transfer([dear.key, fair.key])
+    assert harness.statuses()[dear.key] is not Status.TRANSFERRING
+    assert harness.statuses()[fair.key] is Status.TRANSFERRING
 
 
-def test_receipts_of_claims_decide_with_room_for_an_empty_queue(world: World) -> None:
-    assert claim_gas(world.bridge, "zksync") == ZkSync.claim_gas == 158_000
-    seen(world, DEPLOYED, DEPLOYED + 200, DEPLOYED)
-    assert 157_700 <= claim_gas(world.bridge, "zksync") < 159_000
-    seen(world, *[200_000] * 3)  # the contracts were changed
-    assert claim_gas(world.bridge, "zksync") == 225_000
+def test_receipts_of_claims_decide_with_room_for_an_empty_queue(harness: BridgeHarness) -> None:
+    assert claim_gas(harness.bridge, "zksync") == ZkSync.claim_gas == 158_000
+    seen(harness, DEPLOYED, DEPLOYED + 200, DEPLOYED)
+    assert 157_700 <= claim_gas(harness.bridge, "zksync") < 159_000
+    seen(harness, *[200_000] * 3)  # the contracts were changed
+    assert claim_gas(harness.bridge, "zksync") == 225_000
 
 
 @pytest.mark.parametrize("lie", [0, 1, 21_000, 10**7, 2**256 - 1])
-def test_one_absurd_receipt_changes_no_decision(world: World, lie: int) -> None:
-    seen(world, lie)
-    assert claim_gas(world.bridge, "zksync") == ZkSync.claim_gas
-    seen(world, lie, DEPLOYED)
-    assert claim_gas(world.bridge, "zksync") == DEPLOYED * 9 // 8
+def test_one_absurd_receipt_changes_no_decision(harness: BridgeHarness, lie: int) -> None:
+    seen(harness, lie)
+    assert claim_gas(harness.bridge, "zksync") == ZkSync.claim_gas
+    seen(harness, lie, DEPLOYED)
+    assert claim_gas(harness.bridge, "zksync") == DEPLOYED * 9 // 8
 
 
-def test_a_recipient_that_burns_gas_does_not_make_transfers_dear(world: World) -> None:
-    seen(world, *[111_200] * 10, *[400_000] * 9)
-    assert transfer_gas(world.bridge, "zksync") < 140_000
+def test_a_recipient_that_burns_gas_does_not_make_transfers_expensive(
+    harness: BridgeHarness,
+) -> None:
+    seen(harness, *[111_200] * 10, *[400_000] * 9)
+    assert transfer_gas(harness.bridge, "zksync") < 140_000
 
 
-def test_nothing_is_claimed_on_l1_where_a_prover_claims(world: World) -> None:
-    world.l2.claim_gas = Gas(0)
-    seen(world, DEPLOYED)  # from before, when messages were sent
-    assert claim_gas(world.bridge, "zksync") == 0
+def test_nothing_is_claimed_on_l1_where_a_prover_claims(harness: BridgeHarness) -> None:
+    harness.l2.claim_gas = Gas(0)
+    seen(harness, DEPLOYED)  # from before, when messages were sent
+    assert claim_gas(harness.bridge, "zksync") == 0

@@ -7,13 +7,13 @@ import pytest
 from sqlalchemy import Engine
 
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.db.records import PgRecords
+from mmbot_pipelines.adapters.db.order_stats import PgOrderStats
 from mmbot_pipelines.adapters.origins.zksync_refunds import _minted
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.core.money import Address, TxHash
-from tests.chain.lane import Lane
+from tests.chain.anvil_bridge import AnvilBridge
 from tests.devnet.bridge import Devnet, running
-from tests.ports.stages import on_anvil
+from tests.ports.port_harness import on_anvil
 
 WALLET = Address("0x70997970C51812dc3A010C7d01b50e0d17dc79C8")
 MINT = "0x0f6798a560793a54c3bcfe86a93cde1e73087d944c0ea20544137d4121396885"
@@ -33,33 +33,35 @@ def devnet() -> Iterator[Devnet]:
 
 
 def test_the_wallet_on_the_l2_is_explained_to_the_wei(devnet: Devnet, engine: Engine) -> None:
-    with on_anvil(devnet) as stage:
-        lane = Lane(stage, engine)
+    with on_anvil(devnet) as ports:
+        anvil_bridge = AnvilBridge(ports, engine)
         balance = devnet.l2.eth.get_balance
         before = balance(devnet.deployment.market_maker)
-        keys = lane.find(3)
-        lane.transfer(keys)
-        lane.mine()
-        lane.repay(keys)
-        lane.mine()
-        lane.settle()
-        orders = [lane.order(key) for key in keys]
+        keys = anvil_bridge.find(3)
+        anvil_bridge.transfer(keys)
+        anvil_bridge.mine()
+        anvil_bridge.repay(keys)
+        anvil_bridge.mine()
+        anvil_bridge.settle()
+        orders = [anvil_bridge.order(key) for key in keys]
         assert [o.status for o in orders] == [Status.COMPLETED] * 3
         gained = balance(devnet.deployment.market_maker) - before
         refunds = [o.claim_refund or 0 for o in orders]
         assert gained == sum(o.amount + o.fee for o in orders) + sum(refunds)
 
-        claims = [t for key in keys for t in lane.store.transactions(key) if t.purpose == "repay"]
+        claims = [
+            t for key in keys for t in anvil_bridge.store.transactions(key) if t.purpose == "repay"
+        ]
         assert all(
             0.8 * t.call.value < r < t.call.value for t, r in zip(claims, refunds, strict=True)
         )
-        day = PgRecords(engine).day(since=lane.now - timedelta(days=1))
+        day = PgOrderStats(engine).day(since=anvil_bridge.now - timedelta(days=1))
         assert day.refunded == sum(refunds)
         assert day.messages_paid == sum(t.call.value for t in claims)
         assert day.profit == day.earned + day.refunded - day.gas_paid - day.messages_paid
 
         # A settlement that the L2 takes back takes its refund with it.
-        assert orders[0].after(Fact.UNSETTLED, at=lane.now).claim_refund is None
+        assert orders[0].after(Fact.SETTLEMENT_REORGED, at=anvil_bridge.now).claim_refund is None
 
 
 def receipt(*logs: dict[str, object]) -> dict[str, object]:

@@ -8,26 +8,26 @@ import pytest
 from eth_typing import ChecksumAddress
 
 from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.alert_rules import AlertThresholds, firing_alerts
+from mmbot_pipelines.bridge.alert_snapshot import take_snapshot
 from mmbot_pipelines.bridge.chain_ports import Progress
-from mmbot_pipelines.bridge.conditions import Thresholds, picture
-from mmbot_pipelines.bridge.escrow_faults import ClaimsGoElsewhere, MessageMissing
-from mmbot_pipelines.bridge.facts import look
+from mmbot_pipelines.bridge.escrow_errors import ClaimsGoElsewhere, MessageMissing
 from mmbot_pipelines.bridge.failures import OrdersFailed
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.alerts import Severity
 from mmbot_pipelines.core.money import Wei
-from mmbot_pipelines.core.safety import State, of
+from mmbot_pipelines.core.safety import State, state_of
 from mmbot_pipelines.devnet.artifacts import send
 from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS
 from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging
 from mmbot_pipelines.devnet.starknet.felt import selector_of
+from tests.bridge.harness import BridgeHarness
 from tests.bridge.reorged import at
-from tests.bridge.world import World
 from tests.chain.starknet.test_way import Way
 from tests.devnet.bridge import Devnet, running
 from tests.ports.daemons_memory import DaemonsMemory
-from tests.ports.records_memory import RecordsMemory
-from tests.ports.starknet_stage import StarknetStage, on_starknet
+from tests.ports.order_stats_memory import OrderStatsMemory
+from tests.ports.starknet_ports import StarknetPorts, on_starknet
 
 CLAIM = selector_of("claim_payment")
 
@@ -39,20 +39,20 @@ def fresh() -> Iterator[tuple[Devnet, ChecksumAddress]]:
 
 
 @pytest.fixture
-def stage(fresh: tuple[Devnet, ChecksumAddress]) -> Iterator[StarknetStage]:
-    with on_starknet(*fresh) as stage:
-        yield stage
+def ports(fresh: tuple[Devnet, ChecksumAddress]) -> Iterator[StarknetPorts]:
+    with on_starknet(*fresh) as ports:
+        yield ports
 
 
-def point(stage: StarknetStage, escrow: int, selector: int) -> None:
+def point(ports: StarknetPorts, escrow: int, selector: int) -> None:
     """Let the registry's owner set where claims go."""
-    setter = stage.devnet.registry.functions.setStarknet
-    call = setter(stage.deployed.messaging, escrow, selector)
-    send(call, sender=stage.devnet.deployment.l1.owner)
+    setter = ports.devnet.registry.functions.setStarknet
+    call = setter(ports.deployed.messaging, escrow, selector)
+    send(call, sender=ports.devnet.deployment.l1.owner)
 
 
 def state(way: Way) -> State:
-    return of(way.store.safety.standings(), "starknet").state
+    return state_of(way.store.safety.scope_states(), "starknet").state
 
 
 @pytest.mark.parametrize(
@@ -63,11 +63,11 @@ def state(way: Way) -> State:
     ],
 )
 def test_nobody_is_paid_while_the_registry_sends_claims_elsewhere(
-    stage: StarknetStage, escrow: int, selector: int, name: str
+    ports: StarknetPorts, escrow: int, selector: int, name: str
 ) -> None:
-    way = Way(stage, stage.origin)
+    way = Way(ports, ports.origin)
     keys = way.found(3)
-    point(stage, escrow, selector)
+    point(ports, escrow, selector)
     for _ in range(2):
         with suppress(OrdersFailed):
             steps.transfer(way.bridge, keys, way.run)
@@ -75,34 +75,34 @@ def test_nobody_is_paid_while_the_registry_sends_claims_elsewhere(
     assert way.store.outbox == []
     assert state(way) is State.HALTED
     assert [way.order(key).failed for key in keys] == [False] * 3
-    assert name in of(way.store.safety.standings(), "starknet").why
+    assert name in state_of(way.store.safety.scope_states(), "starknet").why
     assert way.order(keys[0]).reason == ClaimsGoElsewhere.reason
 
 
-def test_nothing_is_claimed_while_the_registry_sends_claims_elsewhere(stage: StarknetStage) -> None:
-    way = Way(stage, stage.origin)
+def test_nothing_is_claimed_while_the_registry_sends_claims_elsewhere(ports: StarknetPorts) -> None:
+    way = Way(ports, ports.origin)
     (key,) = way.paid()
-    point(stage, 0xBAD, CLAIM)
+    point(ports, 0xBAD, CLAIM)
     for _ in range(2):
         way.claim([key])
         way.now += timedelta(seconds=10)
     order = way.order(key)
     assert (order.status, order.failed) == (Status.FULFILLED, False)
     assert state(way) is State.HALTED
-    point(stage, ESCROW_ADDRESS, CLAIM)
+    point(ports, ESCROW_ADDRESS, CLAIM)
     way.claim([key])
     assert way.order(key).status is Status.PROVED
 
 
-def test_a_mined_claim_without_our_message_halts_the_origin_at_once(stage: StarknetStage) -> None:
+def test_a_mined_claim_without_our_message_halts_the_origin_at_once(ports: StarknetPorts) -> None:
     # The owner changes it between our look and the block that has the claim.
-    unseen = stage.starknet(stage.l2, stage.by_message, elsewhere=lambda: None)
-    way = Way(stage, unseen)
+    unseen = ports.starknet(ports.l2, ports.by_message, elsewhere=lambda: None)
+    way = Way(ports, unseen)
     (key,) = way.paid()
-    point(stage, 0xBAD, CLAIM)
+    point(ports, 0xBAD, CLAIM)
     way.claim([key])
     order = way.order(key)
-    assert (order.status, order.parked) == (Status.FULFILLED, True)
+    assert (order.status, order.is_parked) == (Status.FULFILLED, True)
     assert "MessageMissing" in str(order.reason)
     assert state(way) is State.HALTED
     purposes = [t.purpose for t in way.store.transactions(key)]
@@ -111,18 +111,18 @@ def test_a_mined_claim_without_our_message_halts_the_origin_at_once(stage: Stark
 
 
 def test_it_is_critical_and_stops_new_orders_of_that_origin_alone() -> None:
-    world = World(more_origins=("starknet",))
-    key = at(world, Status.PROVED).key
-    world.l2.known[key] = Progress(lost=MessageMissing("no message in its receipt"))
-    world.settle()
-    facts = look(world.bridge, RecordsMemory(world.store), DaemonsMemory())
-    limits = Thresholds(max_exposure=None, min_balance=Wei(0), undelivered_after_seconds=1)
-    alerts = {a.title: a.severity for a in picture(facts, limits).alerts}
+    harness = BridgeHarness(more_origins=("starknet",))
+    key = at(harness, Status.PROVED).key
+    harness.l2.known[key] = Progress(lost=MessageMissing("no message in its receipt"))
+    harness.settle()
+    facts = take_snapshot(harness.bridge, OrderStatsMemory(harness.store), DaemonsMemory())
+    limits = AlertThresholds(max_exposure=None, min_balance=Wei(0), undelivered_after_seconds=1)
+    alerts = {a.title: a.severity for a in firing_alerts(facts, limits).alerts}
     assert alerts == {
         "zksync is halted": Severity.CRITICAL,
         f"{key} is paid, but cannot be claimed": Severity.CRITICAL,
     }
-    (new,) = world.set_and_detect()
-    world.transfer([new])
-    assert world.order(new).status is Status.PENDING
-    assert of(world.safety.standings(), "starknet").state is State.NORMAL
+    (new,) = harness.set_and_detect()
+    harness.transfer([new])
+    assert harness.order(new).status is Status.PENDING
+    assert state_of(harness.safety.scope_states(), "starknet").state is State.NORMAL

@@ -11,14 +11,14 @@ from sqlalchemy import func, select
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.tables.orders import errors
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.failures import PART
+from mmbot_pipelines.bridge.failures import BATCH_SIZE
 from mmbot_pipelines.bridge.fill import UNPAID
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.policy import Caps
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.money import Wei
-from tests.bridge.world import World
-from tests.chain.scene import Scene, played
+from tests.bridge.harness import BridgeHarness
+from tests.chain.chain_harness import ChainHarness, played
 from tests.chaos.faulty_rpc import FaultyRpc
 from tests.devnet.bridge import Devnet, running
 
@@ -51,26 +51,26 @@ def test_dust_on_a_rate_limited_node_keeps_nobody_waiting(
 ) -> None:
     with (
         LimitedRpc(devnet.deployment.l1.rpc_url) as node,
-        played(devnet, database_url, l1_urls=[node.url]) as scene,
+        played(devnet, database_url, l1_urls=[node.url]) as chain_harness,
     ):
         for _ in range(DUST // IN_A_BLOCK):  # no price makes these worth it
-            scene.stage.set_orders(IN_A_BLOCK, amount=10**16, fee=10**12)
-        honest = scene.stage.set_orders(HONEST, fee=10**15)
-        scene.detect()
+            chain_harness.ports.set_orders(IN_A_BLOCK, amount=10**16, fee=10**12)
+        honest = chain_harness.ports.set_orders(HONEST, fee=10**15)
+        chain_harness.detect()
         runs = 0
-        while any(scene.order(o.number).status in UNPAID for o in honest):
+        while any(chain_harness.order(o.number).status in UNPAID for o in honest):
             runs += 1
             assert runs < 10
             node.left = QUESTIONS
-            tick(scene)
+            tick(chain_harness)
             node.left = 10**9
-        assert {scene.order(o.number).status for o in honest} == {Status.TRANSFERRING}
-        dust = [o for o in scene.orders() if o.fee < 10**15]
+        assert {chain_harness.order(o.number).status for o in honest} == {Status.TRANSFERRING}
+        dust = [o for o in chain_harness.orders() if o.fee < 10**15]
         assert all(not o.failed for o in dust)
         for _ in range(DUST // steps.MAX_PER_TICK):  # nor do they fill the table in their turn
             runs += 1
             node.left = QUESTIONS
-            tick(scene)
+            tick(chain_harness)
             node.left = 10**9
         assert len(dust) == DUST
         assert error_rows(database_url) <= runs
@@ -85,25 +85,31 @@ def error_rows(database_url: str) -> int:
     return int(count or 0)
 
 
-def tick(scene: Scene) -> None:
+def tick(chain_harness: ChainHarness) -> None:
     """Take orders as the sensor does, and work on them as its run does."""
-    taken = scene.bridge.orders.ask(
-        UNPAID, "zksync", at=scene.bridge.clock(), again_after=0, max_orders=steps.MAX_PER_TICK
+    taken = chain_harness.bridge.orders.take_for_run(
+        UNPAID,
+        "zksync",
+        at=chain_harness.bridge.clock(),
+        retake_after_seconds=0,
+        max_orders=steps.MAX_PER_TICK,
     )
-    scene._do(lambda: steps.transfer(scene.bridge, [o.key for o in taken], scene.run))
+    chain_harness._do(
+        lambda: steps.transfer(chain_harness.bridge, [o.key for o in taken], chain_harness.run)
+    )
 
 
-def test_what_the_settings_refuse_is_dropped_while_no_node_answers(world: World) -> None:
-    world.rules(limits=replace(world.bridge.rules.limits, min_transfer=Wei(10**15)))
-    dust = world.set_and_detect(30, amount=10**14)
-    world.chain.fault = RpcUnavailable("L1: no node answered")
-    world.transfer(dust)  # asks nothing, so that nothing fails
-    assert {world.order(key).status for key in dust} == {Status.DROPPED}
+def test_what_the_settings_refuse_is_dropped_while_no_node_answers(harness: BridgeHarness) -> None:
+    harness.rules(limits=replace(harness.bridge.rules.limits, min_transfer=Wei(10**15)))
+    dust = harness.set_and_detect(30, amount=10**14)
+    harness.chain.fault = RpcUnavailable("L1: no node answered")
+    harness.transfer(dust)  # asks nothing, so that nothing fails
+    assert {harness.order(key).status for key in dust} == {Status.DROPPED}
 
 
-def test_what_is_decided_stays_when_the_next_question_fails(world: World) -> None:
-    keys = world.set_and_detect(4 * PART)
-    check = world.l2.check
+def test_what_is_decided_stays_when_the_next_question_fails(harness: BridgeHarness) -> None:
+    keys = harness.set_and_detect(4 * BATCH_SIZE)
+    check = harness.l2.check
     asked: list[int] = []
 
     def failing(orders: list[object]) -> object:
@@ -112,80 +118,84 @@ def test_what_is_decided_stays_when_the_next_question_fails(world: World) -> Non
             raise RpcUnavailable("zksync: no node answered")
         return check(orders)  # type: ignore[arg-type]
 
-    world.l2.check = failing  # type: ignore[method-assign, assignment]
-    steps.wanted(world.bridge, UNPAID, "zksync")
-    said = world.failing(lambda: world.transfer(keys))
-    assert asked == [PART, PART, PART]
-    assert said.count("RpcUnavailable") == 2  # one line for each part, not for each order
-    statuses = [world.order(key).status for key in keys]
+    harness.l2.check = failing  # type: ignore[method-assign, assignment]
+    steps.take_orders(harness.bridge, UNPAID, "zksync")
+    logged = harness.failing(lambda: harness.transfer(keys))
+    assert asked == [BATCH_SIZE, BATCH_SIZE, BATCH_SIZE]
+    assert logged.count("RpcUnavailable") == 2  # one line for each part, not for each order
+    statuses = [harness.order(key).status for key in keys]
     assert (
         statuses
-        == [Status.TRANSFERRING] * PART + [Status.PROCESSING] * 2 * PART + [Status.PENDING] * PART
+        == [Status.TRANSFERRING] * BATCH_SIZE
+        + [Status.PROCESSING] * 2 * BATCH_SIZE
+        + [Status.PENDING] * BATCH_SIZE
     )
-    (error,) = world.store.every_error()  # one row of the run
+    (error,) = harness.store.every_error()  # one row of the run
     assert (error.fault.subject, error.fault.kind) == ("zksync", "RpcUnavailable")
-    world.l2.check = check  # type: ignore[method-assign]
-    again = [o.key for o in steps.wanted(world.bridge, UNPAID, "zksync")]
-    assert again == keys[3 * PART :]  # what was not looked at is asked for at once
+    harness.l2.check = check  # type: ignore[method-assign]
+    again = [o.key for o in steps.take_orders(harness.bridge, UNPAID, "zksync")]
+    assert again == keys[3 * BATCH_SIZE :]  # what was not looked at is asked for at once
 
 
-def test_one_tick_takes_a_hundred_and_the_highest_fees_first(world: World) -> None:
-    world.set_and_detect(150, fee=2 * 10**14)
-    honest = world.set_and_detect(5)
-    taken = [o.key for o in steps.wanted(world.bridge, UNPAID, "zksync")]
+def test_one_tick_takes_a_hundred_and_the_highest_fees_first(harness: BridgeHarness) -> None:
+    harness.set_and_detect(150, fee=2 * 10**14)
+    honest = harness.set_and_detect(5)
+    taken = [o.key for o in steps.take_orders(harness.bridge, UNPAID, "zksync")]
     assert len(taken) == steps.MAX_PER_TICK
     assert set(honest) <= set(taken)
 
 
 def test_dust_that_waits_for_a_price_comes_after_all_others_and_ever_less_often(
-    world: World,
+    harness: BridgeHarness,
 ) -> None:
-    dust = world.set_and_detect(150, fee=2 * 10**13)
+    dust = harness.set_and_detect(150, fee=2 * 10**13)
     for _ in range(2):
-        world.transfer([o.key for o in steps.wanted(world.bridge, UNPAID, "zksync")])
-    reasons = {world.order(key).reason for key in dust}
+        harness.transfer([o.key for o in steps.take_orders(harness.bridge, UNPAID, "zksync")])
+    reasons = {harness.order(key).reason for key in dust}
     assert reasons == {"waiting: its fee does not cover the cost at present prices"}
     looks = 0
     for _ in range(360):  # six hours
-        world.later(60)
-        asked = steps.wanted(world.bridge, UNPAID, "zksync")
+        harness.later(60)
+        asked = steps.take_orders(harness.bridge, UNPAID, "zksync")
         looks += len(asked)
-        world.transfer([o.key for o in asked])
+        harness.transfer([o.key for o in asked])
     assert looks / len(dust) < 85  # 432 in steady pauses of 50 s
-    honest = world.set_and_detect(5, fee=10**13 + 10**15)
-    world.later(60)
-    assert {*honest} <= {o.key for o in steps.wanted(world.bridge, UNPAID, "zksync")}
+    honest = harness.set_and_detect(5, fee=10**13 + 10**15)
+    harness.later(60)
+    assert {*honest} <= {o.key for o in steps.take_orders(harness.bridge, UNPAID, "zksync")}
 
 
-def test_small_orders_pass_a_large_one_that_waits_for_room(world: World) -> None:
-    world.rules(caps=Caps(exposure=Wei(10**17)))
-    (first,) = world.set_and_detect(amount=5 * 10**16)
-    world.transfer([first])
-    (large,) = world.set_and_detect(amount=9 * 10**16)
-    (small,) = world.set_and_detect(amount=10**16)
-    world.transfer([large, small])
-    assert {world.order(key).status for key in (large, small)} == {Status.PROCESSING}
-    assert any("is kept for orders that waited before it, for 5 minutes" in s for s in world.said)
-    world.later(301)
-    world.transfer([large, small])
-    assert world.order(small).status is Status.TRANSFERRING
-    (late,) = world.set_and_detect(amount=10**16)
-    world.later(300)  # the room is kept again: the large one has its turn
-    world.transfer([late])
-    assert world.order(late).status is Status.PROCESSING
+def test_small_orders_pass_a_large_one_that_waits_for_room(harness: BridgeHarness) -> None:
+    harness.rules(caps=Caps(exposure=Wei(10**17)))
+    (first,) = harness.set_and_detect(amount=5 * 10**16)
+    harness.transfer([first])
+    (large,) = harness.set_and_detect(amount=9 * 10**16)
+    (small,) = harness.set_and_detect(amount=10**16)
+    harness.transfer([large, small])
+    assert {harness.order(key).status for key in (large, small)} == {Status.PROCESSING}
+    assert any(
+        "is kept for orders that waited before it, for 5 minutes" in s for s in harness.logged
+    )
+    harness.later(301)
+    harness.transfer([large, small])
+    assert harness.order(small).status is Status.TRANSFERRING
+    (late,) = harness.set_and_detect(amount=10**16)
+    harness.later(300)  # the room is kept again: the large one has its turn
+    harness.transfer([late])
+    assert harness.order(late).status is Status.PROCESSING
     for key in (first, small):
-        world.mine()
-        world.repay([key])
-        world.mine()
-        world.l2.deliver()
-        world.settle()
-    world.transfer([large])
-    assert world.order(large).status is Status.TRANSFERRING
+        harness.mine()
+        harness.repay([key])
+        harness.mine()
+        harness.l2.deliver()
+        harness.settle()
+    harness.transfer([large])
+    assert harness.order(large).status is Status.TRANSFERRING
 
 
-def test_a_run_of_many_orders_that_died_is_one_error(world: World) -> None:
-    keys = world.set_and_detect(100)
+def test_a_run_of_many_orders_that_died_is_one_error(harness: BridgeHarness) -> None:
+    keys = harness.set_and_detect(100)
     for _ in range(2):  # the sensor looks twice at the same run
-        steps.run_died(world.bridge, keys, world.run, "killed", spoke=False)
-    (error,) = world.store.every_error()
+        steps.record_run_failure(harness.bridge, keys, harness.run, "killed", step_ended=False)
+    (error,) = harness.store.every_error()
     assert error.fault.message == "killed; it had 100 orders"

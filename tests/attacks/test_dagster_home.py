@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT
 from mmbot_pipelines.settings.home import require_home
 from tests.test_wiring import SERVING_BOTH
@@ -24,12 +24,12 @@ def test_the_code_is_not_loaded_without_dagster_home() -> None:
         check=False,
     )
     assert done.returncode != 0
-    (said,) = done.stderr.splitlines()
-    assert "DAGSTER_HOME is missing: set it to" in said
+    (logged,) = done.stderr.splitlines()
+    assert "DAGSTER_HOME is missing: set it to" in logged
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "logged"),
     [
         (None, "without a dagster.yaml"),
         ("a: [", "without a dagster.yaml"),
@@ -40,11 +40,11 @@ def test_the_code_is_not_loaded_without_dagster_home() -> None:
     ],
 )
 def test_a_dagster_yaml_without_our_storage_is_refused(
-    given: str | None, said: str, tmp_path: Path
+    given: str | None, logged: str, tmp_path: Path
 ) -> None:
     if given is not None:
         (tmp_path / "dagster.yaml").write_text(given)
-    with pytest.raises(BadSettings, match=said) as refused:
+    with pytest.raises(InvalidSettings, match=logged) as refused:
         require_home(tmp_path)
     assert len(str(refused.value).splitlines()) == 1
 

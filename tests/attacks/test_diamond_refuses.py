@@ -7,7 +7,7 @@ import pytest
 from mmbot_pipelines import settings
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.cli import zksync_checks
-from mmbot_pipelines.cli.findings import Finding, Mark
+from mmbot_pipelines.cli.findings import CheckResult, CheckStatus
 from mmbot_pipelines.core.money import Gas
 from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.deploy import environment
@@ -26,7 +26,7 @@ def devnet(fresh: Devnet) -> Iterator[Devnet]:
         yield devnet
 
 
-def diamond(devnet: Devnet, gas: int = 1_000_000) -> list[Finding]:
+def diamond(devnet: Devnet, gas: int = 1_000_000) -> list[CheckResult]:
     read = settings.load(environment(devnet.deployment))
     assert read.zksync is not None
     zksync = read.zksync.model_copy(update={"claim_gas_limit": Gas(gas)})
@@ -37,26 +37,26 @@ def diamond(devnet: Devnet, gas: int = 1_000_000) -> list[Finding]:
 
 def test_doctor_lets_the_diamond_judge_the_message(devnet: Devnet) -> None:
     found = diamond(devnet)
-    assert [f.mark for f in found] == [Mark.OK] * 2
+    assert [f.mark for f in found] == [CheckStatus.OK] * 2
     assert "it takes a claim's message of 1000000 L2 gas" in found[1].text
-    assert diamond(devnet, 254_000)[1].mark is Mark.OK
+    assert diamond(devnet, 254_000)[1].mark is CheckStatus.OK
 
 
 @pytest.mark.parametrize(
-    ("gas", "says"),
+    ("gas", "expected"),
     [
         (253_000, '"up": too little L2 gas, raise MMBOT_ZKSYNC_CLAIM_GAS_LIMIT'),
         (72_010_001, '"ui": too much L2 gas, lower MMBOT_ZKSYNC_CLAIM_GAS_LIMIT'),
     ],
 )
 def test_a_gas_limit_that_the_diamond_refuses_is_a_fault(
-    devnet: Devnet, gas: int, says: str
+    devnet: Devnet, gas: int, expected: str
 ) -> None:
     fault = diamond(devnet, gas)[1]
-    assert fault.mark is Mark.FAULT
-    assert says in fault.text
+    assert fault.mark is CheckStatus.FAULT
+    assert expected in fault.text
 
 
 def test_a_registry_without_money_of_its_own_is_simulated_all_the_same(devnet: Devnet) -> None:
     ask(devnet.l1, "anvil_setBalance", devnet.registry.address, hex(0))
-    assert [f.mark for f in diamond(devnet)] == [Mark.OK] * 2
+    assert [f.mark for f in diamond(devnet)] == [CheckStatus.OK] * 2

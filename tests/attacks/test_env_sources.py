@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from mmbot_pipelines.adapters.db.urls import store_url
-from mmbot_pipelines.defs import bridge, upkeep
-from tests.attacks.desk import SECRET, SECRET_NAME, Desk
-from tests.awaiting import until
-from tests.bridge.world import World
+from mmbot_pipelines.defs import bridge, recovery
+from tests.attacks.dagster_server import SECRET, SECRET_NAME, DagsterServer
+from tests.bridge.harness import BridgeHarness
+from tests.polling import until
 
 ASSETS = "__ASSET_JOB"  # what Dagster launches where an asset is materialized
 ENV = {"env": SECRET_NAME}
@@ -38,9 +38,9 @@ PLAIN = {"String": "x", "Int": 1, "Float": 1.0, "Bool": True, "Any": "x"}
 class Schema:
     """A job's configuration: values that fit it, and every place that takes one."""
 
-    def __init__(self, told: dict[str, Any]) -> None:
-        self.root = told["rootConfigType"]["key"]
-        self.types = {t["key"]: t for t in told["allConfigTypes"]}
+    def __init__(self, reported: dict[str, Any]) -> None:
+        self.root = reported["rootConfigType"]["key"]
+        self.types = {t["key"]: t for t in reported["allConfigTypes"]}
 
     def value(self, key: str) -> Any:
         """Return the smallest plain value of a type."""
@@ -89,9 +89,9 @@ class Schema:
         return [f["name"] for f in fields if f["configTypeKey"].startswith("Permissive.")]
 
 
-def selectors(desk: Desk) -> Iterator[dict[str, Any]]:
+def selectors(dagster_server: DagsterServer) -> Iterator[dict[str, Any]]:
     """Yield every job of the code location, and the assets as a person materializes them."""
-    for repository in desk.ask(JOBS)["repositoriesOrError"]["nodes"]:
+    for repository in dagster_server.ask(JOBS)["repositoriesOrError"]["nodes"]:
         for job in repository["jobs"]:
             selector = {
                 "repositoryName": repository["name"],
@@ -103,17 +103,23 @@ def selectors(desk: Desk) -> Iterator[dict[str, Any]]:
                 yield selector | {"assetSelection": [{"path": ["failed_order"]}]}
 
 
-def ended(desk: Desk, run: str) -> bool:
-    return desk.ask(STATUS, id=run)["runOrError"]["status"] in ("SUCCESS", "FAILURE", "CANCELED")
+def ended(dagster_server: DagsterServer, run: str) -> bool:
+    return dagster_server.ask(STATUS, id=run)["runOrError"]["status"] in (
+        "SUCCESS",
+        "FAILURE",
+        "CANCELED",
+    )
 
 
 @pytest.mark.timeout(600)  # some hundred launches
-def test_no_field_of_any_launchable_run_reads_the_environment(desk: Desk) -> None:
+def test_no_field_of_any_launchable_run_reads_the_environment(
+    dagster_server: DagsterServer,
+) -> None:
     tried: set[str] = set()
     ignoring: dict[str, Any] = {}
-    for selector in selectors(desk):
-        told = desk.ask(SCHEMA, selector=selector)["runConfigSchemaOrError"]
-        schema = Schema(told)
+    for selector in selectors(dagster_server):
+        reported = dagster_server.ask(SCHEMA, selector=selector)["runConfigSchemaOrError"]
+        schema = Schema(reported)
         if schema.ignored:
             whatever = dict.fromkeys(schema.ignored, ENV)
             ignoring = {"selector": selector, "runConfigData": whatever}
@@ -121,7 +127,7 @@ def test_no_field_of_any_launchable_run_reads_the_environment(desk: Desk) -> Non
             if ".".join(path) in schema.ignored:
                 continue
             params = {"selector": selector, "runConfigData": config}
-            answer = desk.ask(LAUNCH, params=params)["launchRun"]
+            answer = dagster_server.ask(LAUNCH, params=params)["launchRun"]
             at = ".".join((selector["pipelineName"], *path))
             tried.add(at)
             assert answer["__typename"] == "RunConfigValidationInvalid", (at, answer)
@@ -130,8 +136,8 @@ def test_no_field_of_any_launchable_run_reads_the_environment(desk: Desk) -> Non
                 # Refused at that very place, and not for something else in the configuration.
                 assert tuple(fields) == path, (at, error)
                 assert SECRET not in error["message"]
-    launched = desk.ask(LAUNCH, params=ignoring)["launchRun"]["run"]["runId"]
-    until(lambda: ended(desk, launched), seconds=60)
+    launched = dagster_server.ask(LAUNCH, params=ignoring)["launchRun"]["run"]["runId"]
+    until(lambda: ended(dagster_server, launched), seconds=60)
     assert {
         "resume.ops.resume_transfers.config.reason",
         "reprocess_order.ops.reprocess.config.order_key",
@@ -139,11 +145,11 @@ def test_no_field_of_any_launchable_run_reads_the_environment(desk: Desk) -> Non
         "fill_orders.resources.io_manager.config",
         f"{ASSETS}.ops.failed_order.config",
     } <= tried
-    with create_engine(store_url(desk.database_url)).connect() as connection:
+    with create_engine(store_url(dagster_server.database_url)).connect() as connection:
         for table in ("dagster.runs", "dagster.event_logs", "dagster.run_tags", "mmbot.errors"):
             rows = connection.execute(text(f"SELECT t::text FROM {table} AS t")).scalars()
             assert not [row for row in rows if SECRET in row], table
-    assert SECRET not in desk.written()
+    assert SECRET not in dagster_server.written()
 
 
 @pytest.fixture
@@ -159,16 +165,16 @@ NO_KEYS = [SECRET, f"zksync:{SECRET}", "zksync:7\n", "zksync:" + "7" * 79, "sola
 def test_a_text_that_is_no_order_key_is_repeated_nowhere(
     key: str, instance: dg.DagsterInstance
 ) -> None:
-    world, said = World(), []
+    harness, logged = BridgeHarness(), []
     for name, config in {
         "reprocess_order": {"reprocess": {"config": {"order_key": key}}},
         "fill_orders": {"transfer": {"config": {"order_keys": ["zksync:1", key]}}},
         "repay_orders": {"repay": {"config": {"order_keys": [key]}}},
     }.items():
         whole = dg.Definitions.merge(
-            upkeep.definitions,
+            recovery.definitions,
             bridge.definitions(["zksync"], 4),
-            dg.Definitions(resources={"bridge": world.bridge}),
+            dg.Definitions(resources={"bridge": harness.bridge}),
         )
         run = whole.resolve_job_def(name).execute_in_process(
             run_config={"ops": config}, instance=instance, raise_on_error=False
@@ -176,6 +182,6 @@ def test_a_text_that_is_no_order_key_is_repeated_nowhere(
         assert not run.success
         ended = instance.get_run_by_id(run.run_id)
         assert ended is not None
-        said += [str(event) for event in run.all_events]
-        said.append(str(ended.tags))
-    assert len(key) < 2 or key not in "\n".join(said)
+        logged += [str(event) for event in run.all_events]
+        logged.append(str(ended.tags))
+    assert len(key) < 2 or key not in "\n".join(logged)

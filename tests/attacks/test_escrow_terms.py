@@ -9,52 +9,52 @@ import pytest
 
 from mmbot_pipelines.adapters.origins import zksync_escrow as abi
 from mmbot_pipelines.bridge import guard, steps
-from mmbot_pipelines.bridge.escrow_faults import EscrowNotOurs
+from mmbot_pipelines.bridge.escrow_errors import EscrowNotOurs
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.core.safety import State, of
+from mmbot_pipelines.core.safety import State, state_of
 from mmbot_pipelines.devnet.artifacts import send
 from tests.attacks.liar import Liar
-from tests.attacks.test_claims_elsewhere import fresh, stage
-from tests.bridge.guarding import state, why
-from tests.bridge.world import World
-from tests.chain.scene import Scene, played
+from tests.attacks.test_claims_elsewhere import fresh, ports
+from tests.bridge.guard_steps import state, why
+from tests.bridge.harness import BridgeHarness
+from tests.chain.chain_harness import ChainHarness, played
 from tests.chain.starknet.test_way import Way
 from tests.devnet.bridge import Devnet, running
-from tests.ports.starknet_stage import StarknetStage
+from tests.ports.starknet_ports import StarknetPorts
 
-__all__ = ["fresh", "stage"]  # fixtures
+__all__ = ["fresh", "ports"]  # fixtures
 
 UNPAID = [Status.PENDING, Status.PROCESSING]
 
 
-def tick(world: World) -> None:
+def tick(harness: BridgeHarness) -> None:
     """Ask for runs of every origin and do them, a minute after the last time."""
-    world.later(60)
-    for origin in world.bridge.origins:
-        world.transfer([o.key for o in steps.wanted(world.bridge, UNPAID, origin)])
-    world.repay([o.key for o in steps.wanted(world.bridge, [Status.FULFILLED])])
-    world.mine()
+    harness.later(60)
+    for origin in harness.bridge.origins:
+        harness.transfer([o.key for o in steps.take_orders(harness.bridge, UNPAID, origin)])
+    harness.repay([o.key for o in steps.take_orders(harness.bridge, [Status.FULFILLED])])
+    harness.mine()
 
 
 def test_an_escrow_that_pays_another_wallet_is_one_halt_of_its_origin_alone() -> None:
-    world = World(more_origins=("starknet",))
-    keys = world.set_and_detect(12)
-    world.others["starknet"].set_order()
-    (other,) = steps.detect(world.bridge, "starknet", world.run)
-    world.l2.pays_us = False
+    harness = BridgeHarness(more_origins=("starknet",))
+    keys = harness.set_and_detect(12)
+    harness.others["starknet"].set_order()
+    (other,) = steps.detect(harness.bridge, "starknet", harness.run)
+    harness.l2.pays_us = False
     for _ in range(5):
-        tick(world)
-    orders = [world.order(key) for key in keys]
+        tick(harness)
+    orders = [harness.order(key) for key in keys]
     assert {(o.failed, o.failures) for o in orders} == {(False, 0)}
-    assert state(world, "zksync") is State.HALTED
-    assert (state(world), state(world, "starknet")) == (State.NORMAL, State.NORMAL)
-    assert why(world, "zksync").startswith("EscrowNotOurs: ")
-    assert world.order(other).status is Status.PROVED
-    assert [world.paid(key) for key in keys] == [0] * 12
-    world.l2.pays_us = True
-    guard.resume(world.bridge, "zksync", by="Ann", reason="its owner has set us again")
-    tick(world)
-    assert [world.paid(key) for key in keys] == [1] * 12
+    assert state(harness, "zksync") is State.HALTED
+    assert (state(harness), state(harness, "starknet")) == (State.NORMAL, State.NORMAL)
+    assert why(harness, "zksync").startswith("EscrowNotOurs: ")
+    assert harness.order(other).status is Status.PROVED
+    assert [harness.paid(key) for key in keys] == [0] * 12
+    harness.l2.pays_us = True
+    guard.resume(harness.bridge, "zksync", by="Ann", reason="its owner has set us again")
+    tick(harness)
+    assert [harness.paid(key) for key in keys] == [1] * 12
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +76,8 @@ def test_one_liar_of_three_about_the_wallet_halts_nothing(
     with ExitStack() as stack:
         lies: list[Any] = [{}, {}, {}]
         lies[place] = {"eth_call": another_wallet}
-        nodes = [stack.enter_context(Liar(url, **told)) for told in lies]
-        scene = stack.enter_context(
+        nodes = [stack.enter_context(Liar(url, **reported)) for reported in lies]
+        chain_harness = stack.enter_context(
             played(
                 chains,
                 database_url,
@@ -86,47 +86,47 @@ def test_one_liar_of_three_about_the_wallet_halts_nothing(
                 quorum=2,
             )
         )
-        orders = scene.stage.set_orders(2)
-        scene.detect()
-        scene.transfer()
-        scene.settle()
-        assert scene.failed == []
-        assert _halted(scene) == []
-        assert scene.payments() == {order.number: 1 for order in orders}
+        orders = chain_harness.ports.set_orders(2)
+        chain_harness.detect()
+        chain_harness.transfer()
+        chain_harness.settle()
+        assert chain_harness.failed == []
+        assert _halted(chain_harness) == []
+        assert chain_harness.payments() == {order.number: 1 for order in orders}
 
 
 def test_a_true_change_of_zksyncs_escrow_halts_and_parks_nobody(
     chains: Devnet, database_url: str
 ) -> None:
-    with played(chains, database_url) as scene:
-        scene.stage.set_orders(3)
-        scene.detect()
-        scene.stage.pay_elsewhere()
-        scene.finish(rounds=2)
-        assert scene.payments() == {}
-        assert not any(order.failed for order in scene.orders())
-        assert _halted(scene) == ["zksync"]
+    with played(chains, database_url) as chain_harness:
+        chain_harness.ports.set_orders(3)
+        chain_harness.detect()
+        chain_harness.ports.pay_elsewhere()
+        chain_harness.finish(rounds=2)
+        assert chain_harness.payments() == {}
+        assert not any(order.failed for order in chain_harness.orders())
+        assert _halted(chain_harness) == ["zksync"]
         deployed = chains.deployment.zksync
-        set_wallet = scene.stage.devnet.escrow.functions.set_mm_zksync_wallet
+        set_wallet = chain_harness.ports.devnet.escrow.functions.set_mm_zksync_wallet
         send(set_wallet(deployed.wallet), sender=deployed.owner)
-        guard.resume(scene.bridge, "zksync", by="Ann", reason="it pays us again")
-        scene.finish(rounds=1)
-        assert set(scene.payments().values()) == {1}
+        guard.resume(chain_harness.bridge, "zksync", by="Ann", reason="it pays us again")
+        chain_harness.finish(rounds=1)
+        assert set(chain_harness.payments().values()) == {1}
 
 
-def test_a_true_change_of_starknets_escrow_halts_and_parks_nobody(stage: StarknetStage) -> None:
-    way = Way(stage, stage.origin)
+def test_a_true_change_of_starknets_escrow_halts_and_parks_nobody(ports: StarknetPorts) -> None:
+    way = Way(ports, ports.origin)
     keys = way.found(3)
-    stage.pay_elsewhere()
+    ports.pay_elsewhere()
     for _ in range(2):
         steps.transfer(way.bridge, keys, way.run)
         way.now += timedelta(minutes=1)
     assert way.store.outbox == []
     assert {(o.failed, o.failures) for o in way.store.get(keys)} == {(False, 0)}
-    assert of(way.store.safety.standings(), "starknet").why.startswith("EscrowNotOurs: ")
-    assert EscrowNotOurs.of_origin
+    assert state_of(way.store.safety.scope_states(), "starknet").why.startswith("EscrowNotOurs: ")
+    assert EscrowNotOurs.halts_origin_only
 
 
-def _halted(scene: Scene) -> list[str]:
-    standings = scene.bridge.safety.standings()
-    return [s.scope for s in standings if s.state is State.HALTED]
+def _halted(chain_harness: ChainHarness) -> list[str]:
+    scope_states = chain_harness.bridge.safety.scope_states()
+    return [s.scope for s in scope_states if s.state is State.HALTED]

@@ -15,30 +15,30 @@ from dagster._core.test_utils import create_run_for_test
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.ports import Run
-from mmbot_pipelines.defs.upkeep import FAILED_ORDERS, failed_order, failed_orders
-from tests.bridge.world import World
+from mmbot_pipelines.defs.recovery import FAILED_ORDERS, failed_order, failed_orders
+from tests.bridge.harness import BridgeHarness
 from tests.test_wiring import SERVING_BOTH
 
 _DAY = 24 * 3600
 
 
-def tick(world: World, instance: dg.DagsterInstance) -> list[str]:
+def tick(harness: BridgeHarness, instance: dg.DagsterInstance) -> list[str]:
     """Let the sensor tick; return the partitions that there are afterwards."""
     context = dg.build_sensor_context(
-        instance, sensor_name="failed_orders", resources={"bridge": world.bridge}
+        instance, sensor_name="failed_orders", resources={"bridge": harness.bridge}
     )
     failed_orders.evaluate_tick(context)
     return list(instance.get_dynamic_partitions(str(FAILED_ORDERS.name)))
 
 
-def park(world: World) -> str:
+def park(harness: BridgeHarness) -> str:
     """Return an order that is parked, for what has been resolved since."""
-    (key,) = world.set_and_detect()
-    recipient = world.order(key).recipient
-    world.registry.rejecting.add(recipient)
-    world.failing(lambda: world.transfer([key]))
-    world.registry.rejecting.remove(recipient)
-    assert world.order(key).parked
+    (key,) = harness.set_and_detect()
+    recipient = harness.order(key).recipient
+    harness.registry.rejecting.add(recipient)
+    harness.failing(lambda: harness.transfer([key]))
+    harness.registry.rejecting.remove(recipient)
+    assert harness.order(key).is_parked
     return key
 
 
@@ -49,54 +49,54 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def test_the_sensor_ticks_between_take_up_and_output(
-    world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    harness: BridgeHarness, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = park(world)
-    assert tick(world, instance) == [key]
+    key = park(harness)
+    assert tick(harness, instance) == [key]
     take_up = steps.reprocess
 
     def with_a_tick(bridge: steps.Bridge, keys: list[str], run: Run) -> None:
         take_up(bridge, keys, run)
-        world.later(8 * _DAY)  # were it recovered long ago, its run still needs the partition
-        tick(world, instance)
+        harness.later(8 * _DAY)  # were it recovered long ago, its run still needs the partition
+        tick(harness, instance)
 
     monkeypatch.setattr(steps, "reprocess", with_a_tick)
     result = dg.materialize(
         [failed_order],
         instance=instance,
         partition_key=key,
-        resources={"bridge": world.bridge},
+        resources={"bridge": harness.bridge},
         raise_on_error=False,
     )
     assert result.success
-    assert world.order(key).status is Status.TRANSFERRING
+    assert harness.order(key).status is Status.TRANSFERRING
     (shown,) = result.asset_materializations_for_node("failed_order")
     assert shown.partition == key
 
 
 def test_a_recovered_order_keeps_its_partition_for_seven_days(
-    world: World, instance: dg.DagsterInstance
+    harness: BridgeHarness, instance: dg.DagsterInstance
 ) -> None:
-    key = park(world)
-    tick(world, instance)
-    steps.reprocess(world.bridge, [key], world.run)
-    world.later(7 * _DAY - 60)
-    assert tick(world, instance) == [key]
-    world.later(120)
+    key = park(harness)
+    tick(harness, instance)
+    steps.reprocess(harness.bridge, [key], harness.run)
+    harness.later(7 * _DAY - 60)
+    assert tick(harness, instance) == [key]
+    harness.later(120)
     run = create_run_for_test(
         instance, tags={PARTITION_NAME_TAG: key}, status=dg.DagsterRunStatus.STARTED
     )
-    assert tick(world, instance) == [key]
+    assert tick(harness, instance) == [key]
     instance.delete_run(run.run_id)
-    assert tick(world, instance) == []
+    assert tick(harness, instance) == []
 
 
 def test_a_parked_order_keeps_its_partition_for_good(
-    world: World, instance: dg.DagsterInstance
+    harness: BridgeHarness, instance: dg.DagsterInstance
 ) -> None:
-    key = park(world)
-    world.later(300 * _DAY)
-    assert tick(world, instance) == [key]
+    key = park(harness)
+    harness.later(300 * _DAY)
+    assert tick(harness, instance) == [key]
 
 
 def test_every_job_runs_in_one_process() -> None:
@@ -120,13 +120,13 @@ def test_every_job_runs_in_one_process() -> None:
     "cursor", ["garbage", "[1]", '{"a": 1}', '["0001-01-01T00:00:00+00:00", []]', '["x", 7]', "7"]
 )
 def test_a_cursor_that_cannot_be_read_is_as_good_as_none(
-    world: World,
+    harness: BridgeHarness,
     instance: dg.DagsterInstance,
     cursor: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     context = dg.build_sensor_context(
-        instance, cursor=cursor, sensor_name="failed_orders", resources={"bridge": world.bridge}
+        instance, cursor=cursor, sensor_name="failed_orders", resources={"bridge": harness.bridge}
     )
     failed_orders.evaluate_tick(context)
     assert context.cursor is not None

@@ -15,10 +15,10 @@ from sqlalchemy import create_engine, text
 from mmbot_pipelines.adapters.db.urls import store_url
 from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT, tied_to_parent
 from mmbot_pipelines.devnet.stack import free_port
-from tests.attacks.desk import SETTINGS, Desk, webserver
+from tests.attacks.dagster_server import SETTINGS, DagsterServer, webserver
 from tests.attacks.test_env_sources import JOBS, ended
 from tests.attacks.test_ui_guard import EVIL, LAUNCH, raw
-from tests.awaiting import until
+from tests.polling import until
 
 FAILED = """query ($id: ID!) { runOrError(runId: $id) { ... on Run { status
     eventConnection { events { ... on RunFailureEvent { message error { message } } } } } } }"""
@@ -52,14 +52,17 @@ def code_server(home: Path, database_url: str, port: int) -> Iterator[None]:
 
 
 @pytest.fixture
-def foreign(database_url: str, tmp_path: Path) -> Iterator[Desk]:
+def foreign(database_url: str, tmp_path: Path) -> Iterator[DagsterServer]:
     """Return a webserver without our storage, on our code server."""
     port = free_port(0)
     location = {"host": "127.0.0.1", "port": port, "location_name": "mmbot"}
     workspace = tmp_path / "workspace.yaml"
     workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": location}]}))
-    at_once = {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"}
-    given = {"telemetry": {"enabled": False}, "run_coordinator": at_once}
+    concurrent_daemons = {
+        "module": "dagster._core.run_coordinator",
+        "class": "DefaultRunCoordinator",
+    }
+    given = {"telemetry": {"enabled": False}, "run_coordinator": concurrent_daemons}
     (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(given))
     program = ("dagster-webserver", "-w", str(workspace))
     with (
@@ -70,13 +73,13 @@ def foreign(database_url: str, tmp_path: Path) -> Iterator[Desk]:
         yield running
 
 
-def test_nothing_that_a_foreign_webserver_launches_is_done(foreign: Desk) -> None:
+def test_nothing_that_a_foreign_webserver_launches_is_done(foreign: DagsterServer) -> None:
     raw(foreign.port, f"GET /graphql?query={quote(LAUNCH)}", f"Host: {EVIL}")  # nothing guards it
     ((run,),) = (foreign.ask(LAUNCHED)["runsOrError"]["results"],)
     until(lambda: ended(foreign, run["runId"]), seconds=120)
-    told = foreign.ask(FAILED, id=run["runId"])["runOrError"]
-    assert told["status"] == "FAILURE"
-    assert "refused: the Dagster that asks for this" in str(told)
+    reported = foreign.ask(FAILED, id=run["runId"])["runOrError"]
+    assert reported["status"] == "FAILURE"
+    assert "refused: the Dagster that asks for this" in str(reported)
     sensor = {
         "repositoryLocationName": "mmbot",
         "repositoryName": "__repository__",

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from mmbot_pipelines.adapters.ethereum.age import newest_block
+from mmbot_pipelines.adapters.ethereum.block_time import newest_block_time
 from mmbot_pipelines.bridge import guard, steps
-from mmbot_pipelines.bridge.conditions import Thresholds, picture
-from mmbot_pipelines.bridge.facts import look
+from mmbot_pipelines.bridge.alert_rules import AlertThresholds, firing_alerts
+from mmbot_pipelines.bridge.alert_snapshot import take_snapshot
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.ports import Cursor
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused, WrongChain
@@ -19,174 +19,176 @@ from mmbot_pipelines.core.outbox import Block, TxState
 from mmbot_pipelines.core.safety import GLOBAL, State
 from tests.adapters.ethereum.fake_node import FakeNode, fake_node
 from tests.adapters.ethereum.faulty_nodes import rpc
-from tests.bridge.guarding import state, why
+from tests.bridge.guard_steps import state, why
+from tests.bridge.harness import BridgeHarness
 from tests.bridge.transfers import ends
-from tests.bridge.world import World
 from tests.ports.daemons_memory import DaemonsMemory
-from tests.ports.records_memory import RecordsMemory
+from tests.ports.order_stats_memory import OrderStatsMemory
 
 STRANGER = Address("0x14dC79964da2C08b23698B3D3cc7Ca32193d9955")
 UNPAID = [Status.PENDING, Status.PROCESSING]
 PAUSED = "waiting: the escrow is paused, its owner must resume it"
-NOT_OURS = "waits: the registry does not take our wallet as its market maker"
-OFF = Thresholds(max_exposure=None, min_balance=Wei(0), undelivered_after_seconds=3600)
+NOT_OURS = "waiting: the registry does not take our wallet as its market maker"
+OFF = AlertThresholds(max_exposure=None, min_balance=Wei(0), undelivered_after_seconds=3600)
 
 
-def tick(world: World) -> None:
+def tick(harness: BridgeHarness) -> None:
     """Do what sensors and schedules ask for, a minute after the last time."""
-    world.later(60)
-    world.transfer([o.key for o in steps.wanted(world.bridge, UNPAID, "zksync")])
-    world.repay([o.key for o in steps.wanted(world.bridge, [Status.FULFILLED])])
-    world.mine()
+    harness.later(60)
+    harness.transfer([o.key for o in steps.take_orders(harness.bridge, UNPAID, "zksync")])
+    harness.repay([o.key for o in steps.take_orders(harness.bridge, [Status.FULFILLED])])
+    harness.mine()
 
 
-def test_orders_of_a_paused_escrow_wait_and_are_paid_when_it_is_resumed(world: World) -> None:
-    keys = world.set_and_detect(12)
-    world.l2.paused = True
+def test_orders_of_a_paused_escrow_wait_and_are_paid_when_it_is_resumed(
+    harness: BridgeHarness,
+) -> None:
+    keys = harness.set_and_detect(12)
+    harness.l2.paused = True
     for _ in range(10):
-        tick(world)
-    orders = [world.order(key) for key in keys]
+        tick(harness)
+    orders = [harness.order(key) for key in keys]
     assert {(o.failed, o.failures, o.reason) for o in orders} == {(False, 0, PAUSED)}
-    assert (world.chain.broadcasts, state(world)) == ([], State.NORMAL)
-    world.l2.paused = False
-    tick(world)
-    assert [world.paid(key) for key in keys] == [1] * 12
+    assert (harness.chain.broadcasts, state(harness)) == ([], State.NORMAL)
+    harness.l2.paused = False
+    tick(harness)
+    assert [harness.paid(key) for key in keys] == [1] * 12
 
 
 @pytest.mark.parametrize("step", ["transfer", "repay"])
 def test_a_mined_refusal_of_our_wallet_is_one_halt_and_the_order_stays_healthy(
-    world: World, step: str
+    harness: BridgeHarness, step: str
 ) -> None:
-    (key,) = world.set_and_detect()
-    world.transfer([key])
+    (key,) = harness.set_and_detect()
+    harness.transfer([key])
     if step == "repay":
-        world.mine()
-        world.repay([key])
-    world.registry.market_maker = STRANGER  # after it was signed
-    world.mine()
-    order = world.order(key)
-    assert ends(world, key)[-1] == (step, 0, TxState.REVERTED)
+        harness.mine()
+        harness.repay([key])
+    harness.registry.market_maker = STRANGER  # after it was signed
+    harness.mine()
+    order = harness.order(key)
+    assert ends(harness, key)[-1] == (step, 0, TxState.REVERTED)
     assert (order.failed, order.failures, order.reason) == (False, 0, NOT_OURS)
-    assert world.store.errors(key) == []
-    assert state(world) is State.HALTED
-    assert why(world).startswith("NotMarketMaker: ")
-    world.registry.market_maker = world.chain.wallet
-    guard.resume(world.bridge, GLOBAL, by="Ann", reason="the owner has set us again")
-    tick(world)
-    tick(world)
-    assert world.paid(key) == 1
-    assert world.order(key).status is Status.PROVED
+    assert harness.store.errors(key) == []
+    assert state(harness) is State.HALTED
+    assert why(harness).startswith("NotMarketMaker: ")
+    harness.registry.market_maker = harness.chain.wallet
+    guard.resume(harness.bridge, GLOBAL, by="Ann", reason="the owner has set us again")
+    tick(harness)
+    tick(harness)
+    assert harness.paid(key) == 1
+    assert harness.order(key).status is Status.PROVED
 
 
 @pytest.mark.parametrize("fault", [Malformed("owner: 0 bytes of data"), RpcRefused("no")])
-def test_a_registry_that_does_not_say_whom_it_takes_holds_no_other_receipt_up(
-    world: World, monkeypatch: pytest.MonkeyPatch, fault: Failure
+def test_a_registry_that_does_not_report_whom_it_takes_holds_no_other_receipt_up(
+    harness: BridgeHarness, monkeypatch: pytest.MonkeyPatch, fault: Failure
 ) -> None:
-    refused, other = world.set_and_detect(2)
-    call = world.registry.transfer(world.order(refused))
-    world.transfer([refused, other])
-    world.chain.refuse(lambda c: c == call, "Only Owner or MM can call this function")
+    refused, other = harness.set_and_detect(2)
+    call = harness.registry.transfer(harness.order(refused))
+    harness.transfer([refused, other])
+    harness.chain.refuse(lambda c: c == call, "Only Owner or MM can call this function")
 
     def takes(_: Address) -> bool:
         raise fault
 
-    monkeypatch.setattr(world.registry, "takes", takes)
-    world.mine()
-    assert world.order(refused).failures == 1
-    assert (world.order(other).status, state(world)) == (Status.FULFILLED, State.NORMAL)
+    monkeypatch.setattr(harness.registry, "accepts_wallet", takes)
+    harness.mine()
+    assert harness.order(refused).failures == 1
+    assert (harness.order(other).status, state(harness)) == (Status.FULFILLED, State.NORMAL)
 
 
 def test_a_node_without_the_recipients_code_holds_no_other_receipt_up(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    harness: BridgeHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    odd, other = world.set_and_detect(2)
-    call = world.registry.transfer(world.order(odd))
-    world.transfer([odd, other])
-    world.chain.refuse(lambda c: c == call, "reverted without a reason")
+    odd, other = harness.set_and_detect(2)
+    call = harness.registry.transfer(harness.order(odd))
+    harness.transfer([odd, other])
+    harness.chain.refuse(lambda c: c == call, "reverted without a reason")
 
     def has_code(_account: Address, _block: int) -> bool:
         raise RpcRefused("missing trie node")
 
-    monkeypatch.setattr(world.chain, "has_code", has_code)
-    world.mine()
-    assert world.order(odd).parked
-    assert world.order(other).status is Status.FULFILLED
+    monkeypatch.setattr(harness.chain, "has_code", has_code)
+    harness.mine()
+    assert harness.order(odd).is_parked
+    assert harness.order(other).status is Status.FULFILLED
 
 
 @pytest.mark.parametrize("fault", [WrongChain("node serves chain 5"), RpcRefused("unauthorized")])
 def test_one_origins_wrong_node_stops_no_claim_of_another_origin(
     monkeypatch: pytest.MonkeyPatch, fault: Failure
 ) -> None:
-    world = World(more_origins=("starknet",))
-    (ours,) = world.set_and_detect()
-    world.others["starknet"].set_order()
-    (theirs,) = steps.detect(world.bridge, "starknet", world.run)
-    world.transfer([ours, theirs])
-    world.mine()
+    harness = BridgeHarness(more_origins=("starknet",))
+    (ours,) = harness.set_and_detect()
+    harness.others["starknet"].set_order()
+    (theirs,) = steps.detect(harness.bridge, "starknet", harness.run)
+    harness.transfer([ours, theirs])
+    harness.mine()
 
     def head(_: Cursor) -> Block:
         raise fault
 
-    monkeypatch.setattr(world.others["starknet"], "head", head)
-    monkeypatch.setattr(world.others["starknet"], "fault", fault)
-    asked = [o.key for o in steps.wanted(world.bridge, [Status.FULFILLED])]
-    assert type(fault).__name__ in world.failing(lambda: world.repay(asked))
-    world.mine()
-    assert world.order(ours).status is Status.PROVED
-    assert type(fault).__name__ in str(world.order(theirs).reason)
+    monkeypatch.setattr(harness.others["starknet"], "head", head)
+    monkeypatch.setattr(harness.others["starknet"], "fault", fault)
+    asked = [o.key for o in steps.take_orders(harness.bridge, [Status.FULFILLED])]
+    assert type(fault).__name__ in harness.failing(lambda: harness.repay(asked))
+    harness.mine()
+    assert harness.order(ours).status is Status.PROVED
+    assert type(fault).__name__ in str(harness.order(theirs).reason)
 
 
 def test_what_was_dropped_does_not_fail_with_its_neighbours(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    harness: BridgeHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.rules(wait_for_price_seconds=3600)
-    world.chain.base_fee *= 1000
-    (dear,) = world.set_and_detect()
-    tick(world)
-    world.later(3600)
-    (good,) = world.set_and_detect(fee=10**18)
+    harness.rules(wait_for_price_seconds=3600)
+    harness.chain.base_fee *= 1000
+    (dear,) = harness.set_and_detect()
+    tick(harness)
+    harness.later(3600)
+    (good,) = harness.set_and_detect(fee=10**18)
 
     def check(_: object) -> list[Failure | None]:
         raise RpcRefused("no such method")
 
-    monkeypatch.setattr(world.l2, "check", check)
-    world.failing(lambda: world.transfer([dear, good]))
-    assert (world.order(dear).status, world.order(dear).failed) == (Status.DROPPED, False)
-    assert (world.order(good).status, world.order(good).failed) == (Status.PROCESSING, True)
+    monkeypatch.setattr(harness.l2, "check", check)
+    harness.failing(lambda: harness.transfer([dear, good]))
+    assert (harness.order(dear).status, harness.order(dear).failed) == (Status.DROPPED, False)
+    assert (harness.order(good).status, harness.order(good).failed) == (Status.PROCESSING, True)
 
 
 @pytest.mark.parametrize("weather", ["prices", "paused"])
-def test_paid_orders_that_wait_for_long_are_one_alert(world: World, weather: str) -> None:
-    keys = world.set_and_detect(3, amount=10**15, fee=8 * 10**14)
-    world.transfer(keys)
-    world.mine()
+def test_paid_orders_that_wait_for_long_are_one_alert(harness: BridgeHarness, weather: str) -> None:
+    keys = harness.set_and_detect(3, amount=10**15, fee=8 * 10**14)
+    harness.transfer(keys)
+    harness.mine()
     if weather == "paused":
-        world.l2.paused = True
+        harness.l2.paused = True
     else:
-        world.chain.base_fee *= 1000
+        harness.chain.base_fee *= 1000
     for _ in range(61):
-        tick(world)
-    facts = look(world.bridge, RecordsMemory(world.store), DaemonsMemory())
-    (alert,) = picture(facts, OFF).alerts
-    assert alert.key == "unclaimed"
+        tick(harness)
+    facts = take_snapshot(harness.bridge, OrderStatsMemory(harness.store), DaemonsMemory())
+    (alert,) = firing_alerts(facts, OFF).alerts
+    assert alert.key == "claims-overdue"
     assert "(5400000000000000 wei) are owed to us for 3 of them" in alert.text
-    assert str(world.order(keys[0]).reason) in alert.text
-    assert {world.order(key).failures for key in keys} == {0}
+    assert str(harness.order(keys[0]).reason) in alert.text
+    assert {harness.order(key).failures for key in keys} == {0}
 
 
-def test_no_claim_is_sent_to_an_escrow_that_pays_another_wallet_now(world: World) -> None:
-    (key,) = world.set_and_detect()
-    world.transfer([key])
-    world.mine()
-    world.l2.pays_us = False
+def test_no_claim_is_sent_to_an_escrow_that_pays_another_wallet_now(harness: BridgeHarness) -> None:
+    (key,) = harness.set_and_detect()
+    harness.transfer([key])
+    harness.mine()
+    harness.l2.pays_us = False
     for _ in range(3):
-        tick(world)
-    assert [purpose for purpose, *_ in ends(world, key)] == ["transfer"]
-    assert not world.order(key).failed
-    assert state(world, "zksync") is State.HALTED
-    world.l2.pays_us = True
-    tick(world)
-    assert world.order(key).status is Status.PROVED
+        tick(harness)
+    assert [purpose for purpose, *_ in ends(harness, key)] == ["transfer"]
+    assert not harness.order(key).failed
+    assert state(harness, "zksync") is State.HALTED
+    harness.l2.pays_us = True
+    tick(harness)
+    assert harness.order(key).status is Status.PROVED
 
 
 @pytest.fixture
@@ -223,5 +225,5 @@ def test_one_node_whose_blocks_are_old_does_not_halt_everything(
 ) -> None:
     for node, age in zip(three, ages, strict=True):
         shows(node, age)
-    lag = datetime.now(UTC) - newest_block(rpc(*three, quorum=quorum))
+    lag = datetime.now(UTC) - newest_block_time(rpc(*three, quorum=quorum))
     assert (lag > timedelta(hours=8)) is stands

@@ -10,16 +10,16 @@ import pytest
 from sqlalchemy import Engine
 
 from mmbot_pipelines.adapters.db.engine import connect
+from mmbot_pipelines.adapters.db.exposure import PgAccounts
 from mmbot_pipelines.adapters.db.orders import PgOrders
-from mmbot_pipelines.adapters.db.outlay import PgAccounts
 from mmbot_pipelines.adapters.db.safety import PgSafety
-from mmbot_pipelines.bridge import guard, sending, steps
+from mmbot_pipelines.bridge import guard, steps, submit
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.ports import Filter
+from mmbot_pipelines.bridge.ports import OrderFilter
 from mmbot_pipelines.core.money import Gas
 from mmbot_pipelines.core.outbox import Call, Fees, Signed
 from mmbot_pipelines.core.safety import GLOBAL
-from tests.bridge.world import World
+from tests.bridge.harness import BridgeHarness
 
 ORDERS = 100
 
@@ -32,25 +32,25 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def stored(world: World, engine: Engine) -> World:
-    world.bridge = replace(
-        world.bridge,
+def stored(harness: BridgeHarness, engine: Engine) -> BridgeHarness:
+    harness.bridge = replace(
+        harness.bridge,
         orders=PgOrders(engine),
         accounts=PgAccounts(engine),
         safety=PgSafety(engine),
         clock=lambda: datetime.now(UTC),
     )
-    return world
+    return harness
 
 
 class SlowSigner:
     """Signs, but stops in the middle of one signature until it is let on."""
 
-    def __init__(self, world: World, stops_at: int) -> None:
+    def __init__(self, harness: BridgeHarness, stops_at: int) -> None:
         self.reached, self.let_on = threading.Event(), threading.Event()
         self.signed = 0
         self._stops_at = stops_at
-        self._sign, world.chain.sign = world.chain.sign, self.sign  # type: ignore[method-assign]
+        self._sign, harness.chain.sign = harness.chain.sign, self.sign  # type: ignore[method-assign]
 
     def sign(self, call: Call, *, nonce: int, gas: Gas, fees: Fees) -> Signed:
         self.signed += 1
@@ -60,9 +60,9 @@ class SlowSigner:
         return self._sign(call, nonce=nonce, gas=gas, fees=fees)
 
 
-def test_a_halt_waits_for_no_signature_and_nothing_is_sent_after_it(stored: World) -> None:
+def test_a_halt_waits_for_no_signature_and_nothing_is_sent_after_it(stored: BridgeHarness) -> None:
     keys = stored.set_and_detect(ORDERS)
-    signer = SlowSigner(stored, stops_at=sending.PART + 5)
+    signer = SlowSigner(stored, stops_at=submit.BATCH_SIZE + 5)
     with ThreadPoolExecutor(1) as pool:
         run = pool.submit(stored.transfer, keys)
         assert signer.reached.wait(60)
@@ -70,17 +70,17 @@ def test_a_halt_waits_for_no_signature_and_nothing_is_sent_after_it(stored: Worl
         sent = len(stored.chain.broadcasts)
         signer.let_on.set()
         run.result(60)
-    assert sent == sending.PART
-    assert len(stored.chain.broadcasts) == sending.PART
-    transferring = stored.bridge.orders.find(Filter(status=Status.TRANSFERRING))
-    assert len(transferring) == len(stored.bridge.orders.in_flight()) == sending.PART
-    waiting = stored.bridge.orders.find(Filter(status=Status.PROCESSING))
-    assert {order.reason for order in waiting} == {"waits: global is HALTED"}
-    assert any("thrown away, none was sent" in line for line in stored.said)
-    assert signer.signed < 2 * sending.PART + 1  # nothing of the parts after it
+    assert sent == submit.BATCH_SIZE
+    assert len(stored.chain.broadcasts) == submit.BATCH_SIZE
+    transferring = stored.bridge.orders.find(OrderFilter(status=Status.TRANSFERRING))
+    assert len(transferring) == len(stored.bridge.orders.in_flight()) == submit.BATCH_SIZE
+    waiting = stored.bridge.orders.find(OrderFilter(status=Status.PROCESSING))
+    assert {order.reason for order in waiting} == {"waiting: global is HALTED"}
+    assert any("thrown away, none was sent" in line for line in stored.logged)
+    assert signer.signed < 2 * submit.BATCH_SIZE + 1  # nothing of the parts after it
 
 
-def test_a_slow_signer_gives_the_lane_to_others_in_between(stored: World) -> None:
+def test_a_slow_signer_gives_the_lane_to_others_in_between(stored: BridgeHarness) -> None:
     keys = stored.set_and_detect(4)
     clock, chain = stored.bridge.clock, stored.chain
     passed = [0.0]
@@ -106,7 +106,7 @@ def test_a_slow_signer_gives_the_lane_to_others_in_between(stored: World) -> Non
     assert held == [2, 2]  # signatures of 0.8 s, within a hold of the lane
 
 
-def test_a_resume_or_throttle_in_mid_signature_is_decided_again(stored: World) -> None:
+def test_a_resume_or_throttle_in_mid_signature_is_decided_again(stored: BridgeHarness) -> None:
     keys = stored.set_and_detect(3)
     signer = SlowSigner(stored, stops_at=2)
     with ThreadPoolExecutor(1) as pool:

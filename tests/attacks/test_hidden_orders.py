@@ -21,21 +21,21 @@ from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.money import Address, Wei
 from tests.attacks.liar import Liar, Lie
 from tests.chain.starknet.conftest import fresh
-from tests.chain.starknet.conftest import stage as starknet_stage
+from tests.chain.starknet.conftest import ports as starknet_ports
 from tests.devnet.bridge import Devnet, running
 from tests.ports.orders_memory import OrdersMemory
+from tests.ports.port_harness import AnvilPorts, claim, on_anvil, pay
 from tests.ports.safety_memory import AccountsMemory
-from tests.ports.stages import AnvilStage, claim, on_anvil, pay
-from tests.ports.starknet_stage import StarknetStage
+from tests.ports.starknet_ports import StarknetPorts
 
-__all__ = ["fresh", "starknet_stage"]  # fixtures
+__all__ = ["fresh", "starknet_ports"]  # fixtures
 
 HIDES: dict[str, Lie] = {
     "eth_getLogs": lambda params, result: [],
     "starknet_getEvents": lambda params, result: {"events": []},
 }
 PLACES = [0, 1]  # of those that are asked first
-RUN = Run("run", lambda said: None)
+RUN = Run("run", lambda logged: None)
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +45,9 @@ def devnet() -> Iterator[Devnet]:
 
 
 @pytest.fixture
-def stage(devnet: Devnet) -> Iterator[AnvilStage]:
-    with on_anvil(devnet) as stage:
-        yield stage
+def ports(devnet: Devnet) -> Iterator[AnvilPorts]:
+    with on_anvil(devnet) as ports:
+        yield ports
 
 
 @pytest.fixture
@@ -59,17 +59,17 @@ def nodes() -> Iterator[ExitStack]:
 def urls(nodes: ExitStack, url: str, place: int, count: int, lies: dict[str, Lie]) -> list[str]:
     """Return this many nodes' addresses, with a liar at a place."""
     given: list[dict[str, Lie]] = [lies if n == place else {} for n in range(count)]
-    return [nodes.enter_context(Liar(url, **told)).url for told in given]
+    return [nodes.enter_context(Liar(url, **reported)).url for reported in given]
 
 
-def zksync(stage: AnvilStage, nodes: ExitStack, place: int, count: int = 2, **lies: Lie) -> ZkSync:
-    zksync = stage.devnet.deployment.zksync
+def zksync(ports: AnvilPorts, nodes: ExitStack, place: int, count: int = 2, **lies: Lie) -> ZkSync:
+    zksync = ports.devnet.deployment.zksync
     found = urls(nodes, zksync.rpc_url, place, count, lies)
     l2 = Rpc(found, chain="zksync", chain_id=zksync.chain_id, quorum=2)
     return ZkSync(
         l2,
-        stage.l1,
-        stage.registry,
+        ports.l1,
+        ports.registry,
         escrow=Address(zksync.escrow),
         diamond=Address(zksync.diamond),
         wallet=Address(zksync.wallet),
@@ -78,13 +78,13 @@ def zksync(stage: AnvilStage, nodes: ExitStack, place: int, count: int = 2, **li
     )
 
 
-def starknet(stage: StarknetStage, nodes: ExitStack, place: int, **lies: Lie) -> Starknet:
-    found = urls(nodes, stage.node.url, place, 2, lies)
-    rpc = StarknetRpc(found, chain_id=int(stage.deployed.chain_id, 16), quorum=2)
-    return stage.starknet(rpc, stage.by_message)
+def starknet(ports: StarknetPorts, nodes: ExitStack, place: int, **lies: Lie) -> Starknet:
+    found = urls(nodes, ports.node.url, place, 2, lies)
+    rpc = StarknetRpc(found, chain_id=int(ports.deployed.chain_id, 16), quorum=2)
+    return ports.starknet(rpc, ports.by_message)
 
 
-def backfilled(stage: Any, origin: Origin) -> list[Order]:
+def backfilled(ports: Any, origin: Origin) -> list[Order]:
     """Run one backfill and return what it has stored."""
     store = OrdersMemory()
     limits = Limits(min_transfer=Wei(1), max_transfer=Wei(10**17), min_margin_bps=0)
@@ -93,8 +93,8 @@ def backfilled(stage: Any, origin: Origin) -> list[Order]:
         accounts=AccountsMemory(store),
         safety=store.safety,
         origins={origin.name: origin},
-        registry=stage.registry,
-        chain=stage.chain,
+        registry=ports.registry,
+        chain=ports.chain,
         rules=Rules(limits=limits, max_attempts=3, backoff_seconds=60, dry_run=False),
         clock=lambda: datetime.now(UTC),
         draw=lambda: 0.5,
@@ -106,20 +106,20 @@ def backfilled(stage: Any, origin: Origin) -> list[Order]:
 
 @pytest.mark.parametrize("place", PLACES)
 def test_one_node_of_zksync_that_hides_orders_hides_none_from_the_backfill(
-    stage: AnvilStage, nodes: ExitStack, place: int
+    ports: AnvilPorts, nodes: ExitStack, place: int
 ) -> None:
-    orders = stage.set_orders(3)
-    stage.mine_l2(2)
-    found = backfilled(stage, zksync(stage, nodes, place, **HIDES))
+    orders = ports.set_orders(3)
+    ports.mine_l2(2)
+    found = backfilled(ports, zksync(ports, nodes, place, **HIDES))
     assert [o.key for o in found] == [o.key for o in orders]
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_one_node_of_starknet_that_hides_orders_hides_none_from_the_backfill(
-    starknet_stage: StarknetStage, nodes: ExitStack, place: int
+    starknet_ports: StarknetPorts, nodes: ExitStack, place: int
 ) -> None:
-    orders = starknet_stage.set_orders(3)
-    found = backfilled(starknet_stage, starknet(starknet_stage, nodes, place, **HIDES))
+    orders = starknet_ports.set_orders(3)
+    found = backfilled(starknet_ports, starknet(starknet_ports, nodes, place, **HIDES))
     assert [o.key for o in found] == [o.key for o in orders]
 
 
@@ -140,35 +140,35 @@ def other_amounts_on_starknet(params: Any, result: Any) -> Any:
 
 @pytest.mark.parametrize("place", PLACES)
 def test_what_one_node_of_zksync_invents_takes_no_orders_place(
-    stage: AnvilStage, nodes: ExitStack, place: int
+    ports: AnvilPorts, nodes: ExitStack, place: int
 ) -> None:
-    orders = stage.set_orders(2)
-    stage.mine_l2(2)
-    found = backfilled(stage, zksync(stage, nodes, place, eth_getLogs=other_amounts))
+    orders = ports.set_orders(2)
+    ports.mine_l2(2)
+    found = backfilled(ports, zksync(ports, nodes, place, eth_getLogs=other_amounts))
     assert [(o.key, o.amount) for o in found] == [(o.key, o.amount) for o in orders]
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_what_one_node_of_starknet_invents_takes_no_orders_place(
-    starknet_stage: StarknetStage, nodes: ExitStack, place: int
+    starknet_ports: StarknetPorts, nodes: ExitStack, place: int
 ) -> None:
-    orders = starknet_stage.set_orders(2)
+    orders = starknet_ports.set_orders(2)
     lie = {"starknet_getEvents": other_amounts_on_starknet}
-    found = backfilled(starknet_stage, starknet(starknet_stage, nodes, place, **lie))
+    found = backfilled(starknet_ports, starknet(starknet_ports, nodes, place, **lie))
     assert [(o.key, o.amount) for o in found] == [(o.key, o.amount) for o in orders]
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_one_node_of_three_hides_no_payment_of_zksync(
-    stage: AnvilStage, nodes: ExitStack, place: int
+    ports: AnvilPorts, nodes: ExitStack, place: int
 ) -> None:
-    orders = stage.set_orders(2)
-    pay(stage, orders)
-    claim(stage, orders)
-    stage.deliver()
-    origin = zksync(stage, nodes, place, 3, **HIDES)
+    orders = ports.set_orders(2)
+    pay(ports, orders)
+    claim(ports, orders)
+    ports.deliver()
+    origin = zksync(ports, nodes, place, 3, **HIDES)
     assert all(isinstance(seen, Settlement) for seen in origin.settled(orders))
     # of two nothing is proven, and nothing counts as searched
-    alone = zksync(stage, nodes, place, 2, **HIDES)
+    alone = zksync(ports, nodes, place, 2, **HIDES)
     with pytest.raises(RpcUnavailable):
         alone.settled(orders)

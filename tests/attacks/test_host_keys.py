@@ -6,13 +6,13 @@ import traceback
 import pytest
 from pydantic import SecretStr
 
-from mmbot_pipelines.adapters.ethereum import urls
+from mmbot_pipelines.adapters.ethereum import url_secrets
 from mmbot_pipelines.adapters.metrics.nodes import Probe
 from mmbot_pipelines.adapters.origins.starknet_prover import Prover, ProverUnavailable
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.cli import node_checks
 from mmbot_pipelines.core.errors import Failure
-from mmbot_pipelines.core.hosts import shown
+from mmbot_pipelines.core.url_redaction import redacted_host
 from mmbot_pipelines.settings import place
 from tests.adapters.ethereum.fake_node import rpc
 
@@ -22,7 +22,7 @@ SHOWN = "*.provider.invalid:8545"
 
 
 @pytest.mark.parametrize(
-    ("url", "says"),
+    ("url", "expected"),
     [
         (URL, SHOWN),
         (f"https://user:{KEY}@{KEY}.provider.invalid/{KEY}?{KEY}", "*.provider.invalid"),
@@ -34,32 +34,35 @@ SHOWN = "*.provider.invalid:8545"
         (f"http://{KEY}.x.invalid:port", "an unreadable URL"),
     ],
 )
-def test_of_a_host_the_registrable_part_is_shown(url: str, says: str) -> None:
-    assert shown(url) == says
-    assert place(url).removeprefix(f"{url.partition(':')[0]}://") == says
+def test_of_a_host_the_registrable_part_is_shown(url: str, expected: str) -> None:
+    assert redacted_host(url) == expected
+    assert place(url).removeprefix(f"{url.partition(':')[0]}://") == expected
 
 
 def test_a_key_in_a_host_is_in_no_error_no_log_no_label_and_no_finding(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    said = []
+    logged = []
     l1 = rpc(URL, "http://127.0.0.1:1", connect_seconds=1.0)
     starknet = StarknetRpc([URL], chain_id=1, connect_seconds=1.0)
     for ask in (lambda: l1.call("eth_blockNumber"), lambda: starknet.ask(lambda n: n.newest())):
         with pytest.raises(Failure) as raised:
             ask()
-        said += traceback.format_exception(raised.value)
+        logged += traceback.format_exception(raised.value)
     prover = Prover(URL, SecretStr("hunter2"), destination="SN_MAIN", connect_seconds=1.0)
     with pytest.raises(ProverUnavailable) as unavailable:
         prover.state("task")
-    said += [*traceback.format_exception(unavailable.value), repr(prover)]
-    said += [str(f) for f in node_checks.nodes("L1", 1, [URL])]
+    logged += [*traceback.format_exception(unavailable.value), repr(prover)]
+    logged += [str(f) for f in node_checks.nodes("L1", 1, [URL])]
     label = Probe("L1", 1, URL).ask().host
-    said += [repr(l1._nodes.all), label, *(r.getMessage() for r in caplog.records)]
+    logged += [repr(l1._nodes.all), label, *(r.getMessage() for r in caplog.records)]
     assert label == SHOWN
-    assert KEY not in "\n".join(said)
+    assert KEY not in "\n".join(logged)
 
 
 def test_a_host_that_a_node_echoes_is_not_shown() -> None:
-    assert urls.without(f"no such key: {KEY}".encode(), urls.keys(URL)) == b"no such key: ***"
+    assert (
+        url_secrets.redact(f"no such key: {KEY}".encode(), url_secrets.secrets_in(URL))
+        == b"no such key: ***"
+    )

@@ -9,9 +9,9 @@ from botocore import credentials  # type: ignore[import-untyped]
 from botocore.session import Session  # type: ignore[import-untyped]
 
 from mmbot_pipelines import origin_wiring, settings
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.settings import KEYS
-from tests.attacks.desk import webserver
+from tests.attacks.dagster_server import webserver
 from tests.deploy.exporter import environment
 from tests.deploy.units import ROOT, services
 from tests.settings.environments import GOOD, PROOF, STARKNET, faults
@@ -65,7 +65,7 @@ def test_metrics_need_no_key_and_read_none() -> None:
     assert settings.load(environ, keys=False).key is None
     read = settings.load(BOTH, keys=False)
     assert (read.key, read.starknet and read.starknet.private_key) == (None, None)
-    with pytest.raises(BadSettings, match=r"MMBOT_L1_PRIVATE_KEY is missing"):
+    with pytest.raises(InvalidSettings, match=r"MMBOT_L1_PRIVATE_KEY is missing"):
         settings.load(environ)
 
 
@@ -117,7 +117,7 @@ def test_a_key_file_has_the_rules_of_the_wallets(name: str, tmp_path: Path) -> N
 
 def faults_without(name: str, file: str, path: str) -> list[str]:
     environ = {k: v for k, v in BOTH.items() if k != name} | {file: path}
-    with pytest.raises(BadSettings) as bad:
+    with pytest.raises(InvalidSettings) as bad:
         settings.load(environ)
     return str(bad.value).splitlines()
 
@@ -128,7 +128,7 @@ def test_a_file_without_a_key_is_one_line_without_its_text(text: str, tmp_path: 
     environ[f"{NAMES[0]}_FILE"] = written(tmp_path / "key", text)
     section = settings.load(environ).starknet
     assert section is not None
-    with pytest.raises(BadSettings) as bad:
+    with pytest.raises(InvalidSettings) as bad:
         origin_wiring.account_key(section)
     assert NAMES[0] in str(bad.value)
     assert len(text) < 4 or text not in str(bad.value)

@@ -15,7 +15,7 @@ def message(l1_gas_price: int) -> int:
     return L2_GAS * max(fair, -(-pubdata // 800))
 
 
-def test_the_default_least_amount_is_worth_a_claim_at_100_gwei() -> None:
+def test_the_default_min_amount_is_worth_a_claim_at_100_gwei() -> None:
     assert message(GWEI) == 262_500_000_000_000  # as measured
     limits = settings.load(GOOD).limits
     assert limits.min_transfer > CLAIM_GAS * 100 * GWEI + message(100 * GWEI)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mmbot_pipelines.bridge.lifecycle import Status
-from tests.chain.scene import Scene, played
+from tests.chain.chain_harness import ChainHarness, played
 from tests.chaos.faulty_rpc import FaultyRpc
 from tests.devnet.bridge import Devnet, rolled_back, running
 
@@ -59,13 +59,15 @@ def chains() -> Iterator[Devnet]:
 
 
 @contextmanager
-def behind(devnet: Devnet, url: str, *lies: dict[str, Lie], quorum: int = 1) -> Iterator[Scene]:
+def behind(
+    devnet: Devnet, url: str, *lies: dict[str, Lie], quorum: int = 1
+) -> Iterator[ChainHarness]:
     """Play a scene behind nodes that tell these lies, the primary first."""
     with ExitStack() as stack:
         stack.enter_context(rolled_back(devnet))
         nodes = [stack.enter_context(FaultyRpc(devnet.deployment.l1.rpc_url)) for _ in lies]
-        for node, told in zip(nodes, lies, strict=True):
-            node.lies = dict(told)
+        for node, reported in zip(nodes, lies, strict=True):
+            node.lies = dict(reported)
         yield stack.enter_context(
             played(
                 devnet,
@@ -77,13 +79,13 @@ def behind(devnet: Devnet, url: str, *lies: dict[str, Lie], quorum: int = 1) -> 
         )
 
 
-def go_on(scene: Scene, rounds: int = 2) -> None:
+def go_on(chain_harness: ChainHarness, rounds: int = 2) -> None:
     """Take orders as far as they go, without the L2's part."""
     for _ in range(rounds):
-        scene.transfer()
-        scene.settle()
-        scene.repay()
-        scene.settle()
+        chain_harness.transfer()
+        chain_harness.settle()
+        chain_harness.repay()
+        chain_harness.settle()
 
 
 @pytest.mark.parametrize(("place", "name"), list(enumerate(LIES)))
@@ -92,18 +94,18 @@ def test_one_liar_of_three_stops_nothing_and_moves_no_money(
 ) -> None:
     lies: list[dict[str, Lie]] = [{}, {}, {}]
     lies[place % 2] = LIES[name]  # of those that are asked first
-    with behind(chains, database_url, *lies, quorum=2) as scene:
-        before = scene.stage.chain.balance()
-        orders = scene.stage.set_orders(2)
-        scene.detect()
-        go_on(scene)
-        assert scene.failed == []
-        assert {o.status for o in scene.orders()} == {Status.PROVED}
-        assert scene.payments() == {order.number: 1 for order in orders}
-        transactions = [t for o in orders for t in scene.bridge.orders.transactions(o.key)]
+    with behind(chains, database_url, *lies, quorum=2) as chain_harness:
+        before = chain_harness.ports.chain.balance()
+        orders = chain_harness.ports.set_orders(2)
+        chain_harness.detect()
+        go_on(chain_harness)
+        assert chain_harness.failed == []
+        assert {o.status for o in chain_harness.orders()} == {Status.PROVED}
+        assert chain_harness.payments() == {order.number: 1 for order in orders}
+        transactions = [t for o in orders for t in chain_harness.bridge.orders.transactions(o.key)]
         assert len(transactions) == 2 * len(orders)
         assert all(21_000 < t.gas < 400_000 for t in transactions)
-        spent = before - scene.stage.chain.balance() - sum(o.amount for o in orders)
+        spent = before - chain_harness.ports.chain.balance() - sum(o.amount for o in orders)
         assert spent < 10**16
 
 
@@ -111,12 +113,12 @@ def test_one_liar_of_three_stops_nothing_and_moves_no_money(
 def test_an_estimate_that_cannot_be_is_asked_of_the_next_node(
     chains: Devnet, database_url: str, gas: str
 ) -> None:
-    with behind(chains, database_url, {"eth_estimateGas": always(gas)}, {}) as scene:
-        scene.stage.set_orders(1)
-        scene.detect()
-        go_on(scene, 1)
-        assert scene.failed == []
-        assert {o.status for o in scene.orders()} == {Status.PROVED}
+    with behind(chains, database_url, {"eth_estimateGas": always(gas)}, {}) as chain_harness:
+        chain_harness.ports.set_orders(1)
+        chain_harness.detect()
+        go_on(chain_harness, 1)
+        assert chain_harness.failed == []
+        assert {o.status for o in chain_harness.orders()} == {Status.PROVED}
 
 
 @pytest.mark.parametrize("gas", NO_GAS)
@@ -126,26 +128,26 @@ def test_an_estimate_that_cannot_be_of_the_only_node_is_an_outage(
     with ExitStack() as stack:
         stack.enter_context(rolled_back(chains))
         node = stack.enter_context(FaultyRpc(chains.deployment.l1.rpc_url))
-        scene = stack.enter_context(played(chains, database_url, l1_urls=[node.url]))
-        scene.stage.set_orders(2)
-        scene.detect()
+        chain_harness = stack.enter_context(played(chains, database_url, l1_urls=[node.url]))
+        chain_harness.ports.set_orders(2)
+        chain_harness.detect()
         node.lies["eth_estimateGas"] = always(gas)
         for _ in range(5):  # for the transfer
-            scene.transfer()
-        assert all("BadAnswer" in failed for failed in scene.failed)
-        assert scene.bridge.orders.in_flight() == []
-        assert not any(order.failed for order in scene.orders())
+            chain_harness.transfer()
+        assert all("InvalidResponse" in failed for failed in chain_harness.failed)
+        assert chain_harness.bridge.orders.in_flight() == []
+        assert not any(order.failed for order in chain_harness.orders())
         node.lies.clear()
-        scene.transfer()
-        scene.settle()
+        chain_harness.transfer()
+        chain_harness.settle()
         node.lies["eth_estimateGas"] = always(gas)
         for _ in range(5):  # and for the claim
-            scene.repay()
-        assert not any(order.failed for order in scene.orders())
+            chain_harness.repay()
+        assert not any(order.failed for order in chain_harness.orders())
         node.lies.clear()
-        scene.repay()
-        scene.settle()
-        assert {o.status for o in scene.orders()} == {Status.PROVED}
+        chain_harness.repay()
+        chain_harness.settle()
+        assert {o.status for o in chain_harness.orders()} == {Status.PROVED}
 
 
 def an_hour_ago(block: Any) -> Any:
@@ -161,24 +163,24 @@ def test_a_spare_that_lies_about_its_height_is_not_preferred(
     truth: of both nodes: on a chain that stands still all blocks are old.
     """
     ahead = truth | LIES["ahead"] | {"eth_call": always("0x" + "00" * 128)}
-    with behind(chains, database_url, truth, ahead) as scene:
-        (order,) = scene.stage.set_orders(1)
-        scene.detect()
-        go_on(scene, 1)
-        assert scene.failed == []
-        assert scene.order(order.number).status is Status.PROVED
-        assert scene.bridge.registry.used([order]) == [True]
-        rpc = scene.bridge.registry._rpc  # type: ignore[attr-defined]
-        rpc.survey()
+    with behind(chains, database_url, truth, ahead) as chain_harness:
+        (order,) = chain_harness.ports.set_orders(1)
+        chain_harness.detect()
+        go_on(chain_harness, 1)
+        assert chain_harness.failed == []
+        assert chain_harness.order(order.number).status is Status.PROVED
+        assert chain_harness.bridge.registry.used([order]) == [True]
+        rpc = chain_harness.bridge.registry._rpc  # type: ignore[attr-defined]
+        rpc.poll_health()
         assert rpc.health()[0].lag == 0
-        assert scene.bridge.registry.used([order]) == [True]
+        assert chain_harness.bridge.registry.used([order]) == [True]
 
 
 def test_a_height_of_one_node_is_no_floor_for_the_others(chains: Devnet, database_url: str) -> None:
-    with behind(chains, database_url, LIES["ahead"], {}) as scene:
-        chain = scene.bridge.chain
+    with behind(chains, database_url, LIES["ahead"], {}) as chain_harness:
+        chain = chain_harness.bridge.chain
         first = chain.nonce(pending=False)  # of the liar, who is the primary
-        rpc = scene.bridge.registry._rpc  # type: ignore[attr-defined]
+        rpc = chain_harness.bridge.registry._rpc  # type: ignore[attr-defined]
         assert rpc._nodes.floor.height < 10**9
         honest = rpc._nodes.all[1]
         poll = rpc._nodes.ask(honest, [("eth_chainId", ())], fresh=True)

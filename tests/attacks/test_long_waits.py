@@ -6,20 +6,22 @@ from mmbot_pipelines.bridge import guard
 from mmbot_pipelines.bridge.fill import PricesTooHigh
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.alerts import Alert, Severity
-from mmbot_pipelines.core.errors import OutOfFunds, RpcUnavailable, Waits
+from mmbot_pipelines.core.errors import InsufficientFunds, RpcUnavailable, Waits
 from mmbot_pipelines.core.safety import GLOBAL
-from tests.bridge.test_conditions import proved, seen
-from tests.bridge.world import World
+from tests.bridge.harness import BridgeHarness
+from tests.bridge.test_alert_rules import proved, seen
 
 
-def waits(world: World) -> list[Alert]:
-    return [alert for alert in seen(world).alerts if alert.title == "orders wait for long"]
+def waits(harness: BridgeHarness) -> list[Alert]:
+    return [alert for alert in seen(harness).alerts if alert.title == "orders wait for long"]
 
 
-def wait(world: World, keys: list[str], reason: str) -> None:
+def wait(harness: BridgeHarness, keys: list[str], reason: str) -> None:
     for key in keys:
-        order = world.order(key)
-        world.store.change(order, order.waiting(reason, at=world.now), run_id="r", at=world.now)
+        order = harness.order(key)
+        harness.store.change(
+            order, order.with_wait_reason(reason, at=harness.now), run_id="r", at=harness.now
+        )
 
 
 def every(kind: type[Waits]) -> list[type[Waits]]:
@@ -28,59 +30,63 @@ def every(kind: type[Waits]) -> list[type[Waits]]:
     return [one for one in found if hasattr(one, "reason")]
 
 
-def test_a_crowd_that_waits_for_hours_is_one_notice_a_reason(world: World) -> None:
-    keys = world.set_and_detect(40)
-    world.later(1800)
-    wait(world, keys[:30], PricesTooHigh.reason)
-    wait(world, keys[30:], "waits: no room under MMBOT_MAX_PER_DAY_WEI now")
-    assert waits(world) == []
-    world.later(1801)
-    first, second = waits(world)
+def test_a_crowd_that_waits_for_hours_is_one_notice_a_reason(harness: BridgeHarness) -> None:
+    keys = harness.set_and_detect(40)
+    harness.later(1800)
+    wait(harness, keys[:30], PricesTooHigh.reason)
+    wait(harness, keys[30:], "waiting: MMBOT_MAX_PER_DAY_WEI reached")
+    assert waits(harness) == []
+    harness.later(1801)
+    first, second = waits(harness)
     assert {first.severity, second.severity} == {Severity.LOW}
     assert f"30 orders, healthy: {PricesTooHigh.reason}. The oldest is {keys[0]}" in first.text
-    assert "10 orders, healthy: waits: no room under MMBOT_MAX_PER_DAY_WEI now" in second.text
+    assert "10 orders, healthy: waiting: MMBOT_MAX_PER_DAY_WEI reached" in second.text
     assert first.key != second.key
     key = first.key
-    wait(world, keys[20:30], "waits: no room under MMBOT_MAX_PER_DAY_WEI now")
-    assert key in {alert.key for alert in waits(world)}  # the same alert, whatever its count
+    wait(harness, keys[20:30], "waiting: MMBOT_MAX_PER_DAY_WEI reached")
+    assert key in {alert.key for alert in waits(harness)}  # the same alert, whatever its count
 
 
-def test_what_nodes_keep_back_for_hours_is_a_notice_too(world: World) -> None:
+def test_what_nodes_keep_back_for_hours_is_a_notice_too(harness: BridgeHarness) -> None:
     """They disagree, say: an outage stores no reason with the orders."""
-    (key,) = world.set_and_detect()
-    world.chain.fault = RpcUnavailable("nodes disagree")
-    world.failing(lambda: world.transfer([key]))
-    world.chain.fault = None
-    world.later(3601)
-    (alert,) = waits(world)
+    (key,) = harness.set_and_detect()
+    harness.chain.fault = RpcUnavailable("nodes disagree")
+    harness.failing(lambda: harness.transfer([key]))
+    harness.chain.fault = None
+    harness.later(3601)
+    (alert,) = waits(harness)
     assert "1 order, healthy: no reason is stored, see its errors" in alert.text
 
 
-def test_a_paid_order_that_waits_has_the_reason_in_the_alert_of_its_claim(world: World) -> None:
-    key = proved(world)
-    order = world.order(key)
+def test_a_paid_order_that_waits_has_the_reason_in_the_alert_of_its_claim(
+    harness: BridgeHarness,
+) -> None:
+    key = proved(harness)
+    order = harness.order(key)
     reason = "waiting: fund our Starknet account 0x1, it needs 1 STRK"
-    world.store.change(order, order.waiting(reason, at=world.now), run_id="r", at=world.now)
-    world.later(3601)
-    (alert,) = seen(world).alerts
+    harness.store.change(
+        order, order.with_wait_reason(reason, at=harness.now), run_id="r", at=harness.now
+    )
+    harness.later(3601)
+    (alert,) = seen(harness).alerts
     assert alert.key == f"undelivered {key}"
     assert reason in alert.text
 
 
 @pytest.mark.parametrize("kind", every(Waits), ids=lambda kind: kind.__name__)
-def test_no_reason_to_wait_is_without_an_alert(world: World, kind: type[Waits]) -> None:
-    (key,) = world.set_and_detect()
-    wait(world, [key], kind.reason)
+def test_no_reason_to_wait_is_without_an_alert(harness: BridgeHarness, kind: type[Waits]) -> None:
+    (key,) = harness.set_and_detect()
+    wait(harness, [key], kind.reason)
     if "HALTED" in kind.reason:
-        guard.halt(world.bridge, GLOBAL, by="Ann", reason="a look")
-    world.later(3601)
-    alerts = seen(world).alerts
+        guard.halt(harness.bridge, GLOBAL, by="Ann", reason="a look")
+    harness.later(3601)
+    alerts = seen(harness).alerts
     assert len(alerts) == 1
-    assert world.order(key).status is Status.PENDING
+    assert harness.order(key).status is Status.PENDING
 
 
-def test_what_has_an_alert_of_its_own_is_not_told_twice(world: World) -> None:
-    (key,) = world.set_and_detect()
-    wait(world, [key], OutOfFunds.reason)
-    world.later(3601)
-    assert [alert.key for alert in seen(world).alerts] == ["wallet-short"]
+def test_what_has_an_alert_of_its_own_is_not_told_twice(harness: BridgeHarness) -> None:
+    (key,) = harness.set_and_detect()
+    wait(harness, [key], InsufficientFunds.reason)
+    harness.later(3601)
+    assert [alert.key for alert in seen(harness).alerts] == ["wallet-short"]

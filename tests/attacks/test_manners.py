@@ -12,13 +12,13 @@ from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.bridge.chain_ports import Progress, Settlement
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.pace import MOST, PAGE, Pace
+from mmbot_pipelines.bridge.poll_schedule import MAX_ORDERS, PAGE, PollSchedule
 from mmbot_pipelines.core.errors import Failure
 from tests.adapters.ethereum import test_registry as on_l1
 from tests.adapters.ethereum.fake_node import FakeNode, fake_node, word
 from tests.adapters.origins import test_zksync as on_zksync
+from tests.bridge.harness import BridgeHarness
 from tests.bridge.orders import NOON, an_order
-from tests.bridge.world import World
 
 # --- unsettled orders
 
@@ -28,32 +28,35 @@ from tests.bridge.world import World
     [(0, 120), (400, 10), (2 * 3600, 2)],  # in ten minutes, a look every 5 seconds
 )
 def test_an_unsettled_order_is_asked_for_less_often_with_its_age(age: int, looks: int) -> None:
-    pace, order = Pace(), replace(an_order(), changed_at=NOON - timedelta(seconds=age))
+    poll_schedule, order = (
+        PollSchedule(),
+        replace(an_order(), changed_at=NOON - timedelta(seconds=age)),
+    )
     times = [NOON + timedelta(seconds=5 * look) for look in range(120)]
-    asked = sum(pace.due([order], at) == [order] for at in times)
+    asked = sum(poll_schedule.due([order], at) == [order] for at in times)
     assert asked == looks if age else 60 < asked < 70
 
 
 def test_everybodys_turn_comes_in_a_crowd() -> None:
-    pace, orders = Pace(), [an_order(number) for number in range(3 * MOST)]
+    poll_schedule, orders = PollSchedule(), [an_order(number) for number in range(3 * MAX_ORDERS)]
     asked = [
-        {order.key for order in pace.due(orders, NOON + timedelta(seconds=look))}
+        {order.key for order in poll_schedule.due(orders, NOON + timedelta(seconds=look))}
         for look in range(3)
     ]
-    assert [len(keys) for keys in asked] == [MOST] * 3
-    assert len(set().union(*asked)) == 3 * MOST
+    assert [len(keys) for keys in asked] == [MAX_ORDERS] * 3
+    assert len(set().union(*asked)) == 3 * MAX_ORDERS
 
 
 def test_a_crowd_of_claims_is_read_by_pages_and_none_is_forgotten(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    harness: BridgeHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    long_ago = world.now - timedelta(days=1)
+    long_ago = harness.now - timedelta(days=1)
     for number in range(5 * PAGE):
         at = long_ago + timedelta(seconds=number // 3)
         order = replace(an_order(number), status=Status.PROVED, changed_at=at)
-        world.store.stored[order.key] = order
+        harness.store.stored[order.key] = order
     read, asked = [], set()
-    claimed = world.store.claimed
+    claimed = harness.store.claimed
 
     def counted(origin: str, **how: object) -> list[Order]:
         found = claimed(origin, **how)  # type: ignore[arg-type]
@@ -64,62 +67,62 @@ def test_a_crowd_of_claims_is_read_by_pages_and_none_is_forgotten(
         asked.update(order.key for order in orders)
         return [None] * len(orders)
 
-    monkeypatch.setattr(world.store, "claimed", counted)
-    monkeypatch.setattr(world.l2, "settled", settled)
-    monkeypatch.setattr(world.l2, "progress", lambda orders: [Progress()] * len(orders))
-    looks = 5 * PAGE // MOST + 5
+    monkeypatch.setattr(harness.store, "claimed", counted)
+    monkeypatch.setattr(harness.l2, "settled", settled)
+    monkeypatch.setattr(harness.l2, "progress", lambda orders: [Progress()] * len(orders))
+    looks = 5 * PAGE // MAX_ORDERS + 5
     for _ in range(looks):
-        world.settle()
-        world.later(0.25)
+        harness.settle()
+        harness.later(0.25)
     assert len(asked) == 5 * PAGE
     assert sum(read) <= looks * 2 * PAGE
 
 
 def test_a_claim_that_never_arrives_is_asked_for_every_five_minutes(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    harness: BridgeHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (key,) = world.set_and_detect()
-    world.transfer([key])
-    world.mine()
-    world.repay([key])
-    world.mine()
-    world.later(2 * 3600)
+    (key,) = harness.set_and_detect()
+    harness.transfer([key])
+    harness.mine()
+    harness.repay([key])
+    harness.mine()
+    harness.later(2 * 3600)
     questions: list[int] = []
-    settled = world.l2.settled
+    settled = harness.l2.settled
 
     def counted(orders: list[Order]) -> list[Settlement | Failure | None]:
         questions.append(len(orders))
         return settled(orders)
 
-    monkeypatch.setattr(world.l2, "settled", counted)
+    monkeypatch.setattr(harness.l2, "settled", counted)
     for _ in range(100):
-        world.settle()
-        world.later(5)
+        harness.settle()
+        harness.later(5)
     assert sum(questions) == 2
-    world.l2.pay(world.order(key).number)
-    world.later(300)
-    assert world.settle() == [key]
+    harness.l2.pay(harness.order(key).number)
+    harness.later(300)
+    assert harness.settle() == [key]
 
 
 # --- the transaction of a used key
 
 
-def test_a_long_search_keeps_no_neighbour_waiting_and_goes_on(world: World) -> None:
-    first, second = world.set_and_detect(2)
-    by_another_program(world, first)
-    world.registry.slow = 4
-    world.transfer([first, second])
-    assert world.order(second).status is Status.TRANSFERRING
+def test_a_long_search_keeps_no_neighbour_waiting_and_goes_on(harness: BridgeHarness) -> None:
+    first, second = harness.set_and_detect(2)
+    by_another_program(harness, first)
+    harness.registry.slow = 4
+    harness.transfer([first, second])
+    assert harness.order(second).status is Status.TRANSFERRING
     for below in (4, 3, 2, 1):
-        order = world.order(first)
+        order = harness.order(first)
         assert (order.status, order.failed, order.searched_below) == (
             Status.PENDING,
             False,
             below,
         )
-        assert order.reason == "waits: it is paid already, its transaction is searched for"
-        world.transfer([first])
-    order = world.order(first)
+        assert order.reason == "waiting: it is paid already, its transaction is searched for"
+        harness.transfer([first])
+    order = harness.order(first)
     assert order.status is Status.FULFILLED
     assert order.transfer_tx is not None
     assert (order.searched_below, order.reason) == (
@@ -128,21 +131,21 @@ def test_a_long_search_keeps_no_neighbour_waiting_and_goes_on(world: World) -> N
     )
 
 
-def test_many_used_keys_are_searched_for_by_turns(world: World) -> None:
-    keys = world.set_and_detect(8)
+def test_many_used_keys_are_searched_for_by_turns(harness: BridgeHarness) -> None:
+    keys = harness.set_and_detect(8)
     for key in keys:
-        by_another_program(world, key)
-    world.transfer(keys)
-    assert [world.order(key).status for key in keys] == [Status.FULFILLED] * 5 + [
+        by_another_program(harness, key)
+    harness.transfer(keys)
+    assert [harness.order(key).status for key in keys] == [Status.FULFILLED] * 5 + [
         Status.PENDING
     ] * 3
-    world.transfer(keys)
-    assert {world.order(key).status for key in keys} == {Status.FULFILLED}
+    harness.transfer(keys)
+    assert {harness.order(key).status for key in keys} == {Status.FULFILLED}
 
 
-def by_another_program(world: World, key: str) -> None:
+def by_another_program(harness: BridgeHarness, key: str) -> None:
     """Pay an order past the bot."""
-    world.chain.elsewhere(world.registry.transfer(world.order(key)))
+    harness.chain.elsewhere(harness.registry.transfer(harness.order(key)))
 
 
 @pytest.fixture

@@ -5,19 +5,19 @@ import pytest
 from mmbot_pipelines.adapters.db.engine import connect
 from tests.attacks.plans import explained
 from tests.bench.stored import CROWDS, crowd, store
-from tests.bench.ticks import Desk
+from tests.bench.ticks import BenchBridge
 
 # Of a crowd of 20,000: what one question may read. Limits per day read a day's transfers, 700 here,
 # each in `transactions` and in `orders`.
-MOST_ROWS = 2_500
+MAX_ROWS = 2_500
 
 
 def test_no_question_reads_a_whole_table(database_url: str) -> None:
     engine = connect(database_url)
     store(engine, 30_000)
-    desk = Desk(engine)
+    dagster_server = BenchBridge(engine)
     with explained(engine) as plans:
-        for do in desk.parts().values():
+        for do in dagster_server.parts().values():
             do()
     engine.dispose()
     assert len(plans.asked) > 30
@@ -29,12 +29,12 @@ def test_no_question_reads_a_whole_crowd(database_url: str, kind: str) -> None:
     engine = connect(database_url)
     store(engine, 2_000)
     crowd(engine, kind, 20_000)
-    desk = Desk(engine)
+    dagster_server = BenchBridge(engine)
     with explained(engine) as plans:
-        for part, do in desk.parts().items():
+        for part, do in dagster_server.parts().items():
             if part != "daily summary":  # which reads a day's rows, once a day
                 do()
     engine.dispose()
     rows, question = plans.most()
-    assert rows <= MOST_ROWS, f"{rows} rows are read by: {question}"
-    assert [told for told in plans.whole if told.startswith("orders")] == []
+    assert rows <= MAX_ROWS, f"{rows} rows are read by: {question}"
+    assert [reported for reported in plans.whole if reported.startswith("orders")] == []

@@ -8,7 +8,7 @@ import pytest
 from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.adapters.origins.starknet_message_fee import ClaimCostGrew, MessageTooDear
+from mmbot_pipelines.adapters.origins.starknet_message_fee import ClaimCostGrew, MessageFeeTooHigh
 from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.errors import RpcUnavailable
@@ -23,7 +23,7 @@ from tests.adapters.origins.starknet_fakes import (
     client,
     starknet_fake,
 )
-from tests.bridge.world import World
+from tests.bridge.harness import BridgeHarness
 
 FEES = Fees(base=Wei(10), priority=Wei(1), ceiling=Wei(21))
 
@@ -98,7 +98,7 @@ def test_no_message_costs_more_than_the_operator_allows(nodes: list[StarknetFake
     asks(node, 5 * 10**15 + 1)
     claims = by_message(node)
     for ask in (claims.message_fee, claims.claims):
-        with pytest.raises(MessageTooDear, match="MMBOT_STARKNET_MAX_MESSAGE_FEE_WEI"):
+        with pytest.raises(MessageFeeTooHigh, match="MMBOT_STARKNET_MAX_MESSAGE_FEE_WEI"):
             ask([ORDER], FEES)
 
 
@@ -119,25 +119,25 @@ def test_two_of_two_that_differ_price_nothing(nodes: list[StarknetFake]) -> None
         by_message(*nodes[:2], quorum=2).message_fee([ORDER], FEES)
 
 
-def test_a_claim_that_is_too_dear_waits_healthy_and_goes_on_by_itself() -> None:
-    world = World()
-    (key,) = world.set_and_detect()
-    world.transfer([key])
-    world.mine()
-    decided = world.order(key).claim_cost
+def test_an_unprofitable_claim_waits_healthy_and_goes_on_by_itself() -> None:
+    harness = BridgeHarness()
+    (key,) = harness.set_and_detect()
+    harness.transfer([key])
+    harness.mine()
+    decided = harness.order(key).claim_cost
     assert decided is not None
     assert decided > 0
-    claims = world.l2.claims
+    claims = harness.l2.claims
     dear = ClaimCostGrew("message and gas cost 1 ETH now")
-    world.l2.claims = lambda orders, fees: [dear for _ in orders]  # type: ignore[method-assign]
+    harness.l2.claims = lambda orders, fees: [dear for _ in orders]  # type: ignore[method-assign]
     for _ in range(10):
-        world.repay([key])
-        world.later(60)
-    order = world.order(key)
+        harness.repay([key])
+        harness.later(60)
+    order = harness.order(key)
     assert (order.status, order.failed, order.failures) == (Status.FULFILLED, False, 0)
     assert order.reason == ClaimCostGrew.reason
-    assert world.store.errors(key) == []
-    world.l2.claims = claims  # type: ignore[method-assign]
-    world.repay([key])
-    world.mine()
-    assert world.order(key).status is Status.PROVED
+    assert harness.store.errors(key) == []
+    harness.l2.claims = claims  # type: ignore[method-assign]
+    harness.repay([key])
+    harness.mine()
+    assert harness.order(key).status is Status.PROVED

@@ -9,7 +9,7 @@ import pytest
 from mmbot_pipelines.adapters.db import embedded, migrate, versions
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.safety import PgSafety
-from mmbot_pipelines.core.safety import GLOBAL, State, of
+from mmbot_pipelines.core.safety import GLOBAL, State, state_of
 from tests.cli.command import caller
 from tests.settings.environments import GOOD
 
@@ -35,11 +35,11 @@ def test_without_the_bots_settings_nothing_is_created_and_the_person_is_warned(
     monkeypatch.chdir(tmp_path)
     for environ in ({}, {"DAGSTER_HOME": str(home)}):
         keys = GOOD if command[0] == "retry" else {}
-        said = caller(keys | environ, capsys, monkeypatch)(*command)
-        assert (said.code, said.out) == (2, "")
-        assert len(said.err.splitlines()) == 1
-        assert "MMBOT_DATABASE_URL is not set" in said.err
-        assert "nothing was done; load the bot's settings" in said.err
+        logged = caller(keys | environ, capsys, monkeypatch)(*command)
+        assert (logged.code, logged.out) == (2, "")
+        assert len(logged.err.splitlines()) == 1
+        assert "MMBOT_DATABASE_URL is not set" in logged.err
+        assert "nothing was done; load the bot's settings" in logged.err
         assert list(tmp_path.iterdir()) == []
 
 
@@ -51,9 +51,9 @@ def test_a_database_that_the_bot_never_used_is_left_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     environ = GOOD | {"MMBOT_DATABASE_URL": empty_database_url}
-    said = caller(environ, capsys, monkeypatch)(*command)
-    assert (said.code, said.out) == (2, "")
-    assert said.err.startswith("MMBOT_DATABASE_URL names a database without the bot's tables")
+    logged = caller(environ, capsys, monkeypatch)(*command)
+    assert (logged.code, logged.out) == (2, "")
+    assert logged.err.startswith("MMBOT_DATABASE_URL names a database without the bot's tables")
     assert not versions.migrated(empty_database_url)
 
 
@@ -63,11 +63,11 @@ def test_the_output_names_the_database_without_its_password(
     environ = {"MMBOT_DATABASE_URL": database_url.replace("postgres@", "postgres:hunter2@")}
     mmbot = caller(environ, capsys, monkeypatch)
     name = database_url.partition("?")[0].rpartition("/")[2]
-    said = [mmbot(*command) for command in COMMANDS if command[0] != "retry"]
-    for each in said:
+    logged = [mmbot(*command) for command in COMMANDS if command[0] != "retry"]
+    for each in logged:
         assert f"{name} at /" in each.out + each.err, each
         assert "hunter2" not in each.out + each.err
-    assert "database: " not in said[4].out  # JSON, for another program
+    assert "database: " not in logged[4].out  # JSON, for another program
 
 
 def test_an_embedded_database_is_joined_while_it_runs(
@@ -78,10 +78,10 @@ def test_an_embedded_database_is_joined_while_it_runs(
     try:
         url = embedded.embedded_url(folder)
         migrate.upgrade(url)
-        said = mmbot("halt", "--by", "Ann", "--reason", "a look")
-        assert (said.code, said.err) == (0, "")
-        assert f"database: the embedded one in {folder}" in said.out
-        assert of(PgSafety(connect(url)).standings(), GLOBAL).state is State.HALTED
+        logged = mmbot("halt", "--by", "Ann", "--reason", "a look")
+        assert (logged.code, logged.err) == (0, "")
+        assert f"database: the embedded one in {folder}" in logged.out
+        assert state_of(PgSafety(connect(url)).scope_states(), GLOBAL).state is State.HALTED
     finally:
         embedded.stop(folder)
     assert mmbot("safety").code == 2
@@ -94,10 +94,10 @@ def test_what_is_no_order_key_is_not_repeated(
 ) -> None:
     key = "ab" * 32
     arguments = ("orders", "show", key) if command == "show" else ("retry", "zksync:1", key)
-    said = caller(GOOD, capsys, monkeypatch)(*arguments)
-    assert (said.code, said.out) == (2, "")
-    assert "is no order's key" in said.err
-    assert key not in said.err
+    logged = caller(GOOD, capsys, monkeypatch)(*arguments)
+    assert (logged.code, logged.out) == (2, "")
+    assert "is no order's key" in logged.err
+    assert key not in logged.err
 
 
 def test_a_halt_waits_for_no_migration_and_makes_none(
@@ -106,11 +106,11 @@ def test_a_halt_waits_for_no_migration_and_makes_none(
     migrate.downgrade(database_url, "0016")
     for auto in ("true", "false"):
         environ = {"MMBOT_DATABASE_URL": database_url, "MMBOT_AUTO_MIGRATE": auto}
-        said = caller(environ, capsys, monkeypatch)("halt", "--by", "Ann", "--reason", "no")
-        assert said.code == 0, said.err
+        logged = caller(environ, capsys, monkeypatch)("halt", "--by", "Ann", "--reason", "no")
+        assert logged.code == 0, logged.err
     assert migrate.pending(database_url)
     engine = connect(database_url)
-    assert of(PgSafety(engine).standings(), GLOBAL).state is State.HALTED
+    assert state_of(PgSafety(engine).scope_states(), GLOBAL).state is State.HALTED
     engine.dispose()
 
 
@@ -118,5 +118,5 @@ def test_a_halt_imports_no_chain() -> None:
     """It takes seconds of a busy machine, which the person has not."""
     slow = {"alembic", "dagster", "eth_account", "requests", "starknet_py", "web3"}
     program = f"import sys, mmbot_pipelines.cli.safety; print(*({slow} & set(sys.modules)))"
-    said = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
-    assert said.stdout.decode().split() == []
+    logged = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    assert logged.stdout.decode().split() == []

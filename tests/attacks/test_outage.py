@@ -9,9 +9,9 @@ import pytest
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.money import Wei
-from mmbot_pipelines.core.readings import Thresholds
-from mmbot_pipelines.core.safety import GLOBAL, State, of
-from tests.chain.scene import Scene, played
+from mmbot_pipelines.core.readings import SafetyThresholds
+from mmbot_pipelines.core.safety import GLOBAL, State, state_of
+from tests.chain.chain_harness import ChainHarness, played
 from tests.chaos.faulty_rpc import Fault, FaultyRpc
 from tests.devnet.bridge import Devnet, rolled_back, running
 
@@ -32,60 +32,60 @@ def node(chains: Devnet) -> Iterator[FaultyRpc]:
 
 
 @pytest.fixture
-def scene(chains: Devnet, node: FaultyRpc, database_url: str) -> Iterator[Scene]:
+def chain_harness(chains: Devnet, node: FaultyRpc, database_url: str) -> Iterator[ChainHarness]:
     with (
         rolled_back(chains) as devnet,
-        played(devnet, database_url, l1_urls=[node.url]) as scene,
+        played(devnet, database_url, l1_urls=[node.url]) as chain_harness,
     ):
-        chain = scene.bridge.chain
+        chain = chain_harness.bridge.chain
 
         def newest() -> datetime:
             chain.head()
-            return datetime.now(UTC) + scene.passed
+            return datetime.now(UTC) + chain_harness.passed
 
-        scene.bridge = replace(scene.bridge, newest={GLOBAL: newest})
-        scene.rules(thresholds=Thresholds(min_balance=Wei(1)))
-        yield scene
+        chain_harness.bridge = replace(chain_harness.bridge, newest={GLOBAL: newest})
+        chain_harness.rules(thresholds=SafetyThresholds(min_balance=Wei(1)))
+        yield chain_harness
 
 
-def asked(scene: Scene) -> list[str]:
+def asked(chain_harness: ChainHarness) -> list[str]:
     """Do what a sensor does at one look: return the orders that it asks a run for."""
-    return [o.key for o in steps.wanted(scene.bridge, UNPAID, "zksync")]
+    return [o.key for o in steps.take_orders(chain_harness.bridge, UNPAID, "zksync")]
 
 
 def test_all_are_sent_at_the_first_looks_after_the_nodes_are_back(
-    scene: Scene, node: FaultyRpc
+    chain_harness: ChainHarness, node: FaultyRpc
 ) -> None:
-    scene.stage.set_orders(BURST)
-    scene.detect()
-    keys = asked(scene)
+    chain_harness.ports.set_orders(BURST)
+    chain_harness.detect()
+    keys = asked(chain_harness)
     assert len(keys) == BURST
     node.fail(Fault.DROP)
-    scene._do(lambda: steps.transfer(scene.bridge, keys, scene.run))
+    chain_harness._do(lambda: steps.transfer(chain_harness.bridge, keys, chain_harness.run))
     for _ in range(10):  # half a minute
-        scene.passed += timedelta(seconds=3)
-        steps.guard(scene.bridge, scene.run)
-        assert asked(scene) == []  # a run would only fail
-    assert of(scene.bridge.safety.standings(), GLOBAL).state is State.THROTTLED
+        chain_harness.passed += timedelta(seconds=3)
+        steps.guard(chain_harness.bridge, chain_harness.run)
+        assert asked(chain_harness) == []  # a run would only fail
+    assert state_of(chain_harness.bridge.safety.scope_states(), GLOBAL).state is State.THROTTLED
     node.fail(Fault.NONE)
-    again = asked(scene)  # nobody has measured yet that the node is back
+    again = asked(chain_harness)  # nobody has measured yet that the node is back
     assert len(again) == BURST
-    steps.transfer(scene.bridge, again, scene.run)
-    assert {o.status for o in scene.orders()} == {Status.TRANSFERRING}
-    assert steps.guard(scene.bridge, scene.run) == []
-    scene.settle()
-    assert {o.status for o in scene.orders()} == {Status.FULFILLED}
+    steps.transfer(chain_harness.bridge, again, chain_harness.run)
+    assert {o.status for o in chain_harness.orders()} == {Status.TRANSFERRING}
+    assert steps.guard(chain_harness.bridge, chain_harness.run) == []
+    chain_harness.settle()
+    assert {o.status for o in chain_harness.orders()} == {Status.FULFILLED}
 
 
 def test_a_run_that_met_the_end_of_the_outage_is_asked_for_again_at_once(
-    scene: Scene, node: FaultyRpc
+    chain_harness: ChainHarness, node: FaultyRpc
 ) -> None:
-    scene.stage.set_orders(BURST)
-    scene.detect()
-    keys = asked(scene)
+    chain_harness.ports.set_orders(BURST)
+    chain_harness.detect()
+    keys = asked(chain_harness)
     node.fail(Fault.DROP)
-    scene._do(lambda: steps.transfer(scene.bridge, keys, scene.run))
+    chain_harness._do(lambda: steps.transfer(chain_harness.bridge, keys, chain_harness.run))
     node.fail(Fault.NONE)
-    assert asked(scene) == []  # a node that comes and goes starts no run at every look
-    scene.passed += timedelta(seconds=2)
-    assert len(asked(scene)) == BURST
+    assert asked(chain_harness) == []  # a node that comes and goes starts no run at every look
+    chain_harness.passed += timedelta(seconds=2)
+    assert len(asked(chain_harness)) == BURST

@@ -16,12 +16,12 @@ from sqlalchemy.engine import make_url
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.pooling import require_own_sessions, shares_backends
 from mmbot_pipelines.adapters.db.safety import PgSafety
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.core.safety import State
 from mmbot_pipelines.devnet.anvil import tied_to_parent
 from mmbot_pipelines.devnet.stack import free_port
-from tests.awaiting import until
 from tests.cli.command import caller
+from tests.polling import until
 
 PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 
@@ -68,7 +68,7 @@ def test_a_pooler_that_refuses_our_sessions_is_refused_at_start(
 ) -> None:
     with (
         pgbouncer(database_url, tmp_path) as url,
-        pytest.raises(BadSettings, match="refuses the startup parameter `options`"),
+        pytest.raises(InvalidSettings, match="refuses the startup parameter `options`"),
     ):
         require_own_sessions(url)
 
@@ -84,18 +84,18 @@ def test_a_pooler_that_strips_our_sessions_is_refused_by_start_and_doctor(
         with connect(url).connect() as stripped:  # the danger: no timeout holds
             assert stripped.scalar(text("SHOW statement_timeout")) == "0"
         given = make_url(url).render_as_string(hide_password=False)
-        with pytest.raises(BadSettings, match="drops the startup parameter `options`"):
+        with pytest.raises(InvalidSettings, match="drops the startup parameter `options`"):
             require_own_sessions(given)
-        said = caller({"MMBOT_DATABASE_URL": url}, capsys, monkeypatch)("doctor")
-        assert "database: MMBOT_DATABASE_URL leads to a pooler that drops" in said.out
-        said = caller({"MMBOT_DATABASE_URL": url}, capsys, monkeypatch)("orders")
-        assert said.code == 2
-        assert "MMBOT_DATABASE_URL leads to a pooler" in said.err
+        logged = caller({"MMBOT_DATABASE_URL": url}, capsys, monkeypatch)("doctor")
+        assert "database: MMBOT_DATABASE_URL leads to a pooler that drops" in logged.out
+        logged = caller({"MMBOT_DATABASE_URL": url}, capsys, monkeypatch)("orders")
+        assert logged.code == 2
+        assert "MMBOT_DATABASE_URL leads to a pooler" in logged.err
         # One transaction needs no session: a halt is not refused.
         stop = ("halt", "--by", "Ann", "--reason", "x")
         assert caller({"MMBOT_DATABASE_URL": url}, capsys, monkeypatch)(*stop).code == 0
-    (standing,) = PgSafety(connect(database_url)).standings()
-    assert standing.state is State.HALTED
+    (scope_state,) = PgSafety(connect(database_url)).scope_states()
+    assert scope_state.state is State.HALTED
 
 
 @needs_pgbouncer

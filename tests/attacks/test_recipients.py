@@ -7,17 +7,17 @@ import pytest
 
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.ports import ErrorEntry
-from mmbot_pipelines.bridge.reverts import by_recipient
+from mmbot_pipelines.bridge.reverts import is_recipients_doing
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Block, Outcome, Receipt, TxState
-from mmbot_pipelines.core.readings import Thresholds
-from mmbot_pipelines.core.safety import GLOBAL, State, of
+from mmbot_pipelines.core.readings import SafetyThresholds
+from mmbot_pipelines.core.safety import GLOBAL, State, state_of
 from mmbot_pipelines.devnet.accounts import account
 from mmbot_pipelines.devnet.chain import ask
+from tests.bridge.harness import BridgeHarness
 from tests.bridge.orders import an_order
 from tests.bridge.transfers import rows, transferring
-from tests.bridge.world import World
-from tests.chain.scene import Scene, played
+from tests.chain.chain_harness import ChainHarness, played
 from tests.devnet.bridge import Devnet, running
 
 # Takes money while its slot 0 is zero, and else reverts, or burns all gas it is given.
@@ -34,86 +34,90 @@ def devnet() -> Iterator[Devnet]:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def harness() -> BridgeHarness:
+    return BridgeHarness()
 
 
 @pytest.fixture
-def scene(devnet: Devnet, database_url: str) -> Iterator[Scene]:
-    with played(devnet, database_url) as scene:
-        yield scene
+def chain_harness(devnet: Devnet, database_url: str) -> Iterator[ChainHarness]:
+    with played(devnet, database_url) as chain_harness:
+        yield chain_harness
 
 
 def moody(number: int) -> Address:
     return Address(f"0x{1100 + number:040d}")
 
 
-def mood(scene: Scene, *, bad: bool) -> None:
+def mood(chain_harness: ChainHarness, *, bad: bool) -> None:
     for number in range(ORDERS):
         slot = f"0x{int(bad):064x}"
-        ask(scene.stage.devnet.l1, "anvil_setStorageAt", moody(number), "0x0", slot)
+        ask(chain_harness.ports.devnet.l1, "anvil_setStorageAt", moody(number), "0x0", slot)
 
 
-def state(scene: Scene) -> State:
-    return of(scene.bridge.safety.standings(), GLOBAL).state
+def state(chain_harness: ChainHarness) -> State:
+    return state_of(chain_harness.bridge.safety.scope_states(), GLOBAL).state
 
 
 @pytest.mark.parametrize("code", [REVERTS, BURNS])
 def test_recipients_that_change_their_mind_in_one_block_halt_nobody(
-    scene: Scene, code: str
+    chain_harness: ChainHarness, code: str
 ) -> None:
     for number in range(ORDERS):
-        ask(scene.stage.devnet.l1, "anvil_setCode", moody(number), code)
-        scene.stage.set_orders(1, recipient=moody(number))
-    honest = scene.stage.set_orders(1, recipient=Address(account(6).address))[0].number
-    mood(scene, bad=False)
-    scene.detect()
-    scene.transfer()  # every simulation liked it
-    mood(scene, bad=True)
-    scene.settle()
-    assert scene.statuses() == {n: "FULFILLED" if n == honest else "parked" for n in range(13)}
-    kinds = {e.fault.kind for n in range(ORDERS) for e in errors(scene, n)}
+        ask(chain_harness.ports.devnet.l1, "anvil_setCode", moody(number), code)
+        chain_harness.ports.set_orders(1, recipient=moody(number))
+    honest = chain_harness.ports.set_orders(1, recipient=Address(account(6).address))[0].number
+    mood(chain_harness, bad=False)
+    chain_harness.detect()
+    chain_harness.transfer()  # every simulation liked it
+    mood(chain_harness, bad=True)
+    chain_harness.settle()
+    assert chain_harness.statuses() == {
+        n: "FULFILLED" if n == honest else "parked" for n in range(13)
+    }
+    kinds = {e.fault.kind for n in range(ORDERS) for e in errors(chain_harness, n)}
     assert kinds == {"RecipientRefused"}
-    steps.guard(scene.bridge, scene.run)
-    assert state(scene) is State.NORMAL
+    steps.guard(chain_harness.bridge, chain_harness.run)
+    assert state(chain_harness) is State.NORMAL
 
 
-def errors(scene: Scene, number: int) -> list[ErrorEntry]:
-    return scene.bridge.orders.errors(f"zksync:{number}")
+def errors(chain_harness: ChainHarness, number: int) -> list[ErrorEntry]:
+    return chain_harness.bridge.orders.errors(f"zksync:{number}")
 
 
-def test_a_recipient_that_relents_at_the_last_attempt_gets_one(scene: Scene) -> None:
-    l1 = scene.stage.devnet.l1
+def test_a_recipient_that_relents_at_the_last_attempt_gets_one(chain_harness: ChainHarness) -> None:
+    l1 = chain_harness.ports.devnet.l1
     ask(l1, "anvil_setCode", moody(0), BURNS)
-    (logged,) = scene.stage.set_orders(1, recipient=moody(0))
-    mood(scene, bad=False)
-    scene.detect()
-    scene.transfer()
-    mood(scene, bad=True)
-    scene.settle()
-    mood(scene, bad=False)
-    scene.finish()  # every retry that comes by itself
-    assert scene.statuses() == {logged.number: "parked"}
-    assert len(errors(scene, logged.number)) == 1
-    steps.reprocess(scene.bridge, [logged.key], scene.run)  # a person says so
-    scene.settle()
-    assert scene.payments() == {logged.number: 1}
+    (logged,) = chain_harness.ports.set_orders(1, recipient=moody(0))
+    mood(chain_harness, bad=False)
+    chain_harness.detect()
+    chain_harness.transfer()
+    mood(chain_harness, bad=True)
+    chain_harness.settle()
+    mood(chain_harness, bad=False)
+    chain_harness.finish()  # every retry that comes by itself
+    assert chain_harness.statuses() == {logged.number: "parked"}
+    assert len(errors(chain_harness, logged.number)) == 1
+    steps.reprocess(chain_harness.bridge, [logged.key], chain_harness.run)  # a person says so
+    chain_harness.settle()
+    assert chain_harness.payments() == {logged.number: 1}
 
 
-def test_gas_that_strangers_cost_throttles_and_ends_by_itself(scene: Scene) -> None:
-    scene.rules(thresholds=Thresholds(max_gas_lost=Wei(10**13)))
-    ask(scene.stage.devnet.l1, "anvil_setCode", moody(0), REVERTS)
-    scene.stage.set_orders(1, recipient=moody(0))
-    mood(scene, bad=False)
-    scene.detect()
-    scene.transfer()
-    mood(scene, bad=True)
-    scene.settle()
-    assert state(scene) is State.THROTTLED
-    assert "of gas within an hour" in of(scene.bridge.safety.standings(), GLOBAL).why
-    scene.passed += scene.passed.resolution * 3600 * 10**6 * 2
-    steps.guard(scene.bridge, scene.run)
-    assert state(scene) is State.NORMAL
+def test_gas_that_strangers_cost_throttles_and_ends_by_itself(chain_harness: ChainHarness) -> None:
+    chain_harness.rules(thresholds=SafetyThresholds(max_gas_lost=Wei(10**13)))
+    ask(chain_harness.ports.devnet.l1, "anvil_setCode", moody(0), REVERTS)
+    chain_harness.ports.set_orders(1, recipient=moody(0))
+    mood(chain_harness, bad=False)
+    chain_harness.detect()
+    chain_harness.transfer()
+    mood(chain_harness, bad=True)
+    chain_harness.settle()
+    assert state(chain_harness) is State.THROTTLED
+    assert (
+        "of gas within an hour" in state_of(chain_harness.bridge.safety.scope_states(), GLOBAL).why
+    )
+    chain_harness.passed += chain_harness.passed.resolution * 3600 * 10**6 * 2
+    steps.guard(chain_harness.bridge, chain_harness.run)
+    assert state(chain_harness) is State.NORMAL
 
 
 @pytest.mark.parametrize(
@@ -131,12 +135,12 @@ def test_gas_that_strangers_cost_throttles_and_ends_by_itself(scene: Scene) -> N
     ],
 )
 def test_whose_doing_a_revert_is(
-    world: World, reason: str, gas_used: int, code: bool, theirs: bool
+    harness: BridgeHarness, reason: str, gas_used: int, code: bool, theirs: bool
 ) -> None:
-    (key,) = transferring(world)
-    row = replace(rows(world, key)[0], gas=Gas(100_000))
+    (key,) = transferring(harness)
+    row = replace(rows(harness, key)[0], gas=Gas(100_000))
     if code:
-        world.chain.codes.add(an_order().recipient)
+        harness.chain.codes.add(an_order().recipient)
     receipt = Receipt(
         hash=row.hash,
         succeeded=False,
@@ -144,6 +148,6 @@ def test_whose_doing_a_revert_is(
         gas_used=Gas(gas_used),
         gas_price=Wei(1),
     )
-    order = replace(world.order(key), recipient=an_order().recipient)
+    order = replace(harness.order(key), recipient=an_order().recipient)
     outcome = Outcome(transaction=row, state=TxState.REVERTED, receipt=receipt, reason=reason)
-    assert by_recipient(world.chain, order, outcome) is theirs
+    assert is_recipients_doing(harness.chain, order, outcome) is theirs

@@ -11,13 +11,13 @@ from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.cli import chain_checks
-from mmbot_pipelines.cli.findings import Mark
-from mmbot_pipelines.core.errors import BadSettings, RegistryDisagrees
-from mmbot_pipelines.core.safety import GLOBAL, State, of
+from mmbot_pipelines.cli.findings import CheckStatus
+from mmbot_pipelines.core.errors import InvalidSettings, RegistryAbiMismatch
+from mmbot_pipelines.core.safety import GLOBAL, State, state_of
 from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.deploy import environment
+from tests.bridge.harness import BridgeHarness
 from tests.bridge.orders import an_order
-from tests.bridge.world import World
 from tests.devnet.bridge import Devnet, rolled_back, running
 from tests.ports.registry_memory import RegistryMemory
 
@@ -48,14 +48,16 @@ def l1(devnet: Devnet) -> Rpc:
 
 def registry_faults(devnet: Devnet) -> list[str]:
     found = chain_checks.chains(settings.load(environment(devnet.deployment)))
-    return [f.text for f in found if (f.mark, f.subject) == (Mark.FAULT, "registry")]
+    return [f.text for f in found if (f.mark, f.subject) == (CheckStatus.FAULT, "registry")]
 
 
 def test_doctor_and_start_refuse_a_registry_of_another_abi(v2: Devnet) -> None:
     assert any("answers as ABI v2" in text for text in registry_faults(v2))
-    with pytest.raises(BadSettings, match=r"MMBOT_L1_REGISTRY_ABI is v1, but .* answers as ABI v2"):
+    with pytest.raises(
+        InvalidSettings, match=r"MMBOT_L1_REGISTRY_ABI is v1, but .* answers as ABI v2"
+    ):
         wiring.refuse_another_registry(settings.load(environment(v2.deployment)))
-    with pytest.raises(RegistryDisagrees, match="MMBOT_L1_REGISTRY_ADDRESS"):
+    with pytest.raises(RegistryAbiMismatch, match="MMBOT_L1_REGISTRY_ADDRESS"):
         RegistryV1(l1(v2), v2.registry.address, start_block=0).used([an_order(1)])
 
 
@@ -75,23 +77,23 @@ class AnotherRegistry(RegistryMemory):
 
     def used(self, orders: list[Order]) -> list[bool]:  # type: ignore[override]
         if self.odd and orders:
-            raise RegistryDisagrees("it answers as ABI v2")
+            raise RegistryAbiMismatch("it answers as ABI v2")
         return super().used(orders)
 
 
 def test_a_registry_of_another_abi_is_one_halt_and_parks_no_order() -> None:
-    world = World()
-    registry = AnotherRegistry(world.chain)
-    world.registry = world.l2.registry = registry
-    world.bridge = replace(world.bridge, registry=registry)
-    keys = world.set_and_detect(30)
+    harness = BridgeHarness()
+    registry = AnotherRegistry(harness.chain)
+    harness.registry = harness.l2.registry = registry
+    harness.bridge = replace(harness.bridge, registry=registry)
+    keys = harness.set_and_detect(30)
     for _ in range(3):
-        world.transfer(keys)
-        world.later(10)
-    standing = of(world.safety.standings(), GLOBAL)
-    assert standing.state is State.HALTED
-    assert "RegistryDisagrees: it answers as ABI v2" in standing.why
-    assert len(world.safety.changes(10)) == 1
-    assert not any(world.order(key).failed for key in keys)
-    assert set(world.statuses().values()) == {Status.PENDING}
-    assert [e for key in keys for e in world.store.errors(key)] == []
+        harness.transfer(keys)
+        harness.later(10)
+    scope_state = state_of(harness.safety.scope_states(), GLOBAL)
+    assert scope_state.state is State.HALTED
+    assert "RegistryAbiMismatch: it answers as ABI v2" in scope_state.why
+    assert len(harness.safety.changes(10)) == 1
+    assert not any(harness.order(key).failed for key in keys)
+    assert set(harness.statuses().values()) == {Status.PENDING}
+    assert [e for key in keys for e in harness.store.errors(key)] == []

@@ -4,7 +4,7 @@ import pytest
 
 from mmbot_pipelines import settings
 from mmbot_pipelines.cli import chain_checks, doctor
-from mmbot_pipelines.cli.findings import Mark
+from mmbot_pipelines.cli.findings import CheckStatus
 from tests.settings.environments import GOOD, STARKNET, faults
 
 SERVED = GOOD | STARKNET | {"MMBOT_ORIGINS": "zksync,starknet"}
@@ -32,14 +32,14 @@ def test_tiers_that_ask_for_no_block_are_none_at_all() -> None:
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-@pytest.mark.parametrize("said", ["1000", "none", "NONE"])
-def test_one_limit_or_none_in_words_is_enough(limit: str, said: str) -> None:
-    read = settings.load(SERVED | dict.fromkeys(LIMITS, "") | {limit: said})
+@pytest.mark.parametrize("logged", ["1000", "none", "NONE"])
+def test_one_limit_or_an_explicit_none_is_enough(limit: str, logged: str) -> None:
+    read = settings.load(SERVED | dict.fromkeys(LIMITS, "") | {limit: logged})
     most = (read.limits.max_exposure, read.limits.max_per_hour, read.limits.max_per_day)
-    assert set(most) == ({None, 1000} if said == "1000" else {None})
+    assert set(most) == ({None, 1000} if logged == "1000" else {None})
 
 
-def test_no_confirmations_can_be_said_in_words() -> None:
+def test_no_confirmations_can_be_set_as_none() -> None:
     assert settings.load(SERVED | {"MMBOT_CONFIRMATIONS": "none"}).limits.confirmations == ()
 
 
@@ -71,7 +71,7 @@ def test_doctor_notes_each_limit_that_is_not_set(monkeypatch: pytest.MonkeyPatch
     for name, value in (GOOD | {"MMBOT_RPC_QUORUM": "1", "MMBOT_MAX_PER_DAY_WEI": "5"}).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(doctor, "_database", lambda _: iter(()))
-    noted = {found.subject for found in doctor.findings() if found.mark is Mark.NOTE}
+    noted = {found.subject for found in doctor.findings() if found.mark is CheckStatus.NOTE}
     assert noted == {
         "MMBOT_MAX_EXPOSURE_WEI",
         "MMBOT_MAX_PER_HOUR_WEI",

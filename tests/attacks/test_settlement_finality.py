@@ -13,116 +13,122 @@ from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.devnet.starknet.delivery import L1Link
 from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging
-from tests.awaiting import until
+from tests.bridge.harness import BridgeHarness
 from tests.bridge.reorged import at, kinds
-from tests.bridge.world import World
 from tests.chain.starknet.test_way import Way
 from tests.devnet.bridge import Devnet, running
-from tests.ports.starknet_stage import on_starknet
+from tests.polling import until
+from tests.ports.starknet_ports import on_starknet
 
 HOURS = 5 * 3600
 
 
 @pytest.fixture
-def searched(world: World) -> list[str]:
+def searched(harness: BridgeHarness) -> list[str]:
     """Note of which orders the L2 is asked for a payment."""
     asked: list[str] = []
-    settled = world.l2.settled
+    settled = harness.l2.settled
 
     def noting(orders: list[Order]) -> object:
         asked.extend(order.key for order in orders)
         return settled(orders)
 
-    world.l2.settled = noting  # type: ignore[assignment,method-assign]
+    harness.l2.settled = noting  # type: ignore[assignment,method-assign]
     return asked
 
 
-def completed(world: World, count: int = 1) -> list[str]:
-    keys = [at(world, Status.PROVED).key for _ in range(count)]
-    world.l2.deliver()
-    world.settle()
-    assert {world.order(key).status for key in keys} == {Status.COMPLETED}
-    world.detect()
+def completed(harness: BridgeHarness, count: int = 1) -> list[str]:
+    keys = [at(harness, Status.PROVED).key for _ in range(count)]
+    harness.l2.deliver()
+    harness.settle()
+    assert {harness.order(key).status for key in keys} == {Status.COMPLETED}
+    harness.detect()
     return keys
 
 
-def review(world: World) -> None:
-    steps.backfill(world.bridge, world.run)
+def review(harness: BridgeHarness) -> None:
+    steps.backfill(harness.bridge, harness.run)
 
 
-def test_a_payment_taken_back_after_hours_is_noticed(world: World) -> None:
-    (key,) = completed(world)
-    world.later(HOURS)
-    world.l2.final_depth = 100  # L1 has accepted nothing meanwhile
-    review(world)
-    assert world.order(key).status is Status.COMPLETED
-    world.l2.reorg(1)
-    review(world)
-    order = world.order(key)
+def test_a_payment_reorged_out_after_hours_is_noticed(harness: BridgeHarness) -> None:
+    (key,) = completed(harness)
+    harness.later(HOURS)
+    harness.l2.final_depth = 100  # L1 has accepted nothing meanwhile
+    review(harness)
+    assert harness.order(key).status is Status.COMPLETED
+    harness.l2.reorg(1)
+    review(harness)
+    order = harness.order(key)
     assert (order.status, order.settle_tx, order.settle_block) == (Status.PROVED, None, None)
-    assert kinds(world, key) == ["TakenBack"]
-    world.l2.deliver()
-    assert world.settle() == [key]
+    assert kinds(harness, key) == ["Reorged"]
+    harness.l2.deliver()
+    assert harness.settle() == [key]
 
 
-def test_a_settlement_is_read_no_more_once_it_is_final(world: World, searched: list[str]) -> None:
-    (key,) = completed(world)
-    world.later(60)
-    world.l2.mine(world.l2.final_depth)
-    review(world)
-    assert world.order(key).settle_final
+def test_a_settlement_is_read_no_more_once_it_is_final(
+    harness: BridgeHarness, searched: list[str]
+) -> None:
+    (key,) = completed(harness)
+    harness.later(60)
+    harness.l2.mine(harness.l2.final_depth)
+    review(harness)
+    assert harness.order(key).settle_final
     searched.clear()
     for _ in range(3):
-        world.later(HOURS)
-        review(world)
+        harness.later(HOURS)
+        review(harness)
     assert searched == []
 
 
-def test_a_fork_has_all_settlements_above_it_checked_whatever_their_age(world: World) -> None:
-    keys = completed(world, 60)
-    world.later(HOURS)
-    world.l2.mine(2)
-    world.detect()
-    world.l2.reorg(4)  # with the payments, hours ago
-    world.detect()
-    assert {world.order(key).status for key in keys} == {Status.PROVED}
+def test_a_fork_has_all_settlements_above_it_checked_whatever_their_age(
+    harness: BridgeHarness,
+) -> None:
+    keys = completed(harness, 60)
+    harness.later(HOURS)
+    harness.l2.mine(2)
+    harness.detect()
+    harness.l2.reorg(4)  # with the payments, hours ago
+    harness.detect()
+    assert {harness.order(key).status for key in keys} == {Status.PROVED}
 
 
-def test_a_witness_that_is_stale_takes_no_settlement_back(world: World) -> None:
-    (key,) = completed(world)
-    world.later(HOURS)
-    world.l2.unsure[key] = RpcDisagrees("nodes differ")
-    review(world)
-    assert world.order(key).status is Status.COMPLETED
-    assert kinds(world, key) == []
+def test_a_witness_that_is_stale_takes_no_settlement_back(harness: BridgeHarness) -> None:
+    (key,) = completed(harness)
+    harness.later(HOURS)
+    harness.l2.unsure[key] = RpcDisagrees("nodes differ")
+    review(harness)
+    assert harness.order(key).status is Status.COMPLETED
+    assert kinds(harness, key) == []
 
 
-def test_a_node_that_is_behind_the_settlement_takes_nothing_back(world: World) -> None:
-    (key,) = completed(world)
-    world.later(HOURS)
-    payment, world.l2.sealed[-1:] = world.l2.sealed[-1:], []
-    review(world)
-    assert world.order(key).status is Status.COMPLETED
-    world.l2.sealed += payment
+def test_a_node_that_is_behind_the_settlement_takes_nothing_back(harness: BridgeHarness) -> None:
+    (key,) = completed(harness)
+    harness.later(HOURS)
+    payment, harness.l2.sealed[-1:] = harness.l2.sealed[-1:], []
+    review(harness)
+    assert harness.order(key).status is Status.COMPLETED
+    harness.l2.sealed += payment
 
 
-def test_a_settlement_that_moved_to_another_block_is_final_only_there(world: World) -> None:
-    (key,) = completed(world)
-    first = world.order(key).settle_block
-    world.later(HOURS)
-    world.l2.reorg(1)
-    world.l2.mine(3)
-    world.l2.deliver()
-    review(world)
-    order = world.order(key)
+def test_a_settlement_that_moved_to_another_block_is_final_only_there(
+    harness: BridgeHarness,
+) -> None:
+    (key,) = completed(harness)
+    first = harness.order(key).settle_block
+    harness.later(HOURS)
+    harness.l2.reorg(1)
+    harness.l2.mine(3)
+    harness.l2.deliver()
+    review(harness)
+    order = harness.order(key)
     assert first is not None
     assert order.settle_block is not None
     assert order.status is Status.COMPLETED
     assert order.settle_block.number > first.number
     assert not order.settle_final
-    world.l2.mine(world.l2.final_depth)
-    review(world)
-    assert world.order(key).settle_final
+    harness.l2.mine(harness.l2.final_depth)
+    review(harness)
+    assert harness.order(key).settle_final
 
 
 @pytest.fixture(scope="module")
@@ -134,23 +140,23 @@ def fresh() -> Iterator[tuple[Devnet, ChecksumAddress]]:
 def test_starknet_takes_a_payment_back_after_hours(fresh: tuple[Devnet, ChecksumAddress]) -> None:
     devnet, messaging = fresh
     link = L1Link(rpc_url=devnet.deployment.l1.rpc_url, messaging=messaging, poll=0.02)
-    with on_starknet(devnet, messaging, link) as stage:
-        way = Way(stage, stage.origin)
+    with on_starknet(devnet, messaging, link) as ports:
+        way = Way(ports, ports.origin)
         (key,) = way.paid()
-        stage.mine_l2(1)
+        ports.mine_l2(1)
         way.claim([key])
         way.consumed(key)
-        stage.mine_l2(1)
+        ports.mine_l2(1)
         assert way.settle() == [key]
         way.now = way.now.replace(year=way.now.year + 1)
-        stage.node.devnet("setDelivery", mode="withhold")
-        stage.reorg_l2(1)
+        ports.node.devnet("setDelivery", mode="withhold")
+        ports.reorg_l2(1)
         steps.backfill(way.bridge, way.run)
         assert way.order(key).status is Status.PROVED
-        stage.node.devnet("setDelivery", mode="deliver")
-        until(way.settle, lambda: stage.mine_l2(1))
+        ports.node.devnet("setDelivery", mode="deliver")
+        until(way.settle, lambda: ports.mine_l2(1))
         assert way.order(key).status is Status.COMPLETED
-        stage.mine_l2(12)
+        ports.mine_l2(12)
         way.now = way.now.replace(year=way.now.year + 1)
         steps.backfill(way.bridge, way.run)
         assert way.order(key).settle_final

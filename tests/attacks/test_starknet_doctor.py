@@ -85,7 +85,7 @@ def test_an_account_without_strk_is_a_fault(mmbot: Mmbot, service: FakeProver, n
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "says"),
+    ("status", "body", "expected"),
     [
         (404, b"<html>not found</html>", "answered HTTP 404 without a reason"),
         (200, b"<html>welcome</html>", "answered no task's status"),
@@ -94,8 +94,8 @@ def test_an_account_without_strk_is_a_fault(mmbot: Mmbot, service: FakeProver, n
     ],
 )
 def test_a_gateway_in_the_provers_place_is_a_fault(
-    mmbot: Mmbot, service: FakeProver, status: int, body: bytes, says: str
+    mmbot: Mmbot, service: FakeProver, status: int, body: bytes, expected: str
 ) -> None:
     service.status, service.body = status, body
     found = faults(mmbot(**proof(service)))
-    assert any(says in line for line in found), found
+    assert any(expected in line for line in found), found

@@ -25,12 +25,12 @@ from mmbot_pipelines.devnet.starknet.token import ETH
 from tests.adapters.origins.starknet_fakes import ORDER, StarknetFake, data_of, starknet_fake
 from tests.adapters.origins.starknet_origin import origin, payment
 from tests.attacks.liar import Liar
-from tests.chain.starknet.conftest import fresh, stage
+from tests.chain.starknet.conftest import fresh, ports
 from tests.chain.starknet.proving import MAKER
 from tests.ports.invokes_memory import InvokesMemory
-from tests.ports.starknet_stage import StarknetStage
+from tests.ports.starknet_ports import StarknetPorts
 
-__all__ = ["fresh", "stage"]  # fixtures
+__all__ = ["fresh", "ports"]  # fixtures
 
 OTHER = data_of(replace(ORDER, amount=Wei(1)))[2:]
 PAID = Settlement(TxHash(word(0x99)), Block(60, word(60)))
@@ -80,21 +80,21 @@ def test_two_against_two_prove_nothing(nodes: list[StarknetFake]) -> None:
 
 
 @pytest.mark.parametrize("lies", [lambda at: True, lambda at: at == "pre_confirmed"])
-def test_one_wrong_nonce_is_never_signed(stage: StarknetStage, lies: Any) -> None:
+def test_one_wrong_nonce_is_never_signed(ports: StarknetPorts, lies: Any) -> None:
     """It can never be executed, and no other nonce goes out before it is decided."""
 
     def far(params: Any, result: Any) -> Any:
         given = params.values() if isinstance(params, dict) else params
         return hex(1_000_000) if any(map(lies, given)) else result
 
-    chain_id = int(stage.deployed.chain_id, 16)
+    chain_id = int(ports.deployed.chain_id, 16)
     wallet = StarknetWallet(
-        Address(stage.deployed.wallet), SecretStr(hex(MAKER.private_key)), chain_id=chain_id
+        Address(ports.deployed.wallet), SecretStr(hex(MAKER.private_key)), chain_id=chain_id
     )
     approve = Call(ETH, selector_of("approve"), [1, 1, 0])
     invokes = InvokesMemory()
-    honest = [stage.node.url, f"{stage.node.url}/2"]
-    with Liar(stage.node.url, starknet_getNonce=far) as liar:
+    honest = [ports.node.url, f"{ports.node.url}/2"]
+    with Liar(ports.node.url, starknet_getNonce=far) as liar:
         for urls, quorum in (([liar.url, honest[0]], 2), ([honest[0], liar.url], 2)):
             rpc = StarknetRpc(urls, chain_id=chain_id, quorum=quorum)
             with pytest.raises(RpcUnavailable):

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from mmbot_pipelines.adapters.ethereum.decoding import InvalidResponse
 from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
-from mmbot_pipelines.adapters.ethereum.wire import BadAnswer
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins.starknet import Starknet
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.bridge.chain_ports import Settlement
-from mmbot_pipelines.core.errors import Undelivered, Verdict
+from mmbot_pipelines.core.errors import RetryPolicy, Undelivered
 from mmbot_pipelines.core.outbox import TxState
 from tests.adapters.origins.fake_prover import FakeProver, fake_prover
 from tests.attacks.liar import Liar, Lie
@@ -23,15 +23,15 @@ from tests.attacks.test_lost_claims import (
     finalize,
     fresh,
     on_its_way,
-    stage,
+    ports,
 )
 from tests.attacks.test_lost_claims import origin as by_message
 from tests.chain.starknet.claims import proved
 from tests.chain.starknet.proving import begun, by_proof, paid, prove
 from tests.ports.invokes_memory import InvokesMemory
-from tests.ports.starknet_stage import StarknetStage
+from tests.ports.starknet_ports import StarknetPorts
 
-__all__ = ["fresh", "stage"]  # fixtures
+__all__ = ["fresh", "ports"]  # fixtures
 
 PLACES = [0, 1]  # of those that are asked first
 
@@ -57,24 +57,24 @@ def nodes() -> Iterator[ExitStack]:
 
 
 @pytest.fixture
-def service(stage: StarknetStage) -> Iterator[FakeProver]:
+def service(ports: StarknetPorts) -> Iterator[FakeProver]:
     with fake_prover() as prover:
-        prover.prove = lambda query: prove(stage, query)
+        prover.prove = lambda query: prove(ports, query)
         yield prover
 
 
-def urls(stage: StarknetStage, nodes: ExitStack, place: int, count: int, **lies: Lie) -> list[str]:
+def urls(ports: StarknetPorts, nodes: ExitStack, place: int, count: int, **lies: Lie) -> list[str]:
     """Return this many nodes' addresses, with a liar at a place."""
-    liar = nodes.enter_context(Liar(stage.node.url, **lies))
-    return [liar.url if n == place else f"{stage.node.url}/{n}" for n in range(count)]
+    liar = nodes.enter_context(Liar(ports.node.url, **lies))
+    return [liar.url if n == place else f"{ports.node.url}/{n}" for n in range(count)]
 
 
 def with_liar(
-    stage: StarknetStage, nodes: ExitStack, place: int, count: int, **lies: Lie
+    ports: StarknetPorts, nodes: ExitStack, place: int, count: int, **lies: Lie
 ) -> Starknet:
-    l1 = stage.devnet.deployment.l1.rpc_url
+    l1 = ports.devnet.deployment.l1.rpc_url
     second = nodes.enter_context(Liar(l1)).url
-    return by_message(stage, [l1, second], urls(stage, nodes, place, count, **lies), 2)
+    return by_message(ports, [l1, second], urls(ports, nodes, place, count, **lies), 2)
 
 
 CHECKS = {
@@ -89,23 +89,23 @@ CHECKS = {
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", CHECKS)
 def test_one_liar_of_three_keeps_no_order_from_being_paid(
-    stage: StarknetStage, nodes: ExitStack, place: int, name: str
+    ports: StarknetPorts, nodes: ExitStack, place: int, name: str
 ) -> None:
-    orders = stage.set_orders(2)
-    origin = with_liar(stage, nodes, place, 3, starknet_call=CHECKS[name])
+    orders = ports.set_orders(2)
+    origin = with_liar(ports, nodes, place, 3, starknet_call=CHECKS[name])
     for _ in range(3):
         assert origin.check(orders) == [None, None]
 
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_one_liar_of_two_lets_an_order_wait_and_parks_none(
-    stage: StarknetStage, nodes: ExitStack, name: str
+    ports: StarknetPorts, nodes: ExitStack, name: str
 ) -> None:
-    orders = stage.set_orders(1)
-    origin = with_liar(stage, nodes, 1, 2, starknet_call=CHECKS[name])
+    orders = ports.set_orders(1)
+    origin = with_liar(ports, nodes, 1, 2, starknet_call=CHECKS[name])
     (against,) = origin.check(orders)
     assert isinstance(against, RpcDisagrees)
-    assert against.verdict is Verdict.NOW
+    assert against.retry_policy is RetryPolicy.NOW
 
 
 def another_tx(params: Any, result: Any) -> Any:
@@ -115,24 +115,24 @@ def another_tx(params: Any, result: Any) -> Any:
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("lie", [no_events, another_tx])
 def test_one_liar_of_three_hides_no_payment(
-    stage: StarknetStage, nodes: ExitStack, place: int, lie: Lie
+    ports: StarknetPorts, nodes: ExitStack, place: int, lie: Lie
 ) -> None:
-    order = on_its_way(stage, "deliver")
-    (unpaid,) = stage.set_orders(1)
-    (truth,) = stage.origin.settled([order])
+    order = on_its_way(ports, "deliver")
+    (unpaid,) = ports.set_orders(1)
+    (truth,) = ports.origin.settled([order])
     assert isinstance(truth, Settlement)
-    origin = with_liar(stage, nodes, place, 3, starknet_getEvents=lie)
+    origin = with_liar(ports, nodes, place, 3, starknet_getEvents=lie)
     assert origin.settled([order, unpaid]) == [truth, None]
-    origin = with_liar(stage, nodes, 1, 2, starknet_getEvents=lie)
+    origin = with_liar(ports, nodes, 1, 2, starknet_getEvents=lie)
     (seen, nothing) = origin.settled([order, unpaid])
     assert isinstance(seen, RpcDisagrees)
     assert nothing is None  # each order by itself
 
 
-def test_one_liar_of_three_invents_no_payment(stage: StarknetStage, nodes: ExitStack) -> None:
-    order = on_its_way(stage, "deliver")
-    (unpaid,) = stage.set_orders(1)
-    (truth,) = stage.origin.settled([order])
+def test_one_liar_of_three_invents_no_payment(ports: StarknetPorts, nodes: ExitStack) -> None:
+    order = on_its_way(ports, "deliver")
+    (unpaid,) = ports.set_orders(1)
+    (truth,) = ports.origin.settled([order])
 
     def invented(params: Any, result: Any) -> Any:
         number = hex(unpaid.number)
@@ -141,35 +141,35 @@ def test_one_liar_of_three_invents_no_payment(stage: StarknetStage, nodes: ExitS
 
     lies = {"starknet_getEvents": invented, "starknet_call": CHECKS["claimed"]}
     alone = by_message(
-        stage, [stage.devnet.deployment.l1.rpc_url], urls(stage, nodes, 0, 1, **lies), 1
+        ports, [ports.devnet.deployment.l1.rpc_url], urls(ports, nodes, 0, 1, **lies), 1
     )
     assert all(isinstance(seen, Settlement) for seen in alone.settled([order, unpaid]))
     for count in (2, 3):  # of three, the two others may be behind: nothing is proven
-        (seen, other) = with_liar(stage, nodes, 0, count, **lies).settled([order, unpaid])
+        (seen, other) = with_liar(ports, nodes, 0, count, **lies).settled([order, unpaid])
         assert (seen, type(other)) == (truth, RpcDisagrees)
 
 
 @pytest.mark.parametrize("low", [True, False])
 def test_one_liar_of_three_does_not_set_what_is_final(
-    stage: StarknetStage, nodes: ExitStack, low: bool
+    ports: StarknetPorts, nodes: ExitStack, low: bool
 ) -> None:
-    stage.mine_l2(20)
-    truth = stage.origin.final()
+    ports.mine_l2(20)
+    truth = ports.origin.final()
     assert truth.number > 0
 
     def lie(params: Any, result: Any) -> Any:
         return result | {"block_number": 0 if low else 10**9}
 
     for place in PLACES:
-        origin = with_liar(stage, nodes, place, 3, starknet_getBlockWithTxHashes=lie)
+        origin = with_liar(ports, nodes, place, 3, starknet_getBlockWithTxHashes=lie)
         assert origin.final() == truth
 
 
 def by_a_proof(
-    stage: StarknetStage, service: FakeProver, invokes: InvokesMemory, nodes: list[str]
+    ports: StarknetPorts, service: FakeProver, invokes: InvokesMemory, nodes: list[str]
 ) -> Starknet:
-    rpc = StarknetRpc(nodes, chain_id=stage.l2.chain_id, quorum=2)
-    return stage.starknet(stage.l2, by_proof(stage, service, l2=rpc, invokes=invokes))
+    rpc = StarknetRpc(nodes, chain_id=ports.l2.chain_id, quorum=2)
+    return ports.starknet(ports.l2, by_proof(ports, service, l2=rpc, invokes=invokes))
 
 
 RECEIPTS: dict[str, dict[str, Lie]] = {
@@ -194,17 +194,17 @@ RECEIPTS: dict[str, dict[str, Lie]] = {
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", RECEIPTS)
 def test_one_liar_of_three_neither_decides_nor_stops_our_transactions(
-    stage: StarknetStage, nodes: ExitStack, service: FakeProver, place: int, name: str
+    ports: StarknetPorts, nodes: ExitStack, service: FakeProver, place: int, name: str
 ) -> None:
     invokes = InvokesMemory()
-    liars = urls(stage, nodes, place, 3, **RECEIPTS[name])
-    origin = by_a_proof(stage, service, invokes, liars)
+    liars = urls(ports, nodes, place, 3, **RECEIPTS[name])
+    origin = by_a_proof(ports, service, invokes, liars)
     for count in (1, 2):
-        (order,) = begun(stage, origin, paid(stage))
+        (order,) = begun(ports, origin, paid(ports))
         (seen,) = origin.progress([order])
         assert seen.proven_in is not None
-        stage.mine_l2(1)
-        (settled,) = stage.origin.settled([order])
+        ports.mine_l2(1)
+        (settled,) = ports.origin.settled([order])
         assert isinstance(settled, Settlement)
         assert len(invokes.rows) == count
     assert [row.state for row in invokes.rows] == [TxState.MINED, TxState.STORED]
@@ -212,12 +212,12 @@ def test_one_liar_of_three_neither_decides_nor_stops_our_transactions(
 
 
 def test_one_liar_of_two_about_our_nonce_gets_nothing_signed(
-    stage: StarknetStage, nodes: ExitStack, service: FakeProver
+    ports: StarknetPorts, nodes: ExitStack, service: FakeProver
 ) -> None:
     invokes = InvokesMemory()
-    liars = urls(stage, nodes, 1, 2, **RECEIPTS["nonce too high"])
-    origin = by_a_proof(stage, service, invokes, liars)
-    (order,) = begun(stage, origin, paid(stage))
+    liars = urls(ports, nodes, 1, 2, **RECEIPTS["nonce too high"])
+    origin = by_a_proof(ports, service, invokes, liars)
+    (order,) = begun(ports, origin, paid(ports))
     with pytest.raises(RpcDisagrees, match="differ on the next nonce of our account"):
         origin.progress([order])
     assert invokes.rows == []
@@ -237,20 +237,20 @@ def garbage(params: Any, result: Any) -> Any:
 
 @pytest.mark.parametrize("lie", [hidden, absent, garbage])
 def test_one_liar_of_three_on_l1_hides_no_claims_message(
-    stage: StarknetStage, nodes: ExitStack, lie: Lie
+    ports: StarknetPorts, nodes: ExitStack, lie: Lie
 ) -> None:
-    stage.node.devnet("setDelivery", mode="withhold")
-    (order,) = proved(stage, stage.set_orders(1))
-    l1 = stage.devnet.deployment.l1.rpc_url
+    ports.node.devnet("setDelivery", mode="withhold")
+    (order,) = proved(ports, ports.set_orders(1))
+    l1 = ports.devnet.deployment.l1.rpc_url
     liar = nodes.enter_context(Liar(l1, eth_getTransactionReceipt=lie)).url
     second = nodes.enter_context(Liar(l1)).url
-    l2 = [stage.node.url, f"{stage.node.url}/2"]
-    (truth,) = stage.origin.progress([order])
+    l2 = [ports.node.url, f"{ports.node.url}/2"]
+    (truth,) = ports.origin.progress([order])
     assert truth.ref is not None
-    assert by_message(stage, [liar, l1, second], l2, 2).progress([order]) == [truth]
-    of_two = by_message(stage, [liar, l1], l2, 2)
+    assert by_message(ports, [liar, l1, second], l2, 2).progress([order]) == [truth]
+    of_two = by_message(ports, [liar, l1], l2, 2)
     if lie is garbage:
-        with pytest.raises(BadAnswer):
+        with pytest.raises(InvalidResponse):
             of_two.progress([order])
     else:
         assert of_two.progress([order]) == NOTHING
@@ -258,30 +258,30 @@ def test_one_liar_of_three_on_l1_hides_no_claims_message(
 
 @pytest.mark.parametrize("mode", ["fail", "deliver"])
 def test_one_liar_of_three_neither_loses_a_claim_nor_keeps_a_lost_one(
-    stage: StarknetStage, nodes: ExitStack, mode: str
+    ports: StarknetPorts, nodes: ExitStack, mode: str
 ) -> None:
-    order = on_its_way(stage, mode)
-    finalize(stage)
+    order = on_its_way(ports, mode)
+    finalize(ports)
     lies: dict[str, Lie] = {"starknet_getMessagesStatus": lambda params, result: []}
     if mode == "deliver":
         lies = {"starknet_call": all_pending, "starknet_getMessagesStatus": all_failed}
-    seen = with_liar(stage, nodes, 0, 3, **lies).progress([order])
+    seen = with_liar(ports, nodes, 0, 3, **lies).progress([order])
     if mode == "deliver":
         assert seen == NOTHING
     else:
         assert isinstance(seen[0].lost, Undelivered)
-    assert with_liar(stage, nodes, 0, 2, **lies).progress([order]) == NOTHING
+    assert with_liar(ports, nodes, 0, 2, **lies).progress([order]) == NOTHING
 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", CHECKS)
 def test_one_liar_of_three_is_marked_as_contradicted_and_asked_last(
-    stage: StarknetStage, nodes: ExitStack, place: int, name: str
+    ports: StarknetPorts, nodes: ExitStack, place: int, name: str
 ) -> None:
-    orders = stage.set_orders(1)
-    found = urls(stage, nodes, place, 3, starknet_call=CHECKS[name])
-    rpc = StarknetRpc(found, chain_id=int(stage.deployed.chain_id, 16), quorum=2)
-    origin = stage.starknet(rpc, stage.by_message)
+    orders = ports.set_orders(1)
+    found = urls(ports, nodes, place, 3, starknet_call=CHECKS[name])
+    rpc = StarknetRpc(found, chain_id=int(ports.deployed.chain_id, 16), quorum=2)
+    origin = ports.starknet(rpc, ports.by_message)
     assert origin.check(orders) == [None]
     faults = [reading.fault for reading in rpc.health()]
     assert faults[place] == "contradicts the others about what the escrow holds"
@@ -292,9 +292,9 @@ def test_one_liar_of_three_is_marked_as_contradicted_and_asked_last(
     assert scores[place] < min(score for n, score in enumerate(scores) if n != place)
 
 
-def test_where_one_of_two_lies_neither_is_marked(stage: StarknetStage, nodes: ExitStack) -> None:
-    orders = stage.set_orders(1)
-    found = urls(stage, nodes, 1, 2, starknet_call=CHECKS["paused"])
-    rpc = StarknetRpc(found, chain_id=int(stage.deployed.chain_id, 16), quorum=2)
-    stage.starknet(rpc, stage.by_message).check(orders)
+def test_where_one_of_two_lies_neither_is_marked(ports: StarknetPorts, nodes: ExitStack) -> None:
+    orders = ports.set_orders(1)
+    found = urls(ports, nodes, 1, 2, starknet_call=CHECKS["paused"])
+    rpc = StarknetRpc(found, chain_id=int(ports.deployed.chain_id, 16), quorum=2)
+    ports.starknet(rpc, ports.by_message).check(orders)
     assert [reading.fault for reading in rpc.health()] == [None, None]

@@ -24,14 +24,14 @@ from mmbot_pipelines.devnet.starknet.token import STRK
 from mmbot_pipelines.devnet.starknet.users import account
 from tests.adapters.origins.fake_prover import FakeProver
 from tests.attacks.liar import Liar, Lie
-from tests.chain.starknet.conftest import fresh, service, stage
-from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, told
+from tests.chain.starknet.conftest import fresh, ports, service
+from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, reported
 from tests.chaos.faulty_rpc import Fault
 from tests.devnet.starknet_rpc import run
 from tests.ports.invokes_memory import InvokesMemory
-from tests.ports.starknet_stage import StarknetStage
+from tests.ports.starknet_ports import StarknetPorts
 
-__all__ = ["fresh", "service", "stage"]  # fixtures
+__all__ = ["fresh", "ports", "service"]  # fixtures
 
 ENOUGH = estimate(
     Resources(l1_gas=0, l1_data_gas=10_000, l2_gas=10**8), GasPrices().in_fri(), "FRI"
@@ -57,10 +57,10 @@ def off_by(count: int) -> Lie:
 
 
 @dataclass
-class Desk:
+class DagsterServer:
     """Our account behind one node that can lie."""
 
-    stage: StarknetStage
+    ports: StarknetPorts
     service: FakeProver
     node: WrongNode
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -68,33 +68,33 @@ class Desk:
     def __post_init__(self) -> None:
         self.invokes = InvokesMemory()
         self.by_proof: ByProof = by_proof(
-            self.stage,
+            self.ports,
             self.service,
-            l2=self.stage.client(self.node.url),
+            l2=self.ports.client(self.node.url),
             invokes=self.invokes,
             now=lambda: self.now,
         )
-        self.origin: Starknet = self.stage.starknet(self.stage.l2, self.by_proof)
+        self.origin: Starknet = self.ports.starknet(self.ports.l2, self.by_proof)
 
     def proving(self, count: int = 1) -> list[Order]:
-        return begun(self.stage, self.origin, paid(self.stage, count))
+        return begun(self.ports, self.origin, paid(self.ports, count))
 
     def shown(self, orders: list[Order]) -> list[Order]:
         seen = self.origin.progress(orders)
         assert [p.lost for p in seen] == [None] * len(orders)
-        return told(orders, seen)
+        return reported(orders, seen)
 
     def settled(self, orders: list[Order]) -> bool:
-        self.stage.mine_l2(1)
+        self.ports.mine_l2(1)
         return None not in self.origin.settled(orders)
 
     def used_elsewhere(self, count: int) -> None:
         """Let another program send transactions of our account."""
-        ours = account(self.stage.node.url, MAKER, int(self.stage.deployed.chain_id, 16))
+        ours = account(self.ports.node.url, MAKER, int(self.ports.deployed.chain_id, 16))
         approve = Call(STRK, selector_of("approve"), [1, 1, 0])
         for _ in range(count):
             run(ours.execute_v3(approve, resource_bounds=BOUNDS))
-        self.stage.mine_l2(1)
+        self.ports.mine_l2(1)
 
     def executed_late(self, row: Invoke) -> None:
         """Let the sequencer find bytes in its mempool whose nonce has come."""
@@ -102,12 +102,12 @@ class Desk:
         async def handed_over(node: StarknetNode) -> None:
             assert await self.lane.wallet.broadcast(node, row.raw) is None
 
-        self.stage.l2.ask(handed_over)
-        self.stage.mine_l2(1)
+        self.ports.l2.ask(handed_over)
+        self.ports.mine_l2(1)
 
     @property
     def lane(self) -> StarknetLane:
-        return self.by_proof._showing.lane
+        return self.by_proof._submitter.lane
 
     @property
     def states(self) -> list[tuple[int, TxState]]:
@@ -115,40 +115,42 @@ class Desk:
 
 
 @pytest.fixture
-def desk(stage: StarknetStage, service: FakeProver) -> Iterator[Desk]:
-    with WrongNode(stage.node.url) as node:
-        yield Desk(stage, service, node)
+def dagster_server(ports: StarknetPorts, service: FakeProver) -> Iterator[DagsterServer]:
+    with WrongNode(ports.node.url) as node:
+        yield DagsterServer(ports, service, node)
 
 
-def held_by_a_nonce_too_high(desk: Desk, count: int = 3) -> list[Order]:
-    orders = desk.proving()
-    desk.node.lies["starknet_getNonce"] = off_by(count)
-    orders = desk.shown(orders)
-    assert desk.states == [(count, TxState.STORED)]
-    desk.node.lies.clear()
+def held_by_a_nonce_too_high(dagster_server: DagsterServer, count: int = 3) -> list[Order]:
+    orders = dagster_server.proving()
+    dagster_server.node.lies["starknet_getNonce"] = off_by(count)
+    orders = dagster_server.shown(orders)
+    assert dagster_server.states == [(count, TxState.STORED)]
+    dagster_server.node.lies.clear()
     return orders
 
 
 def test_a_nonce_too_high_is_given_up_and_the_same_proof_is_shown_with_the_right_one(
-    desk: Desk,
+    dagster_server: DagsterServer,
 ) -> None:
-    orders = held_by_a_nonce_too_high(desk)
+    orders = held_by_a_nonce_too_high(dagster_server)
     for _ in range(3):  # the node may only be ahead of the others
-        orders = desk.shown(orders)
-        assert desk.states == [(3, TxState.STORED)]
-    desk.now += timedelta(minutes=3)
-    orders = desk.shown(orders)
-    assert desk.states == [(3, TxState.LOST), (0, TxState.STORED)]
-    assert desk.invokes.rows[0].ahead_of == 0
-    assert orders[0].claim_tx == desk.invokes.rows[1].hash
-    assert desk.settled(orders)
-    assert len(desk.service.tasks) == 1  # no other proof was bought
+        orders = dagster_server.shown(orders)
+        assert dagster_server.states == [(3, TxState.STORED)]
+    dagster_server.now += timedelta(minutes=3)
+    orders = dagster_server.shown(orders)
+    assert dagster_server.states == [(3, TxState.LOST), (0, TxState.STORED)]
+    assert dagster_server.invokes.rows[0].ahead_of == 0
+    assert orders[0].claim_tx == dagster_server.invokes.rows[1].hash
+    assert dagster_server.settled(orders)
+    assert len(dagster_server.service.tasks) == 1  # no other proof was bought
 
 
-def test_one_that_a_node_calls_received_for_ever_is_given_up_too(desk: Desk) -> None:
-    orders = held_by_a_nonce_too_high(desk)
+def test_one_that_a_node_calls_received_for_ever_is_given_up_too(
+    dagster_server: DagsterServer,
+) -> None:
+    orders = held_by_a_nonce_too_high(dagster_server)
     received = {"finality_status": "RECEIVED", "execution_status": "SUCCEEDED"}
-    row = desk.invokes.rows[0]
+    row = dagster_server.invokes.rows[0]
 
     class Holding(WrongNode):
         def _distorted(self, question: Any, answer: Any, fault: Fault) -> Any:
@@ -157,52 +159,56 @@ def test_one_that_a_node_calls_received_for_ever_is_given_up_too(desk: Desk) -> 
                 return {"jsonrpc": "2.0", "id": question["id"], "result": received}
             return super()._distorted(question, answer, fault)
 
-    desk.node.__class__ = Holding
-    desk.now += timedelta(minutes=3)
-    desk.origin.record_costs()  # as every backfill does
-    orders = desk.shown(orders)
-    assert desk.states == [(3, TxState.LOST), (0, TxState.STORED)]
-    assert desk.settled(orders)
+    dagster_server.node.__class__ = Holding
+    dagster_server.now += timedelta(minutes=3)
+    dagster_server.origin.record_costs()  # as every backfill does
+    orders = dagster_server.shown(orders)
+    assert dagster_server.states == [(3, TxState.LOST), (0, TxState.STORED)]
+    assert dagster_server.settled(orders)
 
 
-def test_one_given_up_that_is_executed_later_costs_its_fee_and_pays_nothing(desk: Desk) -> None:
-    orders = held_by_a_nonce_too_high(desk)
-    desk.now += timedelta(minutes=3)
-    orders = desk.shown(orders)
-    assert desk.settled(orders)
-    desk.used_elsewhere(2)
-    high = desk.invokes.rows[0]
-    desk.executed_late(high)
-    (following,) = desk.proving()
-    desk.shown([following])
-    assert desk.settled(desk.shown([following]))
-    desk.origin.record_costs()
-    assert desk.states == [(3, TxState.REVERTED), (0, TxState.MINED), (4, TxState.MINED)]
-    assert all(row.fee for row in desk.invokes.rows)
-    assert desk.settled(orders)
+def test_one_given_up_that_is_executed_later_costs_its_fee_and_pays_nothing(
+    dagster_server: DagsterServer,
+) -> None:
+    orders = held_by_a_nonce_too_high(dagster_server)
+    dagster_server.now += timedelta(minutes=3)
+    orders = dagster_server.shown(orders)
+    assert dagster_server.settled(orders)
+    dagster_server.used_elsewhere(2)
+    high = dagster_server.invokes.rows[0]
+    dagster_server.executed_late(high)
+    (following,) = dagster_server.proving()
+    dagster_server.shown([following])
+    assert dagster_server.settled(dagster_server.shown([following]))
+    dagster_server.origin.record_costs()
+    assert dagster_server.states == [(3, TxState.REVERTED), (0, TxState.MINED), (4, TxState.MINED)]
+    assert all(row.fee for row in dagster_server.invokes.rows)
+    assert dagster_server.settled(orders)
 
 
-def test_one_given_up_that_takes_the_next_ones_nonce_delays_it_by_a_block(desk: Desk) -> None:
-    orders = held_by_a_nonce_too_high(desk)
-    desk.now += timedelta(minutes=3)
-    assert desk.settled(desk.shown(orders))
-    desk.used_elsewhere(2)
-    following = desk.proving()
-    high = desk.invokes.rows[0]
-    send = desk.lane.wallet.broadcast
+def test_one_given_up_that_takes_the_next_ones_nonce_delays_it_by_a_block(
+    dagster_server: DagsterServer,
+) -> None:
+    orders = held_by_a_nonce_too_high(dagster_server)
+    dagster_server.now += timedelta(minutes=3)
+    assert dagster_server.settled(dagster_server.shown(orders))
+    dagster_server.used_elsewhere(2)
+    following = dagster_server.proving()
+    high = dagster_server.invokes.rows[0]
+    send = dagster_server.lane.wallet.broadcast
 
     async def after_the_other(node: StarknetNode, raw: bytes) -> Any:
         await send(node, high.raw)
         return await send(node, raw)
 
-    desk.lane.wallet.broadcast = after_the_other  # type: ignore[method-assign]
-    following = desk.shown(following)
-    assert (desk.invokes.rows[2].nonce, desk.invokes.rows[2].bump) == (3, 1)
-    desk.stage.mine_l2(1)
-    following = desk.shown(following)
-    assert desk.settled(following)
-    desk.origin.record_costs()
-    assert desk.states == [
+    dagster_server.lane.wallet.broadcast = after_the_other  # type: ignore[method-assign]
+    following = dagster_server.shown(following)
+    assert (dagster_server.invokes.rows[2].nonce, dagster_server.invokes.rows[2].bump) == (3, 1)
+    dagster_server.ports.mine_l2(1)
+    following = dagster_server.shown(following)
+    assert dagster_server.settled(following)
+    dagster_server.origin.record_costs()
+    assert dagster_server.states == [
         (3, TxState.REVERTED),
         (0, TxState.MINED),
         (3, TxState.REPLACED),
@@ -210,33 +216,35 @@ def test_one_given_up_that_takes_the_next_ones_nonce_delays_it_by_a_block(desk: 
     ]
 
 
-def test_a_nonce_too_low_is_lost_at_once_and_the_same_proof_is_shown_again(desk: Desk) -> None:
-    desk.used_elsewhere(2)
-    orders = desk.proving()
-    desk.node.lies["starknet_getNonce"] = off_by(-1)
-    orders = desk.shown(orders)
-    assert desk.states == [(1, TxState.STORED)]
-    desk.node.lies.clear()
-    orders = desk.shown(orders)
-    assert desk.states == [(1, TxState.LOST), (2, TxState.STORED)]
-    assert desk.invokes.rows[0].ahead_of is None
-    assert desk.settled(orders)
-    assert len(desk.service.tasks) == 1
+def test_a_nonce_too_low_is_lost_at_once_and_the_same_proof_is_shown_again(
+    dagster_server: DagsterServer,
+) -> None:
+    dagster_server.used_elsewhere(2)
+    orders = dagster_server.proving()
+    dagster_server.node.lies["starknet_getNonce"] = off_by(-1)
+    orders = dagster_server.shown(orders)
+    assert dagster_server.states == [(1, TxState.STORED)]
+    dagster_server.node.lies.clear()
+    orders = dagster_server.shown(orders)
+    assert dagster_server.states == [(1, TxState.LOST), (2, TxState.STORED)]
+    assert dagster_server.invokes.rows[0].ahead_of is None
+    assert dagster_server.settled(orders)
+    assert len(dagster_server.service.tasks) == 1
 
 
-def test_what_our_transactions_cost_is_what_left_the_account(desk: Desk) -> None:
-    before = strk(desk)
-    assert desk.settled(desk.shown(desk.proving(3)))
-    desk.origin.record_costs()
-    (row,) = desk.invokes.rows
-    assert row.fee == before - strk(desk) > 0
+def test_what_our_transactions_cost_is_what_left_the_account(dagster_server: DagsterServer) -> None:
+    before = strk(dagster_server)
+    assert dagster_server.settled(dagster_server.shown(dagster_server.proving(3)))
+    dagster_server.origin.record_costs()
+    (row,) = dagster_server.invokes.rows
+    assert row.fee == before - strk(dagster_server) > 0
 
 
-def strk(desk: Desk) -> int:
+def strk(dagster_server: DagsterServer) -> int:
     call = {
         "contract_address": hex(STRK),
         "entry_point_selector": hex(selector_of("balanceOf")),
         "calldata": [hex(MAKER.address)],
     }
-    low, high = desk.stage.node("call", call, "latest")
+    low, high = dagster_server.ports.node("call", call, "latest")
     return int(low, 16) + (int(high, 16) << 128)

@@ -25,14 +25,14 @@ from mmbot_pipelines.devnet.starknet.contracts import development_keys
 from mmbot_pipelines.devnet.starknet.felt import felt, halves
 from mmbot_pipelines.devnet.starknet.users import account
 from tests.adapters.origins.fake_prover import FakeProver
-from tests.chain.starknet.conftest import fresh, service, stage
-from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, prove, task_of, told
+from tests.chain.starknet.conftest import fresh, ports, service
+from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, prove, reported, task_of
 from tests.chain.starknet.test_way import Way
 from tests.devnet.starknet_rpc import run
 from tests.ports.invokes_memory import InvokesMemory
-from tests.ports.starknet_stage import StarknetStage
+from tests.ports.starknet_ports import StarknetPorts
 
-__all__ = ["fresh", "service", "stage"]  # fixtures
+__all__ = ["fresh", "ports", "service"]  # fixtures
 
 STRANGER = development_keys(3)
 
@@ -47,23 +47,23 @@ def invokes() -> InvokesMemory:
 
 
 @pytest.fixture
-def origin(stage: StarknetStage, service: FakeProver, invokes: InvokesMemory) -> Starknet:
-    return made(stage, service, invokes=invokes)
+def origin(ports: StarknetPorts, service: FakeProver, invokes: InvokesMemory) -> Starknet:
+    return made(ports, service, invokes=invokes)
 
 
-def made(stage: StarknetStage, service: FakeProver, **changes: Any) -> Starknet:
-    return stage.starknet(stage.l2, by_proof(stage, service, **changes))
+def made(ports: StarknetPorts, service: FakeProver, **changes: Any) -> Starknet:
+    return ports.starknet(ports.l2, by_proof(ports, service, **changes))
 
 
-def shown_by_stranger(stage: StarknetStage, service: FakeProver, order: Order) -> None:
+def shown_by_stranger(ports: StarknetPorts, service: FakeProver, order: Order) -> None:
     """Let somebody else show our proof: the escrow pays us all the same."""
     (blocks,) = service.queries[task_of(order)]["data"].values()
     (asked,) = blocks.values()
     (slots,) = (account["slots"] for account in asked["accounts"].values())
     block = int(str(order.claim_ref).split()[-1])
     calldata = [*halves(order.number), *halves(block), *halves(int(slots[0], 16))]
-    user = account(stage.node.url, STRANGER, int(stage.deployed.chain_id, 16))
-    call = Call(int(stage.deployed.escrow, 16), entrypoint("withdraw"), calldata)
+    user = account(ports.node.url, STRANGER, int(ports.deployed.chain_id, 16))
+    call = Call(int(ports.deployed.escrow, 16), entrypoint("withdraw"), calldata)
     bounds = ResourceBoundsMapping(
         l1_gas=ResourceBounds(0, 10**15),
         l1_data_gas=ResourceBounds(10_000, 10**10),
@@ -72,49 +72,49 @@ def shown_by_stranger(stage: StarknetStage, service: FakeProver, order: Order) -
     run(user.execute_v3(call, resource_bounds=bounds))
 
 
-def nonce(stage: StarknetStage) -> int:
-    return int(stage.node("getNonce", "pre_confirmed", felt(MAKER.address)), 16)
+def nonce(ports: StarknetPorts) -> int:
+    return int(ports.node("getNonce", "pre_confirmed", felt(MAKER.address)), 16)
 
 
-def settled(stage: StarknetStage, origin: Starknet, orders: list[Order]) -> list[bool]:
-    stage.mine_l2(1)
+def settled(ports: StarknetPorts, origin: Starknet, orders: list[Order]) -> list[bool]:
+    ports.mine_l2(1)
     return [paid is not None for paid in origin.settled(orders)]
 
 
 def test_a_stranger_who_shows_one_proof_first_spoils_no_other(
-    stage: StarknetStage, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: Starknet
 ) -> None:
-    orders = begun(stage, origin, paid(stage, 20))
+    orders = begun(ports, origin, paid(ports, 20))
     for order in orders:
-        prove(stage, service.queries[task_of(order)])
-    shown_by_stranger(stage, service, orders[7])
+        prove(ports, service.queries[task_of(order)])
+    shown_by_stranger(ports, service, orders[7])
     seen = origin.progress(orders)
     assert [p.lost for p in seen] == [None] * 20
     assert {p.proven_in for p in seen[:7]} == {p.proven_in for p in seen[8:]} != {None}
-    assert settled(stage, origin, orders) == [True] * 20
+    assert settled(ports, origin, orders) == [True] * 20
     assert len(service.tasks) == 20
 
 
 def test_a_stranger_who_is_first_by_a_moment_reverts_a_batch_once_and_buys_nothing(
-    stage: StarknetStage,
+    ports: StarknetPorts,
     service: FakeProver,
     origin: Starknet,
     invokes: InvokesMemory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    orders = begun(stage, origin, paid(stage, 4))
+    orders = begun(ports, origin, paid(ports, 4))
     send = StarknetWallet.broadcast
     spoiled: list[Order] = orders[:1]
 
     async def later(self: StarknetWallet, node: StarknetNode, raw: bytes) -> RpcError | None:
         while spoiled:
-            await asyncio.to_thread(shown_by_stranger, stage, service, spoiled.pop())
+            await asyncio.to_thread(shown_by_stranger, ports, service, spoiled.pop())
         return await send(self, node, raw)
 
     monkeypatch.setattr(StarknetWallet, "broadcast", later)
-    shown = told(orders, origin.progress(orders))
+    shown = reported(orders, origin.progress(orders))
     for _ in range(5):
-        stage.mine_l2(1)
+        ports.mine_l2(1)
         open_ = [o for o, s in zip(shown, origin.settled(shown), strict=True) if s is None]
         seen = origin.progress(open_)
         assert [p.lost for p in seen] == [None] * len(open_)
@@ -132,26 +132,26 @@ def test_a_stranger_who_is_first_by_a_moment_reverts_a_batch_once_and_buys_nothi
 
 
 def test_a_process_that_dies_before_it_sends_sends_the_same_bytes_later(
-    stage: StarknetStage,
+    ports: StarknetPorts,
     service: FakeProver,
     database_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     engine = connect(database_url)
-    origin = made(stage, service, invokes=PgInvokes(engine))
-    orders = begun(stage, origin, paid(stage, 2))
+    origin = made(ports, service, invokes=PgInvokes(engine))
+    orders = begun(ports, origin, paid(ports, 2))
     with monkeypatch.context() as patched:
         patched.setattr(StarknetWallet, "broadcast", dies)
         with pytest.raises(PowerCut):
             origin.progress(orders)
-    (row,) = PgInvokes(engine).undecided(int(stage.deployed.chain_id, 16), MAKER_WALLET)
-    assert nonce(stage) == row.nonce  # nothing was sent
-    stage.node.devnet("setGasPrice", gas="l1_gas", wei=1)  # an estimate is another one by now
-    again = made(stage, service, invokes=PgInvokes(engine))
+    (row,) = PgInvokes(engine).undecided(int(ports.deployed.chain_id, 16), MAKER_WALLET)
+    assert nonce(ports) == row.nonce  # nothing was sent
+    ports.node.devnet("setGasPrice", gas="l1_gas", wei=1)  # an estimate is another one by now
+    again = made(ports, service, invokes=PgInvokes(engine))
     seen = again.progress(orders)
     assert [p.proven_in for p in seen] == [row.hash] * 2
-    assert settled(stage, again, orders) == [True] * 2
-    assert nonce(stage) == row.nonce + 1
+    assert settled(ports, again, orders) == [True] * 2
+    assert nonce(ports) == row.nonce + 1
     engine.dispose()
 
 
@@ -162,53 +162,53 @@ async def dies(self: StarknetWallet, node: StarknetNode, raw: bytes) -> RpcError
 MAKER_WALLET: Any = f"0x{MAKER.address:064x}"
 
 
-def test_blocks_that_starknet_takes_back_get_the_same_bytes_in_their_order(
-    stage: StarknetStage, service: FakeProver, origin: Starknet, invokes: InvokesMemory
+def test_blocks_reorged_out_on_starknet_get_the_same_bytes_in_order(
+    ports: StarknetPorts, service: FakeProver, origin: Starknet, invokes: InvokesMemory
 ) -> None:
-    orders = begun(stage, origin, paid(stage, 2))
-    stage.mine_l2(1)
+    orders = begun(ports, origin, paid(ports, 2))
+    ports.mine_l2(1)
     shown = []
     for order in orders:
-        shown += told([order], origin.progress([order]))
-        stage.mine_l2(1)
+        shown += reported([order], origin.progress([order]))
+        ports.mine_l2(1)
     assert [row.state for row in invokes.rows] == [TxState.MINED, TxState.STORED]
     for order in orders:  # facts of dropped blocks are gone too
         service.proven.discard(task_of(order))
-    stage.node.devnet("reorg", depth=2)
+    ports.node.devnet("reorg", depth=2)
     for order in orders:
-        prove(stage, service.queries[task_of(order)])
+        prove(ports, service.queries[task_of(order)])
     for _ in range(2):
         seen = origin.progress(shown)
         assert [p.lost for p in seen] == [None] * 2
-        stage.mine_l2(1)
-    assert settled(stage, origin, shown) == [True] * 2
+        ports.mine_l2(1)
+    assert settled(ports, origin, shown) == [True] * 2
     assert len(invokes.rows) == 2
     assert len(service.tasks) == 2
 
 
 def test_no_second_nonce_goes_out_before_the_first_is_decided(
-    stage: StarknetStage, service: FakeProver, origin: Starknet, invokes: InvokesMemory
+    ports: StarknetPorts, service: FakeProver, origin: Starknet, invokes: InvokesMemory
 ) -> None:
-    first, second = begun(stage, origin, paid(stage, 2))
+    first, second = begun(ports, origin, paid(ports, 2))
     assert origin.progress([first])[0].proven_in
     for _ in range(3):
         assert "undecided" in str(origin.progress([second])[0].waits)
     assert len(invokes.rows) == 1
-    stage.mine_l2(1)
+    ports.mine_l2(1)
     assert origin.progress([second])[0].proven_in
     assert [row.nonce for row in invokes.rows] == [0, 1]
 
 
 def test_a_nonce_a_moment_old_loses_no_proof(
-    stage: StarknetStage,
+    ports: StarknetPorts,
     service: FakeProver,
     origin: Starknet,
     invokes: InvokesMemory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    first, second = begun(stage, origin, paid(stage, 2))
+    first, second = begun(ports, origin, paid(ports, 2))
     origin.progress([first])
-    stage.mine_l2(1)
+    ports.mine_l2(1)
 
     async def stale(self: StarknetWallet, node: StarknetNode, at: str) -> int:
         return 0
@@ -223,23 +223,23 @@ def test_a_nonce_a_moment_old_loses_no_proof(
 
 
 def test_a_price_that_rises_before_it_is_sent_replaces_it_at_its_nonce(
-    stage: StarknetStage,
+    ports: StarknetPorts,
     service: FakeProver,
     origin: Starknet,
     invokes: InvokesMemory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    orders = begun(stage, origin, paid(stage))
+    orders = begun(ports, origin, paid(ports))
     with monkeypatch.context() as patched:
         patched.setattr(StarknetWallet, "broadcast", dies)
         with pytest.raises(PowerCut):
             origin.progress(orders)
-    stage.node.devnet("setGasPrice", gas="l2_gas", wei=10**7)
+    ports.node.devnet("setGasPrice", gas="l2_gas", wei=10**7)
     (seen,) = origin.progress(orders)
     assert [(row.nonce, row.bump) for row in invokes.rows] == [(0, 0), (0, 1)]
     assert seen.proven_in == invokes.rows[1].hash
-    assert settled(stage, origin, orders) == [True]
-    (second,) = begun(stage, origin, paid(stage))
+    assert settled(ports, origin, orders) == [True]
+    (second,) = begun(ports, origin, paid(ports))
     origin.progress([second])
     assert [row.state for row in invokes.rows] == [
         TxState.REPLACED,
@@ -249,45 +249,45 @@ def test_a_price_that_rises_before_it_is_sent_replaces_it_at_its_nonce(
 
 
 def test_an_account_without_strk_waits_and_sends_the_same_bytes_after_the_refill(
-    stage: StarknetStage, service: FakeProver, origin: Starknet, invokes: InvokesMemory
+    ports: StarknetPorts, service: FakeProver, origin: Starknet, invokes: InvokesMemory
 ) -> None:
-    orders = begun(stage, origin, paid(stage))
-    stage.node.devnet("setGasPrice", gas="l2_gas", wei=10**22)
+    orders = begun(ports, origin, paid(ports))
+    ports.node.devnet("setGasPrice", gas="l2_gas", wei=10**22)
     for _ in range(3):
         (seen,) = origin.progress(orders)
         assert "fund our Starknet account" in str(seen.waits)
     assert len(invokes.rows) == 1
-    stage.node.devnet("mint", address=felt(MAKER.address), amount=10**40, token="STRK")
+    ports.node.devnet("mint", address=felt(MAKER.address), amount=10**40, token="STRK")
     (seen,) = origin.progress(orders)
     assert seen.proven_in == invokes.rows[0].hash
 
 
 def test_a_pause_and_a_stranger_neither_halt_nor_buy_a_proof(
-    stage: StarknetStage,
+    ports: StarknetPorts,
     service: FakeProver,
     origin: Starknet,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    way = Way(stage, origin)
+    way = Way(ports, origin)
     way.bridge = replace(way.bridge, rules=replace(way.bridge.rules, l1_finality_blocks=0))
     keys = way.paid(12)
     steps.repay(way.bridge, keys, way.run)
-    stage.pause()
+    ports.pause()
     way.settle()
     assert {way.order(key).status for key in keys} == {Status.PROVING}
     assert all("is paused" in str(way.order(key).reason) for key in keys)
-    stage.node.devnet("pause", paused=False)
+    ports.node.devnet("pause", paused=False)
     send, spoiled = StarknetWallet.broadcast, [way.order(keys[0])]
 
     async def later(self: StarknetWallet, node: StarknetNode, raw: bytes) -> RpcError | None:
         while spoiled:
-            await asyncio.to_thread(shown_by_stranger, stage, service, spoiled.pop())
+            await asyncio.to_thread(shown_by_stranger, ports, service, spoiled.pop())
         return await send(self, node, raw)
 
     monkeypatch.setattr(StarknetWallet, "broadcast", later)
     for _ in range(14):
         way.settle()
-        stage.mine_l2(1)
+        ports.mine_l2(1)
     way.settle()
     assert {way.order(key).status for key in keys} == {Status.COMPLETED}
     assert [way.store.errors(key) for key in keys] == [[]] * 12

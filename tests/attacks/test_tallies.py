@@ -8,10 +8,10 @@ from sqlalchemy import Engine, func, select, text
 
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.orders import PgOrders
-from mmbot_pipelines.adapters.db.tables.watch import tallies
+from mmbot_pipelines.adapters.db.tables.monitoring import tallies
 from mmbot_pipelines.adapters.metrics.figures import BUCKETS
 from mmbot_pipelines.bridge.lifecycle import Fact
-from tests.adapters.metrics.books import at, fill, go
+from tests.adapters.metrics.sample_store import at, fill, go
 from tests.bridge.orders import NOON
 
 VERSIONS = "mmbot_pipelines.adapters.db.migrations.versions"
@@ -54,11 +54,11 @@ def test_no_counter_falls_when_chains_take_blocks_back(engine: Engine) -> None:
     fill(engine)
     before = sums(engine)
     orders = PgOrders(engine)
-    go(orders, "zksync:6", Fact.UNSETTLED, 500)
+    go(orders, "zksync:6", Fact.SETTLEMENT_REORGED, 500)
     (paid,) = orders.get(["zksync:5"])
     (mined,) = orders.transactions(paid.key)
-    back = paid.after(Fact.UNMINED, at=NOON)
-    orders.unmine(mined, paid, back, run_id="run", at=NOON + at(600))
+    back = paid.after(Fact.TRANSFER_REORGED, at=NOON)
+    orders.reopen_nonce(mined, paid, back, run_id="run", at=NOON + at(600))
     after = sums(engine)
     assert after.pop(("orders", "zksync", "PROVED", "healthy")) == 1
     falling = {key for key in before if after.get(key, 0) < before[key]}

@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from mmbot_pipelines.adapters.db.urls import store_url
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.settings import load_ui
 from tests.attacks.conftest import HOST
-from tests.attacks.desk import Desk, webserver
+from tests.attacks.dagster_server import DagsterServer, webserver
 
 MUTATION = "mutation { setNuxSeen }"
 QUERY = "{ __typename }"
@@ -49,8 +49,8 @@ def raw(port: int, line: str, *headers: str, body: str = "") -> tuple[int, str]:
             if not (read := connection.recv(65_536)):
                 break
             answer += read
-    told = answer.decode(errors="replace")
-    return int(told.split()[1]), told
+    reported = answer.decode(errors="replace")
+    return int(reported.split()[1]), reported
 
 
 def post(port: int, *headers: str, query: str = QUERY) -> int:
@@ -91,70 +91,78 @@ def foreign(port: int) -> Iterator[list[str]]:
     yield [here, "Sec-Fetch-Site: same-site"]
 
 
-def test_only_its_own_pages_and_terminals_are_answered(desk: Desk) -> None:
-    for headers in own(desk.port):
-        assert post(desk.port, *headers) == 200, headers
-        assert websocket(desk.port, *headers) == 101, headers
-    for headers in foreign(desk.port):
-        assert post(desk.port, *headers) == 403, headers
-        assert websocket(desk.port, *headers) == 403, headers
-    for headers in ([], [f"Host: 127.0.0.1:{desk.port}", f"Host: {EVIL}"]):
-        assert post(desk.port, *headers) in (400, 403), headers
+def test_only_its_own_pages_and_terminals_are_answered(dagster_server: DagsterServer) -> None:
+    for headers in own(dagster_server.port):
+        assert post(dagster_server.port, *headers) == 200, headers
+        assert websocket(dagster_server.port, *headers) == 101, headers
+    for headers in foreign(dagster_server.port):
+        assert post(dagster_server.port, *headers) == 403, headers
+        assert websocket(dagster_server.port, *headers) == 403, headers
+    for headers in ([], [f"Host: 127.0.0.1:{dagster_server.port}", f"Host: {EVIL}"]):
+        assert post(dagster_server.port, *headers) in (400, 403), headers
 
 
-def test_no_page_is_read_under_a_foreign_name(desk: Desk) -> None:
+def test_no_page_is_read_under_a_foreign_name(dagster_server: DagsterServer) -> None:
     for path in ("/", "/runs", "/server_info", "/graphql", "/download_debug/x"):
-        status, told = raw(desk.port, f"GET {path}", f"Host: {EVIL}")
+        status, reported = raw(dagster_server.port, f"GET {path}", f"Host: {EVIL}")
         assert status == 403, path
-        assert "MMBOT_UI_HOSTS" in told
-        assert EVIL not in told
+        assert "MMBOT_UI_HOSTS" in reported
+        assert EVIL not in reported
 
 
-def test_nothing_is_executed_by_get(desk: Desk) -> None:
+def test_nothing_is_executed_by_get(dagster_server: DagsterServer) -> None:
     for method in ("GET", "HEAD", "PUT", "OPTIONS"):
         for query in (MUTATION, QUERY):
             line = f"{method} /graphql?query={quote(query)}"
-            status, _ = raw(desk.port, line, f"Host: 127.0.0.1:{desk.port}", "Accept: */*")
+            status, _ = raw(
+                dagster_server.port, line, f"Host: 127.0.0.1:{dagster_server.port}", "Accept: */*"
+            )
             assert status == 405, line
 
 
-def test_no_other_spelling_of_the_path_executes_by_get(desk: Desk) -> None:
+def test_no_other_spelling_of_the_path_executes_by_get(dagster_server: DagsterServer) -> None:
     """A route's pattern ends with "$", which stands before a line's end too."""
-    before = runs(desk)
+    before = runs(dagster_server)
     for path in ("/graphql%0A", "/graphql%0a", "/%67raphql", "/graphql//", "/x/../graphql"):
         for method in ("GET", "HEAD", "POST"):
             line = f"{method} {path}?query={quote(LAUNCH)}"
             cross = ["Sec-Fetch-Site: cross-site"] if method == "POST" else []
-            here = f"Host: localhost:{desk.port}"
-            status, told = raw(desk.port, line, here, "Accept: */*", *cross)
-            assert status in (403, 404, 405) or "LaunchRun" not in told, line
+            here = f"Host: localhost:{dagster_server.port}"
+            status, reported = raw(dagster_server.port, line, here, "Accept: */*", *cross)
+            assert status in (403, 404, 405) or "LaunchRun" not in reported, line
             assert "%0" not in path.lower() or status == 403, line
-    assert runs(desk) == before
+    assert runs(dagster_server) == before
 
 
-def test_a_get_from_a_web_page_launches_nothing(desk: Desk) -> None:
-    before = runs(desk)
+def test_a_get_from_a_web_page_launches_nothing(dagster_server: DagsterServer) -> None:
+    before = runs(dagster_server)
     for path in (f"/graphql?query={quote(LAUNCH)}", f"/graphql/?query={quote(LAUNCH)}"):
         for site in ([], ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Dest: image"]):
-            status, _ = raw(desk.port, f"GET {path}", f"Host: localhost:{desk.port}", *site)
+            status, _ = raw(
+                dagster_server.port, f"GET {path}", f"Host: localhost:{dagster_server.port}", *site
+            )
             assert status in (403, 405)
-    assert runs(desk) == before
+    assert runs(dagster_server) == before
 
 
-def runs(desk: Desk) -> int:
-    with create_engine(store_url(desk.database_url)).connect() as connection:
+def runs(dagster_server: DagsterServer) -> int:
+    with create_engine(store_url(dagster_server.database_url)).connect() as connection:
         return int(connection.execute(text("SELECT count(*) FROM dagster.runs")).scalar_one())
 
 
-def test_a_link_opens_a_page_but_no_foreign_page_embeds_one(desk: Desk) -> None:
-    here = f"Host: localhost:{desk.port}"
+def test_a_link_opens_a_page_but_no_foreign_page_embeds_one(dagster_server: DagsterServer) -> None:
+    here = f"Host: localhost:{dagster_server.port}"
     link = ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate"]
-    status, told = raw(desk.port, "GET /runs", here, *link, "Sec-Fetch-Dest: document")
+    status, reported = raw(
+        dagster_server.port, "GET /runs", here, *link, "Sec-Fetch-Dest: document"
+    )
     assert status == 200
-    assert "x-frame-options: deny" in told.lower()
-    assert "frame-ancestors 'none'" in told
+    assert "x-frame-options: deny" in reported.lower()
+    assert "frame-ancestors 'none'" in reported
     for kind in ("iframe", "script", "image", "empty"):
-        assert raw(desk.port, "GET /runs", here, *link, f"Sec-Fetch-Dest: {kind}")[0] == 403
+        assert (
+            raw(dagster_server.port, "GET /runs", here, *link, f"Sec-Fetch-Dest: {kind}")[0] == 403
+        )
 
 
 def test_dagster_dev_is_guarded_too(database_url: str, tmp_path: Path) -> None:
@@ -176,5 +184,5 @@ def test_the_guard_was_fitted_to_this_version_of_dagster() -> None:
 
 @pytest.mark.parametrize("name", ["https://x.example", "x.example:443", "x.example/ui", "-x"])
 def test_a_host_setting_that_can_never_match_is_refused(name: str) -> None:
-    with pytest.raises(BadSettings, match="MMBOT_UI_HOSTS must be host names"):
+    with pytest.raises(InvalidSettings, match="MMBOT_UI_HOSTS must be host names"):
         load_ui({"MMBOT_UI_HOSTS": name})

@@ -5,12 +5,12 @@ import re
 from sqlalchemy import Engine, event, text
 
 from mmbot_pipelines.adapters.db.engine import connect
-from tests.bench.ticks import Desk
+from tests.bench.ticks import BenchBridge
 
-CROWD = 10_000
+ORDERS = 10_000
 
 # `asked_at` is now: their own turn is not looked at here.
-_CROWD = """
+_RUN_LIMIT_FACTOR = """
 INSERT INTO mmbot.orders (
     origin, number, recipient, amount, fee, block_number, block_hash, set_order_tx, status,
     attempt, failures, failed, reason, waiting_since, changed_at, asked_at, version
@@ -23,14 +23,14 @@ FROM generate_series(1, :count) n
 
 
 def crowd(engine: Engine, *, status: str, reason: str, failed: bool) -> None:
-    given = {"status": status, "reason": reason, "failed": failed, "count": CROWD}
+    given = {"status": status, "reason": reason, "failed": failed, "count": ORDERS}
     with engine.begin() as connection:
-        connection.execute(text(_CROWD), given)
+        connection.execute(text(_RUN_LIMIT_FACTOR), given)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE mmbot.orders"))
 
 
-def most_rows(engine: Engine, desk: Desk, *parts: str) -> int:
+def max_rows(engine: Engine, dagster_server: BenchBridge, *parts: str) -> int:
     """Return the most rows of `orders` that one question of these parts reads."""
     asked: list[tuple[str, object]] = []
 
@@ -40,15 +40,15 @@ def most_rows(engine: Engine, desk: Desk, *parts: str) -> int:
             asked.append((statement, given[0] if isinstance(given, list) else given))
 
     for part in parts:
-        desk.parts()[part]()
+        dagster_server.parts()[part]()
     event.remove(engine, "before_cursor_execute", note)
     most = 0
     with engine.connect() as connection:
         for statement, given in asked:
             plan = f"EXPLAIN (ANALYZE, TIMING OFF) {statement}"
             rows = connection.exec_driver_sql(plan, given)  # type: ignore[arg-type]
-            told = "\n".join(row[0] for row in rows)
-            reads = re.findall(r" on orders.*actual rows=([0-9.]+) loops=(\d+)", told)
+            reported = "\n".join(row[0] for row in rows)
+            reads = re.findall(r" on orders.*actual rows=([0-9.]+) loops=(\d+)", reported)
             most = max([most, *(int(float(n) * int(loops)) for n, loops in reads)])
         connection.rollback()
     return most
@@ -56,18 +56,18 @@ def most_rows(engine: Engine, desk: Desk, *parts: str) -> int:
 
 def test_a_crowd_that_waits_for_room_does_not_slow_the_lane(database_url: str) -> None:
     engine = connect(database_url)
-    desk = Desk(engine)
-    desk.find()
-    assert desk.keys
-    reason = "waits: no room under MMBOT_MAX_EXPOSURE_WEI now"
+    dagster_server = BenchBridge(engine)
+    dagster_server.find()
+    assert dagster_server.keys
+    reason = "waiting: MMBOT_MAX_EXPOSURE_WEI reached"
     crowd(engine, status="PROCESSING", reason=reason, failed=False)
-    assert most_rows(engine, desk, "run: transfer") <= 100
+    assert max_rows(engine, dagster_server, "run: transfer") <= 100
     engine.dispose()
 
 
 def test_a_crowd_of_parked_orders_does_not_slow_the_alerts(database_url: str) -> None:
     engine = connect(database_url)
-    desk = Desk(engine)
-    crowd(engine, status="PENDING", reason="RevertForeseen: no", failed=True)
-    assert most_rows(engine, desk, "alerts sensor") <= 100
+    dagster_server = BenchBridge(engine)
+    crowd(engine, status="PENDING", reason="SimulationReverted: no", failed=True)
+    assert max_rows(engine, dagster_server, "alerts sensor") <= 100
     engine.dispose()

@@ -7,12 +7,12 @@ from sqlalchemy import Engine
 
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.escrow_faults import is_paid_elsewhere
+from mmbot_pipelines.bridge.escrow_errors import is_paid_to_other_wallet
 from mmbot_pipelines.bridge.failures import OrdersFailed
 from mmbot_pipelines.devnet.accounts import account
-from tests.chain.lane import Lane
+from tests.chain.anvil_bridge import AnvilBridge
 from tests.devnet.bridge import running
-from tests.ports.stages import on_anvil
+from tests.ports.port_harness import on_anvil
 
 
 @pytest.fixture
@@ -21,28 +21,28 @@ def engine(database_url: str) -> Engine:
 
 
 def test_a_retry_spends_no_message_on_money_that_went_to_another_wallet(engine: Engine) -> None:
-    with running() as devnet, on_anvil(devnet) as stage:
-        lane = Lane(stage, engine)
-        (key,) = lane.find()
-        lane.transfer([key])
-        lane.mine()
-        lane.repay([key])
-        lane.mine()
-        stage.pay_elsewhere()
-        lane.settle()
-        order = lane.order(key)
-        assert order.parked
-        assert is_paid_elsewhere(order)
+    with running() as devnet, on_anvil(devnet) as ports:
+        anvil_bridge = AnvilBridge(ports, engine)
+        (key,) = anvil_bridge.find()
+        anvil_bridge.transfer([key])
+        anvil_bridge.mine()
+        anvil_bridge.repay([key])
+        anvil_bridge.mine()
+        ports.pay_elsewhere()
+        anvil_bridge.settle()
+        order = anvil_bridge.order(key)
+        assert order.is_parked
+        assert is_paid_to_other_wallet(order)
         assert order.reason is not None
-        for wallet in (account(5).address, lane.wallet):
+        for wallet in (account(5).address, anvil_bridge.wallet):
             assert wallet in order.reason
 
-        spent = lane.balance_of(lane.wallet)
+        spent = anvil_bridge.balance_of(anvil_bridge.wallet)
         for _ in range(3):
-            lane.now += timedelta(hours=2)
+            anvil_bridge.now += timedelta(hours=2)
             with pytest.raises(OrdersFailed, match="PaidElsewhere"):
-                steps.reprocess(lane.bridge, [key], lane.run)
-            lane.mine()
-        assert [purpose for purpose, _ in lane.ends(key)] == ["transfer", "repay"]
-        assert lane.balance_of(lane.wallet) == spent
-        assert lane.order(key).parked
+                steps.reprocess(anvil_bridge.bridge, [key], anvil_bridge.run)
+            anvil_bridge.mine()
+        assert [purpose for purpose, _ in anvil_bridge.ends(key)] == ["transfer", "repay"]
+        assert anvil_bridge.balance_of(anvil_bridge.wallet) == spent
+        assert anvil_bridge.order(key).is_parked

@@ -22,11 +22,11 @@ from mmbot_pipelines.adapters.db import embedded, migrate
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.urls import store_url
 from tests.bench.stored import CROWDS, crowd, store
-from tests.bench.ticks import Desk
+from tests.bench.ticks import BenchBridge
 
 _SIZES = (1_000, 100_000, 1_000_000)
-_CROWD = 100_000
-_LOOKS = 7
+_ROWS = 100_000
+_POLLS = 7
 
 
 def main(sizes: tuple[int, ...]) -> None:
@@ -35,7 +35,7 @@ def main(sizes: tuple[int, ...]) -> None:
     try:
         server = embedded.embedded_url(folder / "data")
         took = {f"{size:,}": _measure(server, size) for size in sizes}
-        took["crowds"] = _measure(server, _CROWD, CROWDS)
+        took["crowds"] = _measure(server, _ROWS, CROWDS)
     finally:
         embedded.stop(folder / "data")
         shutil.rmtree(folder)
@@ -58,12 +58,12 @@ def _measure(server: str, size: int, crowds: Iterable[str] = ()) -> dict[str, fl
     started = time.monotonic()
     store(engine, size)
     for kind in crowds:
-        crowd(engine, kind, _CROWD)
+        crowd(engine, kind, _ROWS)
     print(f"{size:,} orders stored in {time.monotonic() - started:.0f} s", file=sys.stderr)
-    desk = Desk(engine)
+    bench_bridge = BenchBridge(engine)
     looks: dict[str, list[float]] = {}
-    for _ in range(_LOOKS):
-        for part, do in desk.parts().items():
+    for _ in range(_POLLS):
+        for part, do in bench_bridge.parts().items():
             begun = time.perf_counter()
             do()
             looks.setdefault(part, []).append(time.perf_counter() - begun)

@@ -29,7 +29,7 @@ from web3.exceptions import TransactionNotFound
 
 from mmbot_pipelines.adapters.db.engine import connect as connect_database
 from mmbot_pipelines.adapters.db.safety import PgSafety
-from mmbot_pipelines.core.safety import GLOBAL, State, of
+from mmbot_pipelines.core.safety import GLOBAL, State, state_of
 from mmbot_pipelines.devnet import accounts
 from mmbot_pipelines.devnet.orders import burst
 from tests.adapters import kms_server
@@ -39,7 +39,7 @@ from tests.e2e.product import Product
 
 BURST, OUTAGE_SECONDS = 30, 30.0
 QUEUED, SIGNATURE_SECONDS = 400, 0.1
-_PATIENCE_SECONDS = 300.0
+_WAIT_SECONDS = 300.0
 _IN_A_BLOCK = 100
 _SIGNED_BEFORE = 30
 _AFTERWARDS_SECONDS = 15.0
@@ -69,7 +69,7 @@ def _outage(number: int) -> dict[str, float]:
         _await(lambda: len(_accepted(product, keys)) == BURST)
         out = time.monotonic() - back
         safety = PgSafety(connect_database(product.stack.database_url))
-        _await(lambda: of(safety.standings(), GLOBAL).state is State.NORMAL)
+        _await(lambda: state_of(safety.scope_states(), GLOBAL).state is State.NORMAL)
         normal = time.monotonic() - back
         product.await_completed(keys)
         product.check_invariants()
@@ -188,10 +188,10 @@ def _kms(signed: list[float]) -> Iterator[dict[str, str]]:
 
 
 def _await(there: Callable[[], bool]) -> None:
-    end = time.monotonic() + _PATIENCE_SECONDS
+    end = time.monotonic() + _WAIT_SECONDS
     while not there():
         if time.monotonic() > end:
-            raise AssertionError(f"not there after {_PATIENCE_SECONDS:.0f} s")
+            raise AssertionError(f"not there after {_WAIT_SECONDS:.0f} s")
         time.sleep(0.05)
 
 

@@ -4,9 +4,9 @@ from importlib import import_module
 
 from sqlalchemy import Connection, Engine, text
 
-from mmbot_pipelines.bridge.claim import ClaimTooDear
+from mmbot_pipelines.bridge.claim import ClaimUnprofitable
 from mmbot_pipelines.bridge.fill import PricesTooHigh
-from mmbot_pipelines.core.errors import OutOfFunds
+from mmbot_pipelines.core.errors import InsufficientFunds
 
 CHAIN_ID = 31337
 WALLET = "0x00000000000000000000000000000000000000AA"  # that paid all of it
@@ -21,7 +21,7 @@ SELECT
     CASE WHEN n % 3 = 0 THEN 'starknet' ELSE 'zksync' END, n,
     '0x' || lpad(to_hex(n % 1000), 40, '0'), 10000000000000000, 10000000000000, n,
     '0x' || md5(n::text), '0x' || md5('set' || n), status, 1, 0, parked,
-    CASE WHEN parked THEN 'RevertForeseen: Transfer failed.' END,
+    CASE WHEN parked THEN 'SimulationReverted: Transfer failed.' END,
     CASE WHEN stage >= 3 THEN '0x' || md5('t' || n) END,
     CASE WHEN stage >= 5 THEN '0x' || md5('c' || n) END,
     CASE WHEN stage = 7 THEN '0x' || md5('s' || n) END,
@@ -58,16 +58,16 @@ FROM seed;
 # What strangers, prices and our own faults can make many orders be: status, failed, reason.
 CROWDS = {
     "dust": ("PENDING", False, PricesTooHigh.reason),
-    "no room": ("PROCESSING", False, "waits: no room under MMBOT_MAX_EXPOSURE_WEI now"),
-    "no ETH": ("PROCESSING", False, OutOfFunds.reason),
-    "unclaimed": ("FULFILLED", False, ClaimTooDear.reason),
+    "no room": ("PROCESSING", False, "waiting: MMBOT_MAX_EXPOSURE_WEI reached"),
+    "no ETH": ("PROCESSING", False, InsufficientFunds.reason),
+    "unclaimed": ("FULFILLED", False, ClaimUnprofitable.reason),
     "undelivered": ("PROVED", False, None),
-    "parked": ("PENDING", True, "RevertForeseen: Transfer failed."),
+    "parked": ("PENDING", True, "SimulationReverted: Transfer failed."),
     "parked paid": ("FULFILLED", True, "ClaimRefused: no"),
 }
 
 # They were asked for by turns, 20 a second: 100 a tick of 5 seconds.
-_CROWD = """
+_ROWS = """
 INSERT INTO mmbot.orders (
     origin, number, recipient, amount, fee, block_number, block_hash, set_order_tx, status,
     attempt, failures, failed, reason, waiting_since, transfer_tx, claim_tx, changed_at, asked_at,
@@ -140,7 +140,7 @@ def crowd(engine: Engine, kind: str, count: int) -> None:
     with engine.begin() as connection:
         _run(connection, "SET LOCAL statement_timeout = 0")
         _run(connection, "SET LOCAL session_replication_role = replica")
-        _run(connection, _CROWD, first=first, **given)
+        _run(connection, _ROWS, first=first, **given)
         _tally(connection)
     _analyse(engine)
 

@@ -8,47 +8,49 @@ from sqlalchemy import Engine
 
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
+from mmbot_pipelines.adapters.db.exposure import PgAccounts
+from mmbot_pipelines.adapters.db.order_stats import PgOrderStats
 from mmbot_pipelines.adapters.db.orders import PgOrders
-from mmbot_pipelines.adapters.db.outlay import PgAccounts
-from mmbot_pipelines.adapters.db.records import PgRecords
 from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.adapters.metrics.figures import PgFigures
-from mmbot_pipelines.bridge import steps, watch
-from mmbot_pipelines.bridge.conditions import Thresholds
+from mmbot_pipelines.bridge import alerting, steps
+from mmbot_pipelines.bridge.alert_rules import AlertThresholds
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.policy import Caps
-from mmbot_pipelines.bridge.ports import Filter
+from mmbot_pipelines.bridge.ports import OrderFilter
 from mmbot_pipelines.core.money import Address, Wei
 from tests.bench.stored import CHAIN_ID, WALLET
-from tests.bridge.world import World
+from tests.bridge.harness import BridgeHarness
 
 _UNPAID = [Status.PENDING, Status.PROCESSING]
 _ETH = 10**18
 
 
 @dataclass
-class Desk:
+class BenchBridge:
     """The bridge between a real store and chains in memory."""
 
     engine: Engine
 
     def __post_init__(self) -> None:
-        self.world = World(now=datetime.now(UTC))
-        self.world.bridge = replace(
-            self.world.bridge,
+        self.harness = BridgeHarness(now=datetime.now(UTC))
+        self.harness.bridge = replace(
+            self.harness.bridge,
             orders=PgOrders(self.engine),
             accounts=PgAccounts(self.engine),
             safety=PgSafety(self.engine),
         )
         most = Wei(10**6 * _ETH)
-        self.world.rules(caps=Caps(exposure=most, per_recipient=most, per_hour=most, per_day=most))
+        self.harness.rules(
+            caps=Caps(exposure=most, per_recipient=most, per_hour=most, per_day=most)
+        )
         for _ in range(70):  # more blocks than `MMBOT_L1_FINALITY_BLOCKS`
-            self.world.chain.mine()
+            self.harness.chain.mine()
         self.keys: list[str] = []
 
     @property
     def bridge(self) -> steps.Bridge:
-        return self.world.bridge
+        return self.harness.bridge
 
     def parts(self) -> dict[str, Callable[[], object]]:
         """Return what is done, by name, in the order in which it must be."""
@@ -59,7 +61,7 @@ class Desk:
             "run: repay": self.claim,
             "settlements sensor": self.settle,
             "lane": self.lane,
-            "safety sensor": lambda: steps.guard(self.bridge, self.world.run),
+            "safety sensor": lambda: steps.guard(self.bridge, self.harness.run),
             "alerts sensor": self.alerts,
             "daily summary": self.summary,
             "failed orders sensor": self.failed,
@@ -68,29 +70,29 @@ class Desk:
         }
 
     def find(self) -> None:
-        self.world.l2.set_orders(3)
-        steps.detect(self.bridge, "zksync", self.world.run)
-        found = steps.wanted(self.bridge, _UNPAID, "zksync")
-        steps.throttled(self.bridge, "zksync")
+        self.harness.l2.set_orders(3)
+        steps.detect(self.bridge, "zksync", self.harness.run)
+        found = steps.take_orders(self.bridge, _UNPAID, "zksync")
+        steps.is_throttled(self.bridge, "zksync")
         self.keys = [order.key for order in found]
 
     def pay(self) -> None:
-        steps.transfer(self.bridge, self.keys, self.world.run)
+        steps.transfer(self.bridge, self.keys, self.harness.run)
 
     def receipts(self) -> None:
-        self.world.chain.mine()
-        steps.recheck(self.bridge, self.world.run)
-        steps.settle_receipts(self.bridge, self.world.run)
-        if steps.stuck(self.bridge):
-            steps.replace_stuck(self.bridge, self.world.run)
-        found = steps.wanted(self.bridge, [Status.FULFILLED], "zksync")
+        self.harness.chain.mine()
+        steps.check_l1_reorgs(self.bridge, self.harness.run)
+        steps.process_receipts(self.bridge, self.harness.run)
+        if steps.stuck_transactions(self.bridge):
+            steps.replace_stuck(self.bridge, self.harness.run)
+        found = steps.take_orders(self.bridge, [Status.FULFILLED], "zksync")
         self.keys = [order.key for order in found if order.number < 10**7]
 
     def claim(self) -> None:
-        steps.repay(self.bridge, self.keys, self.world.run)
+        steps.repay(self.bridge, self.keys, self.harness.run)
 
     def settle(self) -> None:
-        steps.settle(self.bridge, "zksync", self.world.run)
+        steps.settle(self.bridge, "zksync", self.harness.run)
 
     def lane(self) -> None:
         with PgOrders(self.engine).lane(CHAIN_ID, Address(WALLET)) as lane:
@@ -100,11 +102,11 @@ class Desk:
 
     def alerts(self) -> None:
         log = PgAlertLog(self.engine)
-        records, daemons = PgRecords(self.engine), PgDaemons(self.engine)
-        limits = Thresholds(
+        records, daemons = PgOrderStats(self.engine), PgDaemons(self.engine)
+        limits = AlertThresholds(
             max_exposure=Wei(_ETH), min_balance=Wei(0), undelivered_after_seconds=3600
         )
-        looking = watch.Watch(
+        looking = alerting.AlertService(
             bridge=self.bridge,
             records=records,
             daemons=daemons,
@@ -112,20 +114,20 @@ class Desk:
             channels=[],
             thresholds=limits,
         )
-        watch.tell(looking)
+        alerting.send_alerts(looking)
         records.highest_nonce(CHAIN_ID, Address(WALLET))
-        records.nonces_lost(CHAIN_ID, Address(WALLET), since=self.world.now - timedelta(days=1))
+        records.nonces_lost(CHAIN_ID, Address(WALLET), since=self.harness.now - timedelta(days=1))
 
     def summary(self) -> None:
-        PgRecords(self.engine).day(since=self.world.now - timedelta(days=1))
+        PgOrderStats(self.engine).day(since=self.harness.now - timedelta(days=1))
 
     def failed(self) -> None:
-        found = self.bridge.orders.find(Filter(failed=True, limit=1000))
-        self.bridge.orders.quiet([o.key for o in found[:100]], since=self.world.now)
+        found = self.bridge.orders.find(OrderFilter(failed=True, limit=1000))
+        self.bridge.orders.without_changes([o.key for o in found[:100]], since=self.harness.now)
 
     def every_five_minutes(self) -> None:
-        steps.backfill(self.bridge, self.world.run)
-        steps.retry(self.bridge, self.world.run)
+        steps.backfill(self.bridge, self.harness.run)
+        steps.retry(self.bridge, self.harness.run)
 
     def scrape(self) -> None:
-        PgFigures(lambda: self.engine, [watch.JOURNAL]).read()
+        PgFigures(lambda: self.engine, [alerting.JOURNAL]).read()

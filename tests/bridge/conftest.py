@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.bridge.world import World
+from tests.bridge.harness import BridgeHarness
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def harness() -> BridgeHarness:
+    return BridgeHarness()

@@ -145,7 +145,7 @@ def test_a_payment_that_the_registry_does_not_have(facts: Facts) -> None:
 
 
 @pytest.mark.parametrize("values", [{"parked": False}, {"reason": None}])
-def test_an_order_that_is_not_at_rest(facts: Facts, values: dict[str, Any]) -> None:
+def test_an_order_that_is_not_settled(facts: Facts, values: dict[str, Any]) -> None:
     facts.change_row("orders", 2, **values)
     assert facts.violated() == {REST}
 

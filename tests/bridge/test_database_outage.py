@@ -12,16 +12,16 @@ from mmbot_pipelines.adapters.db import embedded, migrate
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.failures import OrdersFailed
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.ports import Filter
+from mmbot_pipelines.bridge.ports import OrderFilter
 from mmbot_pipelines.core.errors import StoreUnavailable
-from tests.bridge.world import World
-from tests.ports.books import in_postgres
+from tests.bridge.harness import BridgeHarness
+from tests.ports.stores import in_postgres
 
 BURST = 20
 UNPAID = [Status.PENDING, Status.PROCESSING]
 
 
-def round_of(world: World) -> list[str]:
+def round_of(harness: BridgeHarness) -> list[str]:
     """Do once what the sensors and their runs do; return the outages they met."""
     outages: list[str] = []
 
@@ -34,53 +34,53 @@ def round_of(world: World) -> list[str]:
             outages.append(str(e))
 
     def transfer() -> None:
-        world.transfer([o.key for o in steps.wanted(world.bridge, UNPAID, "zksync")])
+        harness.transfer([o.key for o in steps.take_orders(harness.bridge, UNPAID, "zksync")])
 
     def repay() -> None:
-        world.repay([o.key for o in steps.wanted(world.bridge, [Status.FULFILLED])])
+        harness.repay([o.key for o in steps.take_orders(harness.bridge, [Status.FULFILLED])])
 
     for do in (
-        lambda: steps.detect(world.bridge, "zksync", world.run),
+        lambda: steps.detect(harness.bridge, "zksync", harness.run),
         transfer,
-        world.mine,
+        harness.mine,
         repay,
-        world.mine,
-        world.l2.deliver,
-        lambda: steps.settle(world.bridge, "zksync", world.run),
-        lambda: steps.guard(world.bridge, world.run),
+        harness.mine,
+        harness.l2.deliver,
+        lambda: steps.settle(harness.bridge, "zksync", harness.run),
+        lambda: steps.guard(harness.bridge, harness.run),
     ):
         attempt(do)
-    world.later(51)
+    harness.later(51)
     return outages
 
 
-def finish(world: World) -> None:
+def finish(harness: BridgeHarness) -> None:
     for _ in range(6):
-        assert round_of(world) == []
-    orders = world.store.find(Filter())
+        assert round_of(harness) == []
+    orders = harness.store.find(OrderFilter())
     assert [o.status for o in orders] == [Status.COMPLETED] * BURST
     assert not any(o.failed for o in orders)
-    assert [world.paid(o.key) for o in orders] == [1] * BURST
-    executed = world.chain.executed()
+    assert [harness.paid(o.key) for o in orders] == [1] * BURST
+    executed = harness.chain.executed()
     assert [t.nonce for t in executed] == list(range(2 * BURST))
-    assert world.bridge.accounts.exposure() == 0
-    assert world.bridge.orders.in_flight() == []
-    assert world.safety.standings() == []
+    assert harness.bridge.accounts.exposure() == 0
+    assert harness.bridge.orders.in_flight() == []
+    assert harness.safety.scope_states() == []
 
 
-def test_nothing_is_sent_while_the_store_in_memory_is_away(world: World) -> None:
-    world.l2.set_orders(BURST // 2)
-    round_of(world)
-    world.l2.set_orders(BURST // 2)
-    steps.detect(world.bridge, "zksync", world.run)
-    world.store.down = True
-    sent = len(world.chain.broadcasts)
+def test_nothing_is_sent_while_the_store_in_memory_is_away(harness: BridgeHarness) -> None:
+    harness.l2.set_orders(BURST // 2)
+    round_of(harness)
+    harness.l2.set_orders(BURST // 2)
+    steps.detect(harness.bridge, "zksync", harness.run)
+    harness.store.down = True
+    sent = len(harness.chain.broadcasts)
     for _ in range(3):
-        outages = round_of(world)
+        outages = round_of(harness)
         assert set(outages) == {"database of the test: down"}
-    assert len(world.chain.broadcasts) == sent
-    world.store.down = False
-    finish(world)
+    assert len(harness.chain.broadcasts) == sent
+    harness.store.down = False
+    finish(harness)
 
 
 @pytest.fixture(scope="module")
@@ -94,25 +94,25 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def burst(folder: Path) -> Iterator[World]:
+def burst(folder: Path) -> Iterator[BridgeHarness]:
     """Return a world whose orders are in a Postgres that the test may stop."""
     url = embedded.embedded_url(folder)
     migrate.upgrade(url)
-    with in_postgres(url) as books:
-        world = World()
-        world.store, world.safety = books.orders, books.safety  # type: ignore[assignment]
-        world.bridge = replace(
-            world.bridge, orders=books.orders, accounts=books.accounts, safety=books.safety
+    with in_postgres(url) as stores:
+        harness = BridgeHarness()
+        harness.store, harness.safety = stores.orders, stores.safety  # type: ignore[assignment]
+        harness.bridge = replace(
+            harness.bridge, orders=stores.orders, accounts=stores.accounts, safety=stores.safety
         )
-        world.l2.set_orders(BURST)
-        yield world
+        harness.l2.set_orders(BURST)
+        yield harness
     embedded.embedded_url(folder)
     migrate.downgrade(url, "base")
 
 
-def stopping(world: World, folder: Path, question: str, after: int) -> None:
+def stopping(harness: BridgeHarness, folder: Path, question: str, after: int) -> None:
     """Stop Postgres when the chain is asked `question` for the time after `after` times."""
-    ask, asked = getattr(world.chain, question), [0]
+    ask, asked = getattr(harness.chain, question), [0]
 
     def stop(*args: object, **kwargs: object) -> object:
         asked[0] += 1
@@ -120,7 +120,7 @@ def stopping(world: World, folder: Path, question: str, after: int) -> None:
             embedded.stop(folder)
         return ask(*args, **kwargs)
 
-    setattr(world.chain, question, stop)
+    setattr(harness.chain, question, stop)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def stopping(world: World, folder: Path, question: str, after: int) -> None:
     ],
 )
 def test_postgres_is_restarted_in_the_middle_of_a_burst(
-    burst: World, folder: Path, question: str, after: int
+    burst: BridgeHarness, folder: Path, question: str, after: int
 ) -> None:
     stopping(burst, folder, question, after)
     assert round_of(burst) != []
@@ -143,7 +143,7 @@ def test_postgres_is_restarted_in_the_middle_of_a_burst(
     for _ in range(2):
         outages = round_of(burst)
         assert outages != []
-        assert all(said.startswith("database ") and "\n" not in said for said in outages)
+        assert all(logged.startswith("database ") and "\n" not in logged for logged in outages)
     assert len(burst.chain.broadcasts) == sent
     embedded.embedded_url(folder)
     finish(burst)

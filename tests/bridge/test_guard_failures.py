@@ -10,143 +10,145 @@ from mmbot_pipelines.bridge.ports import Fault
 from mmbot_pipelines.core.errors import RpcUnavailable, StoreUnavailable, Undelivered
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.safety import GLOBAL, State
-from tests.bridge.guarding import complete, revert, state, thresholds, why
-from tests.bridge.world import World
+from tests.bridge.guard_steps import complete, revert, state, thresholds, why
+from tests.bridge.harness import BridgeHarness
 from tests.ports.origin_memory import OriginMemory
 
 REJECTING = Address("0x00000000000000000000000000000000000000Fe")
 
 
-def test_failures_in_a_row_halt_at_once_and_without_a_tick(world: World) -> None:
-    revert(world, 9)
-    assert state(world) is State.NORMAL
-    revert(world, 1)
-    assert (state(world), why(world)) == (State.HALTED, "10 steps failed in a row")
-    assert any(line.startswith("safety: global is HALTED since") for line in world.said)
-    (change,) = world.safety.changes(9)
+def test_failures_in_a_row_halt_at_once_and_without_a_tick(harness: BridgeHarness) -> None:
+    revert(harness, 9)
+    assert state(harness) is State.NORMAL
+    revert(harness, 1)
+    assert (state(harness), why(harness)) == (State.HALTED, "10 steps failed in a row")
+    assert any(line.startswith("safety: global is HALTED since") for line in harness.logged)
+    (change,) = harness.safety.changes(9)
     assert (change.before, change.after, change.by) == (State.NORMAL, State.HALTED, "mmbot")
 
 
-def test_a_success_in_between_begins_the_count_anew(world: World) -> None:
-    thresholds(world, failure_percent=100)
-    revert(world, 9)
-    complete(world)
-    revert(world, 9)
-    assert state(world) is State.NORMAL
+def test_a_success_in_between_begins_the_count_from_zero(harness: BridgeHarness) -> None:
+    thresholds(harness, failure_percent=100)
+    revert(harness, 9)
+    complete(harness)
+    revert(harness, 9)
+    assert state(harness) is State.NORMAL
 
 
-def test_many_failures_among_successes_throttle(world: World) -> None:
+def test_many_failures_among_successes_throttle(harness: BridgeHarness) -> None:
     for _ in range(5):
-        revert(world, 1)
-        complete(world)
-    assert state(world) is State.NORMAL  # judged when the last one failed: 5 of 9
-    revert(world, 1)
-    assert (state(world), why(world)) == (State.THROTTLED, "6 of the newest 11 steps failed")
-    world.later(600)
-    steps.guard(world.bridge, world.run)
-    assert state(world) is State.NORMAL
+        revert(harness, 1)
+        complete(harness)
+    assert state(harness) is State.NORMAL  # judged when the last one failed: 5 of 9
+    revert(harness, 1)
+    assert (state(harness), why(harness)) == (State.THROTTLED, "6 of the newest 11 steps failed")
+    harness.later(600)
+    steps.guard(harness.bridge, harness.run)
+    assert state(harness) is State.NORMAL
 
 
-def test_claims_that_fail_halt_too(world: World) -> None:
-    thresholds(world, halt_after_failures=3)
-    keys = [complete(world) for _ in range(3)]
-    world.chain.refuse(lambda _: True, "Transfer not found.")
-    world.later(1)
-    world.failing(lambda: world.repay(keys))
-    assert state(world) is State.HALTED
+def test_claims_that_fail_halt_too(harness: BridgeHarness) -> None:
+    thresholds(harness, halt_after_failures=3)
+    keys = [complete(harness) for _ in range(3)]
+    harness.chain.refuse(lambda _: True, "Transfer not found.")
+    harness.later(1)
+    harness.failing(lambda: harness.repay(keys))
+    assert state(harness) is State.HALTED
 
 
 @pytest.mark.parametrize(
     ("step", "kind"),
     [
-        *(("transfer", kind) for kind in ("Reverted", "Lost", "WrongChain")),
-        *(("repay", kind) for kind in ("Reverted", "Lost", "ClaimRefused", "WrongChain")),
+        *(("transfer", kind) for kind in ("Reverted", "NonceTaken", "WrongChain")),
+        *(("repay", kind) for kind in ("Reverted", "NonceTaken", "ClaimRefused", "WrongChain")),
         ("settle", "Undelivered"),
     ],
 )
-def test_whatever_costs_us_money_or_is_our_fault_halts(world: World, step: str, kind: str) -> None:
-    thresholds(world, halt_after_failures=3)
-    for key in world.set_and_detect(3):
-        assert state(world) is State.NORMAL
+def test_whatever_costs_us_money_or_is_our_fault_halts(
+    harness: BridgeHarness, step: str, kind: str
+) -> None:
+    thresholds(harness, halt_after_failures=3)
+    for key in harness.set_and_detect(3):
+        assert state(harness) is State.NORMAL
         fault = Fault(subject=key, step=step, kind=kind, message="no")
-        world.store.note(fault, at=world.now, run_id="run")
-        steps.guard(world.bridge, world.run)
-    assert state(world) is State.HALTED
+        harness.store.record_error(fault, at=harness.now, run_id="run")
+        steps.guard(harness.bridge, harness.run)
+    assert state(harness) is State.HALTED
 
 
-def test_orders_that_the_escrow_contradicts_halt_nobody(world: World) -> None:
-    thresholds(world, halt_after_failures=3)
-    for key in world.set_and_detect(10):
-        fault = Fault(subject=key, step="transfer", kind="EscrowDisagrees", message="no")
-        world.store.note(fault, at=world.now, run_id="run")
-    steps.guard(world.bridge, world.run)
-    assert state(world) is State.NORMAL
+def test_orders_that_the_escrow_contradicts_halt_nobody(harness: BridgeHarness) -> None:
+    thresholds(harness, halt_after_failures=3)
+    for key in harness.set_and_detect(10):
+        fault = Fault(subject=key, step="transfer", kind="EscrowMismatch", message="no")
+        harness.store.record_error(fault, at=harness.now, run_id="run")
+    steps.guard(harness.bridge, harness.run)
+    assert state(harness) is State.NORMAL
 
 
-def test_claims_that_never_arrive_halt_too(world: World) -> None:
-    thresholds(world, halt_after_failures=3, failure_percent=100)
-    keys = [complete(world) for _ in range(3)]
-    world.repay(keys)
-    world.mine()
-    world.later(1)
+def test_claims_that_never_arrive_halt_too(harness: BridgeHarness) -> None:
+    thresholds(harness, halt_after_failures=3, failure_percent=100)
+    keys = [complete(harness) for _ in range(3)]
+    harness.repay(keys)
+    harness.mine()
+    harness.later(1)
     for key in keys:
-        world.l2.known[key] = Progress(lost=Undelivered("used up on L1, not paid"))
-    steps.settle(world.bridge, "zksync", world.run)
-    steps.guard(world.bridge, world.run)
-    assert (state(world), why(world)) == (State.HALTED, "3 steps failed in a row")
+        harness.l2.known[key] = Progress(lost=Undelivered("used up on L1, not paid"))
+    steps.settle(harness.bridge, "zksync", harness.run)
+    steps.guard(harness.bridge, harness.run)
+    assert (state(harness), why(harness)) == (State.HALTED, "3 steps failed in a row")
 
 
-def test_a_stranger_whose_recipients_refuse_money_halts_nobody(world: World) -> None:
-    world.registry.rejecting.add(REJECTING)
+def test_a_stranger_whose_recipients_refuse_money_halts_nobody(harness: BridgeHarness) -> None:
+    harness.registry.rejecting.add(REJECTING)
     for _ in range(30):
-        world.later(1)
-        keys = world.set_and_detect(recipient=REJECTING)
-        world.failing(lambda keys=keys: world.transfer(keys))
-    steps.guard(world.bridge, world.run)
-    assert state(world) is State.NORMAL
-    assert all(order.parked for order in map(world.order, world.statuses()))
+        harness.later(1)
+        keys = harness.set_and_detect(recipient=REJECTING)
+        harness.failing(lambda keys=keys: harness.transfer(keys))
+    steps.guard(harness.bridge, harness.run)
+    assert state(harness) is State.NORMAL
+    assert all(order.is_parked for order in map(harness.order, harness.statuses()))
 
 
-def test_refusals_and_outages_are_no_failures(world: World) -> None:
-    thresholds(world, halt_after_failures=2, failure_percent=1, least_finished=1)
-    world.transfer(world.set_and_detect(5, fee=1))
-    keys = world.set_and_detect(5)
-    world.chain.fault = RpcUnavailable("L1: no node answered")
-    world.failing(lambda: world.transfer(keys))
-    world.chain.fault = None
-    steps.run_died(world.bridge, keys, world.run, "killed", spoke=False)
-    world.chain.endowment = 0
-    world.later(1)
-    world.transfer(keys)
-    steps.guard(world.bridge, world.run)
-    assert state(world) is State.NORMAL
+def test_refusals_and_outages_are_no_failures(harness: BridgeHarness) -> None:
+    thresholds(harness, halt_after_failures=2, failure_percent=1, min_finished=1)
+    harness.transfer(harness.set_and_detect(5, fee=1))
+    keys = harness.set_and_detect(5)
+    harness.chain.fault = RpcUnavailable("L1: no node answered")
+    harness.failing(lambda: harness.transfer(keys))
+    harness.chain.fault = None
+    steps.record_run_failure(harness.bridge, keys, harness.run, "killed", step_ended=False)
+    harness.chain.endowment = 0
+    harness.later(1)
+    harness.transfer(keys)
+    steps.guard(harness.bridge, harness.run)
+    assert state(harness) is State.NORMAL
 
 
-def test_failures_of_one_origin_halt_it_alone_while_the_other_works(world: World) -> None:
-    other = OriginMemory(world.registry, "starknet")
-    world.bridge = replace(world.bridge, origins={"zksync": world.l2, "starknet": other})
-    thresholds(world, halt_after_failures=3, failure_percent=100)
+def test_failures_of_one_origin_halt_it_alone_while_the_other_works(harness: BridgeHarness) -> None:
+    other = OriginMemory(harness.registry, "starknet")
+    harness.bridge = replace(harness.bridge, origins={"zksync": harness.l2, "starknet": other})
+    thresholds(harness, halt_after_failures=3, failure_percent=100)
     for _ in range(3):
-        revert(world, 1)
+        revert(harness, 1)
         other.set_orders(1)
-        world.transfer(steps.detect(world.bridge, "starknet", world.run))
-        world.later(1)
-        world.mine()
-    steps.guard(world.bridge, world.run)
-    states = [state(world, scope) for scope in (GLOBAL, "zksync", "starknet")]
+        harness.transfer(steps.detect(harness.bridge, "starknet", harness.run))
+        harness.later(1)
+        harness.mine()
+    steps.guard(harness.bridge, harness.run)
+    states = [state(harness, scope) for scope in (GLOBAL, "zksync", "starknet")]
     assert states == [State.NORMAL, State.HALTED, State.NORMAL]
 
 
-def test_a_failure_is_kept_even_if_it_cannot_be_judged(world: World) -> None:
-    thresholds(world, halt_after_failures=1)
+def test_a_failure_is_kept_even_if_it_cannot_be_judged(harness: BridgeHarness) -> None:
+    thresholds(harness, halt_after_failures=1)
 
     def away(*_: object, **__: object) -> object:
         raise StoreUnavailable("database of the test: away")
 
-    finished, world.bridge.accounts.finished = world.bridge.accounts.finished, away  # type: ignore[method-assign]
-    revert(world, 1)
-    assert any("not judged now" in line for line in world.said)
-    assert state(world) is State.NORMAL
-    world.bridge.accounts.finished = finished  # type: ignore[method-assign]
-    steps.guard(world.bridge, world.run)
-    assert state(world) is State.HALTED
+    finished, harness.bridge.accounts.finished = harness.bridge.accounts.finished, away  # type: ignore[method-assign]
+    revert(harness, 1)
+    assert any("not judged now" in line for line in harness.logged)
+    assert state(harness) is State.NORMAL
+    harness.bridge.accounts.finished = finished  # type: ignore[method-assign]
+    steps.guard(harness.bridge, harness.run)
+    assert state(harness) is State.HALTED

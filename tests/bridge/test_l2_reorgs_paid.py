@@ -4,63 +4,69 @@ import pytest
 
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
-from mmbot_pipelines.core.money import in_words
+from mmbot_pipelines.core.money import format_ether
 from mmbot_pipelines.core.outbox import TxState
+from tests.bridge.harness import BridgeHarness
 from tests.bridge.reorged import AMOUNT, FEE, at, kinds
-from tests.bridge.world import World
 
 # while it is paid
 
 
-def test_a_transfer_of_an_order_that_vanished_is_cancelled_at_once(world: World) -> None:
-    key = at(world, Status.TRANSFERRING).key
-    world.l2.reorg(1)
-    world.detect()
-    order = world.order(key)
-    assert (order.status, order.parked, order.taken_back) == (Status.TRANSFERRING, True, True)
-    assert kinds(world, key) == ["NoSuchBlock"]
-    world.replace_stuck()
-    world.mine()
-    assert [(t.purpose, t.state) for t in world.store.transactions(key)] == [
+def test_a_transfer_of_an_orphaned_order_is_cancelled_at_once(harness: BridgeHarness) -> None:
+    key = at(harness, Status.TRANSFERRING).key
+    harness.l2.reorg(1)
+    harness.detect()
+    order = harness.order(key)
+    assert (order.status, order.is_parked, order.is_orphaned) == (Status.TRANSFERRING, True, True)
+    assert kinds(harness, key) == ["OrderOrphaned"]
+    harness.replace_stuck()
+    harness.mine()
+    assert [(t.purpose, t.state) for t in harness.store.transactions(key)] == [
         ("transfer", TxState.REPLACED),
         ("cancel", TxState.MINED),
     ]
-    assert world.paid(key) == 0
-    world.later(1000)
-    world.transfer([key])
-    assert world.order(key).status is Status.DROPPED
-    assert world.chain.pool == {}
+    assert harness.paid(key) == 0
+    harness.later(1000)
+    harness.transfer([key])
+    assert harness.order(key).status is Status.DROPPED
+    assert harness.chain.pool == {}
 
 
-def test_an_order_cancelled_for_its_block_is_paid_when_it_comes_back(world: World) -> None:
-    logged = at(world, Status.TRANSFERRING)
-    world.l2.reorg(1)
-    world.detect()
-    world.replace_stuck()
-    world.mine()
-    world.l2.put([logged])
-    world.detect()
-    world.later(1000)
-    steps.advance(world.bridge, steps.retry(world.bridge, world.run), world.run)
-    steps.advance(world.bridge, [logged.key], world.run)
-    world.mine()
-    assert world.paid(logged.key) == 1
+def test_an_order_cancelled_for_its_block_is_paid_when_it_comes_back(
+    harness: BridgeHarness,
+) -> None:
+    logged = at(harness, Status.TRANSFERRING)
+    harness.l2.reorg(1)
+    harness.detect()
+    harness.replace_stuck()
+    harness.mine()
+    harness.l2.put([logged])
+    harness.detect()
+    harness.later(1000)
+    steps.advance(harness.bridge, steps.retry(harness.bridge, harness.run), harness.run)
+    steps.advance(harness.bridge, [logged.key], harness.run)
+    harness.mine()
+    assert harness.paid(logged.key) == 1
 
 
-def test_a_number_reused_while_it_is_paid_is_paid_once_as_the_second(world: World) -> None:
-    first = at(world, Status.TRANSFERRING)
-    world.l2.reorg(1)
-    (second,) = world.l2.set_orders(1, amount=3 * AMOUNT)
-    world.detect()
-    world.replace_stuck()
-    world.mine()
-    world.later(1000)
+def test_a_number_reused_while_it_is_paid_is_paid_once_as_the_second(
+    harness: BridgeHarness,
+) -> None:
+    first = at(harness, Status.TRANSFERRING)
+    harness.l2.reorg(1)
+    (second,) = harness.l2.set_orders(1, amount=3 * AMOUNT)
+    harness.detect()
+    harness.replace_stuck()
+    harness.mine()
+    harness.later(1000)
     for _ in range(3):
-        steps.advance(world.bridge, [first.key], world.run)
-        world.mine()
-    order = world.order(first.key)
+        steps.advance(harness.bridge, [first.key], harness.run)
+        harness.mine()
+    order = harness.order(first.key)
     assert (order.amount, order.status) == (second.amount, Status.PROVED)
-    values = [t.call.value for t in world.chain.executed() if json_kind(t.call.data) == "transfer"]
+    values = [
+        t.call.value for t in harness.chain.executed() if json_kind(t.call.data) == "transfer"
+    ]
     assert values == [second.amount]
 
 
@@ -68,163 +74,171 @@ def json_kind(data: bytes) -> str:
     return data.decode()[2:10] if data else ""
 
 
-def test_an_order_that_comes_back_in_time_is_not_cancelled(world: World) -> None:
-    logged = at(world, Status.TRANSFERRING)
-    world.l2.reorg(1)
-    world.detect()
-    world.l2.put([logged])
-    world.detect()
-    assert not world.order(logged.key).failed
-    assert steps.stuck(world.bridge) == []
-    world.mine()
-    assert world.order(logged.key).status is Status.FULFILLED
+def test_an_order_that_comes_back_in_time_is_not_cancelled(harness: BridgeHarness) -> None:
+    logged = at(harness, Status.TRANSFERRING)
+    harness.l2.reorg(1)
+    harness.detect()
+    harness.l2.put([logged])
+    harness.detect()
+    assert not harness.order(logged.key).failed
+    assert steps.stuck_transactions(harness.bridge) == []
+    harness.mine()
+    assert harness.order(logged.key).status is Status.FULFILLED
 
 
 # after payment
 
 
 @pytest.mark.parametrize("status", [Status.FULFILLED, Status.PROVING, Status.PROVED])
-def test_what_is_paid_for_an_order_that_vanished_is_told(world: World, status: Status) -> None:
-    key = at(world, status).key
-    world.l2.reorg(1)
-    world.detect()
-    order = world.order(key)
-    assert (order.status, order.parked) == (status, True)
-    (error,) = world.store.errors(key)
+def test_a_payment_for_an_orphaned_order_is_reported(
+    harness: BridgeHarness, status: Status
+) -> None:
+    key = at(harness, status).key
+    harness.l2.reorg(1)
+    harness.detect()
+    order = harness.order(key)
+    assert (order.status, order.is_parked) == (status, True)
+    (error,) = harness.store.errors(key)
     assert error.fault.kind == "ReorgAfterPayment"
-    assert in_words(AMOUNT) in error.fault.message
-    assert in_words(AMOUNT + FEE) in error.fault.message
-    world.detect()
-    steps.backfill(world.bridge, world.run)
-    assert len(world.store.errors(key)) == 1
+    assert format_ether(AMOUNT) in error.fault.message
+    assert format_ether(AMOUNT + FEE) in error.fault.message
+    harness.detect()
+    steps.backfill(harness.bridge, harness.run)
+    assert len(harness.store.errors(key)) == 1
 
 
-def test_nothing_is_claimed_for_an_order_that_vanished(world: World) -> None:
-    key = at(world, Status.FULFILLED).key
-    world.l2.reorg(1)
-    world.repay([key])  # before any sensor has seen the reorg
-    assert kinds(world, key) == ["ReorgAfterPayment"]
-    assert world.chain.pool == {}
+def test_nothing_is_claimed_for_an_orphaned_order(harness: BridgeHarness) -> None:
+    key = at(harness, Status.FULFILLED).key
+    harness.l2.reorg(1)
+    harness.repay([key])  # before any sensor has seen the reorg
+    assert kinds(harness, key) == ["ReorgAfterPayment"]
+    assert harness.chain.pool == {}
 
 
-def test_the_claim_goes_on_when_the_order_comes_back(world: World) -> None:
-    logged = at(world, Status.FULFILLED)
-    world.l2.reorg(1)
-    world.detect()
-    assert steps.wanted(world.bridge, [Status.FULFILLED]) == []
-    world.l2.put([logged])
-    world.detect()
-    (order,) = steps.wanted(world.bridge, [Status.FULFILLED])
-    world.repay([order.key])
-    world.mine()
-    world.l2.deliver()
-    assert world.settle() == [logged.key]
-    assert world.paid(logged.key) == 1
+def test_the_claim_goes_on_when_the_order_comes_back(harness: BridgeHarness) -> None:
+    logged = at(harness, Status.FULFILLED)
+    harness.l2.reorg(1)
+    harness.detect()
+    assert steps.take_orders(harness.bridge, [Status.FULFILLED]) == []
+    harness.l2.put([logged])
+    harness.detect()
+    (order,) = steps.take_orders(harness.bridge, [Status.FULFILLED])
+    harness.repay([order.key])
+    harness.mine()
+    harness.l2.deliver()
+    assert harness.settle() == [logged.key]
+    assert harness.paid(logged.key) == 1
 
 
-def test_a_number_reused_after_payment_is_told_and_not_paid_again(world: World) -> None:
-    first = at(world, Status.FULFILLED)
-    world.l2.reorg(1)
-    world.l2.set_orders(1, amount=3 * AMOUNT)
-    world.detect()
-    order = world.order(first.key)
-    assert (order.amount, order.parked) == (first.amount, True)
-    assert kinds(world, first.key)[0] == "ReorgAfterPayment"
-    steps.reprocess(world.bridge, [first.key], world.run)
-    assert len(world.chain.executed()) == 1
-    assert world.chain.pool == {}
+def test_a_number_reused_after_payment_is_reported_and_not_paid_again(
+    harness: BridgeHarness,
+) -> None:
+    first = at(harness, Status.FULFILLED)
+    harness.l2.reorg(1)
+    harness.l2.set_orders(1, amount=3 * AMOUNT)
+    harness.detect()
+    order = harness.order(first.key)
+    assert (order.amount, order.is_parked) == (first.amount, True)
+    assert kinds(harness, first.key)[0] == "ReorgAfterPayment"
+    steps.reprocess(harness.bridge, [first.key], harness.run)
+    assert len(harness.chain.executed()) == 1
+    assert harness.chain.pool == {}
 
 
-def test_what_was_paid_for_another_fee_is_claimed_with_it(world: World) -> None:
-    first = at(world, Status.FULFILLED)
-    world.l2.reorg(1)
-    world.l2.set_orders(1, fee=FEE + 5)
-    world.detect()
-    order = world.order(first.key)
+def test_what_was_paid_for_another_fee_is_claimed_with_it(harness: BridgeHarness) -> None:
+    first = at(harness, Status.FULFILLED)
+    harness.l2.reorg(1)
+    harness.l2.set_orders(1, fee=FEE + 5)
+    harness.detect()
+    order = harness.order(first.key)
     assert (order.fee, order.failed, order.status) == (FEE + 5, False, Status.FULFILLED)
-    world.repay([first.key])
-    world.mine()
-    world.l2.deliver()
-    assert world.settle() == [first.key]
-    assert world.paid(first.key) == 1
+    harness.repay([first.key])
+    harness.mine()
+    harness.l2.deliver()
+    assert harness.settle() == [first.key]
+    assert harness.paid(first.key) == 1
 
 
-def test_two_orders_that_swap_their_numbers_are_both_repaid(world: World) -> None:
-    world.l2.set_orders(1, fee=FEE)
-    world.l2.set_orders(1, fee=2 * FEE)
-    keys = world.detect()
-    world.transfer(keys)
-    world.mine()
-    world.l2.reorg(2)
-    world.l2.set_orders(1, fee=2 * FEE)
-    world.l2.set_orders(1, fee=FEE)
-    world.detect()
-    world.repay(keys)
-    world.mine()
-    world.l2.deliver()
-    assert world.settle() == keys
-    assert [world.order(key).fee for key in keys] == [2 * FEE, FEE]
+def test_two_orders_that_swap_their_numbers_are_both_repaid(harness: BridgeHarness) -> None:
+    harness.l2.set_orders(1, fee=FEE)
+    harness.l2.set_orders(1, fee=2 * FEE)
+    keys = harness.detect()
+    harness.transfer(keys)
+    harness.mine()
+    harness.l2.reorg(2)
+    harness.l2.set_orders(1, fee=2 * FEE)
+    harness.l2.set_orders(1, fee=FEE)
+    harness.detect()
+    harness.repay(keys)
+    harness.mine()
+    harness.l2.deliver()
+    assert harness.settle() == keys
+    assert [harness.order(key).fee for key in keys] == [2 * FEE, FEE]
 
 
-def test_a_claim_given_up_for_a_payment_that_was_taken_back_is_made_again(world: World) -> None:
-    key = at(world, Status.PROVED).key
-    world.l2.deliver()
-    assert world.settle() == [key]
-    world.chain.reorg(1, keep=False)
-    world.chain.most_per_block = 0
-    world.look()
-    assert world.order(key).status is Status.PROVING
-    world.repay([key])
-    order = world.order(key)
-    settled = world.store.change(
+def test_a_claim_given_up_for_a_payment_that_was_reorged_out_is_retried(
+    harness: BridgeHarness,
+) -> None:
+    key = at(harness, Status.PROVED).key
+    harness.l2.deliver()
+    assert harness.settle() == [key]
+    harness.chain.reorg(1, keep=False)
+    harness.chain.max_per_block = 0
+    harness.look()
+    assert harness.order(key).status is Status.PROVING
+    harness.repay([key])
+    order = harness.order(key)
+    settled = harness.store.change(
         order,
-        order.after(Fact.SETTLED, at=world.now, tx=order.claim_tx),
+        order.after(Fact.SETTLED, at=harness.now, tx=order.claim_tx),
         run_id="settle",
-        at=world.now,
+        at=harness.now,
     )
     assert settled.status is Status.COMPLETED
-    world.later(61)
-    world.replace_stuck()  # nobody waits for the claim any more
-    world.chain.most_per_block = None
-    world.mine()
-    assert world.store.transactions(key)[-1].purpose == "cancel"
-    world.detect()
-    world.l2.reorg(1)
-    world.detect()
-    order = world.order(key)
+    harness.later(61)
+    harness.replace_stuck()  # nobody waits for the claim any more
+    harness.chain.max_per_block = None
+    harness.mine()
+    assert harness.store.transactions(key)[-1].purpose == "cancel"
+    harness.detect()
+    harness.l2.reorg(1)
+    harness.detect()
+    order = harness.order(key)
     assert (order.status, order.attempt) == (Status.FULFILLED, 2)
-    world.repay([key])
-    world.mine()
-    world.l2.deliver()
-    assert world.settle() == [key]
+    harness.repay([key])
+    harness.mine()
+    harness.l2.deliver()
+    assert harness.settle() == [key]
 
 
-def test_a_payment_taken_back_is_waited_for_again(world: World) -> None:
-    key = at(world, Status.PROVED).key
-    world.l2.deliver()
-    assert world.settle() == [key]
-    world.detect()
-    world.l2.reorg(1)
-    world.detect()
-    order = world.order(key)
+def test_a_payment_reorged_out_is_waited_for_again(harness: BridgeHarness) -> None:
+    key = at(harness, Status.PROVED).key
+    harness.l2.deliver()
+    assert harness.settle() == [key]
+    harness.detect()
+    harness.l2.reorg(1)
+    harness.detect()
+    order = harness.order(key)
     assert (order.status, order.settle_tx) == (Status.PROVED, None)
-    assert kinds(world, key) == ["TakenBack"]
-    world.l2.deliver()
-    assert world.settle() == [key]
+    assert kinds(harness, key) == ["Reorged"]
+    harness.l2.deliver()
+    assert harness.settle() == [key]
 
 
-def test_a_payment_taken_back_before_the_cursor_came_to_it_is_seen(world: World) -> None:
-    keys = [at(world, Status.PROVED).key for _ in range(60)]
-    world.detect()
-    world.l2.deliver()
-    assert world.settle() == keys  # in a block that the cursor has not come to
-    world.l2.reorg(1)
-    world.detect()
-    assert set(world.statuses().values()) == {Status.COMPLETED}
-    steps.backfill(world.bridge, world.run)
-    assert set(world.statuses().values()) == {Status.COMPLETED}  # perhaps a node is behind
-    world.later(60)
-    steps.backfill(world.bridge, world.run)
-    assert set(world.statuses().values()) == {Status.PROVED}
-    world.l2.deliver()
-    assert sorted(world.settle()) == sorted(keys)
+def test_a_payment_reorged_out_before_the_cursor_reached_it_is_detected(
+    harness: BridgeHarness,
+) -> None:
+    keys = [at(harness, Status.PROVED).key for _ in range(60)]
+    harness.detect()
+    harness.l2.deliver()
+    assert harness.settle() == keys  # in a block that the cursor has not come to
+    harness.l2.reorg(1)
+    harness.detect()
+    assert set(harness.statuses().values()) == {Status.COMPLETED}
+    steps.backfill(harness.bridge, harness.run)
+    assert set(harness.statuses().values()) == {Status.COMPLETED}  # perhaps a node is behind
+    harness.later(60)
+    steps.backfill(harness.bridge, harness.run)
+    assert set(harness.statuses().values()) == {Status.PROVED}
+    harness.l2.deliver()
+    assert sorted(harness.settle()) == sorted(keys)

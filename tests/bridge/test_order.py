@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmbot_pipelines.bridge.lifecycle import NEXT, Fact, Status
-from mmbot_pipelines.core.errors import IllegalStep
+from mmbot_pipelines.core.errors import IllegalTransition
 from mmbot_pipelines.core.money import TxHash
 from tests.bridge.orders import NOON, an_order
 
@@ -21,27 +21,27 @@ LEGAL = {
         "accepted": "PROCESSING",
         "refused": "DROPPED",
         "paid": "FULFILLED",
-        "vanished": "DROPPED",
-        "retold": "PENDING",
+        "orphaned": "DROPPED",
+        "reemitted": "PENDING",
     },
     "PROCESSING": {
         "refused": "DROPPED",
         "paid": "FULFILLED",
         "sent": "TRANSFERRING",
-        "vanished": "DROPPED",
-        "retold": "PENDING",
-        "unmined": "TRANSFERRING",
+        "orphaned": "DROPPED",
+        "reemitted": "PENDING",
+        "transfer_reorged": "TRANSFERRING",
     },
     "TRANSFERRING": {"mined": "FULFILLED", "reverted": "PROCESSING", "lost": "PROCESSING"},
     "FULFILLED": {
-        "unmined": "TRANSFERRING",
-        "unpaid": "PROCESSING",
+        "transfer_reorged": "TRANSFERRING",
+        "payment_reorged": "PROCESSING",
         "sent": "PROVING",
         "settled": "COMPLETED",
         "mined": "PROVED",
         "reverted": "FULFILLED",
         "lost": "FULFILLED",
-        "unclaimed": "PROVING",
+        "claim_reorged": "PROVING",
     },
     "PROVING": {
         "mined": "PROVED",
@@ -50,25 +50,25 @@ LEGAL = {
         "proven": "PROVED",
         "undelivered": "FULFILLED",
         "settled": "COMPLETED",
-        "unmined": "TRANSFERRING",
+        "transfer_reorged": "TRANSFERRING",
     },
     "PROVED": {
-        "unmined": "TRANSFERRING",
-        "unclaimed": "PROVING",
+        "transfer_reorged": "TRANSFERRING",
+        "claim_reorged": "PROVING",
         "undelivered": "FULFILLED",
         "settled": "COMPLETED",
     },
     "COMPLETED": {
-        "unmined": "TRANSFERRING",
-        "unclaimed": "PROVING",
-        "unsettled": "PROVED",
+        "transfer_reorged": "TRANSFERRING",
+        "claim_reorged": "PROVING",
+        "settlement_reorged": "PROVED",
         "undelivered": "FULFILLED",
     },
     "DROPPED": {
         "reopened": "PENDING",
-        "retold": "PENDING",
+        "reemitted": "PENDING",
         "paid": "FULFILLED",
-        "unmined": "TRANSFERRING",
+        "transfer_reorged": "TRANSFERRING",
     },
 }
 PAID = {Status.FULFILLED, Status.PROVING, Status.PROVED, Status.COMPLETED}
@@ -79,7 +79,7 @@ PAID = {Status.FULFILLED, Status.PROVING, Status.PROVED, Status.COMPLETED}
 def test_every_fact_in_every_status(status: Status, fact: Fact) -> None:
     order = an_order(status=status)
     if fact not in LEGAL[status]:
-        with pytest.raises(IllegalStep, match=f"zksync:7: {fact} while {status}"):
+        with pytest.raises(IllegalTransition, match=f"zksync:7: {fact} while {status}"):
             order.after(fact, at=LATER)
         return
     after = order.after(fact, at=LATER, tx=TX)
@@ -94,8 +94,8 @@ def test_no_path_drops_a_paid_order_or_lowers_an_attempt(facts: list[Fact]) -> N
         if (order.status, fact) not in NEXT:
             continue
         after = order.after(fact, at=LATER, tx=TX)
-        taken_back = fact in (Fact.UNMINED, Fact.UNPAID)
-        was_paid = (was_paid or after.status in PAID) and not taken_back
+        is_orphaned = fact in (Fact.TRANSFER_REORGED, Fact.PAYMENT_REORGED)
+        was_paid = (was_paid or after.status in PAID) and not is_orphaned
         assert not (was_paid and after.status is Status.DROPPED)
         assert after.attempt >= order.attempt
         order = after
@@ -109,7 +109,7 @@ def test_a_step_ends_a_failure_and_only_progress_forgets_it(
     failing = replace(an_order(status=status), failed=True, failures=failures, reason="why")
     after = failing.after(fact, at=LATER, tx=TX)
     assert not after.failed
-    progress = fact in {"accepted", "paid", "mined", "proven", "settled", "retold", "reopened"}
+    progress = fact in {"accepted", "paid", "mined", "proven", "settled", "reemitted", "reopened"}
     assert after.failures == (0 if progress else failures)
 
 
@@ -127,35 +127,44 @@ def test_a_transfer_found_in_the_registry_is_kept() -> None:
 
 def test_a_failed_order_without_a_next_attempt_is_parked() -> None:
     order = an_order()
-    waits = order.failing("x", failed=True, next_attempt_at=LATER)
-    parked = order.failing("x", failed=True, next_attempt_at=None)
-    assert (order.parked, waits.parked, parked.parked) == (False, False, True)
+    waits = order.with_failure("x", failed=True, next_attempt_at=LATER)
+    parked = order.with_failure("x", failed=True, next_attempt_at=None)
+    assert (order.is_parked, waits.is_parked, parked.is_parked) == (False, False, True)
     assert parked.failures == 1
     assert parked.status is order.status
-    taken_up = parked.cleared()
+    taken_up = parked.with_failures_cleared()
     assert (taken_up.failed, taken_up.failures, taken_up.reason) == (False, 0, None)
 
 
 def test_only_completed_and_dropped_are_final() -> None:
-    assert {s for s in Status if s.final} == {Status.COMPLETED, Status.DROPPED}
-    not_by_itself = {"unmined", "unclaimed", "unsettled", "undelivered", "retold", "paid"}
+    assert {s for s in Status if s.is_final} == {Status.COMPLETED, Status.DROPPED}
+    not_by_itself = {
+        "transfer_reorged",
+        "claim_reorged",
+        "settlement_reorged",
+        "undelivered",
+        "reemitted",
+        "paid",
+    }
     not_by_itself |= {"reopened"}
-    assert {s for s in Status if LEGAL[s].keys() <= not_by_itself} == {s for s in Status if s.final}
+    assert {s for s in Status if LEGAL[s].keys() <= not_by_itself} == {
+        s for s in Status if s.is_final
+    }
 
 
 def test_a_claim_by_task_is_named_until_the_next_claim() -> None:
     order = an_order(status=Status.FULFILLED).after(Fact.SENT, at=LATER, ref="task 1")
-    assert (order.claim_ref, order.claim_tx, order.claimed) == ("task 1", None, True)
+    assert (order.claim_ref, order.claim_tx, order.is_claimed) == ("task 1", None, True)
     proven = order.after(Fact.PROVEN, at=LATER, tx=TX)
-    assert (proven.claim_ref, proven.claim_tx, proven.claimed) == ("task 1", TX, True)
+    assert (proven.claim_ref, proven.claim_tx, proven.is_claimed) == ("task 1", TX, True)
     again = proven.after(Fact.UNDELIVERED, at=LATER).after(Fact.SENT, at=LATER, tx=TX)
-    assert (again.claim_ref, again.claim_tx, again.claimed) == (None, TX, False)
+    assert (again.claim_ref, again.claim_tx, again.is_claimed) == (None, TX, False)
 
 
-def test_a_message_of_a_block_taken_back_is_forgotten() -> None:
+def test_a_message_of_a_block_reorged_out_is_forgotten() -> None:
     order = replace(an_order(status=Status.PROVED), claim_ref="message 0x1")
-    back = order.after(Fact.UNCLAIMED, at=LATER)
-    assert (back.status, back.claim_ref, back.claimed) == (Status.PROVING, None, False)
+    back = order.after(Fact.CLAIM_REORGED, at=LATER)
+    assert (back.status, back.claim_ref, back.is_claimed) == (Status.PROVING, None, False)
 
 
 def test_the_transaction_that_was_mined_is_kept() -> None:
@@ -166,15 +175,19 @@ def test_the_transaction_that_was_mined_is_kept() -> None:
     assert (order.transfer_tx, order.claim_tx) == (b, d)
 
 
-def test_an_order_in_no_block_says_so_until_it_is_told_again() -> None:
+def test_an_orphaned_order_is_reported_until_it_is_reemitted() -> None:
     order = replace(an_order(status=Status.PROCESSING), transfer_tx=TX)
-    gone = order.after(Fact.VANISHED, at=LATER, reason="its block was taken back")
-    assert (gone.status, gone.taken_back, gone.block.number) == (Status.DROPPED, True, 10)
-    told = replace(gone.after(Fact.RETOLD, at=LATER), block=order.block)
-    assert (told.status, told.taken_back, told.transfer_tx) == (Status.PENDING, False, None)
+    gone = order.after(Fact.ORPHANED, at=LATER, reason="its block was reorged out")
+    assert (gone.status, gone.is_orphaned, gone.block.number) == (Status.DROPPED, True, 10)
+    reported = replace(gone.after(Fact.REEMITTED, at=LATER), block=order.block)
+    assert (reported.status, reported.is_orphaned, reported.transfer_tx) == (
+        Status.PENDING,
+        False,
+        None,
+    )
 
 
-def test_a_payment_taken_back_is_forgotten() -> None:
+def test_a_payment_reorged_out_is_forgotten() -> None:
     order = replace(an_order(status=Status.PROVED), claim_tx=TX)
     paid = order.after(Fact.SETTLED, at=LATER, tx=TX)
-    assert paid.after(Fact.UNSETTLED, at=LATER).settle_tx is None
+    assert paid.after(Fact.SETTLEMENT_REORGED, at=LATER).settle_tx is None

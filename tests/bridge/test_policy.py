@@ -30,12 +30,12 @@ def test_zero_address_our_registry_and_our_wallet_are_never_paid() -> None:
     limits = replace(LIMITS, ours=frozenset({ours}))
     rich = an_order(amount=10**16, fee=10**16)
 
-    def said(recipient: str) -> str | None:
+    def logged(recipient: str) -> str | None:
         return refusal(replace(rich, recipient=Address(recipient)), limits)
 
-    assert "zero address" in (said("0x" + "0" * 40) or "")
-    assert "our own" in (said(ours) or "")
-    assert said("0x" + "0" * 39 + "1") is None  # a precompile
+    assert "zero address" in (logged("0x" + "0" * 40) or "")
+    assert "our own" in (logged(ours) or "")
+    assert logged("0x" + "0" * 39 + "1") is None  # a precompile
 
 
 def test_the_fee_must_cover_cost_and_margin_to_the_wei() -> None:
@@ -61,7 +61,7 @@ def test_the_margin_is_rounded_against_the_user() -> None:
 def test_amounts_outside_the_limits_are_refused() -> None:
     above = refusal(an_order(amount=10**17 + 1, fee=10**18), LIMITS)
     assert above is not None
-    assert "above the most we transfer, 0.1 ETH (100000000000000000 wei)" in above
+    assert "above the maximum we transfer, 0.1 ETH (100000000000000000 wei)" in above
     assert refusal(an_order(amount=10**17, fee=10**18), LIMITS) is None
     nothing = Limits(min_transfer=Wei(0), max_transfer=Wei(10**17), min_margin_bps=0)
     assert refusal(an_order(amount=0, fee=10**18), nothing) is not None

@@ -4,121 +4,130 @@ import pytest
 
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.core.errors import RevertForeseen
+from mmbot_pipelines.core.errors import SimulationReverted
 from mmbot_pipelines.core.money import Address
-from mmbot_pipelines.core.safety import GLOBAL, State, of
+from mmbot_pipelines.core.safety import GLOBAL, State, state_of
+from tests.bridge.harness import BridgeHarness
 from tests.bridge.reorged import kinds
 from tests.bridge.test_l1_reorgs import finish, fulfilled
-from tests.bridge.world import World
 
 
-def paid_elsewhere(world: World) -> str:
+def paid_elsewhere(harness: BridgeHarness) -> str:
     """Let another program of the wallet pay an order."""
-    (key,) = world.set_and_detect()
-    world.chain.elsewhere(world.registry.transfer(world.order(key)))
-    world.transfer([key])
-    assert world.order(key).status is Status.FULFILLED
+    (key,) = harness.set_and_detect()
+    harness.chain.elsewhere(harness.registry.transfer(harness.order(key)))
+    harness.transfer([key])
+    assert harness.order(key).status is Status.FULFILLED
     return key
 
 
-def try_again(world: World, times: int) -> None:
+def try_again(harness: BridgeHarness, times: int) -> None:
     for _ in range(times):
-        world.later(1000)
-        for key in steps.retry(world.bridge, world.run):
-            world.repay([key])
+        harness.later(1000)
+        for key in steps.retry(harness.bridge, harness.run):
+            harness.repay([key])
 
 
-def test_a_node_that_is_a_block_behind_parks_and_halts_nothing(world: World) -> None:
-    keys = fulfilled(world, 12)
-    blocks, world.chain.blocks = world.chain.blocks, world.chain.blocks[:-1]
-    assert "zksync:0: NotShown: L1 does not show" in world.failing(lambda: world.repay(keys))
-    world.chain.blocks = blocks
-    steps.guard(world.bridge, world.run)
-    assert of(world.safety.standings(), GLOBAL).state is State.NORMAL
-    assert not any(world.order(key).failed for key in keys)
-    world.later(10)
-    assert len(steps.wanted(world.bridge, [Status.FULFILLED])) == 12
-    world.repay(keys)
-    assert set(world.statuses().values()) == {Status.PROVING}
+def test_a_node_that_is_a_block_behind_parks_and_halts_nothing(harness: BridgeHarness) -> None:
+    keys = fulfilled(harness, 12)
+    blocks, harness.chain.blocks = harness.chain.blocks, harness.chain.blocks[:-1]
+    assert "zksync:0: PaymentNotVisible: L1 does not show" in harness.failing(
+        lambda: harness.repay(keys)
+    )
+    harness.chain.blocks = blocks
+    steps.guard(harness.bridge, harness.run)
+    assert state_of(harness.safety.scope_states(), GLOBAL).state is State.NORMAL
+    assert not any(harness.order(key).failed for key in keys)
+    harness.later(10)
+    assert len(steps.take_orders(harness.bridge, [Status.FULFILLED])) == 12
+    harness.repay(keys)
+    assert set(harness.statuses().values()) == {Status.PROVING}
 
 
-def test_a_claim_that_the_registry_refuses_is_tried_later_and_then_parked(world: World) -> None:
-    (key,) = fulfilled(world)
-    world.chain.refuse(lambda _: True, "Value below the L2 base cost")
-    world.failing(lambda: world.repay([key]))
-    assert (world.order(key).failed, world.order(key).parked) == (True, False)
+def test_a_claim_that_the_registry_refuses_is_tried_later_and_then_parked(
+    harness: BridgeHarness,
+) -> None:
+    (key,) = fulfilled(harness)
+    harness.chain.refuse(lambda _: True, "Value below the L2 base cost")
+    harness.failing(lambda: harness.repay([key]))
+    assert (harness.order(key).failed, harness.order(key).is_parked) == (True, False)
     for _ in range(2):
-        world.later(1000)
-        world.failing(lambda: world.repay(steps.retry(world.bridge, world.run)))
-    assert world.order(key).parked
-    assert kinds(world, key) == ["ClaimRefused"] * 3
-    assert len(world.chain.broadcasts) == 1
+        harness.later(1000)
+        harness.failing(lambda: harness.repay(steps.retry(harness.bridge, harness.run)))
+    assert harness.order(key).is_parked
+    assert kinds(harness, key) == ["ClaimRefused"] * 3
+    assert len(harness.chain.broadcasts) == 1
 
 
-def test_a_payment_that_another_registry_has_is_not_looked_for_without_end(world: World) -> None:
-    world.rules(l1_finality_blocks=3)
-    (key,) = fulfilled(world)
-    world.registry.address = Address("0x00000000000000000000000000000000000000Aa")
-    world.chain.contracts[world.registry.address] = lambda _: "Transfer not found."
-    assert "NotShown" in world.failing(lambda: world.repay([key]))
-    world.chain.mine(4)
-    assert "is this the registry" in world.failing(lambda: world.repay([key]))
-    assert (world.order(key).status, world.order(key).failed) == (Status.FULFILLED, True)
+def test_a_payment_that_another_registry_has_is_not_looked_for_without_end(
+    harness: BridgeHarness,
+) -> None:
+    harness.rules(l1_finality_blocks=3)
+    (key,) = fulfilled(harness)
+    harness.registry.address = Address("0x00000000000000000000000000000000000000Aa")
+    harness.chain.contracts[harness.registry.address] = lambda _: "Transfer not found."
+    assert "PaymentNotVisible" in harness.failing(lambda: harness.repay([key]))
+    harness.chain.mine(4)
+    assert "is this the registry" in harness.failing(lambda: harness.repay([key]))
+    assert (harness.order(key).status, harness.order(key).failed) == (Status.FULFILLED, True)
 
 
-def test_what_another_program_paid_and_l1_took_back_is_waited_for(world: World) -> None:
-    key = paid_elsewhere(world)
-    (paid,) = world.chain.executed()
-    world.chain.reorg(1)
-    world.repay([key])
-    order = world.order(key)
-    assert (order.status, order.failed, order.parked) == (Status.FULFILLED, True, False)
-    world.chain.mine()
-    try_again(world, 1)
-    assert (world.order(key).status, world.order(key).transfer_tx) == (Status.PROVING, paid.hash)
-    finish(world)
+def test_another_programs_payment_reorged_out_is_waited_for(harness: BridgeHarness) -> None:
+    key = paid_elsewhere(harness)
+    (paid,) = harness.chain.executed()
+    harness.chain.reorg(1)
+    harness.repay([key])
+    order = harness.order(key)
+    assert (order.status, order.failed, order.is_parked) == (Status.FULFILLED, True, False)
+    harness.chain.mine()
+    try_again(harness, 1)
+    assert (harness.order(key).status, harness.order(key).transfer_tx) == (
+        Status.PROVING,
+        paid.hash,
+    )
+    finish(harness)
 
 
 @pytest.mark.parametrize("claimed", [False, True])
-def test_what_another_program_paid_and_l1_took_back_for_good_is_paid(
-    world: World, claimed: bool
+def test_another_programs_payment_reorged_out_for_good_is_paid(
+    harness: BridgeHarness, claimed: bool
 ) -> None:
-    world.rules(max_attempts=30)  # whose waits would take days
-    key = paid_elsewhere(world)
+    harness.rules(max_attempts=30)  # whose waits would take days
+    key = paid_elsewhere(harness)
     if claimed:
-        world.repay([key])
-        world.mine()
-    world.chain.reorg(1 + claimed, keep=False)
-    world.chain.mine()
-    world.look()
+        harness.repay([key])
+        harness.mine()
+    harness.chain.reorg(1 + claimed, keep=False)
+    harness.chain.mine()
+    harness.look()
     if claimed:  # the claim is above a nonce that nobody has any more
-        world.later(61)
-        world.replace_stuck()
-        world.mine()
-        assert kinds(world, key) == ["TakenBack", "Reverted"]
+        harness.later(61)
+        harness.replace_stuck()
+        harness.mine()
+        assert kinds(harness, key) == ["Reorged", "Reverted"]
     else:
-        world.repay([key])
-    try_again(world, 2)
-    order = world.order(key)
+        harness.repay([key])
+    try_again(harness, 2)
+    order = harness.order(key)
     assert (order.status, order.transfer_tx) == (Status.PROCESSING, None)
-    assert kinds(world, key)[-1] == "TakenBack"
-    finish(world)
+    assert kinds(harness, key)[-1] == "Reorged"
+    finish(harness)
 
 
 def test_an_order_that_is_paid_between_two_looks_is_not_parked(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    harness: BridgeHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (key,) = world.set_and_detect()
-    simulate = world.chain.simulate
+    (key,) = harness.set_and_detect()
+    simulate = harness.chain.simulate
 
     def overtaken(calls, fees):  # type: ignore[no-untyped-def]
-        world.chain.elsewhere(world.registry.transfer(world.order(key)))
+        harness.chain.elsewhere(harness.registry.transfer(harness.order(key)))
         return simulate(calls, fees)
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.chain, "simulate", overtaken)
-        world.transfer([key])
-    (failure,) = simulate([world.registry.transfer(world.order(key))], world.chain.fees())
-    assert isinstance(failure, RevertForeseen)
-    assert world.order(key).status is Status.FULFILLED
-    finish(world)
+        patch.setattr(harness.chain, "simulate", overtaken)
+        harness.transfer([key])
+    (failure,) = simulate([harness.registry.transfer(harness.order(key))], harness.chain.fees())
+    assert isinstance(failure, SimulationReverted)
+    assert harness.order(key).status is Status.FULFILLED
+    finish(harness)

@@ -2,46 +2,46 @@
 
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.safety import GLOBAL, halt
+from tests.bridge.harness import BridgeHarness
 from tests.bridge.transfers import GWEI, rows, transferring
-from tests.bridge.world import World
 
 
-def test_a_claim_is_worth_what_is_owed_and_carries_its_message(world: World) -> None:
-    (key,) = transferring(world, fee=8 * 10**14)
-    world.mine()
-    world.repay([key])
-    world.chain.base_fee = 40 * GWEI  # far beyond the margin
-    world.replace_stuck()
-    _, first, second = rows(world, key)
+def test_a_claim_is_worth_what_is_owed_and_carries_its_message(harness: BridgeHarness) -> None:
+    (key,) = transferring(harness, fee=8 * 10**14)
+    harness.mine()
+    harness.repay([key])
+    harness.chain.base_fee = 40 * GWEI  # far beyond the margin
+    harness.replace_stuck()
+    _, first, second = rows(harness, key)
     assert (second.purpose, second.nonce) == ("repay", first.nonce)
     assert second.call.value > first.call.value  # the message costs more at this price
-    world.mine()
-    order = world.order(key)
+    harness.mine()
+    order = harness.order(key)
     assert (order.status, order.claim_tx) == (Status.PROVED, second.hash)
 
 
-def test_a_claim_that_costs_more_than_is_owed_waits(world: World) -> None:
-    (key,) = transferring(world, amount=10**12, fee=8 * 10**14)
-    world.mine()
-    world.repay([key])
-    world.chain.base_fee = 400 * GWEI
-    world.later(61)
-    world.replace_stuck()
-    assert len(rows(world, key)) == 2
-    assert world.said[-1].endswith("nonce 1 waits, no fee that may be paid helps")
-    world.chain.base_fee = GWEI
-    world.mine()
-    assert world.order(key).status is Status.PROVED
+def test_a_claim_that_costs_more_than_is_owed_waits(harness: BridgeHarness) -> None:
+    (key,) = transferring(harness, amount=10**12, fee=8 * 10**14)
+    harness.mine()
+    harness.repay([key])
+    harness.chain.base_fee = 400 * GWEI
+    harness.later(61)
+    harness.replace_stuck()
+    assert len(rows(harness, key)) == 2
+    assert harness.logged[-1].endswith("nonce 1 waiting: required fee exceeds the order's margin")
+    harness.chain.base_fee = GWEI
+    harness.mine()
+    assert harness.order(key).status is Status.PROVED
 
 
-def test_a_stuck_claim_is_replaced_while_halted(world: World) -> None:
-    (key,) = transferring(world)
-    world.mine()
-    world.repay([key])
-    halt(world.safety, GLOBAL, by="ann", reason="x", at=world.now)
-    world.chain.base_fee = 5 * GWEI
-    world.mine()
-    world.replace_stuck()
-    world.mine()
-    assert world.order(key).status is Status.PROVED
-    assert rows(world, key)[-1].bump == 1
+def test_a_stuck_claim_is_replaced_while_halted(harness: BridgeHarness) -> None:
+    (key,) = transferring(harness)
+    harness.mine()
+    harness.repay([key])
+    halt(harness.safety, GLOBAL, by="ann", reason="x", at=harness.now)
+    harness.chain.base_fee = 5 * GWEI
+    harness.mine()
+    harness.replace_stuck()
+    harness.mine()
+    assert harness.order(key).status is Status.PROVED
+    assert rows(harness, key)[-1].bump == 1

@@ -4,21 +4,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.chain.scene import Scene, played
+from tests.chain.chain_harness import ChainHarness, played
 from tests.devnet.bridge import Devnet, running
-from tests.ports.stages import AnvilStage, on_anvil
+from tests.ports.port_harness import AnvilPorts, on_anvil
 
 
 @pytest.fixture(scope="package")
-def scenery() -> Iterator[Devnet]:
+def harness_chains() -> Iterator[Devnet]:
     with running() as devnet:
         yield devnet
 
 
 @pytest.fixture
-def scene(scenery: Devnet, database_url: str) -> Iterator[Scene]:
-    with played(scenery, database_url) as scene:
-        yield scene
+def chain_harness(harness_chains: Devnet, database_url: str) -> Iterator[ChainHarness]:
+    with played(harness_chains, database_url) as chain_harness:
+        yield chain_harness
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,6 @@ def fresh() -> Iterator[Devnet]:
 
 
 @pytest.fixture
-def stage(fresh: Devnet) -> Iterator[AnvilStage]:
-    with on_anvil(fresh) as stage:
-        yield stage
+def ports(fresh: Devnet) -> Iterator[AnvilPorts]:
+    with on_anvil(fresh) as ports:
+        yield ports

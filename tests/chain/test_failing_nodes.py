@@ -11,7 +11,7 @@ import pytest
 
 from mmbot_pipelines.devnet.deploy import environment
 from tests.attacks.liar import Liar, Lie
-from tests.chain.scene import Scene, played
+from tests.chain.chain_harness import ChainHarness, played
 from tests.chaos.faulty_rpc import Fault
 from tests.cli.command import caller
 from tests.devnet.bridge import Devnet
@@ -33,11 +33,11 @@ class Nodes:
 
 
 @contextmanager
-def playing(devnet: Devnet, database_url: str, quorum: int) -> Iterator[tuple[Scene, Nodes]]:
+def playing(devnet: Devnet, database_url: str, quorum: int) -> Iterator[tuple[ChainHarness, Nodes]]:
     with ExitStack() as stack:
         urls = devnet.deployment.l1.rpc_url, devnet.deployment.zksync.rpc_url
         l1, l2 = ([stack.enter_context(Liar(u, seed=i)) for i in (1, 2)] for u in urls)
-        scene = stack.enter_context(
+        chain_harness = stack.enter_context(
             played(
                 devnet,
                 database_url,
@@ -47,7 +47,7 @@ def playing(devnet: Devnet, database_url: str, quorum: int) -> Iterator[tuple[Sc
                 **TIMEOUTS,
             )
         )
-        yield scene, Nodes(l1, l2)
+        yield chain_harness, Nodes(l1, l2)
 
 
 def completed(count: int) -> dict[int, str]:
@@ -57,35 +57,37 @@ def completed(count: int) -> dict[int, str]:
 @pytest.mark.parametrize("fault", FAILING)
 @pytest.mark.parametrize("place", [0, 1])
 def test_one_failing_node_stops_nothing(
-    scenery: Devnet, database_url: str, fault: Fault, place: int
+    harness_chains: Devnet, database_url: str, fault: Fault, place: int
 ) -> None:
-    with playing(scenery, database_url, quorum=1) as (scene, nodes):
-        scene.stage.set_orders(2)
-        scene.finish(rounds=1)
+    with playing(harness_chains, database_url, quorum=1) as (chain_harness, nodes):
+        chain_harness.ports.set_orders(2)
+        chain_harness.finish(rounds=1)
         nodes.fail(place, fault)
-        scene.stage.set_orders(3)
+        chain_harness.ports.set_orders(3)
         # A node that stays at its block makes nothing older of the other's word.
-        scene.finish(rounds=2)
+        chain_harness.finish(rounds=2)
         nodes.fail(place, Fault.NONE)
-        scene.finish(rounds=1)
-        assert scene.statuses() == completed(5)
-        assert set(scene.payments().values()) == {1}
+        chain_harness.finish(rounds=1)
+        assert chain_harness.statuses() == completed(5)
+        assert set(chain_harness.payments().values()) == {1}
 
 
-def test_outage_of_all_nodes_is_over_when_they_are_back(scenery: Devnet, database_url: str) -> None:
-    with playing(scenery, database_url, quorum=1) as (scene, nodes):
-        scene.stage.set_orders(2)
-        scene.detect()
+def test_outage_of_all_nodes_is_over_when_they_are_back(
+    harness_chains: Devnet, database_url: str
+) -> None:
+    with playing(harness_chains, database_url, quorum=1) as (chain_harness, nodes):
+        chain_harness.ports.set_orders(2)
+        chain_harness.detect()
         for place in (0, 1):
             nodes.fail(place, Fault.DROP)
         for _ in range(3):
-            scene.transfer()
-        assert all("no RPC node of L1 answered" in line for line in scene.failed)
-        assert not any(o.failed for o in scene.orders())  # an outage is nobody's fault
+            chain_harness.transfer()
+        assert all("no RPC node of L1 answered" in line for line in chain_harness.failed)
+        assert not any(o.failed for o in chain_harness.orders())  # an outage is nobody's fault
         for place in (0, 1):
             nodes.fail(place, Fault.NONE)
-        scene.finish(rounds=2)
-        assert scene.statuses() == completed(2)
+        chain_harness.finish(rounds=2)
+        assert chain_harness.statuses() == completed(2)
 
 
 def by_number_alone(params: Any, block: Any) -> Any:
@@ -137,7 +139,7 @@ CONTRADICTIONS = [
 @pytest.mark.parametrize("place", [0, 1])
 @pytest.mark.parametrize(("chain", "method", "lie", "words", "paid"), CONTRADICTIONS)
 def test_lying_node_can_delay_but_not_pay(
-    scenery: Devnet,
+    harness_chains: Devnet,
     database_url: str,
     chain: str,
     method: str,
@@ -146,63 +148,63 @@ def test_lying_node_can_delay_but_not_pay(
     paid: bool,
     place: int,
 ) -> None:
-    with playing(scenery, database_url, quorum=2) as (scene, nodes):
-        orders = scene.stage.set_orders(2)
-        scene.detect()
+    with playing(harness_chains, database_url, quorum=2) as (chain_harness, nodes):
+        orders = chain_harness.ports.set_orders(2)
+        chain_harness.detect()
         liar = (nodes.l1 if chain == "L1" else nodes.l2)[place]
         liar.lies[method] = lie
-        scene.go_on()
-        assert scene.failed
-        assert [line for line in scene.failed if not re.search(words, line)] == []
-        assert scene.payments() == ({order.number: 1 for order in orders} if paid else {})
+        chain_harness.go_on()
+        assert chain_harness.failed
+        assert [line for line in chain_harness.failed if not re.search(words, line)] == []
+        assert chain_harness.payments() == ({order.number: 1 for order in orders} if paid else {})
         liar.lies.clear()
-        scene.passed += timedelta(hours=1)
-        scene.finish(rounds=2)
-        assert scene.statuses() == completed(2)
-        assert set(scene.payments().values()) == {1}
+        chain_harness.passed += timedelta(hours=1)
+        chain_harness.finish(rounds=2)
+        assert chain_harness.statuses() == completed(2)
+        assert set(chain_harness.payments().values()) == {1}
 
 
 @pytest.mark.parametrize("liar", [0, 1])
 def test_node_that_lies_about_all_can_delay_but_not_pay(
-    scenery: Devnet, database_url: str, liar: int
+    harness_chains: Devnet, database_url: str, liar: int
 ) -> None:
-    with playing(scenery, database_url, quorum=2) as (scene, nodes):
+    with playing(harness_chains, database_url, quorum=2) as (chain_harness, nodes):
         # What one node alone is asked, such as a balance, may still delay an order often.
-        scene.rules(max_attempts=1000)
-        scene.stage.set_orders(3)
-        scene.detect()
+        chain_harness.rules(max_attempts=1000)
+        chain_harness.ports.set_orders(3)
+        chain_harness.detect()
         nodes.fail(liar, Fault.LIE)
-        scene.finish(rounds=6)
-        assert all(count == 1 for count in scene.payments().values())
+        chain_harness.finish(rounds=6)
+        assert all(count == 1 for count in chain_harness.payments().values())
         nodes.fail(liar, Fault.NONE)
         for _ in range(4):
-            scene.finish(rounds=1)
-        assert set(scene.payments().values()) == {1}
-        assert not any(o.failed and not o.parked for o in scene.orders())
-        assert scene.statuses() == completed(3)
+            chain_harness.finish(rounds=1)
+        assert set(chain_harness.payments().values()) == {1}
+        assert not any(o.failed and not o.is_parked for o in chain_harness.orders())
+        assert chain_harness.statuses() == completed(3)
 
 
-def test_too_few_nodes_pay_nothing(scenery: Devnet, database_url: str) -> None:
-    with playing(scenery, database_url, quorum=2) as (scene, nodes):
-        scene.stage.set_orders(2)
-        scene.detect()
+def test_too_few_nodes_pay_nothing(harness_chains: Devnet, database_url: str) -> None:
+    with playing(harness_chains, database_url, quorum=2) as (chain_harness, nodes):
+        chain_harness.ports.set_orders(2)
+        chain_harness.detect()
         nodes.fail(1, Fault.DROP)
-        scene.transfer()
-        assert scene.payments() == {}
-        assert any("MMBOT_RPC_QUORUM asks for" in line for line in scene.failed)
+        chain_harness.transfer()
+        assert chain_harness.payments() == {}
+        assert any("MMBOT_RPC_QUORUM asks for" in line for line in chain_harness.failed)
         nodes.fail(1, Fault.NONE)
-        scene.finish(rounds=2)
-        assert scene.statuses() == completed(2)
+        chain_harness.finish(rounds=2)
+        assert chain_harness.statuses() == completed(2)
 
 
-def test_doctor_says_whether_enough_nodes_agree(
-    scenery: Devnet,
+def test_doctor_reports_whether_enough_nodes_agree(
+    harness_chains: Devnet,
     database_url: str,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with playing(scenery, database_url, quorum=2) as (_, nodes):
-        environ = environment(scenery.deployment) | {
+    with playing(harness_chains, database_url, quorum=2) as (_, nodes):
+        environ = environment(harness_chains.deployment) | {
             "MMBOT_DATABASE_URL": database_url,
             "MMBOT_RPC_QUORUM": "2",
             "MMBOT_L1_RPC_URLS": ",".join(n.url for n in nodes.l1),

@@ -13,7 +13,7 @@ from mmbot_pipelines.core.money import UINT256_MAX
 from mmbot_pipelines.core.safety import State
 from mmbot_pipelines.devnet.accounts import account
 from mmbot_pipelines.devnet.chain import ask, mined
-from tests.chain.scene import Scene
+from tests.chain.chain_harness import ChainHarness
 
 AMOUNT, FEE = 10**16, 10**15
 GOOD = account(6).address
@@ -26,7 +26,7 @@ def event(number: int, recipient: str, amount: int, fee: int) -> bytes:
     return encode(types, [number, recipient, amount, fee])
 
 
-def emit(scene: Scene, *events: bytes) -> None:
+def emit(chain_harness: ChainHarness, *events: bytes) -> None:
     """Let the escrow log these SetOrder events, whatever it holds."""
     header = len(events) * 50 + 1  # bytes of code before the data
     code, data = b"", b"".join(events)
@@ -39,25 +39,25 @@ def emit(scene: Scene, *events: bytes) -> None:
         at += len(body)
     code += b"\x00"
     code = code.ljust(header, b"\x00")
-    escrow, l2 = scene.stage.devnet.escrow.address, scene.stage.devnet.l2
+    escrow, l2 = chain_harness.ports.devnet.escrow.address, chain_harness.ports.devnet.l2
     honest = l2.eth.get_code(escrow).to_0x_hex()
     ask(l2, "anvil_setCode", escrow, "0x" + (code + data).hex())
     mined(l2, l2.eth.send_transaction({"from": account(5).address, "to": escrow}))
     ask(l2, "anvil_setCode", escrow, honest)
 
 
-def store(scene: Scene, number: int, slot: int, value: int, offset: int = 0) -> None:
+def store(chain_harness: ChainHarness, number: int, slot: int, value: int, offset: int = 0) -> None:
     """Change what the escrow holds, without an event."""
     place = int.from_bytes(keccak(encode(["uint256", "uint256"], [number, slot]))) + offset
-    escrow, l2 = scene.stage.devnet.escrow.address, scene.stage.devnet.l2
+    escrow, l2 = chain_harness.ports.devnet.escrow.address, chain_harness.ports.devnet.l2
     ask(l2, "anvil_setStorageAt", escrow, hex(place), f"0x{value:064x}")
 
 
-def test_absurd_events_are_stored_and_paid_to_nobody(scene: Scene) -> None:
-    (honest,) = scene.stage.set_orders(1, amount=AMOUNT, fee=FEE)
+def test_absurd_events_are_stored_and_paid_to_nobody(chain_harness: ChainHarness) -> None:
+    (honest,) = chain_harness.ports.set_orders(1, amount=AMOUNT, fee=FEE)
     last = UINT256_MAX
     emit(
-        scene,
+        chain_harness,
         event(last, GOOD, last, last),
         event(last - 1, GOOD, AMOUNT, last),  # a fee nobody could resist
         event(last - 2, GOOD, last, FEE),
@@ -70,8 +70,8 @@ def test_absurd_events_are_stored_and_paid_to_nobody(scene: Scene) -> None:
         b"",
         b"\x01" * 127,
     )
-    scene.finish()
-    assert scene.statuses() == {
+    chain_harness.finish()
+    assert chain_harness.statuses() == {
         honest.number: "COMPLETED",
         last: "DROPPED",
         last - 1: "parked",
@@ -81,12 +81,12 @@ def test_absurd_events_are_stored_and_paid_to_nobody(scene: Scene) -> None:
         last - 5: "parked",
         last - 6: "DROPPED",
     }
-    assert "has no order" in (scene.order(last - 1).reason or "")
-    assert "zero address" in (scene.order(last - 4).reason or "")
-    assert scene.payments() == {honest.number: 1}
-    assert scene.order(honest.number).recipient == honest.recipient
-    assert sum("skipped" in line for line in scene.said) == 3
-    stored = scene.order(last)
+    assert "has no order" in (chain_harness.order(last - 1).reason or "")
+    assert "zero address" in (chain_harness.order(last - 4).reason or "")
+    assert chain_harness.payments() == {honest.number: 1}
+    assert chain_harness.order(honest.number).recipient == honest.recipient
+    assert sum("skipped" in line for line in chain_harness.logged) == 3
+    stored = chain_harness.order(last)
     assert (stored.amount, stored.fee) == (last, last)
 
 
@@ -101,48 +101,50 @@ LIES: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize(("slot", "value", "offset", "said"), LIES)
+@pytest.mark.parametrize(("slot", "value", "offset", "logged"), LIES)
 def test_escrow_whose_view_contradicts_its_event_pays_nobody(
-    scene: Scene, slot: int, value: int, offset: int, said: str
+    chain_harness: ChainHarness, slot: int, value: int, offset: int, logged: str
 ) -> None:
-    first, lied, last = scene.stage.set_orders(3, amount=AMOUNT, fee=FEE)
-    scene.detect()
-    store(scene, lied.number, slot, value, offset)
-    scene.finish(rounds=2)
-    assert scene.statuses() == {
+    first, lied, last = chain_harness.ports.set_orders(3, amount=AMOUNT, fee=FEE)
+    chain_harness.detect()
+    store(chain_harness, lied.number, slot, value, offset)
+    chain_harness.finish(rounds=2)
+    assert chain_harness.statuses() == {
         first.number: "COMPLETED",
         lied.number: "parked",
         last.number: "COMPLETED",
     }
-    assert said in (scene.order(lied.number).reason or "")
-    assert scene.payments() == {first.number: 1, last.number: 1}
+    assert logged in (chain_harness.order(lied.number).reason or "")
+    assert chain_harness.payments() == {first.number: 1, last.number: 1}
 
 
-def test_escrow_that_forgets_an_order_is_asked_again_and_then_parked(scene: Scene) -> None:
-    (order,) = scene.stage.set_orders(1, amount=AMOUNT, fee=FEE)
-    scene.detect()
+def test_escrow_that_forgets_an_order_is_asked_again_and_then_parked(
+    chain_harness: ChainHarness,
+) -> None:
+    (order,) = chain_harness.ports.set_orders(1, amount=AMOUNT, fee=FEE)
+    chain_harness.detect()
     for offset in range(3):
-        store(scene, order.number, ORDERS_SLOT, 0, offset)
-    scene.finish()
-    assert scene.statuses() == {order.number: "parked"}
-    assert scene.payments() == {}
+        store(chain_harness, order.number, ORDERS_SLOT, 0, offset)
+    chain_harness.finish()
+    assert chain_harness.statuses() == {order.number: "parked"}
+    assert chain_harness.payments() == {}
 
 
-def test_escrow_that_is_no_escrow_any_more_pays_nobody(scene: Scene) -> None:
-    scene.stage.set_orders(2, amount=AMOUNT, fee=FEE)
-    scene.detect()
-    l2, escrow = scene.stage.devnet.l2, scene.stage.devnet.escrow.address
+def test_escrow_that_is_no_escrow_any_more_pays_nobody(chain_harness: ChainHarness) -> None:
+    chain_harness.ports.set_orders(2, amount=AMOUNT, fee=FEE)
+    chain_harness.detect()
+    l2, escrow = chain_harness.ports.devnet.l2, chain_harness.ports.devnet.escrow.address
     honest = l2.eth.get_code(escrow).to_0x_hex()
     # What a view may return: nothing, one byte, a megabyte, a revert, all gas, a wrong type.
     for code in ("0x00", "0x60015ff3", "0x62100000 5ff3", "0x5f5ffd", "0xfe", "0x5f195f5260805ff3"):
         ask(l2, "anvil_setCode", escrow, code.replace(" ", ""))
-        scene.detect()
-        scene.transfer()
-        scene.passed += timedelta(hours=1)
-        for standing in scene.bridge.safety.standings():
-            if standing.state is State.HALTED:
-                resume(scene.bridge, standing.scope, by="Ann", reason="the next code")
-    assert scene.payments() == {}
-    assert set(scene.statuses().values()) <= {"parked", "PROCESSING"}
+        chain_harness.detect()
+        chain_harness.transfer()
+        chain_harness.passed += timedelta(hours=1)
+        for scope_state in chain_harness.bridge.safety.scope_states():
+            if scope_state.state is State.HALTED:
+                resume(chain_harness.bridge, scope_state.scope, by="Ann", reason="the next code")
+    assert chain_harness.payments() == {}
+    assert set(chain_harness.statuses().values()) <= {"parked", "PROCESSING"}
     ask(l2, "anvil_setCode", escrow, honest)
-    assert "EscrowNotOurs" in {c.why.split(":")[0] for c in scene.bridge.safety.changes(99)}
+    assert "EscrowNotOurs" in {c.why.split(":")[0] for c in chain_harness.bridge.safety.changes(99)}

@@ -6,45 +6,45 @@ import pytest
 
 from mmbot_pipelines.adapters.ethereum.registry import RegistryV1, transfer_key
 from mmbot_pipelines.core.money import Wei
-from tests.ports.stages import AnvilStage, pay, send
+from tests.ports.port_harness import AnvilPorts, pay, send
 
 
 @pytest.mark.parametrize(("origin", "chain"), [("starknet", 0), ("zksync", 1)])
 def test_contract_stores_the_transfer_under_our_key(
-    stage: AnvilStage, origin: str, chain: int
+    ports: AnvilPorts, origin: str, chain: int
 ) -> None:
-    order = replace(stage.set_orders(1)[0], origin=origin)
-    pay(stage, [order])
-    stored = stage.devnet.registry.functions.transfers(transfer_key(order)).call()
+    order = replace(ports.set_orders(1)[0], origin=origin)
+    pay(ports, [order])
+    stored = ports.devnet.registry.functions.transfers(transfer_key(order)).call()
     assert stored == [int(order.recipient, 16), order.amount, True, chain]
 
 
-def test_used_by_sixty_orders_at_once(stage: AnvilStage) -> None:
-    orders = stage.set_orders(60)
-    pay(stage, orders[::2])
-    assert stage.registry.used(orders) == [True, False] * 30
-    assert stage.registry.paid_in(orders[-2]) is not None
+def test_used_by_sixty_orders_at_once(ports: AnvilPorts) -> None:
+    orders = ports.set_orders(60)
+    pay(ports, orders[::2])
+    assert ports.registry.used(orders) == [True, False] * 30
+    assert ports.registry.paid_in(orders[-2]) is not None
 
 
-def test_payment_before_the_start_block_is_not_looked_for(stage: AnvilStage) -> None:
-    (order,) = stage.set_orders(1)
-    pay(stage, [order])
-    address = stage.registry.transfer(order).to
-    late = RegistryV1(stage.l1, address, start_block=stage.chain.head().number + 1)
-    assert stage.registry.paid_in(order) is not None
+def test_payment_before_the_start_block_is_not_looked_for(ports: AnvilPorts) -> None:
+    (order,) = ports.set_orders(1)
+    pay(ports, [order])
+    address = ports.registry.transfer(order).to
+    late = RegistryV1(ports.l1, address, start_block=ports.chain.head().number + 1)
+    assert ports.registry.paid_in(order) is not None
     assert late.paid_in(order) is None
     assert late.used([order]) == [True]
 
 
-def test_starknet_claim_needs_the_transfer(stage: AnvilStage) -> None:
-    order = replace(stage.set_orders(1)[0], origin="starknet")
-    registry = stage.registry
+def test_starknet_claim_needs_the_transfer(ports: AnvilPorts) -> None:
+    order = replace(ports.set_orders(1)[0], origin="starknet")
+    registry = ports.registry
     assert isinstance(registry, RegistryV1)
     call = registry.claim_starknet(order, value=Wei(1))
-    (failure,) = stage.chain.simulate([call], stage.chain.fees())
+    (failure,) = ports.chain.simulate([call], ports.chain.fees())
     assert "Transfer not found." in str(failure)
-    send(stage, [registry.transfer(order)])
-    stage.mine()
+    send(ports, [registry.transfer(order)])
+    ports.mine()
     # The devnet's registry has no Starknet core yet: the claim comes past the registry.
-    (failure,) = stage.chain.simulate([call], stage.chain.fees())
+    (failure,) = ports.chain.simulate([call], ports.chain.fees())
     assert "Transfer not found." not in str(failure)

@@ -38,7 +38,7 @@ class FaultyStack(Stack):
         seed: int = 0,
         chains: Sequence[str] = ("L1", "ZKSYNC", "STARKNET"),
         settings: Mapping[str, str] = SETTINGS,
-        tell: Callable[[str], None] = lambda _: None,
+        log_start: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Describe the stack.
 
@@ -46,7 +46,7 @@ class FaultyStack(Stack):
         seed: of the nodes' lies.
         chains: with faulty nodes, as the settings name them.
         """
-        super().__init__(home, origins=origins, settings=settings, tell=tell)
+        super().__init__(home, origins=origins, settings=settings, log_start=log_start)
         self.nodes: dict[str, list[FaultyRpc]] = {}  # by the chain's name in the settings
         self._chains = chains
         self._count = nodes

@@ -56,10 +56,10 @@ def _with(params: Any, newest: Any) -> Any:
 
 def lie(method: str, result: Any, rng: Random) -> Any:
     """Return something else than the truth, where there is a lie for the method."""
-    tell = LIES.get(method)
-    if tell is None or result is None or rng.random() < _HALF:
+    log_start = LIES.get(method)
+    if log_start is None or result is None or rng.random() < _HALF:
         return result
-    return tell(result, rng)
+    return log_start(result, rng)
 
 
 def _number(result: Any, rng: Random) -> str:

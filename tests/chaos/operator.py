@@ -27,7 +27,7 @@ _RUNNING = """SELECT count(*) FROM dagster.runs
 _LAUNCH = """mutation ($job: String!) { launchRun(executionParams: {mode: "default",
     selector: {repositoryName: "__repository__", repositoryLocationName: "mmbot", jobName: $job}
     }) { __typename } }"""
-_RESTING = {"COMPLETED", "DROPPED"}
+_FINAL_STATES = {"COMPLETED", "DROPPED"}
 
 
 class Operator:
@@ -53,10 +53,10 @@ class Operator:
         states = sorted(self.states().items())
         return ", ".join(f"{count} {state}" for state, count in states) or "nothing to see"
 
-    def is_at_rest(self, expected: int) -> bool:
+    def is_settled(self, expected: int) -> bool:
         """Return whether that many orders are stored, none moves, and all errors are recorded."""
         states = self.states()
-        moving = [s for s in states if s not in _RESTING and not s.endswith(" parked")]
+        moving = [s for s in states if s not in _FINAL_STATES and not s.endswith(" parked")]
         complete = states.total() >= expected and not moving
         return complete and self._read(_UNRECORDED) == [(0,)]
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from mmbot_pipelines.bridge.audit import Audited
 from mmbot_pipelines.devnet.chain import connect
-from mmbot_pipelines.devnet.orders import Kind, Wish, submit, wish
+from mmbot_pipelines.devnet.orders import OrderKind, OrderSpec, order_spec, submit
 from tests.chaos.chain_faults import alternating_recipient
 from tests.chaos.faults import FaultSchedule, wait_until
 from tests.chaos.faulty_stack import FaultyStack
@@ -29,7 +29,7 @@ _LOG_EVERY_SECONDS = 10.0
 _MAX_STILL_SECONDS = 300.0  # without a fault: what stands still for longer is lost
 _LAUNCH_EVERY_SECONDS = 15.0
 _KILLS_AHEAD = 3
-_KINDS = [Kind.GOOD] * 17 + [Kind.LOW_FEE, Kind.ABOVE_CAP, Kind.REJECTING]
+_KINDS = [OrderKind.GOOD] * 17 + [OrderKind.LOW_FEE, OrderKind.ABOVE_CAP, OrderKind.REJECTING]
 
 
 class ChaosRun:
@@ -72,7 +72,7 @@ class ChaosRun:
         self.faults.stop()
         self.log(f"no more faults; kills: {counts(self.faults.kills)}")
         self.log(f"faults: {counts(self.faults.faults)}")
-        self._await_rest()
+        self._await_settled()
         stored = stored_facts(self._stack.database_url)
         self.log(f"orders: {counts(final_states(stored))}")
         self.log(f"transactions: {counts(Counter(t.state for t in stored.transactions))}")
@@ -95,12 +95,12 @@ class ChaosRun:
             f"faults {sum(self.faults.faults.values())}: {self.operator.summary()}"
         )
 
-    def _await_rest(self) -> None:
+    def _await_settled(self) -> None:
         """Wait until all orders are at rest, or nothing has moved for long."""
         seen, moved = self.operator.states(), time.monotonic()
         # A user without an answer in a reorg may have placed an order twice: the escrows know.
         locked = sum(len(origin.orders()) for origin in self._stack.chains().origins)
-        while not self.operator.is_at_rest(locked):
+        while not self.operator.is_settled(locked):
             self._wait(_LAUNCH_EVERY_SECONDS, launch=True)
             if (states := self.operator.states()) != seen:
                 seen, moved = states, time.monotonic()
@@ -115,14 +115,14 @@ class ChaosRun:
             time.sleep(self._rng.expovariate(1 / self._mean_delay))
             self._keep_pace(number)
             kind, origin = self._rng.choice(_KINDS), self._rng.choice(self._stack.origins)
-            order = wish(kind, deployment, self._rng, origin=origin)
-            if kind is Kind.REJECTING and self._rng.random() < 0.5:
+            order = order_spec(kind, deployment, self._rng, origin=origin)
+            if kind is OrderKind.REJECTING and self._rng.random() < 0.5:
                 order = replace(order, recipient=alternating)
             while not self._lock(order):
                 time.sleep(1)
             self._placed += 1
 
-    def _lock(self, order: Wish) -> bool:
+    def _lock(self, order: OrderSpec) -> bool:
         zksync = self._stack.deployment.zksync
         try:
             if order.origin == "zksync":

@@ -65,7 +65,7 @@ def test_what_hangs_waits_until_the_fault_is_over(node: FaultyRpc) -> None:
 
 
 @pytest.mark.parametrize(("fault", "status"), [(Fault.ERROR, 500), (Fault.LIMIT, 429)])
-def test_an_overloaded_node_says_so(node: FaultyRpc, fault: Fault, status: int) -> None:
+def test_an_overloaded_node_reports_it(node: FaultyRpc, fault: Fault, status: int) -> None:
     node.fail(fault)
     assert post(node, body("eth_chainId")).status_code == status
 
@@ -98,13 +98,13 @@ def test_a_liar_lies_differently_each_time_and_repeatably(node: FaultyRpc, chain
     node.fail(Fault.LIE)
     truth = hex(connect(chain.url).eth.get_balance(account(1).address))
 
-    def told(by: FaultyRpc) -> list[str]:
+    def reported(by: FaultyRpc) -> list[str]:
         return [result(by, "eth_getBalance", account(1).address, "latest") for _ in range(20)]
 
-    said = told(node)
-    assert len(set(said)) == 3
-    assert truth in said
+    logged = reported(node)
+    assert len(set(logged)) == 3
+    assert truth in logged
     with FaultyRpc(chain.url, seed=1) as twin:
         twin.fail(Fault.LIE)
-        assert told(twin) == said
+        assert reported(twin) == logged
     assert result(node, "eth_chainId") == "0x7a69"

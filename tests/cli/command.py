@@ -10,13 +10,13 @@ from mmbot_pipelines.settings import VARIABLES
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class CommandOutput:
     code: int
     out: str
     err: str
 
 
-Mmbot = Callable[..., Said]
+Mmbot = Callable[..., CommandOutput]
 
 
 def caller(
@@ -30,10 +30,10 @@ def caller(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
 
-    def mmbot(*arguments: str) -> Said:
+    def mmbot(*arguments: str) -> CommandOutput:
         with pytest.raises(SystemExit) as ended:
             main(arguments)
-        said = capsys.readouterr()
-        return Said(int(ended.value.code or 0), said.out, said.err)
+        output = capsys.readouterr()
+        return CommandOutput(int(ended.value.code or 0), output.out, output.err)
 
     return mmbot

@@ -27,8 +27,8 @@ def step(store: Orders, order: Order, fact: Fact, seconds: int, reason: str | No
 
 
 def fail(store: Orders, order: Order, why: str, next_attempt_at: datetime | None = None) -> Order:
-    after = order.failing(why, failed=True, next_attempt_at=next_attempt_at)
-    fault = Fault(subject=order.key, step="transfer", kind="RevertForeseen", message=why)
+    after = order.with_failure(why, failed=True, next_attempt_at=next_attempt_at)
+    fault = Fault(subject=order.key, step="transfer", kind="SimulationReverted", message=why)
     return store.change(order, after, run_id="run-x", at=NOON, fault=fault)
 
 
@@ -48,7 +48,7 @@ def send(store: Orders, order: Order) -> tuple[Order, Transaction]:
         stored_at=NOON,
     )
     with store.lane(1, WALLET) as lane:
-        (before,) = lane.hold([order])
+        (before,) = lane.lock_orders([order])
         after = before.after(Fact.SENT, at=NOON, tx=HASH)
         lane.store(before, after, sent, "run-send")
     return store.get([order.key])[0], sent

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from mmbot_pipelines.cli.findings import Mark
+from mmbot_pipelines.cli.findings import CheckStatus
 from mmbot_pipelines.cli.node_checks import nodes
 from mmbot_pipelines.devnet.accounts import account
 from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT
 from mmbot_pipelines.devnet.artifacts import send
 from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.deploy import environment
-from tests.cli.command import Mmbot, Said, caller
+from tests.cli.command import CommandOutput, Mmbot, caller
 from tests.devnet.bridge import STRANGER, Devnet, rolled_back, running
 
 NOBODY = "0x000000000000000000000000000000000000dEaD"
@@ -47,30 +47,30 @@ def environ(devnet: Devnet, database_url: str, tmp_path: Path) -> dict[str, str]
 def mmbot(
     environ: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Mmbot:
-    def doctor(**changes: str) -> Said:
+    def doctor(**changes: str) -> CommandOutput:
         return caller(environ | changes, capsys, monkeypatch)("doctor")
 
     return doctor
 
 
-def faults(said: Said) -> list[str]:
+def faults(output: CommandOutput) -> list[str]:
     """Return the faults that the doctor found; it must have ended accordingly."""
     found = [
         line.removeprefix("fault").strip()
-        for line in said.out.splitlines()
+        for line in output.out.splitlines()
         if line.startswith("fault")
     ]
-    assert said.code == (1 if found else 0)
-    assert said.err == ""
+    assert output.code == (1 if found else 0)
+    assert output.err == ""
     return found
 
 
 def test_all_is_well(mmbot: Mmbot, devnet: Devnet) -> None:
     limits = ("EXPOSURE", "PER_RECIPIENT", "PER_HOUR", "PER_DAY")
     given = {f"MMBOT_MAX_{name}_WEI": "1000000" for name in limits}
-    said = mmbot(**given, MMBOT_CONFIRMATIONS="0:1", MMBOT_MIN_BALANCE_WEI="1")
-    assert faults(said) == []
-    lines = said.out.splitlines()
+    output = mmbot(**given, MMBOT_CONFIRMATIONS="0:1", MMBOT_MIN_BALANCE_WEI="1")
+    assert faults(output) == []
+    lines = output.out.splitlines()
     assert all(line.startswith("ok ") for line in lines[:-1])
     assert lines[-1] == f"checks: {len(lines) - 1}, faults: 0"
     for part in (
@@ -84,27 +84,27 @@ def test_all_is_well(mmbot: Mmbot, devnet: Devnet) -> None:
         "database: its tables are of this version",
         "holds our dagster.yaml",
     ):
-        assert part in said.out
+        assert part in output.out
 
 
 def test_no_secret_is_shown(mmbot: Mmbot, devnet: Devnet, environ: dict[str, str]) -> None:
     url = environ["MMBOT_L1_RPC_URLS"].replace("http://", "http://user:hunter2@")
-    said = mmbot(MMBOT_L1_RPC_URLS=f"{url}/apikey1,http://127.0.0.1:1/apikey2")
-    assert "127.0.0.1:1" in said.out
+    output = mmbot(MMBOT_L1_RPC_URLS=f"{url}/apikey1,http://127.0.0.1:1/apikey2")
+    assert "127.0.0.1:1" in output.out
     for secret in ("hunter2", "apikey", devnet.deployment.private_key[2:]):
-        assert secret not in said.out + said.err
+        assert secret not in output.out + output.err
 
 
 def test_bad_settings_are_faults_and_the_database_is_still_checked(mmbot: Mmbot) -> None:
-    said = mmbot(MMBOT_L1_CHAIN_ID="x", MMBOT_ORIGINS="y", MMBOT_MAX_ATEMPTS="1")
-    found = faults(said)
+    output = mmbot(MMBOT_L1_CHAIN_ID="x", MMBOT_ORIGINS="y", MMBOT_MAX_ATEMPTS="1")
+    found = faults(output)
     assert len(found) == 3
     assert all(line.startswith("settings: MMBOT_") for line in found)
-    assert " (MMBOT_DATABASE_URL) answers" in said.out
+    assert " (MMBOT_DATABASE_URL) answers" in output.out
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "expected"),
     [
         ({"MMBOT_L1_RPC_URLS": "http://127.0.0.1:1"}, "L1 node http://127.0.0.1:1: "),
         ({"MMBOT_L1_CHAIN_ID": "5"}, "MMBOT_L1_CHAIN_ID is 5"),
@@ -119,9 +119,9 @@ def test_bad_settings_are_faults_and_the_database_is_still_checked(mmbot: Mmbot)
         ({"MMBOT_L1_PRIVATE_KEY": "00" * 32}, "wallet: MMBOT_L1_PRIVATE_KEY holds no private key"),
     ],
 )
-def test_each_fault_is_found(mmbot: Mmbot, changes: dict[str, str], says: str) -> None:
+def test_each_fault_is_found(mmbot: Mmbot, changes: dict[str, str], expected: str) -> None:
     found = faults(mmbot(**changes))
-    assert any(says in line for line in found)
+    assert any(expected in line for line in found)
 
 
 def test_addresses_of_other_contracts_are_recognised(mmbot: Mmbot, devnet: Devnet) -> None:
@@ -141,8 +141,8 @@ def test_a_registry_that_does_not_know_our_wallet(mmbot: Mmbot, devnet: Devnet) 
 
 
 def test_the_owner_may_pay_as_well(mmbot: Mmbot, devnet: Devnet) -> None:
-    said = mmbot(MMBOT_L1_PRIVATE_KEY=account(0).key.hex())
-    assert "has our wallet as its owner" in said.out
+    output = mmbot(MMBOT_L1_PRIVATE_KEY=account(0).key.hex())
+    assert "has our wallet as its owner" in output.out
 
 
 def test_an_escrow_that_pays_somebody_else(mmbot: Mmbot, devnet: Devnet) -> None:
@@ -173,11 +173,11 @@ def test_an_empty_wallet(mmbot: Mmbot, devnet: Devnet) -> None:
 
 def test_a_wallet_for_small_orders_only_is_noted(mmbot: Mmbot, devnet: Devnet) -> None:
     ask(devnet.l1, "anvil_setBalance", devnet.deployment.market_maker, hex(10**16))
-    said = mmbot()
-    assert faults(said) == []
+    output = mmbot()
+    assert faults(output) == []
     assert any(
         line.startswith("note") and "0.01 ETH" in line and "0.1 ETH" in line
-        for line in said.out.splitlines()
+        for line in output.out.splitlines()
     )
 
 
@@ -202,7 +202,7 @@ def test_a_node_behind_the_others(devnet: Devnet) -> None:
     try:
         chain_id = devnet.l1.eth.chain_id
         first, second = nodes("L1", chain_id, [ahead, behind])
-        assert (first.mark, second.mark) == (Mark.OK, Mark.FAULT)
+        assert (first.mark, second.mark) == (CheckStatus.OK, CheckStatus.FAULT)
         assert "6 blocks behind" in second.text
     finally:
         ask(devnet.l2, "anvil_setChainId", devnet.deployment.zksync.chain_id)
@@ -212,5 +212,5 @@ def test_a_chain_that_stands_still_is_noted(devnet: Devnet) -> None:
     block = devnet.l1.eth.get_block("latest")
     l1 = devnet.deployment.l1
     (found,) = nodes("L1", l1.chain_id, [l1.rpc_url], clock=lambda: block["timestamp"] + 7200.0)
-    assert found.mark is Mark.NOTE
+    assert found.mark is CheckStatus.NOTE
     assert "2 h old" in found.text

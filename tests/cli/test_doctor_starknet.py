@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from eth_typing import ChecksumAddress
 
-from mmbot_pipelines.cli.findings import Mark
+from mmbot_pipelines.cli.findings import CheckStatus
 from mmbot_pipelines.cli.starknet_checks import nodes
 from mmbot_pipelines.devnet.accounts import account
 from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT
@@ -20,7 +20,7 @@ from mmbot_pipelines.devnet.starknet.felt import selector_of
 from tests.adapters.origins.fake_prover import API_KEY, FakeProver, fake_prover
 from tests.adapters.origins.starknet_fakes import SN_MAIN, starknet_fake
 from tests.chain.starknet.proving import TRANSFERS_SLOT
-from tests.cli.command import Mmbot, Said, caller
+from tests.cli.command import CommandOutput, Mmbot, caller
 from tests.cli.test_doctor import faults
 from tests.devnet.bridge import Devnet, running
 from tests.devnet.starknet_rpc import Rpc, starknet
@@ -71,7 +71,7 @@ def mmbot(
         "DAGSTER_HOME": str(tmp_path),
     }
 
-    def doctor(**changes: str) -> Said:
+    def doctor(**changes: str) -> CommandOutput:
         return caller(environ | changes, capsys, monkeypatch)("doctor")
 
     return doctor
@@ -89,8 +89,8 @@ def proof(service: FakeProver, **changes: str) -> dict[str, str]:
 
 
 def test_all_is_well_with_messages(mmbot: Mmbot) -> None:
-    said = mmbot()
-    assert faults(said) == []
+    output = mmbot()
+    assert faults(output) == []
     for part in (
         "starknet node http://127.0.0.1:",
         "chain SN_DEVNET, block 0",
@@ -99,20 +99,20 @@ def test_all_is_well_with_messages(mmbot: Mmbot) -> None:
         "keeps messages to Starknet",
         "sends claims to 0x",
     ):
-        assert part in said.out
+        assert part in output.out
 
 
 def test_all_is_well_with_proofs_and_no_secret_is_shown(mmbot: Mmbot, service: FakeProver) -> None:
-    said = mmbot(**proof(service))
-    assert faults(said) == []
+    output = mmbot(**proof(service))
+    assert faults(output) == []
     for part in ("takes our API key", "takes proofs with its function withdraw", "STRK"):
-        assert part in said.out
+        assert part in output.out
     for secret in (API_KEY, hex(development_keys(1).private_key)[2:], "/v1"):
-        assert secret not in said.out + said.err
+        assert secret not in output.out + output.err
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "expected"),
     [
         ({"MMBOT_STARKNET_RPC_URLS": "http://127.0.0.1:1/k"}, "127.0.0.1:1 unreachable: mend"),
         ({"MMBOT_STARKNET_CHAIN_ID": "SN_MAIN"}, "but MMBOT_STARKNET_CHAIN_ID is 0x534e5f4d41494e"),
@@ -121,9 +121,9 @@ def test_all_is_well_with_proofs_and_no_secret_is_shown(mmbot: Mmbot, service: F
         ({"MMBOT_STARKNET_MESSAGING_ADDRESS": NOBODY}, f"no contract is at {NOBODY} on L1"),
     ],
 )
-def test_each_fault_is_found(mmbot: Mmbot, changes: dict[str, str], says: str) -> None:
+def test_each_fault_is_found(mmbot: Mmbot, changes: dict[str, str], expected: str) -> None:
     found = faults(mmbot(**changes))
-    assert any(says in line for line in found), found
+    assert any(expected in line for line in found), found
 
 
 def test_contracts_that_are_others_are_recognised(mmbot: Mmbot, devnet: Devnet, node: Rpc) -> None:
@@ -148,7 +148,7 @@ def test_an_escrow_of_another_registry_or_paused_is_a_fault(mmbot: Mmbot, node: 
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "expected"),
     [
         ({"MMBOT_STARKNET_PROVER_API_KEY": "hunter2"}, "mend MMBOT_STARKNET_PROVER_API_KEY"),
         ({"MMBOT_STARKNET_PROVER_URL": "http://127.0.0.1:1"}, "127.0.0.1:1 is unreachable"),
@@ -156,10 +156,10 @@ def test_an_escrow_of_another_registry_or_paused_is_a_fault(mmbot: Mmbot, node: 
     ],
 )
 def test_each_fault_of_proofs_is_found(
-    mmbot: Mmbot, service: FakeProver, changes: dict[str, str], says: str
+    mmbot: Mmbot, service: FakeProver, changes: dict[str, str], expected: str
 ) -> None:
     found = faults(mmbot(**proof(service, **changes)))
-    assert any(says in line for line in found), found
+    assert any(expected in line for line in found), found
     assert "hunter2" not in str(found)
 
 
@@ -169,13 +169,17 @@ def test_nodes_that_lag_are_old_or_speak_another_version() -> None:
         now = 1_700_000_000.0
         urls = [good.url, late.url, f"{other.url}/s3cret"]
         of_good, of_late, of_other = nodes(SN_MAIN, "SN_MAIN", urls, clock=lambda: now + 5)
-        assert (of_good.mark, of_late.mark, of_other.mark) == (Mark.OK, Mark.FAULT, Mark.FAULT)
+        assert (of_good.mark, of_late.mark, of_other.mark) == (
+            CheckStatus.OK,
+            CheckStatus.FAULT,
+            CheckStatus.FAULT,
+        )
         assert of_good.text == "chain SN_MAIN, block 100, 5 s old"
         assert "50 blocks behind" in of_late.text
         assert "speaks Starknet JSON-RPC 0.8.1, not 0.10.2" in of_other.text
         assert "s3cret" not in of_other.text + of_other.subject
         (old,) = nodes(SN_MAIN, "SN_MAIN", [good.url], clock=lambda: now + 1000)
-        assert old.mark is Mark.NOTE
+        assert old.mark is CheckStatus.NOTE
 
 
 def test_a_registry_that_sends_claims_elsewhere(

@@ -36,9 +36,9 @@ def test_every_command_has_its_own_help(name: str, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit) as ended:
         main([name, "--help"])
     assert ended.value.code == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert f"{name} [OPTIONS]" in said
-    assert COMMANDS[name][1].split(",")[0] in said
+    output = " ".join(capsys.readouterr().out.split())
+    assert f"{name} [OPTIONS]" in output
+    assert COMMANDS[name][1].split(",")[0] in output
 
 
 def test_an_unknown_command_is_refused() -> None:

@@ -19,9 +19,9 @@ def test_a_port_in_use_is_one_line(
     environ = environment(NO_DATABASE, "http://127.0.0.1:1", "http://127.0.0.1:1")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        said = caller(environ, capsys, monkeypatch)("metrics", "--port", port)
-    assert said.code == 2
-    (line,) = said.err.splitlines()
+        output = caller(environ, capsys, monkeypatch)("metrics", "--port", port)
+    assert output.code == 2
+    (line,) = output.err.splitlines()
     assert line.startswith(f"cannot listen on 127.0.0.1:{port} (")
     assert handlers == {s: signal.getsignal(s) for s in handlers}
 

@@ -15,27 +15,27 @@ from tests.cli.stored_orders import HOSTILE, add, fail, rows, step
 
 
 def test_no_orders_yet(mmbot: Mmbot) -> None:
-    said = mmbot("orders")
-    assert said.code == 0
-    assert said.out.startswith("no such orders\ndatabase: mmbot_test_")
-    assert said.out.endswith(" (MMBOT_DATABASE_URL)\n")
+    output = mmbot("orders")
+    assert output.code == 0
+    assert output.out.startswith("no such orders\ndatabase: mmbot_test_")
+    assert output.out.endswith(" (MMBOT_DATABASE_URL)\n")
     assert json.loads(mmbot("orders", "--json").out) == []
 
 
 def test_the_list_shows_each_order_in_a_line(store: PgOrders, mmbot: Mmbot) -> None:
     add(store, an_order(7), an_order(UINT256_MAX, amount=UINT256_MAX, fee=1))
     add(store, an_order(7, origin="starknet"))
-    said = mmbot("orders")
-    assert said.code == 0
-    assert {row[0] for row in rows(said.out)} == {
+    output = mmbot("orders")
+    assert output.code == 0
+    assert {row[0] for row in rows(output.out)} == {
         "zksync:7",
         "starknet:7",
         f"zksync:{UINT256_MAX}",
     }
-    assert "PENDING" in said.out
-    assert "0.01 ETH" in said.out
-    assert "  1 wei  " in said.out
-    assert f"{str(UINT256_MAX)[:-18]}.{str(UINT256_MAX)[-18:]} ETH" in said.out
+    assert "PENDING" in output.out
+    assert "0.01 ETH" in output.out
+    assert "  1 wei  " in output.out
+    assert f"{str(UINT256_MAX)[:-18]}.{str(UINT256_MAX)[-18:]} ETH" in output.out
 
 
 def test_only_the_reason_gives_way_on_a_narrow_terminal(
@@ -69,10 +69,10 @@ def test_the_list_can_be_narrowed(store: PgOrders, mmbot: Mmbot) -> None:
     assert [row[0] for row in rows(mmbot("orders", "--failed").out)] == ["zksync:2"]
 
 
-def test_an_unknown_status_is_said_with_those_that_are(mmbot: Mmbot) -> None:
-    said = mmbot("orders", "--status", "LOST")
-    assert said.code == 2
-    assert "FULFILLED" in said.err.upper()
+def test_an_unknown_status_is_reported_with_those_that_are(mmbot: Mmbot) -> None:
+    output = mmbot("orders", "--status", "LOST")
+    assert output.code == 2
+    assert "FULFILLED" in output.err.upper()
 
 
 def test_json_keeps_every_digit(store: PgOrders, mmbot: Mmbot) -> None:
@@ -85,7 +85,7 @@ def test_json_keeps_every_digit(store: PgOrders, mmbot: Mmbot) -> None:
     assert row["reason"] == HOSTILE
 
 
-def test_the_list_tells_parked_from_tried_again(store: PgOrders, mmbot: Mmbot) -> None:
+def test_the_list_separates_parked_from_retried(store: PgOrders, mmbot: Mmbot) -> None:
     add(store, an_order(1), an_order(2), an_order(3))
     parked, soon, due = store.get(["zksync:1", "zksync:2", "zksync:3"])
     fail(store, parked, "no thanks")

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.invokes import PgInvokes
+from mmbot_pipelines.adapters.db.order_stats import PgOrderStats
 from mmbot_pipelines.adapters.db.orders import PgOrders
-from mmbot_pipelines.adapters.db.records import PgRecords
 from mmbot_pipelines.adapters.metrics.figures import PgFigures
 from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.ports import Fault
@@ -29,11 +29,11 @@ def test_what_a_claim_goes_by_is_shown(store: PgOrders, mmbot: Mmbot) -> None:
     assert row["claim_ref"] == "message 0x" + "ab" * 32
 
 
-def test_the_whole_story_of_an_order(store: PgOrders, mmbot: Mmbot) -> None:
+def test_the_whole_history_of_an_order(store: PgOrders, mmbot: Mmbot) -> None:
     add(store, an_order(7))
     order = step(store, store.get(["zksync:7"])[0], Fact.ACCEPTED, 1)
-    order = replace(fail(store, order, "RevertForeseen: no\nthanks"))
-    order = store.change(order, order.cleared(), run_id="run-hand", at=NOON)
+    order = replace(fail(store, order, "SimulationReverted: no\nthanks"))
+    order = store.change(order, order.with_failures_cleared(), run_id="run-hand", at=NOON)
     order, sent = send(store, order)
     receipt = Receipt(
         hash=HASH,
@@ -49,8 +49,8 @@ def test_the_whole_story_of_an_order(store: PgOrders, mmbot: Mmbot) -> None:
         run_id="run-receipts",
         at=NOON + timedelta(seconds=9, microseconds=123_456),
     )
-    said = mmbot("orders", "show", "zksync:7")
-    assert said.code == 0
+    output = mmbot("orders", "show", "zksync:7")
+    assert output.code == 0
     for part in (
         "zksync:7  FULFILLED",
         "0.01 ETH (10000000000000000 wei)",
@@ -64,20 +64,20 @@ def test_the_whole_story_of_an_order(store: PgOrders, mmbot: Mmbot) -> None:
         f"hash {HASH}",
         "gas used 106000 at 1.000000001 gwei, cost 0.000106000000106 ETH (106000000106000 wei)",
         "Errors (1)",
-        "transfer: RevertForeseen  run run-x",
+        "transfer: SimulationReverted  run run-x",
     ):
-        assert part in said.out
-    assert "      thanks" in said.out.splitlines()
+        assert part in output.out
+    assert "      thanks" in output.out.splitlines()
 
 
-def test_all_errors_are_told(store: PgOrders, mmbot: Mmbot) -> None:
+def test_all_errors_are_reported(store: PgOrders, mmbot: Mmbot) -> None:
     add(store, an_order(7))
     for number in range(250):
         fault = Fault(subject="zksync:7", step="scan", kind="Malformed", message=f"fault {number}.")
-        store.note(fault, at=NOON, run_id="run")
-    said = mmbot("orders", "show", "zksync:7")
-    assert "Errors (250)" in said.out
-    assert all(f"fault {number}." in said.out for number in range(250))
+        store.record_error(fault, at=NOON, run_id="run")
+    output = mmbot("orders", "show", "zksync:7")
+    assert "Errors (250)" in output.out
+    assert all(f"fault {number}." in output.out for number in range(250))
 
 
 def test_a_transaction_that_is_not_mined_shows_what_it_may_cost(
@@ -85,12 +85,14 @@ def test_a_transaction_that_is_not_mined_shows_what_it_may_cost(
 ) -> None:
     add(store, an_order(7))
     send(store, step(store, store.get(["zksync:7"])[0], Fact.ACCEPTED, 1))
-    said = mmbot("orders", "show", "zksync:7")
-    assert "STORED" in said.out
-    assert "gas limit 130000 at up to 2 gwei, at most 0.00026 ETH (260000000000000 wei)" in said.out
+    output = mmbot("orders", "show", "zksync:7")
+    assert "STORED" in output.out
+    assert (
+        "gas limit 130000 at up to 2 gwei, at most 0.00026 ETH (260000000000000 wei)" in output.out
+    )
 
 
-def test_a_transaction_and_what_replaced_it_are_told_apart(store: PgOrders, mmbot: Mmbot) -> None:
+def test_a_transaction_and_its_replacement_are_distinguished(store: PgOrders, mmbot: Mmbot) -> None:
     add(store, an_order(7))
     order, first = send(store, step(store, store.get(["zksync:7"])[0], Fact.ACCEPTED, 1))
     second = replace(
@@ -131,20 +133,20 @@ def test_text_from_a_chain_is_only_text(store: PgOrders, mmbot: Mmbot) -> None:
     add(store, an_order(7))
     fail(store, store.get(["zksync:7"])[0], HOSTILE)
     for arguments in (["orders"], ["orders", "show", "zksync:7"]):
-        said = mmbot(*arguments)
-        assert said.code == 0
-        assert "[red]no[/red]" in said.out
-        assert not {"\x1b", "\x07", "\u202e"} & set(said.out)
+        output = mmbot(*arguments)
+        assert output.code == 0
+        assert "[red]no[/red]" in output.out
+        assert not {"\x1b", "\x07", "\u202e"} & set(output.out)
 
 
 def test_an_order_that_does_not_exist(mmbot: Mmbot) -> None:
-    said = mmbot("orders", "show", "zksync:7")
-    assert (said.code, said.out) == (1, "")
-    assert said.err.startswith("zksync:7: no such order (database: ")
+    output = mmbot("orders", "show", "zksync:7")
+    assert (output.code, output.out) == (1, "")
+    assert output.err.startswith("zksync:7: no such order (database: ")
     for key in ("nonsense", "zksync:" + "9" * 100):
-        said = mmbot("orders", "show", key)
-        assert (said.code, said.out) == (2, "")
-        assert said.err.startswith("argument 1 is no order's key")
+        output = mmbot("orders", "show", key)
+        assert (output.code, output.out) == (2, "")
+        assert output.err.startswith("argument 1 is no order's key")
 
 
 def test_what_showing_a_proof_cost_is_shown(
@@ -166,14 +168,14 @@ def test_what_showing_a_proof_cost_is_shown(
     invokes.decide(high, TxState.LOST, ahead_of=4)
     invokes.store(row)
     invokes.decide(row, TxState.MINED)
-    said = mmbot("orders", "show", "starknet:7").out
-    assert "cost not known yet" in said
+    output = mmbot("orders", "show", "starknet:7").out
+    assert "cost not known yet" in output
     invokes.price(row, 25 * 10**14)
-    said = mmbot("orders", "show", "starknet:7").out
-    assert "Starknet transactions (2)" in said
-    assert "cost 0.0025 STRK (2500000000000000 fri), for 2 orders together" in said
-    assert "given up, the account's next nonce was 4" in said
-    day = PgRecords(connect(database_url)).day(since=NOON)
+    output = mmbot("orders", "show", "starknet:7").out
+    assert "Starknet transactions (2)" in output
+    assert "cost 0.0025 STRK (2500000000000000 fri), for 2 orders together" in output
+    assert "given up, the account's next nonce was 4" in output
+    day = PgOrderStats(connect(database_url)).day(since=NOON)
     assert day.starknet_fees == 25 * 10**14
     assert day.profit == 0
     figures = PgFigures(lambda: connect(database_url)).read()

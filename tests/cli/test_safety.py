@@ -4,7 +4,7 @@ import pytest
 
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.safety import PgSafety
-from mmbot_pipelines.core.safety import GLOBAL, SafetyStore, State, halt, of
+from mmbot_pipelines.core.safety import GLOBAL, SafetyStore, State, halt, state_of
 from tests.bridge.orders import NOON
 from tests.cli.command import Mmbot, caller
 
@@ -15,37 +15,39 @@ def store(database_url: str) -> SafetyStore:
 
 
 def state(store: SafetyStore, scope: str = GLOBAL) -> State:
-    return of(store.standings(), scope).state
+    return state_of(store.scope_states(), scope).state
 
 
 def test_nothing_was_ever_wrong(mmbot: Mmbot) -> None:
-    said = mmbot("safety")
-    assert (said.code, said.err) == (0, "")
-    assert said.out.splitlines()[0] == "global is NORMAL"
-    assert "History (0)" in said.out
+    output = mmbot("safety")
+    assert (output.code, output.err) == (0, "")
+    assert output.out.splitlines()[0] == "global is NORMAL"
+    assert "History (0)" in output.out
 
 
 def test_a_person_halts_and_resumes_everything(mmbot: Mmbot, store: SafetyStore) -> None:
-    said = mmbot("halt", "--by", "Ann", "--reason", "a look at the node")
-    assert said.code == 0
-    assert said.out.startswith("global is HALTED since ")
-    assert said.out.splitlines()[0].endswith("by Ann: a look at the node")
+    output = mmbot("halt", "--by", "Ann", "--reason", "a look at the node")
+    assert output.code == 0
+    assert output.out.startswith("global is HALTED since ")
+    assert output.out.splitlines()[0].endswith("by Ann: a look at the node")
     assert state(store) is State.HALTED
-    said = mmbot("resume", "--by", "Bo", "--reason", "all well")
-    assert said.code == 0
-    assert said.out.startswith("global is NORMAL since ")
+    output = mmbot("resume", "--by", "Bo", "--reason", "all well")
+    assert output.code == 0
+    assert output.out.startswith("global is NORMAL since ")
     assert state(store) is State.NORMAL
-    told = mmbot("safety").out
-    assert told.index("global: HALTED -> NORMAL  by Bo") < told.index("NORMAL -> HALTED  by Ann")
-    assert "      a look at the node" in told
+    reported = mmbot("safety").out
+    assert reported.index("global: HALTED -> NORMAL  by Bo") < reported.index(
+        "NORMAL -> HALTED  by Ann"
+    )
+    assert "      a look at the node" in reported
     assert "History (1)" in mmbot("safety", "--history", "1").out
 
 
 def test_one_origin_is_resumed_by_its_name(mmbot: Mmbot, store: SafetyStore) -> None:
     halt(store, "starknet", by="Ann", reason="a look", at=NOON)
-    said = mmbot("resume", "--by", "Ann", "--reason", "well")
-    assert (said.code, said.out) == (1, "")
-    assert said.err == (
+    output = mmbot("resume", "--by", "Ann", "--reason", "well")
+    assert (output.code, output.out) == (1, "")
+    assert output.err == (
         "global is NORMAL, nothing to resume; "
         "starknet is HALTED since 2026-11-20 12:00:00 UTC by Ann: a look\n"
     )
@@ -55,37 +57,37 @@ def test_one_origin_is_resumed_by_its_name(mmbot: Mmbot, store: SafetyStore) -> 
 
 @pytest.mark.parametrize("command", ["halt", "resume"])
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("given", "expected"),
     [
-        (["--by", "", "--reason", "x"], "it needs a name: say who decides"),
-        (["--by", "Ann", "--reason", " "], "it needs a reason: say why"),
+        (["--by", "", "--reason", "x"], "it needs a name: who decides"),
+        (["--by", "Ann", "--reason", " "], "it needs a reason: why"),
         (["--by", "Ann", "--reason", "x", "--scope", "zsync"], "choose one of global, zksync, sta"),
     ],
 )
 def test_a_word_that_is_not_whole_is_refused_in_one_line(
-    mmbot: Mmbot, store: SafetyStore, command: str, given: list[str], says: str
+    mmbot: Mmbot, store: SafetyStore, command: str, given: list[str], expected: str
 ) -> None:
     halt(store, GLOBAL, by="Ann", reason="before", at=NOON)
-    said = mmbot(command, *given)
-    assert (said.code, said.out) == (1, "")
-    assert says in said.err
-    assert len(said.err.splitlines()) == 1
+    output = mmbot(command, *given)
+    assert (output.code, output.out) == (1, "")
+    assert expected in output.err
+    assert len(output.err.splitlines()) == 1
     assert state(store) is State.HALTED
     assert len(store.changes(9)) == 1
 
 
 @pytest.mark.parametrize("command", ["halt", "resume"])
 def test_name_and_reason_must_be_given(mmbot: Mmbot, command: str) -> None:
-    said = mmbot(command, "--reason", "x")
-    assert said.code == 2
-    assert "--by" in said.err
+    output = mmbot(command, "--reason", "x")
+    assert output.code == 2
+    assert "--by" in output.err
 
 
 def test_text_is_only_text(mmbot: Mmbot, store: SafetyStore) -> None:
     halt(store, GLOBAL, by="[red]Ann", reason="\x1b[2Jgone \u202e", at=NOON)
-    said = mmbot("safety")
-    assert "[red]Ann" in said.out
-    assert not {"\x1b", "\u202e"} & set(said.out)
+    output = mmbot("safety")
+    assert "[red]Ann" in output.out
+    assert not {"\x1b", "\u202e"} & set(output.out)
 
 
 def test_a_database_that_is_away_is_one_line(
@@ -94,8 +96,8 @@ def test_a_database_that_is_away_is_one_line(
     environ = {"MMBOT_DATABASE_URL": "postgresql://bot:hunter2@127.0.0.1:1/mmbot"}
     mmbot = caller(environ, capsys, monkeypatch)
     for command in (["safety"], ["halt", "--by", "Ann", "--reason", "x"]):
-        said = mmbot(*command)
-        assert (said.code, said.out) == (2, "")
-        assert said.err.startswith("StoreUnavailable: ")
-        assert len(said.err.splitlines()) == 1
-        assert "hunter2" not in said.err
+        output = mmbot(*command)
+        assert (output.code, output.out) == (2, "")
+        assert output.err.startswith("StoreUnavailable: ")
+        assert len(output.err.splitlines()) == 1
+        assert "hunter2" not in output.err

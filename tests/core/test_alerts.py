@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmbot_pipelines.core.alerts import Alert, Notice, Picture, Severity, post, update
+from mmbot_pipelines.core.alerts import Alert, AlertSnapshot, Notification, Severity, post, update
 from tests.bridge.orders import NOON
 from tests.ports.alerts_memory import AlertLogMemory, ChannelMemory
 
@@ -18,7 +18,7 @@ def parked(number: int) -> Alert:
     return Alert(key=f"parked {number}", severity=Severity.HIGH, title=title, text="a\nTo do: b")
 
 
-class Tower:
+class AlertHarness:
     """A log, channels, and a clock of ticks 15 seconds apart."""
 
     def __init__(self, *channels: ChannelMemory) -> None:
@@ -28,56 +28,56 @@ class Tower:
 
     def tick(self, *alerts: Alert) -> list[str]:
         self.now += timedelta(seconds=15)
-        picture = Picture(alerts=alerts, unknown=frozenset())
-        return update(self.log, self.channels, picture, at=self.now)
+        snapshot = AlertSnapshot(alerts=alerts, unknown=frozenset())
+        return update(self.log, self.channels, snapshot, at=self.now)
 
 
 def test_an_alert_and_its_end() -> None:
     channel = ChannelMemory()
-    tower = Tower(channel)
+    alert_harness = AlertHarness(channel)
     for _ in range(3):
-        assert tower.tick(FLOOR) == []
+        assert alert_harness.tick(FLOOR) == []
     for _ in range(6):
-        assert tower.tick() == []
-    assert channel.titles == ["[CRITICAL] low wallet", "[CRITICAL] over: low wallet"]
+        assert alert_harness.tick() == []
+    assert channel.titles == ["[CRITICAL] low wallet", "[CRITICAL] resolved: low wallet"]
     first, last = channel.taken
-    assert first == Notice(
+    assert first == Notification(
         severity=Severity.CRITICAL,
         title="[CRITICAL] low wallet",
         text="To do: send ETH",
-        good=False,
+        is_resolved=False,
     )
-    assert last.good
+    assert last.is_resolved
     assert "It lasted from 2026-11-20 12:00:15 to 12:01:00 UTC." in last.text
 
 
 def test_a_failing_channel_is_tried_again_and_blocks_no_other() -> None:
     broken, well = ChannelMemory("broken", down=True), ChannelMemory("well")
-    tower = Tower(broken, well)
+    alert_harness = AlertHarness(broken, well)
     for _ in range(3):
-        (trouble,) = tower.tick(FLOOR)
-        assert trouble == "broken: 1 not told, out of order; tried again"
+        (trouble,) = alert_harness.tick(FLOOR)
+        assert trouble == "broken: 1 not sent, out of order; tried again"
     assert len(well.taken) == 1
 
     broken.down = False
-    assert tower.tick(FLOOR) == []
+    assert alert_harness.tick(FLOOR) == []
     assert broken.titles == well.titles == ["[CRITICAL] low wallet"]
 
 
-def test_what_came_and_went_during_an_outage_is_told_in_one() -> None:
+def test_an_alert_that_fired_and_resolved_during_an_outage_is_sent_once() -> None:
     channel = ChannelMemory(down=True)
-    tower = Tower(channel)
+    alert_harness = AlertHarness(channel)
     for alerts in ([FLOOR], [], [FLOOR], []):
-        tower.tick(*alerts)
+        alert_harness.tick(*alerts)
     channel.down = False
-    tower.tick()
-    tower.tick()
-    assert channel.titles == ["[CRITICAL] came and went: low wallet"]
+    alert_harness.tick()
+    alert_harness.tick()
+    assert channel.titles == ["[CRITICAL] transient: low wallet"]
 
 
 def test_many_alerts_come_as_lists_worst_first() -> None:
     channel = ChannelMemory()
-    Tower(channel).tick(*map(parked, range(30)), FLOOR)
+    AlertHarness(channel).tick(*map(parked, range(30)), FLOOR)
     assert [n.title for n in channel.taken] == ["[HIGH] 20 messages", "[CRITICAL] 11 messages"]
     lines = channel.taken[1].text.splitlines()
     assert lines[0] == "[CRITICAL] low wallet: To do: send ETH"
@@ -88,50 +88,54 @@ def test_many_alerts_come_as_lists_worst_first() -> None:
 @pytest.mark.parametrize("more", [0, 1])
 def test_a_list_is_good_news_only_when_all_of_it_is(more: int) -> None:
     channel = ChannelMemory()
-    tower = Tower(channel)
-    tower.tick(*map(parked, range(6)))
-    tower.tick()
-    tower.tick()
-    tower.tick(*map(parked, range(10, 10 + more)))  # in the tick that tells the end of the six
-    told = [(n.title, n.good) for n in channel.taken]
-    assert told == [("[HIGH] 6 messages", False), (f"[HIGH] {6 + more} messages", not more)]
+    alert_harness = AlertHarness(channel)
+    alert_harness.tick(*map(parked, range(6)))
+    alert_harness.tick()
+    alert_harness.tick()
+    alert_harness.tick(
+        *map(parked, range(10, 10 + more))
+    )  # in the tick that tells the end of the six
+    reported = [(n.title, n.is_resolved) for n in channel.taken]
+    assert reported == [("[HIGH] 6 messages", False), (f"[HIGH] {6 + more} messages", not more)]
 
 
 class Died(Exception):
     """The process ended here."""
 
 
-@pytest.mark.parametrize("where", ["observe", "take", "send", "told"])
-def test_a_crash_anywhere_loses_no_alert(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("where", ["observe", "take", "send", "mark_sent"])
+def test_a_kill_at_any_failpoint_loses_no_alert(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     channel = ChannelMemory()
-    tower = Tower(channel)
-    holder = channel if where == "send" else tower.log
+    alert_harness = AlertHarness(channel)
+    holder = channel if where == "send" else alert_harness.log
     real = getattr(holder, where)
 
     def dies(*args: object, **kwargs: object) -> None:
-        if where != "told":  # told: sent, and dead before that is written down
+        if where != "mark_sent":  # told: sent, and dead before that is written down
             real(*args, **kwargs)
         raise Died
 
     with monkeypatch.context() as patch:
         patch.setattr(holder, where, dies)
         with pytest.raises(Died):
-            tower.tick(FLOOR)
+            alert_harness.tick(FLOOR)
     for _ in range(9):
-        tower.tick(FLOOR)
+        alert_harness.tick(FLOOR)
     # What was sent and not written down is sent again; nothing else is.
-    assert len(channel.taken) == (2 if where in ("send", "told") else 1)
+    assert len(channel.taken) == (2 if where in ("send", "mark_sent") else 1)
 
 
 def test_a_post_waits_for_its_channel() -> None:
     channel = ChannelMemory(down=True)
-    tower = Tower(channel)
+    alert_harness = AlertHarness(channel)
     daily = Alert(key="summary", severity=Severity.LOW, title="day", text="fine")
-    assert post(tower.log, [channel], daily, at=NOON) != []
-    tower.tick()
+    assert post(alert_harness.log, [channel], daily, at=NOON) != []
+    alert_harness.tick()
     channel.down = False
     for _ in range(3):
-        tower.tick()
+        alert_harness.tick()
     assert channel.titles == ["[LOW] day"]
 
 
@@ -139,17 +143,17 @@ def test_a_post_waits_for_its_channel() -> None:
 def test_the_channel_knows_the_truth_in_the_end(ticks: list[tuple[bool, bool]]) -> None:
     """Whatever comes, goes and fails: news alternate, and the last one is true."""
     channel = ChannelMemory()
-    tower = Tower(channel)
+    alert_harness = AlertHarness(channel)
     for holds, down in ticks:
         channel.down = down
-        tower.tick(*[FLOOR] * holds)
+        alert_harness.tick(*[FLOOR] * holds)
     channel.down = False
     holds = bool(ticks) and ticks[-1][0]
     for _ in range(4):
-        tower.tick(*[FLOOR] * holds)
+        alert_harness.tick(*[FLOOR] * holds)
 
-    news = ["over" in t if "came" not in t else None for t in channel.titles]
-    begun_and_ended = [n for n in news if n is not None]
+    phase = ["resolved" in t if "transient" not in t else None for t in channel.titles]
+    begun_and_ended = [n for n in phase if n is not None]
     assert begun_and_ended == [i % 2 == 1 for i in range(len(begun_and_ended))]
     assert (len(begun_and_ended) % 2 == 1) == holds
-    assert bool(news) == any(held for held, _ in ticks)
+    assert bool(phase) == any(held for held, _ in ticks)

@@ -1,6 +1,6 @@
 """The bot without Dagster: one process that does in a loop what sensors and jobs do.
 
-It runs the product as it is wired from the environment, so MMBOT_CRASH_POINTS arms it.
+It runs the product as it is wired from the environment, so MMBOT_FAILPOINTS arms it.
 """
 
 import time
@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from mmbot_pipelines import wiring
 from mmbot_pipelines.adapters.alerts.apprise import AppriseChannel
 from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.alerting import AlertService, send_alerts
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.ports import Filter, Run
-from mmbot_pipelines.bridge.watch import Watch, tell
+from mmbot_pipelines.bridge.ports import OrderFilter, Run
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.settings import load
 
@@ -30,35 +30,35 @@ def work(environ: Mapping[str, str], expected: int, hours: int) -> None:
     settings = load(environ)
     late = timedelta(hours=hours)
     bridge = replace(wiring.bridge(settings), clock=lambda: datetime.now(UTC) + late)
-    watch = replace(wiring.watch(settings), bridge=bridge)
+    alert_service = replace(wiring.alert_service(settings), bridge=bridge)
     end = time.monotonic() + PATIENCE
-    turn(bridge, watch)
-    while not at_rest(bridge, expected):
+    turn(bridge, alert_service)
+    while not is_settled(bridge, expected):
         if time.monotonic() > end:
-            raise TimeoutError(f"not at rest: {bridge.orders.find(Filter())}")
-        turn(bridge, watch)
+            raise TimeoutError(f"not at rest: {bridge.orders.find(OrderFilter())}")
+        turn(bridge, alert_service)
 
 
-def turn(bridge: steps.Bridge, watch: Watch) -> None:
+def turn(bridge: steps.Bridge, alert_service: AlertService) -> None:
     """Do once what all sensors and schedules do, each with its own troubles."""
     for step in (orders, receipts, settlements, backfill, retry):
         step(bridge)
-    tell(watch)
+    send_alerts(alert_service)
 
 
 def orders(bridge: steps.Bridge) -> None:
     for origin in bridge.origins:
         tried(lambda run, origin=origin: steps.detect(bridge, origin, run))
-        asked = steps.wanted(bridge, [Status.PENDING, Status.PROCESSING], origin)
+        asked = steps.take_orders(bridge, [Status.PENDING, Status.PROCESSING], origin)
         for key in [o.key for o in asked]:
             tried(lambda run, key=key: steps.transfer(bridge, [key], run))
 
 
 def receipts(bridge: steps.Bridge) -> None:
-    tried(lambda run: steps.recheck(bridge, run))
-    tried(lambda run: steps.settle_receipts(bridge, run))
+    tried(lambda run: steps.check_l1_reorgs(bridge, run))
+    tried(lambda run: steps.process_receipts(bridge, run))
     tried(lambda run: steps.replace_stuck(bridge, run))
-    for key in [o.key for o in steps.wanted(bridge, [Status.FULFILLED])]:
+    for key in [o.key for o in steps.take_orders(bridge, [Status.FULFILLED])]:
         tried(lambda run, key=key: steps.repay(bridge, [key], run))
 
 
@@ -83,6 +83,6 @@ def tried(step: Callable[[Run], object]) -> None:
         print(e)
 
 
-def at_rest(bridge: steps.Bridge, expected: int) -> bool:
-    found = bridge.orders.find(Filter())
-    return len(found) == expected and all(o.status.final or o.parked for o in found)
+def is_settled(bridge: steps.Bridge, expected: int) -> bool:
+    found = bridge.orders.find(OrderFilter())
+    return len(found) == expected and all(o.status.is_final or o.is_parked for o in found)

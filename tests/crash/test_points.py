@@ -10,12 +10,12 @@ from random import Random
 
 import pytest
 
-from mmbot_pipelines.core.crash import Point
+from mmbot_pipelines.core.failpoints import Point
 from mmbot_pipelines.devnet.accounts import USERS, account
 from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.deploy import environment
 from mmbot_pipelines.devnet.messenger import Messenger
-from mmbot_pipelines.devnet.orders import GOOD_FEE, LOW_FEE, MILLI, Kind, Wish, place_many
+from mmbot_pipelines.devnet.orders import GOOD_FEE, LOW_FEE, MILLI, OrderKind, OrderSpec, place_many
 from tests.adapters.alerts.sink import Sink
 from tests.chaos.chain_facts import Chains, Snapshot, ZkSyncOrigin
 from tests.chaos.chain_faults import alternating_recipient, reorg
@@ -29,15 +29,15 @@ PROCESSES.set_forkserver_preload(["tests.crash.driver"])
 
 # What beside the orders must happen for a point to be reached.
 STUCK = (Point.REPLACEMENT_STORED, Point.REPLACEMENT_BROADCAST)
-TAKEN_BACK = {
-    Point.UNMINED_SEEN: "l1",
-    Point.REORG_SEEN: "l2",
-    Point.REORG_REVIEWED: "l2",
+REORGED_CHAIN = {
+    Point.L1_REORG_SEEN: "l1",
+    Point.L2_REORG_SEEN: "l2",
+    Point.L2_REORG_REVIEWED: "l2",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
+class CrashHarness:
     """Two chains with orders on them, a database, and the settings that name both."""
 
     devnet: Devnet
@@ -62,7 +62,7 @@ class Bench:
         assert process.exitcode is not None
         return process.exitcode
 
-    def take_back(self, chain: str) -> None:
+    def reorg(self, chain: str) -> None:
         """Take back all blocks since the test began; on the L2 the orders are set again."""
         if chain == "l1":
             depth = self.devnet.l1.eth.block_number - self.before.block
@@ -79,23 +79,23 @@ def chains() -> Iterator[Devnet]:
 
 
 @pytest.fixture
-def bench(chains: Devnet, database_url: str, tmp_path: Path) -> Iterator[Bench]:
+def crash_harness(chains: Devnet, database_url: str, tmp_path: Path) -> Iterator[CrashHarness]:
     with rolled_back(chains) as devnet, Sink() as sink:
         watched = Chains(devnet.deployment, [ZkSyncOrigin(devnet.deployment.zksync)])
         before, l2_block = watched.snapshot(), devnet.l2.eth.block_number
-        wishes = [
-            wish(account(4).address),
-            wish(account(5).address, amount=20 * MILLI),
-            wish(devnet.deployment.l1.rejecting_recipient),
-            wish(alternating_recipient(devnet.l1)),
-            wish(account(6).address, fee=LOW_FEE),
+        order_specs = [
+            order_spec(account(4).address),
+            order_spec(account(5).address, amount=20 * MILLI),
+            order_spec(devnet.deployment.l1.rejecting_recipient),
+            order_spec(alternating_recipient(devnet.l1)),
+            order_spec(account(6).address, fee=LOW_FEE),
         ]
-        place_many(devnet.deployment.zksync, wishes)
+        place_many(devnet.deployment.zksync, order_specs)
         stop = threading.Event()
         messenger = Messenger(l1=devnet.l1, l2=devnet.l2, diamond=devnet.deployment.zksync.diamond)
         thread = threading.Thread(target=messenger.run, args=(stop,), kwargs={"poll": 0.05})
         thread.start()
-        yield Bench(
+        yield CrashHarness(
             devnet=devnet,
             sink=sink,
             environ=environment(devnet.deployment)
@@ -111,15 +111,15 @@ def bench(chains: Devnet, database_url: str, tmp_path: Path) -> Iterator[Bench]:
             chains=watched,
             before=before,
             l2_block=l2_block,
-            expected=len(wishes),
+            expected=len(order_specs),
         )
         stop.set()
         thread.join()
 
 
-def wish(recipient: str, *, amount: int = 10 * MILLI, fee: int = GOOD_FEE) -> Wish:
-    return Wish(
-        kind=Kind.GOOD,
+def order_spec(recipient: str, *, amount: int = 10 * MILLI, fee: int = GOOD_FEE) -> OrderSpec:
+    return OrderSpec(
+        kind=OrderKind.GOOD,
         origin="zksync",
         user=account(USERS[0]).address,
         recipient=recipient,  # type: ignore[arg-type]
@@ -128,38 +128,38 @@ def wish(recipient: str, *, amount: int = 10 * MILLI, fee: int = GOOD_FEE) -> Wi
     )
 
 
-def test_without_a_crash_every_order_ends_where_it_belongs(bench: Bench) -> None:
-    assert bench.run() == 0
-    kept = stored_facts(bench.database_url)
+def test_without_a_kill_every_order_reaches_its_final_state(crash_harness: CrashHarness) -> None:
+    assert crash_harness.run() == 0
+    kept = stored_facts(crash_harness.database_url)
     assert final_states(kept) == {"COMPLETED": 2, "DROPPED": 1, "PROCESSING parked": 2}
     reverted = [t for t in kept.transactions if t.state == "REVERTED"]
     assert len(reverted) == 1  # the alternating recipient: its own refusal parks it at once
-    assert_invariants(bench)
+    assert_invariants(crash_harness)
 
 
 @pytest.mark.parametrize("point", list(Point))
-def test_a_crash_at(point: Point, bench: Bench, tmp_path: Path) -> None:
+def test_a_kill_at_a_failpoint(point: Point, crash_harness: CrashHarness, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.touch()
-    if point in TAKEN_BACK:
-        assert bench.run() == 0
-        bench.take_back(TAKEN_BACK[point])
+    if point in REORGED_CHAIN:
+        assert crash_harness.run() == 0
+        crash_harness.reorg(REORGED_CHAIN[point])
     if point in STUCK:
-        ask(bench.devnet.l1, "evm_setAutomine", False)
-    assert bench.run(MMBOT_CRASH_POINTS=f"{point}={token}") == -signal.SIGKILL
+        ask(crash_harness.devnet.l1, "evm_setAutomine", False)
+    assert crash_harness.run(MMBOT_FAILPOINTS=f"{point}={token}") == -signal.SIGKILL
     assert not token.exists()
-    ask(bench.devnet.l1, "evm_setAutomine", True)
-    ask(bench.devnet.l1, "evm_mine")
-    assert bench.run(hours=1) == 0
-    ends = final_states(stored_facts(bench.database_url))
+    ask(crash_harness.devnet.l1, "evm_setAutomine", True)
+    ask(crash_harness.devnet.l1, "evm_mine")
+    assert crash_harness.run(hours=1) == 0
+    ends = final_states(stored_facts(crash_harness.database_url))
     assert ends == {"COMPLETED": 2, "DROPPED": 1, "PROCESSING parked": 2}
-    assert_invariants(bench)
+    assert_invariants(crash_harness)
 
 
-def assert_invariants(bench: Bench) -> None:
-    results = audited(bench.chains, bench.database_url, bench.before)
+def assert_invariants(crash_harness: CrashHarness) -> None:
+    results = audited(crash_harness.chains, crash_harness.database_url, crash_harness.before)
     assert not any(result.violations for result in results), "\n" + table(results)
     assert all(result.checked for result in results), "\n" + table(results)
-    told = str(bench.sink.received)
-    parked = [o.key for o in stored_facts(bench.database_url).orders if o.failed]
-    assert [key for key in parked if f"{key} is parked" in told] == parked
+    reported = str(crash_harness.sink.received)
+    parked = [o.key for o in stored_facts(crash_harness.database_url).orders if o.failed]
+    assert [key for key in parked if f"{key} is parked" in reported] == parked

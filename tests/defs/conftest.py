@@ -2,11 +2,11 @@
 
 import pytest
 
-from mmbot_pipelines.defs import requests
-from tests.bridge.world import World
+from mmbot_pipelines.defs import run_requests
+from tests.bridge.harness import BridgeHarness
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(requests, "_TICK_SECONDS", 0)
-    return World()
+def harness(monkeypatch: pytest.MonkeyPatch) -> BridgeHarness:
+    monkeypatch.setattr(run_requests, "_TICK_SECONDS", 0)
+    return BridgeHarness()

@@ -5,22 +5,22 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.test_utils import create_run_for_test
 
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.core.safety import Standing, State
+from mmbot_pipelines.core.safety import ScopeState, State
 from mmbot_pipelines.defs.bridge import fill_orders, orders_sensor
-from tests.bridge.world import World
+from tests.bridge.harness import BridgeHarness
 
-MOST_RUNS = 2
+MAX_RUNS = 2
 
 
-def tick(world: World, instance: dg.DagsterInstance) -> SensorExecutionData:
+def tick(harness: BridgeHarness, instance: dg.DagsterInstance) -> SensorExecutionData:
     context = dg.build_sensor_context(
-        instance, sensor_name="zksync_orders", resources={"bridge": world.bridge}
+        instance, sensor_name="zksync_orders", resources={"bridge": harness.bridge}
     )
-    return orders_sensor("zksync", MOST_RUNS).evaluate_tick(context)
+    return orders_sensor("zksync", MAX_RUNS).evaluate_tick(context)
 
 
-def test_no_more_runs_are_asked_for_than_can_be_done(world: World) -> None:
-    world.l2.set_orders(5)
+def test_no_more_runs_are_asked_for_than_can_be_done(harness: BridgeHarness) -> None:
+    harness.l2.set_orders(5)
     with dg.instance_for_test() as instance:
         runs = [
             create_run_for_test(
@@ -29,23 +29,23 @@ def test_no_more_runs_are_asked_for_than_can_be_done(world: World) -> None:
                 tags={"origin": "zksync"},
                 status=dg.DagsterRunStatus.STARTED,
             )
-            for _ in range(2 * MOST_RUNS)
+            for _ in range(2 * MAX_RUNS)
         ]
-        crowded = tick(world, instance)
-        assert crowded.run_requests == []
-        assert (crowded.skip_message or "").startswith("many runs are under way")
-        assert set(world.statuses().values()) == {Status.PENDING}  # stored all the same
-        assert len(world.statuses()) == 5
+        is_run_limit_reached = tick(harness, instance)
+        assert is_run_limit_reached.run_requests == []
+        assert (is_run_limit_reached.skip_message or "").startswith("run limit reached")
+        assert set(harness.statuses().values()) == {Status.PENDING}  # stored all the same
+        assert len(harness.statuses()) == 5
         instance.delete_run(runs[0].run_id)
-        (request,) = tick(world, instance).run_requests or []
+        (request,) = tick(harness, instance).run_requests or []
     assert len(request.run_config["ops"]["transfer"]["config"]["order_keys"]) == 5
 
 
-def test_throttled_is_one_run_where_there_were_several(world: World) -> None:
-    world.l2.set_orders(MOST_RUNS)
+def test_throttled_is_one_run_where_there_were_several(harness: BridgeHarness) -> None:
+    harness.l2.set_orders(MAX_RUNS)
     with dg.instance_for_test() as instance:
-        assert len(tick(world, instance).run_requests or []) == MOST_RUNS
-        world.l2.set_orders(MOST_RUNS)
-        slower = Standing(scope="zksync", state=State.THROTTLED, since=world.now, why="slow")
-        world.safety.change(Standing(scope="zksync"), slower, at=world.now)
-        assert len(tick(world, instance).run_requests or []) == 1
+        assert len(tick(harness, instance).run_requests or []) == MAX_RUNS
+        harness.l2.set_orders(MAX_RUNS)
+        slower = ScopeState(scope="zksync", state=State.THROTTLED, since=harness.now, why="slow")
+        harness.safety.change(ScopeState(scope="zksync"), slower, at=harness.now)
+        assert len(tick(harness, instance).run_requests or []) == 1

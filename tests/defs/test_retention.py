@@ -68,9 +68,9 @@ def clean(instance: dg.DagsterInstance, *, keep: int, by_hand: int | None = None
     job = retention.definitions(keep).resolve_job_def("old_runs_cleanup")
     run_config = {"ops": {"forget": {"config": {"days": by_hand}}}} if by_hand else None
     run = job.execute_in_process(run_config=run_config, instance=instance)
-    said = [r.user_message for r in instance.all_logs(run.run_id) if "deleted" in r.user_message]
+    logged = [r.user_message for r in instance.all_logs(run.run_id) if "deleted" in r.user_message]
     instance.delete_run(run.run_id)
-    return said[0]
+    return logged[0]
 
 
 def test_old_runs_go_with_all_they_left_and_young_ones_stay(

@@ -19,14 +19,14 @@ def misunderstood(command: list[str]) -> str:
 @cache
 def _asked(program: str, *arguments: str) -> str:
     # An option that does not exist is refused before the help is given.
-    told = subprocess.run(
+    reported = subprocess.run(
         [PROGRAMS / program, *arguments, "--help"],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    return "" if told.returncode == 0 else told.stderr
+    return "" if reported.returncode == 0 else reported.stderr
 
 
 def listens_on(command: list[str]) -> str | None:

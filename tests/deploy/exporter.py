@@ -47,8 +47,8 @@ def exporter(environ: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[str]
     )
     try:
         assert process.stdout is not None
-        said = process.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:\d+/metrics", said)
+        logged = process.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:\d+/metrics", logged)
         if found is None:
             raise AssertionError(process.communicate(timeout=10))
         yield process, found[0]

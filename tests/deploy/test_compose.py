@@ -20,8 +20,8 @@ OURS = {name: s for name, s in COMPOSE["services"].items() if name != "postgres"
 def test_it_starts_what_the_units_start() -> None:
     """Compare the commands; the paths of the programs and the user's rights differ."""
     by_systemd = {
-        name.removeprefix("mmbot-"): [Path(told[0]).name, *told[1:]]
-        for name, told in ((n, command(unit)) for n, unit in services().items())
+        name.removeprefix("mmbot-"): [Path(reported[0]).name, *reported[1:]]
+        for name, reported in ((n, command(unit)) for n, unit in services().items())
     }
     assert {name: service["command"] for name, service in OURS.items()} == by_systemd
 
@@ -29,10 +29,10 @@ def test_it_starts_what_the_units_start() -> None:
 @pytest.mark.parametrize("name", sorted(OURS))
 def test_each_command_is_understood_and_listens_on_the_loopback(name: str) -> None:
     service = OURS[name]
-    told = service["command"]
-    assert missing_files([f"{INSTALLED}/.venv/bin/{told[0]}", *told[1:]]) == []
-    assert misunderstood(told) == ""
-    assert listens_on(told) in (None, "127.0.0.1")
+    reported = service["command"]
+    assert missing_files([f"{INSTALLED}/.venv/bin/{reported[0]}", *reported[1:]]) == []
+    assert misunderstood(reported) == ""
+    assert listens_on(reported) in (None, "127.0.0.1")
     if "healthcheck" in service:
         assert service["healthcheck"]["test"][0] == "CMD"
         assert misunderstood(service["healthcheck"]["test"][1:]) == ""
@@ -81,8 +81,8 @@ def test_the_image_is_installed_by_make_and_runs_without_rights() -> None:
     assert re.search(f"^{re.escape(target)}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert "USER mmbot" in DOCKERFILE
     (uid,) = re.findall(r"useradd .*--uid (\d+)", DOCKERFILE)
-    told = re.findall(r"--uid (\d+)|chown (\d+):", (DEPLOY / "compose.yaml").read_text())
-    assert {number for pair in told for number in pair if number} == {uid}
+    reported = re.findall(r"--uid (\d+)|chown (\d+):", (DEPLOY / "compose.yaml").read_text())
+    assert {number for pair in reported for number in pair if number} == {uid}
 
 
 @pytest.mark.parametrize(

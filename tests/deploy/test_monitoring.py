@@ -15,7 +15,7 @@ from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.metrics import collector
 from mmbot_pipelines.cli.metrics import metrics
 from tests.adapters.ethereum.fake_node import fake_node
-from tests.adapters.metrics.books import fill
+from tests.adapters.metrics.sample_store import fill
 from tests.deploy.exporter import SECRET, Exported, environment, exported, exporter, scrape
 from tests.deploy.promql import balanced, grouped, used
 from tests.postgres import database as fresh_database
@@ -109,7 +109,7 @@ def test_every_metric_is_of_use_somewhere(scraped: str) -> None:
     assert families == {re.sub(r"_(bucket|count|sum)$", "", name) for name in spoken_of}
 
 
-def test_the_scrape_tells_what_the_bot_knows_and_no_secret(scraped: str) -> None:
+def test_the_scrape_reports_what_the_bot_knows_and_no_secret(scraped: str) -> None:
     for line in (
         "mmbot_database_up 1.0",
         'mmbot_orders{condition="parked",origin="zksync",status="PENDING"} 1.0',
@@ -141,7 +141,7 @@ def test_expressions_are_whole() -> None:
         assert balanced(expression), where
 
 
-def test_every_rule_is_urgent_in_its_degree_and_has_a_remedy() -> None:
+def test_every_rule_has_a_severity_and_an_action() -> None:
     names = [rule["alert"] for rule in rules()]
     assert len(set(names)) == len(names) > 10
     for rule in rules():
@@ -155,7 +155,7 @@ def test_prometheus_scrapes_where_the_exporter_serves() -> None:
     assert scraping["static_configs"] == [{"targets": [f"{defaults['host']}:{defaults['port']}"]}]
     for name in PROMETHEUS["rule_files"]:
         assert (DEPLOY / "prometheus" / name).is_file()
-    patience = collector._PATIENCE_SECONDS + 1  # for the way there and back
+    patience = collector._WAIT_SECONDS + 1  # for the way there and back
     assert patience < float(PROMETHEUS["global"]["scrape_timeout"].removesuffix("s"))
 
 

@@ -21,7 +21,7 @@ FIRED_BY = {
     "MmbotDatabaseDown": {"mmbot_database_up": ("1", "0")},
     "MmbotHalted": {'mmbot_safety_state{scope="global",state="HALTED"}': ("0", "1")},
     "MmbotThrottled": {'mmbot_safety_state{scope="zksync",state="THROTTLED"}': ("0", "1")},
-    "MmbotAlertChannelBroken": {'mmbot_alerts_untold{channel="json 1"}': ("0", "1")},
+    "MmbotAlertChannelBroken": {'mmbot_alerts_unsent{channel="json 1"}': ("0", "1")},
     "MmbotPaidButParked": {
         'mmbot_orders{origin="zksync",condition="parked",status="PENDING"}': ("1", "1"),
         'mmbot_orders{origin="zksync",condition="parked",status="PROVED"}': ("0", "1"),
@@ -47,8 +47,8 @@ FIRED_BY = {
     },
     "MmbotFailuresRising": {
         "mmbot_database_up": ("1", "1"),
-        'mmbot_failures_total{step="transfer",kind="Lost"}': ("99", "99"),
-        'mmbot_failures_total{step="repay",kind="Lost"}': ("5", "5+0.1"),  # 6 in 15 minutes
+        'mmbot_failures_total{step="transfer",kind="NonceTaken"}': ("99", "99"),
+        'mmbot_failures_total{step="repay",kind="NonceTaken"}': ("5", "5+0.1"),  # 6 in 15 minutes
         'mmbot_failures_total{step="transfer",kind="Reverted"}': ("3", "3+0.2"),  # 12
     },
     "MmbotWalletBelowFloor": {

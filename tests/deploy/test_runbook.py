@@ -36,12 +36,12 @@ def test_every_job_and_sensor_it_names_exists() -> None:
     assert {"old_runs_cleanup", "zksync_orders", "accepted_blocks_backfill"} <= named
 
 
-def test_it_tells_what_to_do_for_every_alert_of_prometheus() -> None:
+def test_it_has_an_action_for_every_alert_of_prometheus() -> None:
     rules = yaml.safe_load((ROOT / "deploy" / "prometheus" / "alerts.yml").read_text())
     for group in rules["groups"]:
         for rule in group["rules"]:
-            said = re.search(rf"\b{rule['alert']}\b", RUNBOOK)
-            assert said, f"nothing is said about {rule['alert']}"
+            logged = re.search(rf"\b{rule['alert']}\b", RUNBOOK)
+            assert logged, f"nothing is said about {rule['alert']}"
 
 
 def test_it_explains_every_state() -> None:
@@ -69,5 +69,5 @@ def test_every_file_and_service_it_names_exists(pattern: str, there: Callable[[s
 
 
 def test_the_services_it_explains_are_those_there_are() -> None:
-    told = re.findall(r"^\| `(mmbot-\w+)` \|", RUNBOOK, re.MULTILINE)
-    assert sorted(told) == sorted(services())
+    reported = re.findall(r"^\| `(mmbot-\w+)` \|", RUNBOOK, re.MULTILINE)
+    assert sorted(reported) == sorted(services())

@@ -39,13 +39,13 @@ def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @needs_systemd
-def test_systemd_has_nothing_to_say_against_them(installed: Path) -> None:
-    told = analyze("verify", installed / "mmbot.target", *installed.glob("*.service"))
-    assert (told.returncode, told.stderr) == (0, "")
+def test_systemd_finds_no_fault_with_them(installed: Path) -> None:
+    reported = analyze("verify", installed / "mmbot.target", *installed.glob("*.service"))
+    assert (reported.returncode, reported.stderr) == (0, "")
 
 
 @needs_systemd
-def test_systemd_says_what_is_wrong_with_one(installed: Path) -> None:
+def test_systemd_reports_what_is_wrong_with_one(installed: Path) -> None:
     common = installed / "mmbot-.service.d" / "common.conf"
     common.write_text(common.read_text().replace("KillMode=mixed", "KillMode=mixd"))
     assert "kill mode" in analyze("verify", installed / "mmbot-code.service").stderr
@@ -54,8 +54,8 @@ def test_systemd_says_what_is_wrong_with_one(installed: Path) -> None:
 @needs_systemd
 @pytest.mark.parametrize("name", NAMES)
 def test_systemd_calls_them_well_hardened(installed: Path, name: str) -> None:
-    told = analyze("security", "--offline=yes", "--threshold=20", installed / f"{name}.service")
-    assert told.returncode == 0, told.stdout[-300:]
+    reported = analyze("security", "--offline=yes", "--threshold=20", installed / f"{name}.service")
+    assert reported.returncode == 0, reported.stdout[-300:]
 
 
 def test_the_target_starts_them_all() -> None:
@@ -81,14 +81,14 @@ def test_each_comes_back_by_itself_and_has_no_rights(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_command_is_understood(name: str) -> None:
-    told = command(services()[name])
-    assert missing_files(told) == []
-    assert misunderstood(told) == ""
+    reported = command(services()[name])
+    assert missing_files(reported) == []
+    assert misunderstood(reported) == ""
 
 
 def test_a_command_with_a_wrong_option_is_not_understood() -> None:
-    told = command(services()["mmbot-metrics"])
-    assert "No such option: --prt" in misunderstood([*told, "--prt", "1"])
+    reported = command(services()["mmbot-metrics"])
+    assert "No such option: --prt" in misunderstood([*reported, "--prt", "1"])
     assert missing_files([f"{INSTALLED}/.venv/bin/nothing", f"{INSTALLED}/a.yaml"]) != []
 
 
@@ -96,9 +96,9 @@ def test_the_health_check_is_understood() -> None:
     (line,) = services()["mmbot-code"]["ExecStartPost"]
     check = re.search(r"until (\S+ api grpc-health-check [^;]+);", line)
     assert check is not None
-    told = check[1].split()
-    assert missing_files(told) == []
-    assert misunderstood(told) == ""
+    reported = check[1].split()
+    assert missing_files(reported) == []
+    assert misunderstood(reported) == ""
 
 
 def test_what_listens_listens_on_the_loopback_alone() -> None:
@@ -112,8 +112,8 @@ def test_what_listens_listens_on_the_loopback_alone() -> None:
 
 
 def test_the_code_server_is_the_one_that_the_workspace_names(tmp_path: Path) -> None:
-    told = command(services()["mmbot-code"])
-    options = dict(zip(told[3::2], told[4::2], strict=True))
+    reported = command(services()["mmbot-code"])
+    options = dict(zip(reported[3::2], reported[4::2], strict=True))
     workspace = yaml.safe_load((ROOT / "deploy" / "workspace.yaml").read_text())
     (where,) = [entry["grpc_server"] for entry in workspace["load_from"]]
     assert where == {
@@ -130,6 +130,8 @@ def test_the_code_server_is_the_one_that_the_workspace_names(tmp_path: Path) -> 
 @pytest.mark.parametrize("file", ["systemd/mmbot-daemon.service", "compose.yaml"])
 def test_the_daemon_waits_for_a_run_to_begin_as_long_as_its_monitoring(file: str) -> None:
     home = yaml.safe_load((ROOT / "dagster_home" / "dagster.yaml").read_text())
-    told = re.search(r"DAGSTER_GRPC_TIMEOUT_SECONDS\W+(\d+)", (ROOT / "deploy" / file).read_text())
-    assert told is not None
-    assert int(told[1]) == home["run_monitoring"]["start_timeout_seconds"]
+    reported = re.search(
+        r"DAGSTER_GRPC_TIMEOUT_SECONDS\W+(\d+)", (ROOT / "deploy" / file).read_text()
+    )
+    assert reported is not None
+    assert int(reported[1]) == home["run_monitoring"]["start_timeout_seconds"]

@@ -53,9 +53,9 @@ def test_the_demo_without_local_chains_is_one_clear_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cli, "entry_points", lambda **_: ())
-    said = caller({}, capsys, monkeypatch)("demo")
-    assert said.code == 2
-    assert said.err == (
+    logged = caller({}, capsys, monkeypatch)("demo")
+    assert logged.code == 2
+    assert logged.err == (
         "mmbot demo needs the local chains, which are not installed here: "
         "run `make setup` in the project's folder\n"
     )

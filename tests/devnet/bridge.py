@@ -17,7 +17,7 @@ from mmbot_pipelines.devnet.anvil import Anvil
 from mmbot_pipelines.devnet.artifacts import contract, send
 from mmbot_pipelines.devnet.chain import ask, connect, mined
 from mmbot_pipelines.devnet.deploy import Deployment, deploy_all
-from mmbot_pipelines.devnet.orders import Wish
+from mmbot_pipelines.devnet.orders import OrderSpec
 
 STARKNET, ZKSYNC = 0, 1  # chain ids inside the registry
 ETHER = 10**18
@@ -50,11 +50,11 @@ class Devnet:
         call = functions.l2TransactionBaseCost(gas_price, L2_GAS_LIMIT, GAS_PER_PUBDATA)
         return int(call.call())
 
-    def pay(self, order_id: int, order: Wish) -> TxReceipt:
+    def pay(self, order_id: int, order: OrderSpec) -> TxReceipt:
         call = self.transfer(order_id, int(order.recipient, 16))
         return send(call, sender=self.deployment.market_maker, value=order.amount)
 
-    def claim(self, order_id: int, order: Wish) -> TxReceipt:
+    def claim(self, order_id: int, order: OrderSpec) -> TxReceipt:
         call = self.claim_call(order_id, int(order.recipient, 16), order.amount)
         price = self.base_cost(10 * self.l1.eth.gas_price)  # more than any block will ask
         return send(call, sender=self.deployment.market_maker, value=price)

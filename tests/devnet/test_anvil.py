@@ -101,7 +101,7 @@ def test_two_starts_of_one_chain_are_refused() -> None:
         chain.start()
 
 
-def test_absent_binary_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_absent_binary_names_the_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(AnvilError, match="run `make setup`"):
         find_anvil([tmp_path])

@@ -10,18 +10,20 @@ from eth_utils.address import to_checksum_address
 
 from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Filter
+from mmbot_pipelines.bridge.ports import OrderFilter
 from mmbot_pipelines.cli.screen import console
 from mmbot_pipelines.core.errors import StoreUnavailable
 from mmbot_pipelines.devnet import demo
 from mmbot_pipelines.devnet.anvil import AnvilError
-from mmbot_pipelines.devnet.orders import Kind, Wish
+from mmbot_pipelines.devnet.orders import OrderKind, OrderSpec
 from mmbot_pipelines.devnet.stack import StackError
 from tests.bridge.orders import NOON, an_order
 from tests.cli.command import caller
 
 USER = to_checksum_address("0x" + "aa" * 20)
-WISH = Wish(kind=Kind.LOW_FEE, origin="zksync", user=USER, recipient=USER, amount=1, fee=1)
+ORDER_SPEC = OrderSpec(
+    kind=OrderKind.LOW_FEE, origin="zksync", user=USER, recipient=USER, amount=1, fee=1
+)
 
 
 class AwayAtFirst:
@@ -30,7 +32,7 @@ class AwayAtFirst:
     def __init__(self) -> None:
         self.looks = 0
 
-    def find(self, wanted: Filter) -> list[Order]:
+    def find(self, wanted: OrderFilter) -> list[Order]:
         self.looks += 1
         if self.looks == 1:
             raise StoreUnavailable("the database is shutting down")
@@ -40,7 +42,7 @@ class AwayAtFirst:
 def test_a_restart_of_postgres_does_not_end_the_demo(capsys: pytest.CaptureFixture[str]) -> None:
     store: Any = AwayAtFirst()
     stack: Any = SimpleNamespace(ui="http://127.0.0.1:3000")
-    placed = {"zksync:7": WISH}
+    placed = {"zksync:7": ORDER_SPEC}
     wrong = demo._watch(console(), stack, store, placed, 1, threading.Event(), 60)
     assert wrong is None
     assert store.looks == 2
@@ -58,6 +60,6 @@ def test_what_does_not_start_is_one_line(
         raise error("anvil is not installed: run `make setup`")
 
     monkeypatch.setattr(demo.Stack, "start", fail)
-    said = caller({}, capsys, monkeypatch)("demo", "--home", str(tmp_path / "demo"))
-    assert said.code == 1
-    assert said.out == "the demo did not start: anvil is not installed: run `make setup`\n"
+    logged = caller({}, capsys, monkeypatch)("demo", "--home", str(tmp_path / "demo"))
+    assert logged.code == 1
+    assert logged.out == "the demo did not start: anvil is not installed: run `make setup`\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.devnet.demo_folder import alone_in, settings_in
 
 KEEPER = """
@@ -31,7 +31,7 @@ def test_a_second_demo_leaves_the_first_one_alone(tmp_path: Path) -> None:
     with first:
         assert first.stdout is not None
         assert first.stdout.readline() == "kept\n"
-        with pytest.raises(BadSettings, match=f"a demo is at work in {home}: stop it"):
+        with pytest.raises(InvalidSettings, match=f"a demo is at work in {home}: stop it"):
             alone_in(home).__enter__()
         with alone_in(tmp_path / "new" / "other"):
             pass

@@ -5,7 +5,7 @@ from web3 import Web3
 
 from mmbot_pipelines.devnet.artifacts import send
 from mmbot_pipelines.devnet.chain import mined
-from mmbot_pipelines.devnet.orders import Kind, Wish
+from mmbot_pipelines.devnet.orders import OrderKind, OrderSpec
 from tests.devnet.bridge import (
     ETHER,
     GAS_PER_PUBDATA,
@@ -16,10 +16,10 @@ from tests.devnet.bridge import (
 )
 
 
-def a_wish(recipient: str) -> Wish:
+def an_order_spec(recipient: str) -> OrderSpec:
     to = Web3.to_checksum_address(recipient)
-    return Wish(
-        kind=Kind.GOOD, origin="zksync", user=STRANGER, recipient=to, amount=10**15, fee=10**15
+    return OrderSpec(
+        kind=OrderKind.GOOD, origin="zksync", user=STRANGER, recipient=to, amount=10**15, fee=10**15
     )
 
 
@@ -66,7 +66,7 @@ def test_the_diamond_refuses(
     assert refusal(call, sender=STRANGER, value=ETHER) == reason
 
 
-def test_the_least_gas_limit_is_taken(devnet: Devnet) -> None:
+def test_the_min_gas_limit_is_accepted(devnet: Devnet) -> None:
     call = devnet.diamond.functions.requestL2Transaction(
         STRANGER, 0, b"", 253_884, GAS_PER_PUBDATA, [], STRANGER
     )
@@ -81,7 +81,7 @@ def test_value_for_the_l2_is_paid_on_top(devnet: Devnet) -> None:
 
 
 def test_a_claim_and_a_transfer_cost_what_the_deployed_contracts_take(devnet: Devnet) -> None:
-    orders = [(n, a_wish(f"0x{n:040x}")) for n in range(10**6, 10**6 + 3)]
+    orders = [(n, an_order_spec(f"0x{n:040x}")) for n in range(10**6, 10**6 + 3)]
     new = [devnet.pay(n, order)["gasUsed"] for n, order in orders]
     old = [devnet.pay(n + 100, order)["gasUsed"] for n, order in orders]
     first, *others = [devnet.claim(n, order)["gasUsed"] for n, order in orders]

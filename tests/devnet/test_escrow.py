@@ -5,7 +5,7 @@ from web3.contract.contract import ContractFunction
 
 from mmbot_pipelines.devnet.artifacts import deploy, send
 from mmbot_pipelines.devnet.chain import ask
-from mmbot_pipelines.devnet.orders import Wish, burst, place
+from mmbot_pipelines.devnet.orders import OrderSpec, burst, place
 from tests.devnet.bridge import (
     ETHER,
     STRANGER,
@@ -17,7 +17,7 @@ from tests.devnet.bridge import (
 
 
 @pytest.fixture
-def order(devnet: Devnet) -> Wish:
+def order(devnet: Devnet) -> OrderSpec:
     return burst(devnet.deployment, 1)[0]
 
 
@@ -29,15 +29,15 @@ def claimer(devnet: Devnet) -> str:
     return registry
 
 
-def escrow_claim(devnet: Devnet, order_id: int, order: Wish) -> ContractFunction:
+def escrow_claim(devnet: Devnet, order_id: int, order: OrderSpec) -> ContractFunction:
     return devnet.escrow.functions.claim_payment(order_id, order.recipient, order.amount)
 
 
-def test_orders_are_numbered_from_zero(devnet: Devnet, order: Wish) -> None:
+def test_orders_are_numbered_from_zero(devnet: Devnet, order: OrderSpec) -> None:
     assert [place(devnet.deployment.zksync, order) for _ in range(3)] == [0, 1, 2]
 
 
-def test_set_order_event_on_the_wire(devnet: Devnet, order: Wish) -> None:
+def test_set_order_event_on_the_wire(devnet: Devnet, order: OrderSpec) -> None:
     call = devnet.escrow.functions.set_order(order.recipient, order.fee)
     (log,) = send(call, sender=order.user, value=order.amount + order.fee)["logs"]
     assert len(log["topics"]) == 1
@@ -50,7 +50,7 @@ def test_an_absent_order_is_empty_and_not_pending(devnet: Devnet) -> None:
     assert not devnet.is_pending(7)
 
 
-def test_a_claimed_order_stays_readable(devnet: Devnet, order: Wish, claimer: str) -> None:
+def test_a_claimed_order_stays_readable(devnet: Devnet, order: OrderSpec, claimer: str) -> None:
     order_id = place(devnet.deployment.zksync, order)
     send(escrow_claim(devnet, order_id, order), sender=claimer)
     assert not devnet.is_pending(order_id)
@@ -72,12 +72,12 @@ def test_the_escrow_refuses_orders(
     assert refusal(call, sender=STRANGER, value=value) == reason
 
 
-def test_the_escrow_takes_the_zero_address(devnet: Devnet, order: Wish) -> None:
+def test_the_escrow_takes_the_zero_address(devnet: Devnet, order: OrderSpec) -> None:
     call = devnet.escrow.functions.set_order("0x" + "00" * 20, order.fee)
     assert send(call, sender=order.user, value=order.amount + order.fee)["status"] == 1
 
 
-def test_only_the_aliased_registry_claims(devnet: Devnet, order: Wish) -> None:
+def test_only_the_aliased_registry_claims(devnet: Devnet, order: OrderSpec) -> None:
     order_id = place(devnet.deployment.zksync, order)
     registry = devnet.registry.address  # not aliased
     for sender in (STRANGER, registry, devnet.deployment.market_maker):
@@ -87,7 +87,7 @@ def test_only_the_aliased_registry_claims(devnet: Devnet, order: Wish) -> None:
     assert devnet.is_pending(order_id)
 
 
-def test_the_escrow_checks_what_is_claimed(devnet: Devnet, order: Wish, claimer: str) -> None:
+def test_the_escrow_checks_what_is_claimed(devnet: Devnet, order: OrderSpec, claimer: str) -> None:
     order_id = place(devnet.deployment.zksync, order)
     claim = devnet.escrow.functions.claim_payment
     wrong = {
@@ -103,7 +103,7 @@ def test_the_escrow_checks_what_is_claimed(devnet: Devnet, order: Wish, claimer:
 
 
 def test_a_paused_escrow_takes_neither_orders_nor_claims(
-    devnet: Devnet, order: Wish, claimer: str
+    devnet: Devnet, order: OrderSpec, claimer: str
 ) -> None:
     order_id = place(devnet.deployment.zksync, order)
     functions, owner = devnet.escrow.functions, devnet.deployment.zksync.owner
@@ -127,7 +127,7 @@ def test_a_paused_escrow_takes_neither_orders_nor_claims(
 
 
 def test_a_wallet_that_takes_no_money_leaves_the_order_pending(
-    devnet: Devnet, order: Wish, claimer: str
+    devnet: Devnet, order: OrderSpec, claimer: str
 ) -> None:
     owner = devnet.deployment.zksync.owner
     rejecting = deploy(devnet.l2, "RejectingRecipient", sender=owner).address

@@ -10,7 +10,7 @@ import pytest
 from mmbot_pipelines.devnet.artifacts import contract, send
 from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.messenger import BASE_TOKEN, BOOTLOADER, Messenger
-from mmbot_pipelines.devnet.orders import Wish, burst, place_many
+from mmbot_pipelines.devnet.orders import OrderSpec, burst, place_many
 from tests.devnet.bridge import GAS_PER_PUBDATA, L2_GAS_LIMIT, Devnet
 
 
@@ -23,7 +23,7 @@ def another(devnet: Devnet) -> Messenger:
     return Messenger(l1=devnet.l1, l2=devnet.l2, diamond=devnet.diamond.address)
 
 
-def paid_orders(devnet: Devnet, count: int) -> list[tuple[int, Wish]]:
+def paid_orders(devnet: Devnet, count: int) -> list[tuple[int, OrderSpec]]:
     orders = burst(devnet.deployment, count)
     placed = list(zip(place_many(devnet.deployment.zksync, orders), orders, strict=True))
     for order_id, order in placed:
@@ -245,7 +245,7 @@ def test_the_loop_delivers_until_it_is_stopped(devnet: Devnet, messenger: Messen
     assert not loop.is_alive()
 
 
-def test_the_program_delivers_and_ends_when_told(devnet: Devnet) -> None:
+def test_the_program_delivers_and_ends_on_a_signal(devnet: Devnet) -> None:
     zksync = devnet.deployment.zksync
     command = [sys.executable, "-m", "mmbot_pipelines.devnet.messenger"]
     command += ["--l1-rpc", devnet.deployment.l1.rpc_url, "--l2-rpc", zksync.rpc_url]

@@ -11,8 +11,8 @@ from mmbot_pipelines.devnet.orders import (
     CAP,
     GOOD_FEE,
     MILLI,
-    Kind,
-    Wish,
+    OrderKind,
+    OrderSpec,
     burst,
     place,
     place_many,
@@ -26,7 +26,7 @@ def stored(devnet: Devnet, order_id: int) -> tuple[str, int, int]:
     return recipient, amount, fee
 
 
-def wished(order: Wish) -> tuple[str, int, int]:
+def wished(order: OrderSpec) -> tuple[str, int, int]:
     return order.recipient, order.amount, order.fee
 
 
@@ -34,10 +34,10 @@ def wished(order: Wish) -> tuple[str, int, int]:
 def test_a_plan_has_one_order_of_each_bad_kind(devnet: Devnet, count: int) -> None:
     kinds = Counter(order.kind for order in plan(devnet.deployment, count, seed=count))
     assert kinds == {
-        Kind.GOOD: count - 3,
-        Kind.LOW_FEE: 1,
-        Kind.ABOVE_CAP: 1,
-        Kind.REJECTING: 1,
+        OrderKind.GOOD: count - 3,
+        OrderKind.LOW_FEE: 1,
+        OrderKind.ABOVE_CAP: 1,
+        OrderKind.REJECTING: 1,
     }
 
 
@@ -52,15 +52,15 @@ def test_a_seed_gives_the_same_plan_and_another_one_another(devnet: Devnet) -> N
     assert one != other
 
 
-def test_orders_of_a_plan_are_what_their_kind_says(devnet: Devnet) -> None:
+def test_orders_of_a_plan_match_their_kind(devnet: Devnet) -> None:
     rejecting = devnet.deployment.l1.rejecting_recipient
     for order in plan(devnet.deployment, 60, seed=7):
         good = 10 * MILLI <= order.amount <= 50 * MILLI
-        assert good is (order.kind is not Kind.ABOVE_CAP)
-        assert (order.amount > CAP) is (order.kind is Kind.ABOVE_CAP)
-        assert (order.fee == GOOD_FEE) is (order.kind is not Kind.LOW_FEE)
-        assert (order.fee == 1) is (order.kind is Kind.LOW_FEE)
-        assert (order.recipient == rejecting) is (order.kind is Kind.REJECTING)
+        assert good is (order.kind is not OrderKind.ABOVE_CAP)
+        assert (order.amount > CAP) is (order.kind is OrderKind.ABOVE_CAP)
+        assert (order.fee == GOOD_FEE) is (order.kind is not OrderKind.LOW_FEE)
+        assert (order.fee == 1) is (order.kind is OrderKind.LOW_FEE)
+        assert (order.recipient == rejecting) is (order.kind is OrderKind.REJECTING)
         assert order.delay >= 0
 
 
@@ -68,7 +68,7 @@ def test_a_plan_mixes_origins(devnet: Devnet) -> None:
     for seed in range(5):
         both = plan(devnet.deployment, 12, seed=seed, origins=("zksync", "starknet"))
         assert Counter(order.origin for order in both) == {"zksync": 6, "starknet": 6}
-        bad = [order.origin for order in both if order.kind is not Kind.GOOD]
+        bad = [order.origin for order in both if order.kind is not OrderKind.GOOD]
         assert set(bad) == {"zksync", "starknet"}
         assert [order.origin for order in both] != sorted(order.origin for order in both)
 
@@ -106,7 +106,7 @@ def test_a_burst_needs_whole_seconds() -> None:
             place_many(deployment.zksync, burst(deployment, 2))
 
 
-def test_an_escrow_that_refuses_is_told(devnet: Devnet) -> None:
+def test_an_escrow_that_refuses_is_reported(devnet: Devnet) -> None:
     owner = devnet.deployment.zksync.owner
     devnet.escrow.functions.pause().transact({"from": owner})
     with pytest.raises(RuntimeError, match="refused the order of 0x"):

@@ -6,7 +6,6 @@ import pytest
 
 from mmbot_pipelines.devnet.artifacts import send
 from mmbot_pipelines.devnet.starknet.felt import felt, selector_of
-from tests.awaiting import until
 from tests.devnet.starknet_l1 import (
     AMOUNT,
     L1,
@@ -19,6 +18,7 @@ from tests.devnet.starknet_l1 import (
     rounds,
 )
 from tests.devnet.starknet_rpc import Rpc, starknet
+from tests.polling import until
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS
 from mmbot_pipelines.devnet.starknet.delivery import L1Link
 from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging, describe, node_command
 from mmbot_pipelines.devnet.starknet.felt import felt
-from tests.awaiting import until
 from tests.devnet.starknet_l1 import L1, MAKER, is_pending, l1_at, link, place
 from tests.devnet.starknet_rpc import Rpc, starknet
+from tests.polling import until
 
 
 def test_a_new_node_takes_up_what_l1_still_holds(l1: L1) -> None:
@@ -42,7 +42,7 @@ def test_an_l1_that_is_away_is_awaited() -> None:
                 assert not is_pending(rpc, order_id)
 
 
-def test_the_process_says_its_address_and_ends_cleanly(l1: L1) -> None:
+def test_the_process_reports_its_address_and_ends_cleanly(l1: L1) -> None:
     deployed = deploy_l1(l1.url, MAKER)
     messaging = deploy_messaging(deployed)
     command = node_command(deployed, messaging, block_time=0.05)

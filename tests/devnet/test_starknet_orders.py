@@ -92,8 +92,8 @@ def test_orders_for_convenience_are_orders(rpc: Rpc) -> None:
 
 
 def test_users_place_orders_at_the_same_time(rpc: Rpc) -> None:
-    async def together() -> list[list[int]]:
+    async def fan_out() -> list[list[int]]:
         users = [user_of(rpc, number) for number in (2, 3, 4)]
         return await asyncio.gather(*(place_orders(user, [ORDER]) for user in users))
 
-    assert sorted(run(together())) == [[0], [1], [2]]
+    assert sorted(run(fan_out())) == [[0], [1], [2]]

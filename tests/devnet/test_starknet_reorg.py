@@ -33,7 +33,7 @@ def place(rpc: Rpc, to: int) -> Any:
     return rpc.devnet("setOrder", recipient=felt(to), amount=10, fee=1)
 
 
-def test_a_reorg_takes_back_blocks_with_their_events_and_state(rpc: Rpc) -> None:
+def test_a_reorg_removes_blocks_with_their_events_and_state(rpc: Rpc) -> None:
     sent = []
     for to in (1, 2, 3):
         sent.append(place(rpc, to)["transaction_hash"])

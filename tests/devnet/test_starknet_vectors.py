@@ -64,7 +64,7 @@ def test_halves_join_again(value: int) -> None:
 
 
 @given(st.lists(st.integers(), max_size=5), st.lists(st.integers(), max_size=5))
-def test_pseudo_hashes_are_felts_and_tell_contents_apart(a: list[int], b: list[int]) -> None:
+def test_pseudo_hashes_are_felts_and_differ_by_content(a: list[int], b: list[int]) -> None:
     assert pseudo_hash(*a) < FIELD_PRIME
     assert (pseudo_hash(*a) == pseudo_hash(*b)) == (a == b)
 

@@ -12,7 +12,7 @@ from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.devnet.chain import connect
-from mmbot_pipelines.devnet.orders import Wish
+from mmbot_pipelines.devnet.orders import OrderSpec
 from tests.chaos.faulty_stack import FaultyStack
 from tests.chaos.invariants import audited, table
 
@@ -25,12 +25,12 @@ class Product:
         self.chains = stack.chains()
         self.before = self.chains.snapshot()
 
-    def place(self, wishes: Sequence[Wish]) -> list[str]:
+    def place(self, order_specs: Sequence[OrderSpec]) -> list[str]:
         """Place orders, those of one origin in one block of it; return their keys."""
-        return self.stack.users().place_many(wishes)
+        return self.stack.users().place_many(order_specs)
 
-    def place_one(self, wish: Wish) -> str:
-        return self.stack.users().place(wish)
+    def place_one(self, order_spec: OrderSpec) -> str:
+        return self.stack.users().place(order_spec)
 
     def orders(self, keys: Iterable[str]) -> list[Order]:
         return self.store.get(list(keys))

@@ -15,8 +15,8 @@ def listening(product: Product) -> Iterator[tuple[int, str]]:
     """Yield port and address of all that the services, the chains and their children serve."""
     for child in psutil.Process().children(recursive=True):
         try:
-            told = f"{child.environ()} {child.cmdline()}"
-            if str(product.stack.home) not in told and child.name() != "anvil":
+            reported = f"{child.environ()} {child.cmdline()}"
+            if str(product.stack.home) not in reported and child.name() != "anvil":
                 continue
             for connection in child.net_connections("inet"):
                 if connection.status == psutil.CONN_LISTEN:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mmbot_pipelines.core.errors import StoreUnavailable
-from mmbot_pipelines.devnet.orders import Wish, burst
+from mmbot_pipelines.devnet.orders import OrderSpec, burst
 from mmbot_pipelines.devnet.supervision import Service
 from tests.chaos.faulty_rpc import Fault
 from tests.e2e.product import Product
@@ -61,21 +61,21 @@ def test_an_origin_that_is_away_stops_no_other_and_loses_no_order(product: Produ
         unseen = product.place(small(product, "starknet", seed=23))
         others = product.place(small(product, "zksync", seed=24))
         product.await_completed(others)
-        said = await_error(product, "starknet_orders")
+        logged = await_error(product, "starknet_orders")
         assert product.orders(unseen) == []
     finally:
         node.fail(Fault.NONE)
-    line = next(line for line in said.splitlines() if "RpcUnavailable" in line)
+    line = next(line for line in logged.splitlines() if "RpcUnavailable" in line)
     assert "no RPC node of starknet answered: 127.0.0.1:" in line
     assert [product.store.errors(key) for key in others] == [[]] * len(others)
     product.await_completed(unseen)
     product.check_invariants()
 
 
-def small(product: Product, origin: str, *, seed: int) -> list[Wish]:
+def small(product: Product, origin: str, *, seed: int) -> list[OrderSpec]:
     """Make up orders that are paid while an origin is THROTTLED, too."""
-    wishes = burst(product.stack.deployment, 4, seed=seed)
-    return [replace(one, origin=origin, amount=10**16) for one in wishes]
+    order_specs = burst(product.stack.deployment, 4, seed=seed)
+    return [replace(one, origin=origin, amount=10**16) for one in order_specs]
 
 
 def await_error(product: Product, sensor: str, seconds: float = 60) -> str:
@@ -88,7 +88,7 @@ def await_error(product: Product, sensor: str, seconds: float = 60) -> str:
 
 
 @pytest.mark.timeout(700)
-def test_a_second_daemon_by_mistake_is_told_of(product: Product) -> None:
+def test_a_second_daemon_by_mistake_is_reported(product: Product) -> None:
     stack = product.stack
     first = stack.services["daemon"]
     second = Service("second daemon", first.command, stack.log("second_daemon"))
@@ -97,15 +97,15 @@ def test_a_second_daemon_by_mistake_is_told_of(product: Product) -> None:
         keys = product.place(burst(stack.deployment, 10, seed=22))
         product.await_completed(keys)
         end = time.monotonic() + 120
-        while not (said := [t["skipReason"] for t in ticks(product, "daemons") if told(t)]):
+        while not (logged := [t["skipReason"] for t in ticks(product, "daemons") if reported(t)]):
             assert time.monotonic() < end, ticks(product, "daemons")[:3]
             time.sleep(1)
-        assert "2 daemons are at work at once" in said[0]
+        assert "2 daemons are at work at once" in logged[0]
     finally:
         second.ask_to_stop()
         second.await_end(time.monotonic() + 10)
     product.check_invariants()
 
 
-def told(tick: dict[str, Any]) -> bool:
+def reported(tick: dict[str, Any]) -> bool:
     return "two bots on one database" in (tick["skipReason"] or "")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mmbot_pipelines.core.crash import Point
+from mmbot_pipelines.core.failpoints import Point
 from mmbot_pipelines.devnet.orders import burst
 from tests.e2e.product import Product
 
@@ -29,7 +29,7 @@ def test_processes_die_between_two_effects(product: Product, tmp_path: Path) -> 
         token.touch()
     armed = ",".join(f"{p}={t}" for p, t in zip(points, tokens, strict=True))
     services = product.stack.services
-    services.restart("code", product.stack.environ | {"MMBOT_CRASH_POINTS": armed})
+    services.restart("code", product.stack.environ | {"MMBOT_FAILPOINTS": armed})
     keys = product.place(burst(product.stack.deployment, 4, seed=5))  # a run for each
     product.await_completed(keys, seconds=400)
     assert not [t for t in tokens if t.exists()]

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from mmbot_pipelines.devnet.chain import ask
-from mmbot_pipelines.devnet.orders import Kind, burst, wish
+from mmbot_pipelines.devnet.orders import OrderKind, burst, order_spec
 from tests.e2e.product import Product
 
 CHROMIUM = shutil.which("chromium")
@@ -47,12 +47,12 @@ def test_the_runs_page_filters_by_an_order(product: Product, page: Page) -> None
 
 def test_a_parked_order_is_reprocessed_from_the_launchpad(product: Product, page: Page) -> None:
     deployment = product.stack.deployment
-    key = product.place_one(wish(Kind.REJECTING, deployment, random.Random(7)))
-    (parked,) = product.await_all([key], lambda o: o.parked)
-    assert "RevertForeseen" in (parked.reason or "")
+    key = product.place_one(order_spec(OrderKind.REJECTING, deployment, random.Random(7)))
+    (parked,) = product.await_all([key], lambda o: o.is_parked)
+    assert "SimulationReverted" in (parked.reason or "")
     failed = product.await_failed_run(key)
     page.goto(f"{product.stack.ui}/runs/{failed['runId']}")
-    cause = page.get_by_text(f"{key}: RevertForeseen: the call would revert: Transfer failed.")
+    cause = page.get_by_text(f"{key}: SimulationReverted: the call would revert: Transfer failed.")
     expect(cause.first).to_be_visible()
     # The recipient mends its contract: an account without code takes any money.
     ask(product.l1, "anvil_setCode", deployment.l1.rejecting_recipient, "0x")

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from mmbot_pipelines.core.alerts import Alert, Message, News, Notice, NotSent, Picture
+from mmbot_pipelines.core.alerts import (
+    Alert,
+    AlertPhase,
+    AlertSnapshot,
+    Message,
+    Notification,
+    NotSent,
+)
 
 
 @dataclass
@@ -15,9 +22,9 @@ class Row:
     alert: Alert
     lasting: bool
     since: datetime
-    told_at: datetime | None = None
-    gone_at: datetime | None = None
-    over_at: datetime | None = None
+    sent_at: datetime | None = None
+    resolved_at: datetime | None = None
+    closed_at: datetime | None = None
     taken_at: datetime | None = None
     tries: int = 0
 
@@ -29,51 +36,57 @@ class AlertLogMemory:
         self.rows: list[Row] = []
         self._turn = threading.RLock()
 
-    def observe(self, channel: str, picture: Picture, *, at: datetime) -> None:
-        kept = {alert.key for alert in picture.alerts} | picture.unknown
+    def observe(self, channel: str, snapshot: AlertSnapshot, *, at: datetime) -> None:
+        kept = {alert.key for alert in snapshot.alerts} | snapshot.unknown
         with self._turn:
-            for alert in picture.alerts:
+            for alert in snapshot.alerts:
                 self._open(channel, alert, lasting=True, at=at)
             for row in self._waiting(channel):
-                if row.lasting and row.gone_at is None and row.alert.key not in kept:
-                    row.gone_at = at
+                if row.lasting and row.resolved_at is None and row.alert.key not in kept:
+                    row.resolved_at = at
 
     def post(self, channel: str, alert: Alert, *, at: datetime) -> None:
         with self._turn:
             self._open(channel, alert, lasting=False, at=at)
 
     def take(
-        self, channel: str, *, at: datetime, again_after: float, gone_for: float, most: int
+        self,
+        channel: str,
+        *,
+        at: datetime,
+        retake_after_seconds: float,
+        resolved_for_seconds: float,
+        max_messages: int,
     ) -> list[Message]:
-        long_ago = at - timedelta(seconds=again_after)
-        calm_since = at - timedelta(seconds=gone_for)
+        long_ago = at - timedelta(seconds=retake_after_seconds)
+        calm_since = at - timedelta(seconds=resolved_for_seconds)
         with self._turn:
             free = [
                 row
                 for row in self._waiting(channel)
                 if (
-                    row.told_at is None
-                    or (row.lasting and row.gone_at and row.gone_at <= calm_since)
+                    row.sent_at is None
+                    or (row.lasting and row.resolved_at and row.resolved_at <= calm_since)
                 )
                 and (row.taken_at is None or row.taken_at <= long_ago)
             ]
-            taken = sorted(free, key=lambda row: (row.tries, row.id))[:most]
+            taken = sorted(free, key=lambda row: (row.tries, row.id))[:max_messages]
             for row in taken:
                 row.taken_at = at
             return [_message(row) for row in taken]
 
-    def told(self, messages: Sequence[Message], *, at: datetime) -> None:
+    def mark_sent(self, messages: Sequence[Message], *, at: datetime) -> None:
         with self._turn:
             for message in messages:
                 row = self.rows[message.id]
                 row.taken_at, row.tries = None, 0
-                if message.news is News.NEW:
-                    row.told_at = at
-                    row.over_at = None if row.lasting else at
+                if message.phase is AlertPhase.FIRING:
+                    row.sent_at = at
+                    row.closed_at = None if row.lasting else at
                 else:
-                    row.told_at = row.over_at = at if row.gone_at else None
+                    row.sent_at = row.closed_at = at if row.resolved_at else None
 
-    def give_back(self, messages: Sequence[Message]) -> None:
+    def release(self, messages: Sequence[Message]) -> None:
         with self._turn:
             for message in messages:
                 row = self.rows[message.id]
@@ -82,23 +95,25 @@ class AlertLogMemory:
     def open(self, channel: str) -> list[Alert]:
         with self._turn:
             return [
-                row.alert for row in self._waiting(channel) if row.lasting and row.gone_at is None
+                row.alert
+                for row in self._waiting(channel)
+                if row.lasting and row.resolved_at is None
             ]
 
     def _open(self, channel: str, alert: Alert, *, lasting: bool, at: datetime) -> None:
         for row in self._waiting(channel):
             if row.alert.key == alert.key:
-                row.alert, row.gone_at = alert, None
+                row.alert, row.resolved_at = alert, None
                 return
         self.rows.append(Row(len(self.rows), channel, alert, lasting, at))
 
     def _waiting(self, channel: str) -> list[Row]:
-        return [row for row in self.rows if row.channel == channel and row.over_at is None]
+        return [row for row in self.rows if row.channel == channel and row.closed_at is None]
 
 
 def _message(row: Row) -> Message:
-    news = News.of(told=row.told_at is not None, gone=row.gone_at is not None)
-    return Message(id=row.id, alert=row.alert, news=news, since=row.since, until=row.gone_at)
+    phase = AlertPhase.of(sent=row.sent_at is not None, resolved=row.resolved_at is not None)
+    return Message(id=row.id, alert=row.alert, phase=phase, since=row.since, until=row.resolved_at)
 
 
 @dataclass
@@ -107,13 +122,13 @@ class ChannelMemory:
 
     name: str = "memory"
     down: bool = False
-    taken: list[Notice] = field(default_factory=list)
+    taken: list[Notification] = field(default_factory=list)
 
-    def send(self, notice: Notice) -> None:
+    def send(self, notification: Notification) -> None:
         if self.down:
             raise NotSent("out of order")
-        self.taken.append(notice)
+        self.taken.append(notification)
 
     @property
     def titles(self) -> list[str]:
-        return [notice.title for notice in self.taken]
+        return [notification.title for notification in self.taken]

@@ -9,7 +9,13 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from mmbot_pipelines.core.errors import Failure, Lost, OutOfFunds, RevertForeseen, RpcRefused
+from mmbot_pipelines.core.errors import (
+    Failure,
+    InsufficientFunds,
+    NonceTaken,
+    RpcRefused,
+    SimulationReverted,
+)
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import (
     UNKNOWN,
@@ -66,7 +72,7 @@ class ChainMemory:
         self.priority = 10**8
         self.call_gas = 100_000  # what any call uses; a plain payment uses 21 000
         self.picky = False  # takes nothing into the pool that the next block would not take
-        self.most_per_block: int | None = None  # transactions that fit in a block
+        self.max_per_block: int | None = None  # transactions that fit in a block
         self.contracts: dict[Address, Callable[[Call], str | None]] = {}
         self.codes: set[Address] = set()  # of accounts that run code of their own
         self.fault: Failure | None = None  # every question raises it while it is set
@@ -137,13 +143,13 @@ class ChainMemory:
         mined = {t.hash: t for t in self.executed()}
         return [self._receipt(mined[h]) if h in mined else None for h in hashes]
 
-    def knows(self, hashes: Sequence[TxHash]) -> list[bool]:
+    def known_by_node(self, hashes: Sequence[TxHash]) -> list[bool]:
         self._answer()
         known = {t.hash for t in [*self.executed(), *self.pool.values()]}
         return [h in known for h in hashes]
 
-    def taken(self, hashes: Sequence[TxHash]) -> list[bool]:
-        return self.knows(hashes)
+    def known_by_any_node(self, hashes: Sequence[TxHash]) -> list[bool]:
+        return self.known_by_node(hashes)
 
     def revert_reason(self, transaction: Transaction) -> str:
         self._answer()
@@ -217,9 +223,9 @@ class ChainMemory:
 
     def _estimate(self, call: Call, fees: Fees) -> Gas | Failure:
         if reason := self._revert(call, foreseen=True):
-            return RevertForeseen(reason)
+            return SimulationReverted(reason)
         if call.value + self._use(call) * fees.ceiling > self.balance():
-            return OutOfFunds(f"the wallet holds {self.balance()} wei")
+            return InsufficientFunds(f"the wallet holds {self.balance()} wei")
         return Gas(-(-self._use(call) * 5 // 4))
 
     def _revert(self, call: Call, *, foreseen: bool) -> str | None:
@@ -230,12 +236,12 @@ class ChainMemory:
         return contract(call) if contract else None
 
     def _take(self, new: Executed) -> Failure | None:
-        if self.knows([new.hash])[0]:
+        if self.known_by_node([new.hash])[0]:
             return None
         if new.nonce < self.nonce(pending=False):
-            return Lost(f"nonce {new.nonce} too low")
+            return NonceTaken(f"nonce {new.nonce} too low")
         if new.call.value + new.gas * new.fees.ceiling > self.balance():
-            return OutOfFunds(f"the wallet holds {self.balance()} wei")
+            return InsufficientFunds(f"the wallet holds {self.balance()} wei")
         if self.picky and new.fees.ceiling < self.base_fee:
             return RpcRefused("max fee per gas less than block base fee")
         old = self.pool.get(new.nonce)
@@ -245,7 +251,7 @@ class ChainMemory:
         return None
 
     def _fits(self, block: MinedBlock, nonce: int) -> bool:
-        full = self.most_per_block is not None and len(block.transactions) >= self.most_per_block
+        full = self.max_per_block is not None and len(block.transactions) >= self.max_per_block
         return nonce in self.pool and not full and self.pool[nonce].fees.ceiling >= self.base_fee
 
     def _execute(self, waiting: Executed, block: Block) -> Executed:

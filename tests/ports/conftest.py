@@ -7,9 +7,9 @@ from eth_typing import ChecksumAddress
 
 from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging
 from tests.devnet.bridge import Devnet, running
-from tests.ports.books import Books, in_memory, in_postgres
-from tests.ports.stages import MemoryStage, Stage, on_anvil
-from tests.ports.starknet_stage import on_starknet
+from tests.ports.port_harness import MemoryPorts, PortHarness, on_anvil
+from tests.ports.starknet_ports import on_starknet
+from tests.ports.stores import Stores, in_memory, in_postgres
 
 # What a suite asks that does not differ between origins is asked of zkSync alone.
 _ON_STARKNET = ("test_origin", "test_registry")
@@ -27,30 +27,30 @@ def port_messaging(port_devnet: Devnet) -> ChecksumAddress:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "stage" in metafunc.fixturenames:
+    if "ports" in metafunc.fixturenames:
         module = metafunc.module.__name__.rpartition(".")[2]
         stages = ["memory", "anvil", *(["starknet"] if module in _ON_STARKNET else [])]
-        metafunc.parametrize("stage", stages, indirect=True)
+        metafunc.parametrize("ports", stages, indirect=True)
 
 
 @pytest.fixture
-def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+def ports(request: pytest.FixtureRequest) -> Iterator[PortHarness]:
     if request.param == "memory":
-        yield MemoryStage()
+        yield MemoryPorts()
         return
     devnet = request.getfixturevalue("port_devnet")
     if request.param == "anvil":
-        with on_anvil(devnet) as stage:
-            yield stage
+        with on_anvil(devnet) as ports:
+            yield ports
         return
     with on_starknet(devnet, request.getfixturevalue("port_messaging")) as on_l2:
         yield on_l2
 
 
 @pytest.fixture(params=["memory", "postgres"])
-def books(request: pytest.FixtureRequest) -> Iterator[Books]:
+def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
     if request.param == "memory":
         yield in_memory()
         return
-    with in_postgres(request.getfixturevalue("database_url")) as books:
-        yield books
+    with in_postgres(request.getfixturevalue("database_url")) as stores:
+        yield stores

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mmbot_pipelines.core.errors import LostRace
+from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.invokes import Invoke
 from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.core.outbox import TxState
@@ -52,7 +52,9 @@ class InvokesMemory:
         stored = (invoke.nonce, TxState.STORED)
         taken = [r.bump for r in (*rows, *again)]
         if any((r.nonce, r.state) != stored for r in rows) or invoke.bump in taken:
-            raise LostRace(f"nonce {invoke.nonce} of {invoke.wallet} cannot be given out now")
+            raise ConcurrentUpdate(
+                f"nonce {invoke.nonce} of {invoke.wallet} cannot be given out now"
+            )
         for row in again:
             self._set(row, TxState.STORED)
         self.rows.append(invoke)
@@ -61,7 +63,7 @@ class InvokesMemory:
         others = TxState.LOST if state is TxState.LOST else TxState.REPLACED
         row = next(r for r in self.rows if r.hash == invoke.hash)
         if row.state is not TxState.STORED:
-            raise LostRace(f"{invoke.hash} was decided by somebody else")
+            raise ConcurrentUpdate(f"{invoke.hash} was decided by somebody else")
         for rival in self._of(invoke.chain_id, invoke.wallet):
             if rival.nonce == invoke.nonce and rival.state is TxState.STORED:
                 self._set(rival, state if rival.hash == invoke.hash else others, ahead_of)
@@ -83,7 +85,7 @@ class InvokesMemory:
     def price(self, invoke: Invoke, fee: int) -> None:
         row = next(r for r in self.rows if r.hash == invoke.hash)
         if row.state not in EXECUTED or row.fee is not None:
-            raise LostRace(f"the fee of {invoke.hash} was written by somebody else")
+            raise ConcurrentUpdate(f"the fee of {invoke.hash} was written by somebody else")
         self.rows[self.rows.index(row)] = replace(row, fee=fee)
 
     def _of(self, chain_id: int, wallet: Address) -> list[Invoke]:

@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mmbot_pipelines.adapters.db.columns import storable
-from mmbot_pipelines.adapters.db.steps import identity
+from mmbot_pipelines.adapters.db.transitions import identity
 from mmbot_pipelines.bridge.accounts import OUT, TRANSFER
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.core.errors import LostRace
+from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Transaction, TxState
-from mmbot_pipelines.core.safety import Standing
+from mmbot_pipelines.core.safety import ScopeState
 
 if TYPE_CHECKING:
     from tests.ports.orders_memory import OrdersMemory
@@ -33,7 +33,7 @@ class LaneMemory:
         self._written: list[tuple[Order, Order, Transaction, str]] = []
         self._replacing: list[Transaction] = []
 
-    def hold(self, wanted: Sequence[Order]) -> list[Order]:
+    def lock_orders(self, wanted: Sequence[Order]) -> list[Order]:
         with self._store.transaction():
             self._store.wait_for([order.key for order in wanted], self)
             seen = [(order, self._seen(order.key)) for order in wanted]
@@ -69,14 +69,14 @@ class LaneMemory:
             for row in self._ours():
                 state = STORED if row.subject == transaction.subject else TxState.LOST
                 if row.nonce == transaction.nonce and row.state is not state:
-                    raise LostRace(f"{transaction.subject}: nonce {row.nonce} is decided")
+                    raise ConcurrentUpdate(f"{transaction.subject}: nonce {row.nonce} is decided")
             self._check_unique(transaction)
             self._replacing.append(transaction)
 
-    def standings(self) -> list[Standing]:
-        return self._store.safety.standings()
+    def scope_states(self) -> list[ScopeState]:
+        return self._store.safety.scope_states()
 
-    def hold_standings(self) -> list[Standing]:
+    def lock_scope_states(self) -> list[ScopeState]:
         return self._store.safety.read_by(self)
 
     def exposure(self) -> Wei:
@@ -118,7 +118,7 @@ class LaneMemory:
             self._store.outbox.append(row)
         for before, after, transaction, run_id in self._written:
             self._store.outbox.append(transaction)
-            self._store.write_step(
+            self._store.write_transition(
                 before,
                 after,
                 run_id=run_id,
@@ -145,7 +145,7 @@ class LaneMemory:
     def _check_unique(self, new: Transaction) -> None:
         taken = {name for row in self._rows() for name in _unique(row)}
         if taken.intersection(_unique(new)):
-            raise LostRace(
+            raise ConcurrentUpdate(
                 f"{new.subject}: {new.purpose} {new.attempt} or nonce "
                 f"{new.nonce} has a transaction already"
             )
@@ -159,7 +159,9 @@ def check_step(stored: Order | None, before: Order, after: Order) -> None:
     if identity(before) != identity(after):
         raise ValueError(f"{before.key}: a step cannot change what the escrow logged")
     if stored is None or (stored.version, stored.status) != (before.version, before.status):
-        raise LostRace(f"{before.key} was changed by somebody else since it was {before.status}")
+        raise ConcurrentUpdate(
+            f"{before.key} was changed by somebody else since it was {before.status}"
+        )
 
 
 def stepped(before: Order, after: Order) -> Order:

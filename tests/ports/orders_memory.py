@@ -1,6 +1,6 @@
 """The store in memory: the port `Orders`, lanes with commit and rollback included.
 
-It waits where Postgres waits: for a wallet's lane, and for orders that a lane holds.
+It waits where Postgres waiting: for a wallet's lane, and for orders that a lane holds.
 """
 
 import threading
@@ -12,7 +12,12 @@ from datetime import datetime
 
 from mmbot_pipelines.adapters.db.columns import storable
 from mmbot_pipelines.adapters.db.scan import changed
-from mmbot_pipelines.adapters.db.steps import accepts, identity, story, tellable
+from mmbot_pipelines.adapters.db.transitions import (
+    history_reason,
+    identity,
+    is_acceptance,
+    is_recorded,
+)
 from mmbot_pipelines.bridge.accounts import TRANSFER
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
@@ -20,20 +25,20 @@ from mmbot_pipelines.bridge.ports import (
     Cursor,
     ErrorEntry,
     Fault,
-    Filter,
     HistoryEntry,
+    OrderFilter,
     Scan,
 )
-from mmbot_pipelines.core.errors import LostRace, StoreUnavailable
+from mmbot_pipelines.core.errors import ConcurrentUpdate, StoreUnavailable
 from mmbot_pipelines.core.money import UINT256_MAX, Address, TxHash
 from mmbot_pipelines.core.outbox import Block, Transaction, TxState
-from tests.ports.asking_memory import AskingMemory, oldest_change
 from tests.ports.lane_memory import LaneMemory, check_step, stepped
 from tests.ports.outbox_memory import OutboxMemory
+from tests.ports.run_queue_memory import RunQueueMemory, oldest_change
 from tests.ports.safety_memory import SafetyMemory
 
 
-class OrdersMemory(AskingMemory, OutboxMemory):
+class OrdersMemory(RunQueueMemory, OutboxMemory):
     """The port `Orders`, scriptable: while `down`, it cannot be reached."""
 
     def __init__(self) -> None:
@@ -95,7 +100,7 @@ class OrdersMemory(AskingMemory, OutboxMemory):
         with self.transaction():
             return [self.stored[key] for key in keys if key in self.stored]
 
-    def find(self, wanted: Filter) -> list[Order]:
+    def find(self, wanted: OrderFilter) -> list[Order]:
         with self.transaction():
             found = [
                 order
@@ -110,13 +115,15 @@ class OrdersMemory(AskingMemory, OutboxMemory):
         with self.transaction():
             if self._cursors.get((origin, kind)) != seen:
                 at = seen.number
-                raise LostRace(f"the cursor {kind} of {origin} was moved since it was at {at}")
+                raise ConcurrentUpdate(
+                    f"the cursor {kind} of {origin} was moved since it was at {at}"
+                )
             if to is None:
                 del self._cursors[origin, kind]
             else:
                 self._cursors[origin, kind] = to
 
-    def quiet(self, keys: Sequence[str], *, since: datetime) -> set[str]:
+    def without_changes(self, keys: Sequence[str], *, since: datetime) -> set[str]:
         with self.transaction():
             newest = {key: self._history[key][-1].at for key in keys if key in self.stored}
         return {key for key, at in newest.items() if at < since}
@@ -135,17 +142,21 @@ class OrdersMemory(AskingMemory, OutboxMemory):
         with self.transaction():
             self.wait_for([before.key])
             check_step(self.stored.get(before.key), before, after)
-            told = self.write_step(before, after, run_id=run_id, at=at, tx=tx, fault=fault)
+            reported = self.write_transition(
+                before, after, run_id=run_id, at=at, tx=tx, fault=fault
+            )
             if taken:
                 self.asked[before.key] = at
-            return told
+            return reported
 
-    def retell(
+    def relocate(
         self, before: Order, after: Order, *, run_id: str, at: datetime, fault: Fault
     ) -> Order:
         same_payment = (before.recipient, before.amount) == (after.recipient, after.amount)
         if before.key != after.key or not (same_payment or after.status is Status.PENDING):
-            raise ValueError(f"{before.key}: only an unpaid order can be told anew")
+            raise ValueError(
+                f"{before.key}: only an unpaid order can be relocated with other content"
+            )
         with self.transaction():
             self.wait_for([before.key])
             check_step(self.stored.get(before.key), before, replace(before, version=0))
@@ -153,11 +164,13 @@ class OrdersMemory(AskingMemory, OutboxMemory):
             for row in self.outbox:
                 ours = row.subject == before.key and row.purpose == TRANSFER
                 if ours and row.state in paying and not same_payment:
-                    raise LostRace(f"{before.key}: transfer {row.hash} may pay, or has paid")
+                    raise ConcurrentUpdate(
+                        f"{before.key}: transfer {row.hash} may pay, or has paid"
+                    )
             tx = after.set_order_tx
-            return self.write_step(before, after, run_id=run_id, at=at, tx=tx, fault=fault)
+            return self.write_transition(before, after, run_id=run_id, at=at, tx=tx, fault=fault)
 
-    def note(self, fault: Fault, *, at: datetime, run_id: str) -> None:
+    def record_error(self, fault: Fault, *, at: datetime, run_id: str) -> None:
         with self.transaction():
             self._errors.append(ErrorEntry(fault=_clean(fault), at=at, run_id=run_id))
 
@@ -208,7 +221,7 @@ class OrdersMemory(AskingMemory, OutboxMemory):
         if lane is not None:
             self.held.update(dict.fromkeys((k for k in keys if k in self.stored), lane))
 
-    def write_step(
+    def write_transition(
         self,
         before: Order,
         after: Order,
@@ -218,10 +231,10 @@ class OrdersMemory(AskingMemory, OutboxMemory):
         tx: TxHash | None,
         fault: Fault | None,
     ) -> Order:
-        if fault is not None or tellable(before) != tellable(after):
-            if not accepts(before, after):
+        if fault is not None or is_recorded(before) != is_recorded(after):
+            if not is_acceptance(before, after):
                 self.asked.pop(before.key, None)
-            why = story(before, after, fault)
+            why = history_reason(before, after, fault)
             entry = HistoryEntry(
                 before=before.status,
                 after=after.status,

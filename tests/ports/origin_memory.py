@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from mmbot_pipelines.bridge.chain_ports import Progress, Settlement, Task
-from mmbot_pipelines.bridge.escrow_faults import (
+from mmbot_pipelines.bridge.escrow_errors import (
     AlreadyClaimed,
-    EscrowDisagrees,
+    EscrowMismatch,
     EscrowNotOurs,
     EscrowPaused,
     OrderAbsent,
@@ -49,7 +49,7 @@ class OriginMemory:
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.accepted_depth = 10  # blocks until a block counts as accepted
         self.final_depth = 20  # blocks until L1 has accepted one
-        self.most_blocks: int | None = None  # that one scan covers
+        self.max_blocks: int | None = None  # that one scan covers
         self.paused = False
         self.pays_us = True  # the escrow's wallet is ours
         self.fault: Failure | None = None  # every question raises it while it is set
@@ -75,8 +75,8 @@ class OriginMemory:
 
     def scan(self, first: int, last: int, *, witnessed: bool = False) -> Scan:
         self._answer()
-        if self.most_blocks is not None:
-            last = min(last, first + self.most_blocks - 1)
+        if self.max_blocks is not None:
+            last = min(last, first + self.max_blocks - 1)
         blocks = self.sealed[first : last + 1]
         return Scan(
             last=self.sealed[last].block,
@@ -165,7 +165,7 @@ class OriginMemory:
         return self.mine(depth)
 
     def put(self, orders: Sequence[Order], below: int | None = None) -> list[Order]:
-        """Log orders as they were in a block that was taken back.
+        """Log orders as they were in a block that was reorged out.
 
         below: how far below the newest block, in one that nobody has read yet; None: in a
         new block.
@@ -254,7 +254,7 @@ class OriginMemory:
         if order.number not in {o.number for o in self.orders()}:
             return OrderAbsent(f"the escrow of {self.name} has no order {order.number}")
         if not self._held(order):
-            return EscrowDisagrees(f"the escrow of {self.name} holds another order {order.number}")
+            return EscrowMismatch(f"the escrow of {self.name} holds another order {order.number}")
         if self._paid(order.number):
             return AlreadyClaimed(f"the escrow of {self.name} has paid order {order.number}")
         return None

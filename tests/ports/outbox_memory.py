@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Fault
-from mmbot_pipelines.core.errors import LostRace
+from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import TxHash, Wei
 from mmbot_pipelines.core.outbox import Outcome, Receipt, Transaction, TxState
 from tests.ports.lane_memory import check_step
@@ -29,7 +29,7 @@ class OutboxMemory:
     def wait_for(self, keys: Sequence[str]) -> None:
         raise NotImplementedError
 
-    def write_step(
+    def write_transition(
         self,
         before: Order,
         after: Order,
@@ -41,7 +41,7 @@ class OutboxMemory:
     ) -> Order:
         raise NotImplementedError
 
-    def note(self, fault: Fault, *, at: datetime, run_id: str) -> None:
+    def record_error(self, fault: Fault, *, at: datetime, run_id: str) -> None:
         raise NotImplementedError
 
     # the port
@@ -76,8 +76,10 @@ class OutboxMemory:
                 for row in self.outbox
                 if _same_nonce(row, decided) and row.state is TxState.STORED
             ]
-            if outcome.overlooks(tx for tx in rivals if tx != decided.hash):
-                raise LostRace(f"{decided.subject}: nonce {decided.nonce} was replaced meanwhile")
+            if outcome.misses_any_of(tx for tx in rivals if tx != decided.hash):
+                raise ConcurrentUpdate(
+                    f"{decided.subject}: nonce {decided.nonce} was replaced meanwhile"
+                )
             self._step(decided, before, after, run_id=run_id, at=at, fault=fault, undecided=True)
             for i, row in enumerate(self.outbox):
                 if row.hash == decided.hash:
@@ -109,16 +111,16 @@ class OutboxMemory:
         with self.transaction():
             i = self._place(claim, undecided=False)
             if self.outbox[i].refund is not None:
-                raise LostRace(f"{claim.subject}: transaction {claim.hash} has its refund")
+                raise ConcurrentUpdate(f"{claim.subject}: transaction {claim.hash} has its refund")
             self.outbox[i] = replace(self.outbox[i], refund=refund)
 
-    def move(self, mined: Transaction, receipt: Receipt) -> None:
+    def move_to_block(self, mined: Transaction, receipt: Receipt) -> None:
         with self.transaction():
             i = self._place(mined, undecided=False)
             self.outbox[i] = _mined(self.outbox[i], receipt)
             self.refunds_due.pop(mined.hash, None)
 
-    def unmine(
+    def reopen_nonce(
         self,
         mined: Transaction,
         before: Order | None,
@@ -141,7 +143,9 @@ class OutboxMemory:
             as_read = (now.state, now.block) == (row.state, row.block)
             if now.hash == row.hash and (now.state is TxState.STORED if undecided else as_read):
                 return i
-        raise LostRace(f"{row.subject}: transaction {row.hash} was decided by somebody else")
+        raise ConcurrentUpdate(
+            f"{row.subject}: transaction {row.hash} was decided by somebody else"
+        )
 
     def _step(
         self,
@@ -157,12 +161,12 @@ class OutboxMemory:
         if before is None or after is None:
             self._place(row, undecided=undecided)
             if fault is not None:
-                self.note(fault, at=at, run_id=run_id)
+                self.record_error(fault, at=at, run_id=run_id)
             return
         self.wait_for([before.key])
         self._place(row, undecided=undecided)
         check_step(self.stored.get(before.key), before, after)
-        self.write_step(before, after, run_id=run_id, at=at, tx=row.hash, fault=fault)
+        self.write_transition(before, after, run_id=run_id, at=at, tx=row.hash, fault=fault)
 
 
 def _same_nonce(row: Transaction, other: Transaction) -> bool:

@@ -23,7 +23,7 @@ class RegistryMemory:
         self.rejecting: set[Address] = set()  # recipients that refuse money
         self.market_maker = chain.wallet
         self.slow = 0  # a search begins at this block, and reads one block at a time, to block 1
-        self.least_claim_value = 0  # wei; a claim that carries less reverts
+        self.min_claim_value = 0  # wei; a claim that carries less reverts
         chain.contracts[address] = self._revert
 
     # the port
@@ -41,7 +41,7 @@ class RegistryMemory:
             return self.slow if below is None else below - 1
         return self._paid_by(self.transfer(order))
 
-    def takes(self, wallet: Address) -> bool:
+    def accepts_wallet(self, wallet: Address) -> bool:
         self.chain.head()
         return wallet == self.market_maker
 
@@ -75,7 +75,7 @@ class RegistryMemory:
         paid = Call(to=call.to, data=json.dumps(["transfer", *order]).encode(), value=order[3])
         if not self._paid_by(paid):
             return "Transfer not found."
-        return "mv" if call.value < self.least_claim_value else None
+        return "mv" if call.value < self.min_claim_value else None
 
 
 def _encode(kind: str, order: Order) -> bytes:

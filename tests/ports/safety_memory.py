@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from mmbot_pipelines.adapters.db.columns import storable
 from mmbot_pipelines.bridge.accounts import OUT, PROVEN, TRANSFER, BalanceMark, Finished
-from mmbot_pipelines.core.errors import LostRace
+from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import TxState
-from mmbot_pipelines.core.safety import Change, Standing, tellable
+from mmbot_pipelines.core.safety import SafetyChange, ScopeState, is_recorded
 
 if TYPE_CHECKING:
     from tests.ports.lane_memory import LaneMemory
@@ -23,22 +23,22 @@ class SafetyMemory:
 
     def __init__(self, store: "OrdersMemory") -> None:
         self._store = store
-        self._standings: dict[str, Standing] = {}
-        self._changes: list[Change] = []
+        self._scope_states: dict[str, ScopeState] = {}
+        self._changes: list[SafetyChange] = []
         self._lanes: list[LaneMemory] = []
 
-    def standings(self) -> list[Standing]:
+    def scope_states(self) -> list[ScopeState]:
         with self._store.transaction():
-            return [self._standings[scope] for scope in sorted(self._standings)]
+            return [self._scope_states[scope] for scope in sorted(self._scope_states)]
 
-    def change(self, before: Standing, after: Standing, *, at: datetime) -> Standing:
+    def change(self, before: ScopeState, after: ScopeState, *, at: datetime) -> ScopeState:
         with self._store.transaction():
             if any(lane.thread == threading.get_ident() for lane in self._lanes):
                 raise RuntimeError("would wait for ever: this thread's own lane has read it")
             self._store.turn.wait_for(lambda: not self._lanes)
-            stored = self._standings.get(before.scope)
+            stored = self._scope_states.get(before.scope)
             if (stored.version if stored else 0) != before.version:
-                raise LostRace(f"the safety state of {before.scope} was changed")
+                raise ConcurrentUpdate(f"the safety state of {before.scope} was changed")
             written = replace(
                 after,
                 scope=before.scope,
@@ -46,9 +46,9 @@ class SafetyMemory:
                 why=storable(after.why),
                 version=before.version + 1,
             )
-            self._standings[before.scope] = written
-            if tellable(before, after):
-                change = Change(
+            self._scope_states[before.scope] = written
+            if is_recorded(before, after):
+                change = SafetyChange(
                     scope=before.scope,
                     before=before.state,
                     after=after.state,
@@ -59,16 +59,16 @@ class SafetyMemory:
                 self._changes.append(change)
             return written
 
-    def changes(self, most: int) -> list[Change]:
+    def changes(self, max_rows: int) -> list[SafetyChange]:
         with self._store.transaction():
-            return self._changes[::-1][:most]
+            return self._changes[::-1][:max_rows]
 
     # for the lane
 
-    def read_by(self, lane: "LaneMemory") -> list[Standing]:
+    def read_by(self, lane: "LaneMemory") -> list[ScopeState]:
         with self._store.transaction():
             self._lanes.append(lane)
-        return self.standings()
+        return self.scope_states()
 
     def left_by(self, lane: "LaneMemory") -> None:
         self._lanes = [other for other in self._lanes if other is not lane]
@@ -115,7 +115,7 @@ class AccountsMemory:
                 )
             )
 
-    def gas_used(self, purpose: str, origin: str, *, most: int) -> list[Gas]:
+    def gas_used(self, purpose: str, origin: str, *, max_count: int) -> list[Gas]:
         with self._store.transaction():
             mined = [
                 row.gas_used
@@ -124,10 +124,10 @@ class AccountsMemory:
                 and row.subject.startswith(f"{origin}:")
                 and row.gas_used is not None
             ]
-        return mined[::-1][:most]
+        return mined[::-1][:max_count]
 
     def finished(
-        self, counted: Sequence[tuple[str, str]], *, since: datetime | None, most: int
+        self, counted: Sequence[tuple[str, str]], *, since: datetime | None, max_count: int
     ) -> list[Finished]:
         with self._store.transaction():
             good = [
@@ -143,4 +143,4 @@ class AccountsMemory:
             ]
         later = [f for f in (*good, *bad) if since is None or f.at > since]
         by_key = sorted(later, key=lambda f: f.key)
-        return sorted(by_key, key=lambda f: (f.at, f.failed), reverse=True)[:most]
+        return sorted(by_key, key=lambda f: (f.at, f.failed), reverse=True)[:max_count]

@@ -10,8 +10,7 @@ from mmbot_pipelines.bridge.ports import Cursor, Fault
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Account, Block
 from tests.bridge.orders import NOON, an_order
-from tests.ports.books import Books
-from tests.ports.writing import (
+from tests.ports.store_writes import (
     CHAIN,
     OURS,
     THEIRS,
@@ -25,99 +24,100 @@ from tests.ports.writing import (
     send,
     step,
 )
+from tests.ports.stores import Stores
 
-COUNTED = [("transfer", "Reverted"), ("repay", "Lost")]
+COUNTED = [("transfer", "Reverted"), ("repay", "NonceTaken")]
 RICH, POOR = Address("0x" + "11" * 20), Address("0x" + "22" * 20)
 
 
-def processing(books: Books, *orders: Order) -> list[Order]:
-    add(books.orders, *orders)
-    return [step(books.orders, order, Fact.ACCEPTED) for order in orders]
+def processing(stores: Stores, *orders: Order) -> list[Order]:
+    add(stores.orders, *orders)
+    return [step(stores.orders, order, Fact.ACCEPTED) for order in orders]
 
 
-def test_exposure_is_what_is_signed_and_not_yet_back(books: Books) -> None:
-    assert books.accounts.exposure() == 0
-    first, second, third = processing(books, *(an_order(n, amount=10**n) for n in (1, 2, 3)))
-    sent = send(books.orders, first, second)
-    assert books.accounts.exposure() == 110
+def test_exposure_is_what_is_signed_and_not_yet_back(stores: Stores) -> None:
+    assert stores.accounts.exposure() == 0
+    first, second, third = processing(stores, *(an_order(n, amount=10**n) for n in (1, 2, 3)))
+    sent = send(stores.orders, first, second)
+    assert stores.accounts.exposure() == 110
     for transaction, fact in ((sent[0], Fact.MINED), (sent[1], Fact.REVERTED)):
-        (order,) = books.orders.get([transaction.subject])
+        (order,) = stores.orders.get([transaction.subject])
         outcome = mined(transaction, succeeded=fact is Fact.MINED)
         after = order.after(fact, at=NOON)
-        books.orders.decide(outcome, order, after, run_id="run", at=NOON)
-    assert books.accounts.exposure() == 10
-    with books.orders.lane(CHAIN, OURS) as lane:
+        stores.orders.decide(outcome, order, after, run_id="run", at=NOON)
+    assert stores.accounts.exposure() == 10
+    with stores.orders.lane(CHAIN, OURS) as lane:
         put(lane, third, a_transaction(third, lane.next_nonce(0)))
         assert lane.exposure() == 1010  # its own writing included
-        assert books.accounts.exposure() == 10
-    (paid,) = books.orders.get([first.key])
-    step(books.orders, paid, Fact.SETTLED)
-    assert books.accounts.exposure() == 1000
+        assert stores.accounts.exposure() == 10
+    (paid,) = stores.orders.get([first.key])
+    step(stores.orders, paid, Fact.SETTLED)
+    assert stores.accounts.exposure() == 1000
 
 
-def test_gas_lost_is_what_reverted_transfers_cost(books: Books) -> None:
-    orders = processing(books, *(an_order(n) for n in range(3)))
-    sent = send(books.orders, *orders)
+def test_gas_lost_is_what_reverted_transfers_cost(stores: Stores) -> None:
+    orders = processing(stores, *(an_order(n) for n in range(3)))
+    sent = send(stores.orders, *orders)
     for transaction, fact in zip(sent, (Fact.MINED, Fact.REVERTED, Fact.REVERTED), strict=True):
-        (order,) = books.orders.get([transaction.subject])
+        (order,) = stores.orders.get([transaction.subject])
         outcome = mined(transaction, succeeded=fact is Fact.MINED)
         after = order.after(fact, at=NOON)
-        books.orders.decide(outcome, order, after, run_id="run", at=NOON)
-    (row,) = books.orders.transactions(orders[1].key)
+        stores.orders.decide(outcome, order, after, run_id="run", at=NOON)
+    (row,) = stores.orders.transactions(orders[1].key)
     assert row.gas_used
     assert row.gas_price
     before = row.stored_at - later(1)
-    assert books.accounts.gas_lost(since=before) == 2 * row.gas_used * row.gas_price
-    assert books.accounts.gas_lost(since=row.stored_at) == 0
+    assert stores.accounts.gas_lost(since=before) == 2 * row.gas_used * row.gas_price
+    assert stores.accounts.gas_lost(since=row.stored_at) == 0
 
 
-def test_exposure_is_exact_for_the_largest_amounts(books: Books) -> None:
+def test_exposure_is_exact_for_the_largest_amounts(stores: Stores) -> None:
     top = 2**256 - 1
-    many = processing(books, *(an_order(n, amount=top) for n in range(3)))
+    many = processing(stores, *(an_order(n, amount=top) for n in range(3)))
     for order in many:
-        step(books.orders, order, Fact.PAID)
-    assert books.accounts.exposure() == 3 * top
+        step(stores.orders, order, Fact.PAID)
+    assert stores.accounts.exposure() == 3 * top
 
 
-def test_transfers_are_summed_by_recipient_within_a_time(books: Books) -> None:
+def test_transfers_are_summed_by_recipient_within_a_time(stores: Stores) -> None:
     many = processing(
-        books,
+        stores,
         *(replace(an_order(n, amount=10**n), recipient=RICH if n % 2 else POOR) for n in range(6)),
     )
-    with books.orders.lane(CHAIN, OURS) as lane:
+    with stores.orders.lane(CHAIN, OURS) as lane:
         for nonce, order in enumerate(many):
             old = replace(a_transaction(order, nonce), stored_at=NOON + timedelta(hours=nonce))
             put(lane, order, old)
         assert lane.paid_since(NOON + timedelta(hours=3)) == {POOR: 10**4, RICH: 10**5}
-    sent = books.orders.in_flight()
-    books.orders.decide(mined(sent[5], succeeded=False), None, None, run_id="run", at=NOON)
-    books.orders.decide(lost(sent[4]), None, None, run_id="run", at=NOON)
-    books.orders.decide(mined(sent[3]), None, None, run_id="run", at=NOON)
-    with books.orders.lane(CHAIN, OURS) as lane:
+    sent = stores.orders.in_flight()
+    stores.orders.decide(mined(sent[5], succeeded=False), None, None, run_id="run", at=NOON)
+    stores.orders.decide(lost(sent[4]), None, None, run_id="run", at=NOON)
+    stores.orders.decide(mined(sent[3]), None, None, run_id="run", at=NOON)
+    with stores.orders.lane(CHAIN, OURS) as lane:
         everything = lane.paid_since(NOON - timedelta(hours=1))
         assert everything == {POOR: 10**0 + 10**2, RICH: 10**1 + 10**3}
-    with books.orders.lane(CHAIN, THEIRS) as lane:  # after a change of the key
+    with stores.orders.lane(CHAIN, THEIRS) as lane:  # after a change of the key
         assert lane.paid_since(NOON - timedelta(hours=1)) == everything
 
 
-def test_a_claim_is_no_transfer(books: Books) -> None:
-    (order,) = processing(books, an_order(1))
-    paid = step(books.orders, order, Fact.PAID)
-    with books.orders.lane(CHAIN, OURS) as lane:
+def test_a_claim_is_no_transfer(stores: Stores) -> None:
+    (order,) = processing(stores, an_order(1))
+    paid = step(stores.orders, order, Fact.PAID)
+    with stores.orders.lane(CHAIN, OURS) as lane:
         put(lane, paid, a_transaction(paid, 0, purpose="repay"))
         assert lane.paid_since(NOON - timedelta(hours=1)) == {}
 
 
-def test_orders_held_back_are_the_healthy_ones_with_this_reason(books: Books) -> None:
+def test_orders_held_back_are_the_healthy_ones_with_this_reason(stores: Stores) -> None:
     many = [replace(an_order(n), recipient=POOR if n == 6 else RICH) for n in (3, 1, 2, 4, 5, 6)]
-    orders = processing(books, *many)
+    orders = processing(stores, *many)
     for order in (*orders[:2], orders[5]):
-        books.orders.change(order, replace(order, reason="waits"), run_id="run", at=NOON)
+        stores.orders.change(order, replace(order, reason="waits"), run_id="run", at=NOON)
     other = replace(orders[4], reason="waits for something else")
-    books.orders.change(orders[4], other, run_id="run", at=NOON)
-    failing = orders[2].failing("waits", failed=True, next_attempt_at=None)
-    books.orders.change(orders[2], failing, run_id="run", at=NOON)
-    with books.orders.lane(CHAIN, OURS) as lane:
+    stores.orders.change(orders[4], other, run_id="run", at=NOON)
+    failing = orders[2].with_failure("waits", failed=True, next_attempt_at=None)
+    stores.orders.change(orders[2], failing, run_id="run", at=NOON)
+    with stores.orders.lane(CHAIN, OURS) as lane:
 
         def held(
             origin: str = "zksync", recipient: Address | None = None, most: int = 10
@@ -131,84 +131,86 @@ def test_orders_held_back_are_the_healthy_ones_with_this_reason(books: Books) ->
         assert held("starknet") == []
 
 
-def test_a_reason_alone_does_not_ask_for_another_run(books: Books) -> None:
-    (order,) = processing(books, an_order(1))
+def test_a_reason_alone_does_not_ask_for_another_run(stores: Stores) -> None:
+    (order,) = processing(stores, an_order(1))
 
     def asked(seconds: float) -> int:
         at = NOON + later(seconds)
-        return len(books.orders.ask([Status.PROCESSING], None, at=at, again_after=30))
+        return len(
+            stores.orders.take_for_run([Status.PROCESSING], None, at=at, retake_after_seconds=30)
+        )
 
     assert asked(0) == 1
-    waits = books.orders.change(order, replace(order, reason="waits"), run_id="run", at=NOON)
+    waits = stores.orders.change(order, replace(order, reason="waits"), run_id="run", at=NOON)
     assert (waits.reason, waits.version) == ("waits", order.version + 1)
-    assert len(books.orders.history(order.key)) == 2
+    assert len(stores.orders.history(order.key)) == 2
     assert [asked(1), asked(30)] == [0, 1]
 
 
-def test_finished_steps_are_those_that_a_chain_proved_or_that_count(books: Books) -> None:
+def test_finished_steps_are_those_that_a_chain_proved_or_that_count(stores: Stores) -> None:
     def note(key: str, kind: str, seconds: float, step: str = "transfer") -> None:
         fault = Fault(subject=key, step=step, kind=kind, message="no")
-        books.orders.note(fault, at=NOON + later(seconds), run_id="run")
+        stores.orders.record_error(fault, at=NOON + later(seconds), run_id="run")
 
-    first, second = processing(books, an_order(1), an_order(2))
+    first, second = processing(stores, an_order(1), an_order(2))
     for seconds, fact in ((10, Fact.PAID), (20, Fact.SENT), (30, Fact.MINED), (40, Fact.SETTLED)):
         at = NOON + later(seconds)
-        first = books.orders.change(first, first.after(fact, at=at), run_id="run", at=at)
-    failing = second.failing("no", failed=False, next_attempt_at=None)
-    books.orders.change(second, failing, run_id="run", at=NOON + later(50))
+        first = stores.orders.change(first, first.after(fact, at=at), run_id="run", at=at)
+    failing = second.with_failure("no", failed=False, next_attempt_at=None)
+    stores.orders.change(second, failing, run_id="run", at=NOON + later(50))
     note(second.key, "Reverted", 25)
     note(second.key, "Reverted", 35, step="repay")
-    note(second.key, "RevertForeseen", 45)
-    note(second.key, "Lost", 60, step="repay")
+    note(second.key, "SimulationReverted", 45)
+    note(second.key, "NonceTaken", 60, step="repay")
     note(second.key, "Reverted", 40)
 
-    def told(seconds: float | None, most: int = 99) -> list[tuple[str, float, bool]]:
+    def reported(seconds: float | None, most: int = 99) -> list[tuple[str, float, bool]]:
         since = None if seconds is None else NOON + later(seconds)
-        found = books.accounts.finished(COUNTED, since=since, most=most)
+        found = stores.accounts.finished(COUNTED, since=since, max_count=most)
         return [(f.key, (f.at - NOON).total_seconds(), f.failed) for f in found]
 
     good, bad = first.key, second.key
     everything = [(bad, 60, True), (bad, 40, True), (good, 40, False), (good, 30, False)]
     everything += [(bad, 25, True), (good, 10, False)]
-    assert told(None) == everything
-    assert told(None, most=2) == everything[:2]
-    assert told(30) == everything[:3]
+    assert reported(None) == everything
+    assert reported(None, most=2) == everything[:2]
+    assert reported(30) == everything[:3]
 
 
-def test_gas_of_the_newest_mined_of_a_kind_and_origin(books: Books) -> None:
+def test_gas_of_the_newest_mined_of_a_kind_and_origin(stores: Stores) -> None:
     def paid(order: Order, gas: int, *, succeeded: bool = True) -> None:
-        (sent,) = send(books.orders, order)
+        (sent,) = send(stores.orders, order)
         outcome = mined(sent, succeeded=succeeded)
         assert outcome.receipt
         receipt = replace(outcome.receipt, gas_used=Gas(gas))
         outcome = replace(outcome, receipt=receipt)
-        books.orders.decide(outcome, None, None, run_id="run", at=NOON)
+        stores.orders.decide(outcome, None, None, run_id="run", at=NOON)
 
-    orders = processing(books, *map(an_order, range(5)))
+    orders = processing(stores, *map(an_order, range(5)))
     other = replace(an_order(9), origin="starknet")
     scan = a_scan(other)
-    books.orders.add("starknet", Cursor.LATEST, scan, at=NOON, run_id="scan")
-    paid(step(books.orders, other, Fact.ACCEPTED), 99)
+    stores.orders.add("starknet", Cursor.LATEST, scan, at=NOON, run_id="scan")
+    paid(step(stores.orders, other, Fact.ACCEPTED), 99)
     for gas, order in enumerate(orders[:3], 10):
         paid(order, gas)
     paid(orders[3], 13, succeeded=False)
-    send(books.orders, orders[4])  # in no block yet
-    assert books.accounts.gas_used("transfer", "zksync", most=2) == [12, 11]
-    assert books.accounts.gas_used("transfer", "zksync", most=9) == [12, 11, 10]
-    assert books.accounts.gas_used("transfer", "starknet", most=9) == [99]
-    assert books.accounts.gas_used("transfer", "zk", most=9) == []
-    assert books.accounts.gas_used("repay", "zksync", most=9) == []
+    send(stores.orders, orders[4])  # in no block yet
+    assert stores.accounts.gas_used("transfer", "zksync", max_count=2) == [12, 11]
+    assert stores.accounts.gas_used("transfer", "zksync", max_count=9) == [12, 11, 10]
+    assert stores.accounts.gas_used("transfer", "starknet", max_count=9) == [99]
+    assert stores.accounts.gas_used("transfer", "zk", max_count=9) == []
+    assert stores.accounts.gas_used("repay", "zksync", max_count=9) == []
 
 
-def test_spent_is_what_mined_transactions_of_these_nonces_took(books: Books) -> None:
-    sent = send(books.orders, *processing(books, *(an_order(n) for n in (1, 2, 3, 4))))
+def test_spent_is_what_mined_transactions_of_these_nonces_took(stores: Stores) -> None:
+    sent = send(stores.orders, *processing(stores, *(an_order(n) for n in (1, 2, 3, 4))))
     ends = (mined(sent[0]), mined(sent[1], succeeded=False), lost(sent[2]))
     for outcome in ends:
-        books.orders.decide(outcome, None, None, run_id="run", at=NOON)
+        stores.orders.decide(outcome, None, None, run_id="run", at=NOON)
     first = sent[0].nonce
 
     def spent(end: int, wallet: Address = OURS) -> int | None:
-        return books.accounts.spent(CHAIN, wallet, first=first, end=end)
+        return stores.accounts.spent(CHAIN, wallet, first=first, end=end)
 
     gas = 20_000 * 2
     assert spent(first) == 0
@@ -218,12 +220,12 @@ def test_spent_is_what_mined_transactions_of_these_nonces_took(books: Books) -> 
     assert spent(first + 4, THEIRS) == 0
 
 
-def test_the_newest_balance_mark_of_a_wallet_stands(books: Books) -> None:
-    assert books.accounts.balance_mark(CHAIN, OURS) is None
+def test_the_newest_balance_mark_of_a_wallet_stands(stores: Stores) -> None:
+    assert stores.accounts.balance_mark(CHAIN, OURS) is None
     for nonce, block in ((1, None), (2, Block(2**255, "0xb10c")), (3, None)):
         account = Account(nonce=nonce, balance=Wei(2**255 + nonce), block=block)
         mark = BalanceMark(account=account, at=NOON)
-        books.accounts.mark_balance(CHAIN, OURS, mark)
-        assert books.accounts.balance_mark(CHAIN, OURS) == mark
-    assert books.accounts.balance_mark(CHAIN, THEIRS) is None
-    assert books.accounts.balance_mark(CHAIN + 1, OURS) is None
+        stores.accounts.mark_balance(CHAIN, OURS, mark)
+        assert stores.accounts.balance_mark(CHAIN, OURS) == mark
+    assert stores.accounts.balance_mark(CHAIN, THEIRS) is None
+    assert stores.accounts.balance_mark(CHAIN + 1, OURS) is None

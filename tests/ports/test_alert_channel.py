@@ -7,11 +7,13 @@ from typing import Protocol
 import pytest
 
 from mmbot_pipelines.adapters.alerts.apprise import AppriseChannel
-from mmbot_pipelines.core.alerts import Channel, Notice, NotSent, Severity
+from mmbot_pipelines.core.alerts import Channel, Notification, NotSent, Severity
 from tests.adapters.alerts.sink import Sink
 from tests.ports.alerts_memory import ChannelMemory
 
-NOTICE = Notice(severity=Severity.HIGH, title="[HIGH] parked", text="why\nTo do: look", good=False)
+NOTICE = Notification(
+    severity=Severity.HIGH, title="[HIGH] parked", text="why\nTo do: look", is_resolved=False
+)
 
 
 class Ends(Protocol):
@@ -61,7 +63,7 @@ def test_a_notice_arrives_as_it_is(ends: Ends) -> None:
     assert ends.received() == [("[HIGH] parked", "why\nTo do: look")]
 
 
-def test_what_is_not_taken_is_said(ends: Ends) -> None:
+def test_what_is_not_taken_is_reported(ends: Ends) -> None:
     ends.down(True)
     with pytest.raises(NotSent):
         ends.channel.send(NOTICE)

@@ -7,7 +7,7 @@ import pytest
 
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.core.daemons import Daemon, Daemons, at_once
+from mmbot_pipelines.core.daemons import Daemon, Daemons, concurrent_daemons
 from tests.bridge.orders import NOON
 from tests.ports.daemons_memory import DaemonsMemory
 
@@ -22,44 +22,46 @@ def daemons(request: pytest.FixtureRequest) -> Iterator[Daemons]:
     engine.dispose()
 
 
-def hear(daemons: Daemons, name: str, *seconds: float) -> None:
+def beat(daemons: Daemons, name: str, *seconds: float) -> None:
     for second in seconds:
-        daemons.heard(name, at=NOON + timedelta(seconds=second))
+        daemons.record_heartbeat(name, at=NOON + timedelta(seconds=second))
 
 
 def names(daemons: Daemons, since: float = 0) -> list[str]:
-    return [d.name for d in at_once(daemons.since(NOON + timedelta(seconds=since)))]
+    return [
+        d.name for d in concurrent_daemons(daemons.alive_since(NOON + timedelta(seconds=since)))
+    ]
 
 
 def test_first_and_last_sign_are_kept(daemons: Daemons) -> None:
-    hear(daemons, "a", 30, 60, 45)
+    beat(daemons, "a", 30, 60, 45)
     at = [NOON + timedelta(seconds=s) for s in (30, 60)]
-    assert daemons.since(NOON) == [Daemon(name="a", first_at=at[0], last_at=at[1])]
-    assert daemons.since(at[1] + timedelta(seconds=1)) == []
+    assert daemons.alive_since(NOON) == [Daemon(name="a", first_at=at[0], last_at=at[1])]
+    assert daemons.alive_since(at[1] + timedelta(seconds=1)) == []
 
 
 def test_one_alone_is_not_two(daemons: Daemons) -> None:
-    hear(daemons, "a", 0, 30, 60)
+    beat(daemons, "a", 0, 30, 60)
     assert names(daemons) == []
 
 
 def test_a_restart_and_a_standby_follow_each_other(daemons: Daemons) -> None:
-    hear(daemons, "a", 0, 30)
-    hear(daemons, "b", 31, 61)
-    hear(daemons, "c", 90)
+    beat(daemons, "a", 0, 30)
+    beat(daemons, "b", 31, 61)
+    beat(daemons, "c", 90)
     assert names(daemons) == []
 
 
-def test_two_that_are_heard_by_turns_live_at_once(daemons: Daemons) -> None:
-    hear(daemons, "a", 0, 30)
-    hear(daemons, "b", 40)
+def test_two_with_alternating_heartbeats_are_concurrent(daemons: Daemons) -> None:
+    beat(daemons, "a", 0, 30)
+    beat(daemons, "b", 40)
     assert names(daemons) == []  # b may have followed
-    hear(daemons, "a", 60)
+    beat(daemons, "a", 60)
     assert names(daemons) == ["a", "b"]
     assert names(daemons, since=50) == []  # b is silent
 
 
 def test_a_second_of_doubt_between_two_clocks_is_none(daemons: Daemons) -> None:
-    hear(daemons, "a", 0, 30)
-    hear(daemons, "b", 28, 58)
+    beat(daemons, "a", 0, 30)
+    beat(daemons, "b", 28, 58)
     assert names(daemons) == []

@@ -8,7 +8,7 @@ import pytest
 
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.invokes import PgInvokes
-from mmbot_pipelines.core.errors import LostRace
+from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.invokes import Invoke, Invokes
 from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.core.outbox import TxState
@@ -53,12 +53,12 @@ def test_what_is_stored_comes_back_as_it_was(invokes: Invokes) -> None:
 
 def test_no_second_nonce_goes_out_before_the_first_is_decided(invokes: Invokes) -> None:
     invokes.store(invoke(0))
-    with pytest.raises(LostRace):
+    with pytest.raises(ConcurrentUpdate):
         invokes.store(invoke(1))
-    with pytest.raises(LostRace):
+    with pytest.raises(ConcurrentUpdate):
         invokes.store(replace(invoke(0), hash=TxHash("0xab")))
     invokes.decide(invoke(0), TxState.MINED)
-    with pytest.raises(LostRace):
+    with pytest.raises(ConcurrentUpdate):
         invokes.store(invoke(0, 1))  # used
     invokes.store(invoke(1))
     assert [r.nonce for r in invokes.undecided(CHAIN, WALLET)] == [1]
@@ -77,7 +77,7 @@ def test_those_that_share_a_nonce_are_decided_together(
     invokes.decide(first, state)
     assert invokes.undecided(CHAIN, WALLET) == []
     assert invokes.newest(CHAIN, WALLET) == replace(second, state=others)
-    with pytest.raises(LostRace):
+    with pytest.raises(ConcurrentUpdate):
         invokes.decide(first, state)
 
 
@@ -91,13 +91,13 @@ def test_reverted_ones_are_found_by_their_subjects(invokes: Invokes) -> None:
     assert invokes.reverted([]) == []
 
 
-def test_what_a_reorg_took_back_is_undecided_again(invokes: Invokes) -> None:
+def test_what_a_reorg_removed_is_undecided_again(invokes: Invokes) -> None:
     for nonce in range(3):
         invokes.store(invoke(nonce))
         invokes.decide(invoke(nonce), TxState.MINED)
     invokes.reopen(CHAIN, WALLET, 1)
     assert [r.nonce for r in invokes.undecided(CHAIN, WALLET)] == [1, 2]
-    with pytest.raises(LostRace):
+    with pytest.raises(ConcurrentUpdate):
         invokes.store(invoke(3))
 
 
@@ -116,7 +116,7 @@ def test_one_given_up_as_too_high_holds_nobody_and_is_decided_with_its_nonce(
     assert invokes.undecided(CHAIN, WALLET) == []
     invokes.store(invoke(4))
     invokes.decide(invoke(4), TxState.MINED)
-    with pytest.raises(LostRace):
+    with pytest.raises(ConcurrentUpdate):
         invokes.store(replace(high, hash=TxHash("0xab")))  # its bump is taken
     invokes.store(invoke(9, 1))
     assert invokes.undecided(CHAIN, WALLET) == [high, invoke(9, 1)]
@@ -141,10 +141,10 @@ def test_the_fee_of_what_was_executed_is_written_once(invokes: Invokes) -> None:
     (row,) = invokes.unpriced(CHAIN, WALLET, max_rows=9)
     invokes.price(row, 2**100)
     assert [r.fee for r in invokes.of(["b"])] == [2**100]
-    with pytest.raises(LostRace):
+    with pytest.raises(ConcurrentUpdate):
         invokes.price(row, 5)
     assert invokes.unpriced(CHAIN, WALLET, max_rows=9) == []
     invokes.reopen(CHAIN, WALLET, 0)
-    with pytest.raises(LostRace):
+    with pytest.raises(ConcurrentUpdate):
         invokes.price(row, 5)
     assert invokes.of(["c"]) == []

@@ -8,11 +8,11 @@ import pytest
 
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.ports import Orders
-from mmbot_pipelines.core.errors import LostRace
+from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Gas, Wei
 from mmbot_pipelines.core.outbox import Call, Fees
 from tests.bridge.orders import NOON, an_order
-from tests.ports.writing import (
+from tests.ports.store_writes import (
     CHAIN,
     OURS,
     THEIRS,
@@ -68,8 +68,8 @@ def test_only_unchanged_orders_are_held(orders: Orders) -> None:
     first, second, third = processing(orders, 1, 2, 3)
     step(orders, second, Fact.REFUSED)
     with orders.lane(CHAIN, OURS) as lane:
-        assert lane.hold([third, second, an_order(404), first]) == [third, first]
-        assert lane.hold([]) == []
+        assert lane.lock_orders([third, second, an_order(404), first]) == [third, first]
+        assert lane.lock_orders([]) == []
 
 
 def test_the_next_nonce_is_one_that_nobody_used(orders: Orders) -> None:
@@ -108,7 +108,7 @@ def test_what_the_lane_writes_it_sees_itself(orders: Orders) -> None:
         put(lane, order, sent)
         assert lane.in_flight() == [sent]
         assert lane.next_nonce(0) == 1
-        assert lane.hold([order]) == []
+        assert lane.lock_orders([order]) == []
         assert orders.in_flight() == []  # but nobody else does, yet
         assert orders.get([order.key]) == [order]
     assert orders.in_flight() == [sent]
@@ -120,7 +120,7 @@ def test_an_exception_takes_everything_back(orders: Orders) -> None:
 
     def break_off() -> None:
         with orders.lane(CHAIN, OURS) as lane:
-            for order in lane.hold([first, second]):
+            for order in lane.lock_orders([first, second]):
                 put(lane, order, a_transaction(order, lane.next_nonce(0)))
             raise ZeroDivisionError
 
@@ -140,9 +140,9 @@ def test_an_attempt_has_one_transaction(orders: Orders) -> None:
     once_more = replace(transferring, status=Status.PROCESSING)
     once_more = orders.change(transferring, once_more, run_id="bug", at=NOON)
     with orders.lane(CHAIN, OURS) as lane:
-        with pytest.raises(LostRace, match="transfer 1"):
+        with pytest.raises(ConcurrentUpdate, match="transfer 1"):
             put(lane, once_more, a_transaction(once_more, 1))
-        with pytest.raises(LostRace, match="nonce 0"):
+        with pytest.raises(ConcurrentUpdate, match="nonce 0"):
             put(lane, second, a_transaction(second, 0))
         put(lane, second, a_transaction(second, 1))  # the lane goes on
     assert orders.get([first.key]) == [once_more]
@@ -153,7 +153,7 @@ def test_a_lost_race_in_the_lane_leaves_no_transaction(orders: Orders) -> None:
     first, second = processing(orders, 1, 2)
     dropped = step(orders, first, Fact.REFUSED)
     with orders.lane(CHAIN, OURS) as lane:
-        with pytest.raises(LostRace):
+        with pytest.raises(ConcurrentUpdate):
             put(lane, first, a_transaction(first, 0))
         put(lane, second, a_transaction(second, lane.next_nonce(0)))
     assert [(t.subject, t.nonce) for t in orders.in_flight()] == [(second.key, 0)]
@@ -180,13 +180,16 @@ def test_a_held_order_waits_for_the_lane(orders: Orders) -> None:
 
     with ThreadPoolExecutor(1) as pool:
         with orders.lane(CHAIN, OURS) as lane:
-            (held,) = lane.hold([order])
+            (held,) = lane.lock_orders([order])
             refusal = pool.submit(refuse)
             assert started.wait(10)
             # who only looks for work passes by
-            assert orders.ask([Status.PROCESSING], None, at=NOON, again_after=0) == []
+            assert (
+                orders.take_for_run([Status.PROCESSING], None, at=NOON, retake_after_seconds=0)
+                == []
+            )
             put(lane, held, a_transaction(held, 0))
             assert not refusal.done()
-        with pytest.raises(LostRace):
+        with pytest.raises(ConcurrentUpdate):
             refusal.result(30)
     assert orders.get([order.key])[0].status is Status.TRANSFERRING

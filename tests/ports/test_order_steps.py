@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
-from mmbot_pipelines.bridge.ports import Filter, Orders
-from mmbot_pipelines.core.errors import LostRace
+from mmbot_pipelines.bridge.ports import OrderFilter, Orders
+from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import TxHash, Wei
 from mmbot_pipelines.core.outbox import Block
 from tests.bridge.orders import NOON, an_order
-from tests.ports.writing import FAULT, add, later, step
+from tests.ports.store_writes import FAULT, add, later, step
 
 PENDING = [Status.PENDING]
 
@@ -19,7 +19,9 @@ PENDING = [Status.PENDING]
 def asked(
     orders: Orders, seconds: float, *statuses: Status, origin: str | None = None
 ) -> list[int]:
-    found = orders.ask(statuses or PENDING, origin, at=NOON + later(seconds), again_after=60)
+    found = orders.take_for_run(
+        statuses or PENDING, origin, at=NOON + later(seconds), retake_after_seconds=60
+    )
     return [order.number for order in found]
 
 
@@ -45,12 +47,12 @@ def test_a_change_of_a_changed_order_writes_nothing(orders: Orders) -> None:
     history = orders.history(order.key)
 
     refused = order.after(Fact.REFUSED, at=NOON)
-    with pytest.raises(LostRace, match=order.key):
+    with pytest.raises(ConcurrentUpdate, match=order.key):
         orders.change(order, refused, run_id="late", at=NOON, fault=FAULT)
     doctored = replace(accepted, status=Status.PENDING)
-    with pytest.raises(LostRace):
+    with pytest.raises(ConcurrentUpdate):
         orders.change(doctored, refused, run_id="late", at=NOON, fault=FAULT)
-    with pytest.raises(LostRace):
+    with pytest.raises(ConcurrentUpdate):
         orders.change(an_order(404), an_order(404), run_id="late", at=NOON, fault=FAULT)
 
     assert orders.get([order.key]) == [accepted]
@@ -65,7 +67,7 @@ def test_of_many_changes_at_once_one_wins(orders: Orders) -> None:
     def race(run: int) -> bool:
         try:
             orders.change(order, order.after(Fact.ACCEPTED, at=NOON), run_id=f"{run}", at=NOON)
-        except LostRace:
+        except ConcurrentUpdate:
             return False
         return True
 
@@ -75,14 +77,14 @@ def test_of_many_changes_at_once_one_wins(orders: Orders) -> None:
     assert [entry.run_id for entry in orders.history(order.key)] == ["scan", str(won.index(True))]
 
 
-@pytest.mark.parametrize("told", [{"amount": Wei(1)}, {"fee": Wei(1)}, {"number": 8}])
+@pytest.mark.parametrize("reported", [{"amount": Wei(1)}, {"fee": Wei(1)}, {"number": 8}])
 def test_a_step_cannot_change_what_the_escrow_logged(
-    orders: Orders, told: dict[str, object]
+    orders: Orders, reported: dict[str, object]
 ) -> None:
     order = an_order()
     add(orders, order)
     with pytest.raises(ValueError, match="cannot change what the escrow logged"):
-        orders.change(order, replace(order, **told), run_id="run", at=NOON)
+        orders.change(order, replace(order, **reported), run_id="run", at=NOON)
     assert orders.get([order.key]) == [order]
 
 
@@ -90,7 +92,7 @@ def test_a_failure_is_kept_with_its_error(orders: Orders) -> None:
     order = an_order()
     add(orders, order)
     then = NOON + later(300)
-    failed = order.failing("no answer", failed=True, next_attempt_at=then)
+    failed = order.with_failure("no answer", failed=True, next_attempt_at=then)
     changed = orders.change(order, failed, run_id="run", at=NOON, fault=FAULT)
 
     assert (changed.failed, changed.failures, changed.next_attempt_at) == (True, 1, then)
@@ -106,21 +108,23 @@ def test_the_same_failure_twice_is_two_errors(orders: Orders) -> None:
     add(orders, order)
     for _ in range(2):
         (order,) = orders.get([order.key])
-        again = order.failing("no", failed=False, next_attempt_at=None)
+        again = order.with_failure("no", failed=False, next_attempt_at=None)
         orders.change(order, again, run_id="run", at=NOON, fault=FAULT)
     assert len(orders.errors(order.key)) == 2
     assert len(orders.history(order.key)) == 3
 
 
-def test_history_tells_parking_and_taking_up_again(orders: Orders) -> None:
+def test_history_shows_parking_and_resuming(orders: Orders) -> None:
     order = an_order()
     add(orders, order)
-    waiting = order.failing("first", failed=True, next_attempt_at=NOON)
+    waiting = order.with_failure("first", failed=True, next_attempt_at=NOON)
     waiting = orders.change(order, waiting, run_id="run", at=NOON)
     parked = replace(waiting, next_attempt_at=None, reason="no attempts left")
     parked = orders.change(waiting, parked, run_id="run", at=NOON)
-    cleared = orders.change(parked, parked.cleared(), run_id="run", at=NOON)
-    assert not cleared.failed
+    with_failures_cleared = orders.change(
+        parked, parked.with_failures_cleared(), run_id="run", at=NOON
+    )
+    assert not with_failures_cleared.failed
     assert [entry.reason for entry in orders.history(order.key)] == [
         None,
         "first",
@@ -129,7 +133,7 @@ def test_history_tells_parking_and_taking_up_again(orders: Orders) -> None:
     ]
 
 
-def test_history_does_not_tell_what_moves_nothing(orders: Orders) -> None:
+def test_history_leaves_out_what_changes_nothing(orders: Orders) -> None:
     order = an_order()
     add(orders, order)
     moved = replace(order, block=Block(11, "0xother"), set_order_tx=TxHash("0xother"))
@@ -144,7 +148,7 @@ def test_text_from_the_chain_is_kept_readable(orders: Orders) -> None:
     add(orders, order)
     text = "a\x00b\ud800c'; DROP TABLE orders; --\n<b>é"
     kept = "a�b?c'; DROP TABLE orders; --\n<b>é"
-    failed = order.failing(text, failed=True, next_attempt_at=None)
+    failed = order.with_failure(text, failed=True, next_attempt_at=None)
     fault = replace(FAULT, message=text)
     changed = orders.change(order, failed, run_id="run", at=NOON, fault=fault)
     assert changed.reason == kept
@@ -178,7 +182,7 @@ def test_asking_leaves_the_order_as_it_was_read(orders: Orders) -> None:
     order = an_order()
     add(orders, order)
     assert asked(orders, 0) == [order.number]
-    assert orders.find(Filter()) == [order]
+    assert orders.find(OrderFilter()) == [order]
     step(orders, order, Fact.ACCEPTED)
 
 
@@ -200,10 +204,10 @@ def test_orders_that_an_outage_hit_are_asked_for_earlier(orders: Orders) -> None
 def test_failed_orders_are_not_asked_for_until_cleared(orders: Orders) -> None:
     order = an_order()
     add(orders, order)
-    failed = order.failing("no", failed=True, next_attempt_at=NOON)
+    failed = order.with_failure("no", failed=True, next_attempt_at=NOON)
     failed = orders.change(order, failed, run_id="run", at=NOON)
     assert asked(orders, 0) == []
-    orders.change(failed, failed.cleared(), run_id="run", at=NOON)
+    orders.change(failed, failed.with_failures_cleared(), run_id="run", at=NOON)
     assert asked(orders, 0) == [order.number]
 
 
@@ -211,7 +215,7 @@ def test_a_step_or_another_try_is_asked_for_at_once(orders: Orders) -> None:
     order = an_order()
     add(orders, order)
     assert asked(orders, 0) == [7]
-    again = order.failing("no answer", failed=False, next_attempt_at=None)
+    again = order.with_failure("no answer", failed=False, next_attempt_at=None)
     again = orders.change(order, again, run_id="run", at=NOON)
     assert asked(orders, 1) == [7]
     accepted = step(orders, again, Fact.ACCEPTED)  # by the run that was asked for

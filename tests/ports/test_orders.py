@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
-from mmbot_pipelines.bridge.ports import Cursor, Filter, Orders, Scan
+from mmbot_pipelines.bridge.ports import Cursor, OrderFilter, Orders, Scan
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block
 from tests.bridge.orders import NOON, an_order
-from tests.ports.writing import FAULT, TOP, a_scan, add, later, step
+from tests.ports.store_writes import FAULT, TOP, a_scan, add, later, step
 
 TX = TxHash("0x5e771ed")
 
@@ -66,24 +66,24 @@ def test_the_same_number_of_two_origins_is_two_orders(orders: Orders) -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "reported",
     [
         {"amount": Wei(1)},
         {"fee": Wei(1)},
         {"recipient": Address("0x000000000000000000000000000000000000dEaD")},
     ],
 )
-def test_an_order_told_differently_is_an_error_once(
-    orders: Orders, told: dict[str, object]
+def test_an_order_with_other_content_is_an_error_once(
+    orders: Orders, reported: dict[str, object]
 ) -> None:
     order = an_order()
     add(orders, order)
     for _ in range(3):
-        assert add(orders, replace(order, **told)) == []
+        assert add(orders, replace(order, **reported)) == []
     assert orders.get([order.key]) == [order]
     (error,) = orders.errors(order.key)
     assert error.fault.kind == "OrderChanged"
-    assert str(next(iter(told.values()))) in error.fault.message
+    assert str(next(iter(reported.values()))) in error.fault.message
 
 
 def test_the_first_of_two_in_one_scan_stays(orders: Orders) -> None:
@@ -100,12 +100,12 @@ def test_an_order_in_another_block_is_the_same_order(orders: Orders) -> None:
     assert orders.errors(order.key) == []
 
 
-def test_a_scans_fault_is_told_once_but_others_every_time(orders: Orders) -> None:
+def test_a_scan_error_is_recorded_once_but_others_every_time(orders: Orders) -> None:
     where = replace(FAULT, subject="zksync block 5 log 1")
     long = replace(where, message="x" * 100_000)
     for _ in range(2):
         add(orders, faults=(where, long))
-        orders.note(where, at=NOON, run_id="run")
+        orders.record_error(where, at=NOON, run_id="run")
     assert [error.fault for error in orders.errors(where.subject)] == [where, long, where, where]
 
 
@@ -114,7 +114,7 @@ def test_rows_and_cursor_are_written_together_or_not_at_all(orders: Orders) -> N
         add(orders, an_order(1), faults=(FAULT,), last=-1)
     with pytest.raises(Exception, match="not a uint256: -1"):
         add(orders, an_order(1), an_order(2, amount=-1), faults=(FAULT,))
-    assert orders.find(Filter()) == []
+    assert orders.find(OrderFilter()) == []
     assert orders.history("zksync:1") == []
     assert orders.errors(FAULT.subject) == []
     assert orders.cursor("zksync", Cursor.LATEST) is None
@@ -174,13 +174,13 @@ def test_find_lists_the_newest_change_first(orders: Orders) -> None:
     )
     failed = orders.change(
         many[1],
-        many[1].failing("no", failed=True, next_attempt_at=None),
+        many[1].with_failure("no", failed=True, next_attempt_at=None),
         run_id="run",
         at=NOON,
     )
 
     def found(**wanted: object) -> list[str]:
-        return [order.key for order in orders.find(Filter(**wanted))]  # type: ignore[arg-type]
+        return [order.key for order in orders.find(OrderFilter(**wanted))]  # type: ignore[arg-type]
 
     assert found() == ["zksync:2", "zksync:10", "zksync:9", "starknet:10"]
     assert found(limit=2) == ["zksync:2", "zksync:10"]
@@ -195,7 +195,7 @@ def test_due_are_failed_orders_whose_time_has_come(orders: Orders) -> None:
     for number, seconds in [(0, 20), (1, 10), (2, 31), (3, None)]:
         (order,) = orders.get([f"zksync:{number}"])
         then = None if seconds is None else NOON + later(seconds)
-        failed = order.failing("no", failed=True, next_attempt_at=then)
+        failed = order.with_failure("no", failed=True, next_attempt_at=then)
         orders.change(order, failed, run_id="run", at=NOON)
     assert [order.number for order in orders.due(at=NOON + later(30))] == [1, 0]
     assert [order.number for order in orders.due(at=NOON + later(31))] == [1, 0, 2]
@@ -205,7 +205,7 @@ def test_due_are_failed_orders_whose_time_has_come(orders: Orders) -> None:
 def test_unfinished_orders_are_listed_by_block_the_highest_first(orders: Orders) -> None:
     many = [replace(an_order(n), block=Block(10 * n, "0xb")) for n in range(5)]
     add(orders, *many, an_order(9, origin="starknet"))
-    parked = many[1].failing("no", failed=True, next_attempt_at=None)
+    parked = many[1].with_failure("no", failed=True, next_attempt_at=None)
     orders.change(many[1], parked, run_id="run", at=NOON)
     step(orders, many[2], Fact.ACCEPTED)
     step(orders, many[3], Fact.REFUSED)
@@ -235,13 +235,13 @@ def test_settlements_are_listed_until_they_are_final(orders: Orders) -> None:
         paid = step(orders, order, Fact.PAID)
         settled = paid.after(Fact.SETTLED, at=NOON, tx=TX, block=Block(block, "0xb"))
         orders.change(paid, settled, run_id="r", at=NOON)
-    found = orders.not_final("zksync", most=9)
+    found = orders.not_final("zksync", max_orders=9)
     assert [order.number for order in found] == [2, 3, 1]
     assert found[0].settle_block == Block(10, "0xb")
-    assert [o.number for o in orders.not_final("zksync", first=11, last=29, most=9)] == [3]
-    assert [o.number for o in orders.not_final("zksync", most=1)] == [2]
-    assert orders.not_final("starknet", most=9) == []
+    assert [o.number for o in orders.not_final("zksync", first=11, last=29, max_orders=9)] == [3]
+    assert [o.number for o in orders.not_final("zksync", max_orders=1)] == [2]
+    assert orders.not_final("starknet", max_orders=9) == []
     assert [o.number for o in orders.newest_not_final("zksync", max_orders=2)] == [3, 2]
     final = orders.change(found[0], replace(found[0], settle_final=True), run_id="r", at=NOON)
     assert final.settle_final
-    assert [order.number for order in orders.not_final("zksync", most=9)] == [3, 1]
+    assert [order.number for order in orders.not_final("zksync", max_orders=9)] == [3, 1]

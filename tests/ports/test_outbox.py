@@ -7,11 +7,11 @@ import pytest
 
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.ports import Orders
-from mmbot_pipelines.core.errors import LostRace
+from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Gas, Wei
 from mmbot_pipelines.core.outbox import Block, Transaction, TxState
 from tests.bridge.orders import NOON
-from tests.ports.writing import (
+from tests.ports.store_writes import (
     CHAIN,
     FAULT,
     OURS,
@@ -71,7 +71,7 @@ def test_a_transaction_is_decided_once(orders: Orders) -> None:
     assert [error.fault for error in orders.errors(FAULT.subject)] == [FAULT]
 
     after = before.after(Fact.LOST, at=NOON)
-    with pytest.raises(LostRace):
+    with pytest.raises(ConcurrentUpdate):
         orders.decide(lost(sent), before, after, run_id="late", at=NOON, fault=FAULT)
     assert orders.get([order.key]) == [before]
     assert orders.transactions(order.key)[0].state is TxState.MINED
@@ -82,10 +82,10 @@ def test_a_decision_about_a_changed_order_writes_nothing(orders: Orders) -> None
     (order,) = processing(orders, 1)
     (sent,) = send(orders, order)
     (before,) = orders.get([order.key])
-    failing = before.failing("no", failed=False, next_attempt_at=None)
+    failing = before.with_failure("no", failed=False, next_attempt_at=None)
     orders.change(before, failing, run_id="run", at=NOON)
     after = before.after(Fact.MINED, at=NOON)
-    with pytest.raises(LostRace):
+    with pytest.raises(ConcurrentUpdate):
         orders.decide(mined(sent), before, after, run_id="late", at=NOON)
     assert orders.in_flight() == [sent]
 
@@ -101,7 +101,7 @@ def claims(orders: Orders, count: int) -> list[Transaction]:
     """Store mined claims, oldest first."""
     sent = []
     with orders.lane(CHAIN, OURS) as lane:
-        for order in lane.hold(processing(orders, *range(count))):
+        for order in lane.lock_orders(processing(orders, *range(count))):
             sent.append(a_transaction(order, lane.next_nonce(0), purpose="repay"))
             put(lane, order, sent[-1])
     for row in sent:
@@ -126,7 +126,7 @@ def test_claims_without_a_known_refund_are_listed_when_they_are_due(orders: Orde
     orders.refund(rows[2], Wei(5))
     orders.postpone_refunds({rows[2].hash: NOON + later(2)})
     assert due(NOON + later(2), 2) == [rows[1], rows[0]]
-    orders.unmine(rows[3], None, None, run_id="run", at=NOON)
+    orders.reopen_nonce(rows[3], None, None, run_id="run", at=NOON)
     orders.decide(mined(rows[3]), None, None, run_id="run", at=NOON)
     assert [row.hash for row in due(NOON)] == [rows[3].hash, rows[1].hash]
 
@@ -138,10 +138,10 @@ def test_a_refund_is_written_once_and_unknown_again_after_a_reorg(orders: Orders
     assert refunded == replace(row, refund=Wei(5))
     assert orders.unrefunded("zksync", at=NOON, max_rows=4) == []
     for again in (row, refunded):
-        with pytest.raises(LostRace):
+        with pytest.raises(ConcurrentUpdate):
             orders.refund(again, Wei(6))
-    orders.unmine(refunded, None, None, run_id="run", at=NOON)
+    orders.reopen_nonce(refunded, None, None, run_id="run", at=NOON)
     (stored,) = orders.transactions(row.subject)
     assert stored.refund is None
-    with pytest.raises(LostRace):
+    with pytest.raises(ConcurrentUpdate):
         orders.refund(row, Wei(6))

@@ -8,11 +8,11 @@ import pytest
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Orders
-from mmbot_pipelines.core.errors import LostRace
+from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Receipt, Transaction, TxState
 from tests.bridge.orders import NOON
-from tests.ports.writing import (
+from tests.ports.store_writes import (
     CHAIN,
     FAULT,
     OURS,
@@ -70,7 +70,7 @@ def test_what_was_replaced_meanwhile_is_not_called_lost(orders: Orders) -> None:
     bump = replaced(orders, sent)
     at = NOON + later(2)
     after = order.after(Fact.LOST, at=at)
-    with pytest.raises(LostRace):
+    with pytest.raises(ConcurrentUpdate):
         orders.decide(lost(sent), order, after, run_id="run-1", at=at)
     assert orders.in_flight() == [sent, bump]
     orders.decide(lost(bump, sent), order, after, run_id="run-1", at=at)
@@ -96,7 +96,7 @@ def test_two_never_replace_the_same_one(orders: Orders) -> None:
     _, sent = transferring(orders)
     replaced(orders, sent)
     other = replace(a_bump(sent), hash=TxHash("0x" + "77" * 32))
-    with orders.lane(CHAIN, OURS) as lane, pytest.raises(LostRace):
+    with orders.lane(CHAIN, OURS) as lane, pytest.raises(ConcurrentUpdate):
         lane.replace(other)
     with orders.lane(CHAIN, OURS) as lane, pytest.raises(ValueError, match="not a transaction of"):
         lane.replace(replace(a_bump(sent, 2), wallet=THEIRS))
@@ -126,7 +126,10 @@ def test_whichever_is_mined_the_others_are_replaced(orders: Orders, winner: int)
     assert states(orders, order.key) == expected
     assert orders.in_flight() == []
     assert orders.get([order.key])[0].transfer_tx == rows[winner].hash
-    with orders.lane(CHAIN, OURS) as lane, pytest.raises(LostRace, match="nonce 0 is decided"):
+    with (
+        orders.lane(CHAIN, OURS) as lane,
+        pytest.raises(ConcurrentUpdate, match="nonce 0 is decided"),
+    ):
         lane.replace(a_bump(sent, 3))
 
 
@@ -146,7 +149,7 @@ def test_of_deciding_and_replacing_at_once_none_is_forgotten(orders: Orders) -> 
         def try_replacing(sent: Transaction = sent) -> None:
             try:
                 replaced(orders, sent)
-            except LostRace:
+            except ConcurrentUpdate:
                 return
 
         with ThreadPoolExecutor(2) as pool:
@@ -163,10 +166,10 @@ def test_of_deciding_and_replacing_at_once_none_is_forgotten(orders: Orders) -> 
 def test_only_a_lost_nonce_takes_another_subject(orders: Orders) -> None:
     order, sent = transferring(orders)
     filler = replace(a_bump(sent, purpose="cancel"), subject="nonce:0")
-    with orders.lane(CHAIN, OURS) as lane, pytest.raises(LostRace):
+    with orders.lane(CHAIN, OURS) as lane, pytest.raises(ConcurrentUpdate):
         lane.replace(filler)
     orders.decide(lost(sent), order, order.after(Fact.LOST, at=NOON), run_id="run", at=NOON)
-    with orders.lane(CHAIN, OURS) as lane, pytest.raises(LostRace):
+    with orders.lane(CHAIN, OURS) as lane, pytest.raises(ConcurrentUpdate):
         lane.replace(a_bump(sent, 2))
     with orders.lane(CHAIN, OURS) as lane:
         lane.replace(filler)
@@ -190,11 +193,11 @@ def test_a_mined_one_can_move_to_another_block(orders: Orders) -> None:
     order, sent = transferring(orders)
     orders.decide(mined(sent), None, None, run_id="run", at=NOON)
     (before,) = orders.transactions(order.key)
-    orders.move(before, receipt(sent, MOVED))
+    orders.move_to_block(before, receipt(sent, MOVED))
     (after,) = orders.transactions(order.key)
     assert (after.block, after.state) == (MOVED, TxState.MINED)
-    with pytest.raises(LostRace):
-        orders.move(before, receipt(sent, Block(14, "0x14")))
+    with pytest.raises(ConcurrentUpdate):
+        orders.move_to_block(before, receipt(sent, Block(14, "0x14")))
 
 
 def test_a_nonce_is_undecided_again_with_the_orders_step(orders: Orders) -> None:
@@ -204,8 +207,8 @@ def test_a_nonce_is_undecided_again_with_the_orders_step(orders: Orders) -> None
     orders.decide(mined(bump), order, paid, run_id="run", at=NOON)
     (order,) = orders.get([order.key])
     row = orders.transactions(order.key)[1]
-    back = order.after(Fact.UNMINED, at=NOON)
-    orders.unmine(row, order, back, run_id="run", at=NOON + later(5), fault=FAULT)
+    back = order.after(Fact.TRANSFER_REORGED, at=NOON)
+    orders.reopen_nonce(row, order, back, run_id="run", at=NOON + later(5), fault=FAULT)
 
     assert orders.get([order.key])[0].status is Status.TRANSFERRING
     assert orders.in_flight() == [
@@ -214,8 +217,8 @@ def test_a_nonce_is_undecided_again_with_the_orders_step(orders: Orders) -> None
     ]
     assert orders.history(order.key)[-1].tx == bump.hash
     assert orders.mined_since(0) == []
-    with pytest.raises(LostRace):
-        orders.unmine(row, None, None, run_id="late", at=NOON)
+    with pytest.raises(ConcurrentUpdate):
+        orders.reopen_nonce(row, None, None, run_id="late", at=NOON)
 
 
 def test_a_lost_nonce_can_be_free_again(orders: Orders) -> None:
@@ -223,18 +226,18 @@ def test_a_lost_nonce_can_be_free_again(orders: Orders) -> None:
     bump = replaced(orders, sent)
     orders.decide(lost(bump, sent), None, None, run_id="run", at=NOON)
     row = orders.transactions(order.key)[-1]
-    orders.unmine(row, None, None, run_id="run", at=NOON)
+    orders.reopen_nonce(row, None, None, run_id="run", at=NOON)
     assert states(orders, order.key) == [TxState.STORED] * 2
 
 
-def test_who_takes_back_what_changed_writes_nothing(orders: Orders) -> None:
+def test_a_rollback_of_what_changed_writes_nothing(orders: Orders) -> None:
     order, sent = transferring(orders)
     after = order.after(Fact.MINED, at=NOON)
     orders.decide(mined(sent), order, after, run_id="run", at=NOON)
     (row,) = orders.transactions(order.key)
     (paid,) = orders.get([order.key])
-    back = order.after(Fact.MINED, at=NOON).after(Fact.UNMINED, at=NOON)
-    with pytest.raises(LostRace):
-        orders.unmine(row, order, back, run_id="late", at=NOON)
+    back = order.after(Fact.MINED, at=NOON).after(Fact.TRANSFER_REORGED, at=NOON)
+    with pytest.raises(ConcurrentUpdate):
+        orders.reopen_nonce(row, order, back, run_id="late", at=NOON)
     assert orders.transactions(order.key) == [row]
     assert orders.get([order.key]) == [paid]

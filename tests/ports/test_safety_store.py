@@ -7,17 +7,17 @@ from dataclasses import replace
 import pytest
 
 from mmbot_pipelines.core import safety
-from mmbot_pipelines.core.errors import LostRace
-from mmbot_pipelines.core.safety import GLOBAL, NotDecided, Standing, State, of
+from mmbot_pipelines.core.errors import ConcurrentUpdate
+from mmbot_pipelines.core.safety import GLOBAL, InvalidDecision, ScopeState, State, state_of
 from tests.bridge.orders import NOON
-from tests.ports.books import Books
-from tests.ports.writing import CHAIN, OURS, later
+from tests.ports.store_writes import CHAIN, OURS, later
+from tests.ports.stores import Stores
 
 HOSTILE = "no\x00body \ud800 'quoted'"
 
 
-def throttled(**changes: object) -> Standing:
-    standing = Standing(
+def throttled(**changes: object) -> ScopeState:
+    scope_state = ScopeState(
         scope=GLOBAL,
         state=State.THROTTLED,
         since=NOON,
@@ -26,89 +26,89 @@ def throttled(**changes: object) -> Standing:
         causes=frozenset({"failure rate", "lag"}),
         seen_at=NOON,
     )
-    return replace(standing, **changes)
+    return replace(scope_state, **changes)
 
 
 # states
 
 
-def test_a_store_begins_without_states(books: Books) -> None:
-    assert books.safety.standings() == []
-    assert books.safety.changes(10) == []
+def test_a_store_begins_without_states(stores: Stores) -> None:
+    assert stores.safety.scope_states() == []
+    assert stores.safety.changes(10) == []
 
 
-def test_a_standing_comes_back_as_it_is(books: Books) -> None:
-    written = books.safety.change(Standing(scope=GLOBAL), throttled(), at=NOON)
+def test_a_standing_comes_back_as_it_is(stores: Stores) -> None:
+    written = stores.safety.change(ScopeState(scope=GLOBAL), throttled(), at=NOON)
     assert written == throttled(version=1)
     resumed = throttled(resumed_at=NOON + later(1), causes=frozenset(), seen_at=None, version=1)
-    again = books.safety.change(written, resumed, at=NOON + later(1))
-    assert books.safety.standings() == [again] == [replace(resumed, version=2)]
+    again = stores.safety.change(written, resumed, at=NOON + later(1))
+    assert stores.safety.scope_states() == [again] == [replace(resumed, version=2)]
 
 
-def test_scopes_are_apart_and_in_order(books: Books) -> None:
+def test_scopes_are_apart_and_in_order(stores: Stores) -> None:
     for scope in ("zksync", GLOBAL, "starknet"):
-        books.safety.change(Standing(scope=scope), throttled(scope=scope), at=NOON)
-    assert [s.scope for s in books.safety.standings()] == [GLOBAL, "starknet", "zksync"]
+        stores.safety.change(ScopeState(scope=scope), throttled(scope=scope), at=NOON)
+    assert [s.scope for s in stores.safety.scope_states()] == [GLOBAL, "starknet", "zksync"]
 
 
-def test_only_what_tells_something_gets_a_row_of_history(books: Books) -> None:
-    first = books.safety.change(Standing(scope=GLOBAL), throttled(), at=NOON)
-    seen = books.safety.change(first, replace(first, seen_at=NOON + later(5)), at=NOON + later(5))
+def test_only_visible_changes_get_a_row_of_history(stores: Stores) -> None:
+    first = stores.safety.change(ScopeState(scope=GLOBAL), throttled(), at=NOON)
+    seen = stores.safety.change(first, replace(first, seen_at=NOON + later(5)), at=NOON + later(5))
     assert seen.seen_at == NOON + later(5)
-    safety.halt(books.safety, GLOBAL, by="Ann", reason=HOSTILE, at=NOON + later(9))
-    newest, oldest = books.safety.changes(10)
+    safety.halt(stores.safety, GLOBAL, by="Ann", reason=HOSTILE, at=NOON + later(9))
+    newest, oldest = stores.safety.changes(10)
     assert (oldest.before, oldest.after, oldest.by) == (State.NORMAL, State.THROTTLED, "mmbot")
     assert (newest.before, newest.after) == (State.THROTTLED, State.HALTED)
     assert (newest.by, newest.at, newest.scope) == ("Ann", NOON + later(9), GLOBAL)
     assert newest.why.startswith("no")
     assert "'quoted'" in newest.why
-    assert books.safety.changes(1) == [newest]
+    assert stores.safety.changes(1) == [newest]
 
 
-def test_a_change_of_what_was_changed_since_writes_nothing(books: Books) -> None:
-    never = Standing(scope=GLOBAL)
-    first = books.safety.change(never, throttled(), at=NOON)
+def test_a_change_of_what_was_changed_since_writes_nothing(stores: Stores) -> None:
+    never = ScopeState(scope=GLOBAL)
+    first = stores.safety.change(never, throttled(), at=NOON)
     for stale in (never, replace(first, version=7)):
-        with pytest.raises(LostRace):
-            books.safety.change(stale, throttled(why="late"), at=NOON)
-    assert books.safety.standings() == [first]
-    assert len(books.safety.changes(10)) == 1
+        with pytest.raises(ConcurrentUpdate):
+            stores.safety.change(stale, throttled(why="late"), at=NOON)
+    assert stores.safety.scope_states() == [first]
+    assert len(stores.safety.changes(10)) == 1
 
 
-def test_of_many_changes_at_once_one_wins(books: Books) -> None:
+def test_of_many_changes_at_once_one_wins(stores: Stores) -> None:
     def race(number: int) -> bool:
         try:
-            books.safety.change(Standing(scope=GLOBAL), throttled(why=f"{number}"), at=NOON)
-        except LostRace:
+            stores.safety.change(ScopeState(scope=GLOBAL), throttled(why=f"{number}"), at=NOON)
+        except ConcurrentUpdate:
             return False
         return True
 
     with ThreadPoolExecutor(4) as pool:
         won = list(pool.map(race, range(8)))
     assert won.count(True) == 1
-    assert books.safety.standings()[0].why == str(won.index(True))
+    assert stores.safety.scope_states()[0].why == str(won.index(True))
 
 
 # a person's word
 
 
-def test_a_person_halts_and_resumes(books: Books) -> None:
-    halted = safety.halt(books.safety, GLOBAL, by=" Ann\n Lee ", reason="a  look", at=NOON)
+def test_a_person_halts_and_resumes(stores: Stores) -> None:
+    halted = safety.halt(stores.safety, GLOBAL, by=" Ann\n Lee ", reason="a  look", at=NOON)
     assert (halted.state, halted.by, halted.why) == (State.HALTED, "Ann Lee", "a look")
-    safety.halt(books.safety, GLOBAL, by="Bo", reason="me too", at=NOON + later(1))
-    now = safety.resume(books.safety, GLOBAL, by="Bo", reason="fixed", at=NOON + later(2))
+    safety.halt(stores.safety, GLOBAL, by="Bo", reason="me too", at=NOON + later(1))
+    now = safety.resume(stores.safety, GLOBAL, by="Bo", reason="fixed", at=NOON + later(2))
     assert (now.state, now.since, now.resumed_at) == (State.NORMAL, *[NOON + later(2)] * 2)
-    assert [(c.by, c.after) for c in books.safety.changes(9)] == [
+    assert [(c.by, c.after) for c in stores.safety.changes(9)] == [
         ("Bo", State.NORMAL),
         ("Bo", State.HALTED),
         ("Ann Lee", State.HALTED),
     ]
-    with pytest.raises(NotDecided, match="global is NORMAL, nothing to resume"):
-        safety.resume(books.safety, GLOBAL, by="Bo", reason="again", at=NOON)
+    with pytest.raises(InvalidDecision, match="global is NORMAL, nothing to resume"):
+        safety.resume(stores.safety, GLOBAL, by="Bo", reason="again", at=NOON)
 
 
 @pytest.mark.parametrize(
-    ("by", "reason", "says"),
+    ("by", "reason", "expected"),
     [
         ("", "why", "a name"),
         (" \n", "why", "a name"),
@@ -117,37 +117,39 @@ def test_a_person_halts_and_resumes(books: Books) -> None:
         ("Ann", "x" * 501, "at most 500"),
     ],
 )
-def test_a_word_needs_a_name_and_a_reason(books: Books, by: str, reason: str, says: str) -> None:
+def test_a_word_needs_a_name_and_a_reason(
+    stores: Stores, by: str, reason: str, expected: str
+) -> None:
     for decide in (safety.halt, safety.resume):
-        with pytest.raises(NotDecided, match=says) as e:
-            decide(books.safety, GLOBAL, by=by, reason=reason, at=NOON)
+        with pytest.raises(InvalidDecision, match=expected) as e:
+            decide(stores.safety, GLOBAL, by=by, reason=reason, at=NOON)
         assert "\n" not in str(e.value)
-    assert books.safety.standings() == []
+    assert stores.safety.scope_states() == []
 
 
-def test_who_resumes_the_wrong_scope_is_told_the_right_one(books: Books) -> None:
-    safety.halt(books.safety, "zksync", by="Ann", reason="a look", at=NOON)
-    with pytest.raises(NotDecided, match=r"zksync is HALTED since .* by Ann: a look"):
-        safety.resume(books.safety, GLOBAL, by="Ann", reason="fixed", at=NOON)
+def test_who_resumes_the_wrong_scope_is_shown_the_right_one(stores: Stores) -> None:
+    safety.halt(stores.safety, "zksync", by="Ann", reason="a look", at=NOON)
+    with pytest.raises(InvalidDecision, match=r"zksync is HALTED since .* by Ann: a look"):
+        safety.resume(stores.safety, GLOBAL, by="Ann", reason="fixed", at=NOON)
 
 
 # the lane
 
 
-def test_a_halt_waits_for_who_stores_what_it_signed_and_binds_the_next(books: Books) -> None:
+def test_a_halt_waits_for_who_stores_what_it_signed_and_binds_the_next(stores: Stores) -> None:
     started = threading.Event()
 
     def halt() -> None:
         started.set()
-        safety.halt(books.safety, GLOBAL, by="Ann", reason="a look", at=NOON)
+        safety.halt(stores.safety, GLOBAL, by="Ann", reason="a look", at=NOON)
 
     with ThreadPoolExecutor(1) as pool:
-        with books.orders.lane(CHAIN, OURS) as lane:
-            assert lane.hold_standings() == []
+        with stores.orders.lane(CHAIN, OURS) as lane:
+            assert lane.lock_scope_states() == []
             halting = pool.submit(halt)
             assert started.wait(10)
             with pytest.raises(TimeoutError):
                 halting.result(0.2)
         halting.result(30)
-    with books.orders.lane(CHAIN, OURS) as lane:
-        assert of(lane.standings(), GLOBAL).state is State.HALTED
+    with stores.orders.lane(CHAIN, OURS) as lane:
+        assert state_of(lane.scope_states(), GLOBAL).state is State.HALTED

@@ -3,7 +3,7 @@
 import pytest
 
 from mmbot_pipelines import settings
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.errors import InvalidSettings
 
 REGISTRY = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 SECRET = "ab" * 32
@@ -29,7 +29,7 @@ STARKNET = {
 
 
 def faults(changes: dict[str, str]) -> list[str]:
-    with pytest.raises(BadSettings) as caught:
+    with pytest.raises(InvalidSettings) as caught:
         settings.load(GOOD | changes)
     return str(caught.value).splitlines()
 

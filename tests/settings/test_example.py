@@ -6,7 +6,7 @@ import pytest
 from dotenv import dotenv_values
 
 from mmbot_pipelines import settings
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.errors import InvalidSettings
 from tests.settings.environments import GOOD
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
@@ -18,13 +18,13 @@ def test_the_example_names_exactly_the_settings() -> None:
 
 def test_the_example_loads_once_its_gaps_are_filled() -> None:
     example = {name: value or "" for name, value in dotenv_values(EXAMPLE).items()}
-    with pytest.raises(BadSettings) as caught:
+    with pytest.raises(InvalidSettings) as caught:
         settings.load(example)
     lines = str(caught.value).splitlines()
     assert all(" is missing: " in line for line in lines)
     gaps = {name: GOOD[name] for name in (line.split()[0] for line in lines)}
     assert settings.load(example | gaps).limits == settings.load(GOOD).limits
-    assert settings.load(example | gaps).pace == settings.load(GOOD).pace
+    assert settings.load(example | gaps).execution == settings.load(GOOD).execution
 
 
 def test_every_setting_of_the_example_is_explained() -> None:

@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmbot_pipelines import settings
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.errors import InvalidSettings
 from tests.settings.environments import GOOD, REGISTRY, STARKNET, faults
 
 
 def test_nothing_set_gives_one_line_for_each_missing_setting() -> None:
-    with pytest.raises(BadSettings) as caught:
+    with pytest.raises(InvalidSettings) as caught:
         settings.load({})
     lines = str(caught.value).splitlines()
     assert {line.split(" is missing: ")[0] for line in lines} == set(GOOD)
@@ -18,7 +18,7 @@ def test_nothing_set_gives_one_line_for_each_missing_setting() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "says"),
+    ("name", "value", "expected"),
     [
         ("MMBOT_L1_RPC_URLS", "http://ok,ftp://x", "entry 2"),
         ("MMBOT_L1_RPC_URLS", "one.example:8545", "entry 1"),
@@ -62,17 +62,17 @@ def test_nothing_set_gives_one_line_for_each_missing_setting() -> None:
         ("MMBOT_HALT_AFTER_FAILURES", "0", "count"),
         ("MMBOT_THROTTLE_FAILURE_PERCENT", "101", "percentage"),
         ("MMBOT_DRY_RUN", "maybe", "true or false"),
-        ("MMBOT_KEEP_RUNS_DAYS", "36501", "from 1 to 36500"),
+        ("MMBOT_RUN_RETENTION_DAYS", "36501", "from 1 to 36500"),
         ("MMBOT_ALERT_URLS", "hunter2", "Apprise"),
         ("DAGSTER_HOME", "dagster_home", "absolute"),
     ],
 )
 def test_a_wrong_value_is_one_line_with_its_variable_and_without_the_value(
-    name: str, value: str, says: str
+    name: str, value: str, expected: str
 ) -> None:
     (line,) = faults({name: value})
     assert line.startswith(f"{name} ")
-    assert says in line
+    assert expected in line
     assert "hunter2" not in line
     if len(value) > 20:
         assert value not in line
@@ -120,9 +120,9 @@ def test_a_quorum_needs_as_many_different_nodes() -> None:
 
 @given(st.dictionaries(st.sampled_from(settings.VARIABLES), st.text(max_size=80)))
 def test_whatever_is_set_either_loads_or_is_a_bad_setting(changes: dict[str, str]) -> None:
-    said = ""
+    logged = ""
     try:
         settings.load(GOOD | changes)
-    except BadSettings as e:
-        said = str(e)
-    assert all(line.startswith(settings.VARIABLES) for line in said.splitlines())
+    except InvalidSettings as e:
+        logged = str(e)
+    assert all(line.startswith(settings.VARIABLES) for line in logged.splitlines())

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from mmbot_pipelines import settings
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.errors import InvalidSettings
 from tests.settings.environments import GOOD, REGISTRY, SECRET, STARKNET, faults
 
 
@@ -27,9 +27,9 @@ def test_the_required_settings_are_enough() -> None:
     assert (read.limits.min_transfer, read.limits.max_transfer) == (2 * 10**16, 10**17)
     assert (read.limits.min_margin_bps, read.limits.max_exposure) == (0, None)
     assert read.limits.confirmations == ()
-    assert (read.pace.max_attempts, read.pace.max_runs_per_tick) == (5, 4)
-    assert read.pace.retry_backoff_seconds == 30
-    assert (read.limits.min_balance, read.pace.undelivered_after_seconds) == (0, 3600)
+    assert (read.execution.max_attempts, read.execution.max_runs_per_tick) == (5, 4)
+    assert read.execution.retry_backoff_seconds == 30
+    assert (read.limits.min_balance, read.execution.undelivered_after_seconds) == (0, 3600)
     limits, safety = read.limits, read.safety
     assert (limits.max_per_recipient, limits.max_per_hour, limits.max_per_day) == (None,) * 3
     assert (safety.halt_after_failures, safety.throttle_failure_percent) == (10, 50)
@@ -64,14 +64,14 @@ def test_every_setting_is_taken_over() -> None:
             "MMBOT_MAX_RPC_LAG_SECONDS": "7.5",
             "MMBOT_DRY_RUN": "1",
             "MMBOT_ALERT_URLS": "mailto://a?to=b@c.d,e@f.g, json://sink.example",
-            "MMBOT_KEEP_RUNS_DAYS": "8",
+            "MMBOT_RUN_RETENTION_DAYS": "8",
             "DAGSTER_HOME": "/var/lib/dagster",
         }
     )
     assert read.database.url is not None
     assert read.database.url.get_secret_value() == "postgresql://bot:hunter2@db/mmbot"
     assert not read.database.auto_migrate
-    assert read.database.keep_runs_days == 8
+    assert read.database.run_retention_days == 8
     assert read.l1.start_block == 17
     assert read.origins == ("starknet", "zksync")
     assert read.zksync is not None
@@ -79,8 +79,8 @@ def test_every_setting_is_taken_over() -> None:
     tiers = ((0, 1), (5 * 10**16, 5), (9 * 10**17, None))
     assert read.limits.confirmations == tiers
     assert read.limits.max_exposure == 2**256 - 1
-    assert read.pace.retry_backoff_seconds == 0.5
-    assert (read.limits.min_balance, read.pace.undelivered_after_seconds) == (10**18, 90)
+    assert read.execution.retry_backoff_seconds == 0.5
+    assert (read.limits.min_balance, read.execution.undelivered_after_seconds) == (10**18, 90)
     limits, safety = read.limits, read.safety
     assert (limits.max_per_recipient, limits.max_per_hour, limits.max_per_day) == (1, 2, 3)
     assert (safety.halt_after_failures, safety.throttle_failure_percent) == (4, 5)
@@ -129,12 +129,12 @@ def test_equal_settings_are_one_key() -> None:
 def test_only_the_given_mapping_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MMBOT_MAX_ATTEMPTS", "9")
     monkeypatch.setenv("MMBOT_DRY_RUN", "nonsense")
-    assert settings.load(GOOD).pace.max_attempts == 5
+    assert settings.load(GOOD).execution.max_attempts == 5
 
 
 def test_the_database_can_be_found_without_the_rest() -> None:
     found = settings.load_database({"MMBOT_DATABASE_URL": "postgresql://db/mmbot"})
     assert found.url is not None
     assert settings.load_database({}).url is None
-    with pytest.raises(BadSettings, match=r"^MMBOT_DATABASE_URL must be a Postgres URL"):
+    with pytest.raises(InvalidSettings, match=r"^MMBOT_DATABASE_URL must be a Postgres URL"):
         settings.load_database({"MMBOT_DATABASE_URL": "sqlite:///x"})

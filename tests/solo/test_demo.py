@@ -22,10 +22,10 @@ def left_of(home: Path) -> list[str]:
     """List the processes that still have to do with a demo's folder."""
     found = []
     for process in psutil.process_iter(["cmdline", "status", "environ"]):
-        told = " ".join(process.info["cmdline"] or [])
+        reported = " ".join(process.info["cmdline"] or [])
         environ = process.info["environ"] or {}
-        if str(home) in told or str(home) in environ.get("DAGSTER_HOME", ""):
-            found.append(told)
+        if str(home) in reported or str(home) in environ.get("DAGSTER_HOME", ""):
+            found.append(reported)
     return found
 
 
@@ -58,10 +58,10 @@ def test_the_demo_ends_with_every_order_where_it_belongs(tmp_path: Path) -> None
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    told = json.loads(out.read_text())
-    orders = told["orders"]
-    assert sum(told["summary"].values()) == len(orders) == 12
-    assert told["summary"]["COMPLETED"] == 9
+    reported = json.loads(out.read_text())
+    orders = reported["orders"]
+    assert sum(reported["summary"].values()) == len(orders) == 12
+    assert reported["summary"]["COMPLETED"] == 9
     completed = [o for o in orders if o["status"] == "COMPLETED"]
     for order in completed:
         assert list(order["states"]) == WAY
@@ -75,7 +75,7 @@ def test_the_demo_ends_with_every_order_where_it_belongs(tmp_path: Path) -> None
     for kind in ("transfer_tx", "claim_tx"):
         assert len({order[kind] for order in completed}) == len(completed)
     reasons = sorted(o["reason"] for o in orders if o["status"] == "DROPPED")
-    assert "above the most we transfer" in reasons[0]
+    assert "above the maximum we transfer" in reasons[0]
     assert "is below the margin" in reasons[1]
     (parked,) = [o for o in orders if o["parked"]]
     assert parked["failed"]

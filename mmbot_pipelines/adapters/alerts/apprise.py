@@ -10,8 +10,8 @@ from hashlib import blake2b
 import apprise
 from apprise.common import NotifyFormat, NotifyType, OverflowMode, PersistentStoreMode
 
-from mmbot_pipelines.core.alerts import Notice, NotSent, Severity
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.alerts import Notification, NotSent, Severity
+from mmbot_pipelines.core.errors import InvalidSettings
 
 _SEND_SECONDS = 10.0
 
@@ -32,7 +32,7 @@ class AppriseChannel:
         number: its place in MMBOT_ALERT_URLS, from 1.
 
         Raises:
-            BadSettings: Apprise does not know such a URL.
+            InvalidSettings: Apprise does not know such a URL.
         """
         scheme = url.partition("://")[0].lower()
         # The digest tells two URLs of one scheme apart, and a changed one from the old one.
@@ -50,7 +50,7 @@ class AppriseChannel:
         )
         service = apprise.Apprise.instantiate(url, asset=asset)
         if service is None:
-            raise BadSettings(
+            raise InvalidSettings(
                 f"MMBOT_ALERT_URLS has as its entry {number} a {scheme} URL that Apprise does "
                 "not understand: check it against Apprise's list of services"
             )
@@ -62,18 +62,18 @@ class AppriseChannel:
     def __repr__(self) -> str:
         return f"AppriseChannel({self.name})"
 
-    def send(self, notice: Notice) -> None:
+    def send(self, notification: Notification) -> None:
         """Hand a notice over.
 
         Raises:
             NotSent: the service did not take it within 10 seconds.
         """
-        kind = NotifyType.SUCCESS if notice.good else _TYPES[notice.severity]
+        kind = NotifyType.SUCCESS if notification.is_resolved else _TYPES[notification.severity]
         try:
             taken = bool(
                 self._apprise.notify(
-                    title=notice.title,
-                    body=notice.text,
+                    title=notification.title,
+                    body=notification.text,
                     notify_type=kind,
                     body_format=NotifyFormat.TEXT,
                     timeout=self._send_seconds,

@@ -22,8 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 
 from mmbot_pipelines.adapters.db.engine import transaction
-from mmbot_pipelines.adapters.db.tables.watch import alerts
-from mmbot_pipelines.core.alerts import Alert, Message, News, Picture, Severity
+from mmbot_pipelines.adapters.db.tables.monitoring import alerts
+from mmbot_pipelines.core.alerts import Alert, AlertPhase, AlertSnapshot, Message, Severity
 
 _SHOWN = (alerts.c.severity, alerts.c.title, alerts.c.text)
 
@@ -37,20 +37,20 @@ class PgAlertLog:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def observe(self, channel: str, picture: Picture, *, at: datetime) -> None:
+    def observe(self, channel: str, snapshot: AlertSnapshot, *, at: datetime) -> None:
         """Open what is new and close what is gone; what is back before its end stays open."""
-        kept = {alert.key for alert in picture.alerts} | picture.unknown
+        kept = {alert.key for alert in snapshot.alerts} | snapshot.unknown
         with transaction(self._engine) as connection:
-            _open(connection, channel, picture.alerts, lasting=True, at=at)
+            _open(connection, channel, snapshot.alerts, lasting=True, at=at)
             connection.execute(
                 update(alerts)
                 .where(
                     _waiting(channel),
                     alerts.c.lasting,
-                    alerts.c.gone_at.is_(None),
+                    alerts.c.resolved_at.is_(None),
                     alerts.c.key.not_in(kept),
                 )
-                .values(gone_at=at)
+                .values(resolved_at=at)
             )
 
     def post(self, channel: str, alert: Alert, *, at: datetime) -> None:
@@ -59,23 +59,31 @@ class PgAlertLog:
             _open(connection, channel, [alert], lasting=False, at=at)
 
     def take(
-        self, channel: str, *, at: datetime, again_after: float, gone_for: float, most: int
+        self,
+        channel: str,
+        *,
+        at: datetime,
+        retake_after_seconds: float,
+        resolved_for_seconds: float,
+        max_messages: int,
     ) -> list[Message]:
-        """Take what nobody took within `again_after` seconds, the least tried first.
+        """Take what nobody took within `retake_after_seconds` seconds, the least tried first.
 
         Two who take at the same time never take the same message.
         """
-        long_ago = at - timedelta(seconds=again_after)
-        ended = and_(alerts.c.lasting, alerts.c.gone_at <= at - timedelta(seconds=gone_for))
+        long_ago = at - timedelta(seconds=retake_after_seconds)
+        ended = and_(
+            alerts.c.lasting, alerts.c.resolved_at <= at - timedelta(seconds=resolved_for_seconds)
+        )
         free = (
             select(alerts.c.id)
             .where(
                 _waiting(channel),
-                or_(alerts.c.told_at.is_(None), ended),
+                or_(alerts.c.sent_at.is_(None), ended),
                 or_(alerts.c.taken_at.is_(None), alerts.c.taken_at <= long_ago),
             )
             .order_by(alerts.c.tries, alerts.c.id)
-            .limit(most)
+            .limit(max_messages)
             .with_for_update(skip_locked=True)
         )
         taken = update(alerts).where(alerts.c.id.in_(free)).values(taken_at=at).returning(alerts)
@@ -83,18 +91,18 @@ class PgAlertLog:
             rows = sorted(connection.execute(taken), key=lambda row: (row.tries, row.id))
             return [_message(row) for row in rows]
 
-    def told(self, messages: Sequence[Message], *, at: datetime) -> None:
+    def mark_sent(self, messages: Sequence[Message], *, at: datetime) -> None:
         """Tick messages off; what has turned round since they were taken is to be told anew."""
-        begun = [m.id for m in messages if m.news is News.NEW]
-        ended = [m.id for m in messages if m.news is not News.NEW]
-        gone, now = alerts.c.gone_at.is_not(None), literal(at)
+        begun = [m.id for m in messages if m.phase is AlertPhase.FIRING]
+        ended = [m.id for m in messages if m.phase is not AlertPhase.FIRING]
+        gone, now = alerts.c.resolved_at.is_not(None), literal(at)
         with transaction(self._engine) as connection:
             connection.execute(
                 update(alerts)
                 .where(alerts.c.id.in_(begun))
                 .values(
-                    told_at=at,
-                    over_at=case((alerts.c.lasting, null()), else_=now),
+                    sent_at=at,
+                    closed_at=case((alerts.c.lasting, null()), else_=now),
                     taken_at=None,
                     tries=0,
                 )
@@ -103,14 +111,14 @@ class PgAlertLog:
                 update(alerts)
                 .where(alerts.c.id.in_(ended))
                 .values(
-                    told_at=case((gone, func.coalesce(alerts.c.told_at, now)), else_=null()),
-                    over_at=case((gone, now), else_=null()),
+                    sent_at=case((gone, func.coalesce(alerts.c.sent_at, now)), else_=null()),
+                    closed_at=case((gone, now), else_=null()),
                     taken_at=None,
                     tries=0,
                 )
             )
 
-    def give_back(self, messages: Sequence[Message]) -> None:
+    def release(self, messages: Sequence[Message]) -> None:
         """Leave messages to the next who takes."""
         with transaction(self._engine) as connection:
             connection.execute(
@@ -122,7 +130,7 @@ class PgAlertLog:
     def open(self, channel: str) -> list[Alert]:
         """List what holds as far as this channel's list knows, the longest open first."""
         holds = select(alerts).where(
-            _waiting(channel), alerts.c.lasting, alerts.c.gone_at.is_(None)
+            _waiting(channel), alerts.c.lasting, alerts.c.resolved_at.is_(None)
         )
         with transaction(self._engine) as connection:
             return [_alert(row) for row in connection.execute(holds.order_by(alerts.c.id))]
@@ -145,10 +153,10 @@ def _open(
     )
     kept = new.on_conflict_do_update(
         index_elements=[alerts.c.channel, alerts.c.key],
-        index_where=alerts.c.over_at.is_(None),
-        set_={column.name: new.excluded[column.name] for column in _SHOWN} | {"gone_at": None},
+        index_where=alerts.c.closed_at.is_(None),
+        set_={column.name: new.excluded[column.name] for column in _SHOWN} | {"resolved_at": None},
         # a row that stays as it is costs nothing
-        where=or_(alerts.c.gone_at.is_not(None), *(c != new.excluded[c.name] for c in _SHOWN)),
+        where=or_(alerts.c.resolved_at.is_not(None), *(c != new.excluded[c.name] for c in _SHOWN)),
     )
     # sorted, so that two who observe never wait for each other in a circle
     rows = [
@@ -159,7 +167,7 @@ def _open(
 
 
 def _waiting(channel: str) -> ColumnElement[bool]:
-    return and_(alerts.c.channel == channel, alerts.c.over_at.is_(None))
+    return and_(alerts.c.channel == channel, alerts.c.closed_at.is_(None))
 
 
 def _alert(row: Row[Any]) -> Alert:
@@ -167,5 +175,7 @@ def _alert(row: Row[Any]) -> Alert:
 
 
 def _message(row: Row[Any]) -> Message:
-    news = News.of(told=row.told_at is not None, gone=row.gone_at is not None)
-    return Message(id=row.id, alert=_alert(row), news=news, since=row.since, until=row.gone_at)
+    phase = AlertPhase.of(sent=row.sent_at is not None, resolved=row.resolved_at is not None)
+    return Message(
+        id=row.id, alert=_alert(row), phase=phase, since=row.since, until=row.resolved_at
+    )

@@ -30,7 +30,7 @@ from mmbot_pipelines.adapters.db.rows import order_of
 from mmbot_pipelines.adapters.db.tables.orders import CLAIMED, OPEN, TO_CLAIM, TO_PAY, orders
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import MAX_PAUSE_SECONDS, PAUSE_SHARE, Ripe
+from mmbot_pipelines.bridge.ports import MAX_PAUSE_SECONDS, PAUSE_SHARE, ConfirmedRange
 
 _INDEXED = {
     frozenset({Status.PENDING}): TO_PAY,
@@ -47,8 +47,8 @@ def ask(
     origin: str | None,
     *,
     at: datetime,
-    again_after: float,
-    ripe: Sequence[Ripe] | None,
+    retake_after_seconds: float,
+    confirmed: Sequence[ConfirmedRange] | None,
     max_orders: int | None,
 ) -> list[Order]:
     """Take healthy orders: the highest fees first, and those that wait after all others."""
@@ -56,10 +56,10 @@ def ask(
         _INDEXED.get(frozenset(statuses), ~orders.c.failed),
         orders.c.status.in_([status.value for status in statuses]),
         true() if origin is None else orders.c.origin == origin,
-        true() if ripe is None else or_(false(), *map(_is, ripe)),
+        true() if confirmed is None else or_(false(), *map(_is, confirmed)),
     )
     taken: list[Order] = []
-    for turn in _turns(at, at - timedelta(seconds=again_after)):
+    for turn in _turns(at, at - timedelta(seconds=retake_after_seconds)):
         left = None if max_orders is None else max_orders - len(taken)
         if left == 0:
             break
@@ -93,30 +93,30 @@ def _paused(at: datetime) -> ColumnElement[bool]:
     return or_(orders.c.status != Status.PENDING.value, since >= pause)
 
 
-def _is(ripe: Ripe) -> ColumnElement[bool]:
+def _is(confirmed: ConfirmedRange) -> ColumnElement[bool]:
     return and_(
-        orders.c.amount >= ripe.least,
-        true() if ripe.limit is None else orders.c.amount < ripe.limit,
-        true() if ripe.newest is None else orders.c.block_number <= ripe.newest,
+        orders.c.amount >= confirmed.min_amount,
+        true() if confirmed.below_amount is None else orders.c.amount < confirmed.below_amount,
+        true() if confirmed.max_block is None else orders.c.block_number <= confirmed.max_block,
     )
 
 
-def unfinished(origin: str, first: int, most: int) -> Select[Any]:
+def unfinished(origin: str, first: int, max_orders: int) -> Select[Any]:
     """Select an origin's unfinished orders of blocks from `first` on, the highest block first."""
     return (
         select(orders)
         .where(OPEN, orders.c.origin == origin, orders.c.block_number >= first)
         .order_by(orders.c.block_number.desc(), orders.c.number.desc())
-        .limit(most)
+        .limit(max_orders)
     )
 
 
 def claimed(
-    origin: str, most: int, *, newest: bool, after: tuple[datetime, int] | None
+    origin: str, max_orders: int, *, newest: bool, after: tuple[datetime, int] | None
 ) -> Select[Any]:
     """Select an origin's orders whose claim is on its way, by their change."""
     turn = (orders.c.changed_at, orders.c.number)
-    query = select(orders).where(CLAIMED, orders.c.origin == origin).limit(most)
+    query = select(orders).where(CLAIMED, orders.c.origin == origin).limit(max_orders)
     if newest:
         return query.order_by(*(column.desc() for column in turn))
     if after is not None:
@@ -125,21 +125,23 @@ def claimed(
     return query.order_by(*turn)
 
 
-def not_final(origin: str, first: int, last: int | None, most: int) -> Select[Any]:
+def not_final(origin: str, first: int, last: int | None, max_orders: int) -> Select[Any]:
     """Select COMPLETED orders whose settlement L1 has not accepted, lowest block first."""
     number = orders.c.settle_block_number
     return (
         _not_final(origin)
         .where(number >= first, true() if last is None else number <= last)
         .order_by(number)
-        .limit(most)
+        .limit(max_orders)
     )
 
 
-def newest_not_final(origin: str, most: int) -> Select[Any]:
+def newest_not_final(origin: str, max_orders: int) -> Select[Any]:
     """Select COMPLETED orders whose settlement L1 has not accepted, newest change first."""
     return (
-        _not_final(origin).order_by(orders.c.changed_at.desc(), orders.c.number.desc()).limit(most)
+        _not_final(origin)
+        .order_by(orders.c.changed_at.desc(), orders.c.number.desc())
+        .limit(max_orders)
     )
 
 

@@ -40,7 +40,7 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else value.astimezone(UTC)
 
 
-class Words(TypeDecorator[str]):
+class SafeText(TypeDecorator[str]):
     """Store text from anywhere, also what Postgres cannot hold as it is."""
 
     impl = Text

@@ -6,7 +6,7 @@ from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.dialects import postgresql
 
 from mmbot_pipelines.adapters.db.engine import transaction
-from mmbot_pipelines.adapters.db.tables.watch import daemons
+from mmbot_pipelines.adapters.db.tables.monitoring import daemons
 from mmbot_pipelines.core.daemons import Daemon
 
 _KEPT = timedelta(days=7)  # for whoever asks what happened
@@ -21,7 +21,7 @@ class PgDaemons:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def heard(self, name: str, *, at: datetime) -> None:
+    def record_heartbeat(self, name: str, *, at: datetime) -> None:
         """Keep a sign of life; an older one than is known changes nothing."""
         sign = postgresql.insert(daemons).values(name=name, first_at=at, last_at=at)
         newest = func.greatest(daemons.c.last_at, sign.excluded.last_at)
@@ -35,7 +35,7 @@ class PgDaemons:
             )
             connection.execute(delete(daemons).where(daemons.c.last_at < at - _KEPT))
 
-    def since(self, at: datetime) -> list[Daemon]:
+    def alive_since(self, at: datetime) -> list[Daemon]:
         """Return all that were heard since then, the first one first."""
         found = (
             select(daemons)

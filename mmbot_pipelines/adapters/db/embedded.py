@@ -18,7 +18,7 @@ import fasteners  # type: ignore[import-untyped]
 import psutil
 from sqlalchemy.engine import URL
 
-from mmbot_pipelines.core.errors import BadSettings, StoreUnavailable
+from mmbot_pipelines.core.errors import InvalidSettings, StoreUnavailable
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # about an unset XDG_RUNTIME_DIR, for which it has a remedy
@@ -36,13 +36,13 @@ def embedded_url(data_dir: Path) -> str:
     """Start the Postgres that lives in `data_dir`, or join it, and return its URL.
 
     Raises:
-        BadSettings: none can run there.
+        InvalidSettings: none can run there.
         StoreUnavailable: it did not start this time.
     """
     with _locked(data_dir) as folder:
         _forget_dead_server(folder)
         server = get_server(folder, cleanup_mode=None, start=False)
-        with _doors_closed_after({*folder.parents, *server.bin_path.parents}):
+        with _permissions_restricted_after({*folder.parents, *server.bin_path.parents}):
             if not (folder / "PG_VERSION").exists():
                 server.ensure_pgdata_inited()
                 with (folder / "postgresql.conf").open("a") as conf:
@@ -85,22 +85,22 @@ def _locked(data_dir: Path) -> Iterator[Path]:
     """Let one process at a time start or stop the server; say every fault in one line."""
     folder = data_dir.expanduser().resolve()
     if _UNSAFE.search(str(folder)):
-        raise BadSettings(
+        raise InvalidSettings(
             f"embedded Postgres: the path {str(folder)!r} has spaces or special characters: "
             "choose another folder or set MMBOT_DATABASE_URL"
         )
     log = folder / "log"
     try:
-        told_before = log.stat().st_size if log.exists() else 0
+        log_size_before = log.stat().st_size if log.exists() else 0
         folder.parent.mkdir(parents=True, exist_ok=True)
         with fasteners.InterProcessLock(folder.parent / f".{folder.name}.lock"):
             yield folder
     except (OSError, RuntimeError) as e:
-        raise BadSettings(
+        raise InvalidSettings(
             f"embedded Postgres in {folder}: {e}: mend it or set MMBOT_DATABASE_URL"
         ) from e
     except (subprocess.SubprocessError, AssertionError) as e:
-        why = _last_words(log, told_before) or _command(e)
+        why = _fatal_line(log, log_size_before) or _command(e)
         raise StoreUnavailable(f"embedded Postgres in {folder}: {why}") from e
 
 
@@ -124,7 +124,7 @@ def _running(folder: Path) -> bool | None:
 
 
 @contextmanager
-def _doors_closed_after(folders: set[Path]) -> Iterator[None]:
+def _permissions_restricted_after(folders: set[Path]) -> Iterator[None]:
     """Take back what the library opens wider than the server needs.
 
     Under root the server runs as another user, who must be able to walk through the
@@ -141,10 +141,10 @@ def _doors_closed_after(folders: set[Path]) -> Iterator[None]:
                 path.chmod(stat.S_IMODE(walkable))
 
 
-def _last_words(log: Path, told_before: int) -> str:
+def _fatal_line(log: Path, log_size_before: int) -> str:
     if not log.exists():
         return ""
-    lines = log.read_bytes()[told_before:].decode(errors="replace").splitlines()
+    lines = log.read_bytes()[log_size_before:].decode(errors="replace").splitlines()
     fatal = [line for line in lines if "FATAL" in line]
     return (fatal or lines or [""])[-1]
 

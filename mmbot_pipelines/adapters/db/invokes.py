@@ -7,9 +7,9 @@ from sqlalchemy import ColumnElement, Engine, Text, and_, func, insert, literal,
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from mmbot_pipelines.adapters.db.engine import transaction
-from mmbot_pipelines.adapters.db.lane import lock_key
 from mmbot_pipelines.adapters.db.tables.outbox import EXECUTED, invokes
-from mmbot_pipelines.core.errors import LostRace
+from mmbot_pipelines.adapters.db.wallet_lane import lock_key
+from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.invokes import Invoke
 from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.core.outbox import TxState
@@ -63,7 +63,7 @@ class PgInvokes:
         Those of its nonce that were given up as too high are undecided again.
 
         Raises:
-            LostRace: another nonce is undecided, or this one is used or has this bump;
+            ConcurrentUpdate: another nonce is undecided, or this one is used or has this bump;
                 nothing was written.
         """
         ours = and_(
@@ -84,7 +84,9 @@ class PgInvokes:
                 for row in rows
             )
             if not replaceable or invoke.bump in [row.bump for row in rows]:
-                raise LostRace(f"nonce {invoke.nonce} of {invoke.wallet} cannot be given out now")
+                raise ConcurrentUpdate(
+                    f"nonce {invoke.nonce} of {invoke.wallet} cannot be given out now"
+                )
             same_nonce = invokes.c.nonce == invoke.nonce
             connection.execute(update(invokes).where(ours, _TOO_HIGH, same_nonce).values(_OPEN))
             connection.execute(insert(invokes).values(_values(invoke)))
@@ -95,7 +97,7 @@ class PgInvokes:
         ahead_of: the account's next nonce, where this one is given up because it is higher.
 
         Raises:
-            LostRace: it was decided by somebody else; nothing was written.
+            ConcurrentUpdate: it was decided by somebody else; nothing was written.
         """
         others = TxState.LOST if state is TxState.LOST else TxState.REPLACED
         of_nonce = and_(_of(invoke.chain_id, invoke.wallet), invokes.c.nonce == invoke.nonce)
@@ -107,7 +109,7 @@ class PgInvokes:
                 .returning(invokes.c.id)
             )
             if written is None:
-                raise LostRace(f"{invoke.hash} was decided by somebody else")
+                raise ConcurrentUpdate(f"{invoke.hash} was decided by somebody else")
             connection.execute(
                 update(invokes)
                 .where(of_nonce, _STORED)
@@ -131,7 +133,7 @@ class PgInvokes:
         """Write the fee of an executed transaction, in fri, where none is written.
 
         Raises:
-            LostRace: it is undecided again, or has its fee; nothing was written.
+            ConcurrentUpdate: it is undecided again, or has its fee; nothing was written.
         """
         priced = (
             update(invokes)
@@ -141,7 +143,7 @@ class PgInvokes:
         )
         with transaction(self._engine) as connection:
             if connection.scalar(priced) is None:
-                raise LostRace(f"the fee of {invoke.hash} was written by somebody else")
+                raise ConcurrentUpdate(f"the fee of {invoke.hash} was written by somebody else")
 
     def _open(self, *rows: ColumnElement[bool]) -> None:
         with transaction(self._engine) as connection:

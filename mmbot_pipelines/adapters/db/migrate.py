@@ -13,7 +13,7 @@ from sqlalchemy.schema import CreateSchema
 from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.tables import SCHEMA
 from mmbot_pipelines.adapters.db.urls import DAGSTER_SCHEMA, store_url
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.errors import InvalidSettings
 
 _LOCK = 0x6D6D626F74  # "mmbot": one migration of a database at a time
 
@@ -25,7 +25,7 @@ def upgrade(url: str, revision: str = "head") -> None:
 
     Raises:
         StoreUnavailable: the database cannot be reached; nothing was migrated.
-        BadSettings: a newer release has migrated this database.
+        InvalidSettings: a newer release has migrated this database.
     """
     with transaction(_engine(url)) as connection:
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
@@ -35,7 +35,7 @@ def upgrade(url: str, revision: str = "head") -> None:
         try:
             command.upgrade(_config(connection), revision)
         except CommandError as e:
-            raise BadSettings(
+            raise InvalidSettings(
                 f"MMBOT_DATABASE_URL: a newer mmbot has migrated this database, "
                 f"install that release ({e})"
             ) from None

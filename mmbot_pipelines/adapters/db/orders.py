@@ -11,17 +11,17 @@ from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.outbox import PgOutbox
 from mmbot_pipelines.adapters.db.rows import error_of, history_of, order_of
 from mmbot_pipelines.adapters.db.scan import write_rewind, write_scan
-from mmbot_pipelines.adapters.db.steps import write_errors, write_retold, write_step
 from mmbot_pipelines.adapters.db.tables.orders import blocks, errors, order_events, orders
+from mmbot_pipelines.adapters.db.transitions import write_errors, write_relocated, write_transition
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import (
+    ConfirmedRange,
     Cursor,
     ErrorEntry,
     Fault,
-    Filter,
     HistoryEntry,
-    Ripe,
+    OrderFilter,
     Scan,
 )
 from mmbot_pipelines.core.money import TxHash
@@ -55,7 +55,7 @@ class PgOrders(PgOutbox):
         """Set a cursor back from `seen` to an earlier block, or to before the first.
 
         Raises:
-            LostRace: the cursor was moved since; nothing was written.
+            ConcurrentUpdate: the cursor was moved since; nothing was written.
         """
         with transaction(self._engine) as connection:
             write_rewind(connection, origin, kind, seen, to)
@@ -65,7 +65,7 @@ class PgOrders(PgOutbox):
         stored = {order.key: order for order in self._orders(select(orders).where(_named(keys)))}
         return [stored[key] for key in keys if key in stored]
 
-    def find(self, wanted: Filter) -> list[Order]:
+    def find(self, wanted: OrderFilter) -> list[Order]:
         """List orders, newest change first."""
         query = select(orders).order_by(*(column.desc() for column in _OLDEST_CHANGE))
         if wanted.status is not None:
@@ -76,7 +76,7 @@ class PgOrders(PgOutbox):
             query = query.where(orders.c.failed == wanted.failed)
         return self._orders(query.limit(wanted.limit))
 
-    def quiet(self, keys: Sequence[str], *, since: datetime) -> set[str]:
+    def without_changes(self, keys: Sequence[str], *, since: datetime) -> set[str]:
         """Return which of these orders have no row of history since then."""
         newest = (
             select(order_events.c.at)
@@ -89,21 +89,21 @@ class PgOrders(PgOutbox):
             row.key for row in self._read(select(orders.c.key).where(_named(keys), newest < since))
         }
 
-    def ask(
+    def take_for_run(
         self,
         statuses: Sequence[Status],
         origin: str | None,
         *,
         at: datetime,
-        again_after: float,
-        ripe: Sequence[Ripe] | None = None,
+        retake_after_seconds: float,
+        confirmed: Sequence[ConfirmedRange] | None = None,
         max_orders: int | None = None,
     ) -> list[Order]:
-        """Take the healthy orders that no run was asked for within `again_after` seconds.
+        """Take the healthy orders that no run was asked for within `retake_after_seconds` seconds.
 
         Oldest change first. Two who ask at the same time never take the same order. Those that
         wait for something come after all others, and less and less often.
-        ripe: only orders of one of these kinds.
+        confirmed: only orders of one of these kinds.
         max_orders: those with the highest fees, where there are more.
         """
         with transaction(self._engine) as connection:
@@ -112,8 +112,8 @@ class PgOrders(PgOutbox):
                 statuses,
                 origin,
                 at=at,
-                again_after=again_after,
-                ripe=ripe,
+                retake_after_seconds=retake_after_seconds,
+                confirmed=confirmed,
                 max_orders=max_orders,
             )
 
@@ -150,10 +150,10 @@ class PgOrders(PgOutbox):
         return self._orders(asking.claimed(origin, max_orders, newest=newest, after=after))
 
     def not_final(
-        self, origin: str, *, first: int = 0, last: int | None = None, most: int
+        self, origin: str, *, first: int = 0, last: int | None = None, max_orders: int
     ) -> list[Order]:
         """List COMPLETED orders whose settlement L1 has not accepted yet, lowest block first."""
-        return self._orders(asking.not_final(origin, first, last, most))
+        return self._orders(asking.not_final(origin, first, last, max_orders))
 
     def newest_not_final(self, origin: str, *, max_orders: int) -> list[Order]:
         """List COMPLETED orders whose settlement L1 has not accepted yet, newest change first."""
@@ -175,26 +175,26 @@ class PgOrders(PgOutbox):
         taken: the caller's run goes on with the order, so `ask` returns it to no other for now.
 
         Raises:
-            LostRace: somebody changed the order since; nothing was written.
+            ConcurrentUpdate: somebody changed the order since; nothing was written.
         """
         with transaction(self._engine) as connection:
-            return write_step(
+            return write_transition(
                 connection, before, after, run_id=run_id, at=at, tx=tx, fault=fault, taken=taken
             )
 
-    def retell(
+    def relocate(
         self, before: Order, after: Order, *, run_id: str, at: datetime, fault: Fault
     ) -> Order:
         """Write what the escrow logs now under an unpaid order's number: other content.
 
         Raises:
-            LostRace: the order was changed since, or a transfer of what it was is undecided
+            ConcurrentUpdate: the order was changed since, or a transfer of what it was is undecided
                 or mined; nothing was written.
         """
         with transaction(self._engine) as connection:
-            return write_retold(connection, before, after, run_id=run_id, at=at, fault=fault)
+            return write_relocated(connection, before, after, run_id=run_id, at=at, fault=fault)
 
-    def note(self, fault: Fault, *, at: datetime, run_id: str) -> None:
+    def record_error(self, fault: Fault, *, at: datetime, run_id: str) -> None:
         """Keep an error that belongs to no change of an order."""
         with transaction(self._engine) as connection:
             write_errors(connection, [fault], at=at, run_id=run_id)

@@ -18,14 +18,14 @@ from sqlalchemy import (
 )
 
 from mmbot_pipelines.adapters.db.engine import transaction
-from mmbot_pipelines.adapters.db.lane import PgLane, hold_lane
 from mmbot_pipelines.adapters.db.rows import receipt_values, transaction_of
-from mmbot_pipelines.adapters.db.steps import write_errors, write_step
 from mmbot_pipelines.adapters.db.tables.outbox import origin_of_transaction, transactions
+from mmbot_pipelines.adapters.db.transitions import write_errors, write_transition
+from mmbot_pipelines.adapters.db.wallet_lane import PgLane, hold_lane
 from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Fault
-from mmbot_pipelines.core.errors import LostRace
+from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Outcome, Receipt, Transaction, TxState
 
@@ -70,7 +70,7 @@ class PgOutbox:
         """Write what became of a nonce and the step it means for its order, together.
 
         Raises:
-            LostRace: the order or the transaction was changed since; nothing was written.
+            ConcurrentUpdate: the order or the transaction was changed since; nothing was written.
         """
         decided = outcome.transaction
         others = TxState.LOST if outcome.state is TxState.LOST else TxState.REPLACED
@@ -88,8 +88,10 @@ class PgOutbox:
                 .values(state=others.value)
                 .returning(transactions.c.hash)
             )
-            if outcome.overlooks(rivals):
-                raise LostRace(f"{decided.subject}: nonce {decided.nonce} was replaced meanwhile")
+            if outcome.misses_any_of(rivals):
+                raise ConcurrentUpdate(
+                    f"{decided.subject}: nonce {decided.nonce} was replaced meanwhile"
+                )
             _step(connection, decided, before, after, run_id=run_id, at=at, fault=fault)
 
     def unrefunded(self, origin: str, *, at: datetime, max_rows: int) -> list[Transaction]:
@@ -121,22 +123,22 @@ class PgOutbox:
         """Write what a mined claim's message gave back on the L2, in wei.
 
         Raises:
-            LostRace: it was changed since, or has its refund; nothing was written.
+            ConcurrentUpdate: it was changed since, or has its refund; nothing was written.
         """
         unknown = and_(_as_read(claim), transactions.c.refund.is_(None))
         with transaction(self._engine) as connection:
             _write(connection, claim, unknown, {"refund": refund})
 
-    def move(self, mined: Transaction, receipt: Receipt) -> None:
+    def move_to_block(self, mined: Transaction, receipt: Receipt) -> None:
         """Write that a transaction stands in another block now, with the same success.
 
         Raises:
-            LostRace: it was changed since; nothing was written.
+            ConcurrentUpdate: it was changed since; nothing was written.
         """
         with transaction(self._engine) as connection:
             _write(connection, mined, _as_read(mined), receipt_values(receipt))
 
-    def unmine(
+    def reopen_nonce(
         self,
         mined: Transaction,
         before: Order | None,
@@ -149,7 +151,7 @@ class PgOutbox:
         """Make all rows of a nonce undecided again, stored at `at`, with the order's step.
 
         Raises:
-            LostRace: the order or the transaction was changed since; nothing was written.
+            ConcurrentUpdate: the order or the transaction was changed since; nothing was written.
         """
         undecided = {"state": TxState.STORED.value, "stored_at": at} | receipt_values(None)
         with transaction(self._engine) as connection:
@@ -175,7 +177,9 @@ def _write(
         .returning(transactions.c.id)
     )
     if written is None:
-        raise LostRace(f"{row.subject}: transaction {row.hash} was decided by somebody else")
+        raise ConcurrentUpdate(
+            f"{row.subject}: transaction {row.hash} was decided by somebody else"
+        )
 
 
 def _as_read(row: Transaction) -> ColumnElement[bool]:
@@ -205,6 +209,6 @@ def _step(
     fault: Fault | None,
 ) -> None:
     if before is not None and after is not None:
-        write_step(connection, before, after, run_id=run_id, at=at, tx=row.hash, fault=fault)
+        write_transition(connection, before, after, run_id=run_id, at=at, tx=row.hash, fault=fault)
     elif fault is not None:
         write_errors(connection, [fault], at=at, run_id=run_id)

@@ -12,9 +12,9 @@ from sqlalchemy.exc import DBAPIError
 
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.urls import DAGSTER_SCHEMA, dagster_url
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.errors import InvalidSettings
 
-_REMEDY = "name Postgres itself in MMBOT_DATABASE_URL (max_connections = 300)"
+_FIX = "name Postgres itself in MMBOT_DATABASE_URL (max_connections = 300)"
 _TRIES = 3  # another client may take the backend in between
 _MARK, _SET = "mmbot.session", "own"
 _SESSION = text(f"SELECT current_setting('{_MARK}', true), current_setting('search_path')")
@@ -27,7 +27,7 @@ def require_own_sessions(url: str) -> None:
     A database that cannot be reached passes: whoever uses it finds out, and tries again.
 
     Raises:
-        BadSettings: a connection pooler stands in between that does not keep sessions apart.
+        InvalidSettings: a connection pooler stands in between that does not keep sessions apart.
     """
     as_dagster = make_url(dagster_url(url))
     options = f"{as_dagster.query['options']} -c {_MARK}={_SET}"
@@ -35,22 +35,22 @@ def require_own_sessions(url: str) -> None:
     engine = connect(marked.render_as_string(hide_password=False))
     try:
         with engine.connect() as connection:
-            told = tuple(connection.execute(_SESSION).one())
-        if told != (_SET, DAGSTER_SCHEMA):
-            raise BadSettings(
+            shown = tuple(connection.execute(_SESSION).one())
+        if shown != (_SET, DAGSTER_SCHEMA):
+            raise InvalidSettings(
                 "MMBOT_DATABASE_URL leads to a pooler that drops the startup parameter `options`, "
-                f"in which we give timeouts and schema: {_REMEDY}"
+                f"in which we give timeouts and schema: {_FIX}"
             )
         if shares_backends(engine):
-            raise BadSettings(
+            raise InvalidSettings(
                 "MMBOT_DATABASE_URL leads to pgbouncer in transaction mode, where our sessions "
-                f"share timeouts with others': {_REMEDY}"
+                f"share timeouts with others': {_FIX}"
             )
     except DBAPIError as e:
         if "startup parameter" in str(e.orig):
-            raise BadSettings(
+            raise InvalidSettings(
                 "MMBOT_DATABASE_URL leads to a pooler that refuses the startup parameter "
-                f"`options`, in which we give timeouts and schema: {_REMEDY}"
+                f"`options`, in which we give timeouts and schema: {_FIX}"
             ) from None
     finally:
         engine.dispose()

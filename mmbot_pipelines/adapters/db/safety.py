@@ -12,9 +12,9 @@ from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 from sqlalchemy.dialects import postgresql
 
 from mmbot_pipelines.adapters.db.engine import transaction
-from mmbot_pipelines.adapters.db.tables.watch import safety, safety_events
-from mmbot_pipelines.core.errors import LostRace
-from mmbot_pipelines.core.safety import Change, Standing, State, tellable
+from mmbot_pipelines.adapters.db.tables.monitoring import safety, safety_events
+from mmbot_pipelines.core.errors import ConcurrentUpdate
+from mmbot_pipelines.core.safety import SafetyChange, ScopeState, State, is_recorded
 
 _LOCK = 0x736166657479  # "safety"
 
@@ -28,18 +28,18 @@ class PgSafety:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def standings(self) -> list[Standing]:
+    def scope_states(self) -> list[ScopeState]:
         """Return every scope that was ever changed, by name."""
         with transaction(self._engine) as connection:
-            return read_standings(connection)
+            return read_scope_states(connection)
 
-    def change(self, before: Standing, after: Standing, *, at: datetime) -> Standing:
+    def change(self, before: ScopeState, after: ScopeState, *, at: datetime) -> ScopeState:
         """Write the new standing, and its row of history if it tells something new.
 
         Waits for those who are storing what they signed.
 
         Raises:
-            LostRace: somebody changed the scope since; nothing was written.
+            ConcurrentUpdate: somebody changed the scope since; nothing was written.
         """
         values = _values(after) | {"version": before.version + 1}
         with transaction(self._engine) as connection:
@@ -59,8 +59,10 @@ class PgSafety:
                     .returning(safety)
                 ).one_or_none()
             if written is None:
-                raise LostRace(f"the safety state of {before.scope} was changed by somebody else")
-            if tellable(before, after):
+                raise ConcurrentUpdate(
+                    f"the safety state of {before.scope} was changed by somebody else"
+                )
+            if is_recorded(before, after):
                 connection.execute(
                     insert(safety_events).values(
                         scope=before.scope,
@@ -71,14 +73,14 @@ class PgSafety:
                         why=after.why,
                     )
                 )
-            return _standing(written)
+            return _scope_state(written)
 
-    def changes(self, most: int) -> list[Change]:
+    def changes(self, max_rows: int) -> list[SafetyChange]:
         """Return the newest rows of history, newest first."""
-        newest = select(safety_events).order_by(safety_events.c.id.desc()).limit(most)
+        newest = select(safety_events).order_by(safety_events.c.id.desc()).limit(max_rows)
         with transaction(self._engine) as connection:
             return [
-                Change(
+                SafetyChange(
                     scope=row.scope,
                     before=State(row.before),
                     after=State(row.after),
@@ -90,18 +92,20 @@ class PgSafety:
             ]
 
 
-def held_standings(connection: Connection) -> list[Standing]:
+def lock_scope_states(connection: Connection) -> list[ScopeState]:
     """Read every scope's standing; none changes until this transaction ends."""
     connection.execute(select(func.pg_advisory_xact_lock_shared(_LOCK)))
-    return read_standings(connection)
+    return read_scope_states(connection)
 
 
-def read_standings(connection: Connection) -> list[Standing]:
-    return [_standing(row) for row in connection.execute(select(safety).order_by(safety.c.scope))]
+def read_scope_states(connection: Connection) -> list[ScopeState]:
+    return [
+        _scope_state(row) for row in connection.execute(select(safety).order_by(safety.c.scope))
+    ]
 
 
-def _standing(row: Row[Any]) -> Standing:
-    return Standing(
+def _scope_state(row: Row[Any]) -> ScopeState:
+    return ScopeState(
         scope=row.scope,
         state=State(row.state),
         since=row.since,
@@ -114,13 +118,13 @@ def _standing(row: Row[Any]) -> Standing:
     )
 
 
-def _values(standing: Standing) -> dict[str, object]:
+def _values(scope_state: ScopeState) -> dict[str, object]:
     return {
-        "state": standing.state.value,
-        "since": standing.since,
-        "by_whom": standing.by,
-        "why": standing.why,
-        "causes": ",".join(sorted(standing.causes)),
-        "seen_at": standing.seen_at,
-        "resumed_at": standing.resumed_at,
+        "state": scope_state.state.value,
+        "since": scope_state.since,
+        "by_whom": scope_state.by,
+        "why": scope_state.why,
+        "causes": ",".join(sorted(scope_state.causes)),
+        "seen_at": scope_state.seen_at,
+        "resumed_at": scope_state.resumed_at,
     }

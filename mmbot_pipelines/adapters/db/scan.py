@@ -7,12 +7,12 @@ from sqlalchemy import ARRAY, Connection, Text, and_, any_, delete, insert, lite
 from sqlalchemy.dialects import postgresql
 
 from mmbot_pipelines.adapters.db.rows import order_of, order_values
-from mmbot_pipelines.adapters.db.steps import identity, write_errors
 from mmbot_pipelines.adapters.db.tables.orders import blocks, order_events, orders
+from mmbot_pipelines.adapters.db.transitions import identity, write_errors
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Fault, Scan
-from mmbot_pipelines.core.errors import LostRace
-from mmbot_pipelines.core.money import in_words
+from mmbot_pipelines.core.errors import ConcurrentUpdate
+from mmbot_pipelines.core.money import format_ether
 from mmbot_pipelines.core.outbox import Block
 
 
@@ -28,7 +28,7 @@ def write_scan(
         first = {"before": None, "at": at, "run_id": run_id}
         rows = [first | {"key": o.key, "after": o.status.value, "tx": o.set_order_tx} for o in new]
         connection.execute(insert(order_events), rows)
-    changed = _told_differently(connection, scan.orders)
+    changed = _content_changed(connection, scan.orders)
     write_errors(connection, [*scan.faults, *changed], at=at, run_id=run_id, scanned=True)
     _move_cursor(connection, origin, kind, scan.last)
     return [order.key for order in new]
@@ -40,7 +40,7 @@ def write_rewind(
     """Set a cursor back, if it still is at `seen`.
 
     Raises:
-        LostRace: the cursor was moved since; nothing was written.
+        ConcurrentUpdate: the cursor was moved since; nothing was written.
     """
     still = and_(
         blocks.c.network == origin,
@@ -50,7 +50,9 @@ def write_rewind(
     )
     back = delete(blocks) if to is None else update(blocks).values(number=to.number, hash=to.hash)
     if connection.scalar(back.where(still).returning(blocks.c.network)) is None:
-        raise LostRace(f"the cursor {kind} of {origin} was moved since it was at {seen.number}")
+        raise ConcurrentUpdate(
+            f"the cursor {kind} of {origin} was moved since it was at {seen.number}"
+        )
 
 
 def _insert_new(connection: Connection, scanned: Sequence[Order]) -> list[Order]:
@@ -68,7 +70,7 @@ def _insert_new(connection: Connection, scanned: Sequence[Order]) -> list[Order]
     return [order for order in once.values() if order.key in new]
 
 
-def _told_differently(connection: Connection, scanned: Sequence[Order]) -> list[Fault]:
+def _content_changed(connection: Connection, scanned: Sequence[Order]) -> list[Fault]:
     keys = literal([order.key for order in scanned], ARRAY(Text))
     rows = connection.execute(select(orders).where(orders.c.key == any_(keys)))
     stored = {order.key: order for order in map(order_of, rows)}
@@ -90,7 +92,9 @@ def changed(stored: Order, scanned: Order) -> Fault:
 
 
 def _content(order: Order) -> str:
-    return f"{in_words(order.amount)} to {order.recipient} for a fee of {in_words(order.fee)}"
+    return (
+        f"{format_ether(order.amount)} to {order.recipient} for a fee of {format_ether(order.fee)}"
+    )
 
 
 def _move_cursor(connection: Connection, origin: str, kind: Cursor, last: Block) -> None:

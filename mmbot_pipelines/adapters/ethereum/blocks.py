@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from mmbot_pipelines.adapters.ethereum import wire
-from mmbot_pipelines.adapters.ethereum.node import Answer, Question, RpcError
+from mmbot_pipelines.adapters.ethereum import decoding
+from mmbot_pipelines.adapters.ethereum.node import Answer, RpcCall, RpcError
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.core.errors import RpcRefused, RpcUnavailable
 from mmbot_pipelines.core.money import Gas, Wei
@@ -30,32 +30,34 @@ def tag(block: Block | int | str) -> str:
     return block if isinstance(block, str) else hex(block)
 
 
-def asked(block: int | str) -> Question:
+def header_call(block: int | str) -> RpcCall:
     """Ask for a block's header, by number or tag."""
     return "eth_getBlockByNumber", (tag(block), False)
 
 
-def told(answer: Answer, block: int | str, chain: str) -> Header:
-    """Read the answer to `asked`.
+def parse_header(answer: Answer, block: int | str, chain: str) -> Header:
+    """Read the answer to `header_call`.
 
     Raises:
         NodeBehind: the node has no such block.
         RpcRefused: the node answered with an error.
-        BadAnswer: that is no block.
+        InvalidResponse: that is no block.
     """
     if isinstance(answer, RpcError):
         raise RpcRefused(f"a node of {chain} refuses block {block}: {answer}")
     if answer is None:
         raise NodeBehind(f"a node of {chain} does not have block {block}")
-    header = wire.fields(answer)
+    header = decoding.fields(answer)
     base_fee = header.get("baseFeePerGas")
-    number = wire.quantity(header.get("number"))
+    number = decoding.quantity(header.get("number"))
     if isinstance(block, int) and number != block:
-        raise wire.BadAnswer(f"a node of {chain} answered block {number} instead of {block}")
+        raise decoding.InvalidResponse(
+            f"a node of {chain} answered block {number} instead of {block}"
+        )
     return Header(
-        block=Block(number, wire.hash32(header.get("hash"))),
-        gas_limit=Gas(wire.quantity(header.get("gasLimit"))),
-        base_fee=None if base_fee is None else Wei(wire.quantity(base_fee)),
+        block=Block(number, decoding.hash32(header.get("hash"))),
+        gas_limit=Gas(decoding.quantity(header.get("gasLimit"))),
+        base_fee=None if base_fee is None else Wei(decoding.quantity(base_fee)),
     )
 
 
@@ -63,6 +65,6 @@ def header(rpc: Rpc, block: int | str) -> Header:
     """Read a block's header, by number or tag.
 
     Raises:
-        NodeBehind, RpcRefused, BadAnswer: see `told`.
+        NodeBehind, RpcRefused, InvalidResponse: see `parse_header`.
     """
-    return told(rpc.batch([asked(block)])[0], block, rpc.chain)
+    return parse_header(rpc.batch([header_call(block)])[0], block, rpc.chain)

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from mmbot_pipelines.adapters.ethereum import wire
+from mmbot_pipelines.adapters.ethereum import decoding
 from mmbot_pipelines.adapters.ethereum.node import Answer, RpcError
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.core.errors import Failure, Lost, OutOfFunds, RpcRefused
+from mmbot_pipelines.core.errors import Failure, InsufficientFunds, NonceTaken, RpcRefused
 from mmbot_pipelines.core.money import TxHash
 
 
@@ -22,17 +22,17 @@ def send(rpc: Rpc, raws: Sequence[bytes]) -> list[Answer]:
     """
     if not raws:
         return []
-    told = rpc.all(
+    reported = rpc.all(
         [("eth_sendRawTransaction", ("0x" + raw.hex(),)) for raw in raws],
         enough=lambda answers: not any(isinstance(a, RpcError) for a in answers),
     )
     return [
         next((a for a in answers if not isinstance(a, RpcError)), answers[0])
-        for answers in zip(*told, strict=True)
+        for answers in zip(*reported, strict=True)
     ]
 
 
-def there(rpc: Rpc, hashes: Sequence[TxHash]) -> set[TxHash]:
+def find_known(rpc: Rpc, hashes: Sequence[TxHash]) -> set[TxHash]:
     """Return the transactions that some node has, mined or waiting.
 
     Raises:
@@ -41,13 +41,13 @@ def there(rpc: Rpc, hashes: Sequence[TxHash]) -> set[TxHash]:
     """
     if not hashes:
         return set()
-    told = rpc.all(
+    reported = rpc.all(
         [("eth_getTransactionByHash", (tx,)) for tx in hashes],
         enough=lambda answers: not any(a is None for a in answers),
     )
     return {
         tx
-        for answers in told
+        for answers in reported
         for tx, answer in zip(hashes, answers, strict=True)
         if not isinstance(answer, RpcError) and is_of(tx, answer)
     }
@@ -57,28 +57,30 @@ def is_of(tx: TxHash, answer: Answer) -> bool:
     """Tell whether a node's answer is this very transaction (eth_getTransactionByHash).
 
     Raises:
-        BadAnswer: it is no transaction.
+        InvalidResponse: it is no transaction.
     """
-    return answer is not None and wire.hash32(wire.fields(answer).get("hash")) == tx.lower()
+    return answer is not None and decoding.hash32(decoding.fields(answer).get("hash")) == tx.lower()
 
 
-def not_taken(error: RpcError) -> Failure:
+def rejection(error: RpcError) -> Failure:
     """Say why no node takes a transaction."""
-    said = error.message.lower()
-    if "nonce too low" in said or "nonce is too low" in said:
-        return Lost(f"its nonce was used by another transaction: {error}")
+    error_text = error.message.lower()
+    if "nonce too low" in error_text or "nonce is too low" in error_text:
+        return NonceTaken(f"its nonce was used by another transaction: {error}")
     if lacks_funds(error):
-        return OutOfFunds(f"the wallet cannot pay for the transaction: {error}; send ETH to it")
-    if "underpriced" in said or "fee" in said:
+        return InsufficientFunds(
+            f"the wallet cannot pay for the transaction: {error}; send ETH to it"
+        )
+    if "underpriced" in error_text or "fee" in error_text:
         return Underpriced(f"the fees are too low: {error}")
     return RpcRefused(f"a node refuses the transaction: {error}")
 
 
 def lacks_funds(error: RpcError) -> bool:
     """Tell an empty wallet by the words that the clients use (geth, anvil, Nethermind, Besu)."""
-    said = error.message.lower()
+    error_text = error.message.lower()
     return (
-        ("insufficient" in said and ("fund" in said or "balance" in said))
-        or "upfront cost" in said
-        or "lack of funds" in said
+        ("insufficient" in error_text and ("fund" in error_text or "balance" in error_text))
+        or "upfront cost" in error_text
+        or "lack of funds" in error_text
     )

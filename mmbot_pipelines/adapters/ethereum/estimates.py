@@ -7,12 +7,12 @@ the highest of what they agree on is taken; what cannot be is no estimate at all
 
 from collections.abc import Callable, Sequence
 
-from mmbot_pipelines.adapters.ethereum import blocks, broadcast, quorum, reverts, wire
-from mmbot_pipelines.adapters.ethereum.node import Answer, Question, RpcError
+from mmbot_pipelines.adapters.ethereum import blocks, broadcast, decoding, quorum, reverts
+from mmbot_pipelines.adapters.ethereum.node import Answer, RpcCall, RpcError
 from mmbot_pipelines.adapters.ethereum.rpc import Poll, Rpc
 from mmbot_pipelines.adapters.ethereum.signing import MAX_GAS, MIN_GAS
-from mmbot_pipelines.core.errors import Failure, OutOfFunds, RevertForeseen, RpcRefused
-from mmbot_pipelines.core.money import Address, Gas, Wei, in_words
+from mmbot_pipelines.core.errors import Failure, InsufficientFunds, RpcRefused, SimulationReverted
+from mmbot_pipelines.core.money import Address, Gas, Wei, format_ether
 from mmbot_pipelines.core.outbox import Block, Call, Fees
 
 # Per byte of calldata: EIP-2028, and the floor of EIP-7623.
@@ -22,7 +22,7 @@ _FLOOR_ZERO_BYTE, _FLOOR_OTHER_BYTE = 10, 40
 # Honest nodes of different clients differ by less than this factor.
 _MAX_SPREAD = 2
 
-_Verdict = int | Failure  # the gas that a node estimates, or why there is none
+_Estimate = int | Failure  # the gas that a node estimates, or why there is none
 
 
 def simulate(rpc: Rpc, wallet: Address, calls: Sequence[Call], fees: Fees) -> list[Gas | Failure]:
@@ -40,8 +40,8 @@ def simulate(rpc: Rpc, wallet: Address, calls: Sequence[Call], fees: Fees) -> li
     funds = balance(rpc, wallet, at)
     # A node that compares the balance with gas times price must not find too little.
     limits = [_affordable(call, fees, funds) for call in calls]
-    priced: list[Question] = [
-        _question(wallet, call, at, gas=limit, fees=fees)
+    priced: list[RpcCall] = [
+        _rpc_call(wallet, call, at, gas=limit, fees=fees)
         for call, limit in zip(calls, limits, strict=True)
     ]
     found, max_gas = _ask(rpc, calls, priced, at)
@@ -62,15 +62,15 @@ def balance(rpc: Rpc, wallet: Address, at: Block | str) -> Wei:
         RpcUnavailable: too few nodes answered, or they differ.
     """
 
-    def told(answer: Answer) -> Wei:
+    def parse(answer: Answer) -> Wei:
         if isinstance(answer, RpcError):
             raise RpcRefused(f"a node of {rpc.chain} refuses eth_getBalance: {answer}")
-        return Wei(wire.quantity(answer))
+        return Wei(decoding.quantity(answer))
 
-    question: Question = ("eth_getBalance", (wallet, blocks.tag(at)))
+    rpc_call: RpcCall = ("eth_getBalance", (wallet, blocks.tag(at)))
     if isinstance(at, Block):
-        return told(quorum.read(rpc, [question], at)[0])
-    return quorum.usable(rpc, [question], lambda poll: told(poll.answers[0]))[0]
+        return parse(quorum.read(rpc, [rpc_call], at)[0])
+    return quorum.usable(rpc, [rpc_call], lambda poll: parse(poll.answers[0]))[0]
 
 
 def fields(wallet: Address, call: Call) -> dict[str, str]:
@@ -96,9 +96,9 @@ def _affordable(call: Call, fees: Fees, funds: int) -> int:
     return min(MAX_GAS, max(0, funds - call.value) // max(1, fees.ceiling))
 
 
-def _question(
+def _rpc_call(
     wallet: Address, call: Call, at: Block | str, *, gas: int, fees: Fees | None
-) -> Question:
+) -> RpcCall:
     asked = fields(wallet, call) | {"gas": hex(max(gas, MIN_GAS))}
     if fees is not None:
         asked["maxFeePerGas"] = hex(fees.ceiling)
@@ -108,45 +108,47 @@ def _question(
 
 
 def _ask(
-    rpc: Rpc, calls: Sequence[Call], questions: Sequence[Question], at: Block | str
-) -> tuple[list[_Verdict], int]:
+    rpc: Rpc, calls: Sequence[Call], rpc_calls: Sequence[RpcCall], at: Block | str
+) -> tuple[list[_Estimate], int]:
     """Return what enough nodes say of each call, and the most gas that a block takes."""
-    header = blocks.asked(at.number if isinstance(at, Block) else at)
+    header = blocks.header_call(at.number if isinstance(at, Block) else at)
 
-    def read(poll: Poll) -> tuple[list[_Verdict], int]:
+    def read(poll: Poll) -> tuple[list[_Estimate], int]:
         latest, *answers = poll.answers
-        limit = blocks.told(latest, at.number if isinstance(at, Block) else at, rpc.chain).gas_limit
-        verdicts = [_read(rpc, poll, c, a, limit) for c, a in zip(calls, answers, strict=True)]
-        return verdicts, limit
+        limit = blocks.parse_header(
+            latest, at.number if isinstance(at, Block) else at, rpc.chain
+        ).gas_limit
+        estimates = [_read(rpc, poll, c, a, limit) for c, a in zip(calls, answers, strict=True)]
+        return estimates, limit
 
-    polls = rpc.poll([header, *questions], enough=_enough(rpc, read))
-    told = _usable(polls, read)
-    if len(told) < rpc.quorum:
+    polls = rpc.poll([header, *rpc_calls], enough=_enough(rpc, read))
+    reported = _usable(polls, read)
+    if len(reported) < rpc.quorum:
         for poll in polls:
             read(poll)  # raises what is wrong with one of them
-    votes = zip(*(verdicts for verdicts, _ in told), strict=True)
+    votes = zip(*(estimates for estimates, _ in reported), strict=True)
     found = [
         _agreed(list(vote), rpc.quorum) or _differ(rpc, call)
         for call, vote in zip(calls, votes, strict=True)
     ]
-    return found, min(MAX_GAS, *(limit for _, limit in told))
+    return found, min(MAX_GAS, *(limit for _, limit in reported))
 
 
 def _enough(
-    rpc: Rpc, read: Callable[[Poll], tuple[list[_Verdict], int]]
+    rpc: Rpc, read: Callable[[Poll], tuple[list[_Estimate], int]]
 ) -> Callable[[Sequence[Poll]], bool]:
     def enough(polls: Sequence[Poll]) -> bool:
-        told = [verdicts for verdicts, _ in _usable(polls, read)]
-        return len(told) >= rpc.quorum and all(
-            _agreed(list(vote), rpc.quorum) is not None for vote in zip(*told, strict=True)
+        reported = [estimates for estimates, _ in _usable(polls, read)]
+        return len(reported) >= rpc.quorum and all(
+            _agreed(list(vote), rpc.quorum) is not None for vote in zip(*reported, strict=True)
         )
 
     return enough
 
 
 def _usable(
-    polls: Sequence[Poll], read: Callable[[Poll], tuple[list[_Verdict], int]]
-) -> list[tuple[list[_Verdict], int]]:
+    polls: Sequence[Poll], read: Callable[[Poll], tuple[list[_Estimate], int]]
+) -> list[tuple[list[_Estimate], int]]:
     found = []
     for poll in polls:
         try:
@@ -156,7 +158,7 @@ def _usable(
     return found
 
 
-def _agreed(vote: Sequence[_Verdict], quorum: int) -> _Verdict | None:
+def _agreed(vote: Sequence[_Estimate], quorum: int) -> _Estimate | None:
     """Return the highest estimate of those that are alike, or what as many nodes say instead."""
     estimates = sorted(v for v in vote if not isinstance(v, Failure))
     for lowest in estimates:
@@ -178,25 +180,25 @@ def _differ(rpc: Rpc, call: Call) -> Failure:
     )
 
 
-def _read(rpc: Rpc, poll: Poll, call: Call, answer: Answer, block_limit: int) -> _Verdict:
+def _read(rpc: Rpc, poll: Poll, call: Call, answer: Answer, block_limit: int) -> _Estimate:
     """Read one node's estimate.
 
     Raises:
-        BadAnswer: no transaction can take so little, or so much.
+        InvalidResponse: no transaction can take so little, or so much.
     """
     if not isinstance(answer, RpcError):
-        gas = wire.quantity(answer)
+        gas = decoding.quantity(answer)
         if not min_gas(call) <= gas <= min(MAX_GAS, block_limit):
-            raise wire.BadAnswer(
+            raise decoding.InvalidResponse(
                 f"{poll.host} estimates {gas} gas for a call of {rpc.chain} that takes at least "
                 f"{min_gas(call)}, and a transaction at most {min(MAX_GAS, block_limit)}"
             )
         return gas
     why = reverts.reason(answer)
     if why is not None:
-        return RevertForeseen(f"the call would revert: {why}")
+        return SimulationReverted(f"the call would revert: {why}")
     if broadcast.lacks_funds(answer):
-        return OutOfFunds(f"the wallet cannot pay for the call: {answer}; send ETH to it")
+        return InsufficientFunds(f"the wallet cannot pay for the call: {answer}; send ETH to it")
     return RpcRefused(f"a node of {rpc.chain} refuses eth_estimateGas: {answer}")
 
 
@@ -205,11 +207,11 @@ def _short_of_gas(
     wallet: Address,
     calls: Sequence[Call],
     fees: Fees,
-    found: list[_Verdict],
+    found: list[_Estimate],
     limits: Sequence[int],
     funds: int,
     at: Block | str,
-) -> list[_Verdict]:
+) -> list[_Estimate]:
     """Tell a wallet that is short of gas from a call that reverts.
 
     Too little gas makes a call revert that would not. So what reverts with as much as the
@@ -222,7 +224,7 @@ def _short_of_gas(
     ]
     if doubtful:
         some = [calls[i] for i in doubtful]
-        free = [_question(wallet, call, at, gas=MAX_GAS, fees=None) for call in some]
+        free = [_rpc_call(wallet, call, at, gas=MAX_GAS, fees=None) for call in some]
         for i, result in zip(doubtful, _ask(rpc, some, free, at)[0], strict=True):
             needed = 0 if isinstance(result, Failure) else calls[i].value + result * fees.ceiling
             if needed > funds:
@@ -241,8 +243,8 @@ def _with_headroom(call: Call, gas: int, fees: Fees, funds: int, max_gas: int) -
     return Gas(max(gas, min(-(-gas * 5 // 4), max_gas)))
 
 
-def _short(needed: int, funds: int) -> OutOfFunds:
-    return OutOfFunds(
-        f"the wallet has {in_words(Wei(funds))}, the call takes {in_words(Wei(needed))}: "
+def _short(needed: int, funds: int) -> InsufficientFunds:
+    return InsufficientFunds(
+        f"the wallet has {format_ether(Wei(funds))}, the call takes {format_ether(Wei(needed))}: "
         "send ETH to it"
     )

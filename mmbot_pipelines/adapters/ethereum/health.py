@@ -10,8 +10,8 @@ from enum import StrEnum
 from typing import Protocol, TypeVar
 
 _FAULTS_TO_OPEN = 3  # in a row
-_FIRST_REST = 5.0  # seconds; each further rest in a row is twice as long
-_LONGEST_REST = 300.0
+_MIN_OPEN_SECONDS = 5.0  # seconds; each further rest in a row is twice as long
+_MAX_OPEN_SECONDS = 300.0
 _MEMORY = 0.8  # share of the past in the averages: about the last five asked
 _TOLERATED_LAG = 5  # blocks: heights are never read at the same instant
 _OLD_SECONDS = 30.0  # age of a newest block from which on a node admits to be behind
@@ -19,7 +19,7 @@ _BEHIND = 0.1  # what is left of the score of a node that lags more
 _AS_GOOD = 0.75  # of the best score: among these the one named first is asked
 
 
-class Kind(StrEnum):
+class NodeFaultKind(StrEnum):
     """What is wrong with a node, or with what it says."""
 
     UNREACHABLE = "unreachable"
@@ -35,24 +35,24 @@ class Kind(StrEnum):
 
 
 # Each further try would cost a whole timeout, or make a limit worse, or reach a wrong chain.
-_AT_ONCE = (Kind.TIMEOUT, Kind.RATE_LIMITED, Kind.WRONG_CHAIN)
+_AT_ONCE = (NodeFaultKind.TIMEOUT, NodeFaultKind.RATE_LIMITED, NodeFaultKind.WRONG_CHAIN)
 
 # About the question or the head of the chain: no reason to rest.
-_HARMLESS = (Kind.TOO_LARGE, Kind.BEHIND)
+_SAFE_CHARACTERS = (NodeFaultKind.TOO_LARGE, NodeFaultKind.BEHIND)
 
 # Makes a node worse, but lets it serve: a hostile contract may have provoked it.
-_DUBIOUS = (Kind.INTERNAL, Kind.OUTVOTED)
+_DUBIOUS = (NodeFaultKind.INTERNAL, NodeFaultKind.OUTVOTED)
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class ReportedHead:
     """What a node says of its newest block."""
 
     height: int
     age: float | None = None  # seconds since the block was made, by our own clock
 
 
-def lags(heads: Sequence[Head]) -> list[int]:
+def lags(heads: Sequence[ReportedHead]) -> list[int]:
     """Return how many blocks each node is behind the others.
 
     A height that only one node reports moves nobody: it counts as ahead of the second highest
@@ -63,31 +63,31 @@ def lags(heads: Sequence[Head]) -> list[int]:
     second = heights[min(1, len(heights) - 1)] if heights else 0
     new = [head.height for head in heads if head.age is not None and not _is_old(head)]
 
-    def behind(head: Head) -> int:
+    def behind(head: ReportedHead) -> int:
         ahead = max([second, *new]) if _is_old(head) else second
         return max(0, ahead - head.height)
 
     return [behind(head) for head in heads]
 
 
-def _is_old(head: Head) -> bool:
+def _is_old(head: ReportedHead) -> bool:
     return head.age is not None and head.age > _OLD_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class NodeHealthReport:
     """One node's health at one time, to be shown."""
 
     host: str  # and port; nothing else of the URL
     primary: bool
-    serving: bool  # its breaker is closed
+    is_serving: bool  # its breaker is closed
     score: float  # 1 is best
     seconds: float | None  # that it takes to answer, on average
     lag: int | None  # blocks behind the others, see `lags`
     fault: str | None  # the last one, gone with the next success
 
 
-class Health:
+class NodeHealth:
     """What is remembered of one node. Threads may share it."""
 
     def __init__(self) -> None:
@@ -97,12 +97,12 @@ class Health:
         self.seconds: float | None = None
         self._success = 1.0
         self._in_a_row = 0
-        self._rest = _FIRST_REST
+        self._rest = _MIN_OPEN_SECONDS
         self._open_until: float | None = None
         self._lock = threading.Lock()
 
     @property
-    def serving(self) -> bool:
+    def is_serving(self) -> bool:
         """Tell whether the breaker is closed."""
         return self._open_until is None
 
@@ -113,50 +113,53 @@ class Health:
         fresh = 1.0 if (self.lag or 0) <= _TOLERATED_LAG else _BEHIND
         return self._success * speed * fresh
 
-    def rested(self, now: float) -> bool:
+    def can_retry(self, now: float) -> bool:
         """Tell whether an open breaker may be tried again (half-open)."""
         return self._open_until is not None and now >= self._open_until
 
-    def worked(self, seconds: float | None = None) -> bool:
+    def record_success(self, seconds: float | None = None) -> bool:
         """Note an answer; tell whether this closes the breaker.
 
         seconds: that it took, given only where all nodes are asked the same.
         """
         with self._lock:
-            was_open = not self.serving
+            was_open = not self.is_serving
             self._success = _MEMORY * self._success + 1 - _MEMORY
             if seconds is not None:
                 past = seconds if self.seconds is None else self.seconds
                 self.seconds = _MEMORY * past + (1 - _MEMORY) * seconds
-            self._in_a_row, self._rest = 0, _FIRST_REST
+            self._in_a_row, self._rest = 0, _MIN_OPEN_SECONDS
             self._open_until = self.fault = None
             return was_open
 
-    def failed(self, kind: Kind, text: str, now: float) -> float | None:
+    def record_failure(self, kind: NodeFaultKind, text: str, now: float) -> float | None:
         """Note a fault; return the seconds to rest if this opens the breaker, or opens it anew."""
         with self._lock:
             self.fault = text
-            if kind in _HARMLESS:
+            if kind in _SAFE_CHARACTERS:
                 return None
             self._success *= _MEMORY
             if kind in _DUBIOUS:
                 return None
             self._in_a_row += 1
-            trial = self.rested(now)
-            if not self.serving and not trial:
+            trial = self.can_retry(now)
+            if not self.is_serving and not trial:
                 return None
             if not (trial or kind in _AT_ONCE or self._in_a_row >= _FAULTS_TO_OPEN):
                 return None
-            rest = _LONGEST_REST if kind is Kind.WRONG_CHAIN else self._rest
-            self._open_until, self._rest = now + rest, min(2 * self._rest, _LONGEST_REST)
-            return rest
+            open_seconds = _MAX_OPEN_SECONDS if kind is NodeFaultKind.WRONG_CHAIN else self._rest
+            self._open_until, self._rest = (
+                now + open_seconds,
+                min(2 * self._rest, _MAX_OPEN_SECONDS),
+            )
+            return open_seconds
 
-    def reading(self, host: str, *, primary: bool) -> Reading:
+    def reading(self, host: str, *, primary: bool) -> NodeHealthReport:
         """Return what can be shown."""
-        return Reading(
+        return NodeHealthReport(
             host=host,
             primary=primary,
-            serving=self.serving,
+            is_serving=self.is_serving,
             score=self.score,
             seconds=self.seconds,
             lag=self.lag,
@@ -164,15 +167,15 @@ class Health:
         )
 
 
-class Watched(Protocol):
+class HasHealth(Protocol):
     """A node whose health is kept, whatever it speaks."""
 
     host: str
-    health: Health
+    health: NodeHealth
     verified: bool  # that it serves the expected chain
 
 
-W = TypeVar("W", bound=Watched)
+W = TypeVar("W", bound=HasHealth)
 
 
 def best_first(nodes: Iterable[W], first: W | None = None) -> list[W]:
@@ -186,10 +189,10 @@ def best_first(nodes: Iterable[W], first: W | None = None) -> list[W]:
     def place(node: W) -> tuple[bool, bool, bool, float]:
         score = node.health.score
         worse = 0.0 if score >= _AS_GOOD * best else 1 - score
-        return node is not first, not node.health.serving, not _serves(node), worse
+        return node is not first, not node.health.is_serving, not _serves(node), worse
 
     return sorted(nodes, key=place)
 
 
-def _serves(node: Watched) -> bool:
-    return node.verified and node.health.serving
+def _serves(node: HasHealth) -> bool:
+    return node.verified and node.health.is_serving

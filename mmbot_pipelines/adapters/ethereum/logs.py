@@ -13,10 +13,10 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from mmbot_pipelines.adapters.ethereum import blocks, wire
-from mmbot_pipelines.adapters.ethereum.node import Answer, Question, RpcError
+from mmbot_pipelines.adapters.ethereum import blocks, decoding
+from mmbot_pipelines.adapters.ethereum.node import Answer, RpcCall, RpcError
 from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
-from mmbot_pipelines.adapters.ethereum.rpc import AnswerTooLarge, Poll, Rpc
+from mmbot_pipelines.adapters.ethereum.rpc import Poll, ResponseTooLarge, Rpc
 from mmbot_pipelines.core.errors import Failure, RpcRefused, RpcUnavailable
 from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.core.outbox import Block
@@ -29,12 +29,12 @@ _PERMANENT = (-32700, -32600, -32601)
 
 # A node that is slow or away is asked for less, but not for so little that the way
 # back from an outage takes long.
-_LEAST_AFTER_OUTAGE = 100
+_MIN_AFTER_OUTAGE = 100
 
 _READINGS = 3  # of a range that a reorg tears
 
 
-class TornByReorg(RpcUnavailable):
+class ReorgDuringRead(RpcUnavailable):
     """The chain changed its blocks while they were read, again and again."""
 
 
@@ -51,7 +51,7 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class LogFilter:
     """Which logs: of one contract, by their first topics."""
 
     address: Address
@@ -61,13 +61,13 @@ class Wanted:
 class LogScanner:
     """Reads logs of one chain. Threads may share it."""
 
-    def __init__(self, rpc: Rpc, *, most_blocks: int = 2000) -> None:
+    def __init__(self, rpc: Rpc, *, max_blocks: int = 2000) -> None:
         self._rpc = rpc
-        self._most = most_blocks
-        self._size = most_blocks  # blocks that nodes took at once lately
+        self._max = max_blocks
+        self._size = max_blocks  # blocks that nodes took at once lately
         self._lock = threading.Lock()
 
-    def scan(self, wanted: Wanted, first: int, last: int) -> tuple[list[Log], Block]:
+    def scan(self, wanted: LogFilter, first: int, last: int) -> tuple[list[Log], Block]:
         """Read logs from block `first` on, and return them with the last block covered.
 
         That block comes before `last` where the range was too large for the nodes. All
@@ -75,21 +75,21 @@ class LogScanner:
 
         Raises:
             RpcRefused: a node refuses even one block.
-            TornByReorg: the blocks were replaced at every reading.
+            ReorgDuringRead: the blocks were replaced at every reading.
             RpcUnavailable: no node answered.
         """
         return self._sized(
             first, last, lambda end: self._whole(end, lambda: self._read(wanted, first, end))
         )
 
-    def witnessed(self, wanted: Wanted, first: int, last: int) -> tuple[list[list[Log]], Block]:
+    def witnessed(self, wanted: LogFilter, first: int, last: int) -> tuple[list[list[Log]], Block]:
         """Read logs at as many nodes as the quorum has; return what each shows, and the block.
 
         All of them have that block. Each may hide logs, or invent some.
 
         Raises:
             RpcDisagrees: they have different blocks.
-            RpcRefused, TornByReorg, RpcUnavailable: see `scan`.
+            RpcRefused, ReorgDuringRead, RpcUnavailable: see `scan`.
         """
         if self._rpc.quorum == 1:
             logs, block = self.scan(wanted, first, last)
@@ -97,19 +97,25 @@ class LogScanner:
         found = self._polled(wanted, first, last, lambda logs, block: block)
         return [logs for logs, _ in found], found[0][1]
 
-    def _agreed(self, wanted: Wanted, first: int, last: int) -> tuple[list[Log], Block]:
+    def _agreed(self, wanted: LogFilter, first: int, last: int) -> tuple[list[Log], Block]:
         """Read logs as many nodes show alike as the quorum has."""
         if self._rpc.quorum == 1:
             return self.scan(wanted, first, last)
         return self._polled(wanted, first, last, lambda logs, block: (block, tuple(logs)))[0]
 
     def _polled(
-        self, wanted: Wanted, first: int, last: int, alike: Callable[[list[Log], Block], Hashable]
+        self,
+        wanted: LogFilter,
+        first: int,
+        last: int,
+        alike: Callable[[list[Log], Block], Hashable],
     ) -> list[tuple[list[Log], Block]]:
         """Return the answers of those nodes that are alike, as many as the quorum has."""
 
         def asked(end: int) -> list[tuple[list[Log], Block]] | None:
-            votes = _Votes(self._rpc.quorum, lambda poll: self._told(poll, wanted, first, end))
+            votes = _Votes(
+                self._rpc.quorum, lambda poll: self._read_range(poll, wanted, first, end)
+            )
 
             def enough(polls: Sequence[Poll]) -> bool:
                 return votes.winner(polls, alike) is not None
@@ -131,11 +137,11 @@ class LogScanner:
             try:
                 found = read(end)
             except RpcUnavailable as e:
-                if isinstance(e, AnswerTooLarge) and span > 1:
+                if isinstance(e, ResponseTooLarge) and span > 1:
                     self._resize(span // 2)
                     continue
                 if span == size:
-                    self._resize(max(span // 2, min(span, _LEAST_AFTER_OUTAGE)))
+                    self._resize(max(span // 2, min(span, _MIN_AFTER_OUTAGE)))
                 raise
             except RpcError as e:
                 if span <= 1 or e.code in _PERMANENT:
@@ -146,12 +152,12 @@ class LogScanner:
                 self._resize(size + size // 8 + 1)
             return found
 
-    def backwards(self, wanted: Wanted, first: int, last: int) -> Iterator[list[Log]]:
+    def backwards(self, wanted: LogFilter, first: int, last: int) -> Iterator[list[Log]]:
         """Yield the logs of all blocks from `last` back to `first`, a range at a time.
 
         Raises:
             RpcDisagrees: too few nodes show the same.
-            RpcRefused, TornByReorg, RpcUnavailable: see `scan`.
+            RpcRefused, ReorgDuringRead, RpcUnavailable: see `scan`.
         """
         while last >= first:
             start = after = max(first, last - self._size + 1)
@@ -165,26 +171,28 @@ class LogScanner:
 
     def _resize(self, size: int) -> None:
         with self._lock:
-            self._size = max(1, min(size, self._most))
+            self._size = max(1, min(size, self._max))
 
     def _whole(self, last: int, read: Callable[[], T | None]) -> T:
         for _ in range(_READINGS):
             found = read()
             if found is not None:
                 return found
-        raise TornByReorg(
+        raise ReorgDuringRead(
             f"{self._rpc.chain} replaced block {last} while logs up to it were read: "
             "they are read again at the next tick"
         )
 
-    def _read(self, wanted: Wanted, first: int, last: int) -> tuple[list[Log], Block] | None:
+    def _read(self, wanted: LogFilter, first: int, last: int) -> tuple[list[Log], Block] | None:
         answers = self._rpc.batch(_questions(wanted, first, last))
         return _logs(answers, wanted, first, last, self._rpc.chain)
 
-    def _told(self, poll: Poll, wanted: Wanted, first: int, last: int) -> tuple[list[Log], Block]:
+    def _read_range(
+        self, poll: Poll, wanted: LogFilter, first: int, last: int
+    ) -> tuple[list[Log], Block]:
         found = _logs(poll.answers, wanted, first, last, self._rpc.chain)
         if found is None:
-            raise TornByReorg(f"{poll.host} replaced block {last} while it was asked")
+            raise ReorgDuringRead(f"{poll.host} replaced block {last} while it was asked")
         return found
 
 
@@ -234,7 +242,7 @@ class _Votes:
         return refused or faults[0]
 
 
-def _questions(wanted: Wanted, first: int, last: int) -> list[Question]:
+def _questions(wanted: LogFilter, first: int, last: int) -> list[RpcCall]:
     """Ask for a range between two looks at its last block, whose hash stands for all before it."""
     asked = {
         "address": wanted.address,
@@ -242,48 +250,50 @@ def _questions(wanted: Wanted, first: int, last: int) -> list[Question]:
         "fromBlock": blocks.tag(first),
         "toBlock": blocks.tag(last),
     }
-    look = blocks.asked(last)
-    return [look, ("eth_getLogs", (asked,)), look]
+    header_now = blocks.header_call(last)
+    return [header_now, ("eth_getLogs", (asked,)), header_now]
 
 
 def _logs(
-    answers: Sequence[Answer], wanted: Wanted, first: int, last: int, chain: str
+    answers: Sequence[Answer], wanted: LogFilter, first: int, last: int, chain: str
 ) -> _Found | None:
     """Read the answers to `_questions`; None if the last block changed between the looks."""
     before, answer, after = answers
     if isinstance(answer, RpcError):
         raise answer
-    block = blocks.told(before, last, chain).block
-    if blocks.told(after, last, chain).block != block:
+    block = blocks.parse_header(before, last, chain).block
+    if blocks.parse_header(after, last, chain).block != block:
         return None
     if not isinstance(answer, list):
-        raise wire.BadAnswer(f"a node of {chain} answered no list of logs")
-    logs = [decoded(one) for one in answer]
+        raise decoding.InvalidResponse(f"a node of {chain} answered no list of logs")
+    logs = [decode_log(one) for one in answer]
     _check(logs, wanted, first, block)
     return sorted(logs, key=lambda log: (log.block.number, log.index)), block
 
 
-def decoded(answer: object) -> Log:
+def decode_log(answer: object) -> Log:
     """Read one log as JSON-RPC gives it.
 
     Raises:
-        BadAnswer: it is none, or one of a block that was taken back.
+        InvalidResponse: it is none, or one of a block that was reorged out.
     """
-    log = wire.fields(answer)
+    log = decoding.fields(answer)
     topics = log.get("topics")
     if not isinstance(topics, list) or log.get("removed") not in (None, False):
-        raise wire.BadAnswer("a node answered a log without topics, or a removed one")
+        raise decoding.InvalidResponse("a node answered a log without topics, or a removed one")
     return Log(
-        address=wire.address(log.get("address")),
-        topics=tuple(bytes.fromhex(wire.hash32(topic)[2:]) for topic in topics),
-        data=wire.data(log.get("data")),
-        block=Block(wire.quantity(log.get("blockNumber")), wire.hash32(log.get("blockHash"))),
-        tx=wire.hash32(log.get("transactionHash")),
-        index=wire.quantity(log.get("logIndex")),
+        address=decoding.address(log.get("address")),
+        topics=tuple(bytes.fromhex(decoding.hash32(topic)[2:]) for topic in topics),
+        data=decoding.data(log.get("data")),
+        block=Block(
+            decoding.quantity(log.get("blockNumber")), decoding.hash32(log.get("blockHash"))
+        ),
+        tx=decoding.hash32(log.get("transactionHash")),
+        index=decoding.quantity(log.get("logIndex")),
     )
 
 
-def _check(logs: Sequence[Log], wanted: Wanted, first: int, last: Block) -> None:
+def _check(logs: Sequence[Log], wanted: LogFilter, first: int, last: Block) -> None:
     """Refuse logs that were not asked for: money is paid on their word."""
     for log in logs:
         asked_for = (
@@ -291,4 +301,6 @@ def _check(logs: Sequence[Log], wanted: Wanted, first: int, last: Block) -> None
         )
         in_range = first <= log.block.number < last.number or log.block == last
         if not (asked_for and in_range):
-            raise wire.BadAnswer(f"a node answered a log of {log.tx} that was not asked for")
+            raise decoding.InvalidResponse(
+                f"a node answered a log of {log.tx} that was not asked for"
+            )

@@ -15,15 +15,15 @@ from typing import Any
 import requests
 import urllib3
 
-from mmbot_pipelines.adapters.ethereum import urls
-from mmbot_pipelines.adapters.ethereum.health import Health, Kind
+from mmbot_pipelines.adapters.ethereum import url_secrets
+from mmbot_pipelines.adapters.ethereum.health import NodeFaultKind, NodeHealth
 from mmbot_pipelines.adapters.ethereum.untrusted import cleaned
-from mmbot_pipelines.core.hosts import shown
+from mmbot_pipelines.core.url_redaction import redacted_host
 
 # Its debug lines show the path of each request.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
-Question = tuple[str, Sequence[Any]]  # method and parameters
+RpcCall = tuple[str, Sequence[Any]]  # method and parameters
 
 _CHUNK = 65_536  # bytes read at once
 _BODY_STATUSES = (200, 400)  # some nodes answer a refused call with 400
@@ -46,7 +46,7 @@ Answer = Any | RpcError  # a result, whatever its JSON, or an error
 class NodeFault(Exception):
     """The node gave no usable answer; the text names no URL."""
 
-    def __init__(self, text: str, kind: Kind = Kind.GARBAGE) -> None:
+    def __init__(self, text: str, kind: NodeFaultKind = NodeFaultKind.GARBAGE) -> None:
         self.kind = kind
         super().__init__(text)
 
@@ -55,31 +55,31 @@ class Node:
     """One URL, asked by any thread."""
 
     def __init__(
-        self, url: str, *, connect_seconds: float, read_seconds: float, most_bytes: int
+        self, url: str, *, connect_seconds: float, read_seconds: float, max_bytes: int
     ) -> None:
-        self.host = shown(url)
-        self.health = Health()
+        self.host = redacted_host(url)
+        self.health = NodeHealth()
         self.verified = False  # that it serves the expected chain
         self._url = url
-        self._keys = urls.keys(url)
+        self._keys = url_secrets.secrets_in(url)
         self._timeouts = (connect_seconds, read_seconds)
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._ids = itertools.count(1)
         self._idle: deque[requests.Session] = deque()  # each is for one thread at a time
 
     def __repr__(self) -> str:
         return f"Node({self.host})"
 
-    def ask(self, questions: Sequence[Question]) -> list[Answer]:
+    def ask(self, rpc_calls: Sequence[RpcCall]) -> list[Answer]:
         """Ask in one HTTP request; answers stand in the order of the questions.
 
         Raises:
             NodeFault: unreachable, slow, overloaded, or the answer is none.
         """
-        ids = [next(self._ids) for _ in questions]
+        ids = [next(self._ids) for _ in rpc_calls]
         asked = [
             {"jsonrpc": "2.0", "id": i, "method": method, "params": list(params)}
-            for i, (method, params) in zip(ids, questions, strict=True)
+            for i, (method, params) in zip(ids, rpc_calls, strict=True)
         ]
         body = json.dumps(asked if len(asked) > 1 else asked[0]).encode()
         posted = self._post(body)
@@ -94,13 +94,13 @@ class Node:
         except NodeFault as e:
             return e
         except (requests.Timeout, urllib3.exceptions.ReadTimeoutError):
-            return NodeFault("timed out", Kind.TIMEOUT)
+            return NodeFault("timed out", NodeFaultKind.TIMEOUT)
         except requests.exceptions.SSLError:
-            return NodeFault("its TLS certificate is not accepted", Kind.UNREACHABLE)
+            return NodeFault("its TLS certificate is not accepted", NodeFaultKind.UNREACHABLE)
         except requests.ConnectionError:
-            return NodeFault("unreachable", Kind.UNREACHABLE)
+            return NodeFault("unreachable", NodeFaultKind.UNREACHABLE)
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as e:
-            return NodeFault(f"the request failed ({type(e).__name__})", Kind.UNREACHABLE)
+            return NodeFault(f"the request failed ({type(e).__name__})", NodeFaultKind.UNREACHABLE)
 
     def _read(self, body: bytes) -> bytes:
         session = self._idle.pop() if self._idle else requests.Session()
@@ -126,16 +126,18 @@ class Node:
         ) as response:
             if response.status_code not in _BODY_STATUSES:
                 limited = response.status_code == _LIMITED
-                kind = Kind.RATE_LIMITED if limited else Kind.HTTP
+                kind = NodeFaultKind.RATE_LIMITED if limited else NodeFaultKind.HTTP
                 raise NodeFault(f"answered HTTP {response.status_code}", kind)
             # Unlike iter_content, this returns with whatever has come by now.
             while chunk := response.raw.read1(_CHUNK, decode_content=True):
                 read += chunk
-                if len(read) > self._most_bytes:
-                    raise NodeFault(f"answered more than {self._most_bytes} bytes", Kind.TOO_LARGE)
+                if len(read) > self._max_bytes:
+                    raise NodeFault(
+                        f"answered more than {self._max_bytes} bytes", NodeFaultKind.TOO_LARGE
+                    )
                 if time.monotonic() > deadline:
-                    raise NodeFault("timed out", Kind.TIMEOUT)
-        return urls.without(bytes(read), self._keys)
+                    raise NodeFault("timed out", NodeFaultKind.TIMEOUT)
+        return url_secrets.redact(bytes(read), self._keys)
 
 
 def _answers(body: bytes, ids: Sequence[int]) -> list[Answer]:

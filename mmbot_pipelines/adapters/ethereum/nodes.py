@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from mmbot_pipelines.adapters.ethereum import wire
-from mmbot_pipelines.adapters.ethereum.faults import blame
-from mmbot_pipelines.adapters.ethereum.health import Head, Kind, best_first
-from mmbot_pipelines.adapters.ethereum.node import Answer, Node, NodeFault, Question
-from mmbot_pipelines.adapters.ethereum.survey import Survey
+from mmbot_pipelines.adapters.ethereum import decoding
+from mmbot_pipelines.adapters.ethereum.error_class import node_fault_of
+from mmbot_pipelines.adapters.ethereum.health import NodeFaultKind, ReportedHead, best_first
+from mmbot_pipelines.adapters.ethereum.health_poll import HealthPoller
+from mmbot_pipelines.adapters.ethereum.node import Answer, Node, NodeFault, RpcCall
 from mmbot_pipelines.adapters.ethereum.untrusted import cleaned
 
 _log = logging.getLogger(__name__)
 
-_CHAIN_ID: Question = ("eth_chainId", ())
-_HEIGHT: Question = ("eth_blockNumber", ())
-_NEWEST: Question = ("eth_getBlockByNumber", ("latest", False))
+_CHAIN_ID: RpcCall = ("eth_chainId", ())
+_HEIGHT: RpcCall = ("eth_blockNumber", ())
+_NEWEST: RpcCall = ("eth_getBlockByNumber", ("latest", False))
 _LOG_SECONDS = 60.0  # between two lines about one node's answers
 _FLOOR_SECONDS = 60.0  # a chain that is set back for longer is believed
 
@@ -30,7 +30,7 @@ class Poll:
     height: int  # its newest block; 0 where it was not asked for
     node: Node = field(repr=False)
     answers: list[Answer]
-    blamed: list[Kind]  # what is wrong with the node itself, from its answers
+    node_faults: list[NodeFaultKind]  # what is wrong with the node itself, from its answers
 
 
 class Floor:
@@ -60,34 +60,32 @@ class Nodes:
         *,
         chain: str,
         chain_id: int,
-        most_questions: int,
+        max_batch: int,
         clock: Callable[[], float],
     ) -> None:
         self.all = nodes
         self.floor = Floor(clock)
         self._chain = chain
         self._chain_id = chain_id
-        self._most_questions = most_questions
+        self._max_batch = max_batch
         self._clock = clock
         self._doubted: dict[Node, float] = {}  # when it was logged last
-        self._survey = Survey(nodes, self._look, clock)
+        self._poller = HealthPoller(nodes, self._poll_node, clock)
 
-    def survey(self) -> None:
+    def poll_health(self) -> None:
         """Look at all nodes that do not rest, now."""
-        self._survey.look()
+        self._poller.poll_now()
 
     def ordered(self, first: Node | None = None) -> list[Node]:
         """Sort the nodes, best first, by what is known of them now."""
-        self._survey.glance()
+        self._poller.poll_if_due()
         return best_first(self.all, first)
 
-    def parts(
-        self, questions: Sequence[Question], *, room: int = 0
-    ) -> Iterator[Sequence[Question]]:
+    def parts(self, rpc_calls: Sequence[RpcCall], *, room: int = 0) -> Iterator[Sequence[RpcCall]]:
         """Cut questions into as many as fit into one request, with room for some more."""
-        size = max(1, self._most_questions - room)
-        for start in range(0, len(questions), size):
-            yield questions[start : start + size]
+        size = max(1, self._max_batch - room)
+        for start in range(0, len(rpc_calls), size):
+            yield rpc_calls[start : start + size]
 
     def reach(self, polls: Sequence[Poll], quorum: int) -> None:
         """Raise the floor to a height that several nodes vouch for: one alone sets none."""
@@ -100,7 +98,7 @@ class Nodes:
             heights = sorted((poll.height for poll in polls), reverse=True)
             self.floor.reach(heights[quorum - 1])
 
-    def doubt(self, node: Node, why: str, kind: Kind) -> None:
+    def record_doubt(self, node: Node, why: str, kind: NodeFaultKind) -> None:
         """Note with a node that its answers cannot be, or that others contradict them."""
         self._fault(node, NodeFault(why, kind))
         now = self._clock()
@@ -111,7 +109,7 @@ class Nodes:
     def ask(
         self,
         node: Node,
-        questions: Sequence[Question],
+        rpc_calls: Sequence[RpcCall],
         *,
         fresh: bool = False,
         min_height: int = 0,
@@ -130,34 +128,34 @@ class Nodes:
         with self._noting(node):
             if not node.verified:
                 self._verify(node, *node.ask([_CHAIN_ID]))
-            for part in self.parts(questions, room=int(fresh)):
-                told = node.ask([_HEIGHT, *part] if fresh else part)
+            for part in self.parts(rpc_calls, room=int(fresh)):
+                reported = node.ask([_HEIGHT, *part] if fresh else part)
                 if fresh:
-                    heights.append(_quantity(told.pop(0), "height"))
-                answers += told
+                    heights.append(_quantity(reported.pop(0), "height"))
+                answers += reported
             height = min(heights, default=0)
             floor = max(self.floor.height, min_height)
             if fresh and height < floor:
-                raise NodeFault(f"is at block {height}, but {floor} was seen", Kind.BEHIND)
+                raise NodeFault(f"is at block {height}, but {floor} was seen", NodeFaultKind.BEHIND)
             if fresh:
                 node.health.height = height
-            node.health.worked()
-        found = (blame(q, a) for q, a in zip(questions, answers, strict=True))
-        blamed = [kind for kind in found if kind is not None]
-        for kind in dict.fromkeys(blamed):
+            node.health.record_success()
+        found = (node_fault_of(q, a) for q, a in zip(rpc_calls, answers, strict=True))
+        node_faults = [kind for kind in found if kind is not None]
+        for kind in dict.fromkeys(node_faults):
             self._fault(node, NodeFault(f"answered with an error ({kind})", kind))
-        return Poll(node.host, height, node, answers, blamed)
+        return Poll(node.host, height, node, answers, node_faults)
 
-    def _look(self, node: Node) -> Head:
+    def _poll_node(self, node: Node) -> ReportedHead:
         """Ask a node for its newest block, and make sure that it still serves our chain."""
         with self._noting(node):
             asked = self._clock()
             chain_id, height, newest = node.ask([_CHAIN_ID, _HEIGHT, _NEWEST])
             self._verify(node, chain_id)
             read = _quantity(height, "height")
-            if node.health.worked(self._clock() - asked):
+            if node.health.record_success(self._clock() - asked):
                 _log.warning("%s: node %s serves again", self._chain, node.host)
-        return Head(read, _age(newest))
+        return ReportedHead(read, _age(newest))
 
     @contextmanager
     def _noting(self, node: Node) -> Iterator[None]:
@@ -169,18 +167,20 @@ class Nodes:
             raise
 
     def _fault(self, node: Node, fault: NodeFault) -> None:
-        rest = node.health.failed(fault.kind, str(fault), self._clock())
-        if rest is not None and len(self.all) > 1:
-            _log.warning("%s: node %s %s; it rests %.0f s", self._chain, node.host, fault, rest)
+        open_seconds = node.health.record_failure(fault.kind, str(fault), self._clock())
+        if open_seconds is not None and len(self.all) > 1:
+            _log.warning(
+                "%s: node %s %s; it rests %.0f s", self._chain, node.host, fault, open_seconds
+            )
 
-    def _verify(self, node: Node, told: Answer) -> None:
+    def _verify(self, node: Node, reported: Answer) -> None:
         """Check which chain the node serves (eth_chainId, EIP-695)."""
-        chain_id = _quantity(told, "chain id")
+        chain_id = _quantity(reported, "chain id")
         if chain_id != self._chain_id:
             raise NodeFault(
                 f"serves chain {chain_id}, "
                 f"but MMBOT_{self._chain.upper()}_CHAIN_ID is {self._chain_id}",
-                Kind.WRONG_CHAIN,
+                NodeFaultKind.WRONG_CHAIN,
             )
         node.verified = True
 
@@ -188,13 +188,13 @@ class Nodes:
 def _age(newest: Answer) -> float | None:
     """Return how long ago a newest block was made, in seconds; None where a node does not say."""
     try:
-        return max(0.0, time.time() - wire.quantity(wire.fields(newest).get("timestamp")))
-    except (wire.BadAnswer, OverflowError):
+        return max(0.0, time.time() - decoding.quantity(decoding.fields(newest).get("timestamp")))
+    except (decoding.InvalidResponse, OverflowError):
         return None
 
 
-def _quantity(told: Answer, what: str) -> int:
+def _quantity(reported: Answer, what: str) -> int:
     try:
-        return wire.quantity(told)
-    except wire.BadAnswer:
-        raise NodeFault(f"does not tell its {what}: {cleaned(told)}") from None
+        return decoding.quantity(reported)
+    except decoding.InvalidResponse:
+        raise NodeFault(f"does not tell its {what}: {cleaned(reported)}") from None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from mmbot_pipelines.adapters.ethereum import blocks, reverts
-from mmbot_pipelines.adapters.ethereum.node import Answer, Question, RpcError
+from mmbot_pipelines.adapters.ethereum.node import Answer, RpcCall, RpcError
 from mmbot_pipelines.adapters.ethereum.rpc import Poll, Rpc
 from mmbot_pipelines.core.errors import Failure, RpcUnavailable
 from mmbot_pipelines.core.money import Wei
@@ -61,13 +61,13 @@ def newest(rpc: Rpc, tag: str = "latest") -> Block:
         RpcDisagrees: they have different blocks of one number.
         RpcUnavailable: too few nodes answered.
     """
-    heads = usable(rpc, [blocks.asked(tag)], lambda poll: _block(rpc, poll, tag))
+    heads = usable(rpc, [blocks.header_call(tag)], lambda poll: _block(rpc, poll, tag))
     lowest = sorted(heads, key=lambda head: head.number, reverse=True)[rpc.quorum - 1]
     if all(head == lowest for head in heads):
         return lowest
     number = lowest.number
-    question = [blocks.asked(number)]
-    return agreed(rpc, question, lambda poll: _block(rpc, poll, number), f"block {number}")
+    rpc_call = [blocks.header_call(number)]
+    return agreed(rpc, rpc_call, lambda poll: _block(rpc, poll, number), f"block {number}")
 
 
 def now(rpc: Rpc) -> Block | str:
@@ -75,7 +75,7 @@ def now(rpc: Rpc) -> Block | str:
     return "latest" if rpc.quorum == 1 else newest(rpc)
 
 
-def read(rpc: Rpc, questions: Sequence[Question], block: Block | str) -> list[Answer]:
+def read(rpc: Rpc, rpc_calls: Sequence[RpcCall], block: Block | str) -> list[Answer]:
     """Ask about the state at a block; the questions name it by `blocks.tag`.
 
     Raises:
@@ -84,16 +84,16 @@ def read(rpc: Rpc, questions: Sequence[Question], block: Block | str) -> list[An
         RpcUnavailable: too few nodes answered, or have the block.
     """
     if isinstance(block, str):
-        return rpc.poll(questions)[0].answers
-    look = blocks.asked(block.number)
+        return rpc.poll(rpc_calls)[0].answers
+    header_now = blocks.header_call(block.number)
 
-    def told(poll: Poll) -> list[object]:
+    def parse(poll: Poll) -> list[object]:
         for at in (0, -1):
             _still(rpc, poll, _block(rpc, poll, block.number, at), block)
         return [_comparable(answer) for answer in poll.answers[1:-1]]
 
-    questions = [look, *questions, look]
-    _, polls = _agreed(rpc, questions, told, f"the state at block {block.number}")
+    rpc_calls = [header_now, *rpc_calls, header_now]
+    _, polls = _agreed(rpc, rpc_calls, parse, f"the state at block {block.number}")
     return polls[0].answers[1:-1]
 
 
@@ -106,18 +106,18 @@ def base_fee(rpc: Rpc, block: Block) -> Wei | None:
         RpcUnavailable: too few nodes answered, or have the block.
     """
 
-    def told(poll: Poll) -> Wei | None:
-        header = blocks.told(poll.answers[0], block.number, rpc.chain)
+    def parse(poll: Poll) -> Wei | None:
+        header = blocks.parse_header(poll.answers[0], block.number, rpc.chain)
         _still(rpc, poll, header.block, block)
         return header.base_fee
 
-    question = [blocks.asked(block.number)]
-    return agreed(rpc, question, told, f"the base fee of block {block.number}")
+    rpc_call = [blocks.header_call(block.number)]
+    return agreed(rpc, rpc_call, parse, f"the base fee of block {block.number}")
 
 
 def receipts(
     rpc: Rpc,
-    questions: Sequence[Question],
+    rpc_calls: Sequence[RpcCall],
     read: Callable[[Poll], list[Receipt | None]],
     *,
     min_height: int,
@@ -137,7 +137,7 @@ def receipts(
             _is_decided(column, rpc.quorum) for column in _columns(found)
         )
 
-    polls = rpc.poll(questions, enough=enough, min_height=min_height)
+    polls = rpc.poll(rpc_calls, enough=enough, min_height=min_height)
     found = _usable(polls, read)
     if len(found) < rpc.quorum:
         for poll in polls:
@@ -145,9 +145,7 @@ def receipts(
     return [_receipt(rpc, column) for column in _columns(found)]
 
 
-def each(
-    rpc: Rpc, questions: Sequence[Question], read: Callable[[Poll], list[T]]
-) -> list[T | None]:
+def each(rpc: Rpc, rpc_calls: Sequence[RpcCall], read: Callable[[Poll], list[T]]) -> list[T | None]:
     """Return what as many nodes say of each thing as the quorum asks for; None: no such say.
 
     read: raises what is wrong with a node's answers; they count for nothing then.
@@ -163,7 +161,7 @@ def each(
             _is_decided(column, rpc.quorum) for column in _columns(found)
         )
 
-    polls = rpc.poll(questions, enough=enough)
+    polls = rpc.poll(rpc_calls, enough=enough)
     found = _usable(polls, read)
     if len(found) < rpc.quorum:
         raise _collect(polls, read).unusable[0][0]
@@ -197,14 +195,14 @@ def _is_decided(seen: Sequence[tuple[Poll, T]], quorum: int) -> bool:
 
 
 def _receipt(rpc: Rpc, seen: Sequence[_Seen]) -> Receipt | None:
-    told = [receipt for _, receipt in seen]
-    for receipt in told:
-        if told.count(receipt) >= rpc.quorum:
+    reported = [receipt for _, receipt in seen]
+    for receipt in reported:
+        if reported.count(receipt) >= rpc.quorum:
             if receipt is not None:
                 others = [poll for poll, r in seen if r not in (None, receipt)]
                 rpc.outvoted(others, f"the receipt of {receipt.hash}")
             return receipt
-    first = next(receipt for receipt in told if receipt is not None)
+    first = next(receipt for receipt in reported if receipt is not None)
     there = [(p, r) for p, r in seen if r or p.height >= first.block.number]
     for poll, receipt in there:
         if receipt != first:
@@ -212,7 +210,7 @@ def _receipt(rpc: Rpc, seen: Sequence[_Seen]) -> Receipt | None:
     return None
 
 
-def usable(rpc: Rpc, questions: Sequence[Question], read: Callable[[Poll], T]) -> list[T]:
+def usable(rpc: Rpc, rpc_calls: Sequence[RpcCall], read: Callable[[Poll], T]) -> list[T]:
     """Return what at least as many nodes say as the quorum asks for, though it may differ.
 
     A node whose answer cannot be is passed over, and the next one is asked.
@@ -220,7 +218,7 @@ def usable(rpc: Rpc, questions: Sequence[Question], read: Callable[[Poll], T]) -
     Raises:
         Failure: what is wrong with an answer, where too few are usable.
     """
-    votes = _collect(rpc.poll(questions, enough=_enough_usable(rpc, read)), read)
+    votes = _collect(rpc.poll(rpc_calls, enough=_enough_usable(rpc, read)), read)
     values = [value for value, polls in votes.groups for _ in polls]
     if len(values) < rpc.quorum:
         raise votes.unusable[0][0]
@@ -230,12 +228,12 @@ def usable(rpc: Rpc, questions: Sequence[Question], read: Callable[[Poll], T]) -
 def _enough_usable(rpc: Rpc, read: Callable[[Poll], T]) -> Callable[[Sequence[Poll]], bool]:
     def enough(polls: Sequence[Poll]) -> bool:
         groups = _collect(polls, read).groups
-        return sum(len(told) for _, told in groups) >= rpc.quorum
+        return sum(len(reported) for _, reported in groups) >= rpc.quorum
 
     return enough
 
 
-def agreed(rpc: Rpc, questions: Sequence[Question], read: Callable[[Poll], T], what: str) -> T:
+def agreed(rpc: Rpc, rpc_calls: Sequence[RpcCall], read: Callable[[Poll], T], what: str) -> T:
     """Return what as many nodes say as the quorum asks for.
 
     read: raises what is wrong with a node's answers; they count for nothing then.
@@ -244,16 +242,16 @@ def agreed(rpc: Rpc, questions: Sequence[Question], read: Callable[[Poll], T], w
         RpcDisagrees: not as many say the same.
         Failure: what is wrong with an answer, where it is that.
     """
-    return _agreed(rpc, questions, read, what)[0]
+    return _agreed(rpc, rpc_calls, read, what)[0]
 
 
 def _agreed(
-    rpc: Rpc, questions: Sequence[Question], read: Callable[[Poll], T], what: str
+    rpc: Rpc, rpc_calls: Sequence[RpcCall], read: Callable[[Poll], T], what: str
 ) -> tuple[T, list[Poll]]:
     def enough(polls: Sequence[Poll]) -> bool:
         return _collect(polls, read).winner(rpc.quorum) is not None
 
-    votes = _collect(rpc.poll(questions, enough=enough), read)
+    votes = _collect(rpc.poll(rpc_calls, enough=enough), read)
     winner = votes.winner(rpc.quorum)
     if winner is not None:
         others = [p for _, polls in votes.groups if polls is not winner[1] for p in polls]
@@ -272,7 +270,7 @@ def _collect(polls: Sequence[Poll], read: Callable[[Poll], T]) -> _Votes[T]:
 
 
 def _block(rpc: Rpc, poll: Poll, at: int | str, answer: int = 0) -> Block:
-    return blocks.told(poll.answers[answer], at, rpc.chain).block
+    return blocks.parse_header(poll.answers[answer], at, rpc.chain).block
 
 
 def _still(rpc: Rpc, poll: Poll, now: Block, was: Block) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from eth_utils.crypto import keccak
 
 from mmbot_pipelines.adapters.ethereum import blocks, quorum
-from mmbot_pipelines.adapters.ethereum.logs import Log, LogScanner, Wanted
+from mmbot_pipelines.adapters.ethereum.logs import Log, LogFilter, LogScanner
 from mmbot_pipelines.adapters.ethereum.node import RpcError
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.views import (
@@ -16,7 +16,7 @@ from mmbot_pipelines.adapters.ethereum.views import (
     refused,
 )
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.core.errors import Malformed, RegistryDisagrees
+from mmbot_pipelines.core.errors import Malformed, RegistryAbiMismatch
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Call
 
@@ -107,7 +107,7 @@ class RegistryV1:
         After a bounded number of blocks, return the lowest one searched, to go on `below` it.
         The event carries order id, recipient, amount and chain: all that the key is of.
         """
-        wanted = Wanted(
+        wanted = LogFilter(
             address=self.address, topics=(TRANSFERRED, order.number.to_bytes(32, "big"))
         )
         newest = blocks.header(self._rpc, "latest").block.number
@@ -119,7 +119,7 @@ class RegistryV1:
                     return log.tx
         return first if first > self._start_block else None
 
-    def takes(self, wallet: Address) -> bool:
+    def accepts_wallet(self, wallet: Address) -> bool:
         """Return whether a wallet may send it transfers and claims: its owner, its market maker."""
         views = (MARKET_MAKER, OWNER)
         calls = [(self.address, view.encode()) for view in views]
@@ -136,7 +136,7 @@ class RegistryV1:
         if isinstance(answer, RpcError):
             raise refused(answer, f"{order.key}: transfers of the registry {self.address}")
         if _ABIS.get(len(answer)) != "v1":
-            raise RegistryDisagrees(disagreement(self.address, _ABIS.get(len(answer))))
+            raise RegistryAbiMismatch(disagreement(self.address, _ABIS.get(len(answer))))
         _, _, used, _ = TRANSFERS.decode(answer)
         return bool(used)
 

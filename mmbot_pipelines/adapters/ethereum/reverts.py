@@ -6,9 +6,9 @@ Source: Solidity documentation, "Panic via assert and Error via require".
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
+from mmbot_pipelines.adapters.ethereum.decoding import InvalidResponse, data
 from mmbot_pipelines.adapters.ethereum.node import RpcError
 from mmbot_pipelines.adapters.ethereum.untrusted import cleaned
-from mmbot_pipelines.adapters.ethereum.wire import BadAnswer, data
 
 _ERROR = bytes.fromhex("08c379a0")  # Error(string)
 _PANIC = bytes.fromhex("4e487b71")  # Panic(uint256)
@@ -42,7 +42,7 @@ _EXCEPTIONS = (
 )
 
 
-def decoded(returned: bytes) -> str:
+def decode_revert(returned: bytes) -> str:
     """Say what a reverted call returned. Never raises, whatever a contract returns."""
     selector, rest = returned[:4], returned[4:]
     if not returned:
@@ -64,15 +64,15 @@ def decoded(returned: bytes) -> str:
 def reason(error: RpcError) -> str | None:
     """Say why the call reverted, or None where the error is not about the call itself."""
     returned = _returned(error.data)
-    said = error.message.lower().replace(" ", "")
+    error_text = error.message.lower().replace(" ", "")
     if returned:
-        return decoded(returned)
-    if error.code != _REVERTED and not any(words in said for words in _EXCEPTIONS):
+        return decode_revert(returned)
+    if error.code != _REVERTED and not any(words in error_text for words in _EXCEPTIONS):
         return None
     _, colon, text = error.message.partition("execution reverted: ")
     if colon and text:
         return text
-    return "reverted without a reason" if "revert" in said else error.message
+    return "reverted without a reason" if "revert" in error_text else error.message
 
 
 def _returned(given: object) -> bytes:
@@ -81,5 +81,5 @@ def _returned(given: object) -> bytes:
         given = given.get("data")
     try:
         return data(given)
-    except BadAnswer:
+    except InvalidResponse:
         return b""

@@ -11,16 +11,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mmbot_pipelines.adapters.ethereum.health import Kind, Reading
-from mmbot_pipelines.adapters.ethereum.node import Answer, Node, NodeFault, Question, RpcError
+from mmbot_pipelines.adapters.ethereum.fan_out import fan_out
+from mmbot_pipelines.adapters.ethereum.health import NodeFaultKind, NodeHealthReport
+from mmbot_pipelines.adapters.ethereum.node import Answer, Node, NodeFault, RpcCall, RpcError
 from mmbot_pipelines.adapters.ethereum.nodes import Nodes, Poll
-from mmbot_pipelines.adapters.ethereum.together import together
 from mmbot_pipelines.core.errors import Failure, RpcUnavailable, WrongChain
 
-__all__ = ["Answer", "AnswerTooLarge", "Poll", "Question", "Rpc", "RpcError"]
+__all__ = ["Answer", "Poll", "ResponseTooLarge", "Rpc", "RpcCall", "RpcError"]
 
 
-class AnswerTooLarge(RpcUnavailable):
+class ResponseTooLarge(RpcUnavailable):
     """No node answered within the size limit: ask for less."""
 
 
@@ -36,8 +36,8 @@ class Rpc:
         quorum: int = 1,
         connect_seconds: float = 3.0,
         read_seconds: float = 15.0,
-        most_bytes: int = 16 * 2**20,
-        most_questions: int = 50,
+        max_bytes: int = 16 * 2**20,
+        max_batch: int = 50,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Describe the chain; nothing is asked yet.
@@ -45,8 +45,8 @@ class Rpc:
         urls: the primary first.
         chain: as the settings name it, e.g. "L1" of MMBOT_L1_CHAIN_ID.
         quorum: how many nodes a poll asks.
-        most_bytes: of one HTTP answer.
-        most_questions: in one HTTP request.
+        max_bytes: of one HTTP answer.
+        max_batch: in one HTTP request.
         clock: seconds; only its differences count.
         """
         self.chain = chain
@@ -57,25 +57,23 @@ class Rpc:
                 url,
                 connect_seconds=connect_seconds,
                 read_seconds=read_seconds,
-                most_bytes=most_bytes,
+                max_bytes=max_bytes,
             )
             for url in urls
         ]
-        self._nodes = Nodes(
-            nodes, chain=chain, chain_id=chain_id, most_questions=most_questions, clock=clock
-        )
+        self._nodes = Nodes(nodes, chain=chain, chain_id=chain_id, max_batch=max_batch, clock=clock)
 
     def __repr__(self) -> str:
         return f"Rpc({self.chain}: {', '.join(node.host for node in self._nodes.all)})"
 
-    def health(self) -> list[Reading]:
+    def health(self) -> list[NodeHealthReport]:
         """Return how each node is doing, the primary first."""
         nodes = self._nodes.all
         return [n.health.reading(n.host, primary=n is nodes[0]) for n in nodes]
 
-    def survey(self) -> None:
+    def poll_health(self) -> None:
         """Look at all nodes that do not rest, now. It happens by itself every few seconds."""
-        self._nodes.survey()
+        self._nodes.poll_health()
 
     def call(self, method: str, params: Sequence[Any] = ()) -> Any:
         """Ask one question.
@@ -90,7 +88,7 @@ class Rpc:
             raise answer
         return answer
 
-    def batch(self, questions: Sequence[Question]) -> list[Answer]:
+    def batch(self, rpc_calls: Sequence[RpcCall]) -> list[Answer]:
         """Ask the best node many questions in few HTTP requests; errors stand in their places.
 
         What fits into one request is answered by one node.
@@ -101,7 +99,7 @@ class Rpc:
         """
         answers: list[Answer] = []
         node: Node | None = None
-        for part in self._nodes.parts(questions):
+        for part in self._nodes.parts(rpc_calls):
             # The rest goes to the node that answered: it has the same view of the chain.
             node, poll = self._best(part, first=node)
             answers += poll.answers
@@ -109,7 +107,7 @@ class Rpc:
 
     def poll(
         self,
-        questions: Sequence[Question],
+        rpc_calls: Sequence[RpcCall],
         *,
         enough: Callable[[Sequence[Poll]], bool] = lambda _: True,
         min_height: int = 0,
@@ -125,21 +123,23 @@ class Rpc:
         """
         if self.quorum == 1:
             best = self._best(
-                questions, fresh=True, min_height=min_height, usable=lambda p: enough([p])
+                rpc_calls, fresh=True, min_height=min_height, usable=lambda p: enough([p])
             )
             polls = [best[1]]
         else:
-            polls = self._several(questions, enough, min_height)
+            polls = self._several(rpc_calls, enough, min_height)
         self._nodes.reach(polls, self.quorum)
         return polls
 
     def outvoted(self, polls: Sequence[Poll], what: str) -> None:
         """Note with nodes that as many as the quorum has contradict them."""
         for poll in polls:
-            self._nodes.doubt(poll.node, f"contradicts the others about {what}", Kind.OUTVOTED)
+            self._nodes.record_doubt(
+                poll.node, f"contradicts the others about {what}", NodeFaultKind.OUTVOTED
+            )
 
     def all(
-        self, questions: Sequence[Question], *, enough: Callable[[list[Answer]], bool]
+        self, rpc_calls: Sequence[RpcCall], *, enough: Callable[[list[Answer]], bool]
     ) -> list[list[Answer]]:
         """Ask every node, also those that rest; return what came, from the best node first.
 
@@ -152,10 +152,10 @@ class Rpc:
         """
 
         def ask(node: Node) -> Poll:
-            return self._nodes.ask(node, questions)
+            return self._nodes.ask(node, rpc_calls)
 
         ordered = self._nodes.ordered()
-        asked = together(ordered, ask, enough=lambda poll: enough(poll.answers))
+        asked = fan_out(ordered, ask, enough=lambda poll: enough(poll.answers))
         came = dict(asked)
         polls = [poll for n in ordered if isinstance(poll := came.get(n), Poll)]
         if not polls:
@@ -164,7 +164,7 @@ class Rpc:
 
     def _best(
         self,
-        questions: Sequence[Question],
+        rpc_calls: Sequence[RpcCall],
         *,
         first: Node | None = None,
         fresh: bool = False,
@@ -179,22 +179,24 @@ class Rpc:
         faults: list[tuple[Node, NodeFault]] = []
         partial: tuple[Node, Poll] | None = None
         for node in self._nodes.ordered(first):
-            if partial and not node.health.serving:
+            if partial and not node.health.is_serving:
                 break  # no timeout is waited for while there is an answer
             try:
-                poll = self._nodes.ask(node, questions, fresh=fresh, min_height=min_height)
+                poll = self._nodes.ask(node, rpc_calls, fresh=fresh, min_height=min_height)
             except NodeFault as e:
                 faults.append((node, e))
                 continue
-            if not poll.blamed and usable(poll):
+            if not poll.node_faults and usable(poll):
                 return node, poll
-            if not poll.blamed:
-                self._nodes.doubt(node, "gave an answer that cannot be", Kind.OUTVOTED)
+            if not poll.node_faults:
+                self._nodes.record_doubt(
+                    node, "gave an answer that cannot be", NodeFaultKind.OUTVOTED
+                )
                 rejected = rejected or (node, poll)
                 continue
-            if Kind.RATE_LIMITED in poll.blamed:
-                faults.append((node, NodeFault("limits our rate", Kind.RATE_LIMITED)))
-            elif partial is None or len(poll.blamed) < len(partial[1].blamed):
+            if NodeFaultKind.RATE_LIMITED in poll.node_faults:
+                faults.append((node, NodeFault("limits our rate", NodeFaultKind.RATE_LIMITED)))
+            elif partial is None or len(poll.node_faults) < len(partial[1].node_faults):
                 partial = node, poll
         found = partial or rejected
         if found is None:
@@ -203,14 +205,14 @@ class Rpc:
 
     def _several(
         self,
-        questions: Sequence[Question],
+        rpc_calls: Sequence[RpcCall],
         enough: Callable[[Sequence[Poll]], bool],
         min_height: int,
     ) -> list[Poll]:
         """Ask as many nodes as the quorum has at once; the next stand in for those that fail."""
 
         def ask(node: Node) -> Poll:
-            return self._nodes.ask(node, questions, fresh=True, min_height=min_height)
+            return self._nodes.ask(node, rpc_calls, fresh=True, min_height=min_height)
 
         polls: list[Poll] = []
         faults: list[tuple[Node, NodeFault]] = []
@@ -218,11 +220,11 @@ class Rpc:
         while left and (len(polls) < self.quorum or not enough(polls)):
             missing = max(1, self.quorum - len(polls))
             asked, left = left[:missing], left[missing:]
-            for node, poll in together(asked, ask):
+            for node, poll in fan_out(asked, ask):
                 if isinstance(poll, NodeFault):
                     faults.append((node, poll))
-                elif poll.blamed:
-                    kind = poll.blamed[0]
+                elif poll.node_faults:
+                    kind = poll.node_faults[0]
                     faults.append((node, NodeFault(f"cannot tell ({kind})", kind)))
                 else:
                     polls.append(poll)
@@ -233,17 +235,17 @@ class Rpc:
             raise outage
         raise type(outage)(
             f"only {len(polls)} of the {self.quorum} nodes of {self.chain} that "
-            f"MMBOT_RPC_QUORUM asks for answered: {_told(faults)}"
+            f"MMBOT_RPC_QUORUM asks for answered: {_join_faults(faults)}"
         )
 
     def _outage(self, faults: Sequence[tuple[Node, NodeFault]]) -> Failure:
         """Put in one line why no node answered."""
         kinds = [fault.kind for _, fault in faults]
-        if kinds.count(Kind.WRONG_CHAIN) == len(self._nodes.all):
-            return WrongChain(_told(faults))
-        kind = AnswerTooLarge if Kind.TOO_LARGE in kinds else RpcUnavailable
-        return kind(f"no RPC node of {self.chain} answered: {_told(faults)}")
+        if kinds.count(NodeFaultKind.WRONG_CHAIN) == len(self._nodes.all):
+            return WrongChain(_join_faults(faults))
+        kind = ResponseTooLarge if NodeFaultKind.TOO_LARGE in kinds else RpcUnavailable
+        return kind(f"no RPC node of {self.chain} answered: {_join_faults(faults)}")
 
 
-def _told(faults: Sequence[tuple[Node, NodeFault]]) -> str:
+def _join_faults(faults: Sequence[tuple[Node, NodeFault]]) -> str:
     return "; ".join(f"{node.host} {fault}" for node, fault in faults)

@@ -9,8 +9,8 @@ import rlp  # type: ignore[import-untyped]
 from eth_account import Account
 from eth_utils.crypto import keccak
 
-from mmbot_pipelines.adapters.ethereum import wire
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.adapters.ethereum import decoding
+from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.core.money import Address, Gas, TxHash
 from mmbot_pipelines.core.outbox import Call, Fees, Signed
 
@@ -40,7 +40,7 @@ class Signer(Protocol):
         """Sign 32 bytes."""
 
 
-class Watched:
+class WatchOnlyWallet:
     """A wallet without its key, for processes that only look."""
 
     def __init__(self, address: Address) -> None:
@@ -50,9 +50,9 @@ class Watched:
         """Refuse.
 
         Raises:
-            BadSettings: always.
+            InvalidSettings: always.
         """
-        raise BadSettings("this process has no key to sign with")
+        raise InvalidSettings("this process has no key to sign with")
 
 
 class LocalSigner:
@@ -62,7 +62,7 @@ class LocalSigner:
         """Take a key of 32 bytes in hex, with or without 0x.
 
         Raises:
-            BadSettings: it is no private key.
+            InvalidSettings: it is no private key.
         """
         account = None
         # Whatever the library raises may repeat the key, so it is neither shown nor chained;
@@ -71,7 +71,7 @@ class LocalSigner:
             with contextlib.suppress(Exception):
                 account = Account.from_key(private_key)
         if account is None:
-            raise BadSettings("the private key is not a secp256k1 key of 64 hex digits")
+            raise InvalidSettings("the private key is not a secp256k1 key of 64 hex digits")
         self._account = account
         self.address = Address(account.address)
 
@@ -91,10 +91,10 @@ def sign(signer: Signer, call: Call, *, chain_id: int, nonce: int, gas: Gas, fee
     """Sign an EIP-1559 transaction without access list.
 
     Raises:
-        BadAnswer: no transaction can have so little gas, or so much.
+        InvalidResponse: no transaction can have so little gas, or so much.
     """
     if not MIN_GAS <= gas <= MAX_GAS:
-        raise wire.BadAnswer(
+        raise decoding.InvalidResponse(
             f"nothing is signed with {gas} gas: a transaction has {MIN_GAS} to {MAX_GAS}"
         )
     to = bytes.fromhex(call.to.removeprefix("0x"))

@@ -9,8 +9,8 @@ from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
 from eth_utils.crypto import keccak
 
-from mmbot_pipelines.adapters.ethereum import blocks, quorum, reverts, wire
-from mmbot_pipelines.adapters.ethereum.node import Answer, Question, RpcError
+from mmbot_pipelines.adapters.ethereum import blocks, decoding, quorum, reverts
+from mmbot_pipelines.adapters.ethereum.node import Answer, RpcCall, RpcError
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.untrusted import cleaned
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused
@@ -86,7 +86,7 @@ def call_trusted_views(
     return [_returned(answer) for answer in answers]
 
 
-def _asked(calls: Sequence[tuple[Address, bytes]], block: Block | int | str) -> list[Question]:
+def _asked(calls: Sequence[tuple[Address, bytes]], block: Block | int | str) -> list[RpcCall]:
     return [
         ("eth_call", ({"to": to, "data": "0x" + data.hex()}, blocks.tag(block)))
         for to, data in calls
@@ -99,4 +99,4 @@ def refused(error: RpcError, what: str) -> Failure:
 
 
 def _returned(answer: Answer) -> bytes | RpcError:
-    return answer if isinstance(answer, RpcError) else wire.data(answer)
+    return answer if isinstance(answer, RpcError) else decoding.data(answer)

@@ -4,9 +4,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from statistics import median_low
 
-from mmbot_pipelines.adapters.ethereum import blocks, broadcast, estimates, quorum, reverts, wire
+from mmbot_pipelines.adapters.ethereum import (
+    blocks,
+    broadcast,
+    decoding,
+    estimates,
+    quorum,
+    reverts,
+)
 from mmbot_pipelines.adapters.ethereum.broadcast import Underpriced
-from mmbot_pipelines.adapters.ethereum.node import Answer, Question, RpcError
+from mmbot_pipelines.adapters.ethereum.node import Answer, RpcCall, RpcError
 from mmbot_pipelines.adapters.ethereum.rpc import Poll, Rpc
 from mmbot_pipelines.adapters.ethereum.signing import LocalSigner, Signer, hash_of, sign
 from mmbot_pipelines.core.errors import (
@@ -29,12 +36,12 @@ from mmbot_pipelines.core.outbox import (
 __all__ = ["EthereumChain", "LocalSigner", "Signer", "Underpriced"]
 
 _DEFAULT_PRIORITY = Wei(10**9)  # per gas, where the node has no opinion
-_MOST_NONCE = 2**64 - 2  # EIP-2681
+_MAX_NONCE = 2**64 - 2  # EIP-2681
 _KEPT = 64  # of so many parts of its gas a caller keeps one (EIP-150)
 
 # What a broken or lying node says must neither drop all orders as too dear nor be signed.
-_MOST_BASE_FEE = Wei(10**15)  # per gas: a hundred times what mainnet has ever seen
-_MOST_PRIORITY = Wei(2 * 10**10)  # per gas: whoever is outbid is replaced at higher fees
+_MAX_BASE_FEE = Wei(10**15)  # per gas: a hundred times what mainnet has ever seen
+_MAX_PRIORITY = Wei(2 * 10**10)  # per gas: whoever is outbid is replaced at higher fees
 
 
 class EthereumChain:
@@ -64,9 +71,9 @@ class EthereumChain:
         rpc, number = self._rpc, block.number
 
         def read(poll: Poll) -> Block:
-            return blocks.told(poll.answers[0], number, rpc.chain).block
+            return blocks.parse_header(poll.answers[0], number, rpc.chain).block
 
-        return quorum.agreed(rpc, [blocks.asked(number)], read, f"block {number}") == block
+        return quorum.agreed(rpc, [blocks.header_call(number)], read, f"block {number}") == block
 
     def fees(self) -> Fees:
         """Price gas for the next blocks.
@@ -78,9 +85,11 @@ class EthereumChain:
         if base is None:
             raise RpcRefused(f"{self._rpc.chain} has no base fee: EIP-1559 is needed")
         # eth_maxPriorityFeePerGas is a habit, not a standard.
-        priority = min(_DEFAULT_PRIORITY if tip is None else tip, _MOST_PRIORITY)
-        if base > _MOST_BASE_FEE:
-            raise wire.BadAnswer(f"a node of {self._rpc.chain} has an impossible base fee: {base}")
+        priority = min(_DEFAULT_PRIORITY if tip is None else tip, _MAX_PRIORITY)
+        if base > _MAX_BASE_FEE:
+            raise decoding.InvalidResponse(
+                f"a node of {self._rpc.chain} has an impossible base fee: {base}"
+            )
         return Fees(
             base=Wei(-(-base * 9 // 8)), priority=priority, ceiling=Wei(2 * base + priority)
         )
@@ -93,14 +102,16 @@ class EthereumChain:
         """Return the wallet's count of mined transactions and its balance, at one block."""
         block = quorum.newest(self._rpc)
         asked = self.wallet, blocks.tag(block)
-        questions: list[Question] = [
+        rpc_calls: list[RpcCall] = [
             ("eth_getTransactionCount", asked),
             ("eth_getBalance", asked),
         ]
-        count, balance = quorum.read(self._rpc, questions, block)
+        count, balance = quorum.read(self._rpc, rpc_calls, block)
         if isinstance(balance, RpcError):
             raise RpcRefused(f"a node of {self._rpc.chain} refuses the balance: {balance}")
-        return Account(nonce=self._count(count), balance=Wei(wire.quantity(balance)), block=block)
+        return Account(
+            nonce=self._count(count), balance=Wei(decoding.quantity(balance)), block=block
+        )
 
     def nonce(self, *, pending: bool) -> int:
         """Count the wallet's transactions: mined ones, or with those waiting in the pool."""
@@ -111,15 +122,15 @@ class EthereumChain:
             asked = [(method, (self.wallet, "pending"))]
             return min(quorum.usable(self._rpc, asked, lambda p: self._count(p.answers[0])))
         block = quorum.now(self._rpc)
-        question = method, (self.wallet, blocks.tag(block))
+        rpc_call = method, (self.wallet, blocks.tag(block))
         if isinstance(block, Block):
             self._nonce_height = block.number
-            return self._count(quorum.read(self._rpc, [question], block)[0])
+            return self._count(quorum.read(self._rpc, [rpc_call], block)[0])
 
         def read(poll: Poll) -> tuple[int, int]:
             return self._count(poll.answers[0]), poll.height
 
-        ((count, self._nonce_height),) = quorum.usable(self._rpc, [question], read)
+        ((count, self._nonce_height),) = quorum.usable(self._rpc, [rpc_call], read)
         return count
 
     def simulate(self, calls: Sequence[Call], fees: Fees) -> list[Gas | Failure]:
@@ -144,11 +155,11 @@ class EthereumChain:
             answers = broadcast.send(self._rpc, raws)
             refused = [h for h, a in zip(hashes, answers, strict=True) if isinstance(a, RpcError)]
             # "already known", "nonce too low": the words differ, being there counts.
-            there = broadcast.there(self._rpc, refused)
+            there = broadcast.find_known(self._rpc, refused)
         except RpcUnavailable as outage:
             return [outage] * len(raws)
         return [
-            broadcast.not_taken(a) if isinstance(a, RpcError) and h not in there else None
+            broadcast.rejection(a) if isinstance(a, RpcError) and h not in there else None
             for h, a in zip(hashes, answers, strict=True)
         ]
 
@@ -161,17 +172,17 @@ class EthereumChain:
             return [self._receipt(h, a) for h, a in zip(hashes, poll.answers, strict=True)]
 
         # What is not mined at a used nonce is lost: so never by a node behind that count.
-        asked: list[Question] = [("eth_getTransactionReceipt", (h,)) for h in hashes]
+        asked: list[RpcCall] = [("eth_getTransactionReceipt", (h,)) for h in hashes]
         return quorum.receipts(self._rpc, asked, read, min_height=self._nonce_height)
 
-    def knows(self, hashes: Sequence[TxHash]) -> list[bool]:
+    def known_by_node(self, hashes: Sequence[TxHash]) -> list[bool]:
         """Tell which transactions the node has, mined or waiting."""
         answers = self._rpc.batch([("eth_getTransactionByHash", (h,)) for h in hashes])
         return [self._known(h, a) for h, a in zip(hashes, answers, strict=True)]
 
-    def taken(self, hashes: Sequence[TxHash]) -> list[bool]:
+    def known_by_any_node(self, hashes: Sequence[TxHash]) -> list[bool]:
         """Return which transactions any node at all has, mined or waiting: each is asked."""
-        there = broadcast.there(self._rpc, hashes)
+        there = broadcast.find_known(self._rpc, hashes)
         return [tx in there for tx in hashes]
 
     def revert_reason(self, transaction: Transaction) -> str:
@@ -182,12 +193,12 @@ class EthereumChain:
         """
         receipt = self.receipts([transaction.hash])[0]
         if receipt is None:
-            return f"{UNKNOWN}its block was taken back"
+            return f"{UNKNOWN}its block was reorged out"
         own = receipt.block.number
         fields = estimates.fields(self.wallet, transaction.call) | {"gas": hex(transaction.gas)}
         # Contracts may ask for the gas price; a node may find it too low for that block.
         priced = fields | {"gasPrice": hex(receipt.gas_price)}
-        replays: list[Question] = [
+        replays: list[RpcCall] = [
             ("eth_call", (call, blocks.tag(at)))
             for at in (own - 1, own)
             for call in (priced, fields)
@@ -195,8 +206,8 @@ class EthereumChain:
         errors = [a for a in self._rpc.batch(replays) if isinstance(a, RpcError)]
         why = next(filter(None, map(reverts.reason, errors)), None)
         if why is None:
-            said = errors[0] if errors else "it succeeds when it is replayed"
-            why = f"{UNKNOWN}{said}"
+            error_text = errors[0] if errors else "it succeeds when it is replayed"
+            why = f"{UNKNOWN}{error_text}"
         if receipt.gas_used == transaction.gas:
             why += f"; it used all of its {transaction.gas} gas"
         elif receipt.gas_used * _KEPT > transaction.gas * (_KEPT - 2):
@@ -213,7 +224,7 @@ class EthereumChain:
                 raise RpcRefused(
                     f"a node of {self._rpc.chain} refuses the code of {account}: {answer}"
                 )
-        return any(wire.data(answer) for answer in answers)
+        return any(decoding.data(answer) for answer in answers)
 
     def _prices(self) -> tuple[Wei | None, Wei | None]:
         """Return the newest base fee, and the median of what nodes would give the block's maker.
@@ -224,13 +235,15 @@ class EthereumChain:
         block = quorum.now(self._rpc)
         if isinstance(block, Block):
             return quorum.base_fee(self._rpc, block), tip
-        (base,) = quorum.usable(self._rpc, [blocks.asked(block)], self._base_fee)
+        (base,) = quorum.usable(self._rpc, [blocks.header_call(block)], self._base_fee)
         return base, tip
 
     def _base_fee(self, poll: Poll) -> Wei | None:
-        base = blocks.told(poll.answers[0], "latest", self._rpc.chain).base_fee
-        if base is not None and base > _MOST_BASE_FEE:
-            raise wire.BadAnswer(f"a node of {self._rpc.chain} has an impossible base fee: {base}")
+        base = blocks.parse_header(poll.answers[0], "latest", self._rpc.chain).base_fee
+        if base is not None and base > _MAX_BASE_FEE:
+            raise decoding.InvalidResponse(
+                f"a node of {self._rpc.chain} has an impossible base fee: {base}"
+            )
         return base
 
     def _tip(self) -> Wei | None:
@@ -242,8 +255,10 @@ class EthereumChain:
         def tips(polls: Sequence[Poll]) -> list[Wei]:
             found = []
             for answer in (poll.answers[0] for poll in polls):
-                with suppress(wire.BadAnswer):
-                    found += [] if isinstance(answer, RpcError) else [Wei(wire.quantity(answer))]
+                with suppress(decoding.InvalidResponse):
+                    found += (
+                        [] if isinstance(answer, RpcError) else [Wei(decoding.quantity(answer))]
+                    )
             return found
 
         def enough(polls: Sequence[Poll]) -> bool:
@@ -257,9 +272,11 @@ class EthereumChain:
     def _count(self, answer: Answer) -> int:
         if isinstance(answer, RpcError):
             raise RpcRefused(f"a node of {self._rpc.chain} refuses the wallet's nonce: {answer}")
-        count = wire.quantity(answer)
-        if count > _MOST_NONCE:
-            raise wire.BadAnswer(f"a node of {self._rpc.chain} has an impossible nonce: {count}")
+        count = decoding.quantity(answer)
+        if count > _MAX_NONCE:
+            raise decoding.InvalidResponse(
+                f"a node of {self._rpc.chain} has an impossible nonce: {count}"
+            )
         return count
 
     def _receipt(self, tx: TxHash, answer: Answer) -> Receipt | None:
@@ -277,20 +294,22 @@ def receipt(tx: TxHash, answer: object) -> Receipt:
     """Read a receipt as JSON-RPC gives it.
 
     Raises:
-        BadAnswer: it is none, or another transaction's.
+        InvalidResponse: it is none, or another transaction's.
     """
-    given = wire.fields(answer)
-    status = wire.quantity(given.get("status"))
+    given = decoding.fields(answer)
+    status = decoding.quantity(given.get("status"))
     if status > 1 or not _is_of(tx, given.get("transactionHash")):
-        raise wire.BadAnswer(f"a node answered a receipt that is not of {tx}")
+        raise decoding.InvalidResponse(f"a node answered a receipt that is not of {tx}")
     return Receipt(
         hash=tx,
         succeeded=status == 1,
-        block=Block(wire.quantity(given.get("blockNumber")), wire.hash32(given.get("blockHash"))),
-        gas_used=Gas(wire.quantity(given.get("gasUsed"))),
-        gas_price=Wei(wire.quantity(given.get("effectiveGasPrice"))),
+        block=Block(
+            decoding.quantity(given.get("blockNumber")), decoding.hash32(given.get("blockHash"))
+        ),
+        gas_used=Gas(decoding.quantity(given.get("gasUsed"))),
+        gas_price=Wei(decoding.quantity(given.get("effectiveGasPrice"))),
     )
 
 
-def _is_of(tx: TxHash, told: object) -> bool:
-    return wire.hash32(told) == tx.lower()
+def _is_of(tx: TxHash, reported: object) -> bool:
+    return decoding.hash32(reported) == tx.lower()

@@ -19,11 +19,11 @@ from mmbot_pipelines.adapters.metrics.families import (
 )
 from mmbot_pipelines.adapters.metrics.figures import Figures
 from mmbot_pipelines.adapters.metrics.nodes import Probe, ask_all
-from mmbot_pipelines.core.errors import BadSettings, Failure
+from mmbot_pipelines.core.errors import Failure, InvalidSettings
 from mmbot_pipelines.core.money import Wei
 
 _KEEP_SECONDS = 5.0  # at least, so that several who scrape read once
-_PATIENCE_SECONDS = 7.0  # of a scrape, whatever hangs: Prometheus waits for 10
+_WAIT_SECONDS = 7.0  # of a scrape, whatever hangs: Prometheus waits for 10
 _HANGS_SECONDS = 30.0  # a reading that lasts longer will not end: it has failed
 _SHARE = 10  # reading takes at most a tenth of the time, however large the tables are
 
@@ -67,7 +67,7 @@ class Kept(Generic[_T]):
                 threading.Thread(target=self._renew, args=(self._done,), daemon=True).start()
             return self._done
 
-    def get(self, patience: float = _PATIENCE_SECONDS) -> _T | None:
+    def get(self, patience: float = _WAIT_SECONDS) -> _T | None:
         """Return the value, or None while it cannot be read; a slow reading lasts on."""
         if not self.renew().wait(patience) and self._clock() - self._begun > _HANGS_SECONDS:
             return None
@@ -77,13 +77,13 @@ class Kept(Generic[_T]):
         value = None
         try:
             value = self._read()
-        except (Failure, BadSettings):
+        except (Failure, InvalidSettings):
             pass  # a failed reading was no work for the other side
         finally:
             end = self._clock()
             self.took = end - self._begun
-            rest = 0.0 if value is None else _SHARE * self.took
-            self._value, self._until = value, end + max(self._keep, rest)
+            remaining = 0.0 if value is None else _SHARE * self.took
+            self._value, self._until = value, end + max(self._keep, remaining)
             done.set()
 
 
@@ -113,7 +113,7 @@ class Metrics(Collector):
         """Yield every metric; of what cannot be read there is none, and `up` says so."""
         for kept in (self._nodes, self._figures, self._balance):
             kept.renew()
-        end = time.monotonic() + _PATIENCE_SECONDS
+        end = time.monotonic() + _WAIT_SECONDS
         nodes = self._nodes.get(end - time.monotonic()) or []
         figures = self._figures.get(end - time.monotonic())
         balance = self._balance.get(end - time.monotonic())
@@ -137,5 +137,5 @@ class Metrics(Collector):
             floor = float(self._min_balance)
             yield gauge("wallet_floor_wei", "What the L1 wallet should have at least.", floor)
         if self._max_exposure is not None:
-            most = float(self._max_exposure)
-            yield gauge("exposure_limit_wei", "What may be paid out and not yet repaid.", most)
+            limit = float(self._max_exposure)
+            yield gauge("exposure_limit_wei", "What may be paid out and not yet repaid.", limit)

@@ -13,7 +13,7 @@ from prometheus_client.core import (
 )
 
 from mmbot_pipelines.adapters.metrics.figures import BUCKETS, CONDITIONS, Counts, Durations, Figures
-from mmbot_pipelines.adapters.metrics.nodes import Health
+from mmbot_pipelines.adapters.metrics.nodes import ProbeResult
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.alerts import Severity
 from mmbot_pipelines.core.safety import GLOBAL, State
@@ -138,14 +138,14 @@ def safety_metrics(figures: Figures, origins: Sequence[str]) -> Iterator[Metric]
         {(severity.value,): 0.0 for severity in Severity} | dict(figures.alerts_open),
     )
     yield _gauges(
-        "alerts_untold",
+        "alerts_unsent",
         "Alerts and recoveries that a channel has not taken yet.",
         ("channel",),
-        figures.alerts_untold,
+        figures.alerts_unsent,
     )
 
 
-def node_metrics(nodes: Sequence[Health]) -> Iterator[Metric]:
+def node_metrics(nodes: Sequence[ProbeResult]) -> Iterator[Metric]:
     """Say how every RPC node answers."""
     labels = ("chain", "node")
     yield _gauges(
@@ -168,7 +168,7 @@ def node_metrics(nodes: Sequence[Health]) -> Iterator[Metric]:
     )
 
 
-def lag(cursors: Counts, nodes: Iterable[Health]) -> Metric:
+def lag(cursors: Counts, nodes: Iterable[ProbeResult]) -> Metric:
     """Compare how far an origin was read with its highest node."""
     heads: dict[str, int] = {}
     for node in nodes:

@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Engine, Select, func, or_, select
 
 from mmbot_pipelines.adapters.db.engine import transaction
+from mmbot_pipelines.adapters.db.tables.monitoring import alerts, safety, tallies
 from mmbot_pipelines.adapters.db.tables.orders import OPEN, blocks, order_events, orders
 from mmbot_pipelines.adapters.db.tables.outbox import transactions
-from mmbot_pipelines.adapters.db.tables.watch import alerts, safety, tallies
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.outbox import TxState
 
@@ -24,7 +24,7 @@ BUCKETS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 21_600, 86_400)  
 HEALTHY, FAILED, PARKED = "healthy", "failed", "parked"
 CONDITIONS = (HEALTHY, FAILED, PARKED)
 
-_FINAL = [status.value for status in Status if status.final]
+_FINAL = [status.value for status in Status if status.is_final]
 
 Counts = Mapping[tuple[str, ...], float]  # by labels
 
@@ -59,7 +59,7 @@ class Figures:
     safety: Mapping[str, str]  # scope: state
     cursors: Counts  # origin, kind
     alerts_open: Counts  # severity
-    alerts_untold: Counts  # channel
+    alerts_unsent: Counts  # channel
 
 
 class PgFigures:
@@ -95,8 +95,8 @@ def _figures(connection: Connection, channels: Sequence[str], now: datetime) -> 
 
     stored = transactions.c.state == TxState.STORED.value
     oldest = connection.scalar(select(func.min(transactions.c.stored_at)).where(stored))
-    untold = func.count().filter(
-        or_(alerts.c.told_at.is_(None), alerts.c.gone_at.is_not(None)),
+    unsent = func.count().filter(
+        or_(alerts.c.sent_at.is_(None), alerts.c.resolved_at.is_not(None)),
     )
     sums = _sums(connection)
     return Figures(
@@ -117,11 +117,11 @@ def _figures(connection: Connection, channels: Sequence[str], now: datetime) -> 
         safety={row.scope: row.state for row in connection.execute(select(safety))},
         cursors=counts(select(blocks.c.network, blocks.c.kind, blocks.c.number)),
         alerts_open=counts(_open_alerts(channels)),
-        alerts_untold={(channel,): 0.0 for channel in channels}
+        alerts_unsent={(channel,): 0.0 for channel in channels}
         | dict(
             counts(
-                _grouped(alerts.c.channel, n=untold).where(
-                    alerts.c.over_at.is_(None), alerts.c.channel.in_(channels)
+                _grouped(alerts.c.channel, n=unsent).where(
+                    alerts.c.closed_at.is_(None), alerts.c.channel.in_(channels)
                 )
             )
         ),
@@ -168,7 +168,7 @@ def _oldest(connection: Connection, stored: Counts, now: datetime) -> Counts:
 
 def _open_alerts(channels: Sequence[str]) -> Select[Any]:
     # every channel has its own row of an alert; it is one alert all the same
-    holds = (alerts.c.over_at.is_(None), alerts.c.gone_at.is_(None), alerts.c.lasting)
+    holds = (alerts.c.closed_at.is_(None), alerts.c.resolved_at.is_(None), alerts.c.lasting)
     return _grouped(alerts.c.severity, n=func.count()).where(
         *holds, alerts.c.channel.in_(channels[:1])
     )
@@ -182,9 +182,9 @@ def _durations(counted: Counts, seconds: Counts) -> Mapping[str, Durations]:
                 sum(
                     int(n)
                     for (of, bound), n in counted.items()
-                    if of == origin and float(bound) <= most
+                    if of == origin and float(bound) <= bound_seconds
                 )
-                for most in BUCKETS
+                for bound_seconds in BUCKETS
             ],
             count=sum(int(n) for (of, _), n in counted.items() if of == origin),
             seconds=total,

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from mmbot_pipelines.adapters.ethereum import wire
+from mmbot_pipelines.adapters.ethereum import decoding
 from mmbot_pipelines.adapters.ethereum.node import Node, NodeFault
 from mmbot_pipelines.core.errors import RpcUnavailable
 
 _CONNECT_SECONDS = 2.0
 _READ_SECONDS = 3.0
-_MOST_BYTES = 65_536
+_MAX_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ STARKNET = Dialect("starknet_chainId", "starknet_blockNumber", height_in_hex=Fal
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class ProbeResult:
     """What one node answered."""
 
     chain: str
@@ -55,31 +55,33 @@ class Probe:
             url,
             connect_seconds=_CONNECT_SECONDS,
             read_seconds=_READ_SECONDS,
-            most_bytes=_MOST_BYTES,
+            max_bytes=_MAX_BYTES,
         )
 
-    def ask(self) -> Health:
+    def ask(self) -> ProbeResult:
         """Ask now; a node that fails is an answer, too."""
         height = None
         asked = time.monotonic()
         try:
             if not self._verified:
-                chain_id = wire.quantity(self._answer(self._dialect.chain_id))
+                chain_id = decoding.quantity(self._answer(self._dialect.chain_id))
                 self._verified = chain_id == self._chain_id
             if self._verified:
                 asked = time.monotonic()
-                told = self._answer(self._dialect.height)
-                height = wire.quantity(told if self._dialect.height_in_hex else _hex(told))
+                reported = self._answer(self._dialect.height)
+                height = decoding.quantity(
+                    reported if self._dialect.height_in_hex else _hex(reported)
+                )
         except (NodeFault, RpcUnavailable):
             self._verified = False  # it may come back as another node
         took = time.monotonic() - asked
-        return Health(self.chain, self._node.host, height is not None, took, height)
+        return ProbeResult(self.chain, self._node.host, height is not None, took, height)
 
     def _answer(self, method: str) -> object:
         return self._node.ask([(method, ())])[0]
 
 
-def ask_all(probes: Sequence[Probe]) -> list[Health]:
+def ask_all(probes: Sequence[Probe]) -> list[ProbeResult]:
     """Ask every node, all at once; two of one chain at one host become "host" and "host#2"."""
     with ThreadPoolExecutor(max(1, len(probes))) as pool:
         answers = list(pool.map(Probe.ask, probes))

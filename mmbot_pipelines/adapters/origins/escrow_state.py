@@ -3,19 +3,19 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from mmbot_pipelines.bridge.escrow_faults import (
+from mmbot_pipelines.bridge.escrow_errors import (
     AlreadyClaimed,
-    EscrowDisagrees,
+    EscrowMismatch,
     OrderAbsent,
 )
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Scan
 from mmbot_pipelines.core.errors import Failure
-from mmbot_pipelines.core.money import Address, Wei, in_words
+from mmbot_pipelines.core.money import Address, Wei, format_ether
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class EscrowTerms:
     """Whom the escrow obeys and pays."""
 
     paused: bool
@@ -24,7 +24,7 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class EscrowOrder:
     """What the escrow holds under one order id; all zero where it holds nothing."""
 
     recipient: Address
@@ -43,11 +43,11 @@ class Held:
         return held == (order.recipient, order.amount, order.fee)
 
     def __str__(self) -> str:
-        return f"{in_words(self.amount)} for {self.recipient}, fee {in_words(self.fee)}"
+        return f"{format_ether(self.amount)} for {self.recipient}, fee {format_ether(self.fee)}"
 
 
 def without_invented(
-    scan: Scan, undisputed: Scan, held: Callable[[Sequence[Order]], list[Held | Failure]]
+    scan: Scan, undisputed: Scan, held: Callable[[Sequence[Order]], list[EscrowOrder | Failure]]
 ) -> Scan:
     """Return what several nodes show together, without what the escrow holds otherwise.
 
@@ -62,20 +62,20 @@ def without_invented(
         return scan
     answers = zip(disputed, held(disputed), strict=True)
     # What cannot be read is kept: it is checked again before it is paid.
-    invented = [o for o, h in answers if isinstance(h, Held) and not h.is_of(o)]
+    invented = [o for o, h in answers if isinstance(h, EscrowOrder) and not h.is_of(o)]
     return replace(scan, orders=[order for order in scan.orders if order not in invented])
 
 
-def order_fault(order: Order, held: Held | Failure, escrow: Address) -> Failure | None:
+def order_fault(order: Order, held: EscrowOrder | Failure, escrow: Address) -> Failure | None:
     """Say what speaks against paying this order."""
     if isinstance(held, Failure):
         return held
     if held.absent:
         return OrderAbsent(f"the escrow {escrow} has no order {order.number}")
     if not held.is_of(order):
-        return EscrowDisagrees(
+        return EscrowMismatch(
             f"the escrow {escrow} holds {held} as order {order.number}, but "
-            f"{in_words(order.amount)} for {order.recipient}, fee {in_words(order.fee)} "
+            f"{format_ether(order.amount)} for {order.recipient}, fee {format_ether(order.fee)} "
             "was stored"
         )
     if not held.pending:

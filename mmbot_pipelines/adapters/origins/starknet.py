@@ -8,13 +8,18 @@ from itertools import chain
 from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins import starknet_views as views
-from mmbot_pipelines.adapters.origins.escrow_state import Held, Terms, order_fault, without_invented
+from mmbot_pipelines.adapters.origins.escrow_state import (
+    EscrowOrder,
+    EscrowTerms,
+    order_fault,
+    without_invented,
+)
 from mmbot_pipelines.adapters.origins.starknet_events import EscrowEvents, witnessed_events
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
 from mmbot_pipelines.adapters.origins.starknet_payments import Payments
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.bridge.chain_ports import Progress, Repayment, Settlement, Task
-from mmbot_pipelines.bridge.escrow_faults import (
+from mmbot_pipelines.bridge.escrow_errors import (
     AlreadyClaimed,
     EscrowNotOurs,
     EscrowPaused,
@@ -22,7 +27,7 @@ from mmbot_pipelines.bridge.escrow_faults import (
 )
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor, Scan
-from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused, Verdict, Waits
+from mmbot_pipelines.core.errors import Failure, Malformed, RetryPolicy, RpcRefused, Waits
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees
 
@@ -128,10 +133,10 @@ class Starknet:
             return []
         if (wrong := self._elsewhere()) is not None:
             return [wrong] * len(orders)
-        told = self._rpc.columns(
-            lambda node: self._check(node, orders), _said, about="what the escrow holds"
+        reported = self._rpc.columns(
+            lambda node: self._check(node, orders), _fault_text, about="what the escrow holds"
         )
-        return [_agreed(order, faults) for order, faults in zip(orders, told, strict=True)]
+        return [_agreed(order, faults) for order, faults in zip(orders, reported, strict=True)]
 
     def message_fee(self, orders: Sequence[Order], fees: Fees) -> list[Wei]:
         """Price what each claim costs beside gas on L1, in wei.
@@ -144,7 +149,7 @@ class Starknet:
         except RpcRefused:
             faults = [fault for fault in self.check(orders) if fault is not None]
             # One order may have to be parked, but its neighbours need not go with it.
-            for fault in sorted(faults, key=lambda fault: fault.verdict is Verdict.NEVER):
+            for fault in sorted(faults, key=lambda fault: fault.retry_policy is RetryPolicy.NEVER):
                 raise fault from None
             raise
 
@@ -182,23 +187,26 @@ class Starknet:
         """
         if not orders:
             return []
-        told = self._rpc.columns(
+        reported = self._rpc.columns(
             lambda node: self._settled(node, orders),
             str,
             provable=lambda seen: seen is not None,
             about="what the escrow has paid",
         )
-        return [_alike(order, seen) for order, seen in zip(orders, told, strict=True)]
+        return [_alike(order, seen) for order, seen in zip(orders, reported, strict=True)]
 
-    def _held(self, orders: Sequence[Order]) -> list[Held | Failure]:
+    def _held(self, orders: Sequence[Order]) -> list[EscrowOrder | Failure]:
         numbers = [order.number for order in orders]
-        told = self._rpc.columns(
+        reported = self._rpc.columns(
             lambda node: views.held(node, self._escrow, numbers, "pre_confirmed"),
             str,
             about="what the escrow holds",
         )
         differ = RpcDisagrees("nodes of starknet differ on what the escrow holds")
-        return [said[0] if len(set(map(str, said))) == 1 else differ for said in told]
+        return [
+            fault_texts[0] if len(set(map(str, fault_texts))) == 1 else differ
+            for fault_texts in reported
+        ]
 
     def _scanned(self, events: Sequence[abi.Event], last: Block) -> Scan:
         orders, faults = abi.orders_set(events, origin=self.name, at=self._clock())
@@ -246,10 +254,10 @@ class Starknet:
         return [
             order
             for order, answer in zip(orders, held, strict=True)
-            if isinstance(answer, Held) and answer.is_of(order) and not answer.pending
+            if isinstance(answer, EscrowOrder) and answer.is_of(order) and not answer.pending
         ]
 
-    def _fault(self, terms: Terms) -> Failure | None:
+    def _fault(self, terms: EscrowTerms) -> Failure | None:
         """Say what speaks against paying any order of this escrow."""
         if int(terms.wallet, 16) != int(self._wallet, 16):
             return EscrowNotOurs(
@@ -275,14 +283,14 @@ def _alike(order: Order, seen: Sequence[_Seen]) -> _Seen | RpcDisagrees:
 
 def _agreed(order: Order, faults: Sequence[Failure | None]) -> Failure | None:
     """Return what all witnesses have against an order, or that they differ: nothing is paid."""
-    said = list(map(_said, faults))
-    if len(set(said)) == 1:
+    fault_texts = list(map(_fault_text, faults))
+    if len(set(fault_texts)) == 1:
         return faults[0]
-    told = "; ".join(dict.fromkeys(said))
-    return RpcDisagrees(f"nodes of starknet have different things against {order.key}: {told}")
+    reported = "; ".join(dict.fromkeys(fault_texts))
+    return RpcDisagrees(f"nodes of starknet have different things against {order.key}: {reported}")
 
 
-def _said(fault: Failure | None) -> str:
+def _fault_text(fault: Failure | None) -> str:
     return f"{type(fault).__name__}: {fault}" if fault else "nothing"
 
 

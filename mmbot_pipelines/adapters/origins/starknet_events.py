@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from starknet_py.net.client_models import EmittedEvent
 
-from mmbot_pipelines.adapters.ethereum.health import Kind
+from mmbot_pipelines.adapters.ethereum.health import NodeFaultKind
 from mmbot_pipelines.adapters.ethereum.node import NodeFault, RpcError
 from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.origins.starknet_escrow import Event
@@ -17,9 +17,9 @@ from mmbot_pipelines.core.outbox import Block
 # Stands where a block's hash would, as long as the block is being built.
 UNSEALED = "pre_confirmed"
 
-_MOST_BLOCKS = 5_000  # of one range
+_MAX_BLOCKS = 5_000  # of one range
 _PAGE = 500  # events asked for at once; no node allows less
-_MOST_PAGES = 1_000  # of one range
+_MAX_PAGES = 1_000  # of one range
 _READINGS = 3  # of a range that a reorg tears
 
 
@@ -27,7 +27,7 @@ _Scanned = tuple[list[Event], Block]
 _Shown = tuple[list[list[Event]], Block]
 
 
-class TornByReorg(RpcUnavailable):
+class ReorgDuringRead(RpcUnavailable):
     """Starknet changed its blocks while they were read, again and again."""
 
 
@@ -45,13 +45,13 @@ class EscrowEvents:
         one chain that ends in it.
 
         Raises:
-            TornByReorg: the blocks were replaced at every reading.
+            ReorgDuringRead: the blocks were replaced at every reading.
             NodeFault: the node is behind, or answers what was not asked for.
         """
         newest = await node.newest()
         if newest.number < last:
-            raise NodeFault(f"is at block {newest.number}, behind {last}", Kind.BEHIND)
-        end = min(last, first + _MOST_BLOCKS - 1)
+            raise NodeFault(f"is at block {newest.number}, behind {last}", NodeFaultKind.BEHIND)
+        end = min(last, first + _MAX_BLOCKS - 1)
         for _ in range(_READINGS):
             block = newest if newest.number == end else await node.block(end)
             events = await self.within(node, first, block)
@@ -59,7 +59,7 @@ class EscrowEvents:
             after = newest if newest.number == end else await node.block(end)
             if after == block:
                 return events, block
-        raise TornByReorg(
+        raise ReorgDuringRead(
             f"starknet replaced block {end} while events up to it were read: "
             "they are read again at the next tick"
         )
@@ -83,14 +83,14 @@ class EscrowEvents:
             if e.code == BLOCK_NOT_FOUND:
                 return []
             raise
-        if not all(first <= event.block.number < first + _MOST_BLOCKS for event in events):
+        if not all(first <= event.block.number < first + _MAX_BLOCKS for event in events):
             raise NodeFault("answered events of blocks that were not asked for")
         return events
 
     async def _pages(self, node: StarknetNode, first: int, last: int | str) -> list[Event]:
         events: list[Event] = []
         token: str | None = None
-        for _ in range(_MOST_PAGES):
+        for _ in range(_MAX_PAGES):
             page = await node.asked(
                 node.client.get_events(
                     address=self._escrow,
@@ -139,14 +139,14 @@ def witnessed_events(
 
     Raises:
         RpcDisagrees: they have different blocks.
-        TornByReorg, RpcRefused, RpcUnavailable: see `EscrowEvents.scan`.
+        ReorgDuringRead, RpcRefused, RpcUnavailable: see `EscrowEvents.scan`.
     """
 
-    def alike(told: Sequence[_Scanned], quorum: int) -> _Shown:
-        ends = [block for _, block in told]
+    def alike(reported: Sequence[_Scanned], quorum: int) -> _Shown:
+        ends = [block for _, block in reported]
         for end in ends:
             if ends.count(end) >= quorum:
-                return [events for events, block in told if block == end], end
+                return [events for events, block in reported if block == end], end
         raise RpcDisagrees(f"nodes of starknet have different blocks {ends[0].number}")
 
     async def asked(node: StarknetNode) -> _Scanned:

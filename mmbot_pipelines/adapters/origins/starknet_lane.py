@@ -21,15 +21,20 @@ from starknet_py.net.client_models import Call
 from mmbot_pipelines.adapters.ethereum.node import NodeFault, RpcError
 from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
-from mmbot_pipelines.adapters.origins.starknet_outcome import UnderWay, decided, helps, outcome
+from mmbot_pipelines.adapters.origins.starknet_outcome import (
+    InFlightInvoke,
+    decided,
+    helps,
+    outcome,
+)
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.adapters.origins.starknet_wallet import StarknetWallet, TxStatus
-from mmbot_pipelines.core.errors import LostRace
+from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.invokes import Invoke, Invokes
 from mmbot_pipelines.core.outbox import TxState
 
 # Of one account in the block that is being built; ours has none when a nonce is asked for.
-_MOST_PENDING = 50
+_MAX_PENDING = 50
 
 # A nonce above the account's next one is waited for so long: a node may be behind.
 _GIVE_UP_AFTER = timedelta(minutes=2)
@@ -64,16 +69,16 @@ class StarknetLane:
         self.now = now
         self._rpc = rpc
 
-    def under_way(self) -> UnderWay | None:
+    def in_flight(self) -> InFlightInvoke | None:
         """Decide what is decided, send again what no node knows, return what is open."""
         rows = self.invokes.undecided(self.wallet.chain_id, self.wallet.address)
         while rows:
             group = [row for row in rows if row.nonce == rows[0].nonce]
             rows = rows[len(group) :]
             try:
-                if (open_ := self._look(group)) is not None:
+                if (open_ := self._decide_nonce(group)) is not None:
                     return open_
-            except LostRace:
+            except ConcurrentUpdate:
                 continue  # another run has decided it
         return None
 
@@ -83,7 +88,7 @@ class StarknetLane:
         Raises:
             RpcRefused, RpcUnavailable: the nodes cannot be asked.
         """
-        self.under_way()
+        self.in_flight()
         chain_id, address = self.wallet.chain_id, self.wallet.address
         rows = self.invokes.unpriced(chain_id, address, max_rows=_PRICED_AT_ONCE)
         if not rows:
@@ -95,7 +100,7 @@ class StarknetLane:
         for row, fees in zip(rows, self._rpc.columns(asked, str), strict=True):
             # Where nodes differ nothing is written: they are asked again the next time.
             if fees[0] is not None and len(set(fees)) == 1:
-                with suppress(LostRace):
+                with suppress(ConcurrentUpdate):
                     self.invokes.price(row, fees[0])
 
     def statuses(self, txs: Sequence[str]) -> list[list[TxStatus | None]]:
@@ -110,8 +115,8 @@ class StarknetLane:
         return self._rpc.columns(asked, outcome)
 
     def send(
-        self, calls: Sequence[Call], subjects: Sequence[str], *, over: UnderWay | None = None
-    ) -> UnderWay | None:
+        self, calls: Sequence[Call], subjects: Sequence[str], *, over: InFlightInvoke | None = None
+    ) -> InFlightInvoke | None:
         """Sign, store and send one transaction; None where none can be sent now.
 
         over: what the sequencer refused; the new one takes its nonce.
@@ -126,7 +131,7 @@ class StarknetLane:
         else:
             nonce = self._next_nonce()
             if self._reopened(nonce):
-                return self.under_way()
+                return self.in_flight()
             bump = self._free_bump(nonce)
         self._agree_on_class()
         signed = self._rpc.ask(lambda node: self.wallet.sign(node, calls, nonce=nonce, bump=bump))
@@ -144,9 +149,9 @@ class StarknetLane:
         )
         try:
             self.invokes.store(invoke)
-        except LostRace:
+        except ConcurrentUpdate:
             return None
-        return UnderWay(invoke, self._broadcast(invoke))
+        return InFlightInvoke(invoke, self._broadcast(invoke))
 
     def _reopened(self, nonce: int) -> bool:
         """Make undecided what has to be decided before this nonce is given out."""
@@ -192,7 +197,7 @@ class StarknetLane:
         async def asked(node: StarknetNode) -> int:
             used = await self.wallet.nonce(node, "latest")
             following = await self.wallet.nonce(node, "pre_confirmed")
-            if not 0 <= following - used <= _MOST_PENDING:
+            if not 0 <= following - used <= _MAX_PENDING:
                 raise NodeFault(
                     f"answered {following} as our account's next nonce, of which {used} are used"
                 )
@@ -200,7 +205,7 @@ class StarknetLane:
 
         return self._rpc.agreed(asked, _same_nonce, about="our account's next nonce")
 
-    def _look(self, group: Sequence[Invoke]) -> UnderWay | None:
+    def _decide_nonce(self, group: Sequence[Invoke]) -> InFlightInvoke | None:
         """Decide a nonce if the quorum says how; else make sure that a node has it."""
         nonce = group[-1].nonce
 
@@ -208,34 +213,38 @@ class StarknetLane:
             # The nonces first: what is mined between the questions is not taken for lost.
             used = await self.wallet.nonce(node, "latest")
             following = await self.wallet.nonce(node, "pre_confirmed")
-            told = [await self.wallet.status(node, row.hash) for row in group]
-            return [_Seen(used, following, status) for status in told]
+            reported = [await self.wallet.status(node, row.hash) for row in group]
+            return [_Seen(used, following, status) for status in reported]
 
         def meaning(seen: _Seen) -> str:
             # Together: one node's nonce and another's missing status prove no loss.
             nonces = (seen.used > nonce, seen.used < nonce, seen.following < nonce)
             return f"{outcome(seen.status)} {nonces}"
 
-        told = self._rpc.columns(asked, meaning)
+        reported = self._rpc.columns(asked, meaning)
         known = None
-        for row, column in zip(group, told, strict=True):
+        for row, column in zip(group, reported, strict=True):
             seen = [one.status for one in column]
             if (state := decided(seen)) is not None:
                 self.invokes.decide(row, state)
                 return None
             known = row if any(seen) else known
-        newest, used = group[-1], [one.used for one in told[-1]]
-        following = max(one.following for column in told for one in column)
+        newest, used = group[-1], [one.used for one in reported[-1]]
+        following = max(one.following for column in reported for one in column)
         is_old = self.now() - newest.stored_at >= _GIVE_UP_AFTER
         if min(used) > nonce and (known is None or is_old):
             self._give_up(newest)
             return None
-        if max(used) < nonce and (earlier := self._taken_back(max(used), newest)):
-            return self._look(earlier)
+        if max(used) < nonce and (earlier := self._reorged_before(max(used), newest)):
+            return self._decide_nonce(earlier)
         if following < nonce and is_old:
             self._give_up(newest, following)
             return None
-        return UnderWay(newest, self._broadcast(newest)) if known is None else UnderWay(known)
+        return (
+            InFlightInvoke(newest, self._broadcast(newest))
+            if known is None
+            else InFlightInvoke(known)
+        )
 
     def _give_up(self, invoke: Invoke, following: int | None = None) -> None:
         """Write that a transaction is lost: its nonce is another one's, or out of reach."""
@@ -247,7 +256,7 @@ class StarknetLane:
         )
         _log.warning("starknet: our transaction %s is lost, %s", invoke.hash, why)
 
-    def _taken_back(self, nonce: int, later: Invoke) -> list[Invoke]:
+    def _reorged_before(self, nonce: int, later: Invoke) -> list[Invoke]:
         """Return what a reorg took back before a transaction: it must be executed first."""
         self.invokes.reopen(self.wallet.chain_id, self.wallet.address, nonce)
         rows = self.invokes.undecided(self.wallet.chain_id, self.wallet.address)
@@ -258,11 +267,11 @@ class StarknetLane:
         return self._rpc.ask(lambda node: self.wallet.broadcast(node, invoke.raw))
 
 
-def _same_nonce(told: Sequence[int], quorum: int) -> int:
-    strong = {nonce for nonce in told if told.count(nonce) >= quorum}
+def _same_nonce(reported: Sequence[int], quorum: int) -> int:
+    strong = {nonce for nonce in reported if reported.count(nonce) >= quorum}
     if len(strong) != 1:
         raise RpcDisagrees(
             "nodes of starknet differ on the next nonce of our account "
-            f"({', '.join(map(str, sorted(set(told))))}): nothing is signed until they agree"
+            f"({', '.join(map(str, sorted(set(reported))))}): nothing is signed until they agree"
         )
     return strong.pop()

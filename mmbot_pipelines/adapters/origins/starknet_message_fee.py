@@ -17,7 +17,7 @@ from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode, reason
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import RpcRefused, Waits
-from mmbot_pipelines.core.money import Address, Gas, Wei, in_words
+from mmbot_pipelines.core.money import Address, Gas, Wei, format_ether
 from mmbot_pipelines.core.outbox import Fees
 
 MAX_FEE = Wei(5 * 10**15)
@@ -31,19 +31,19 @@ _ROUNDING = 100  # a sum may be off by one part of these, for nodes that round
 class MessageFeeOutOfRange(Waits):
     """A claim's message would cost nothing, or more than Starknet's core contract takes."""
 
-    reason = "waits: Starknet takes no message at the price of now"
+    reason = "waiting: Starknet takes no message at the price of now"
 
 
-class MessageTooDear(Waits):
+class MessageFeeTooHigh(Waits):
     """A claim's message costs more than the operator allows: prices must fall first."""
 
-    reason = "waits: a claim's message costs more than MMBOT_STARKNET_MAX_MESSAGE_FEE_WEI"
+    reason = "waiting: a claim's message costs more than MMBOT_STARKNET_MAX_MESSAGE_FEE_WEI"
 
 
 class ClaimCostGrew(Waits):
     """A claim costs far more than when its order was decided: prices must fall first."""
 
-    reason = "waits: its claim costs MMBOT_STARKNET_MAX_CLAIM_COST_RATIO times what was decided"
+    reason = "waiting: its claim costs MMBOT_STARKNET_MAX_CLAIM_COST_RATIO times what was decided"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,23 +64,23 @@ class MessageFees:
             RpcRefused: no order's claim can be estimated.
             RpcDisagrees: nodes differ more than their newest blocks' prices can.
             MessageFeeOutOfRange: not more than 0 and at most 1 ETH.
-            MessageTooDear: above `max_fee`.
+            MessageFeeTooHigh: above `max_fee`.
         """
         estimate = self.rpc.agreed(lambda node: self._estimate(node, orders), _agreed)
         fee = Wei(-(-estimate * (100 + self.margin_percent) // 100))
         if not 0 < fee <= _STARKNET_MAX_FEE:
             raise MessageFeeOutOfRange(
-                f"a claim's message would cost {in_words(fee)} with its margin, but Starknet "
-                f"takes more than 0 and at most {in_words(_STARKNET_MAX_FEE)}"
+                f"a claim's message would cost {format_ether(fee)} with its margin, but Starknet "
+                f"takes more than 0 and at most {format_ether(_STARKNET_MAX_FEE)}"
             )
         if fee > self.max_fee:
-            raise MessageTooDear(
-                f"a claim's message costs {in_words(fee)}, more than "
-                f"MMBOT_STARKNET_MAX_MESSAGE_FEE_WEI, {in_words(self.max_fee)}"
+            raise MessageFeeTooHigh(
+                f"a claim's message costs {format_ether(fee)}, more than "
+                f"MMBOT_STARKNET_MAX_MESSAGE_FEE_WEI, {format_ether(self.max_fee)}"
             )
         return fee
 
-    def too_dear(self, order: Order, fee: Wei, gas: Gas, fees: Fees) -> ClaimCostGrew | None:
+    def cost_grew(self, order: Order, fee: Wei, gas: Gas, fees: Fees) -> ClaimCostGrew | None:
         """Return that a claim costs too much for what it was decided at, or None.
 
         gas: of the claim on L1.
@@ -89,8 +89,8 @@ class MessageFees:
         if order.claim_cost is None or cost <= self.max_ratio * order.claim_cost:
             return None
         return ClaimCostGrew(
-            f"message and gas cost {in_words(Wei(cost))} now, more than {self.max_ratio} times "
-            f"the {in_words(order.claim_cost)} that the order was decided at"
+            f"message and gas cost {format_ether(Wei(cost))} now, more than {self.max_ratio} times "
+            f"the {format_ether(order.claim_cost)} that the order was decided at"
         )
 
     async def _estimate(self, node: StarknetNode, orders: Sequence[Order]) -> int:
@@ -143,10 +143,10 @@ def _agreed(estimates: Sequence[int], quorum: int) -> int:
         RpcDisagrees: there are not as many.
     """
     ordered = sorted(estimates)
-    for least, most in zip(ordered, ordered[quorum - 1 :], strict=False):
-        if most <= _ALIKE * least:
-            return most
+    for lowest, highest in zip(ordered, ordered[quorum - 1 :], strict=False):
+        if highest <= _ALIKE * lowest:
+            return highest
     raise RpcDisagrees(
-        f"nodes of starknet price a claim's message from {in_words(Wei(ordered[0]))} to "
-        f"{in_words(Wei(ordered[-1]))}: it is priced when {quorum} of them agree"
+        f"nodes of starknet price a claim's message from {format_ether(Wei(ordered[0]))} to "
+        f"{format_ether(Wei(ordered[-1]))}: it is priced when {quorum} of them agree"
     )

@@ -16,7 +16,7 @@ from starknet_py.net.client_models import (
     TransactionFinalityStatus,
 )
 
-from mmbot_pipelines.adapters.ethereum import quorum, reverts, wire
+from mmbot_pipelines.adapters.ethereum import decoding, quorum, reverts
 from mmbot_pipelines.adapters.ethereum.node import Answer, NodeFault, RpcError
 from mmbot_pipelines.adapters.ethereum.registry import STARKNET_ESCROW, STARKNET_SELECTOR
 from mmbot_pipelines.adapters.ethereum.rpc import Poll, Rpc
@@ -25,7 +25,7 @@ from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins import starknet_views as views
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
-from mmbot_pipelines.bridge.escrow_faults import ClaimsGoElsewhere, MessageMissing
+from mmbot_pipelines.bridge.escrow_errors import ClaimsGoElsewhere, MessageMissing
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcUnavailable, Undelivered
 from mmbot_pipelines.core.money import Address, TxHash
@@ -134,13 +134,13 @@ class Messages:
             failed = await self._failed(node, orders)
             return [failed.get(order.key) for order in orders]
 
-        told = self.rpc.columns(asked, lambda why: str(why is None))
+        reported = self.rpc.columns(asked, lambda why: str(why is None))
         return {
             order.key: Undelivered(
                 f"the claim's {order.claim_ref} is consumed on L1, but the escrow has not paid: "
                 f"its execution on Starknet failed: {why[0]}"
             )
-            for order, why in zip(orders, told, strict=True)
+            for order, why in zip(orders, reported, strict=True)
             if None not in why
         }
 
@@ -148,11 +148,11 @@ class Messages:
         """Read a receipt of a claim; None: it is not mined, or it reverted."""
         if answer is None or isinstance(answer, RpcError):
             return None
-        receipt = wire.fields(answer)
-        if wire.quantity(receipt.get("status")) != 1:
+        receipt = decoding.fields(answer)
+        if decoding.quantity(receipt.get("status")) != 1:
             return None
         block = Block(
-            wire.quantity(receipt.get("blockNumber")), wire.hash32(receipt.get("blockHash"))
+            decoding.quantity(receipt.get("blockNumber")), decoding.hash32(receipt.get("blockHash"))
         )
         found = message_of(order, receipt, self.registry, self.escrow, self.messaging)
         return Sent(block, found)
@@ -201,18 +201,20 @@ def message_of(
 
     Source: LogMessageToL2 of Starknet's core contract.
     """
-    logs = wire.fields(receipt).get("logs")
+    logs = decoding.fields(receipt).get("logs")
     payload = tuple(abi.claim_payload(order))
     topics = [int.from_bytes(LOG_MESSAGE), int(registry, 16), int(escrow, 16), abi.CLAIM]
-    for log in map(wire.fields, logs if isinstance(logs, list) else []):
+    for log in map(decoding.fields, logs if isinstance(logs, list) else []):
         given = log.get("topics")
-        if not isinstance(given, list) or [wire.quantity(topic) for topic in given] != topics:
+        if not isinstance(given, list) or [decoding.quantity(topic) for topic in given] != topics:
             continue
         try:
-            sent, nonce, _ = decode(["uint256[]", "uint256", "uint256"], wire.data(log.get("data")))
+            sent, nonce, _ = decode(
+                ["uint256[]", "uint256", "uint256"], decoding.data(log.get("data"))
+            )
         except (DecodingError, OverflowError):
             continue
-        if wire.address(log.get("address")) == messaging and sent == payload:
+        if decoding.address(log.get("address")) == messaging and sent == payload:
             hashed = abi.message_hash(topics[1], topics[2], nonce, abi.CLAIM, sent)
             return TxHash(f"0x{hashed.hex()}")
     return None

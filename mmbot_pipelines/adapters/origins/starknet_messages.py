@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.adapters.origins.claim_looks import ClaimLooks
+from mmbot_pipelines.adapters.origins.claim_polls import ClaimPolls
 from mmbot_pipelines.adapters.origins.starknet_message_fee import (
     MAX_FEE,
     MAX_RATIO,
@@ -51,14 +51,14 @@ class ByMessage:
         margin_percent: int,
         max_fee: Wei = MAX_FEE,
         max_ratio: int = MAX_RATIO,
-        look_seconds: float = 15.0,
+        poll_seconds: float = 15.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Name the contracts; nothing is asked yet.
 
         messaging: Starknet's core contract on L1.
         margin_percent, max_fee, max_ratio: see `MessageFees`.
-        look_seconds: between two looks after one message.
+        poll_seconds: between two looks after one message.
         """
         self._registry = registry
         self._fees = MessageFees(
@@ -72,7 +72,7 @@ class ByMessage:
         self._messages = Messages(
             rpc=rpc, l1=l1, registry=registry.address, escrow=escrow, messaging=messaging
         )
-        self._looks = ClaimLooks(_KIND, seconds=look_seconds, clock=clock)
+        self._polls = ClaimPolls(_KIND, seconds=poll_seconds, clock=clock)
 
     def message_fee(self, orders: Sequence[Order], fees: Fees) -> list[Wei]:
         """Price each claim's message, in wei: all cost the same, so one is estimated.
@@ -82,7 +82,7 @@ class ByMessage:
         Raises:
             RpcRefused: no order's claim can be estimated.
             RpcDisagrees: nodes differ more than their newest blocks' prices can.
-            MessageFeeOutOfRange, MessageTooDear: see `MessageFees.price`.
+            MessageFeeOutOfRange, MessageFeeTooHigh: see `MessageFees.price`.
         """
         return [self._fees.price(orders)] * len(orders) if orders else []
 
@@ -92,8 +92,8 @@ class ByMessage:
         return [self._claim(o, value, fees) for o, value in zip(orders, values, strict=True)]
 
     def _claim(self, order: Order, value: Wei, fees: Fees) -> Call | Failure:
-        too_dear = self._fees.too_dear(order, value, self.claim_gas, fees)
-        return too_dear or self._registry.claim_starknet(order, value=value)
+        cost_grew = self._fees.cost_grew(order, value, self.claim_gas, fees)
+        return cost_grew or self._registry.claim_starknet(order, value=value)
 
     def elsewhere(self) -> Failure | None:
         """Return that the registry sends claims to another escrow or function, or None."""
@@ -115,7 +115,7 @@ class ByMessage:
         """
         proved = [o for o in orders if o.status is Status.PROVED and o.claim_tx]
         new = [order for order in proved if order.claim_ref is None]
-        due = [*new, *self._looks.due(proved)]
+        due = [*new, *self._polls.due(proved)]
         sent = self._messages.sent(due)
         seen: dict[str, Progress] = {}
         waiting: dict[str, Sent] = {}

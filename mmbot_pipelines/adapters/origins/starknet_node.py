@@ -18,13 +18,13 @@ from starknet_py.net.full_node_client import FullNodeClient
 from starknet_py.net.http_client import HttpMethod, RpcHttpClient
 from starknet_py.net.schemas.rpc.transactions import MessageStatusSchema
 
-from mmbot_pipelines.adapters.ethereum import urls
-from mmbot_pipelines.adapters.ethereum.faults import blame
-from mmbot_pipelines.adapters.ethereum.health import Health, Kind
+from mmbot_pipelines.adapters.ethereum import url_secrets
+from mmbot_pipelines.adapters.ethereum.error_class import node_fault_of
+from mmbot_pipelines.adapters.ethereum.health import NodeFaultKind, NodeHealth
 from mmbot_pipelines.adapters.ethereum.node import NodeFault, RpcError
-from mmbot_pipelines.core.hosts import shown
 from mmbot_pipelines.core.outbox import Block
 from mmbot_pipelines.core.untrusted import cleaned
+from mmbot_pipelines.core.url_redaction import redacted_host
 
 T = TypeVar("T")
 
@@ -45,20 +45,20 @@ BLOCK_NOT_FOUND = 24  # Starknet JSON-RPC specification, errors
 _PUBLISHED = range(1, 200)  # the errors of the specification itself
 
 # Set where all nodes have been asked: what looks like a node's own error is the answer then.
-every_node_says: ContextVar[bool] = ContextVar("every_node_says", default=False)
+same_at_every_node: ContextVar[bool] = ContextVar("every_node_says", default=False)
 
 
 class _Transport(RpcHttpClient):
     """Send requests; answers are bounded, faults name no URL."""
 
     def __init__(
-        self, url: str, session: aiohttp.ClientSession, limit: asyncio.Semaphore, most_bytes: int
+        self, url: str, session: aiohttp.ClientSession, limit: asyncio.Semaphore, max_bytes: int
     ) -> None:
         super().__init__(url, session)
         self._is_spec_version_verified = True  # `StarknetNode.verify` does it, and refuses
-        self._keys = urls.keys(url)
+        self._keys = url_secrets.secrets_in(url)
         self._limit = limit
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
 
     async def _make_request(
         self,
@@ -83,13 +83,13 @@ class _Transport(RpcHttpClient):
         except NodeFault as e:
             return e
         except TimeoutError:
-            return NodeFault("timed out", Kind.TIMEOUT)
+            return NodeFault("timed out", NodeFaultKind.TIMEOUT)
         except aiohttp.ClientSSLError:
-            return NodeFault("its TLS certificate is not accepted", Kind.UNREACHABLE)
+            return NodeFault("its TLS certificate is not accepted", NodeFaultKind.UNREACHABLE)
         except aiohttp.ClientConnectionError:
-            return NodeFault("unreachable", Kind.UNREACHABLE)
+            return NodeFault("unreachable", NodeFaultKind.UNREACHABLE)
         except (aiohttp.ClientError, ValueError) as e:
-            return NodeFault(f"the request failed ({type(e).__name__})", Kind.UNREACHABLE)
+            return NodeFault(f"the request failed ({type(e).__name__})", NodeFaultKind.UNREACHABLE)
 
     async def _read(
         self, session: aiohttp.ClientSession, address: str, payload: dict[str, Any]
@@ -97,14 +97,18 @@ class _Transport(RpcHttpClient):
         read = bytearray()
         async with session.post(address, json=payload, allow_redirects=False) as response:
             if response.status not in _BODY_STATUSES:
-                kind = Kind.RATE_LIMITED if response.status == _LIMITED else Kind.HTTP
+                kind = (
+                    NodeFaultKind.RATE_LIMITED
+                    if response.status == _LIMITED
+                    else NodeFaultKind.HTTP
+                )
                 raise NodeFault(f"answered HTTP {response.status}", kind)
             async for chunk in response.content.iter_chunked(_CHUNK):
                 read += chunk
-                if len(read) > self._most_bytes:
-                    text = f"answered more than {self._most_bytes} bytes"
-                    raise NodeFault(text, Kind.TOO_LARGE)
-        return urls.without(bytes(read), self._keys)
+                if len(read) > self._max_bytes:
+                    text = f"answered more than {self._max_bytes} bytes"
+                    raise NodeFault(text, NodeFaultKind.TOO_LARGE)
+        return url_secrets.redact(bytes(read), self._keys)
 
     @staticmethod
     def handle_rpc_error(result: dict[str, Any]) -> None:
@@ -114,13 +118,15 @@ class _Transport(RpcHttpClient):
         """
         error = result["error"]
         code = error.get("code")
-        told = RpcError(
+        reported = RpcError(
             code if isinstance(code, int) else 0, error.get("message", ""), error.get("data")
         )
-        kind = blame(("", ()), told) if told.code not in _PUBLISHED else None
-        if kind is Kind.RATE_LIMITED or (kind is not None and not every_node_says.get()):
-            raise NodeFault(f"answered with an error of its own: {told}", kind)
-        raise told
+        kind = node_fault_of(("", ()), reported) if reported.code not in _PUBLISHED else None
+        if kind is NodeFaultKind.RATE_LIMITED or (
+            kind is not None and not same_at_every_node.get()
+        ):
+            raise NodeFault(f"answered with an error of its own: {reported}", kind)
+        raise reported
 
 
 class _Client(FullNodeClient):
@@ -133,13 +139,13 @@ class StarknetNode:
     """A node, asked within one event loop."""
 
     def __init__(
-        self, url: str, session: aiohttp.ClientSession, *, most_at_once: int, most_bytes: int
+        self, url: str, session: aiohttp.ClientSession, *, max_concurrent: int, max_bytes: int
     ) -> None:
-        self.host = shown(url)
-        self.health = Health()
+        self.host = redacted_host(url)
+        self.health = NodeHealth()
         self.verified = False  # that it serves the expected chain
-        limit = asyncio.Semaphore(most_at_once)
-        self._transport = _Transport(url, session, limit, most_bytes)
+        limit = asyncio.Semaphore(max_concurrent)
+        self._transport = _Transport(url, session, limit, max_bytes)
         self.client = _Client(url, self._transport)
 
     def __repr__(self) -> str:
@@ -158,14 +164,14 @@ class StarknetNode:
             fault = NodeFault(f"answered what Starknet's specification has not ({_what(e)})")
         raise fault
 
-    async def verify(self, chain_id: int, *, anew: bool = False) -> None:
+    async def verify(self, chain_id: int, *, recheck: bool = False) -> None:
         """Check the specification's version and the chain, before the first use or anew.
 
         Raises:
             NodeFault: it serves another chain than the settings name, speaks another version,
                 or does not say.
         """
-        if self.verified and not anew:
+        if self.verified and not recheck:
             return
         try:
             version = await self.asked(self.client.spec_version())
@@ -181,7 +187,7 @@ class StarknetNode:
         if chain != chain_id:
             raise NodeFault(
                 f"serves Starknet chain {chain:#x}, but MMBOT_STARKNET_CHAIN_ID is {chain_id:#x}",
-                Kind.WRONG_CHAIN,
+                NodeFaultKind.WRONG_CHAIN,
             )
         self.verified = True
 
@@ -212,10 +218,10 @@ class StarknetNode:
         """
         where = at if isinstance(at, str) else at.hash
         call = Call(to_addr=contract, selector=selector, calldata=list(calldata))
-        told = await self.asked(self.client.call_contract(call, block_hash=where))
-        if not all(0 <= value < FIELD_PRIME for value in told):
+        reported = await self.asked(self.client.call_contract(call, block_hash=where))
+        if not all(0 <= value < FIELD_PRIME for value in reported):
             raise NodeFault("answered a call with what is no felt")
-        return told
+        return reported
 
     async def add_invoke(self, transaction: dict[str, Any]) -> None:
         """Hand over a signed transaction, as BROADCASTED_INVOKE_TXN of the specification.
@@ -235,13 +241,13 @@ class StarknetNode:
             RpcError: the node knows no such transaction.
         """
         given = {"transaction_hash": l1_transaction}
-        told = await self.client._client.call(method_name="getMessagesStatus", params=given)
-        read: list[MessageStatus] = await self.asked(_loaded(told))
+        reported = await self.client._client.call(method_name="getMessagesStatus", params=given)
+        read: list[MessageStatus] = await self.asked(_loaded(reported))
         return read
 
 
-async def _loaded(told: Any) -> Any:
-    return MessageStatusSchema().load(told, many=True)
+async def _loaded(reported: Any) -> Any:
+    return MessageStatusSchema().load(reported, many=True)
 
 
 def word(value: int) -> str:

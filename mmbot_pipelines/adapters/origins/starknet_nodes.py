@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from mmbot_pipelines.adapters.ethereum.health import Head, Kind
+from mmbot_pipelines.adapters.ethereum.health import NodeFaultKind, ReportedHead
 from mmbot_pipelines.adapters.ethereum.node import NodeFault, RpcError
 from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
-from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode, every_node_says
+from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode, same_at_every_node
 from mmbot_pipelines.core.errors import Failure, RpcRefused, RpcUnavailable, WrongChain
 
 T = TypeVar("T")
@@ -59,10 +59,10 @@ class StarknetNodes:
         left = list(nodes)
         while left and (missing := self._quorum - len(found) - len(against)):
             asked, left = left[:missing], left[missing:]
-            told = await asyncio.gather(
+            reported = await asyncio.gather(
                 *(self.ask([node], work) for node in asked), return_exceptions=True
             )
-            for node, one in zip(asked, told, strict=True):
+            for node, one in zip(asked, reported, strict=True):
                 if isinstance(one, RpcUnavailable | WrongChain):
                     faults.append(one)
                 elif isinstance(one, Failure):
@@ -94,20 +94,20 @@ class StarknetNodes:
         Raises:
             RpcDisagrees: fewer than the quorum asks for.
         """
-        told = await asyncio.gather(
+        reported = await asyncio.gather(
             *(self.ask([node], work) for node in nodes), return_exceptions=True
         )
-        for one in told:
+        for one in reported:
             if isinstance(one, BaseException) and not isinstance(one, Failure):
                 raise one
         found = [
             NodeResult(one, node)
-            for node, one in zip(nodes, told, strict=True)
+            for node, one in zip(nodes, reported, strict=True)
             if not isinstance(one, BaseException)
         ]
         if len(found) < self._quorum:
-            failed = "; ".join(str(one) for one in told if isinstance(one, Failure))
-            raise RpcDisagrees(f"nodes of starknet disagree, others say {failed}")
+            others = "; ".join(str(one) for one in reported if isinstance(one, Failure))
+            raise RpcDisagrees(f"nodes of starknet disagree, others say {others}")
         return found
 
     async def ask(
@@ -120,18 +120,18 @@ class StarknetNodes:
                 return await self._ask_one(node, work)
             except NodeFault as e:
                 faults.append((node, e))
-        own = [node for node, fault in faults if fault.kind is Kind.INTERNAL]
+        own = [node for node, fault in faults if fault.kind is NodeFaultKind.INTERNAL]
         if own:
             # A contract may have provoked it: then it is the answer, and keeps nobody waiting.
-            every_node_says.set(True)
+            same_at_every_node.set(True)
             try:
                 return await self._ask_one(own[0], work)
             except NodeFault as e:
                 faults.append((own[0], e))
-        told = "; ".join(f"{node.host} {fault}" for node, fault in faults)
-        if all(fault.kind is Kind.WRONG_CHAIN for _, fault in faults):
-            raise WrongChain(told)
-        raise RpcUnavailable(f"no RPC node of starknet answered: {told}")
+        reported = "; ".join(f"{node.host} {fault}" for node, fault in faults)
+        if all(fault.kind is NodeFaultKind.WRONG_CHAIN for _, fault in faults):
+            raise WrongChain(reported)
+        raise RpcUnavailable(f"no RPC node of starknet answered: {reported}")
 
     async def _ask_one(self, node: StarknetNode, work: Callable[[StarknetNode], Awaitable[T]]) -> T:
         """Ask one node, and keep its health."""
@@ -140,7 +140,7 @@ class StarknetNodes:
                 await node.verify(self._chain_id)
                 done = await work(node)
         except TimeoutError:
-            fault = NodeFault(f"did not finish in {self._work_seconds:g} s", Kind.TIMEOUT)
+            fault = NodeFault(f"did not finish in {self._work_seconds:g} s", NodeFaultKind.TIMEOUT)
             self._note(node, fault)
             raise fault from None
         except NodeFault as e:
@@ -148,13 +148,13 @@ class StarknetNodes:
             raise
         except RpcError as e:
             raise RpcRefused(f"a node of starknet refuses: {e}") from None
-        node.health.worked()
+        node.health.record_success()
         return done
 
     def outvoted(self, node: StarknetNode, what: str) -> None:
         """Note with a node that as many as the quorum has contradict it."""
         why = f"contradicts the others about {what}"
-        self._note(node, NodeFault(why, Kind.OUTVOTED), verified=node.verified)
+        self._note(node, NodeFault(why, NodeFaultKind.OUTVOTED), verified=node.verified)
         now = self._clock()
         if now - self._doubted.get(node, -_LOG_SECONDS) >= _LOG_SECONDS:
             self._doubted[node] = now
@@ -162,9 +162,9 @@ class StarknetNodes:
 
     def _note(self, node: StarknetNode, fault: NodeFault, *, verified: bool = False) -> None:
         node.verified = verified  # where it is away, it may come back as another node
-        rest = node.health.failed(fault.kind, str(fault), self._clock())
-        if rest is not None and len(self.all) > 1:
-            _log.warning("starknet: node %s %s; it rests %.0f s", node.host, fault, rest)
+        open_seconds = node.health.record_failure(fault.kind, str(fault), self._clock())
+        if open_seconds is not None and len(self.all) > 1:
+            _log.warning("starknet: node %s %s; it rests %.0f s", node.host, fault, open_seconds)
 
     @staticmethod
     async def _age(node: StarknetNode) -> float | None:
@@ -175,11 +175,11 @@ class StarknetNodes:
         except (NodeFault, RpcError, TypeError):
             return None
 
-    async def look(self, node: StarknetNode) -> Head:
+    async def poll_now(self, node: StarknetNode) -> ReportedHead:
         """Ask a node for its newest block, and make sure that it still serves our chain."""
         asked = self._clock()
         try:
-            await node.verify(self._chain_id, anew=True)
+            await node.verify(self._chain_id, recheck=True)
             newest = await node.newest()
         except NodeFault as e:
             self._note(node, e)
@@ -188,6 +188,6 @@ class StarknetNodes:
             fault = NodeFault(f"does not tell its newest block: {e}")
             self._note(node, fault)
             raise fault from None
-        if node.health.worked(self._clock() - asked):
+        if node.health.record_success(self._clock() - asked):
             _log.warning("starknet: node %s serves again", node.host)
-        return Head(newest.number, await self._age(node))
+        return ReportedHead(newest.number, await self._age(node))

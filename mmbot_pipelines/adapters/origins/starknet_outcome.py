@@ -14,7 +14,7 @@ _BALANCE_TOO_LOW = 54
 
 
 @dataclass(frozen=True, slots=True)
-class UnderWay:
+class InFlightInvoke:
     """A transaction whose outcome is open."""
 
     invoke: Invoke
@@ -44,7 +44,7 @@ def decided(seen: Sequence[TxStatus | None]) -> TxState | None:
     return TxState.REVERTED if True in failed else TxState.MINED
 
 
-def helps(raw: bytes, over: UnderWay) -> bool:
+def helps(raw: bytes, over: InFlightInvoke) -> bool:
     """Return whether a new transaction fixes what an earlier one was refused for."""
     code = over.refused.code if over.refused else None
     if code in _PRICE_TOO_LOW:

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.bridge.chain_ports import Settlement
-from mmbot_pipelines.bridge.escrow_faults import PaidElsewhere
+from mmbot_pipelines.bridge.escrow_errors import PaidElsewhere
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import Malformed
-from mmbot_pipelines.core.money import Address, in_words
+from mmbot_pipelines.core.money import Address, format_ether
 
 
 class Payments:
@@ -41,7 +41,7 @@ class Payments:
         self, order: Order, payment: abi.Payment, event: abi.Event
     ) -> PaidElsewhere:
         return PaidElsewhere(
-            f"the escrow {self._escrow} paid {in_words(payment.amount)} of {order.key} to "
+            f"the escrow {self._escrow} paid {format_ether(payment.amount)} of {order.key} to "
             f"{payment.wallet} in {event.tx}, but our wallet is {self._wallet}: ask the escrow's "
             "owner; no claim brings it back"
         )

@@ -16,14 +16,15 @@ from eth_utils.crypto import keccak
 from starknet_py.hash.selector import get_selector_from_name
 from starknet_py.net.client_models import Call as StarknetCall
 
-from mmbot_pipelines.adapters.ethereum import wire
+from mmbot_pipelines.adapters.ethereum import decoding
 from mmbot_pipelines.adapters.ethereum.node import Answer, RpcError
 from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.ethereum.registry import transfer_key
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
-from mmbot_pipelines.adapters.origins.claim_looks import ClaimLooks
+from mmbot_pipelines.adapters.origins.claim_polls import ClaimPolls
 from mmbot_pipelines.adapters.origins.starknet_lane import StarknetLane
+from mmbot_pipelines.adapters.origins.starknet_proof_submission import ProofFailed, ProofSubmitter
 from mmbot_pipelines.adapters.origins.starknet_prover import (
     Prover,
     ProverRefused,
@@ -33,7 +34,6 @@ from mmbot_pipelines.adapters.origins.starknet_prover import (
     TaskUnknown,
 )
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
-from mmbot_pipelines.adapters.origins.starknet_showing import ProofFailed, Showing
 from mmbot_pipelines.bridge.chain_ports import Progress, Task
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
@@ -56,7 +56,7 @@ R = TypeVar("R")
 _KIND = "task "  # what a claim's name begins with
 _AT_ONCE = 8  # requests to the prover
 _MEMBERS = 3  # slots of one transfer: recipient, amount, isUsed and chainId
-_UNKNOWN_LOOKS = 5  # times that the prover must not know a task before it is given up
+_MAX_UNKNOWN_POLLS = 5  # times that the prover must not know a task before it is given up
 
 
 class TransferNotFound(TryLater):
@@ -87,7 +87,7 @@ class ByProof:
         entrypoint: int,
         cost: Wei,
         finality_blocks: int,
-        look_seconds: float = 10.0,
+        poll_seconds: float = 10.0,
         unknown_seconds: float = 600.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -97,7 +97,7 @@ class ByProof:
         entrypoint: the escrow's selector; it takes order id, L1 block and slot, as u256.
         cost: of one proof and its transaction on Starknet, in wei, for deciding.
         finality_blocks: of L1 on top of a transfer's before its proof is ordered.
-        look_seconds: between two looks after one task.
+        poll_seconds: between two looks after one task.
         unknown_seconds: for which the prover must not know a task before it is given up.
         """
         self._l1 = l1
@@ -110,9 +110,11 @@ class ByProof:
         self._finality_blocks = finality_blocks
         self._unknown_seconds = unknown_seconds
         self._clock = clock
-        self._looks = ClaimLooks(_KIND, seconds=look_seconds, clock=clock)
+        self._polls = ClaimPolls(_KIND, seconds=poll_seconds, clock=clock)
         self._unknown: dict[str, tuple[float, int]] = {}  # since when, and how often
-        self._showing = Showing(rpc, lane, escrow=escrow, registry=registry, call=self._call)
+        self._submitter = ProofSubmitter(
+            rpc, lane, escrow=escrow, registry=registry, call=self._call
+        )
 
     def message_fee(self, orders: Sequence[Order], fees: Fees) -> list[Wei]:
         """Return what a proof costs, in wei, as it is set."""
@@ -126,9 +128,11 @@ class ByProof:
         """
         receipts = [("eth_getTransactionReceipt", (o.transfer_tx,)) for o in orders]
         polls = self._l1.poll([("eth_blockNumber", ()), *receipts])
-        head = min(wire.quantity(poll.answers[0]) for poll in polls)
-        told = zip(*(poll.answers[1:] for poll in polls), strict=True)
-        return _each(lambda pair: self._begin(*pair, head), list(zip(orders, told, strict=True)))
+        head = min(decoding.quantity(poll.answers[0]) for poll in polls)
+        reported = zip(*(poll.answers[1:] for poll in polls), strict=True)
+        return _each(
+            lambda pair: self._begin(*pair, head), list(zip(orders, reported, strict=True))
+        )
 
     def progress(self, orders: Sequence[Order]) -> list[Progress]:
         """Look after the tasks, and show finished proofs to the escrow until it has paid.
@@ -137,15 +141,15 @@ class ByProof:
             ProverUnavailable, ProverRefused: of no task anything is known.
             RpcRefused: our account on Starknet cannot send.
         """
-        due = self._looks.due(orders)
+        due = self._polls.due(orders)
         proving = [order for order in due if order.status is Status.PROVING]
         proved = [order for order in due if order.status is Status.PROVED]
         states = dict(zip((o.key for o in proving), self._states(proving), strict=True))
         to_show = [order for order in proving if states[order.key] is TaskState.DONE]
         seen = {key: state for key, state in states.items() if isinstance(state, Progress)}
-        to_show += self._showing.not_taken(proved)
+        to_show += self._submitter.not_accepted(proved)
         if to_show:
-            seen |= self._showing.show(to_show)
+            seen |= self._submitter.submit_proofs(to_show)
         faults = [state for state in states.values() if isinstance(state, Failure)]
         if faults and len(faults) == len(states) and not to_show:
             raise faults[0]
@@ -160,7 +164,7 @@ class ByProof:
 
     def record_costs(self) -> None:
         """Write what our transactions on Starknet have cost, in fri."""
-        self._showing.lane.record_costs()
+        self._submitter.lane.record_costs()
 
     def _states(self, orders: Sequence[Order]) -> list[TaskState | Progress | Failure]:
         """Return how far each order's task is, or what that means for the order."""
@@ -176,16 +180,16 @@ class ByProof:
             return e
         self._unknown.pop(task, None)
         if state is TaskState.FAILED:
-            told = f"{order.claim_ref} failed: {why}, says {self._prover.host}"
-            return Progress(lost=ProofFailed(told))
+            reported = f"{order.claim_ref} failed: {why}, says {self._prover.host}"
+            return Progress(lost=ProofFailed(reported))
         return state
 
     def _forgotten(self, order: Order, task: str, unknown: TaskUnknown) -> Progress:
         """Give a task up that the prover has not known for long: once may be a gateway's word."""
         now = self._clock()
-        since, looks = self._unknown.get(task, (now, 0))
-        self._unknown[task] = since, looks + 1
-        if looks + 1 < _UNKNOWN_LOOKS or now - since < self._unknown_seconds:
+        since, polls = self._unknown.get(task, (now, 0))
+        self._unknown[task] = since, polls + 1
+        if polls + 1 < _MAX_UNKNOWN_POLLS or now - since < self._unknown_seconds:
             return Progress(waits=f"waiting: {unknown}")
         del self._unknown[task]
         return Progress(lost=ProofFailed(f"{order.claim_ref} failed: {unknown}"))
@@ -247,9 +251,9 @@ def _block(receipt: Answer) -> int | None:
     """Return the block of a transaction that succeeded."""
     if receipt is None or isinstance(receipt, RpcError):
         return None
-    fields = wire.fields(receipt)
-    succeeded = wire.quantity(fields.get("status")) == 1
-    return wire.quantity(fields.get("blockNumber")) if succeeded else None
+    fields = decoding.fields(receipt)
+    succeeded = decoding.quantity(fields.get("status")) == 1
+    return decoding.quantity(fields.get("blockNumber")) if succeeded else None
 
 
 def _task(order: Order) -> tuple[str, int]:

@@ -17,11 +17,11 @@ import urllib3
 from pydantic import SecretStr
 
 from mmbot_pipelines.core.errors import TryAgain, TryLater
-from mmbot_pipelines.core.hosts import hidden, shown
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.untrusted import cleaned
+from mmbot_pipelines.core.url_redaction import redacted_host, secret_parts
 
-_MOST_BYTES = 2**20
+_MAX_BYTES = 2**20
 _CHUNK = 65_536
 _TASK = re.compile(r"[0-9A-Za-z_.:-]{1,100}")
 _OK = (200, 201)
@@ -85,7 +85,7 @@ class Prover:
 
         destination: the chain to prove to, e.g. "SN_MAIN".
         """
-        self.host = shown(url)
+        self.host = redacted_host(url)
         self._url = url.rstrip("/")
         self._key = api_key
         self._destination = destination
@@ -151,9 +151,11 @@ class Prover:
             # A gateway's page, as while the prover is deployed again: not the prover's word.
             raise ProverUnavailable(f"the prover {self.host} answered HTTP 404 without a reason")
         if status not in _OK and 400 <= status < 500 and status != _TOO_MANY:
-            said = answer.get("error") or answer.get("message") or "no reason is told"
+            error_text = answer.get("error") or answer.get("message") or "no reason is told"
             kind = TaskUnknown if status == _NOT_FOUND else ProverRefused
-            raise kind(f"the prover {self.host} refuses with HTTP {status}: {self._shown(said)}")
+            raise kind(
+                f"the prover {self.host} refuses with HTTP {status}: {self._shown(error_text)}"
+            )
         if status not in _OK:
             raise ProverUnavailable(f"the prover {self.host} answered HTTP {status}")
         return answer
@@ -185,16 +187,16 @@ class Prover:
         ) as response:
             while chunk := response.raw.read1(_CHUNK, decode_content=True):
                 read += chunk
-                if len(read) > _MOST_BYTES or time.monotonic() > deadline:
+                if len(read) > _MAX_BYTES or time.monotonic() > deadline:
                     raise requests.Timeout
             return response.status_code, bytes(read)
 
     def _shown(self, text: object) -> str:
         """Return the prover's words without our keys, which it may echo."""
-        told = str(text)
-        for secret in (self._key.get_secret_value(), *hidden(self._url)):
-            told = told.replace(secret, "…")
-        return cleaned(told)
+        reported = str(text)
+        for secret in (self._key.get_secret_value(), *secret_parts(self._url)):
+            reported = reported.replace(secret, "…")
+        return cleaned(reported)
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from mmbot_pipelines.adapters.ethereum.health import Head, Reading, best_first
+from mmbot_pipelines.adapters.ethereum.health import NodeHealthReport, ReportedHead, best_first
+from mmbot_pipelines.adapters.ethereum.health_poll import HealthPoller
 from mmbot_pipelines.adapters.ethereum.node import NodeFault
 from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
-from mmbot_pipelines.adapters.ethereum.survey import Survey
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
 from mmbot_pipelines.adapters.origins.starknet_nodes import StarknetNodes
 
@@ -39,8 +39,8 @@ class StarknetRpc:
         quorum: int = 1,
         connect_seconds: float = 3.0,
         read_seconds: float = 15.0,
-        most_bytes: int = 16 * 2**20,
-        most_at_once: int = 16,
+        max_bytes: int = 16 * 2**20,
+        max_concurrent: int = 16,
         work_seconds: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -48,8 +48,8 @@ class StarknetRpc:
 
         urls: the primary first.
         quorum: how many nodes are witnesses of what money is paid on.
-        most_bytes: of one HTTP answer.
-        most_at_once: requests to one node.
+        max_bytes: of one HTTP answer.
+        max_concurrent: requests to one node.
         work_seconds: for all questions of one work to one node, however many it gives reason for.
         clock: seconds; only its differences count.
         """
@@ -59,21 +59,21 @@ class StarknetRpc:
         self._timeout = aiohttp.ClientTimeout(
             total=connect_seconds + read_seconds, sock_connect=connect_seconds
         )
-        self._most_bytes = most_bytes
-        self._most_at_once = most_at_once
+        self._max_bytes = max_bytes
+        self._max_concurrent = max_concurrent
         self._work_seconds = work_seconds
         self._clock = clock
         self._opening = threading.Lock()
         self._open: _Loop | None = None
 
-    def health(self) -> list[Reading]:
+    def health(self) -> list[NodeHealthReport]:
         """Return how each node is doing, the primary first."""
         nodes = self._loop().nodes.all
         return [n.health.reading(n.host, primary=n is nodes[0]) for n in nodes]
 
-    def survey(self) -> None:
+    def poll_health(self) -> None:
         """Look at all nodes that do not rest, now. It happens by itself every few seconds."""
-        self._loop().survey()
+        self._loop().poll_health()
 
     def ask(self, work: Callable[[StarknetNode], Awaitable[T]]) -> T:
         """Do work that asks the best node, however many questions it takes.
@@ -99,7 +99,7 @@ class StarknetRpc:
             WrongChain: all nodes serve another chain.
         """
         loop = self._loop()
-        return [told.found for told in loop.run(loop.nodes.witnesses(loop.ordered(), work))]
+        return [reported.found for reported in loop.run(loop.nodes.witnesses(loop.ordered(), work))]
 
     def agreed(
         self,
@@ -122,15 +122,15 @@ class StarknetRpc:
         ordered = loop.ordered()
         try:
             first = loop.run(loop.nodes.witnesses(ordered, work))
-            return agree([told.found for told in first], self.quorum)
+            return agree([reported.found for reported in first], self.quorum)
         except RpcDisagrees:
             if len(ordered) <= self.quorum:
                 raise
         everybody = loop.run(loop.nodes.everybody(ordered, work))
-        agreed = agree([told.found for told in everybody], self.quorum)
-        for told in everybody if about else ():
-            if told.node is not None and told.found != agreed:
-                loop.nodes.outvoted(told.node, str(about))
+        agreed = agree([reported.found for reported in everybody], self.quorum)
+        for reported in everybody if about else ():
+            if reported.node is not None and reported.found != agreed:
+                loop.nodes.outvoted(reported.node, str(about))
         return agreed
 
     def columns(
@@ -156,33 +156,33 @@ class StarknetRpc:
         loop = self._loop()
         ordered = loop.ordered()
         try:
-            told = loop.run(loop.nodes.witnesses(ordered, work))
-            rows = [one.found for one in told]
-            differ = any(len(set(map(word, said))) > 1 for said in zip(*rows, strict=True))
+            reported = loop.run(loop.nodes.witnesses(ordered, work))
+            rows = [one.found for one in reported]
+            differ = any(len(set(map(word, found))) > 1 for found in zip(*rows, strict=True))
         except RpcDisagrees:
             if len(ordered) <= self.quorum:
                 raise
             differ = True
         if differ and len(ordered) > self.quorum:
-            told = loop.run(loop.nodes.everybody(ordered, work))
-        columns = list(zip(*(one.found for one in told), strict=True))
-        strongest = [self._strongest(said, word, provable) for said in columns]
-        for i, one in enumerate(told if about else ()):
+            reported = loop.run(loop.nodes.everybody(ordered, work))
+        columns = list(zip(*(one.found for one in reported), strict=True))
+        strongest = [self._strongest(found, word, provable) for found in columns]
+        for i, one in enumerate(reported if about else ()):
             contradicted = any(
-                len(best) < len(said) and word(said[i]) != word(best[0]) and provable(said[i])
-                for said, best in zip(columns, strongest, strict=True)
+                len(best) < len(found) and word(found[i]) != word(best[0]) and provable(found[i])
+                for found, best in zip(columns, strongest, strict=True)
             )
             if contradicted and one.node is not None:
                 loop.nodes.outvoted(one.node, str(about))
         return strongest
 
     def _strongest(
-        self, said: Sequence[T], word: Callable[[T], str], provable: Callable[[T], bool]
+        self, found: Sequence[T], word: Callable[[T], str], provable: Callable[[T], bool]
     ) -> list[T]:
-        count = Counter(map(word, said))
+        count = Counter(map(word, found))
         strong = [w for w, times in count.items() if times >= self.quorum]
-        alike = [one for one in said if strong == [word(one)]]
-        return alike if alike and provable(alike[0]) else list(said)
+        alike = [one for one in found if strong == [word(one)]]
+        return alike if alike and provable(alike[0]) else list(found)
 
     def _loop(self) -> "_Loop":
         with self._opening:
@@ -195,7 +195,9 @@ class StarknetRpc:
     def _nodes(self) -> tuple[aiohttp.ClientSession, StarknetNodes]:
         session = aiohttp.ClientSession(timeout=self._timeout)
         nodes = [
-            StarknetNode(url, session, most_at_once=self._most_at_once, most_bytes=self._most_bytes)
+            StarknetNode(
+                url, session, max_concurrent=self._max_concurrent, max_bytes=self._max_bytes
+            )
             for url in self._urls
         ]
         return session, StarknetNodes(
@@ -226,20 +228,20 @@ class _Loop:
             return make()
 
         self._session, self.nodes = self.run(made())
-        self._survey = Survey(self.nodes.all, self._head, clock)
+        self._poller = HealthPoller(self.nodes.all, self._head, clock)
 
     def ordered(self) -> list[StarknetNode]:
         """Sort the nodes, best first, by what is known of them now."""
-        self._survey.glance()
+        self._poller.poll_if_due()
         return best_first(self.nodes.all)
 
-    def survey(self) -> None:
+    def poll_health(self) -> None:
         """Look at all nodes that do not rest, now."""
-        self._survey.look()
+        self._poller.poll_now()
 
-    def _head(self, node: StarknetNode) -> Head:
+    def _head(self, node: StarknetNode) -> ReportedHead:
         try:
-            return self.run(self.nodes.look(node))
+            return self.run(self.nodes.poll_now(node))
         except (CancelledError, RuntimeError):
             raise NodeFault("was not waited for: its client is closed") from None
 
@@ -261,9 +263,9 @@ class _Loop:
             self._loop.close()
 
     async def _end(self) -> None:
-        looks = asyncio.all_tasks() - {asyncio.current_task()}
-        for look in looks:
-            look.cancel()
-        await asyncio.gather(*looks, return_exceptions=True)
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._session.close()
         self._loop.stop()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mmbot_pipelines.adapters.ethereum.node import RpcError
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
-from mmbot_pipelines.adapters.origins.escrow_state import Held, Terms
+from mmbot_pipelines.adapters.origins.escrow_state import EscrowOrder, EscrowTerms
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode, reason
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused
 from mmbot_pipelines.core.money import Address, Wei
@@ -18,7 +18,7 @@ _CONTRACT_ERROR = 40
 _NO_ENTRYPOINT_WORDS = ("ENTRYPOINT_NOT_FOUND", f"{int.from_bytes(b'ENTRYPOINT_NOT_FOUND'):x}")
 
 
-async def terms(node: StarknetNode, escrow: Address, at: str | Block) -> Terms:
+async def terms(node: StarknetNode, escrow: Address, at: str | Block) -> EscrowTerms:
     """Read whom the escrow obeys and pays.
 
     Raises:
@@ -30,7 +30,7 @@ async def terms(node: StarknetNode, escrow: Address, at: str | Block) -> Terms:
     wallet, registry, paused = await asyncio.gather(
         *(_view(node, contract, selector, (), at) for selector in asked)
     )
-    return Terms(
+    return EscrowTerms(
         paused=_is_paused(paused, escrow),
         wallet=_felts("get_mm_starknet_contract", wallet, escrow, 1).wallet(),
         registry=_felts("get_eth_transfer_contract", registry, escrow, 1).eth_address(),
@@ -39,7 +39,7 @@ async def terms(node: StarknetNode, escrow: Address, at: str | Block) -> Terms:
 
 async def held(
     node: StarknetNode, escrow: Address, numbers: Sequence[int], at: str | Block
-) -> list[Held | Failure]:
+) -> list[EscrowOrder | Failure]:
     """Read what the escrow holds under each order id."""
     contract = int(escrow, 16)
     answers = await asyncio.gather(
@@ -54,9 +54,11 @@ async def held(
 
 def lacks_function(error: RpcError) -> bool:
     """Tell whether a call failed because the contract has no such function."""
-    told = json.dumps([error.message, error.data], default=str)
-    said = error.code == _CONTRACT_ERROR and any(words in told for words in _NO_ENTRYPOINT_WORDS)
-    return said or error.code == _NO_ENTRYPOINT
+    reported = json.dumps([error.message, error.data], default=str)
+    error_text = error.code == _CONTRACT_ERROR and any(
+        words in reported for words in _NO_ENTRYPOINT_WORDS
+    )
+    return error_text or error.code == _NO_ENTRYPOINT
 
 
 async def _view(
@@ -76,14 +78,14 @@ def _felts(view: str, answer: list[int] | RpcError, escrow: Address, count: int)
 
 def _held(
     order: list[int] | RpcError, pending: list[int] | RpcError, escrow: Address
-) -> Held | Failure:
+) -> EscrowOrder | Failure:
     try:
         felts = _felts("get_order", order, escrow, 5)
         recipient, amount, fee = felts.eth_address(), felts.u256(), felts.u256()
         is_pending = _felts("get_order_pending", pending, escrow, 1).boolean()
     except (RpcRefused, Malformed) as fault:
         return fault
-    return Held(recipient, Wei(amount), Wei(fee), is_pending)
+    return EscrowOrder(recipient, Wei(amount), Wei(fee), is_pending)
 
 
 def _is_paused(answer: list[int] | RpcError, escrow: Address) -> bool:

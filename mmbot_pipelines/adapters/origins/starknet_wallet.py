@@ -146,28 +146,31 @@ class StarknetWallet:
     async def status(self, node: StarknetNode, tx: TxHash) -> TxStatus | None:
         """Return what a node knows of a transaction of ours; None where it knows none."""
         try:
-            told = await node.asked(node.client.get_transaction_status(int(tx, 16)))
+            reported = await node.asked(node.client.get_transaction_status(int(tx, 16)))
         except RpcError as e:
             if e.code == _TXN_HASH_NOT_FOUND:
                 return None
             raise
-        reverted = told.execution_status is TransactionExecutionStatus.REVERTED
-        why = cleaned(innermost(told.failure_reason or "no reason is given"))
+        reverted = reported.execution_status is TransactionExecutionStatus.REVERTED
+        why = cleaned(innermost(reported.failure_reason or "no reason is given"))
         return TxStatus(
-            accepted=told.finality_status in _ACCEPTED, reverted=why if reverted else None
+            accepted=reported.finality_status in _ACCEPTED, reverted=why if reverted else None
         )
 
     async def fee(self, node: StarknetNode, tx: TxHash) -> int | None:
         """Return what the execution of a transaction cost, in fri; None where a node has none."""
         try:
-            told = await node.asked(node.client.get_transaction_receipt(int(tx, 16)))
+            reported = await node.asked(node.client.get_transaction_receipt(int(tx, 16)))
         except RpcError as e:
             if e.code == _TXN_HASH_NOT_FOUND:
                 return None
             raise
-        if told.transaction_hash != int(tx, 16) or told.actual_fee.unit is not PriceUnit.FRI:
+        if (
+            reported.transaction_hash != int(tx, 16)
+            or reported.actual_fee.unit is not PriceUnit.FRI
+        ):
             raise NodeFault(f"answered a receipt of {tx} that cannot be")
-        return told.actual_fee.amount
+        return reported.actual_fee.amount
 
     def signature(self, message_hash: int) -> list[int]:
         """Sign a hash, as the account's `is_valid_signature` takes it."""
@@ -189,8 +192,8 @@ class StarknetWallet:
             )
         except RpcError as e:
             # What speaks against the transaction itself, e.g. its nonce, names no contract.
-            told = json.dumps(e.data, default=str).lower()
-            if e.code == EXECUTION_ERROR and any(f"{c.to_addr:x}" in told for c in calls):
+            reported = json.dumps(e.data, default=str).lower()
+            if e.code == EXECUTION_ERROR and any(f"{c.to_addr:x}" in reported for c in calls):
                 raise CallReverts(reason(e)) from None
             raise
         if not isinstance(estimate, EstimatedFee):

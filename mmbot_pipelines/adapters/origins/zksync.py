@@ -6,17 +6,17 @@ from itertools import chain
 from typing import Protocol
 
 from mmbot_pipelines.adapters.ethereum import blocks, quorum
-from mmbot_pipelines.adapters.ethereum.logs import Log, LogScanner, Wanted
+from mmbot_pipelines.adapters.ethereum.logs import Log, LogFilter, LogScanner
 from mmbot_pipelines.adapters.ethereum.node import RpcError
 from mmbot_pipelines.adapters.ethereum.rpc import Poll, Rpc
 from mmbot_pipelines.adapters.ethereum.views import Function, call_trusted_views, refused
 from mmbot_pipelines.adapters.origins import zksync_escrow as abi
 from mmbot_pipelines.adapters.origins import zksync_refunds as refunds
 from mmbot_pipelines.adapters.origins import zksync_views as views
-from mmbot_pipelines.adapters.origins.escrow_state import Held, order_fault, without_invented
+from mmbot_pipelines.adapters.origins.escrow_state import EscrowOrder, order_fault, without_invented
 from mmbot_pipelines.adapters.origins.zksync_payments import Payments
 from mmbot_pipelines.bridge.chain_ports import Progress, Settlement
-from mmbot_pipelines.bridge.escrow_faults import (
+from mmbot_pipelines.bridge.escrow_errors import (
     EscrowNotOurs,
     EscrowPaused,
     OrderAbsent,
@@ -105,19 +105,21 @@ class ZkSync:
         number = max(0, quorum.newest(self._rpc).number - self._accepted)
 
         def read(poll: Poll) -> Block:
-            return blocks.told(poll.answers[0], number, self._rpc.chain).block
+            return blocks.parse_header(poll.answers[0], number, self._rpc.chain).block
 
-        return quorum.agreed(self._rpc, [blocks.asked(number)], read, f"block {number}")
+        return quorum.agreed(self._rpc, [blocks.header_call(number)], read, f"block {number}")
 
     def final(self) -> Block:
         """Return the newest block that L1 has accepted, as all witnesses know it."""
-        polls = self._rpc.poll([blocks.asked("finalized")])
-        told = [blocks.told(poll.answers[0], "finalized", self._rpc.chain) for poll in polls]
-        return min((header.block for header in told), key=lambda block: block.number)
+        polls = self._rpc.poll([blocks.header_call("finalized")])
+        reported = [
+            blocks.parse_header(poll.answers[0], "finalized", self._rpc.chain) for poll in polls
+        ]
+        return min((header.block for header in reported), key=lambda block: block.number)
 
     def scan(self, first: int, last: int, *, witnessed: bool = False) -> Scan:
         """Read the escrow's orders from block `first` on, in one bounded range."""
-        wanted = Wanted(address=self._escrow, topics=(abi.SET_ORDER,))
+        wanted = LogFilter(address=self._escrow, topics=(abi.SET_ORDER,))
         if not witnessed:
             logs, covered = self._logs.scan(wanted, first, last)
             return self._scanned(logs, covered)
@@ -133,9 +135,11 @@ class ZkSync:
 
     def blocks(self, numbers: Sequence[int]) -> list[Block | None]:
         """Return these blocks as the chain has them now; None beyond its newest."""
-        answers = self._rpc.batch([blocks.asked(number) for number in numbers])
+        answers = self._rpc.batch([blocks.header_call(number) for number in numbers])
         return [
-            blocks.told(answer, number, self._rpc.chain).block if answer is not None else None
+            blocks.parse_header(answer, number, self._rpc.chain).block
+            if answer is not None
+            else None
             for number, answer in zip(numbers, answers, strict=True)
         ]
 
@@ -222,7 +226,9 @@ class ZkSync:
         refunds.add(self._rpc, paid, self._refunds_to)
         return [paid.get(o.number) if o.number in claimed else None for o in orders]
 
-    def _order_fault(self, order: Order, held: Held | Failure, block: Block) -> Failure | None:
+    def _order_fault(
+        self, order: Order, held: EscrowOrder | Failure, block: Block
+    ) -> Failure | None:
         fault = order_fault(order, held, self._escrow)
         if isinstance(fault, OrderAbsent) and order.block.number > block.number:
             # It was found by a node that is ahead of those that must agree.
@@ -236,7 +242,7 @@ class ZkSync:
         orders, faults = abi.orders_set(logs, origin=self.name, at=self._clock())
         return Scan(last=last, orders=orders, faults=faults)
 
-    def _held(self, orders: Sequence[Order]) -> list[Held | Failure]:
+    def _held(self, orders: Sequence[Order]) -> list[EscrowOrder | Failure]:
         block = quorum.newest(self._rpc)
         return views.held(self._rpc, self._escrow, [o.number for o in orders], block)
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from mmbot_pipelines.adapters.ethereum.logs import Log, LogScanner, Wanted
+from mmbot_pipelines.adapters.ethereum.logs import Log, LogFilter, LogScanner
 from mmbot_pipelines.adapters.origins import zksync_escrow as abi
 from mmbot_pipelines.bridge.chain_ports import Settlement
-from mmbot_pipelines.bridge.escrow_faults import PaidElsewhere
+from mmbot_pipelines.bridge.escrow_errors import PaidElsewhere
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import Malformed
-from mmbot_pipelines.core.money import Address, in_words
+from mmbot_pipelines.core.money import Address, format_ether
 
 # Blocks that are searched again for a payment, in case the chain has replaced them.
 _SEARCHED_AGAIN = 100
@@ -22,7 +22,7 @@ class Payments:
         self.logs = logs
         self._escrow = escrow
         self._wallet = wallet
-        self._wanted = Wanted(address=escrow, topics=(abi.CLAIM_PAYMENT,))
+        self._wanted = LogFilter(address=escrow, topics=(abi.CLAIM_PAYMENT,))
         # Up to which block an order's payment was searched for in vain, while we live.
         self._searched: dict[tuple[int, str], int] = {}
 
@@ -72,7 +72,7 @@ class Payments:
 
     def _paid_elsewhere(self, order: Order, payment: abi.Payment, log: Log) -> PaidElsewhere:
         return PaidElsewhere(
-            f"the escrow {self._escrow} paid {in_words(payment.amount)} of "
+            f"the escrow {self._escrow} paid {format_ether(payment.amount)} of "
             f"{order.key} to {payment.claimer} in {log.tx}, but our wallet is "
             f"{self._wallet}: ask the escrow's owner; no claim brings it back"
         )

@@ -15,11 +15,11 @@ from dataclasses import replace
 
 from eth_utils.crypto import keccak
 
-from mmbot_pipelines.adapters.ethereum import quorum, wire
+from mmbot_pipelines.adapters.ethereum import decoding, quorum
 from mmbot_pipelines.adapters.ethereum.node import Answer, RpcError
 from mmbot_pipelines.adapters.ethereum.rpc import Poll, Rpc
 from mmbot_pipelines.bridge.chain_ports import Settlement
-from mmbot_pipelines.bridge.escrow_faults import PaidElsewhere
+from mmbot_pipelines.bridge.escrow_errors import PaidElsewhere
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 
@@ -95,9 +95,13 @@ def of_failed(
 
 def _asked_for(tx: TxHash, answer: Answer, diamond: Address) -> TxHash | None:
     for log in _logs(tx, answer) or ():
-        topics, data = log.get("topics"), wire.data(log.get("data"))
+        topics, data = log.get("topics"), decoding.data(log.get("data"))
         is_request = isinstance(topics, list) and topics[:1] == [_REQUEST]
-        if is_request and wire.address(log.get("address")) == diamond and len(data) >= _TWO_WORDS:
+        if (
+            is_request
+            and decoding.address(log.get("address")) == diamond
+            and len(data) >= _TWO_WORDS
+        ):
             return TxHash("0x" + data[32:64].hex())
     return None
 
@@ -106,10 +110,10 @@ def _back(tx: TxHash, answer: Answer, wallet: Address, newest: int) -> Wei | Non
     minted = _minted(tx, answer, wallet)
     if minted is None:
         return None
-    given = wire.fields(answer)
-    if wire.quantity(given.get("blockNumber")) > newest:
+    given = decoding.fields(answer)
+    if decoding.quantity(given.get("blockNumber")) > newest:
         return None
-    return Wei(0) if wire.quantity(given.get("status")) == 1 else minted
+    return Wei(0) if decoding.quantity(given.get("status")) == 1 else minted
 
 
 def _minted_in(rpc: Rpc, txs: Sequence[TxHash], wallet: Address) -> list[Wei | None]:
@@ -135,13 +139,13 @@ def _logs(tx: TxHash, answer: Answer) -> list[dict[str, object]] | None:
     """Return the logs of a transaction's receipt; None where there is no receipt."""
     if answer is None or isinstance(answer, RpcError):
         return None
-    given = wire.fields(answer)
-    if wire.hash32(given.get("transactionHash")) != tx.lower():
-        raise wire.BadAnswer(f"a node answered a receipt that is not of {tx}")
+    given = decoding.fields(answer)
+    if decoding.hash32(given.get("transactionHash")) != tx.lower():
+        raise decoding.InvalidResponse(f"a node answered a receipt that is not of {tx}")
     logs = given.get("logs")
     if not isinstance(logs, list):
-        raise wire.BadAnswer(f"a node answered a receipt of {tx} without logs")
-    return [wire.fields(log) for log in logs]
+        raise decoding.InvalidResponse(f"a node answered a receipt of {tx} without logs")
+    return [decoding.fields(log) for log in logs]
 
 
 def _amount(log: dict[str, object], wallet: Address) -> int:
@@ -149,6 +153,6 @@ def _amount(log: dict[str, object], wallet: Address) -> int:
     account = "0x" + wallet[2:].lower().rjust(64, "0")
     if not isinstance(topics, list) or [str(t).lower() for t in topics] != [_MINT, account]:
         return 0
-    if wire.address(log.get("address")).lower() != _ETHER:
+    if decoding.address(log.get("address")).lower() != _ETHER:
         return 0
-    return wire.quantity(log.get("data"))
+    return decoding.quantity(log.get("data"))

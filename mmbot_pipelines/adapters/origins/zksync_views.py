@@ -10,13 +10,13 @@ from mmbot_pipelines.adapters.ethereum.node import RpcError
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.views import Function, call_trusted_views, refused
 from mmbot_pipelines.adapters.origins import zksync_escrow as abi
-from mmbot_pipelines.adapters.origins.escrow_state import Held, Terms
+from mmbot_pipelines.adapters.origins.escrow_state import EscrowOrder, EscrowTerms
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Block
 
 
-def terms(rpc: Rpc, escrow: Address, block: Block) -> Terms:
+def terms(rpc: Rpc, escrow: Address, block: Block) -> EscrowTerms:
     """Read whom the escrow obeys and pays.
 
     Raises:
@@ -28,14 +28,16 @@ def terms(rpc: Rpc, escrow: Address, block: Block) -> Terms:
     wallet, registry, paused = call_trusted_views(rpc, calls, block)
     (wallet_,) = _decoded(abi.WALLET, wallet, escrow)
     (registry_,) = _decoded(abi.REGISTRY, registry, escrow)
-    return Terms(
+    return EscrowTerms(
         paused=_is_paused(paused, escrow),
         wallet=Address(to_checksum_address(wallet_)),
         registry=Address(to_checksum_address(registry_)),
     )
 
 
-def held(rpc: Rpc, escrow: Address, numbers: Sequence[int], block: Block) -> list[Held | Failure]:
+def held(
+    rpc: Rpc, escrow: Address, numbers: Sequence[int], block: Block
+) -> list[EscrowOrder | Failure]:
     """Read what the escrow holds under each order id."""
     views = (abi.GET_ORDER, abi.IS_ORDER_PENDING)
     calls = [(escrow, f.encode(number)) for number in numbers for f in views]
@@ -43,13 +45,15 @@ def held(rpc: Rpc, escrow: Address, numbers: Sequence[int], block: Block) -> lis
     return [_held(*pair, escrow) for pair in zip(answers[::2], answers[1::2], strict=True)]
 
 
-def _held(order: bytes | RpcError, pending: bytes | RpcError, escrow: Address) -> Held | Failure:
+def _held(
+    order: bytes | RpcError, pending: bytes | RpcError, escrow: Address
+) -> EscrowOrder | Failure:
     try:
         recipient, amount, fee = _decoded(abi.GET_ORDER, order, escrow)
         (is_pending,) = _decoded(abi.IS_ORDER_PENDING, pending, escrow)
     except Failure as fault:
         return fault
-    return Held(Address(to_checksum_address(recipient)), Wei(amount), Wei(fee), is_pending)
+    return EscrowOrder(Address(to_checksum_address(recipient)), Wei(amount), Wei(fee), is_pending)
 
 
 def _is_paused(answer: bytes | RpcError, escrow: Address) -> bool:

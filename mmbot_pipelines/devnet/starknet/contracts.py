@@ -31,18 +31,18 @@ def execute(frame: Frame, args: Calldata) -> list[int]:
     results: list[int] = []
     calls = _calls(args)
     for address, selector, calldata in calls:
-        answer = frame.world.call(frame.address, address, selector, calldata)
+        answer = frame.execution.call(frame.address, address, selector, calldata)
         results += [len(answer), *answer]
     return [len(calls), *results]
 
 
 def validate(frame: Frame, args: Calldata) -> list[int]:
     _calls(args)
-    world = frame.world
+    execution = frame.execution
     key = frame.read("public_key")
-    if len(world.signature) != 2 or 0 in world.signature:
+    if len(execution.signature) != 2 or 0 in execution.signature:
         raise panic("Account: invalid signature")
-    if not verify_message_signature(world.transaction_hash, list(world.signature), key):
+    if not verify_message_signature(execution.transaction_hash, list(execution.signature), key):
         raise panic("Account: invalid signature")
     return [short_string("VALID")]
 

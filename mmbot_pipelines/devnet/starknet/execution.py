@@ -126,7 +126,7 @@ def contract(name: str, externals: Sequence[EntryPoint], **more: EntryPoint) -> 
 
 
 @dataclass(slots=True)
-class World:
+class ExecutionState:
     """Let transactions act on a state; `writes` and `events` are what they changed."""
 
     state: State
@@ -192,18 +192,18 @@ class World:
 class Frame:
     """One running call: who called, on which contract, with access to its storage."""
 
-    world: World
+    execution: ExecutionState
     address: int
     caller: int
 
     def read(self, variable: str, *keys: int) -> int:
-        return int(self.world.read(self.address, variable, *keys))
+        return int(self.execution.read(self.address, variable, *keys))
 
     def write(self, variable: str, *keys: int, value: int) -> None:
-        self.world.writes[(self.address, variable, *keys)] = value
+        self.execution.writes[(self.address, variable, *keys)] = value
 
     def emit(self, keys: Sequence[int], data: Sequence[int]) -> None:
-        self.world.events.append(Event(self.address, tuple(keys), tuple(data)))
+        self.execution.events.append(Event(self.address, tuple(keys), tuple(data)))
 
     def call(self, address: int, function: str, *calldata: int) -> list[int]:
-        return self.world.call(self.address, address, selector_of(function), calldata)
+        return self.execution.call(self.address, address, selector_of(function), calldata)

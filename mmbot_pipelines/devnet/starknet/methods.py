@@ -15,7 +15,7 @@ from mmbot_pipelines.devnet.starknet.chain import (
     L1Message,
     RpcError,
 )
-from mmbot_pipelines.devnet.starknet.execution import Contract, World
+from mmbot_pipelines.devnet.starknet.execution import Contract, ExecutionState
 from mmbot_pipelines.devnet.starknet.felt import felt, felts, pseudo_hash
 from mmbot_pipelines.devnet.starknet.gas import GAS
 from mmbot_pipelines.devnet.starknet.rpc import Method, Readers
@@ -141,7 +141,7 @@ class StarknetMethods:
     def nonce(self, block_id: BlockId, contract_address: int) -> str:
         block = self._chain.block(block_id)
         self._contract(block, contract_address)
-        return felt(World(block.state).read("nonce", contract_address))
+        return felt(ExecutionState(block.state).read("nonce", contract_address))
 
     def class_at(self, block_id: BlockId, contract_address: int) -> Json:
         """Return CONTRACT_CLASS of Cairo 1, without a program or ABI: these have none."""
@@ -197,7 +197,7 @@ class StarknetMethods:
         }
 
     def _contract(self, block: Block, address: int) -> Contract:
-        contract = World(block.state).contract(address)
+        contract = ExecutionState(block.state).contract(address)
         if contract is None:
             raise RpcError("CONTRACT_NOT_FOUND")
         return contract

@@ -27,11 +27,11 @@ from mmbot_pipelines.devnet.starknet.contracts import (
     development_keys,
 )
 from mmbot_pipelines.devnet.starknet.execution import (
+    ExecutionState,
     Frame,
     NoContract,
     NoEntryPoint,
     Reverted,
-    World,
 )
 from mmbot_pipelines.devnet.starknet.felt import pseudo_hash, short_string
 from mmbot_pipelines.devnet.starknet.gas import GAS, GasPrices, Resources, estimate
@@ -89,24 +89,24 @@ class Sequencer:
         tx_hash = tx.hash(self.chain_id)
         if self.chain.knows(tx_hash):
             raise RpcError("DUPLICATE_TX")
-        world = World(self.chain.building.state, tx_hash, tx.signature)
-        self._admit(world, tx)
+        execution = ExecutionState(self.chain.building.state, tx_hash, tx.signature)
+        self._admit(execution, tx)
         if validate:
-            self._check_fee(world, tx)
+            self._check_fee(execution, tx)
             try:
-                world.call(0, tx.sender, VALIDATE, tx.calldata)
+                execution.call(0, tx.sender, VALIDATE, tx.calldata)
             except Reverted as e:
                 raise RpcError("VALIDATION_FAILURE", e.text()) from e
-        revert, used, fee = self._run(world, tx, bounded=validate)
+        revert, used, fee = self._run(execution, tx, bounded=validate)
         executed = Executed(
             hash=tx_hash,
             source=tx,
-            events=tuple(world.events),
+            events=tuple(execution.events),
             revert_reason=None if revert is None else revert.text(),
             resources=used,
             fee=fee,
         )
-        self.chain.add(executed, world.writes)
+        self.chain.add(executed, execution.writes)
         return executed
 
     def act(self, calls: Sequence[Call], sender: int | None = None) -> Executed:
@@ -116,7 +116,7 @@ class Sequencer:
             RpcError: CONTRACT_ERROR, they reverted.
         """
         sender = sender or self.accounts[0].address
-        nonce = World(self.chain.building.state).read("nonce", sender)
+        nonce = ExecutionState(self.chain.building.state).read("nonce", sender)
         packed = [len(calls)]
         for address, selector, arguments in calls:
             packed += [address, selector, len(arguments), *arguments]
@@ -131,24 +131,26 @@ class Sequencer:
 
         A handler that reverts is included as reverted; `failure` makes it so.
         """
-        world = World(self.chain.building.state)
+        execution = ExecutionState(self.chain.building.state)
         revert_reason = None
         try:
             if failure is not None:
                 raise Reverted(failure)
-            world.call(0, message.to_address, message.selector, message.calldata, l1_handler=True)
+            execution.call(
+                0, message.to_address, message.selector, message.calldata, l1_handler=True
+            )
         except Reverted as e:
             revert_reason = e.text()
         executed = Executed(
             hash=message.transaction_hash(self.chain_id),
             source=message,
-            events=tuple(world.events),
+            events=tuple(execution.events),
             revert_reason=revert_reason,
-            resources=world.resources(message.calldata, from_l1=True),
+            resources=execution.resources(message.calldata, from_l1=True),
             fee=0,
             forced_failure=failure,
         )
-        self.chain.add(executed, world.writes)
+        self.chain.add(executed, execution.writes)
         return executed
 
     def reorg(self, depth: int, *, replay: bool) -> list[Block]:
@@ -174,7 +176,7 @@ class Sequencer:
             RpcError: CONTRACT_NOT_FOUND, ENTRYPOINT_NOT_FOUND or CONTRACT_ERROR.
         """
         try:
-            return World(block.state).call(0, *call)
+            return ExecutionState(block.state).call(0, *call)
         except Reverted as e:
             if isinstance(e, NoEntryPoint) and len(e.frames) == 1:
                 raise RpcError("ENTRYPOINT_NOT_FOUND") from e
@@ -186,13 +188,13 @@ class Sequencer:
         Raises:
             RpcError: CONTRACT_NOT_FOUND, or CONTRACT_ERROR where the handler reverts.
         """
-        world = World(block.state)
+        execution = ExecutionState(block.state)
         to, selector = message.to_address, message.selector
         try:
-            world.call(0, to, selector, message.calldata, l1_handler=True)
+            execution.call(0, to, selector, message.calldata, l1_handler=True)
         except Reverted as e:
             raise _contract_error(e) from e
-        return estimate(world.resources(message.calldata, from_l1=True), self.prices, "WEI")
+        return estimate(execution.resources(message.calldata, from_l1=True), self.prices, "WEI")
 
     def estimate(
         self, txs: Sequence[Invoke], block: Block, *, validate: bool
@@ -202,15 +204,15 @@ class Sequencer:
         Raises:
             RpcError: CONTRACT_NOT_FOUND or TRANSACTION_EXECUTION_ERROR.
         """
-        world, estimates = World(block.state), []
+        execution, estimates = ExecutionState(block.state), []
         for index, tx in enumerate(txs):
-            world.transaction_hash, world.signature = tx.hash(self.chain_id), tx.signature
-            world.events.clear()
+            execution.transaction_hash, execution.signature = tx.hash(self.chain_id), tx.signature
+            execution.events.clear()
             try:
-                self._admit(world, tx)
+                self._admit(execution, tx)
                 if validate:
-                    world.call(0, tx.sender, VALIDATE, tx.calldata)
-                revert, used, _ = self._run(world, tx, bounded=False)
+                    execution.call(0, tx.sender, VALIDATE, tx.calldata)
+                revert, used, _ = self._run(execution, tx, bounded=False)
                 if revert is not None:
                     raise revert
             except RpcError as e:
@@ -222,40 +224,40 @@ class Sequencer:
             estimates.append(estimate(used, self.prices.in_fri(), "FRI"))
         return estimates
 
-    def _admit(self, world: World, tx: Invoke) -> None:
-        contract = world.contract(tx.sender)
+    def _admit(self, execution: ExecutionState, tx: Invoke) -> None:
+        contract = execution.contract(tx.sender)
         if contract is None or EXECUTE not in contract.externals:
             raise RpcError("NON_ACCOUNT")
-        expected = world.read("nonce", tx.sender)
+        expected = execution.read("nonce", tx.sender)
         if tx.nonce != expected:
             reason = f"Account nonce: {expected:#x}; got: {tx.nonce:#x}."
             raise RpcError("INVALID_TRANSACTION_NONCE", reason)
 
-    def _check_fee(self, world: World, tx: Invoke) -> None:
+    def _check_fee(self, execution: ExecutionState, tx: Invoke) -> None:
         prices = self.prices.in_fri()
         for gas in GAS:
             if getattr(tx.bounds, gas).max_price_per_unit < getattr(prices, gas):
                 raise RpcError("INSUFFICIENT_RESOURCES_FOR_VALIDATE")
-        if world.read(STRK, "balances", tx.sender) < tx.max_fee():
+        if execution.read(STRK, "balances", tx.sender) < tx.max_fee():
             raise RpcError("INSUFFICIENT_ACCOUNT_BALANCE")
 
     def _run(
-        self, world: World, tx: Invoke, *, bounded: bool
+        self, execution: ExecutionState, tx: Invoke, *, bounded: bool
     ) -> tuple[Reverted | None, Resources, int]:
-        world.writes["nonce", tx.sender] = tx.nonce + 1
-        begun, revert = world.mark(), None
+        execution.writes["nonce", tx.sender] = tx.nonce + 1
+        begun, revert = execution.mark(), None
         try:
-            world.call(0, tx.sender, EXECUTE, tx.calldata)
+            execution.call(0, tx.sender, EXECUTE, tx.calldata)
         except Reverted as e:
             revert = e
-        used = world.resources(tx.calldata)
+        used = execution.resources(tx.calldata)
         for gas in GAS if bounded else ():
             limit, needed = getattr(tx.bounds, gas).max_amount, getattr(used, gas)
             if needed > limit:
-                world.undo(begun)
+                execution.undo(begun)
                 revert = Reverted(f"Insufficient max {gas}: limit {limit}, used {needed}.")
-        fee = min(self.prices.in_fri().fee(used), world.read(STRK, "balances", tx.sender))
-        move(Frame(world, STRK, tx.sender), tx.sender, SEQUENCER_ADDRESS, fee)
+        fee = min(self.prices.in_fri().fee(used), execution.read(STRK, "balances", tx.sender))
+        move(Frame(execution, STRK, tx.sender), tx.sender, SEQUENCER_ADDRESS, fee)
         return revert, used, fee
 
 

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from mmbot_pipelines.adapters.db import embedded
-from mmbot_pipelines.core.errors import BadSettings, StoreUnavailable
+from mmbot_pipelines.core.errors import InvalidSettings, StoreUnavailable
 
 START = """
 import sys
@@ -145,20 +145,20 @@ def test_private_folders_above_are_not_opened_for_reading(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["with space", "quote'd", "$(touch x)", "semi;colon"])
 def test_a_path_that_a_shell_would_misread_is_refused(folder: Path, name: str) -> None:
-    with pytest.raises(BadSettings, match=r"special characters.*MMBOT_DATABASE_URL"):
+    with pytest.raises(InvalidSettings, match=r"special characters.*MMBOT_DATABASE_URL"):
         embedded.embedded_url(folder / name / "data")
     assert list(folder.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_is_one_line(folder: Path) -> None:
     (folder / "file").touch()
-    with pytest.raises(BadSettings) as e:
+    with pytest.raises(InvalidSettings) as e:
         embedded.embedded_url(folder / "file" / "data")
     assert "\n" not in str(e.value)
     assert str(folder / "file" / "data") in str(e.value)
 
 
-def test_a_server_that_does_not_start_says_why(folder: Path) -> None:
+def test_a_server_that_does_not_start_gives_the_reason(folder: Path) -> None:
     data = folder / "data"
     embedded.embedded_url(data)
     embedded.stop(data)

@@ -13,7 +13,7 @@ from mmbot_pipelines.adapters.db import migrate
 from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.adapters.db.tables import SCHEMA, metadata
 from mmbot_pipelines.adapters.db.urls import DAGSTER_SCHEMA, store_url
-from mmbot_pipelines.core.errors import BadSettings, StoreUnavailable
+from mmbot_pipelines.core.errors import InvalidSettings, StoreUnavailable
 from mmbot_pipelines.core.safety import GLOBAL, State, resume
 
 
@@ -73,7 +73,7 @@ def test_a_halt_outlives_every_migration_and_a_person_ends_it(empty_database_url
     for down in ("0002", "0003", "0016"):
         migrate.downgrade(empty_database_url, down)
         migrate.upgrade(empty_database_url)
-        (standing,) = PgSafety(engine(empty_database_url)).standings()
+        (standing,) = PgSafety(engine(empty_database_url)).scope_states()
         assert (standing.state, standing.by, standing.why) == (State.HALTED, "Ann", "a look")
     store, now = PgSafety(engine(empty_database_url)), datetime.now(UTC)
     assert resume(store, GLOBAL, by="Bob", reason="all is well", at=now).state is State.NORMAL
@@ -95,7 +95,7 @@ def test_a_database_of_a_newer_release_is_left_alone(database_url: str) -> None:
     with engine(database_url).begin() as connection:
         connection.execute(text("UPDATE mmbot.alembic_version SET version_num = '9999'"))
     assert migrate.pending(database_url)
-    with pytest.raises(BadSettings, match=r"newer mmbot .* '9999'"):
+    with pytest.raises(InvalidSettings, match=r"newer mmbot .* '9999'"):
         migrate.upgrade(database_url)
 
 

@@ -12,13 +12,13 @@ from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.bridge.lifecycle import NEXT, Fact, Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Cursor, Fault, Filter, Orders, Scan
-from mmbot_pipelines.core.errors import IllegalStep, LostRace
+from mmbot_pipelines.bridge.ports import Cursor, Fault, OrderFilter, Orders, Scan
+from mmbot_pipelines.core.errors import ConcurrentUpdate, IllegalTransition
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Block, TxState
 from tests.bridge.orders import NOON, an_order
 from tests.ports.orders_memory import OrdersMemory
-from tests.ports.writing import CHAIN, TOP, a_bump, a_transaction, later, lost, mined
+from tests.ports.store_writes import CHAIN, TOP, a_bump, a_transaction, later, lost, mined
 
 NUMBERS = st.sampled_from([0, TOP])
 AMOUNTS = st.sampled_from([0, 10**16, TOP])
@@ -27,10 +27,10 @@ ALL = list(Status)
 AGES = st.sampled_from([0, 0, 0, 1])
 _examples = count(1)
 
-Deed = Callable[["Scene", Orders], object]
+Deed = Callable[["Example", Orders], object]
 
 
-class Scene:
+class Example:
     """An origin and a wallet of their own, so that one database serves all examples."""
 
     def __init__(self, number: int) -> None:
@@ -47,18 +47,20 @@ class Scene:
 
 
 def adding(numbers: list[int], amount: int, last: int, message: str) -> Deed:
-    def do(scene: Scene, store: Orders) -> object:
-        fault = Fault(subject=f"{scene.origin} log", step="scan", kind="Malformed", message=message)
-        found = [scene.order(number, amount) for number in numbers]
+    def do(example: Example, store: Orders) -> object:
+        fault = Fault(
+            subject=f"{example.origin} log", step="scan", kind="Malformed", message=message
+        )
+        found = [example.order(number, amount) for number in numbers]
         scan = Scan(last=Block(last, "0x"), orders=found, faults=[fault])
-        return store.add(scene.origin, Cursor.LATEST, scan, at=NOON, run_id="scan")
+        return store.add(example.origin, Cursor.LATEST, scan, at=NOON, run_id="scan")
 
     return do
 
 
 def stepping(number: int, chosen: int, age: int) -> Deed:
-    def do(scene: Scene, store: Orders) -> object:
-        order = scene.read(store, number, age)
+    def do(example: Example, store: Orders) -> object:
+        order = example.read(store, number, age)
         facts = [fact for status, fact in NEXT if status is order.status] or [Fact.SENT]
         fact = facts[chosen % len(facts)]
         return store.change(order, order.after(fact, at=NOON), run_id="step", at=NOON)
@@ -67,10 +69,10 @@ def stepping(number: int, chosen: int, age: int) -> Deed:
 
 
 def failing(number: int, why: str, failed: bool, parked: bool) -> Deed:
-    def do(scene: Scene, store: Orders) -> object:
-        order = scene.read(store, number, 0)
+    def do(example: Example, store: Orders) -> object:
+        order = example.read(store, number, 0)
         then = NOON + later(30) if failed and not parked else None
-        after = order.failing(why, failed=failed, next_attempt_at=then)
+        after = order.with_failure(why, failed=failed, next_attempt_at=then)
         fault = Fault(subject=order.key, step="step", kind="Stop", message=why)
         return store.change(order, after, run_id="fail", at=NOON, fault=fault)
 
@@ -78,23 +80,23 @@ def failing(number: int, why: str, failed: bool, parked: bool) -> Deed:
 
 
 def clearing(number: int) -> Deed:
-    def do(scene: Scene, store: Orders) -> object:
-        order = scene.read(store, number, 0)
-        return store.change(order, order.cleared(), run_id="person", at=NOON)
+    def do(example: Example, store: Orders) -> object:
+        order = example.read(store, number, 0)
+        return store.change(order, order.with_failures_cleared(), run_id="person", at=NOON)
 
     return do
 
 
 def sending(numbers: list[int], age: int, chain_nonce: int) -> Deed:
-    def do(scene: Scene, store: Orders) -> object:
-        wanted = [scene.read(store, number, age) for number in numbers]
-        with store.lane(CHAIN, scene.wallet) as lane:
-            for order in lane.hold(wanted):
+    def do(example: Example, store: Orders) -> object:
+        wanted = [example.read(store, number, age) for number in numbers]
+        with store.lane(CHAIN, example.wallet) as lane:
+            for order in lane.lock_orders(wanted):
                 if (order.status, Fact.SENT) not in NEXT:
                     continue
                 nonce = lane.next_nonce(chain_nonce)
                 purpose = "claim" if order.status is Status.FULFILLED else "transfer"
-                sent = a_transaction(order, nonce, purpose=purpose, wallet=scene.wallet)
+                sent = a_transaction(order, nonce, purpose=purpose, wallet=example.wallet)
                 after = order.after(Fact.SENT, at=NOON, tx=sent.hash)
                 lane.store(order, after, sent, "send")
             return lane.in_flight()
@@ -103,10 +105,10 @@ def sending(numbers: list[int], age: int, chain_nonce: int) -> Deed:
 
 
 def deciding(fact: Fact, age: int) -> Deed:
-    def do(scene: Scene, store: Orders) -> object:
-        mine = [t for t in store.in_flight() if t.wallet == scene.wallet]
+    def do(example: Example, store: Orders) -> object:
+        mine = [t for t in store.in_flight() if t.wallet == example.wallet]
         for sent in mine[:1]:
-            before = scene.read(store, int(sent.subject.split(":")[1]), age)
+            before = example.read(store, int(sent.subject.split(":")[1]), age)
             outcome = lost(sent) if fact is Fact.LOST else mined(sent, succeeded=fact is Fact.MINED)
             after = before.after(fact, at=NOON)
             store.decide(outcome, before, after, run_id="decide", at=NOON)
@@ -116,9 +118,9 @@ def deciding(fact: Fact, age: int) -> Deed:
 
 
 def replacing(which: int) -> Deed:
-    def do(scene: Scene, store: Orders) -> object:
-        mine = [t for t in store.in_flight() if t.wallet == scene.wallet]
-        with store.lane(CHAIN, scene.wallet) as lane:
+    def do(example: Example, store: Orders) -> object:
+        mine = [t for t in store.in_flight() if t.wallet == example.wallet]
+        with store.lane(CHAIN, example.wallet) as lane:
             for sent in mine[which : which + 1]:
                 lane.replace(a_bump(sent, lane.next_bump(sent.nonce)))
             return lane.in_flight()
@@ -126,42 +128,48 @@ def replacing(which: int) -> Deed:
     return do
 
 
-def unmining(number: int, age: int) -> Deed:
-    def do(scene: Scene, store: Orders) -> object:
-        before = scene.read(store, number, age)
-        facts = [f for f in (Fact.UNMINED, Fact.UNCLAIMED) if (before.status, f) in NEXT]
+def reopening(number: int, age: int) -> Deed:
+    def do(example: Example, store: Orders) -> object:
+        before = example.read(store, number, age)
+        facts = [
+            f for f in (Fact.TRANSFER_REORGED, Fact.CLAIM_REORGED) if (before.status, f) in NEXT
+        ]
         rows = [t for t in store.transactions(before.key) if t.state is not TxState.STORED]
         for row in rows[-1:]:
             after = before.after(facts[0], at=NOON) if facts else None
-            store.unmine(row, before if facts else None, after, run_id="unmine", at=NOON + later(3))
+            store.reopen_nonce(
+                row, before if facts else None, after, run_id="reopen", at=NOON + later(3)
+            )
         return len(rows)
 
     return do
 
 
-def retelling(number: int, amount: int, age: int) -> Deed:
-    def do(scene: Scene, store: Orders) -> object:
-        before = scene.read(store, number, age)
-        told = replace(before.after(Fact.RETOLD, at=NOON), amount=Wei(amount), fee=Wei(amount))
-        fault = Fault(subject=before.key, step="scan", kind="TakenBack", message="told anew")
-        return store.retell(before, told, run_id="scan", at=NOON, fault=fault)
+def relocating(number: int, amount: int, age: int) -> Deed:
+    def do(example: Example, store: Orders) -> object:
+        before = example.read(store, number, age)
+        reported = replace(
+            before.after(Fact.REEMITTED, at=NOON), amount=Wei(amount), fee=Wei(amount)
+        )
+        fault = Fault(subject=before.key, step="scan", kind="Reorged", message="relocated")
+        return store.relocate(before, reported, run_id="scan", at=NOON, fault=fault)
 
     return do
 
 
 def rewinding(to: int | None) -> Deed:
-    def do(scene: Scene, store: Orders) -> object:
-        seen = store.cursor(scene.origin, Cursor.LATEST) or Block(404, "0x")
+    def do(example: Example, store: Orders) -> object:
+        seen = store.cursor(example.origin, Cursor.LATEST) or Block(404, "0x")
         back = None if to is None else Block(to, "0xback")
-        return store.rewind(scene.origin, Cursor.LATEST, seen, back)
+        return store.rewind(example.origin, Cursor.LATEST, seen, back)
 
     return do
 
 
 def asking(statuses: list[Status], seconds: int) -> Deed:
-    def do(scene: Scene, store: Orders) -> object:
+    def do(example: Example, store: Orders) -> object:
         at = NOON + later(seconds)
-        return store.ask(statuses, scene.origin, at=at, again_after=20)
+        return store.take_for_run(statuses, example.origin, at=at, retake_after_seconds=20)
 
     return do
 
@@ -174,8 +182,8 @@ DEEDS = st.one_of(
     st.builds(sending, st.lists(NUMBERS, unique=True), AGES, st.integers(0, 5)),
     st.builds(deciding, st.sampled_from([Fact.MINED, Fact.REVERTED, Fact.LOST]), AGES),
     st.builds(replacing, st.integers(0, 2)),
-    st.builds(unmining, NUMBERS, AGES),
-    st.builds(retelling, NUMBERS, st.sampled_from([1, 2]), AGES),
+    st.builds(reopening, NUMBERS, AGES),
+    st.builds(relocating, NUMBERS, st.sampled_from([1, 2]), AGES),
     st.builds(rewinding, st.none() | st.integers(0, 9)),
     st.builds(asking, st.just(ALL) | st.lists(st.sampled_from(Status)), st.integers(0, 30)),
 )
@@ -195,42 +203,42 @@ def postgres(database_url: str) -> Iterator[PgOrders]:
     phases=[Phase.reuse, Phase.generate],  # shrinking on a database takes minutes
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-def test_both_stores_tell_the_same(postgres: PgOrders, deeds: list[Deed]) -> None:
-    scene, memory = Scene(next(_examples)), OrdersMemory()
+def test_both_stores_return_the_same(postgres: PgOrders, deeds: list[Deed]) -> None:
+    example, memory = Example(next(_examples)), OrdersMemory()
     everything = adding([0, TOP], 10**16, 0, "first")
     for deed in [everything, *deeds]:
-        assert done(deed, scene, postgres) == done(deed, scene, memory)
-    told = everything_about(scene, postgres)
-    assert told == everything_about(scene, memory)
-    assert_legal(scene, postgres)
+        assert done(deed, example, postgres) == done(deed, example, memory)
+    reported = everything_about(example, postgres)
+    assert reported == everything_about(example, memory)
+    assert_legal(example, postgres)
 
 
-def done(deed: Deed, scene: Scene, store: Orders) -> object:
+def done(deed: Deed, example: Example, store: Orders) -> object:
     try:
-        return deed(scene, store)
-    except (LostRace, IllegalStep) as e:
+        return deed(example, store)
+    except (ConcurrentUpdate, IllegalTransition) as e:
         return type(e), str(e).split(":")[0]
 
 
-def everything_about(scene: Scene, store: Orders) -> list[object]:
-    keys = [f"{scene.origin}:{number}" for number in (0, TOP)]
+def everything_about(example: Example, store: Orders) -> list[object]:
+    keys = [f"{example.origin}:{number}" for number in (0, TOP)]
     return [
         store.get(keys),
-        store.find(Filter(origin=scene.origin)),
-        store.find(Filter(origin=scene.origin, failed=True, limit=1)),
-        store.unfinished(scene.origin, max_orders=9),
-        store.claimed(scene.origin, max_orders=9),
-        store.newest_not_final(scene.origin, max_orders=9),
-        [o for o in store.due(at=NOON + later(60)) if o.origin == scene.origin],
-        [t for t in store.in_flight() if t.wallet == scene.wallet],
-        store.cursor(scene.origin, Cursor.LATEST),
-        store.errors(f"{scene.origin} log"),
+        store.find(OrderFilter(origin=example.origin)),
+        store.find(OrderFilter(origin=example.origin, failed=True, limit=1)),
+        store.unfinished(example.origin, max_orders=9),
+        store.claimed(example.origin, max_orders=9),
+        store.newest_not_final(example.origin, max_orders=9),
+        [o for o in store.due(at=NOON + later(60)) if o.origin == example.origin],
+        [t for t in store.in_flight() if t.wallet == example.wallet],
+        store.cursor(example.origin, Cursor.LATEST),
+        store.errors(f"{example.origin} log"),
         *([store.history(k), store.errors(k), store.transactions(k)] for k in keys),
     ]
 
 
-def assert_legal(scene: Scene, store: Orders) -> None:
-    for order in store.find(Filter(origin=scene.origin)):
+def assert_legal(example: Example, store: Orders) -> None:
+    for order in store.find(OrderFilter(origin=example.origin)):
         history = store.history(order.key)
         assert history[0].before is None
         assert history[-1].after is order.status

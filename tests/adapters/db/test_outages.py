@@ -12,10 +12,10 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 from mmbot_pipelines.adapters.db.engine import connect, transaction
 from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
-from mmbot_pipelines.bridge.ports import Filter
+from mmbot_pipelines.bridge.ports import OrderFilter
 from mmbot_pipelines.core.errors import StoreUnavailable
 from tests.bridge.orders import NOON, an_order
-from tests.ports.writing import CHAIN, OURS, a_transaction, add, put, step
+from tests.ports.store_writes import CHAIN, OURS, a_transaction, add, put, step
 
 UNREACHABLE = "postgresql://mmbot:s3cr%20t@127.0.0.1:1/bot"
 
@@ -35,11 +35,11 @@ def end_all_others(url: str) -> None:
         )
 
 
-def test_every_method_says_in_one_line_that_nobody_answers() -> None:
+def test_every_method_reports_in_one_line_that_nobody_answers() -> None:
     store = PgOrders(connect(UNREACHABLE))
     order = an_order()
     asked = [
-        lambda: store.find(Filter()),
+        lambda: store.find(OrderFilter()),
         lambda: add(store, order),
         lambda: step(store, order, Fact.ACCEPTED),
         lambda: store.lane(CHAIN, OURS).__enter__(),
@@ -60,7 +60,7 @@ def test_the_password_is_nowhere(url: str, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(psycopg, "connect", telling)
     monkeypatch.setattr(psycopg.Connection, "connect", telling)
     with pytest.raises(StoreUnavailable) as e:
-        PgOrders(connect(url)).find(Filter())
+        PgOrders(connect(url)).find(OrderFilter())
     assert str(e.value) == 'database bot at 127.0.0.1: connection failed: password "***" refused'
     assert e.value.__cause__ is None
     assert e.value.__suppress_context__
@@ -69,14 +69,14 @@ def test_the_password_is_nowhere(url: str, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_missing_database_is_named(database_url: str) -> None:
     url = make_url(database_url).set(database="absent").render_as_string(hide_password=False)
     with pytest.raises(StoreUnavailable, match=r'database absent at .*"absent" does not exist'):
-        PgOrders(connect(url)).find(Filter())
+        PgOrders(connect(url)).find(OrderFilter())
 
 
 def test_a_broken_connection_in_the_pool_is_replaced(engine: Engine, database_url: str) -> None:
     store = PgOrders(engine)
     add(store, an_order())
     end_all_others(database_url)
-    assert len(store.find(Filter())) == 1
+    assert len(store.find(OrderFilter())) == 1
 
 
 def test_a_lane_that_breaks_leaves_nothing(engine: Engine, database_url: str) -> None:
@@ -110,7 +110,7 @@ def test_a_lane_held_too_long_is_given_back(engine: Engine) -> None:
 
     with pytest.raises(StoreUnavailable, match="idle-in-transaction"):
         stopped_process()
-    assert store.find(Filter()) == []
+    assert store.find(OrderFilter()) == []
 
 
 def test_a_statement_that_lasts_too_long_is_an_outage(engine: Engine) -> None:
@@ -128,7 +128,7 @@ def test_too_many_at_once_is_an_outage(database_url: str) -> None:
     engine.pool._timeout = 0.05  # type: ignore[attr-defined]
     held = [engine.connect() for _ in range(8)]
     with pytest.raises(StoreUnavailable, match="all our connections are in use"):
-        PgOrders(engine).find(Filter())
+        PgOrders(engine).find(OrderFilter())
     for connection in held:
         connection.close()
     engine.dispose()
@@ -145,10 +145,12 @@ def test_bugs_are_not_outages(engine: Engine) -> None:
         run("INSERT INTO mmbot.blocks VALUES ('zksync', 'other', 1, '0x')")
 
 
-def test_the_session_is_in_utc_whatever_the_server_says(engine: Engine, database_url: str) -> None:
+def test_the_session_is_in_utc_whatever_the_server_reports(
+    engine: Engine, database_url: str
+) -> None:
     add(PgOrders(engine), an_order())
     given = "-c timezone=Asia/Tokyo"
     url = make_url(database_url).update_query_dict({"options": given})
     other = PgOrders(connect(url.render_as_string(hide_password=False)))
-    assert other.find(Filter(status=Status.PENDING)) == [an_order()]
-    assert str(other.find(Filter())[0].changed_at) == str(NOON)
+    assert other.find(OrderFilter(status=Status.PENDING)) == [an_order()]
+    assert str(other.find(OrderFilter())[0].changed_at) == str(NOON)

@@ -64,10 +64,10 @@ class FakeNode:
         """List the methods asked for, but the check of the chain id and the looks around."""
         requests = [r if isinstance(r, list) else [r] for r in self.requests]
         return [
-            question["method"]
+            rpc_call["method"]
             for request in requests
             if request[0]["method"] != "eth_chainId"
-            for question in request
+            for rpc_call in request
         ]
 
     def answer(self, request: Any) -> bytes:
@@ -78,13 +78,13 @@ class FakeNode:
             return json.dumps([self._one(q) for q in request]).encode()
         return json.dumps(self._one(request)).encode()
 
-    def _one(self, question: Any) -> dict[str, Any]:
-        answer = {"jsonrpc": "2.0", "id": question["id"]}
-        method = self.methods.get(question["method"])
+    def _one(self, rpc_call: Any) -> dict[str, Any]:
+        answer = {"jsonrpc": "2.0", "id": rpc_call["id"]}
+        method = self.methods.get(rpc_call["method"])
         if method is None:
             return answer | {"error": {"code": -32601, "message": "no such method"}}
         try:
-            given = question["params"]
+            given = rpc_call["params"]
             result = method(**given) if isinstance(given, dict) else method(*given)
             return answer | {"result": result}
         except Refusal as refusal:

@@ -6,7 +6,7 @@ from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from tests.adapters.ethereum import fake_node
 from tests.adapters.ethereum.fake_node import FakeNode
 
-QUESTION = ("echo", (1,))
+RPC_CALL = ("echo", (1,))
 
 
 class Clock:

@@ -8,8 +8,8 @@ from eth_abi import encode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmbot_pipelines.adapters.ethereum.age import newest_block
-from mmbot_pipelines.adapters.ethereum.node import Answer, Question, RpcError
+from mmbot_pipelines.adapters.ethereum.block_time import newest_block_time
+from mmbot_pipelines.adapters.ethereum.node import Answer, RpcCall, RpcError
 from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, LocalSigner
@@ -72,11 +72,11 @@ class Answering:
     def __init__(self, answers: Sequence[Answer]) -> None:
         self._answers, self._next = answers, 0
 
-    def __call__(self, questions: Sequence[Question]) -> list[Answer]:
+    def __call__(self, rpc_calls: Sequence[RpcCall]) -> list[Answer]:
         given = [
-            self._answers[(self._next + i) % len(self._answers)] for i in range(len(questions))
+            self._answers[(self._next + i) % len(self._answers)] for i in range(len(rpc_calls))
         ]
-        self._next += len(questions)
+        self._next += len(rpc_calls)
         return given
 
 
@@ -109,7 +109,7 @@ def zksync(answers: Sequence[Answer]) -> ZkSync:
     )
 
 
-QUESTIONS: dict[str, Callable[[Sequence[Answer]], Any]] = {
+RPC_CALLS: dict[str, Callable[[Sequence[Answer]], Any]] = {
     "wallet.head": lambda a: wallet(a).head(),
     "wallet.fees": lambda a: wallet(a).fees(),
     "wallet.balance": lambda a: wallet(a).balance(),
@@ -118,7 +118,7 @@ QUESTIONS: dict[str, Callable[[Sequence[Answer]], Any]] = {
     "wallet.simulate": lambda a: wallet(a).simulate([CALL] * 2, FEES),
     "wallet.broadcast": lambda a: wallet(a).broadcast([b"\2a", b"\2b"]),
     "wallet.receipts": lambda a: wallet(a).receipts([TX] * 2),
-    "wallet.knows": lambda a: wallet(a).knows([TX] * 2),
+    "wallet.knows": lambda a: wallet(a).known_by_node([TX] * 2),
     "wallet.revert_reason": lambda a: wallet(a).revert_reason(transaction()),
     "registry.used": lambda a: registry(a).used(ORDERS),
     "registry.paid_in": lambda a: registry(a).paid_in(ORDERS[0]),
@@ -129,18 +129,18 @@ QUESTIONS: dict[str, Callable[[Sequence[Answer]], Any]] = {
     "zksync.check": lambda a: zksync(a).check(ORDERS),
     "zksync.message_fee": lambda a: zksync(a).message_fee(ORDERS, FEES),
     "zksync.settled": lambda a: zksync(a).settled(ORDERS),
-    "newest_block": lambda a: newest_block(client(a, "L1")),
+    "newest_block": lambda a: newest_block_time(client(a, "L1")),
 }
 
 
-@pytest.mark.parametrize("name", QUESTIONS)
+@pytest.mark.parametrize("name", RPC_CALLS)
 @settings(max_examples=60, deadline=None)
 @given(answers=ANSWERS)
 def test_any_answer_is_a_value_or_a_failure(name: str, answers: list[Answer]) -> None:
     try:
-        QUESTIONS[name](answers)
+        RPC_CALLS[name](answers)
     except Failure as e:
-        said = str(e)
-        assert said
-        assert len(said) < 800
-        assert all(c.isprintable() for c in said)
+        logged = str(e)
+        assert logged
+        assert len(logged) < 800
+        assert all(c.isprintable() for c in logged)

@@ -8,9 +8,9 @@ from eth_utils import keccak
 
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, LocalSigner
-from mmbot_pipelines.core.errors import Lost, RpcUnavailable, WrongChain
+from mmbot_pipelines.core.errors import NonceTaken, RpcUnavailable, WrongChain
 from tests.adapters.ethereum.fake_node import FakeNode, Refusal
-from tests.adapters.ethereum.faulty_nodes import QUESTION, Clock, fail, hang, heal, rpc
+from tests.adapters.ethereum.faulty_nodes import RPC_CALL, Clock, fail, hang, heal, rpc
 
 pytestmark = pytest.mark.usefixtures("echoing")
 
@@ -20,26 +20,28 @@ def test_all_asks_every_node_and_waits_for_no_hanging_one(
 ) -> None:
     heard = threading.Event()
     client = rpc(node, spare, clock=clock, read_seconds=20)
-    client.batch([QUESTION])
+    client.batch([RPC_CALL])
     node.methods["echo"] = lambda n: (heard.set(), node.released.wait(20)) and n
-    assert client.all([QUESTION], enough=lambda answers: answers == [1]) == [[1]]
+    assert client.all([RPC_CALL], enough=lambda answers: answers == [1]) == [[1]]
     assert heard.is_set()
     assert not node.released.is_set()
 
 
-def test_all_asks_also_the_node_that_rests(node: FakeNode, spare: FakeNode, client: Rpc) -> None:
-    client.batch([QUESTION])
+def test_all_asks_also_a_node_with_an_open_circuit(
+    node: FakeNode, spare: FakeNode, client: Rpc
+) -> None:
+    client.batch([RPC_CALL])
     hang(node)
-    client.batch([QUESTION])
+    client.batch([RPC_CALL])
     heal(node)
-    assert client.all([QUESTION], enough=lambda _: False) == [[1], [1]]
+    assert client.all([RPC_CALL], enough=lambda _: False) == [[1], [1]]
 
 
 def test_all_without_any_answer_is_an_outage(node: FakeNode, spare: FakeNode, client: Rpc) -> None:
     fail(node)
     fail(spare)
     with pytest.raises(RpcUnavailable, match=r"HTTP 500.*HTTP 500"):
-        client.all([QUESTION], enough=lambda _: True)
+        client.all([RPC_CALL], enough=lambda _: True)
 
 
 def chain(client: Rpc) -> EthereumChain:
@@ -108,13 +110,13 @@ def test_refused_by_all_but_there_at_one_counts(
     assert chain(client).broadcast([b"\2a"]) == [None]
 
 
-def test_refused_by_all_is_told_in_the_best_nodes_words(
+def test_refused_by_all_is_reported_with_the_best_nodes_message(
     node: FakeNode, spare: FakeNode, client: Rpc
 ) -> None:
     refuse(node, "nonce too low")
     refuse(spare, "txpool is full")
     (failure,) = chain(client).broadcast([b"\2a"])
-    assert isinstance(failure, Lost)
+    assert isinstance(failure, NonceTaken)
 
 
 def test_away_primary_does_not_keep_it_from_the_others(
@@ -132,7 +134,7 @@ def test_wrong_chain_gets_no_transaction(node: FakeNode, spare: FakeNode, client
     assert chain(client).broadcast([b"\2a"]) == [None]
     assert took == ([], ["0x0261"])
     spare.chain_id = 5
-    client.survey()
+    client.poll_health()
     with pytest.raises(WrongChain):
         chain(client).broadcast([b"\2b"])
     assert took == ([], ["0x0261"])

@@ -9,15 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmbot_pipelines.adapters.ethereum.blocks import NodeBehind
-from mmbot_pipelines.adapters.ethereum.logs import LogScanner, TornByReorg, Wanted, decoded
+from mmbot_pipelines.adapters.ethereum.decoding import InvalidResponse
+from mmbot_pipelines.adapters.ethereum.logs import (
+    LogFilter,
+    LogScanner,
+    ReorgDuringRead,
+    decode_log,
+)
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.adapters.ethereum.wire import BadAnswer
 from mmbot_pipelines.core.errors import RpcRefused, RpcUnavailable
 from tests.adapters.ethereum.any_json import JSON
 from tests.adapters.ethereum.fake_node import FakeNode, fake_node, word
 from tests.adapters.ethereum.log_node import ESCROW, TOPIC, LogNode
 
-WANTED = Wanted(address=ESCROW, topics=(TOPIC,))
+WANTED = LogFilter(address=ESCROW, topics=(TOPIC,))
 
 
 @pytest.fixture
@@ -38,7 +43,7 @@ def numbers(logs: list[Any]) -> list[int]:
     return [log.block.number for log in logs]
 
 
-def test_range_is_bounded_and_tells_how_far_it_came(chain: LogNode, scanner: LogScanner) -> None:
+def test_range_is_bounded_and_returns_how_far_it_came(chain: LogNode, scanner: LogScanner) -> None:
     logs, covered = scanner.scan(WANTED, 100, 9_000)
     assert numbers(logs) == list(range(100, 2100))
     assert (covered.number, covered.hash) == (2099, chain.hash(2099))
@@ -97,7 +102,7 @@ def test_permanent_error_is_not_asked_again(node: FakeNode, scanner: LogScanner,
 
 def test_answer_that_is_too_large_is_asked_for_in_parts(node: FakeNode) -> None:
     LogNode(node)
-    small = Rpc([node.url], chain="zksync", chain_id=1, most_bytes=100_000)
+    small = Rpc([node.url], chain="zksync", chain_id=1, max_bytes=100_000)
     logs, covered = LogScanner(small).scan(WANTED, 0, 3000)
     assert numbers(logs) == list(range(covered.number + 1))
     assert 100 < covered.number < 300
@@ -116,7 +121,7 @@ def test_slow_node_is_asked_for_less_at_the_next_tick(node: FakeNode, chain: Log
     assert covered.number == 99
 
 
-def test_reading_torn_by_a_reorg_is_done_again(chain: LogNode, scanner: LogScanner) -> None:
+def test_a_reorg_during_a_read_repeats_it(chain: LogNode, scanner: LogScanner) -> None:
     chain.reorgs = 1
     logs, covered = scanner.scan(WANTED, 0, 10)
     assert chain.fork == 1
@@ -124,9 +129,9 @@ def test_reading_torn_by_a_reorg_is_done_again(chain: LogNode, scanner: LogScann
     assert {log.block.hash for log in logs} == {chain.hash(n) for n in range(11)}
 
 
-def test_chain_that_never_rests_is_an_error(chain: LogNode, scanner: LogScanner) -> None:
+def test_a_chain_that_keeps_changing_is_an_error(chain: LogNode, scanner: LogScanner) -> None:
     chain.reorgs = 99
-    with pytest.raises(TornByReorg):
+    with pytest.raises(ReorgDuringRead):
         scanner.scan(WANTED, 0, 10)
 
 
@@ -158,7 +163,7 @@ def test_log_that_was_not_asked_for_is_a_bad_answer(
     chain: LogNode, scanner: LogScanner, lie: dict[str, Any]
 ) -> None:
     chain.change = lie
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         scanner.scan(WANTED, 5, 10)
 
 
@@ -182,8 +187,8 @@ FIELDS = ("address", "topics", "data", "blockNumber", "blockHash", "transactionH
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON) | JSON)
 def test_no_json_breaks_the_decoding(changes: Any) -> None:
     good = LogNode(FakeNode()).log(1)
-    with suppress(BadAnswer):
-        decoded(good | changes if isinstance(changes, dict) else changes)
+    with suppress(InvalidResponse):
+        decode_log(good | changes if isinstance(changes, dict) else changes)
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +208,7 @@ def test_going_on_where_a_scan_ended_misses_and_doubles_nothing(
     shared: FakeNode, most: int, first: int, blocks: int, size: int
 ) -> None:
     LogNode(shared, most=max(most, 20))
-    scanner = LogScanner(rpc(shared), most_blocks=max(size, 20))
+    scanner = LogScanner(rpc(shared), max_blocks=max(size, 20))
     last, start, found = first + blocks - 1, first, []
     while start <= last:
         logs, covered = scanner.scan(WANTED, start, last)

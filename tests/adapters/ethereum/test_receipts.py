@@ -6,17 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmbot_pipelines.adapters.ethereum.decoding import InvalidResponse
 from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, receipt
-from mmbot_pipelines.adapters.ethereum.wire import BadAnswer
 from mmbot_pipelines.core.errors import RpcRefused
 from mmbot_pipelines.core.outbox import Block
 from tests.adapters.ethereum.any_json import JSON
 from tests.adapters.ethereum.fake_node import FakeNode, refuse
-from tests.adapters.ethereum.wallet_answers import BLOCK, TX, told
+from tests.adapters.ethereum.wallet_answers import BLOCK, TX, reported
 
 
 def test_receipt_is_read(node: FakeNode, chain: EthereumChain) -> None:
-    node.methods["eth_getTransactionReceipt"] = lambda _: told(status="0x0")
+    node.methods["eth_getTransactionReceipt"] = lambda _: reported(status="0x0")
     (found,) = chain.receipts([TX])
     assert found is not None
     assert not found.succeeded
@@ -39,16 +39,16 @@ def test_receipt_is_read(node: FakeNode, chain: EthereumChain) -> None:
 def test_receipt_that_cannot_be_is_a_bad_answer(
     node: FakeNode, chain: EthereumChain, lie: dict[str, Any]
 ) -> None:
-    node.methods["eth_getTransactionReceipt"] = lambda _: told(**lie)
-    with pytest.raises(BadAnswer):
+    node.methods["eth_getTransactionReceipt"] = lambda _: reported(**lie)
+    with pytest.raises(InvalidResponse):
         chain.receipts([TX])
 
 
-@given(st.dictionaries(st.sampled_from(sorted(told())), JSON) | JSON)
+@given(st.dictionaries(st.sampled_from(sorted(reported())), JSON) | JSON)
 def test_no_json_breaks_the_reading_of_receipts(changes: Any) -> None:
     try:
-        found = receipt(TX, told(**changes) if isinstance(changes, dict) else changes)
-    except BadAnswer:
+        found = receipt(TX, reported(**changes) if isinstance(changes, dict) else changes)
+    except InvalidResponse:
         return
     assert found.hash == TX
 
@@ -63,4 +63,4 @@ def test_other_transaction_under_the_hash_is_not_known(
     node: FakeNode, chain: EthereumChain
 ) -> None:
     node.methods["eth_getTransactionByHash"] = lambda _: {"hash": BLOCK}
-    assert chain.knows([TX]) == [False]
+    assert chain.known_by_node([TX]) == [False]

@@ -6,19 +6,25 @@ import pytest
 from eth_utils import keccak
 
 from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, Underpriced
-from mmbot_pipelines.core.errors import Failure, Lost, OutOfFunds, RpcRefused, RpcUnavailable
+from mmbot_pipelines.core.errors import (
+    Failure,
+    InsufficientFunds,
+    NonceTaken,
+    RpcRefused,
+    RpcUnavailable,
+)
 from tests.adapters.ethereum.fake_node import FakeNode, Refusal, refuse
 
 
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        ((-32000, "nonce too low: next nonce 5, tx nonce 4"), Lost),
+        ((-32000, "nonce too low: next nonce 5, tx nonce 4"), NonceTaken),
         ((-32000, "replacement transaction underpriced"), Underpriced),
         ((-32000, "transaction underpriced"), Underpriced),
         ((-32000, "max fee per gas less than block base fee"), Underpriced),
         ((-32000, "FeeTooLow, EffectivePriorityFeePerGas too low"), Underpriced),
-        ((-32000, "insufficient funds for gas * price + value: balance 0"), OutOfFunds),
+        ((-32000, "insufficient funds for gas * price + value: balance 0"), InsufficientFunds),
         ((-32000, "txpool is full"), RpcRefused),
         ((-32000, "exceeds block gas limit"), RpcRefused),
     ],
@@ -55,7 +61,7 @@ def test_fault_stands_in_the_place_of_its_transaction(node: FakeNode, chain: Eth
     node.methods |= {"eth_sendRawTransaction": send, "eth_getTransactionByHash": lambda _: None}
     first, second, third = chain.broadcast([b"\2a", b"\2b", b"\2c"])
     assert (first, third) == (None, None)
-    assert isinstance(second, Lost)
+    assert isinstance(second, NonceTaken)
 
 
 def test_outage_stands_in_every_place(node: FakeNode, chain: EthereumChain) -> None:

@@ -8,11 +8,11 @@ from eth_utils import function_abi_to_4byte_selector
 from web3 import Web3
 
 from mmbot_pipelines.adapters.ethereum import registry as abi
+from mmbot_pipelines.adapters.ethereum.decoding import InvalidResponse
 from mmbot_pipelines.adapters.ethereum.registry import RegistryV1, transfer_key
 from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.adapters.ethereum.wire import BadAnswer
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.core.errors import RegistryDisagrees, RpcRefused
+from mmbot_pipelines.core.errors import RegistryAbiMismatch, RpcRefused
 from mmbot_pipelines.core.money import UINT256_MAX, Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block
 from mmbot_pipelines.devnet.artifacts import artifact
@@ -36,7 +36,7 @@ EDGE = replace(ORDER, number=UINT256_MAX, amount=Wei(UINT256_MAX))
 
 @pytest.fixture
 def registry(node: FakeNode) -> RegistryV1:
-    rpc = Rpc([node.url], chain="L1", chain_id=1, most_questions=500)
+    rpc = Rpc([node.url], chain="L1", chain_id=1, max_batch=500)
     return RegistryV1(rpc, REGISTRY, start_block=0)
 
 
@@ -104,10 +104,10 @@ def test_many_orders_are_asked_in_one_request(node: FakeNode, registry: Registry
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        ("0x", RegistryDisagrees),  # no contract there
-        (word(1), RegistryDisagrees),  # as ABI v2 answers
-        (None, BadAnswer),
-        ("0x1", BadAnswer),
+        ("0x", RegistryAbiMismatch),  # no contract there
+        (word(1), RegistryAbiMismatch),  # as ABI v2 answers
+        (None, InvalidResponse),
+        ("0x1", InvalidResponse),
     ],
 )
 def test_unclear_answer_never_passes_for_unused(

@@ -4,7 +4,7 @@ from typing import Any
 
 from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain
 from tests.adapters.ethereum.fake_node import FakeNode, refuse
-from tests.adapters.ethereum.wallet_answers import told, transaction
+from tests.adapters.ethereum.wallet_answers import reported, transaction
 
 
 def replays(node: FakeNode, answer: Any, gas_used: int = 60_000) -> list[Any]:
@@ -14,7 +14,7 @@ def replays(node: FakeNode, answer: Any, gas_used: int = 60_000) -> list[Any]:
         seen.append((fields.get("gasPrice"), int(block, 16)))
         return answer(fields, int(block, 16))
 
-    reverted = told(status="0x0", gasUsed=hex(gas_used))
+    reverted = reported(status="0x0", gasUsed=hex(gas_used))
     node.methods |= {"eth_getTransactionReceipt": lambda _: reverted, "eth_call": call}
     return seen
 
@@ -25,7 +25,7 @@ def test_replay_is_on_the_block_before_first(node: FakeNode, chain: EthereumChai
     assert seen[0] == ("0x65", 99)
 
 
-def test_own_block_tells_what_came_before_in_it(node: FakeNode, chain: EthereumChain) -> None:
+def test_own_block_shows_what_came_before_in_it(node: FakeNode, chain: EthereumChain) -> None:
     replays(node, lambda _, block: "0x" if block == 99 else refuse(3, "execution reverted: used")())
     assert chain.revert_reason(transaction()) == "used"
 
@@ -42,23 +42,23 @@ def test_price_that_the_node_refuses_does_not_hide_the_reason(
     assert chain.revert_reason(transaction()) == "why"
 
 
-def test_replay_that_succeeds_is_said_so(node: FakeNode, chain: EthereumChain) -> None:
+def test_replay_that_succeeds_is_reported(node: FakeNode, chain: EthereumChain) -> None:
     replays(node, lambda *_: "0x")
     assert chain.revert_reason(transaction()) == "unknown: it succeeds when it is replayed"
 
 
-def test_gas_all_used_is_said_so(node: FakeNode, chain: EthereumChain) -> None:
+def test_gas_all_used_is_reported(node: FakeNode, chain: EthereumChain) -> None:
     replays(node, lambda *_: "0x", gas_used=100_000)
     assert chain.revert_reason(transaction()).endswith("; it used all of its 100000 gas")
 
 
-def test_node_without_old_state_is_said_so(node: FakeNode, chain: EthereumChain) -> None:
+def test_node_without_old_state_is_reported(node: FakeNode, chain: EthereumChain) -> None:
     replays(node, lambda *_: refuse(-32000, "missing trie node")())
     assert chain.revert_reason(transaction()) == "unknown: missing trie node (code -32000)"
 
 
-def test_reverted_transaction_whose_block_vanished_is_said_so(
+def test_a_reverted_transaction_whose_block_was_reorged_out_is_reported(
     node: FakeNode, chain: EthereumChain
 ) -> None:
     node.methods["eth_getTransactionReceipt"] = lambda _: None
-    assert "taken back" in chain.revert_reason(transaction())
+    assert "reorged out" in chain.revert_reason(transaction())

@@ -7,7 +7,7 @@ from eth_abi import encode
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mmbot_pipelines.adapters.ethereum.reverts import decoded, reason
+from mmbot_pipelines.adapters.ethereum.reverts import decode_revert, reason
 from mmbot_pipelines.adapters.ethereum.rpc import RpcError
 
 ERROR, PANIC = bytes.fromhex("08c379a0"), bytes.fromhex("4e487b71")
@@ -18,7 +18,7 @@ def error(text: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("returned", "said"),
+    ("returned", "logged"),
     [
         (error("Transfer failed."), "Transfer failed."),
         (error(""), "reverted with an empty reason"),
@@ -33,25 +33,25 @@ def error(text: str) -> bytes:
         (b"\1\2", "reverted with 2 bytes that are no error"),
     ],
 )
-def test_returned_bytes_are_put_in_words(returned: bytes, said: str) -> None:
-    assert decoded(returned) == said
+def test_returned_bytes_are_decoded_as_text(returned: bytes, logged: str) -> None:
+    assert decode_revert(returned) == logged
 
 
 def test_long_reason_is_cut() -> None:
-    assert len(decoded(error("x" * 5000))) == 200
+    assert len(decode_revert(error("x" * 5000))) == 200
 
 
 def test_reason_that_is_no_utf8_is_shown_as_far_as_it_goes() -> None:
-    assert decoded(ERROR + encode(["bytes"], [b"ab\xffcd"])) == "ab�cd"
+    assert decode_revert(ERROR + encode(["bytes"], [b"ab\xffcd"])) == "ab�cd"
 
 
 @given(st.sampled_from([ERROR, PANIC, b""]), st.binary(max_size=300))
 @example(ERROR, b"\xff" * 64)
 @example(ERROR, b"\0" * 31 + b"\x20" + b"\xff" * 32)
 def test_no_bytes_break_the_decoding(selector: bytes, rest: bytes) -> None:
-    said = decoded(selector + rest)
-    assert 0 < len(said) <= 200
-    assert "\n" not in said
+    logged = decode_revert(selector + rest)
+    assert 0 < len(logged) <= 200
+    assert "\n" not in logged
 
 
 HEX = "0x" + error("Transfer not found.").hex()
@@ -67,12 +67,12 @@ HEX = "0x" + error("Transfer not found.").hex()
         RpcError(-32603, "Error: VM Exception while processing transaction", HEX),
     ],
 )
-def test_clients_tell_reverts_in_different_ways(answered: RpcError) -> None:
+def test_clients_report_reverts_in_different_ways(answered: RpcError) -> None:
     assert reason(answered) == "Transfer not found."
 
 
 @pytest.mark.parametrize(
-    ("answered", "said"),
+    ("answered", "logged"),
     [
         (RpcError(3, "execution reverted", "0x"), "reverted without a reason"),
         (RpcError(-32000, "execution reverted"), "reverted without a reason"),
@@ -81,8 +81,8 @@ def test_clients_tell_reverts_in_different_ways(answered: RpcError) -> None:
         (RpcError(-32003, "out of gas: gas required exceeds: 100"), "out of gas"),
     ],
 )
-def test_failing_without_data_has_words(answered: RpcError, said: str) -> None:
-    assert (reason(answered) or "").startswith(said)
+def test_failing_without_data_has_words(answered: RpcError, logged: str) -> None:
+    assert (reason(answered) or "").startswith(logged)
 
 
 @pytest.mark.parametrize(
@@ -100,5 +100,5 @@ def test_other_errors_are_no_reverts(answered: RpcError) -> None:
 
 @given(st.integers(), st.text(), st.none() | st.text() | st.dictionaries(st.text(), st.text()))
 def test_no_error_breaks_the_reading(code: int, message: str, data: Any) -> None:
-    said = reason(RpcError(code, message, data))
-    assert said is None or 0 < len(said) <= 200
+    logged = reason(RpcError(code, message, data))
+    assert logged is None or 0 < len(logged) <= 200

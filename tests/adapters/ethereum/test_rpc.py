@@ -28,7 +28,7 @@ def test_batch_answers_in_the_order_of_the_questions(node: FakeNode) -> None:
 
 def test_batch_is_cut_into_requests(node: FakeNode) -> None:
     node.methods["echo"] = lambda n: n
-    assert rpc(node, most_questions=50).batch([("echo", (n,)) for n in range(120)]) == [*range(120)]
+    assert rpc(node, max_batch=50).batch([("echo", (n,)) for n in range(120)]) == [*range(120)]
     assert [len(r) for r in node.requests if isinstance(r, list)] == [50, 50, 20]
 
 

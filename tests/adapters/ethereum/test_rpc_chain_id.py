@@ -36,11 +36,11 @@ def test_node_that_comes_back_as_another_chain_is_noticed(node: FakeNode) -> Non
         client.call("echo", (1,))
 
 
-@pytest.mark.parametrize("told", [None, "", "0x", "one", 1, {}, "0x" + "f" * 100])
-def test_node_that_does_not_tell_its_chain_is_passed_over(
-    node: FakeNode, spare: FakeNode, told: Any
+@pytest.mark.parametrize("reported", [None, "", "0x", "one", 1, {}, "0x" + "f" * 100])
+def test_node_that_does_not_report_its_chain_is_passed_over(
+    node: FakeNode, spare: FakeNode, reported: Any
 ) -> None:
-    node.methods["eth_chainId"] = lambda: told
+    node.methods["eth_chainId"] = lambda: reported
     spare.methods["echo"] = lambda n: n
     assert rpc(node, spare).call("echo", (1,)) == 1
     assert node.asked == []

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmbot_pipelines.adapters.ethereum.node import NodeFault, _answers
-from mmbot_pipelines.adapters.ethereum.rpc import AnswerTooLarge
+from mmbot_pipelines.adapters.ethereum.rpc import ResponseTooLarge
 from tests.adapters.ethereum.any_json import JSON
 from tests.adapters.ethereum.fake_node import FakeNode, rpc
 
@@ -18,8 +18,8 @@ def test_compressed_answer_is_read_up_to_the_size_limit(node: FakeNode) -> None:
     node.methods["long"] = lambda: "x" * 100_000
     node.gzip = True
     assert rpc(node).call("long") == "x" * 100_000
-    with pytest.raises(AnswerTooLarge):
-        rpc(node, most_bytes=50_000).call("long")
+    with pytest.raises(ResponseTooLarge):
+        rpc(node, max_bytes=50_000).call("long")
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,8 @@ def test_batch_refused_as_a_whole_goes_to_the_next_node(node: FakeNode, spare: F
 
 def test_answer_above_the_size_limit_is_refused(node: FakeNode) -> None:
     node.methods["long"] = lambda: "x" * 100_000
-    with pytest.raises(AnswerTooLarge, match="more than 50000 bytes"):
-        rpc(node, most_bytes=50_000).call("long")
+    with pytest.raises(ResponseTooLarge, match="more than 50000 bytes"):
+        rpc(node, max_bytes=50_000).call("long")
 
 
 @given(st.binary(max_size=400))

@@ -48,7 +48,5 @@ def test_all_nodes_away_is_one_line_naming_chain_and_hosts(node: FakeNode) -> No
 def test_rest_of_a_batch_goes_to_the_node_that_answered(node: FakeNode, spare: FakeNode) -> None:
     node.status = 503
     spare.methods["echo"] = lambda n: n
-    assert rpc(node, spare, most_questions=2).batch([("echo", (n,)) for n in range(6)]) == [
-        *range(6)
-    ]
+    assert rpc(node, spare, max_batch=2).batch([("echo", (n,)) for n in range(6)]) == [*range(6)]
     assert len(node.requests) == 1

@@ -22,16 +22,16 @@ def test_url_is_in_no_error_no_log_and_no_repr(
         for where in (host, "127.0.0.1:1", "no.such.host.invalid")
     ]
     client = rpc(*urls, connect_seconds=1.0)
-    said = [repr(client), repr(client._nodes)]
+    logged = [repr(client), repr(client._nodes)]
     for status in (200, 500):  # 200: no such method
         node.status = status
         with pytest.raises((RpcUnavailable, RpcError)) as raised:
             client.call("nothing")
-        said += traceback.format_exception(raised.value)
+        logged += traceback.format_exception(raised.value)
         assert raised.value.__context__ is None or isinstance(raised.value.__context__, NodeFault)
-    said += [record.getMessage() for record in caplog.records]
+    logged += [record.getMessage() for record in caplog.records]
     assert host in repr(client)
-    text = "\n".join(said)
+    text = "\n".join(logged)
     assert [secret for secret in secrets if secret in text.replace(__file__, "")] == []
 
 

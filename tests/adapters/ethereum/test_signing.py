@@ -10,9 +10,9 @@ from hexbytes import HexBytes
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmbot_pipelines.adapters.ethereum.decoding import InvalidResponse
 from mmbot_pipelines.adapters.ethereum.signing import LocalSigner, sign
-from mmbot_pipelines.adapters.ethereum.wire import BadAnswer
-from mmbot_pipelines.core.errors import BadSettings
+from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Call, Fees
 
@@ -56,7 +56,7 @@ def test_signature_is_the_one_of_eth_account(
 @pytest.mark.parametrize("gas", [0, 1, 20_999, 2**24 + 1, 2**64 - 1])
 def test_gas_that_no_transaction_can_have_is_never_signed(gas: int) -> None:
     fees = Fees(base=Wei(1), priority=Wei(1), ceiling=Wei(3))
-    with pytest.raises(BadAnswer, match="nothing is signed with"):
+    with pytest.raises(InvalidResponse, match="nothing is signed with"):
         sign(
             signer(),
             Call(to=TO, data=b"", value=Wei(0)),
@@ -73,7 +73,7 @@ def test_key_is_accepted_with_and_without_prefix() -> None:
 
 @pytest.mark.parametrize("key", ["", "0x", "hunter2" * 9, KEY[:-1], KEY + "00", "0x" + "00" * 32])
 def test_bad_key_is_refused_without_showing_it(key: str) -> None:
-    with pytest.raises(BadSettings) as raised:
+    with pytest.raises(InvalidSettings) as raised:
         LocalSigner(key)
     assert raised.value.__context__ is None
     assert not key.strip("0x") or key.strip("0x") not in str(raised.value)

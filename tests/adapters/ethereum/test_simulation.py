@@ -7,10 +7,10 @@ import pytest
 from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain
 from mmbot_pipelines.core.errors import (
     Failure,
-    OutOfFunds,
-    RevertForeseen,
+    InsufficientFunds,
     RpcRefused,
     RpcUnavailable,
+    SimulationReverted,
 )
 from tests.adapters.ethereum.fake_node import FakeNode, refuse
 from tests.adapters.ethereum.wallet_answers import CALL, FEES, TO, header
@@ -52,25 +52,25 @@ def test_estimate_is_of_the_call_from_the_wallet(node: FakeNode, chain: Ethereum
 
 
 @pytest.mark.parametrize(
-    ("error", "kind", "said"),
+    ("error", "kind", "logged"),
     [
-        ((3, "execution reverted: no"), RevertForeseen, "the call would revert: no"),
-        ((-32000, "gas required exceeds allowance (30000000)"), RevertForeseen, "exceeds"),
-        ((-32000, "insufficient funds for transfer"), OutOfFunds, "send ETH"),
-        ((-32003, "Insufficient funds for gas * price + value"), OutOfFunds, "send ETH"),
-        ((-32010, "insufficient sender balance"), OutOfFunds, "send ETH"),
-        ((-32004, "Upfront cost exceeds account balance"), OutOfFunds, "send ETH"),
+        ((3, "execution reverted: no"), SimulationReverted, "the call would revert: no"),
+        ((-32000, "gas required exceeds allowance (30000000)"), SimulationReverted, "exceeds"),
+        ((-32000, "insufficient funds for transfer"), InsufficientFunds, "send ETH"),
+        ((-32003, "Insufficient funds for gas * price + value"), InsufficientFunds, "send ETH"),
+        ((-32010, "insufficient sender balance"), InsufficientFunds, "send ETH"),
+        ((-32004, "Upfront cost exceeds account balance"), InsufficientFunds, "send ETH"),
         ((-32000, "header not found"), RpcRefused, "header not found"),
         ((0, ""), RpcRefused, "eth_estimateGas"),
     ],
 )
-def test_simulation_tells_the_calls_fault_from_the_nodes(
-    node: FakeNode, chain: EthereumChain, error: Any, kind: type[Failure], said: str
+def test_simulation_separates_the_calls_error_from_the_nodes(
+    node: FakeNode, chain: EthereumChain, error: Any, kind: type[Failure], logged: str
 ) -> None:
     node.methods["eth_estimateGas"] = refuse(*error)
     (failure,) = chain.simulate([CALL], FEES)
     assert type(failure) is kind
-    assert said in str(failure)
+    assert logged in str(failure)
 
 
 def test_rate_limit_is_an_outage_and_no_orders_fault(node: FakeNode, chain: EthereumChain) -> None:
@@ -83,7 +83,7 @@ def test_revert_reason_that_speaks_of_funds_is_still_a_revert(
     node: FakeNode, chain: EthereumChain
 ) -> None:
     node.methods["eth_estimateGas"] = refuse(3, "execution reverted: insufficient funds")
-    assert isinstance(chain.simulate([CALL], FEES)[0], RevertForeseen)
+    assert isinstance(chain.simulate([CALL], FEES)[0], SimulationReverted)
 
 
 def test_value_above_the_balance_is_seen_where_the_node_does_not(
@@ -91,5 +91,5 @@ def test_value_above_the_balance_is_seen_where_the_node_does_not(
 ) -> None:
     node.methods |= {"eth_estimateGas": lambda *_: "0x5300", "eth_getBalance": lambda *_: "0x2"}
     (failure,) = chain.simulate([CALL], FEES)
-    assert isinstance(failure, OutOfFunds)
+    assert isinstance(failure, InsufficientFunds)
     assert "the wallet has 0.000000000000000002 ETH (2 wei)" in str(failure)

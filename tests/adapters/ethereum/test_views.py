@@ -26,7 +26,7 @@ def test_result_is_exact_at_every_size(amount: int, fee: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("types", "data", "said"),
+    ("types", "data", "logged"),
     [
         (("uint256",), b"", "f: 0 bytes of data instead of 32"),
         (("uint256",), b"\0" * 31, "31 bytes"),
@@ -37,9 +37,9 @@ def test_result_is_exact_at_every_size(amount: int, fee: int) -> None:
     ],
 )
 def test_what_is_not_of_the_types_is_malformed(
-    types: tuple[str, ...], data: bytes, said: str
+    types: tuple[str, ...], data: bytes, logged: str
 ) -> None:
-    with pytest.raises(Malformed, match=said):
+    with pytest.raises(Malformed, match=logged):
         decode_words("f", types, data)
 
 

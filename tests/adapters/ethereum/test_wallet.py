@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from mmbot_pipelines.adapters.ethereum.blocks import NodeBehind
+from mmbot_pipelines.adapters.ethereum.decoding import InvalidResponse
 from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain
-from mmbot_pipelines.adapters.ethereum.wire import BadAnswer
 from mmbot_pipelines.core.errors import RpcRefused
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Fees
@@ -37,7 +37,7 @@ def test_impossible_base_fee_is_a_bad_answer(
     node: FakeNode, chain: EthereumChain, base: int
 ) -> None:
     node.methods["eth_getBlockByNumber"] = header(baseFeePerGas=hex(base))
-    with pytest.raises(BadAnswer, match="impossible base fee"):
+    with pytest.raises(InvalidResponse, match="impossible base fee"):
         chain.fees()
 
 
@@ -46,7 +46,7 @@ def test_impossible_nonce_is_a_bad_answer(
     node: FakeNode, chain: EthereumChain, pending: bool
 ) -> None:
     node.methods["eth_getTransactionCount"] = lambda *_: hex(2**64 - 1)
-    with pytest.raises(BadAnswer, match="impossible nonce"):
+    with pytest.raises(InvalidResponse, match="impossible nonce"):
         chain.nonce(pending=pending)
 
 
@@ -75,5 +75,5 @@ def test_balance_that_is_no_number_is_a_bad_answer(
     node: FakeNode, chain: EthereumChain, answer: Any
 ) -> None:
     node.methods["eth_getBalance"] = lambda *_: answer
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         chain.balance()

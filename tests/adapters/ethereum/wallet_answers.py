@@ -19,7 +19,7 @@ def header(**changes: Any) -> Any:
     return lambda *_: block | changes
 
 
-def told(**changes: Any) -> dict[str, Any]:
+def reported(**changes: Any) -> dict[str, Any]:
     return {
         "transactionHash": TX,
         "status": "0x1",

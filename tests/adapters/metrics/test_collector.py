@@ -31,7 +31,7 @@ EMPTY = Figures(
     safety={},
     cursors={},
     alerts_open={},
-    alerts_untold={},
+    alerts_unsent={},
 )
 
 
@@ -100,7 +100,7 @@ def test_an_empty_bot_has_zeros_not_gaps() -> None:
     assert value("mmbot_wallet_floor_wei") == 3
 
 
-def test_without_the_database_its_metrics_are_gone_and_up_says_so() -> None:
+def test_without_the_database_its_metrics_are_gone_and_up_reports_it() -> None:
     reader, clock = Reader(), Clock()
     registry = scraped(reader, clock=clock)
     assert "mmbot_orders" in names(registry)
@@ -170,7 +170,7 @@ def test_what_failed_slowly_is_tried_again_soon() -> None:
 def test_what_hangs_keeps_no_scrape_waiting(
     hanging: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(collector, "_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(collector, "_WAIT_SECONDS", 0.05)
     reader, clock = Reader(), Clock()
 
     def balance() -> Wei:

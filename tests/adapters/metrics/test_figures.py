@@ -8,10 +8,10 @@ from sqlalchemy import Engine
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.adapters.metrics.figures import BUCKETS, Figures, PgFigures
+from mmbot_pipelines.bridge.alerting import JOURNAL
 from mmbot_pipelines.bridge.lifecycle import Fact
-from mmbot_pipelines.bridge.watch import JOURNAL
 from mmbot_pipelines.core.errors import StoreUnavailable
-from tests.adapters.metrics.books import at, fill, go
+from tests.adapters.metrics.sample_store import at, fill, go
 from tests.bridge.orders import NOON
 
 CHANNELS = (JOURNAL, "json 12345678")
@@ -61,7 +61,7 @@ def test_everything_is_counted_where_it_stands(engine: Engine) -> None:
     assert figures.safety == {"zksync": "HALTED"}
     assert figures.cursors == {("zksync", "latest"): 100}
     assert figures.alerts_open == {("HIGH",): 2}
-    assert figures.alerts_untold == {(JOURNAL,): 0, ("json 12345678",): 2}
+    assert figures.alerts_unsent == {(JOURNAL,): 0, ("json 12345678",): 2}
 
 
 def test_durations_are_counted_up_to_each_bound(engine: Engine) -> None:
@@ -76,15 +76,15 @@ def test_durations_are_counted_up_to_each_bound(engine: Engine) -> None:
     assert (repayment.count, repayment.seconds) == (1, 400)
 
 
-def test_what_a_reorg_takes_back_still_counts_once(engine: Engine) -> None:
+def test_what_a_reorg_removes_still_counts_once(engine: Engine) -> None:
     fill(engine)
     before = read(engine).to_transfer
-    go(PgOrders(engine), "zksync:5", Fact.UNMINED, 50)
+    go(PgOrders(engine), "zksync:5", Fact.TRANSFER_REORGED, 50)
     go(PgOrders(engine), "zksync:5", Fact.MINED, 90)
     assert read(engine).to_transfer == before
 
 
-def test_no_database_is_said() -> None:
+def test_no_database_is_reported() -> None:
     engine = connect("postgresql://mmbot:s3cret@127.0.0.1:1/mmbot")
     with pytest.raises(StoreUnavailable):
         read(engine)

@@ -4,7 +4,7 @@ from mmbot_pipelines.adapters.metrics.nodes import STARKNET, Probe, ask_all
 from tests.adapters.ethereum.fake_node import fake_node
 
 
-def test_a_good_node_tells_its_height() -> None:
+def test_a_good_node_reports_its_height() -> None:
     with fake_node(5, eth_blockNumber=lambda: "0x10") as node:
         probe = Probe("L1", 5, f"{node.url}/s3cret")
         health = probe.ask()
@@ -45,7 +45,7 @@ def test_starknet_counts_blocks_in_decimals() -> None:
     assert (health.up, health.height) == (True, 77)
 
 
-def test_two_nodes_at_one_host_are_told_apart() -> None:
+def test_two_nodes_at_one_host_are_distinguished() -> None:
     with fake_node(5, eth_blockNumber=lambda: "0x10") as node:
         first, second = ask_all([Probe("L1", 5, f"{node.url}/{key}") for key in ("a", "b")])
     assert second.host == f"{first.host}#2"

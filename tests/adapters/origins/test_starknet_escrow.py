@@ -90,7 +90,7 @@ def test_any_payment_is_read_or_malformed(data: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "felt", "says"),
+    ("place", "felt", "expected"),
     [
         (0, 2**128, "half of a u256"),
         (1, 2**128, "half of a u256"),
@@ -100,10 +100,10 @@ def test_any_payment_is_read_or_malformed(data: list[int]) -> None:
         (6, 2**128, "half of a u256"),
     ],
 )
-def test_a_felt_out_of_range_is_malformed(place: int, felt: int, says: str) -> None:
+def test_a_felt_out_of_range_is_malformed(place: int, felt: int, expected: str) -> None:
     data = data_of(ORDER)
     data[place] = felt
-    with pytest.raises(Malformed, match=says):
+    with pytest.raises(Malformed, match=expected):
         read(data)
 
 

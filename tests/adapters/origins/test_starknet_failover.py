@@ -19,32 +19,34 @@ def test_a_primary_that_hangs_is_waited_for_once(node: StarknetFake, spare: Star
     for _ in range(10):
         assert rpc.ask(StarknetNode.newest).number == 7
     assert len(node.node.requests) == before + 1
-    assert [reading.serving for reading in rpc.health()] == [False, True]
+    assert [reading.is_serving for reading in rpc.health()] == [False, True]
 
 
 def test_a_primary_that_lags_is_passed_over(node: StarknetFake, spare: StarknetFake) -> None:
     rpc = client(node, spare)
-    rpc.survey()
+    rpc.poll_health()
     assert rpc.ask(StarknetNode.newest).number == 100
     spare.head = 120
-    rpc.survey()
+    rpc.poll_health()
     assert rpc.ask(StarknetNode.newest).number == 100  # the other's newest block is old too
     spare.made = int(time.time())
-    rpc.survey()
+    rpc.poll_health()
     assert rpc.ask(StarknetNode.newest).number == 120
 
 
-def test_a_node_that_rests_is_looked_at_again(node: StarknetFake, spare: StarknetFake) -> None:
+def test_a_node_with_an_open_circuit_is_probed_again(
+    node: StarknetFake, spare: StarknetFake
+) -> None:
     now = 0.0
     rpc = client(node, spare, clock=lambda: now)
     rpc.ask(StarknetNode.newest)
     node.node.status, spare.head = 429, 99
     assert rpc.ask(StarknetNode.newest).number == 99
-    assert [reading.serving for reading in rpc.health()] == [False, True]
+    assert [reading.is_serving for reading in rpc.health()] == [False, True]
     node.node.status = 200
     for _ in range(4):
         now += 10
-        rpc.survey()
+        rpc.poll_health()
     assert rpc.ask(StarknetNode.newest).number == 100
 
 
@@ -108,7 +110,7 @@ def test_a_node_that_was_away_is_verified_again(node: StarknetFake, spare: Stark
         rpc.ask(StarknetNode.newest)
 
 
-def test_work_that_failed_halfway_begins_anew_at_the_next_node(
+def test_work_that_failed_halfway_begins_again_at_the_next_node(
     node: StarknetFake, spare: StarknetFake
 ) -> None:
     async def work(at: StarknetNode) -> tuple[str, int]:

@@ -83,12 +83,12 @@ def test_any_result_is_an_answer_or_one_clear_line(node: StarknetFake, result: A
         lambda: l2.unsealed(Block(100, word(100))),
         lambda: l2.settled([replace(ORDER, block=Block(99, word(99)))]),
     ):
-        said = ""
+        logged = ""
         try:
             ask()
         except Failure as e:
-            said = str(e)
-        assert "\n" not in said
+            logged = str(e)
+        assert "\n" not in logged
 
 
 def test_a_page_that_comes_again_and_again_ends(node: StarknetFake, spare: StarknetFake) -> None:

@@ -164,9 +164,9 @@ def test_anything_is_an_answer_or_one_clear_line(
 ) -> None:
     service.status, service.body = status, body
     for ask in asks(service):
-        said = ""
+        logged = ""
         try:
             ask()
         except (ProverRefused, ProverUnavailable) as e:
-            said = str(e)
-        assert "\n" not in said
+            logged = str(e)
+        assert "\n" not in logged

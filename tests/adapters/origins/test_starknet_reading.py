@@ -7,7 +7,7 @@ import pytest
 
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins import starknet_events
-from mmbot_pipelines.adapters.origins.starknet_events import UNSEALED, TornByReorg
+from mmbot_pipelines.adapters.origins.starknet_events import UNSEALED, ReorgDuringRead
 from mmbot_pipelines.adapters.origins.starknet_node import word
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor
@@ -37,7 +37,7 @@ def test_events_are_read_by_address_and_key_over_all_pages(node: StarknetFake) -
 
 
 def test_a_range_is_bounded(node: StarknetFake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(starknet_events, "_MOST_BLOCKS", 10)
+    monkeypatch.setattr(starknet_events, "_MAX_BLOCKS", 10)
     assert origin(node).scan(40, 100).last == Block(49, word(49))
 
 
@@ -51,7 +51,7 @@ def test_pages_without_end_are_a_fault(node: StarknetFake, monkeypatch: pytest.M
         "events": [],
         "continuation_token": str(next(tokens)),
     }
-    monkeypatch.setattr(starknet_events, "_MOST_PAGES", 5)
+    monkeypatch.setattr(starknet_events, "_MAX_PAGES", 5)
     with pytest.raises(RpcUnavailable, match="pages of events without end"):
         origin(node).scan(40, 90)
 
@@ -94,11 +94,11 @@ def test_a_block_that_is_replaced_while_it_is_read_is_read_again(node: StarknetF
     assert origin(node).scan(40, 100).last == Block(100, word(0xB))
 
 
-def test_blocks_that_never_rest_are_read_later(node: StarknetFake) -> None:
+def test_blocks_that_keep_changing_are_read_later(node: StarknetFake) -> None:
     hashes = iter(range(1, 1000))
     place = node.place
     node.place = lambda n: place(n) | {"block_hash": hex(next(hashes))}  # type: ignore[method-assign]
-    with pytest.raises(TornByReorg, match="starknet replaced block 100"):
+    with pytest.raises(ReorgDuringRead, match="starknet replaced block 100"):
         origin(node).scan(40, 100)
 
 
@@ -133,9 +133,9 @@ def test_an_older_event_is_not_behind_the_head(node: StarknetFake) -> None:
         origin(node).unsealed(Block(100, word(100)))
 
 
-def test_blocks_are_told_as_they_are_now(node: StarknetFake) -> None:
-    told = origin(node).blocks([5, 100, 101, 5])
-    assert told == [Block(5, word(5)), Block(100, word(100)), None, Block(5, word(5))]
+def test_blocks_are_returned_as_they_are_now(node: StarknetFake) -> None:
+    reported = origin(node).blocks([5, 100, 101, 5])
+    assert reported == [Block(5, word(5)), Block(100, word(100)), None, Block(5, word(5))]
     assert origin(node).blocks([]) == []
 
 

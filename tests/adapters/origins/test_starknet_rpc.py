@@ -34,10 +34,10 @@ def test_a_version_that_is_not_spoken_is_refused_in_one_line(
     node.version = version
     with pytest.raises(RpcUnavailable) as refused:
         newest(node)
-    said = str(refused.value)
-    assert f"speaks Starknet JSON-RPC {version}, not 0.10.2" in said
-    assert "MMBOT_STARKNET_RPC_URLS" in said
-    assert "\n" not in said
+    logged = str(refused.value)
+    assert f"speaks Starknet JSON-RPC {version}, not 0.10.2" in logged
+    assert "MMBOT_STARKNET_RPC_URLS" in logged
+    assert "\n" not in logged
 
 
 @pytest.mark.parametrize("version", ["0.10.0", "0.10.3", "0.10.2-rc1"])
@@ -51,7 +51,7 @@ def test_a_node_of_another_version_is_passed_over(node: StarknetFake, spare: Sta
     assert newest(node, spare).number == 7
 
 
-def test_a_node_of_another_chain_is_passed_over_and_rests(
+def test_a_node_of_another_chain_is_skipped_and_its_circuit_opens(
     node: StarknetFake, spare: StarknetFake, caplog: pytest.LogCaptureFixture
 ) -> None:
     node.chain_id, spare.head = 0x534E5F5345504F4C4941, 7
@@ -68,10 +68,10 @@ def test_nodes_that_all_serve_another_chain_stop_everything(
     node: StarknetFake, spare: StarknetFake
 ) -> None:
     node.chain_id = spare.chain_id = 0x534E5F5345504F4C4941
-    said = r"0x534e5f5345504f4c4941.* MMBOT_STARKNET_CHAIN_ID is 0x"
-    with pytest.raises(WrongChain, match=said):
+    logged = r"0x534e5f5345504f4c4941.* MMBOT_STARKNET_CHAIN_ID is 0x"
+    with pytest.raises(WrongChain, match=logged):
         newest(node, spare)
-    with pytest.raises(WrongChain, match=said):
+    with pytest.raises(WrongChain, match=logged):
         client(node, spare, quorum=2).witnesses(StarknetNode.newest)
 
 
@@ -91,24 +91,24 @@ def test_an_error_that_a_node_answers_is_the_answer(
 
 
 def test_only_so_many_requests_are_open_at_once(node: StarknetFake) -> None:
-    together, most, lock = 0, 0, threading.Lock()
+    concurrent, most, lock = 0, 0, threading.Lock()
     ask_block = node.block
 
     def block(block_id: Any) -> dict[str, Any]:
-        nonlocal together, most
+        nonlocal concurrent, most
         with lock:
-            together += 1
-            most = max(most, together)
+            concurrent += 1
+            most = max(most, concurrent)
         node.node.released.wait(0.01)
         with lock:
-            together -= 1
+            concurrent -= 1
         return ask_block(block_id)
 
     async def work(at: StarknetNode) -> int:
         return len(await asyncio.gather(*(at.block(n) for n in range(40))))
 
     node.node.methods["starknet_getBlockWithTxHashes"] = block
-    assert client(node, most_at_once=4).ask(work) == 40
+    assert client(node, max_concurrent=4).ask(work) == 40
     assert 1 < most <= 4
 
 

@@ -15,7 +15,7 @@ from tests.adapters.origins.starknet_fakes import StarknetFake, newest
 def test_an_answer_without_end_is_cut_off(node: StarknetFake) -> None:
     node.node.body = b" " * 100_000
     with pytest.raises(RpcUnavailable, match="answered more than 5000 bytes"):
-        newest(node, most_bytes=5_000)
+        newest(node, max_bytes=5_000)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
@@ -44,9 +44,9 @@ def test_any_body_is_an_answer_or_a_fault(body: bytes) -> None:
 )
 def test_any_result_is_a_block_or_one_clear_line(node: StarknetFake, result: Any) -> None:
     node.node.methods["starknet_blockHashAndNumber"] = lambda: result
-    said = ""
+    logged = ""
     try:
         newest(node)
     except RpcUnavailable as e:
-        said = str(e)
-    assert "\n" not in said
+        logged = str(e)
+    assert "\n" not in logged

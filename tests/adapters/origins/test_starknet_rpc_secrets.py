@@ -18,9 +18,11 @@ def test_nobody_is_one_line_that_names_each_host_and_no_secret(node: StarknetFak
     urls = [f"http://user:{SECRET}@127.0.0.1:1/{SECRET}", f"{node.url}/{SECRET}"]
     with pytest.raises(RpcUnavailable) as refused:
         newest(*urls)
-    said = str(refused.value)
-    assert said.startswith("no RPC node of starknet answered: 127.0.0.1:1 unreachable; 127.0.0.1:")
-    assert "answered HTTP 429" in said
+    logged = str(refused.value)
+    assert logged.startswith(
+        "no RPC node of starknet answered: 127.0.0.1:1 unreachable; 127.0.0.1:"
+    )
+    assert "answered HTTP 429" in logged
     assert SECRET not in "".join(traceback.format_exception(refused.value))
 
 

@@ -8,7 +8,7 @@ from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins.starknet_node import word
 from mmbot_pipelines.bridge.chain_ports import Settlement
-from mmbot_pipelines.bridge.escrow_faults import EscrowDisagrees
+from mmbot_pipelines.bridge.escrow_errors import EscrowMismatch
 from mmbot_pipelines.core.errors import Malformed, RpcUnavailable
 from mmbot_pipelines.core.money import TxHash, Wei
 from mmbot_pipelines.core.outbox import Block
@@ -30,10 +30,10 @@ def test_every_witness_must_hold_the_order(node: StarknetFake, spare: StarknetFa
     assert origin(node, spare).check([ORDER]) == [None]
     (failure,) = origin(node, spare, quorum=2).check([ORDER])
     assert isinstance(failure, RpcDisagrees)  # one of them lies, or is behind: no one is parked
-    assert "different things against starknet:7: nothing; EscrowDisagrees: the" in str(failure)
+    assert "different things against starknet:7: nothing; EscrowMismatch: the" in str(failure)
     node.views[abi.GET_ORDER] = spare.views[abi.GET_ORDER]
     (failure,) = origin(node, spare, quorum=2).check([ORDER])
-    assert isinstance(failure, EscrowDisagrees)
+    assert isinstance(failure, EscrowMismatch)
 
 
 def test_a_witness_alone_neither_parks_nor_fails_an_order(

@@ -13,7 +13,7 @@ from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.origins import zksync_escrow as abi
 from mmbot_pipelines.adapters.origins.zksync import ZkSync
 from mmbot_pipelines.bridge.chain_ports import Settlement
-from mmbot_pipelines.bridge.escrow_faults import EscrowNotOurs, EscrowPaused, PaidElsewhere
+from mmbot_pipelines.bridge.escrow_errors import EscrowNotOurs, EscrowPaused, PaidElsewhere
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports import Cursor
 from mmbot_pipelines.core.errors import Malformed, RpcRefused, RpcUnavailable

@@ -6,35 +6,35 @@ from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.devnet.artifacts import contract
 from mmbot_pipelines.devnet.chain import ask
-from tests.awaiting import until
-from tests.ports.stages import claim, pay
-from tests.ports.starknet_stage import StarknetStage
+from tests.polling import until
+from tests.ports.port_harness import claim, pay
+from tests.ports.starknet_ports import StarknetPorts
 
 
-def proved(stage: StarknetStage, orders: list[Order]) -> list[Order]:
+def proved(ports: StarknetPorts, orders: list[Order]) -> list[Order]:
     """Pay and claim orders, as the steps would leave them."""
-    pay(stage, orders)
-    hashes = claim(stage, orders)
+    pay(ports, orders)
+    hashes = claim(ports, orders)
     return [
         replace(order, status=Status.PROVED, claim_tx=tx)
         for order, tx in zip(orders, hashes, strict=True)
     ]
 
 
-def named(stage: StarknetStage, orders: list[Order]) -> list[Order]:
+def named(ports: StarknetPorts, orders: list[Order]) -> list[Order]:
     """Give orders what their claims go by."""
-    seen = stage.origin.progress(orders)
+    seen = ports.origin.progress(orders)
     return [replace(o, claim_ref=p.ref) for o, p in zip(orders, seen, strict=True)]
 
 
-def held(stage: StarknetStage, ref: str | None) -> int:
+def held(ports: StarknetPorts, ref: str | None) -> int:
     """Return fee + 1 while L1 keeps the message, 0 when it is consumed."""
-    messaging = contract(stage.devnet.l1, "StarknetMessaging", stage.deployed.messaging)
+    messaging = contract(ports.devnet.l1, "StarknetMessaging", ports.deployed.messaging)
     message = bytes.fromhex(str(ref).removeprefix("message 0x"))
     return int(messaging.functions.l1ToL2Messages(message).call())
 
 
-def consumed(stage: StarknetStage, ref: str | None) -> None:
+def consumed(ports: StarknetPorts, ref: str | None) -> None:
     """Await that L1 has consumed the message in a block that is final."""
-    until(lambda: held(stage, ref) == 0, stage.mine)
-    ask(stage.devnet.l1, "anvil_mine", hex(66))
+    until(lambda: held(ports, ref) == 0, ports.mine)
+    ask(ports.devnet.l1, "anvil_mine", hex(66))

@@ -11,7 +11,7 @@ from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging
 from tests.adapters.origins.fake_prover import FakeProver, fake_prover
 from tests.chain.starknet.proving import by_proof, prove
 from tests.devnet.bridge import Devnet, running
-from tests.ports.starknet_stage import StarknetStage, on_starknet
+from tests.ports.starknet_ports import StarknetPorts, on_starknet
 
 
 @pytest.fixture(scope="package")
@@ -21,28 +21,28 @@ def fresh() -> Iterator[tuple[Devnet, ChecksumAddress]]:
 
 
 @pytest.fixture
-def stage(fresh: tuple[Devnet, ChecksumAddress]) -> Iterator[StarknetStage]:
-    with on_starknet(*fresh) as stage:
-        yield stage
+def ports(fresh: tuple[Devnet, ChecksumAddress]) -> Iterator[StarknetPorts]:
+    with on_starknet(*fresh) as ports:
+        yield ports
 
 
 @pytest.fixture
-def linked(fresh: tuple[Devnet, ChecksumAddress]) -> Iterator[StarknetStage]:
+def linked(fresh: tuple[Devnet, ChecksumAddress]) -> Iterator[StarknetPorts]:
     """Lend a Starknet that carries messages from L1 by itself."""
     devnet, messaging = fresh
     link = L1Link(rpc_url=devnet.deployment.l1.rpc_url, messaging=messaging, poll=0.02)
-    with on_starknet(devnet, messaging, link) as stage:
-        yield stage
+    with on_starknet(devnet, messaging, link) as ports:
+        yield ports
 
 
 @pytest.fixture
-def service(stage: StarknetStage) -> Iterator[FakeProver]:
+def service(ports: StarknetPorts) -> Iterator[FakeProver]:
     """Lend a prover that reads L1 and makes what it read a fact on Starknet."""
     with fake_prover() as prover:
-        prover.prove = lambda query: prove(stage, query)
+        prover.prove = lambda query: prove(ports, query)
         yield prover
 
 
 @pytest.fixture
-def origin(stage: StarknetStage, service: FakeProver) -> Starknet:
-    return stage.starknet(stage.l2, by_proof(stage, service))
+def origin(ports: StarknetPorts, service: FakeProver) -> Starknet:
+    return ports.starknet(ports.l2, by_proof(ports, service))

@@ -18,28 +18,28 @@ from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.starknet.contracts import development_keys
 from tests.adapters.origins.fake_prover import API_KEY, FakeProver
 from tests.ports.invokes_memory import InvokesMemory
-from tests.ports.stages import pay
-from tests.ports.starknet_stage import StarknetStage
+from tests.ports.port_harness import pay
+from tests.ports.starknet_ports import StarknetPorts
 
 MAKER = development_keys(1)  # whom the local escrow pays
 TRANSFERS_SLOT = 1  # of the local registry, behind the slot of `Upgradeable`
 
 
-def prove(stage: StarknetStage, query: Any) -> None:
+def prove(ports: StarknetPorts, query: Any) -> None:
     for blocks in query["data"].values():
         for block, asked in blocks.items():
             number = int(block.removeprefix("block:"))
             for registry, wanted in asked["accounts"].items():
                 for slot in wanted["slots"]:
-                    value = ask(stage.devnet.l1, "eth_getStorageAt", registry, slot, hex(number))
-                    stage.node.devnet(
+                    value = ask(ports.devnet.l1, "eth_getStorageAt", registry, slot, hex(number))
+                    ports.node.devnet(
                         "proveSlot", account=registry, block=number, slot=slot, value=value
                     )
 
 
-def by_proof(stage: StarknetStage, service: FakeProver, **changes: Any) -> ByProof:
+def by_proof(ports: StarknetPorts, service: FakeProver, **changes: Any) -> ByProof:
     key = SecretStr(changes.pop("private_key", hex(MAKER.private_key)))
-    chain_id = int(stage.deployed.chain_id, 16)
+    chain_id = int(ports.deployed.chain_id, 16)
     prover = Prover(
         service.url,
         SecretStr(changes.pop("api_key", API_KEY)),
@@ -47,34 +47,34 @@ def by_proof(stage: StarknetStage, service: FakeProver, **changes: Any) -> ByPro
         read_seconds=2,
     )
     given: dict[str, Any] = {
-        "escrow": Address(stage.deployed.escrow),
-        "registry": stage.registry.address,
+        "escrow": Address(ports.deployed.escrow),
+        "registry": ports.registry.address,
         "transfers_slot": TRANSFERS_SLOT,
         "entrypoint": entrypoint("withdraw"),
         "cost": Wei(5),
         "finality_blocks": 0,
-        "look_seconds": 0,
+        "poll_seconds": 0,
         "unknown_seconds": 0,
     } | changes
     invokes = given.pop("invokes", None) or InvokesMemory()
-    l2 = given.pop("l2", stage.l2)
+    l2 = given.pop("l2", ports.l2)
     clock: dict[str, Any] = {"now": given.pop("now")} if "now" in given else {}
-    wallet = StarknetWallet(Address(stage.deployed.wallet), key, chain_id=chain_id)
-    return ByProof(l2, stage.l1, prover, StarknetLane(l2, wallet, invokes, **clock), **given)
+    wallet = StarknetWallet(Address(ports.deployed.wallet), key, chain_id=chain_id)
+    return ByProof(l2, ports.l1, prover, StarknetLane(l2, wallet, invokes, **clock), **given)
 
 
-def paid(stage: StarknetStage, count: int = 1) -> list[Order]:
-    orders = stage.set_orders(count)
-    hashes = pay(stage, orders)
+def paid(ports: StarknetPorts, count: int = 1) -> list[Order]:
+    orders = ports.set_orders(count)
+    hashes = pay(ports, orders)
     return [
         replace(order, status=Status.FULFILLED, transfer_tx=tx)
         for order, tx in zip(orders, hashes, strict=True)
     ]
 
 
-def begun(stage: StarknetStage, origin: Starknet, orders: list[Order]) -> list[Order]:
+def begun(ports: StarknetPorts, origin: Starknet, orders: list[Order]) -> list[Order]:
     """Claim orders and leave them as the steps would."""
-    tasks = origin.claims(orders, stage.chain.fees())
+    tasks = origin.claims(orders, ports.chain.fees())
     assert all(isinstance(task, Task) for task in tasks)
     return [
         replace(order, status=Status.PROVING, claim_ref=task.ref)  # type: ignore[union-attr]
@@ -86,7 +86,7 @@ def task_of(order: Order) -> str:
     return str(order.claim_ref).split()[1]
 
 
-def told(orders: list[Order], seen: list[Progress]) -> list[Order]:
+def reported(orders: list[Order], seen: list[Progress]) -> list[Order]:
     return [
         replace(order, status=Status.PROVED, claim_tx=p.proven_in)
         for order, p in zip(orders, seen, strict=True)

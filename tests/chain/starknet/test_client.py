@@ -8,7 +8,7 @@ from starknet_py.constants import STRK_FEE_CONTRACT_ADDRESS
 from starknet_py.hash.selector import get_selector_from_name
 
 from mmbot_pipelines.adapters.ethereum.node import RpcError
-from mmbot_pipelines.adapters.origins import starknet_age
+from mmbot_pipelines.adapters.origins import starknet_block_time
 from mmbot_pipelines.adapters.origins.starknet_events import UNSEALED, EscrowEvents
 from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
 from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
@@ -43,14 +43,14 @@ def client(url: str) -> StarknetRpc:
     return StarknetRpc([url], chain_id=int(Rpc(url)("chainId"), 16))
 
 
-def test_blocks_are_told_alike_by_number_and_tag(client: StarknetRpc) -> None:
+def test_blocks_are_equal_by_number_and_tag(client: StarknetRpc) -> None:
     async def work(node: StarknetNode) -> None:
         newest = await node.newest()
         assert await node.block(newest.number) == newest
         assert (await node.block("l1_accepted")).number <= newest.number
 
     client.ask(work)
-    assert starknet_age.newest_block(client).year >= 2024
+    assert starknet_block_time.newest_block_time(client).year >= 2024
 
 
 def test_events_lie_in_their_range_whatever_the_pages(

@@ -19,16 +19,16 @@ from mmbot_pipelines.core.money import TxHash
 from mmbot_pipelines.devnet.starknet.felt import felt
 from mmbot_pipelines.devnet.starknet.users import account
 from tests.adapters.origins.fake_prover import API_KEY, FakeProver
-from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, prove, task_of, told
+from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, prove, reported, task_of
 from tests.devnet.starknet_rpc import run
 from tests.ports.invokes_memory import InvokesMemory
-from tests.ports.starknet_stage import StarknetStage
+from tests.ports.starknet_ports import StarknetPorts
 
 
 def test_a_failed_task_and_one_that_is_forgotten_are_lost(
-    stage: StarknetStage, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: Starknet
 ) -> None:
-    orders = begun(stage, origin, paid(stage, 3))
+    orders = begun(ports, origin, paid(ports, 3))
     service.outcomes[task_of(orders[0])] = [
         {"queryStatus": "FAILED", "error": f"{API_KEY}: no memory"}
     ]
@@ -45,77 +45,77 @@ def test_a_failed_task_and_one_that_is_forgotten_are_lost(
     assert good.proven_in is not None
 
 
-def test_a_wrong_api_key_is_said_and_nothing_is_lost(
-    stage: StarknetStage, service: FakeProver, origin: Starknet
+def test_a_wrong_api_key_is_reported_and_nothing_is_lost(
+    ports: StarknetPorts, service: FakeProver, origin: Starknet
 ) -> None:
-    orders = paid(stage, 2)
-    shut = stage.starknet(stage.l2, by_proof(stage, service, api_key="hunter2"))
-    refused = shut.claims(orders, stage.chain.fees())
+    orders = paid(ports, 2)
+    shut = ports.starknet(ports.l2, by_proof(ports, service, api_key="hunter2"))
+    refused = shut.claims(orders, ports.chain.fees())
     assert [type(r) for r in refused] == [ProverRefused] * 2
     assert "MMBOT_STARKNET_PROVER_API_KEY" in str(refused[0])
     with pytest.raises(ProverRefused):
-        shut.progress(begun(stage, origin, orders))
+        shut.progress(begun(ports, origin, orders))
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b"null"])
 def test_garbage_of_the_prover_is_an_outage(
-    stage: StarknetStage, service: FakeProver, origin: Starknet, body: bytes
+    ports: StarknetPorts, service: FakeProver, origin: Starknet, body: bytes
 ) -> None:
-    orders = paid(stage, 2)
-    proving = begun(stage, origin, orders)
+    orders = paid(ports, 2)
+    proving = begun(ports, origin, orders)
     service.status, service.body = 200, body
-    refused = origin.claims(orders, stage.chain.fees())
+    refused = origin.claims(orders, ports.chain.fees())
     assert [type(r) for r in refused] == [ProverUnavailable] * 2
     with pytest.raises(ProverUnavailable):
         origin.progress(proving)
 
 
 def test_a_transfer_that_l1_does_not_show_cannot_be_proven(
-    stage: StarknetStage, origin: Starknet
+    ports: StarknetPorts, origin: Starknet
 ) -> None:
-    (order,) = paid(stage)
+    (order,) = paid(ports)
     unknown = replace(order, transfer_tx=TxHash("0x" + "ab" * 32))
-    (failure,) = origin.claims([unknown], stage.chain.fees())
+    (failure,) = origin.claims([unknown], ports.chain.fees())
     assert isinstance(failure, TransferNotFound)
 
 
 def test_a_proof_of_something_else_is_refused_and_spoils_no_neighbour(
-    stage: StarknetStage, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: Starknet
 ) -> None:
-    orders = begun(stage, origin, paid(stage, 3))
+    orders = begun(ports, origin, paid(ports, 3))
     # not the block that was proven
     wrong = replace(orders[1], claim_ref=f"task {task_of(orders[1])} of block 1")
     seen = origin.progress([orders[0], wrong, orders[2]])
     assert "Slot is not proven" in str(seen[1].waits)
     assert seen[0].proven_in == seen[2].proven_in is not None
-    stage.mine_l2(1)
+    ports.mine_l2(1)
     assert None not in origin.settled([orders[0], orders[2]])
     assert origin.progress([wrong])[0].lost is None
-    stage.mine_l2(50)
+    ports.mine_l2(50)
     assert isinstance(origin.progress([wrong])[0].lost, ProofFailed)
 
 
 def test_a_call_that_reverted_is_shown_again(
-    stage: StarknetStage, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: Starknet
 ) -> None:
-    (order,) = begun(stage, origin, paid(stage))
-    (shown,) = told([order], [Progress(proven_in=sent_unproven(stage, order))])
-    prove(stage, service.queries[task_of(order)])
-    stage.mine_l2(1)
+    (order,) = begun(ports, origin, paid(ports))
+    (shown,) = reported([order], [Progress(proven_in=sent_unproven(ports, order))])
+    prove(ports, service.queries[task_of(order)])
+    ports.mine_l2(1)
     (seen,) = origin.progress([shown])
     assert seen.lost is None
     assert seen.proven_in not in (None, shown.claim_tx)
-    stage.mine_l2(1)
+    ports.mine_l2(1)
     (paid_in,) = origin.settled([shown])
     assert isinstance(paid_in, Settlement)
     assert paid_in.tx == seen.proven_in
 
 
-def sent_unproven(stage: StarknetStage, order: Order) -> TxHash:
+def sent_unproven(ports: StarknetPorts, order: Order) -> TxHash:
     """Send what nobody has proven, past every estimate."""
-    user = account(stage.node.url, MAKER, int(stage.deployed.chain_id, 16))
+    user = account(ports.node.url, MAKER, int(ports.deployed.chain_id, 16))
     call = Call(
-        int(stage.deployed.escrow, 16), entrypoint("withdraw"), [order.number, 0, 1, 0, 1, 0]
+        int(ports.deployed.escrow, 16), entrypoint("withdraw"), [order.number, 0, 1, 0, 1, 0]
     )
     bounds = ResourceBoundsMapping(
         l1_gas=ResourceBounds(0, 10**15),
@@ -126,41 +126,41 @@ def sent_unproven(stage: StarknetStage, order: Order) -> TxHash:
     return TxHash(f"0x{sent.transaction_hash:064x}")
 
 
-def test_a_prover_that_says_done_too_early_costs_no_transaction(
-    stage: StarknetStage, service: FakeProver, origin: Starknet
+def test_a_prover_that_reports_done_too_early_costs_no_transaction(
+    ports: StarknetPorts, service: FakeProver, origin: Starknet
 ) -> None:
     service.prove = lambda _: None
-    nonce = stage.node("getNonce", "pre_confirmed", felt(MAKER.address))
-    (order,) = begun(stage, origin, paid(stage))
+    nonce = ports.node("getNonce", "pre_confirmed", felt(MAKER.address))
+    (order,) = begun(ports, origin, paid(ports))
     (seen,) = origin.progress([order])
     assert "Slot is not proven" in str(seen.waits)
-    assert stage.node("getNonce", "pre_confirmed", felt(MAKER.address)) == nonce
-    prove(stage, service.queries[task_of(order)])
+    assert ports.node("getNonce", "pre_confirmed", felt(MAKER.address)) == nonce
+    prove(ports, service.queries[task_of(order)])
     (seen,) = origin.progress([order])
     assert seen.proven_in is not None
 
 
 def test_an_escrow_that_refuses_now_keeps_the_order_waiting(
-    stage: StarknetStage, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: Starknet
 ) -> None:
-    orders = begun(stage, origin, paid(stage))
-    stage.pause()
+    orders = begun(ports, origin, paid(ports))
+    ports.pause()
     for _ in range(3):
         (seen,) = origin.progress(orders)
         assert "is paused" in str(seen.waits)
-        stage.mine_l2(20)
-    stage.node.devnet("pause", paused=False)
+        ports.mine_l2(20)
+    ports.node.devnet("pause", paused=False)
     (seen,) = origin.progress(orders)
     assert seen.proven_in is not None
 
 
 def test_a_wrong_key_of_our_account_is_one_line_without_it(
-    stage: StarknetStage, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: Starknet
 ) -> None:
-    orders = begun(stage, origin, paid(stage))
+    orders = begun(ports, origin, paid(ports))
     invokes = InvokesMemory()
-    wrong = by_proof(stage, service, private_key="0xabc123", invokes=invokes)
-    shut = stage.starknet(stage.l2, wrong)
+    wrong = by_proof(ports, service, private_key="0xabc123", invokes=invokes)
+    shut = ports.starknet(ports.l2, wrong)
     with pytest.raises(RpcRefused, match="fix MMBOT_STARKNET_PRIVATE_KEY") as refused:
         shut.progress(orders)
     assert "abc123" not in str(refused.value)
@@ -169,9 +169,9 @@ def test_a_wrong_key_of_our_account_is_one_line_without_it(
 
 
 def test_an_escrow_with_another_entrypoint_needs_its_name(
-    stage: StarknetStage, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: Starknet
 ) -> None:
-    orders = begun(stage, origin, paid(stage))
-    other = by_proof(stage, service, entrypoint=entrypoint("take_it"))
-    (seen,) = stage.starknet(stage.l2, other).progress(orders)
+    orders = begun(ports, origin, paid(ports))
+    other = by_proof(ports, service, entrypoint=entrypoint("take_it"))
+    (seen,) = ports.starknet(ports.l2, other).progress(orders)
     assert "fix MMBOT_STARKNET_PROOF_ENTRYPOINT" in str(seen.waits)

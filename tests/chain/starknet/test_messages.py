@@ -7,67 +7,67 @@ from dataclasses import replace
 from mmbot_pipelines.adapters.origins import starknet_escrow as abi
 from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage
 from mmbot_pipelines.bridge.chain_ports import Progress
-from mmbot_pipelines.bridge.escrow_faults import MessageMissing
+from mmbot_pipelines.bridge.escrow_errors import MessageMissing
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import Undelivered
 from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.devnet.artifacts import contract
-from tests.awaiting import until
 from tests.chain.starknet.claims import consumed, held, named, proved
-from tests.ports.stages import claim
-from tests.ports.starknet_stage import StarknetStage
+from tests.polling import until
+from tests.ports.port_harness import claim
+from tests.ports.starknet_ports import StarknetPorts
 
 
 def test_a_claims_message_is_named_by_the_hash_that_l1_keeps_it_under(
-    stage: StarknetStage,
+    ports: StarknetPorts,
 ) -> None:
-    orders = proved(stage, stage.set_orders(3))
-    refs = [p.ref for p in stage.origin.progress(orders)]
+    orders = proved(ports, ports.set_orders(3))
+    refs = [p.ref for p in ports.origin.progress(orders)]
     assert len(set(refs)) == 3
-    messaging = contract(stage.devnet.l1, "StarknetMessaging", stage.deployed.messaging)
+    messaging = contract(ports.devnet.l1, "StarknetMessaging", ports.deployed.messaging)
     last = messaging.functions.l1ToL2MessageNonce().call() - 1
     expected = messaging.functions.messageHash(
-        stage.registry.address,
-        int(stage.deployed.escrow, 16),
+        ports.registry.address,
+        int(ports.deployed.escrow, 16),
         last,
         abi.CLAIM,
         abi.claim_payload(orders[-1]),
     ).call()
     assert refs[-1] == f"message 0x{expected.hex()}"
-    assert all(held(stage, ref) > 1 for ref in refs)
+    assert all(held(ports, ref) > 1 for ref in refs)
 
 
-def test_a_claim_that_is_not_mined_has_no_message_yet(stage: StarknetStage) -> None:
-    (order,) = proved(stage, stage.set_orders(1))
-    stage.reorg_l1(1)
-    assert stage.origin.progress([order]) == [Progress()]
+def test_a_claim_that_is_not_mined_has_no_message_yet(ports: StarknetPorts) -> None:
+    (order,) = proved(ports, ports.set_orders(1))
+    ports.reorg_l1(1)
+    assert ports.origin.progress([order]) == [Progress()]
     other = replace(order, claim_tx=TxHash("0x" + "ab" * 32))
-    assert stage.origin.progress([other]) == [Progress()]
+    assert ports.origin.progress([other]) == [Progress()]
 
 
-def test_a_message_that_a_reorg_of_l1_numbered_anew_is_not_lost(stage: StarknetStage) -> None:
-    (order,) = named(stage, proved(stage, stage.set_orders(1)))
+def test_a_message_that_a_reorg_of_l1_renumbered_is_not_lost(ports: StarknetPorts) -> None:
+    (order,) = named(ports, proved(ports, ports.set_orders(1)))
     before = replace(order, claim_ref=f"message 0x{'ab' * 32}")  # which L1 does not keep
-    (seen,) = stage.origin.progress([before])
+    (seen,) = ports.origin.progress([before])
     assert (seen.ref, seen.lost) == (order.claim_ref, None)
-    assert stage.origin.progress([order]) == [Progress()]
+    assert ports.origin.progress([order]) == [Progress()]
 
 
-def test_a_message_of_another_order_is_not_taken_for_it(stage: StarknetStage) -> None:
-    first, second = proved(stage, stage.set_orders(2))
+def test_a_message_of_another_order_is_not_taken_for_it(ports: StarknetPorts) -> None:
+    first, second = proved(ports, ports.set_orders(2))
     swapped = replace(first, claim_tx=second.claim_tx)
-    (seen,) = stage.origin.progress([swapped])
+    (seen,) = ports.origin.progress([swapped])
     assert isinstance(seen.lost, MessageMissing)
 
 
-def test_a_message_on_its_way_is_not_lost(linked: StarknetStage) -> None:
+def test_a_message_on_its_way_is_not_lost(linked: StarknetPorts) -> None:
     linked.node.devnet("setDelivery", mode="withhold")
     orders = named(linked, proved(linked, linked.set_orders(2)))
     assert linked.origin.progress(orders) == [Progress(), Progress()]
 
 
 def test_a_delivered_message_settles_only_when_its_block_is_sealed(
-    linked: StarknetStage,
+    linked: StarknetPorts,
 ) -> None:
     (order,) = named(linked, proved(linked, linked.set_orders(1)))
     until(lambda: held(linked, order.claim_ref) == 0, linked.mine)
@@ -77,7 +77,7 @@ def test_a_delivered_message_settles_only_when_its_block_is_sealed(
     assert linked.origin.settled([order]) != [None]
 
 
-def test_a_message_that_failed_on_starknet_is_proven_lost(linked: StarknetStage) -> None:
+def test_a_message_that_failed_on_starknet_is_proven_lost(linked: StarknetPorts) -> None:
     good, bad = linked.set_orders(2)
     (good,) = named(linked, proved(linked, [good]))
     consumed(linked, good.claim_ref)
@@ -98,25 +98,25 @@ def test_a_message_that_failed_on_starknet_is_proven_lost(linked: StarknetStage)
     assert linked.origin.settled([again]) != [None]
 
 
-def proved_again(stage: StarknetStage, order: Order) -> list[Order]:
-    (tx,) = claim(stage, [order])
+def proved_again(ports: StarknetPorts, order: Order) -> list[Order]:
+    (tx,) = claim(ports, [order])
     return [replace(order, claim_tx=tx, claim_ref=None)]
 
 
-def test_a_message_is_not_asked_after_at_every_look(stage: StarknetStage) -> None:
+def test_a_message_is_not_asked_after_at_every_look(ports: StarknetPorts) -> None:
     now = [0.0]
     patient = ByMessage(
-        stage.l2,
-        stage.l1,
-        stage.registry,
-        escrow=Address(stage.deployed.escrow),
-        messaging=Address(stage.deployed.messaging),
+        ports.l2,
+        ports.l1,
+        ports.registry,
+        escrow=Address(ports.deployed.escrow),
+        messaging=Address(ports.deployed.messaging),
         margin_percent=0,
-        look_seconds=10,
+        poll_seconds=10,
         clock=lambda: now[0],
     )
-    orders = named(stage, proved(stage, stage.set_orders(2)))
-    with counted(stage) as asked:
+    orders = named(ports, proved(ports, ports.set_orders(2)))
+    with counted(ports) as asked:
         for now[0] in (0.0, 3.0, 9.0):
             patient.progress(orders)
         first = sum(asked)
@@ -127,9 +127,9 @@ def test_a_message_is_not_asked_after_at_every_look(stage: StarknetStage) -> Non
 
 
 @contextmanager
-def counted(stage: StarknetStage) -> Iterator[list[int]]:
+def counted(ports: StarknetPorts) -> Iterator[list[int]]:
     """Count what L1 is asked."""
     asked: list[int] = []
-    poll = stage.l1.poll
-    stage.l1.poll = lambda questions, **how: asked.append(len(questions)) or poll(questions, **how)  # type: ignore[method-assign, func-returns-value]
+    poll = ports.l1.poll
+    ports.l1.poll = lambda questions, **how: asked.append(len(questions)) or poll(questions, **how)  # type: ignore[method-assign, func-returns-value]
     yield asked

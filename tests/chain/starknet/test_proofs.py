@@ -9,8 +9,8 @@ from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.money import TxHash
 from mmbot_pipelines.devnet.starknet.felt import felt
 from tests.adapters.origins.fake_prover import FakeProver
-from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, told
-from tests.ports.starknet_stage import StarknetStage
+from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, reported
+from tests.ports.starknet_ports import StarknetPorts
 
 
 def txs(origin: Starknet, orders: list[Order]) -> list[TxHash | None]:
@@ -19,31 +19,31 @@ def txs(origin: Starknet, orders: list[Order]) -> list[TxHash | None]:
 
 
 def test_a_proof_makes_the_escrow_pay(
-    stage: StarknetStage, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: Starknet
 ) -> None:
-    orders = begun(stage, origin, paid(stage, 3))
+    orders = begun(ports, origin, paid(ports, 3))
     seen = origin.progress(orders)
     assert len({p.proven_in for p in seen}) == 1  # one transaction for all
     assert seen[0].proven_in is not None
-    stage.mine_l2(1)
+    ports.mine_l2(1)
     assert txs(origin, orders) == [seen[0].proven_in] * 3
-    assert origin.progress(told(orders, seen)) == [Progress()] * 3
+    assert origin.progress(reported(orders, seen)) == [Progress()] * 3
     assert origin.progress(orders) == [Progress()] * 3  # paid: nothing is shown again
     assert len(service.tasks) == 3
 
 
 def test_nothing_is_sent_on_l1_and_the_cost_is_as_set(
-    stage: StarknetStage, origin: Starknet
+    ports: StarknetPorts, origin: Starknet
 ) -> None:
-    orders = stage.set_orders(2)
+    orders = ports.set_orders(2)
     assert origin.claim_gas == 0
-    assert origin.message_fee(orders, stage.chain.fees()) == [5, 5]
+    assert origin.message_fee(orders, ports.chain.fees()) == [5, 5]
 
 
 def test_a_slow_task_is_waited_for(
-    stage: StarknetStage, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: Starknet
 ) -> None:
-    (order,) = begun(stage, origin, paid(stage))
+    (order,) = begun(ports, origin, paid(ports))
     service.outcomes["task-0"] = ["PENDING", "IN_PROGRESS", "IN_PROGRESS", "DONE"]
     for _ in range(3):
         assert origin.progress([order]) == [Progress()]
@@ -52,51 +52,51 @@ def test_a_slow_task_is_waited_for(
 
 
 def test_a_task_without_end_is_neither_lost_nor_proven(
-    stage: StarknetStage, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: Starknet
 ) -> None:
-    (order,) = begun(stage, origin, paid(stage))
+    (order,) = begun(ports, origin, paid(ports))
     service.outcomes["task-0"] = ["PENDING"]
     assert [origin.progress([order]) for _ in range(5)] == [[Progress()]] * 5
 
 
 def test_the_next_attempt_is_a_new_task(
-    stage: StarknetStage, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: Starknet
 ) -> None:
-    (order,) = paid(stage)
-    begun(stage, origin, [order])
-    begun(stage, origin, [order])  # as after a crash before it was stored
-    begun(stage, origin, [replace(order, attempt=2)])
+    (order,) = paid(ports)
+    begun(ports, origin, [order])
+    begun(ports, origin, [order])  # as after a crash before it was stored
+    begun(ports, origin, [replace(order, attempt=2)])
     assert len(service.tasks) == 2
 
 
 def test_a_call_that_the_node_does_not_know_may_still_be_on_its_way(
-    stage: StarknetStage, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: Starknet
 ) -> None:
-    orders = begun(stage, origin, paid(stage))
-    (order,) = told(orders, origin.progress(orders))
-    stage.node.devnet("reorg", depth=0)
+    orders = begun(ports, origin, paid(ports))
+    (order,) = reported(orders, origin.progress(orders))
+    ports.node.devnet("reorg", depth=0)
     assert origin.progress([order]) == [Progress(proven_in=order.claim_tx)]  # the same bytes
 
 
 def test_what_was_shown_and_not_stored_is_not_shown_twice(
-    stage: StarknetStage, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: Starknet
 ) -> None:
-    (order,) = begun(stage, origin, paid(stage))
+    (order,) = begun(ports, origin, paid(ports))
     (seen,) = origin.progress([order])
-    nonce = stage.node("getNonce", "pre_confirmed", felt(MAKER.address))
-    again = stage.starknet(stage.client(stage.node.url), by_proof(stage, service))
+    nonce = ports.node("getNonce", "pre_confirmed", felt(MAKER.address))
+    again = ports.starknet(ports.client(ports.node.url), by_proof(ports, service))
     assert again.progress([order]) == [Progress()]
-    assert stage.node("getNonce", "pre_confirmed", felt(MAKER.address)) == nonce
-    stage.mine_l2(1)
+    assert ports.node("getNonce", "pre_confirmed", felt(MAKER.address)) == nonce
+    ports.mine_l2(1)
     assert txs(again, [order]) == [seen.proven_in]
 
 
 def test_messages_of_the_other_way_are_left_alone(
-    stage: StarknetStage, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: Starknet
 ) -> None:
-    (order,) = stage.set_orders(1)
+    (order,) = ports.set_orders(1)
     other = replace(order, status=Status.PROVED, claim_ref="message 0x" + "ab" * 32)
     assert origin.progress([other]) == [Progress()]
     assert service.requests == []
     task = replace(order, status=Status.PROVING, claim_ref="task task-1 of block 1")
-    assert stage.origin.progress([task]) == [Progress()]
+    assert ports.origin.progress([task]) == [Progress()]

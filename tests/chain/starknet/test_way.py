@@ -20,7 +20,7 @@ from tests.chain.starknet.claims import consumed
 from tests.chain.starknet.proving import by_proof
 from tests.ports.orders_memory import OrdersMemory
 from tests.ports.safety_memory import AccountsMemory
-from tests.ports.starknet_stage import StarknetStage
+from tests.ports.starknet_ports import StarknetPorts
 
 FEE = 10**16
 
@@ -29,21 +29,21 @@ FEE = 10**16
 class Way:
     """The bridge with real adapters, a store in memory, and a clock that tests move."""
 
-    stage: StarknetStage
+    ports: StarknetPorts
     origin: Starknet
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def __post_init__(self) -> None:
         self.store = OrdersMemory()
-        self.said: list[str] = []
-        self.run = Run("run-1", self.said.append)
+        self.logged: list[str] = []
+        self.run = Run("run-1", self.logged.append)
         self.bridge = Bridge(
             orders=self.store,
             accounts=AccountsMemory(self.store),
             safety=self.store.safety,
             origins={"starknet": self.origin},
-            registry=self.stage.registry,
-            chain=self.stage.chain,
+            registry=self.ports.registry,
+            chain=self.ports.chain,
             rules=Rules(
                 limits=Limits(min_transfer=Wei(1), max_transfer=Wei(10**17), min_margin_bps=0),
                 max_attempts=3,
@@ -56,7 +56,7 @@ class Way:
 
     def found(self, count: int = 1) -> list[str]:
         """Let users set orders, and the bot find them before their block is sealed."""
-        self.stage.show(count, fee=FEE)
+        self.ports.show(count, fee=FEE)
         return steps.detect(self.bridge, "starknet", self.run)
 
     def paid(self, count: int = 1) -> list[str]:
@@ -77,8 +77,8 @@ class Way:
         self.settle()
 
     def mined(self) -> None:
-        self.stage.mine()
-        steps.settle_receipts(self.bridge, self.run)
+        self.ports.mine()
+        steps.process_receipts(self.bridge, self.run)
 
     def settle(self) -> list[str]:
         return steps.settle(self.bridge, "starknet", self.run)
@@ -88,22 +88,22 @@ class Way:
 
     def consumed(self, key: str) -> None:
         """Await that L1 knows of the delivery."""
-        consumed(self.stage, self.order(key).claim_ref)
+        consumed(self.ports, self.order(key).claim_ref)
 
 
 @pytest.fixture
-def stage(linked: StarknetStage) -> StarknetStage:
+def ports(linked: StarknetPorts) -> StarknetPorts:
     return linked
 
 
 @pytest.fixture
-def way(stage: StarknetStage) -> Way:
-    return Way(stage, stage.origin)
+def way(ports: StarknetPorts) -> Way:
+    return Way(ports, ports.origin)
 
 
 @pytest.fixture
-def proofs(stage: StarknetStage, service: FakeProver) -> Way:
-    return Way(stage, stage.starknet(stage.l2, by_proof(stage, service)))
+def proofs(ports: StarknetPorts, service: FakeProver) -> Way:
+    return Way(ports, ports.starknet(ports.l2, by_proof(ports, service)))
 
 
 def test_orders_come_back_by_messages(way: Way) -> None:
@@ -114,35 +114,35 @@ def test_orders_come_back_by_messages(way: Way) -> None:
         assert str(order.claim_ref).startswith("message 0x")
         way.consumed(key)
     assert way.settle() == []  # paid in a block that may still be dropped
-    way.stage.mine_l2(1)
+    way.ports.mine_l2(1)
     assert sorted(way.settle()) == keys
     assert {way.order(key).status for key in keys} == {Status.COMPLETED}
 
 
 def test_a_message_that_failed_is_claimed_again_and_paid_once(way: Way) -> None:
-    way.stage.node.devnet("setDelivery", mode="fail")
+    way.ports.node.devnet("setDelivery", mode="fail")
     (key,) = way.claimed()
     first = way.order(key).claim_ref
     way.consumed(key)
-    way.stage.mine_l2(1)
+    way.ports.mine_l2(1)
     way.settle()
     order = way.order(key)
     assert (order.status, order.failed, order.attempt) == (Status.FULFILLED, True, 2)
     assert "Undelivered" in str(order.reason)
-    way.stage.node.devnet("setDelivery", mode="deliver")
+    way.ports.node.devnet("setDelivery", mode="deliver")
     way.now += timedelta(minutes=5)
     assert steps.retry(way.bridge, way.run) == [key]
     way.claim([key])
     assert way.order(key).claim_ref not in (None, first)
     way.consumed(key)
-    way.stage.mine_l2(1)
+    way.ports.mine_l2(1)
     assert way.settle() == [key]
     purposes = [t.purpose for t in way.store.transactions(key)]
     assert purposes == ["transfer", "repay", "repay"]
 
 
 def test_a_withheld_message_is_claimed_again_by_hand_and_paid_once(way: Way) -> None:
-    way.stage.node.devnet("setDelivery", mode="withhold")
+    way.ports.node.devnet("setDelivery", mode="withhold")
     (key,) = way.claimed()
     steps.reprocess(way.bridge, [key], way.run)
     assert way.order(key).status is Status.PROVED  # too early
@@ -151,24 +151,24 @@ def test_a_withheld_message_is_claimed_again_by_hand_and_paid_once(way: Way) -> 
     way.mined()
     way.settle()
     assert way.order(key).status is Status.PROVED
-    way.stage.node.devnet("setDelivery", mode="deliver")  # and now both arrive
+    way.ports.node.devnet("setDelivery", mode="deliver")  # and now both arrive
     way.consumed(key)
-    way.stage.mine_l2(1)
+    way.ports.mine_l2(1)
     assert way.settle() == [key]
     assert way.order(key).status is Status.COMPLETED
 
 
 def test_an_order_whose_unsealed_block_was_dropped_costs_nothing(way: Way) -> None:
     keys = way.found(2)
-    way.stage.node.devnet("reorg", depth=0)
+    way.ports.node.devnet("reorg", depth=0)
     for _ in range(2):
         with suppress(OrdersFailed):
             steps.transfer(way.bridge, keys, way.run)
-        way.stage.mine()
+        way.ports.mine()
     assert way.store.outbox == []
     # Other orders have their ids now: these are paid, as the escrow has them.
-    way.stage.show(2, amount=2 * 10**16, fee=FEE)
-    way.stage.mine_l2(1)
+    way.ports.show(2, amount=2 * 10**16, fee=FEE)
+    way.ports.mine_l2(1)
     way.now += timedelta(hours=1)
     steps.detect(way.bridge, "starknet", way.run)
     steps.advance(way.bridge, keys, way.run)
@@ -180,9 +180,9 @@ def test_an_order_whose_unsealed_block_was_dropped_costs_nothing(way: Way) -> No
 
 def test_an_order_is_paid_though_its_block_was_sealed_meanwhile(way: Way) -> None:
     keys = way.found(2)
-    way.stage.mine_l2(1)
+    way.ports.mine_l2(1)
     steps.transfer(way.bridge, keys, way.run)
-    sealed = way.stage.origin.blocks([way.order(keys[0]).block.number])[0]
+    sealed = way.ports.origin.blocks([way.order(keys[0]).block.number])[0]
     assert [way.order(key).block for key in keys] == [sealed] * 2
     assert {way.order(key).status for key in keys} == {Status.TRANSFERRING}
 
@@ -197,12 +197,12 @@ def test_orders_come_back_by_proofs(proofs: Way, service: FakeProver) -> None:
     proofs.settle()
     assert {proofs.order(key).status for key in keys} == {Status.PROVED}
     assert len({proofs.order(key).claim_tx for key in keys}) == 1
-    proofs.stage.mine_l2(1)
+    proofs.ports.mine_l2(1)
     assert sorted(proofs.settle()) == keys
     assert {t.purpose for key in keys for t in proofs.store.transactions(key)} == {"transfer"}
 
 
-def test_a_failing_task_is_given_anew_after_its_backoff(proofs: Way, service: FakeProver) -> None:
+def test_a_failing_task_is_given_again_after_its_backoff(proofs: Way, service: FakeProver) -> None:
     (key,) = proofs.paid()
     service.outcomes["task-0"] = [{"queryStatus": "FAILED", "error": "no memory"}]
     steps.repay(proofs.bridge, [key], proofs.run)
@@ -215,30 +215,30 @@ def test_a_failing_task_is_given_anew_after_its_backoff(proofs: Way, service: Fa
     proofs.now += timedelta(minutes=2)
     steps.advance(proofs.bridge, steps.retry(proofs.bridge, proofs.run), proofs.run)
     proofs.settle()
-    proofs.stage.mine_l2(1)
+    proofs.ports.mine_l2(1)
     assert proofs.settle() == [key]
     assert len(service.tasks) == 2
 
 
 def test_a_wrong_api_key_is_an_error_of_the_order_and_no_loss(
-    stage: StarknetStage, service: FakeProver
+    ports: StarknetPorts, service: FakeProver
 ) -> None:
-    way = Way(stage, stage.starknet(stage.l2, by_proof(stage, service, api_key="hunter2")))
+    way = Way(ports, ports.starknet(ports.l2, by_proof(ports, service, api_key="hunter2")))
     (key,) = way.paid()
     with pytest.raises(OrdersFailed, match="mend MMBOT_STARKNET_PROVER_API_KEY"):
         steps.repay(way.bridge, [key], way.run)
     order = way.order(key)
-    assert (order.status, order.failed, order.parked) == (Status.FULFILLED, True, False)
-    stored = [str(e) for e in way.store.errors(key)] + way.said
+    assert (order.status, order.failed, order.is_parked) == (Status.FULFILLED, True, False)
+    stored = [str(e) for e in way.store.errors(key)] + way.logged
     assert "hunter2" not in "".join(stored)
 
 
 def test_orders_under_way_when_the_way_changes_are_taken_over(
-    way: Way, stage: StarknetStage, service: FakeProver
+    way: Way, ports: StarknetPorts, service: FakeProver
 ) -> None:
-    stage.node.devnet("setDelivery", mode="withhold")
+    ports.node.devnet("setDelivery", mode="withhold")
     (key,) = way.claimed()
-    other = Way(stage, stage.starknet(stage.l2, by_proof(stage, service)), way.now)
+    other = Way(ports, ports.starknet(ports.l2, by_proof(ports, service)), way.now)
     other.store.stored = way.store.stored
     other.settle()
     assert other.order(key).status is Status.PROVED  # the message may still arrive
@@ -246,5 +246,5 @@ def test_orders_under_way_when_the_way_changes_are_taken_over(
     steps.reprocess(other.bridge, [key], other.run)
     assert str(other.order(key).claim_ref).startswith("task ")
     other.settle()
-    stage.mine_l2(1)
+    ports.mine_l2(1)
     assert other.settle() == [key]

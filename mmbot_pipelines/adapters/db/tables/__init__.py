@@ -3,7 +3,7 @@
 Who imports one of them has all of them in `metadata`.
 """
 
-from mmbot_pipelines.adapters.db.tables import orders, outbox, watch
+from mmbot_pipelines.adapters.db.tables import monitoring, orders, outbox
 from mmbot_pipelines.adapters.db.tables.schema import SCHEMA, metadata
 
-__all__ = ["SCHEMA", "metadata", "orders", "outbox", "watch"]
+__all__ = ["SCHEMA", "metadata", "monitoring", "orders", "outbox"]

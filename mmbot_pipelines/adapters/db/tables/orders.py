@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-from mmbot_pipelines.adapters.db.columns import Instant, Uint256, Words
+from mmbot_pipelines.adapters.db.columns import Instant, SafeText, Uint256
 from mmbot_pipelines.adapters.db.tables.schema import at_least, metadata, one_of, uint256
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.ports import Cursor
@@ -53,11 +53,11 @@ orders = Table(
             persisted=True,
         ),
     ),
-    Column("reason", Words),
+    Column("reason", SafeText),
     Column("waiting_since", Instant),
     Column("transfer_tx", Text),
     Column("claim_tx", Text),
-    Column("claim_ref", Words),
+    Column("claim_ref", SafeText),
     Column("settle_tx", Text),
     uint256("settle_block_number", nullable=True),
     Column("settle_block_hash", Text),
@@ -195,7 +195,7 @@ order_events = Table(
     Column("at", Instant, nullable=False),
     Column("run_id", Text, nullable=False),
     Column("tx", Text),
-    Column("reason", Words),
+    Column("reason", SafeText),
     one_of("before", Status),
     one_of("after", Status),
 )
@@ -212,10 +212,10 @@ errors = Table(
     "errors",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("subject", Words, nullable=False),
-    Column("step", Words, nullable=False),
-    Column("kind", Words, nullable=False),
-    Column("message", Words, nullable=False),
+    Column("subject", SafeText, nullable=False),
+    Column("step", SafeText, nullable=False),
+    Column("kind", SafeText, nullable=False),
+    Column("message", SafeText, nullable=False),
     Column("at", Instant, nullable=False),
     Column("run_id", Text, nullable=False),
     # what a scan found is there again at every rescan, but is one error

@@ -35,8 +35,8 @@ def uint256(name: str, *, nullable: bool = False) -> Column[int]:
     return Column(name, Uint256, fits, nullable=nullable)
 
 
-def at_least(name: str, least: int, **kwargs: object) -> Column[int]:
-    fits = CheckConstraint(f"{name} >= {least}", name=name)
+def at_least(name: str, minimum: int, **kwargs: object) -> Column[int]:
+    fits = CheckConstraint(f"{name} >= {minimum}", name=name)
     return Column(name, Integer, fits, nullable=False, **kwargs)  # type: ignore[arg-type]
 
 

@@ -1,0 +1,38 @@
+"""How often a claim on its way is looked after, by whoever sends claims of its kind."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from mmbot_pipelines.bridge.order import Order
+
+
+class ClaimPolls:
+    """Remembers when each claim was last looked after. Forgotten at a restart: no harm."""
+
+    def __init__(
+        self, kind: str, *, seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Begin with nothing looked after.
+
+        kind: what the names of these claims begin with, e.g. "message ".
+        seconds: between two looks after one claim.
+        """
+        self._kind = kind
+        self._seconds = seconds
+        self._clock = clock
+        self._looked: dict[str, float] = {}
+
+    def due(self, orders: Sequence[Order]) -> list[Order]:
+        """List the orders whose claim is to be looked after now, and note that it is."""
+        now = self._clock()
+        ours = {
+            o.claim_ref: o for o in orders if o.claim_ref and o.claim_ref.startswith(self._kind)
+        }
+        polled = {ref: at for ref, at in self._looked.items() if ref in ours}
+        due = {
+            ref: order
+            for ref, order in ours.items()
+            if ref not in polled or now - polled[ref] >= self._seconds
+        }
+        self._looked = polled | dict.fromkeys(due, now)
+        return list(due.values())

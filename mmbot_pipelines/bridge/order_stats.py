@@ -1,0 +1,100 @@
+"""What the records tell beyond single orders: for alerts and the daily summary."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.core.money import Address, Wei
+
+# Where an order waits for a transaction of ours: its transfer or its claim.
+WAITING = (Status.PENDING, Status.PROCESSING, Status.FULFILLED)
+
+PAID = (Status.FULFILLED, Status.PROVING, Status.PROVED)  # the recipient is; we are not
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """What happened since some time."""
+
+    found: int  # orders
+    transferred: int
+    completed: int
+    dropped: int
+    errors: int
+    earned: Wei  # the completed orders' fees
+    gas_paid: Wei  # by all transactions stored since, mined or reverted
+    messages_paid: Wei  # by the claims among them that were mined
+    refunded: Wei  # on the L2s, of messages: the completed orders', and those that failed
+    starknet_fees: int  # in fri, by our transactions on Starknet; not part of the profit
+
+    @property
+    def profit(self) -> Wei:
+        """Return what is left of the fees, in wei; below 0 where the costs are higher.
+
+        What is paid in STRK is not in it.
+        """
+        return Wei(self.earned + self.refunded - self.gas_paid - self.messages_paid)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shortage:
+    """Healthy orders that wait for ETH in the wallet."""
+
+    orders: int
+    needs: Wei  # amounts and fees of the unpaid, fees of the paid: a fee covers an order's gas
+    more: bool = False  # orders than were summed up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked:
+    """Orders that only a person can make go on."""
+
+    orders: int  # all of them
+    paid: Sequence[Order]  # of those that are PAID, the first
+    unpaid: Sequence[Order]  # of the others, the first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LongWait:
+    """Healthy orders that have stayed in their state for long, for one reason."""
+
+    reason: str | None  # None: none is stored
+    orders: int
+    oldest: str  # key of the one that has stayed for longest
+    since: datetime  # UTC, when that one came into its state
+
+
+class OrderStats(Protocol):
+    """Questions about all rows at once."""
+
+    def highest_nonce(self, chain_id: int, wallet: Address) -> int | None:
+        """Return the highest nonce we ever gave out, None before the first."""
+
+    def nonces_lost(self, chain_id: int, wallet: Address, *, since: datetime) -> Sequence[int]:
+        """List nonces stored since then that went to a transaction that is not ours, rising."""
+
+    def day(self, *, since: datetime) -> Day:
+        """Sum up what happened since then."""
+
+    def shortage(self, reasons: Sequence[str], *, max_orders: int) -> Shortage:
+        """Sum up healthy orders that wait with one of these reasons, at most so many."""
+
+    def parked(self, *, max_paid: int, max_unpaid: int) -> Parked:
+        """Count the parked orders, and list the first of each kind: the longest parked first."""
+
+    def owed(self, *, claimed: bool, max_orders: int) -> Sequence[Order]:
+        """List orders that are PAID and not parked, the longest unchanged first.
+
+        claimed: those whose claim is on a way that no transaction of ours tells the end of;
+            or else all others.
+        """
+
+    def long_waits(self, *, before: datetime, max_orders: int) -> Sequence[LongWait]:
+        """Return the healthy orders that came into their state before then, by reason.
+
+        The most frequent reasons first. Without PAID orders: `owed` lists them.
+        max_orders: that are looked at in each state, the longest unchanged first.
+        """

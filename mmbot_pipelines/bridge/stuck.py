@@ -1,0 +1,162 @@
+"""What is to be done about a stuck transaction: pay more for it, take it back, or wait.
+
+A transfer may cost at most what the order's fee leaves beside its claim, a claim at most
+what is owed to us. Where that does not suffice for long, the lowest nonce is cancelled, so
+that nobody waits behind it: a transfer is decided about again, and a claim, which others wait
+for, is made again when its price has fallen.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from mmbot_pipelines.bridge.accounts import CANCEL, REPAY, TRANSFER
+from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.gas_estimates import claim_gas
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports import Run
+from mmbot_pipelines.bridge.stuck_claim import stuck_claim
+from mmbot_pipelines.bridge.stuck_nonce import FeeQuotes, Replacement, StuckNonce, gas_of
+from mmbot_pipelines.core.errors import Failure, SimulationReverted, TryAgain
+from mmbot_pipelines.core.fee_bump import blocking, is_old
+from mmbot_pipelines.core.money import Gas, format_ether
+from mmbot_pipelines.core.outbox import Call, Fees, Transaction, by_nonce, max_total_cost
+from mmbot_pipelines.core.safety import State, effective_state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderCheck:
+    """What is known of an order whose transfer is stuck."""
+
+    against: str | None = None
+    outage: bool = False  # what is against it may be over soon
+    message: int = 0  # wei that its claim's message would cost
+    gas: Gas | Failure | None = None  # of its transfer now
+
+
+def find_stuck(bridge: Bridge, waiting: Sequence[Transaction], market: Fees) -> list[StuckNonce]:
+    """Return the nonces that block the lane, and the transfers that may not be wanted."""
+    now, after = bridge.clock(), bridge.rules.stuck_after_seconds
+    in_the_way = {rows[-1].hash for rows in blocking(waiting, market, at=now, after_seconds=after)}
+    orders = {o.key: o for o in bridge.orders.get(sorted({row.subject for row in waiting}))}
+    nonces = by_nonce(waiting)
+    stuck_nonces = [
+        StuckNonce(
+            rows=rows,
+            order=orders.get(rows[-1].subject),
+            old=is_old(rows, at=now, after_seconds=after),
+            blocks=rows[-1].hash in in_the_way,
+            first=rows is nonces[0],
+            awaited=rows is not nonces[-1],
+        )
+        for rows in nonces
+    ]
+    return [
+        n for n in stuck_nonces if n.blocks or (n.newest.purpose == TRANSFER and _is_unwanted(n))
+    ]
+
+
+def _is_unwanted(stuck_nonce: StuckNonce) -> bool:
+    return stuck_nonce.stray or (stuck_nonce.order is not None and stuck_nonce.order.is_parked)
+
+
+def plan_replacements(
+    bridge: Bridge, stuck_nonces: Sequence[StuckNonce], market: Fees, run: Run
+) -> Iterator[Replacement]:
+    """Yield what helps, and say where nothing does."""
+    checks = _order_checks(bridge, stuck_nonces, market)
+    quotes = FeeQuotes(bridge, stuck_nonces, market)
+    balance = bridge.chain.balance()
+    everything = max_total_cost(bridge.orders.in_flight())
+    helped = True
+    replacement: Replacement | str | None
+    for stuck_nonce in stuck_nonces:
+        newest, order = stuck_nonce.newest, stuck_nonce.order
+        available = balance - (everything - max_total_cost(stuck_nonce.rows))
+        if not helped and not _is_unwanted(stuck_nonce):
+            continue  # it waits for a nonce that nothing helps now
+        if newest.purpose == CANCEL or order is None or stuck_nonce.stray:
+            replacement = quotes.cancelling(stuck_nonce, "nobody waits for it")
+        elif newest.purpose == REPAY:
+            replacement = stuck_claim(bridge, stuck_nonce, order, quotes)
+        else:
+            replacement = _transferred(
+                bridge, stuck_nonce, order, checks[order.key], quotes, available
+            )
+        if isinstance(replacement, Replacement):
+            yield replacement
+        elif stuck_nonce.blocks:
+            helped = False
+            why = replacement or "required fee exceeds the order's margin"
+            run.log(f"{newest.subject}: nonce {newest.nonce} waiting: {why}")
+
+
+def _transferred(
+    bridge: Bridge,
+    stuck_nonce: StuckNonce,
+    order: Order,
+    check: OrderCheck,
+    quotes: FeeQuotes,
+    funds: int,
+) -> Replacement | None:
+    newest, may_end = stuck_nonce.newest, stuck_nonce.old and stuck_nonce.first
+    if check.against is not None:
+        # An outage says nothing about the order: it is waited for, but not for long.
+        unwanted = may_end or not check.outage
+        return quotes.cancelling(stuck_nonce, f"cancelled, {check.against}") if unwanted else None
+    if not stuck_nonce.blocks:
+        return None
+    claim = claim_gas(bridge, order.origin) * quotes.market.expected + check.message
+    margin = max(0, order.fee - claim)
+    gas = gas_of(newest, check.gas)
+    fees = quotes.fees(stuck_nonce, margin // gas) if gas else None
+    if gas and fees and newest.call.value + gas * fees.ceiling <= funds:
+        return quotes.paying(stuck_nonce, newest.call, gas, fees)
+    if not may_end:
+        return None
+    left = f"its fee leaves {format_ether(margin)} for the transfer"
+    return quotes.cancelling(stuck_nonce, f"cancelled, {left} and the wallet {format_ether(funds)}")
+
+
+def _order_checks(
+    bridge: Bridge, stuck_nonces: Sequence[StuckNonce], market: Fees
+) -> Mapping[str, OrderCheck]:
+    """Look again at the orders whose transfers are in trouble, as before the first signature."""
+    doubtful = [n for n in stuck_nonces if n.newest.purpose == TRANSFER and not n.stray]
+    orders = [n.order for n in doubtful if n.order]
+    calls = {n.newest.subject: n.newest.call for n in doubtful}  # a claim may stand behind it
+    found: dict[str, OrderCheck] = {}
+    for origin, group in groupby(sorted(orders, key=lambda o: o.key), key=lambda o: o.origin):
+        found |= check_again(bridge, origin, list(group), calls, market)
+    return found
+
+
+def check_again(
+    bridge: Bridge,
+    origin: str,
+    orders: Sequence[Order],
+    calls: Mapping[str, Call],
+    market: Fees,
+) -> dict[str, OrderCheck]:
+    """Return what is against the stored transfers of an origin's orders, and what they cost now."""
+    scope_state = effective_state(bridge.safety.scope_states(), origin)
+    if scope_state.state is State.HALTED:
+        return {o.key: OrderCheck(against=scope_state.summary) for o in orders}
+    try:
+        l2 = bridge.origins[origin]
+        checked = l2.check(orders)
+        messages = l2.message_fee(orders, market)
+        foreseen = bridge.chain.simulate([calls[o.key] for o in orders], market)
+    except Failure as e:
+        return {o.key: _against(e) for o in orders}
+    found: dict[str, OrderCheck] = {}
+    for order, fault, message, gas in zip(orders, checked, messages, foreseen, strict=True):
+        # A wallet that is short is found by what it has left, and a node may refuse to estimate.
+        against = fault or (gas if isinstance(gas, SimulationReverted) else None)
+        found[order.key] = _against(against) if against else OrderCheck(message=message, gas=gas)
+    return found
+
+
+def _against(failure: Failure) -> OrderCheck:
+    why = f"{type(failure).__name__}: {failure}"
+    return OrderCheck(against=why, outage=isinstance(failure, TryAgain))

@@ -1,0 +1,45 @@
+"""mmbot migrate and mmbot retry: what a person does to the bot by hand."""
+
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+
+from mmbot_pipelines import settings, store_wiring, wiring
+from mmbot_pipelines.adapters.db.migrate import pending, upgrade
+from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.failures import OrdersFailed
+from mmbot_pipelines.bridge.ports import Run
+from mmbot_pipelines.cli.screen import acted_on, console, plain, require_keys
+
+
+def migrate() -> None:
+    """Bring the database's tables up to this version."""
+    url = wiring.database_url(settings.load_database())
+    if pending(url):
+        upgrade(url)
+        typer.echo("the database is migrated to this version")
+    else:
+        typer.echo("the database is of this version already")
+
+
+def retry(
+    keys: Annotated[list[str], typer.Argument(metavar="KEY...", help='e.g. "zksync:7"')],
+) -> None:
+    """Take up orders that failed, are parked or dropped, at once and with all attempts left."""
+    require_keys(keys)
+    read = settings.load()
+    database = store_wiring.existing(read.database)
+    bridge = wiring.bridge(read)
+    missing = set(keys) - {order.key for order in bridge.orders.get(keys)}
+    if missing:
+        typer.echo(f"{', '.join(sorted(missing))}: no such order; nothing was done", err=True)
+        raise typer.Exit(1)
+    out = console()
+    run = Run(id=f"cli-{uuid4().hex[:8]}", log=lambda line: out.print(plain(line), soft_wrap=True))
+    try:
+        steps.reprocess(bridge, keys, run)
+    except OrdersFailed as e:
+        console(stderr=True).print(plain(str(e)), soft_wrap=True)
+        raise typer.Exit(1) from None
+    acted_on(database)

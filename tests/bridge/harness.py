@@ -1,0 +1,132 @@
+"""The bridge on in-memory twins of all its ports, with a clock that tests move."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.app import Bridge, Rules
+from mmbot_pipelines.bridge.failures import OrdersFailed
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.policy import Limits
+from mmbot_pipelines.bridge.ports import Cursor, OrderFilter, Run
+from mmbot_pipelines.core.money import Wei
+from mmbot_pipelines.core.safety import GLOBAL
+from tests.ports.chain_memory import ChainMemory
+from tests.ports.orders_memory import OrdersMemory
+from tests.ports.origin_memory import OriginMemory
+from tests.ports.registry_memory import RegistryMemory
+from tests.ports.safety_memory import AccountsMemory
+
+
+@dataclass
+class BridgeHarness:
+    """Everything around the bridge, and the bridge."""
+
+    now: datetime = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    logged: list[str] = field(default_factory=list)
+    lag: dict[str, float] = field(default_factory=dict)  # seconds, by chain
+    more_origins: tuple[str, ...] = ()  # beside zksync
+
+    def __post_init__(self) -> None:
+        self.chain = ChainMemory()
+        self.registry = RegistryMemory(self.chain)
+        self.l2 = OriginMemory(self.registry)
+        self.l2.clock = lambda: self.now
+        self.others = {name: OriginMemory(self.registry, name) for name in self.more_origins}
+        for other in self.others.values():
+            other.clock = lambda: self.now
+        self.store = OrdersMemory()
+        self.safety = self.store.safety
+        self.run = Run("run-1", self.logged.append)
+        self.bridge = Bridge(
+            orders=self.store,
+            accounts=AccountsMemory(self.store),
+            safety=self.safety,
+            origins={"zksync": self.l2, **self.others},
+            registry=self.registry,
+            chain=self.chain,
+            rules=Rules(
+                limits=Limits(min_transfer=Wei(1), max_transfer=Wei(10**17), min_margin_bps=10),
+                max_attempts=3,
+                backoff_seconds=60,
+                dry_run=False,
+            ),
+            clock=lambda: self.now,
+            draw=lambda: 0.5,
+            newest={GLOBAL: self.newest_block("L1"), "zksync": self.newest_block("zksync")},
+        )
+
+    def newest_block(self, name: str) -> Callable[[], datetime]:
+        """Tell the time of a chain's newest block, as old as the test has it."""
+
+        def newest() -> datetime:
+            if name == "L1":
+                self.chain.head()
+            else:
+                self.l2.head(Cursor.LATEST)
+            return self.now - timedelta(seconds=self.lag.get(name, 0))
+
+        return newest
+
+    def rules(self, **changes: object) -> None:
+        """Change the operator's rules from now on."""
+        self.bridge = replace(self.bridge, rules=replace(self.bridge.rules, **changes))
+
+    def later(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += timedelta(seconds=seconds)
+
+    def order(self, key: str) -> Order:
+        """Return an order as it is stored now."""
+        return self.store.get([key])[0]
+
+    def statuses(self) -> dict[str, Status]:
+        """Return where every order stands."""
+        return {o.key: o.status for o in self.store.find(OrderFilter())}
+
+    def set_and_detect(self, count: int = 1, **order: object) -> list[str]:
+        """Let users set orders, and the bot find them."""
+        self.l2.set_orders(count, **order)  # type: ignore[arg-type]
+        return steps.detect(self.bridge, "zksync", self.run)
+
+    def failing(self, step: Callable[[], object]) -> str:
+        """Run a step that some orders fail in; return what the run says of it."""
+        try:
+            step()
+        except OrdersFailed as e:
+            return str(e)
+        raise AssertionError("no order failed")
+
+    def transfer(self, keys: list[str]) -> None:
+        steps.transfer(self.bridge, keys, self.run)
+
+    def repay(self, keys: list[str]) -> None:
+        steps.repay(self.bridge, keys, self.run)
+
+    def detect(self) -> list[str]:
+        return steps.detect(self.bridge, "zksync", self.run)
+
+    def settle(self) -> list[str]:
+        return steps.settle(self.bridge, "zksync", self.run)
+
+    def look(self) -> None:
+        """Let the bot read receipts, and look for what L1 took back."""
+        steps.check_l1_reorgs(self.bridge, self.run)
+        steps.process_receipts(self.bridge, self.run)
+
+    def replace_stuck(self) -> None:
+        """Let the bot do what it asks for about stuck transactions."""
+        if steps.stuck_transactions(self.bridge):
+            steps.replace_stuck(self.bridge, self.run)
+
+    def mine(self) -> None:
+        """Make an L1 block and let the bot read its receipts."""
+        self.chain.mine()
+        steps.process_receipts(self.bridge, self.run)
+
+    def paid(self, key: str) -> int:
+        """Count the successful transfers of an order on the chain."""
+        call = self.registry.transfer(self.order(key))
+        return sum(t.call == call for t in self.chain.executed(succeeded=True))

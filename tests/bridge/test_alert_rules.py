@@ -1,0 +1,244 @@
+"""Which alerts hold in which state of the world."""
+
+from dataclasses import replace
+
+import pytest
+
+from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.alert_rules import AlertThresholds, firing_alerts
+from mmbot_pipelines.bridge.alert_snapshot import take_snapshot
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.core import safety
+from mmbot_pipelines.core.alerts import Alert, AlertSnapshot, Severity
+from mmbot_pipelines.core.errors import RpcRefused, RpcUnavailable, StoreUnavailable
+from mmbot_pipelines.core.money import Address, Wei
+from mmbot_pipelines.core.outbox import Call
+from tests.bridge.harness import BridgeHarness
+from tests.ports.chain_memory import ETH
+from tests.ports.daemons_memory import DaemonsMemory
+from tests.ports.order_stats_memory import OrderStatsMemory
+
+OFF = AlertThresholds(max_exposure=None, min_balance=Wei(0), undelivered_after_seconds=3600)
+
+
+def seen(harness: BridgeHarness, thresholds: AlertThresholds = OFF) -> AlertSnapshot:
+    facts = take_snapshot(harness.bridge, OrderStatsMemory(harness.store), DaemonsMemory())
+    return firing_alerts(facts, thresholds)
+
+
+def found(harness: BridgeHarness, thresholds: AlertThresholds = OFF) -> dict[str, Severity]:
+    return {alert.key: alert.severity for alert in seen(harness, thresholds).alerts}
+
+
+def only(harness: BridgeHarness, thresholds: AlertThresholds = OFF) -> Alert:
+    (alert,) = seen(harness, thresholds).alerts
+    return alert
+
+
+def park(harness: BridgeHarness, key: str, why: str = "no") -> None:
+    order = harness.order(key)
+    parked = order.with_failure(why, failed=True, next_attempt_at=None)
+    harness.store.change(order, parked, run_id="r", at=harness.now)
+
+
+def proved(harness: BridgeHarness) -> str:
+    (key,) = harness.set_and_detect()
+    harness.transfer([key])
+    harness.mine()
+    harness.repay([key])
+    harness.mine()
+    assert harness.order(key).status is Status.PROVED
+    return key
+
+
+def test_a_healthy_bridge_is_silent(harness: BridgeHarness) -> None:
+    proved(harness)
+    assert seen(harness) == AlertSnapshot(alerts=[], unknown=frozenset())
+
+
+def test_an_unpaid_parked_order_is_high(harness: BridgeHarness) -> None:
+    (key,) = harness.set_and_detect()
+    park(harness, key)
+    assert found(harness) == {f"parked {key}": Severity.HIGH}
+
+
+def test_a_crowd_of_parked_orders_is_one_more_alert(harness: BridgeHarness) -> None:
+    keys = harness.set_and_detect(60)
+    for key in keys[:50]:
+        park(harness, key)
+    first = {f"parked {key}" for key in keys[:50]}
+    assert set(found(harness)) == first
+    harness.later(1)
+    for key in keys[50:]:
+        park(harness, key)
+    assert set(found(harness)) == first | {"parked-many"}  # no alert of the first ones is over
+    (crowd,) = (alert for alert in seen(harness).alerts if alert.key == "parked-many")
+    assert crowd.title == "60 orders are parked"
+
+
+def test_a_crowd_of_claims_that_do_not_arrive_is_one_more_alert(harness: BridgeHarness) -> None:
+    keys = harness.set_and_detect(60)
+    for key in keys:
+        claimed = replace(harness.order(key), status=Status.PROVED, changed_at=harness.now)
+        harness.store.stored[key] = claimed
+    harness.later(3601)
+    first = {f"undelivered {key}" for key in keys[:50]}
+    assert set(found(harness)) == first | {"undelivered-many"}
+    (crowd,) = (alert for alert in seen(harness).alerts if alert.key == "undelivered-many")
+    assert crowd.title == "60 claims do not arrive"
+
+
+def test_a_parked_order_reports_whether_it_is_paid(harness: BridgeHarness) -> None:
+    (key,) = harness.set_and_detect()
+    park(harness, key)
+    assert ", not paid. Parked at PENDING" in only(harness).text
+    steps.reprocess(harness.bridge, [key], harness.run)
+    park(harness, key, "OrderOrphaned: its block was reorged out")
+    tx = harness.order(key).transfer_tx
+    assert f", paid if {tx} is mined before its cancellation. Parked at" in only(harness).text
+
+
+def test_a_paid_parked_order_is_critical(harness: BridgeHarness) -> None:
+    (key,) = harness.set_and_detect()
+    harness.transfer([key])
+    harness.mine()
+    park(harness, key)
+    assert found(harness) == {f"unrepaid {key}": Severity.CRITICAL}
+
+
+def test_an_order_that_is_tried_again_is_none(harness: BridgeHarness) -> None:
+    (key,) = harness.set_and_detect()
+    order = harness.order(key)
+    failed = order.with_failure("no", failed=True, next_attempt_at=harness.now)
+    harness.store.change(order, failed, run_id="r", at=harness.now)
+    assert found(harness) == {}
+
+
+def test_text_from_a_contract_does_nothing(harness: BridgeHarness) -> None:
+    (key,) = harness.set_and_detect()
+    park(harness, key, "@everyone\n<b>[click](https://evil.example)\x1b[2J" + "x" * 5000)
+    alert = only(harness)
+    assert not set("@<>[]\x1b") & set(alert.text)
+    assert "://" not in alert.text
+    assert len(alert.text) < 600
+    assert len(alert.text.splitlines()) == 2
+
+
+def test_every_alert_ends_with_its_action(harness: BridgeHarness) -> None:
+    key = proved(harness)
+    harness.later(7200)
+    park(harness, harness.set_and_detect()[0])
+    harness.l2.fault = RpcUnavailable("no RPC node of zksync answered")
+    harness.chain.endowment = 0
+    hungry = replace(OFF, max_exposure=Wei(1), min_balance=Wei(1))
+    alerts = seen(harness, hungry).alerts
+    assert {a.key.split()[0] for a in alerts} == {
+        "parked",
+        "undelivered",
+        "exposure",
+        "wallet-floor",
+        "rpc",
+    }
+    for alert in alerts:
+        assert alert.text.splitlines()[-1].startswith("To do: ")
+    assert any(key in alert.title for alert in alerts)
+
+
+def test_a_message_is_undelivered_after_its_time(harness: BridgeHarness) -> None:
+    key = proved(harness)
+    harness.later(3600)
+    assert found(harness) == {}
+    harness.later(1)
+    assert found(harness) == {f"undelivered {key}": Severity.HIGH}
+
+
+def test_exposure_counts_what_is_paid_and_not_repaid(harness: BridgeHarness) -> None:
+    keys = harness.set_and_detect(4)
+    limit = replace(OFF, max_exposure=Wei(5 * harness.order(keys[0]).amount))
+    less = replace(limit, max_exposure=Wei(5 * harness.order(keys[0]).amount - 1))
+    assert found(harness, less) == {}
+    harness.transfer(keys)
+    assert found(harness, limit) == {}  # 80 % exactly
+    assert found(harness, less) == {"exposure": Severity.MEDIUM}
+    assert found(harness) == {}
+
+
+def test_the_wallets_floor(harness: BridgeHarness) -> None:
+    harness.chain.endowment = ETH
+    assert found(harness, replace(OFF, min_balance=Wei(ETH))) == {}
+    assert found(harness, replace(OFF, min_balance=Wei(ETH + 1))) == {
+        "wallet-floor": Severity.CRITICAL
+    }
+
+
+def test_a_silent_chain_is_reported_and_hides_what_only_it_knows(harness: BridgeHarness) -> None:
+    harness.chain.fault = RpcUnavailable("no RPC node of L1 answered: one.example unreachable")
+    now = seen(harness, replace(OFF, min_balance=Wei(1)))
+    (alert,) = now.alerts
+    assert (alert.key, alert.severity) == ("rpc L1", Severity.HIGH)
+    assert "one.example unreachable" in alert.text
+    assert now.unknown == {"wallet-floor", "wallet-shared", "wallet-nonce"}
+
+
+def test_a_refusal_is_an_answer(harness: BridgeHarness) -> None:
+    harness.l2.fault = RpcRefused("method not found")
+    assert found(harness) == {}
+
+
+def another_program_pays(harness: BridgeHarness) -> None:
+    to = Address("0x14dC79964da2C08b23698B3D3cc7Ca32193d9955")
+    harness.chain.elsewhere(Call(to=to, data=b"", value=Wei(1)))
+
+
+def test_a_wallet_with_a_past_is_ours(harness: BridgeHarness) -> None:
+    another_program_pays(harness)
+    assert found(harness) == {}
+
+
+def test_a_nonce_that_we_never_gave_out(harness: BridgeHarness) -> None:
+    proved(harness)
+    another_program_pays(harness)
+    assert found(harness) == {"wallet-shared": Severity.CRITICAL}
+    harness.transfer(harness.set_and_detect())
+    harness.mine()
+    assert found(harness) == {}
+
+
+def test_a_nonce_that_was_taken_from_us(harness: BridgeHarness) -> None:
+    harness.chain.broadcast_fault = RpcUnavailable("down")
+    (key,) = harness.set_and_detect()
+    harness.transfer([key])
+    harness.chain.broadcast_fault = None
+    harness.chain.pool.clear()
+    another_program_pays(harness)
+    assert found(harness) == {}  # the chain's nonce is one we gave out; the loss shows next
+    harness.mine()
+    assert only(harness).key == "wallet-shared"
+    harness.later(86_401)
+    assert "wallet-shared" not in found(harness)
+
+
+def test_a_halt_is_critical_until_a_person_resumes(harness: BridgeHarness) -> None:
+    safety.halt(harness.safety, safety.GLOBAL, by="Ann", reason="odd @claims", at=harness.now)
+    alert = only(harness)
+    assert (alert.key, alert.severity) == ("halted global", Severity.CRITICAL)
+    assert "2026-11-20 12:00:00 UTC by Ann: odd ＠claims." in alert.text  # noqa: RUF001
+    safety.resume(harness.safety, safety.GLOBAL, by="Bob", reason="fine", at=harness.now)
+    assert found(harness) == {}
+
+
+def test_throttled_is_high_per_scope(harness: BridgeHarness) -> None:
+    for scope in ("zksync", "starknet"):
+        before = safety.ScopeState(scope=scope)
+        after = replace(before, state=safety.State.THROTTLED, since=harness.now, why="slow")
+        harness.safety.change(before, after, at=harness.now)
+    assert found(harness) == {
+        "throttled zksync": Severity.HIGH,
+        "throttled starknet": Severity.HIGH,
+    }
+
+
+def test_without_the_store_nothing_is_reported(harness: BridgeHarness) -> None:
+    harness.store.down = True
+    with pytest.raises(StoreUnavailable):
+        seen(harness)

@@ -1,0 +1,192 @@
+"""Where the port suites play on Starknet: the local node and an anvil, real adapters."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from eth_typing import ChecksumAddress
+from web3.types import FilterParams
+
+from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
+from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, LocalSigner
+from mmbot_pipelines.adapters.origins import starknet_node
+from mmbot_pipelines.adapters.origins.starknet import Starknet
+from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage
+from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
+from mmbot_pipelines.bridge.chain_ports import Repayment
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports import Cursor
+from mmbot_pipelines.core.money import Address, TxHash
+from mmbot_pipelines.core.outbox import Fees
+from mmbot_pipelines.devnet.chain import ask
+from mmbot_pipelines.devnet.starknet.contracts import development_keys
+from mmbot_pipelines.devnet.starknet.delivery import TOPIC, L1Link, decoded
+from mmbot_pipelines.devnet.starknet.deployment import Starknet as Deployed
+from mmbot_pipelines.devnet.starknet.deployment import describe
+from mmbot_pipelines.devnet.starknet.felt import felt, felts, selector_of
+from tests.devnet.bridge import Devnet, rolled_back
+from tests.devnet.starknet_rpc import Rpc as NodeRpc
+from tests.devnet.starknet_rpc import specification
+from tests.devnet.starknet_rpc import starknet as node_in_thread
+from tests.ports.origin_memory import RECIPIENT
+
+MARGIN_PERCENT = 20
+
+
+class StarknetPorts:
+    """The real adapters on a local Starknet; the L1 makes blocks only when told."""
+
+    accepted_depth = 0  # Starknet seals only what it accepts
+
+    def __init__(self, devnet: Devnet, messaging: ChecksumAddress, node: NodeRpc) -> None:
+        deployment = devnet.deployment
+        self.devnet = devnet
+        self.node = node
+        self.deployed: Deployed = describe(node.url, messaging)
+        self.l1 = Rpc([deployment.l1.rpc_url], chain="L1", chain_id=deployment.l1.chain_id)
+        self.l2 = self.client(node.url)
+        self.chain = EthereumChain(self.l1, LocalSigner(deployment.private_key))
+        self.registry = RegistryV1(
+            self.l1, Address(deployment.l1.registry), start_block=deployment.l1.start_block
+        )
+        self.by_message = ByMessage(
+            self.l2,
+            self.l1,
+            self.registry,
+            escrow=Address(self.deployed.escrow),
+            messaging=Address(messaging),
+            margin_percent=MARGIN_PERCENT,
+            poll_seconds=0,
+        )
+        self.origin = self.starknet(self.l2, self.by_message)
+        self.rejecting = Address(deployment.l1.rejecting_recipient)
+        self._delivered: set[int] = set()
+
+    def client(self, *urls: str) -> StarknetRpc:
+        """Return a client of nodes of this chain."""
+        return StarknetRpc(urls, chain_id=int(self.deployed.chain_id, 16))
+
+    def starknet(self, rpc: StarknetRpc, repayment: Repayment, **changes: Any) -> Starknet:
+        """Return the origin as other clients or settings make it."""
+        given = {
+            "escrow": Address(self.deployed.escrow),
+            "wallet": Address(self.deployed.wallet),
+            "registry": self.registry.address,
+            "start": 0,
+        } | changes
+        if isinstance(repayment, ByMessage):
+            given.setdefault("elsewhere", repayment.elsewhere)
+        return Starknet(rpc, repayment, **given)
+
+    def mine(self) -> None:
+        ask(self.devnet.l1, "evm_mine")
+
+    def reorg_l1(self, depth: int) -> None:
+        ask(self.devnet.l1, "anvil_reorg", depth, [])
+
+    def drop(self, tx: TxHash) -> None:
+        ask(self.devnet.l1, "anvil_dropTransaction", tx)
+
+    def show(
+        self, count: int, *, amount: int = 10**16, fee: int = 10**15, recipient: Address = RECIPIENT
+    ) -> list[int]:
+        """Lock orders in the block that is being built; return their ids."""
+        given = {"recipient": felt(int(recipient, 16)), "amount": amount, "fee": fee}
+        sent = [self.node.devnet("setOrder", **given) for _ in range(count)]
+        return [int(order["order_id"], 16) for order in sent]
+
+    def set_orders(
+        self, count: int, *, amount: int = 10**16, fee: int = 10**15, recipient: Address = RECIPIENT
+    ) -> list[Order]:
+        numbers = self.show(count, amount=amount, fee=fee, recipient=recipient)
+        self.node.devnet("mine")
+        head = self.origin.head(Cursor.LATEST).number
+        found = {o.number: o for o in self.origin.scan(self.origin.start, head).orders}
+        return [found[number] for number in numbers]
+
+    def garble(self) -> None:
+        self.node.devnet("emitEvent", keys=felts([selector_of("SetOrder")]), data=["0x1", "0x2"])
+        self.node.devnet("mine")
+
+    def mine_l2(self, blocks: int) -> None:
+        self.node.devnet("mine", blocks=blocks)
+
+    def reorg_l2(self, depth: int) -> None:
+        self.node.devnet("reorg", depth=depth)
+        self.node.devnet("mine", blocks=depth)
+
+    def pause(self) -> None:
+        self.node.devnet("pause", paused=True)
+
+    def pay_elsewhere(self) -> None:
+        self.node.devnet("setMarketMaker", address=felt(development_keys(3).address))
+
+    def dearer(self, fees: Fees) -> Fees:
+        self.node.devnet("setGasPrice", gas="l1_gas", wei=10**11)
+        return fees
+
+    def deliver(self) -> None:
+        asked: FilterParams = {
+            "address": self.deployed.messaging,
+            "topics": [TOPIC],  # type: ignore[list-item]
+            "fromBlock": 0,
+        }
+        for log in self.devnet.l1.eth.get_logs(asked):
+            sent = decoded(
+                {
+                    "data": log["data"].to_0x_hex(),
+                    "topics": [topic.to_0x_hex() for topic in log["topics"]],
+                    "transactionHash": log["transactionHash"].to_0x_hex(),
+                }
+            )
+            if sent.nonce in self._delivered:
+                continue
+            self._delivered.add(sent.nonce)
+            message = {
+                "from_address": f"{sent.from_address:#042x}",
+                "to_address": felt(sent.to_address),
+                "entry_point_selector": felt(sent.selector),
+                "payload": felts(sent.payload),
+            }
+            self.node.devnet("sendMessage", message=message, nonce=sent.nonce)
+        self.node.devnet("mine")
+
+
+@contextmanager
+def held_against_the_specification() -> Iterator[None]:
+    """Check every request of the adapters and its answer, as far as the documents are here."""
+    spec = specification()
+    if spec is None:
+        yield
+        return
+    transport = starknet_node._Transport
+    sent = transport._make_request
+
+    async def checked(self: Any, *args: Any, payload: Any, **kwargs: Any) -> Any:
+        spec.check_request(payload)
+        answer = await sent(self, *args, payload=payload, **kwargs)
+        spec.check_answer(payload, {"jsonrpc": "2.0"} | answer)
+        return answer
+
+    transport._make_request = checked  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        transport._make_request = sent  # type: ignore[method-assign]
+
+
+@contextmanager
+def on_starknet(
+    devnet: Devnet, messaging: ChecksumAddress, link: L1Link | None = None, **settings: Any
+) -> Iterator[StarknetPorts]:
+    """Lend the stage for one test, on a new Starknet and an L1 that is set back after it."""
+    with rolled_back(devnet):
+        ask(devnet.l1, "evm_setAutomine", False)
+        try:
+            given = {"registry": int(devnet.deployment.l1.registry, 16)} | settings
+            with held_against_the_specification(), node_in_thread(link, **given) as node:
+                yield StarknetPorts(devnet, messaging, node)
+        finally:
+            ask(devnet.l1, "anvil_dropAllTransactions")
+            ask(devnet.l1, "evm_setAutomine", True)

@@ -1,0 +1,196 @@
+"""What the records say as a whole: asked in memory and in Postgres."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import pytest
+
+from mmbot_pipelines.adapters.db.engine import connect
+from mmbot_pipelines.adapters.db.order_stats import PgOrderStats
+from mmbot_pipelines.adapters.db.orders import PgOrders
+from mmbot_pipelines.bridge.lifecycle import Fact
+from mmbot_pipelines.bridge.order_stats import Day, LongWait, OrderStats, Parked, Shortage
+from mmbot_pipelines.bridge.ports import Orders
+from mmbot_pipelines.core.money import Wei
+from tests.bridge.orders import NOON, an_order
+from tests.ports.order_stats_memory import OrderStatsMemory
+from tests.ports.orders_memory import OrdersMemory
+from tests.ports.store_writes import (
+    CHAIN,
+    FAULT,
+    OURS,
+    THEIRS,
+    add,
+    lost,
+    mined,
+    processing,
+    send,
+    step,
+)
+
+NOTHING = Day(
+    found=0,
+    transferred=0,
+    completed=0,
+    dropped=0,
+    errors=0,
+    earned=Wei(0),
+    gas_paid=Wei(0),
+    messages_paid=Wei(0),
+    refunded=Wei(0),
+    starknet_fees=0,
+)
+
+
+@dataclass
+class Kept:
+    orders: Orders
+    records: OrderStats
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
+    if request.param == "memory":
+        store = OrdersMemory()
+        yield Kept(store, OrderStatsMemory(store))
+        return
+    engine = connect(request.getfixturevalue("database_url"))
+    yield Kept(PgOrders(engine), PgOrderStats(engine))
+    engine.dispose()
+
+
+def test_an_empty_store(kept: Kept) -> None:
+    assert kept.records.highest_nonce(CHAIN, OURS) is None
+    assert kept.records.nonces_lost(CHAIN, OURS, since=NOON) == []
+    assert kept.records.day(since=NOON) == NOTHING
+
+
+def test_the_highest_nonce_is_the_wallets_own(kept: Kept) -> None:
+    first, second, other = processing(kept.orders, 1, 2, 3)
+    send(kept.orders, first, second, chain_nonce=2**64)
+    send(kept.orders, other, chain_nonce=2**70, wallet=THEIRS)
+    assert kept.records.highest_nonce(CHAIN, OURS) == 2**64 + 1
+    assert kept.records.highest_nonce(CHAIN + 1, OURS) is None
+
+
+def test_a_lost_nonce_is_one_that_none_of_ours_used(kept: Kept) -> None:
+    sent = send(kept.orders, *processing(kept.orders, 1, 2, 3), chain_nonce=5)
+    for transaction, outcome in zip(sent, (mined, lost, lost), strict=True):
+        kept.orders.decide(outcome(transaction), None, None, run_id="r", at=NOON)
+    assert kept.records.nonces_lost(CHAIN, OURS, since=NOON) == [6, 7]
+    assert kept.records.nonces_lost(CHAIN, OURS, since=NOON + timedelta(seconds=1)) == []
+    assert kept.records.nonces_lost(CHAIN, THEIRS, since=NOON) == []
+
+
+def test_a_day_in_sums(kept: Kept) -> None:
+    big = 2**255
+    add(kept.orders, an_order(1), an_order(2, fee=big), an_order(3, fee=big - 1))
+    step(kept.orders, an_order(1), Fact.REFUSED)
+    for number in (2, 3):
+        order = replace(an_order(number), fee=Wei(big - (number == 3)))
+        done = step(kept.orders, order, Fact.ACCEPTED)
+        (sent,) = send(kept.orders, done)
+        (before,) = kept.orders.get([done.key])
+        after = before.after(Fact.MINED, at=NOON)
+        kept.orders.decide(mined(sent), before, after, run_id="r", at=NOON)
+    step(kept.orders, kept.orders.get(["zksync:2"])[0], Fact.SETTLED)
+    step(kept.orders, kept.orders.get(["zksync:3"])[0], Fact.SETTLED)
+    for _ in range(2):
+        kept.orders.record_error(replace(FAULT, subject="zksync:1"), at=NOON, run_id="r")
+
+    assert kept.records.day(since=NOON) == Day(
+        found=3,
+        transferred=2,
+        completed=2,
+        dropped=1,
+        errors=2,
+        earned=Wei(2 * big - 1),
+        gas_paid=Wei(2 * 20_000 * 2),
+        messages_paid=Wei(0),
+        refunded=Wei(0),
+        starknet_fees=0,
+    )
+    assert kept.records.day(since=NOON + timedelta(seconds=9)) == NOTHING
+
+
+def test_a_shortage_counts_the_healthy_orders_that_wait_for_eth(kept: Kept) -> None:
+    poor, other = "waiting: poor", "waiting: something else"
+    unpaid, paid, failed, elsewhere = processing(kept.orders, 1, 2, 3, 4)
+    paid = step(kept.orders, paid, Fact.PAID)
+    for order, reason, ill in (
+        (unpaid, poor, False),
+        (paid, poor, False),
+        (failed, poor, True),
+        (elsewhere, other, False),
+    ):
+        after = replace(order, reason=reason, failed=ill)
+        kept.orders.change(order, after, run_id="r", at=NOON)
+    needs = unpaid.amount + unpaid.fee + paid.fee
+    found = kept.records.shortage([poor, "waiting: other"], max_orders=9)
+    assert found == Shortage(orders=2, needs=Wei(needs))
+    some = kept.records.shortage([poor], max_orders=1)
+    assert (some.orders, some.more) == (1, True)
+    none = kept.records.shortage(["none"], max_orders=9)
+    assert none == Shortage(orders=0, needs=Wei(0))
+
+
+def test_parked_orders_are_counted_and_the_first_unpaid_are_listed(kept: Kept) -> None:
+    nothing = kept.records.parked(max_paid=1, max_unpaid=2)
+    assert nothing == Parked(orders=0, paid=[], unpaid=[])
+    first, second, third, paid, failed = processing(kept.orders, 1, 2, 3, 4, 5)
+    paid = step(kept.orders, paid, Fact.PAID)
+    for order in (first, second, third, paid):
+        parked = order.with_failure("no", failed=True, next_attempt_at=None)
+        kept.orders.change(order, parked, run_id="r", at=NOON)
+    later = failed.with_failure("no", failed=True, next_attempt_at=NOON)
+    kept.orders.change(failed, later, run_id="r", at=NOON)
+    found = kept.records.parked(max_paid=1, max_unpaid=2)
+    assert (found.orders, [o.number for o in found.unpaid]) == (4, [1, 2])
+    assert [o.number for o in found.paid] == [4]
+    assert kept.records.parked(max_paid=0, max_unpaid=0).paid == []
+    kept.orders.change(
+        found.unpaid[0], found.unpaid[0].with_failures_cleared(), run_id="r", at=NOON
+    )
+    found = kept.records.parked(max_paid=9, max_unpaid=9)
+    assert (found.orders, [o.number for o in found.unpaid]) == (3, [2, 3])
+
+
+def test_what_is_owed_is_listed_by_whether_its_claim_is_on_its_way(kept: Kept) -> None:
+    orders = processing(kept.orders, 1, 2, 3, 4)
+    claimed, _, parked, failed = (step(kept.orders, o, Fact.PAID) for o in orders)
+    after = claimed.after(Fact.SENT, at=NOON, ref="task")
+    kept.orders.change(claimed, after, run_id="r", at=NOON)
+    for order, then in ((parked, None), (failed, NOON)):
+        ill = order.with_failure("no", failed=True, next_attempt_at=then)
+        kept.orders.change(order, ill, run_id="r", at=NOON)
+    on_its_way = kept.records.owed(claimed=True, max_orders=9)
+    assert [o.number for o in on_its_way] == [1]
+    others = kept.records.owed(claimed=False, max_orders=9)
+    assert [o.number for o in others] == [2, 4]
+    assert [o.number for o in kept.records.owed(claimed=False, max_orders=1)] == [2]
+
+
+def test_long_waits_are_counted_by_reason_without_failed_and_finished_orders(kept: Kept) -> None:
+    later = NOON + timedelta(seconds=1)
+    assert kept.records.long_waits(before=later, max_orders=9) == []
+    first, second, other, silent, paid, failed = processing(kept.orders, 1, 2, 3, 4, 5, 6)
+    add(kept.orders, an_order(7))
+    step(kept.orders, an_order(7), Fact.REFUSED)
+    step(kept.orders, paid, Fact.PAID)
+    parked = failed.with_failure("no", failed=True, next_attempt_at=None)
+    kept.orders.change(failed, parked, run_id="r", at=NOON)
+    for order, reason in ((first, "waiting: a"), (second, "waiting: a"), (other, "waiting: b")):
+        kept.orders.change(order, order.with_wait_reason(reason, at=NOON), run_id="r", at=NOON)
+    found = kept.records.long_waits(before=later, max_orders=9)
+    assert [(wait.reason, wait.orders, wait.oldest) for wait in found] == [
+        ("waiting: a", 2, first.key),
+        ("waiting: b", 1, other.key),
+        (None, 1, silent.key),
+    ]
+    assert found[0] == LongWait(
+        reason="waiting: a", orders=2, oldest=first.key, since=first.changed_at
+    )
+    (some,) = kept.records.long_waits(before=later, max_orders=1)  # all are in one state
+    assert some.orders == 1
+    assert kept.records.long_waits(before=first.changed_at, max_orders=9) == []

@@ -1,0 +1,98 @@
+"""Whose turn it is, and what one run noted: asked in memory and in Postgres."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from mmbot_pipelines.bridge.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports import MAX_PAUSE_SECONDS, PAUSE_SHARE, Orders
+from tests.bridge.orders import NOON, an_order
+from tests.ports.store_writes import FAULT, add, later, step
+
+UNPAID = [Status.PENDING, Status.PROCESSING]
+AGAIN_AFTER = 50
+
+
+def asked(orders: Orders, seconds: float, max_orders: int | None = None) -> set[int]:
+    at = NOON + later(seconds)
+    found = orders.take_for_run(
+        UNPAID, None, at=at, retake_after_seconds=AGAIN_AFTER, max_orders=max_orders
+    )
+    return {order.number for order in found}
+
+
+def wait(orders: Orders, order: Order, reason: str = "waits", seconds: float = 0) -> Order:
+    at = NOON + later(seconds)
+    return orders.change(order, order.with_wait_reason(reason, at=at), run_id="run", at=at)
+
+
+def test_a_slice_has_the_highest_fees_and_the_rest_comes_next(orders: Orders) -> None:
+    add(orders, *(an_order(n, fee=10**n) for n in (1, 2, 3, 4, 5)))
+    assert [asked(orders, second, max_orders=2) for second in range(4)] == [
+        {4, 5},
+        {2, 3},
+        {1},
+        set(),
+    ]
+
+
+def test_a_limit_of_0_takes_none_and_without_one_all_are_taken(orders: Orders) -> None:
+    add(orders, *(an_order(n) for n in (1, 2, 3)))
+    assert asked(orders, 0, max_orders=0) == set()
+    assert asked(orders, 0) == {1, 2, 3}
+
+
+def test_of_equal_fees_the_one_asked_for_longest_ago_has_its_turn(orders: Orders) -> None:
+    add(orders, *(an_order(n) for n in (1, 2, 3)))
+    assert asked(orders, 1, max_orders=1) == {1}
+    assert asked(orders, 60, max_orders=2) == {2, 3}
+    assert asked(orders, 120, max_orders=1) == {1}
+
+
+def test_orders_that_wait_come_after_all_others(orders: Orders) -> None:
+    rich, poor = an_order(1, fee=10**9), an_order(2, fee=1)
+    add(orders, rich, poor)
+    wait(orders, rich)
+    assert asked(orders, 0, max_orders=1) == {2}
+    assert asked(orders, 1, max_orders=1) == {1}
+
+
+@pytest.mark.parametrize(
+    ("waited", "pause"), [(400, 100), (4 * MAX_PAUSE_SECONDS, 300), (86_400, 300)]
+)
+def test_a_pending_order_that_waits_pauses_longer_the_longer_it_waits(
+    orders: Orders, waited: int, pause: int
+) -> None:
+    order = an_order(1)
+    add(orders, order)
+    wait(orders, order)
+    assert min(waited / PAUSE_SHARE, MAX_PAUSE_SECONDS) == pause
+    assert asked(orders, waited) == {1}
+    assert asked(orders, waited + pause - 1) == set()
+    assert asked(orders, waited + pause) == {1}
+
+
+def test_an_order_with_another_reason_or_state_has_no_long_pause(orders: Orders) -> None:
+    other, decided = an_order(1), an_order(2)
+    add(orders, other, decided)
+    other, decided = wait(orders, other), step(orders, decided, Fact.ACCEPTED)
+    wait(orders, decided)
+    assert asked(orders, 1000) == {1, 2}
+    other = wait(orders, other, "waits for something else", 1000)
+    assert other.waiting_since == NOON + timedelta(seconds=1000)
+    assert asked(orders, 1000 + AGAIN_AFTER) == {1, 2}
+
+
+def test_errors_of_a_run_are_those_that_it_stored_oldest_first(orders: Orders) -> None:
+    order = an_order(1)
+    add(orders, order)
+    first, second = replace(FAULT, subject="zksync"), replace(FAULT, subject=order.key)
+    orders.record_error(first, at=NOON, run_id="ours")
+    orders.record_error(FAULT, at=NOON, run_id="theirs")
+    failing = order.with_failure("no", failed=True, next_attempt_at=None)
+    orders.change(order, failing, run_id="ours", at=NOON + later(1), fault=second)
+    assert [entry.fault for entry in orders.errors_of_run("ours")] == [first, second]
+    assert [entry.run_id for entry in orders.errors_of_run("theirs")] == ["theirs"]
+    assert orders.errors_of_run("nobody's") == []
