@@ -6,11 +6,12 @@ from functools import cache
 
 import dagster as dg
 
-from mmbot_pipelines.defs import alerts, bridge, daemons, recovery, resources, retention, safety
-from mmbot_pipelines.defs.operator_errors import OperatorError, operator_errors
+from mmbot_pipelines.defs.bridge import alerts, daemons, orders, recovery, resources, safety
+from mmbot_pipelines.defs.shared import retention
+from mmbot_pipelines.defs.shared.operator_errors import OperatorError, operator_errors
 from mmbot_pipelines.settings import Settings
 from mmbot_pipelines.settings.home import require_home
-from mmbot_pipelines.wiring import refuse_another_registry
+from mmbot_pipelines.wiring.bridge import refuse_another_registry
 
 
 @dg.definitions
@@ -38,7 +39,7 @@ def defs() -> dg.Definitions:
 def merged(settings: Settings) -> dg.Definitions:
     """Return all definitions for these settings; reads nothing else."""
     return dg.Definitions.merge(
-        bridge.definitions(settings.origins, settings.execution.max_runs_per_tick),
+        orders.definitions(settings.origins, settings.execution.max_runs_per_tick),
         recovery.definitions,
         safety.definitions,
         alerts.definitions,

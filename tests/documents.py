@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from mmbot_pipelines.cli import main
-from mmbot_pipelines.defs import alerts, bridge, daemons, recovery, retention, safety
+from mmbot_pipelines.cli.main import main
+from mmbot_pipelines.defs.bridge import alerts, daemons, orders, recovery, safety
+from mmbot_pipelines.defs.shared import retention
 
 
 def pieces(text: str) -> Iterator[str]:
@@ -39,7 +40,7 @@ def words(text: str) -> set[str]:
 def dagster_names() -> set[str]:
     """Return the names of all jobs, sensors, schedules and assets."""
     parts = [
-        bridge.definitions(["zksync", "starknet"], 4),
+        orders.definitions(["zksync", "starknet"], 4),
         retention.definitions(30),
         *(part.definitions for part in (alerts, daemons, safety, recovery)),
     ]

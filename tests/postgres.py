@@ -18,10 +18,10 @@ from sqlalchemy import Engine, NullPool, create_engine, text
 from sqlalchemy.engine import make_url
 
 from mmbot_pipelines.adapters.db import embedded, migrate
+from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.adapters.db.urls import store_url
-from mmbot_pipelines.bridge.ports import Orders
+from mmbot_pipelines.bridge.ports.orders import Orders
 from tests.ports.orders_memory import OrdersMemory
 
 _numbers = count(1)

@@ -22,9 +22,10 @@ SERVING_BOTH = (
 
 PROGRAM = """
 import json, sys
-from mmbot_pipelines import origin_wiring, settings
-from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
-from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines import settings
+from mmbot_pipelines.wiring import origins as origin_wiring
+from mmbot_pipelines.adapters.bridge.registry import RegistryV1
+from mmbot_pipelines.adapters.rpc.client import Rpc
 
 read = settings.load(json.loads(sys.argv[1]))
 rpc = Rpc(read.l1.urls, chain="L1", chain_id=read.l1.chain_id)

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from mmbot_pipelines.bridge.accounts import Accounts
-from mmbot_pipelines.bridge.chain_ports import Origin, Registry
 from mmbot_pipelines.bridge.policy import Caps, ConfirmationTier, Limits
 from mmbot_pipelines.bridge.poll_schedule import PollSchedule
-from mmbot_pipelines.bridge.ports import Orders
+from mmbot_pipelines.bridge.ports.accounts import Accounts
+from mmbot_pipelines.bridge.ports.chains import Origin, Registry
+from mmbot_pipelines.bridge.ports.orders import Orders
 from mmbot_pipelines.core.outbox import Chain
 from mmbot_pipelines.core.readings import SafetyThresholds
 from mmbot_pipelines.core.rebroadcast import Rebroadcasts

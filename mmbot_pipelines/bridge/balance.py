@@ -9,8 +9,8 @@ which it was explained, our own may have cost another price since: nothing can b
 it is explained from there.
 """
 
-from mmbot_pipelines.bridge.accounts import BalanceMark
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.ports.accounts import BalanceMark
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.readings import WalletBalance
 from mmbot_pipelines.core.safety import GLOBAL, ScopeState

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.authority import check_market_maker
-from mmbot_pipelines.bridge.chain_ports import Settlement, Task
 from mmbot_pipelines.bridge.claim_reverts import store_claim_reverts
 from mmbot_pipelines.bridge.escrow_errors import (
     MessageMissing,
@@ -21,11 +19,13 @@ from mmbot_pipelines.bridge.escrow_errors import (
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.fill import by_origin
 from mmbot_pipelines.bridge.guard import halt_now
-from mmbot_pipelines.bridge.l2_reorgs import still_in_chain
+from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.poll_schedule import PAGE, PollSchedule
-from mmbot_pipelines.bridge.ports import Run
+from mmbot_pipelines.bridge.ports.accounts import REPAY
+from mmbot_pipelines.bridge.ports.chains import Settlement, Task
+from mmbot_pipelines.bridge.reorg.l2 import still_in_chain
 from mmbot_pipelines.bridge.submit import SubmitRequest, submit
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.errors import ConcurrentUpdate, Failure, Waits

@@ -6,10 +6,10 @@ is given up for what one node says.
 
 from collections.abc import Sequence
 
-from mmbot_pipelines.bridge.accounts import TRANSFER
 from mmbot_pipelines.bridge.failures import Work, fault_of
 from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports.accounts import TRANSFER
 from mmbot_pipelines.core.errors import (
     ConcurrentUpdate,
     Failure,

@@ -7,7 +7,7 @@ from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.policy import ConfirmationTier, blocks_on_top
-from mmbot_pipelines.bridge.ports import ConfirmedRange, Cursor
+from mmbot_pipelines.bridge.ports.orders import ConfirmedRange, Cursor
 from mmbot_pipelines.core.money import Wei
 
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.guard import counts, guard_failures, halt_now, met_again
+from mmbot_pipelines.bridge.journal import Fault, Run
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Fault, Run
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.errors import (
     ConcurrentUpdate,

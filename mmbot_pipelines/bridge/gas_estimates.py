@@ -7,8 +7,8 @@ same kind answer; before the first one, what was measured on the protocol's depl
 
 from statistics import median_high
 
-from mmbot_pipelines.bridge.accounts import REPAY, TRANSFER
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.ports.accounts import REPAY, TRANSFER
 from mmbot_pipelines.core.money import Gas
 
 # A transfer to an account that is new to the chain (measured: 136.2 k; 111.2 k to one in use).

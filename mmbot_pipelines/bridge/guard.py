@@ -16,11 +16,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from mmbot_pipelines.bridge.accounts import REPAY, TRANSFER, Finished
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.balance import read_wallet_balance
+from mmbot_pipelines.bridge.journal import Fault, Run
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Fault, Run
+from mmbot_pipelines.bridge.ports.accounts import REPAY, TRANSFER, Finished
 from mmbot_pipelines.core import safety
 from mmbot_pipelines.core.errors import ConcurrentUpdate, Failure
 from mmbot_pipelines.core.readings import (

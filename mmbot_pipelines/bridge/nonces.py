@@ -7,10 +7,10 @@ costs gas. So one node's word is worth a few transactions of another program, an
 from collections.abc import Sequence
 from datetime import timedelta
 
-from mmbot_pipelines.bridge.accounts import CANCEL
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.outbox import Lane
-from mmbot_pipelines.bridge.ports import Run
+from mmbot_pipelines.bridge.journal import Run
+from mmbot_pipelines.bridge.ports.accounts import CANCEL
+from mmbot_pipelines.bridge.ports.outbox import Lane
 from mmbot_pipelines.core.errors import NonceTooHigh
 from mmbot_pipelines.core.outbox import Chain
 

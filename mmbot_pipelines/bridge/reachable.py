@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Cursor
+from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.errors import Failure, RpcUnavailable
 
 

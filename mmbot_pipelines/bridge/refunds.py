@@ -6,7 +6,7 @@ money, but a claim of a month costs a dozen questions more in a year.
 """
 
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.ports import Run
+from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import format_ether
 

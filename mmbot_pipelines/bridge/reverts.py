@@ -4,8 +4,8 @@ A stranger chooses the recipient, and with it the code that a transfer runs. He 
 be able to halt us nor to make us pay for the same revert twice.
 """
 
-from mmbot_pipelines.bridge.accounts import TRANSFER
 from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports.accounts import TRANSFER
 from mmbot_pipelines.core.errors import RpcRefused
 from mmbot_pipelines.core.outbox import UNKNOWN, Chain, Outcome
 

@@ -12,16 +12,17 @@ from mmbot_pipelines.bridge.confirmations import confirmed_ranges
 from mmbot_pipelines.bridge.failures import ASK_AGAIN_SECONDS, OrdersFailed
 from mmbot_pipelines.bridge.fill import resume_paid, transfer
 from mmbot_pipelines.bridge.guard import guard
-from mmbot_pipelines.bridge.l1_reorgs import check_l1_reorgs
-from mmbot_pipelines.bridge.l2_reorgs import anchored, relocate_rescanned, review
+from mmbot_pipelines.bridge.journal import Fault, Run
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Cursor, Fault, Run, Scan
+from mmbot_pipelines.bridge.ports.orders import Cursor, Scan
 from mmbot_pipelines.bridge.reachable import reachable
 from mmbot_pipelines.bridge.receipts import process_receipts
 from mmbot_pipelines.bridge.refunds import record_refunds
-from mmbot_pipelines.bridge.replacements import replace_stuck, stuck_transactions
-from mmbot_pipelines.bridge.settlements import review_settlements
+from mmbot_pipelines.bridge.reorg.l1 import check_l1_reorgs
+from mmbot_pipelines.bridge.reorg.l2 import anchored, relocate_rescanned, review
+from mmbot_pipelines.bridge.reorg.settlements import review_settlements
+from mmbot_pipelines.bridge.stuck.replace import replace_stuck, stuck_transactions
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.errors import ConcurrentUpdate, Failure, RunDied
 from mmbot_pipelines.core.safety import State, effective_state

@@ -8,7 +8,7 @@ from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.limits import Admission, RunLimits, Wait, log_waits
 from mmbot_pipelines.bridge.nonces import next_nonce
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.outbox import Lane
+from mmbot_pipelines.bridge.ports.outbox import Lane
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.errors import ConcurrentUpdate, InsufficientFunds, Waits
 from mmbot_pipelines.core.money import Gas, Wei, format_ether

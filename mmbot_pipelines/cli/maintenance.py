@@ -5,12 +5,14 @@ from uuid import uuid4
 
 import typer
 
-from mmbot_pipelines import settings, store_wiring, wiring
+from mmbot_pipelines import settings
 from mmbot_pipelines.adapters.db.migrate import pending, upgrade
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.failures import OrdersFailed
-from mmbot_pipelines.bridge.ports import Run
+from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.cli.screen import acted_on, console, plain, require_keys
+from mmbot_pipelines.wiring import bridge as wiring
+from mmbot_pipelines.wiring import shared
 
 
 def migrate() -> None:
@@ -29,7 +31,7 @@ def retry(
     """Take up orders that failed, are parked or dropped, at once and with all attempts left."""
     require_keys(keys)
     read = settings.load()
-    database = store_wiring.existing(read.database)
+    database = shared.existing(read.database)
     bridge = wiring.bridge(read)
     missing = set(keys) - {order.key for order in bridge.orders.get(keys)}
     if missing:

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 from prometheus_client import CollectorRegistry, start_http_server
 
-from mmbot_pipelines import settings, wiring
+from mmbot_pipelines import settings
 from mmbot_pipelines.core.errors import InvalidSettings
+from mmbot_pipelines.wiring import bridge as wiring
 
 
 def metrics(

@@ -8,11 +8,12 @@ from typing import Annotated, Protocol
 
 import typer
 
-from mmbot_pipelines import settings, store_wiring
+from mmbot_pipelines import settings
 from mmbot_pipelines.cli.formatting import format_utc
 from mmbot_pipelines.cli.screen import acted_on, console, plain
 from mmbot_pipelines.core import safety as states
 from mmbot_pipelines.core.safety import GLOBAL, InvalidDecision, SafetyStore, ScopeState
+from mmbot_pipelines.wiring import shared
 
 By = Annotated[str, typer.Option(help="Your name.")]
 Reason = Annotated[str, typer.Option(help="Why, for those who read it later.")]
@@ -23,8 +24,8 @@ def safety(
     history: Annotated[int, typer.Option(min=0, help="How many changes, newest first.")] = 20,
 ) -> None:
     """Show what is halted or throttled, since when and why, and what changed before."""
-    database, out = store_wiring.existing(settings.load_database()), console()
-    store = store_wiring.safety(database)
+    database, out = shared.existing(settings.load_database()), console()
+    store = shared.safety(database)
     scope_states = {s.scope: s for s in (ScopeState(scope=GLOBAL), *store.scope_states())}
     for scope_state in scope_states.values():
         out.print(plain(scope_state.summary), soft_wrap=True)
@@ -54,8 +55,8 @@ class _Decision(Protocol):
 
 
 def _decide(decide: _Decision, scope: str, *, by: str, reason: str) -> None:
-    database = store_wiring.existing(settings.load_database())
-    store = store_wiring.safety(database)
+    database = shared.existing(settings.load_database())
+    store = shared.safety(database)
     try:
         known = states.require_scope(scope, settings.ORIGINS)
         now = decide(store, known, by=by, reason=reason, at=datetime.now(UTC))

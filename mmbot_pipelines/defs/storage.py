@@ -17,8 +17,8 @@ from sqlalchemy.pool import Pool
 from mmbot_pipelines.adapters.db.startup import ready_url
 from mmbot_pipelines.adapters.db.urls import dagster_url
 from mmbot_pipelines.core.errors import InvalidSettings
-from mmbot_pipelines.defs import ui_guard
-from mmbot_pipelines.defs.keyless import drop_keys
+from mmbot_pipelines.defs.shared import ui_guard
+from mmbot_pipelines.defs.shared.keyless import drop_keys
 from mmbot_pipelines.settings import load_database, load_ui
 from mmbot_pipelines.settings.home import STORAGE
 

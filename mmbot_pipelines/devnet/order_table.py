@@ -11,7 +11,7 @@ from rich.text import Text
 
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import OrderFilter, Orders
+from mmbot_pipelines.bridge.ports.orders import OrderFilter, Orders
 from mmbot_pipelines.cli.screen import eth, one_line
 
 _WAY = [s for s in Status if s is not Status.DROPPED]

@@ -9,7 +9,8 @@ from typing import Self
 from pydantic import SecretStr, model_validator
 
 from mmbot_pipelines.core.money import Gas, Wei
-from mmbot_pipelines.settings import starknet_values, urls, values
+from mmbot_pipelines.settings import urls, values
+from mmbot_pipelines.settings.bridge import starknet_values
 from mmbot_pipelines.settings.section import Section
 from mmbot_pipelines.settings.section import variable as _variable
 

@@ -6,10 +6,10 @@ import pytest
 from pydantic import SecretStr
 from starknet_py.net.client_models import Call
 
-from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
-from mmbot_pipelines.adapters.origins.starknet_lane import StarknetLane
-from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
-from mmbot_pipelines.adapters.origins.starknet_wallet import StarknetWallet
+from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
+from mmbot_pipelines.adapters.starknet.client import StarknetRpc
+from mmbot_pipelines.adapters.starknet.lane import StarknetLane
+from mmbot_pipelines.adapters.starknet.wallet import StarknetWallet
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.devnet.starknet.felt import selector_of
 from mmbot_pipelines.devnet.starknet.token import ETH

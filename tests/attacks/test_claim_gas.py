@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mmbot_pipelines.adapters.origins.zksync import ZkSync
+from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSync
 from mmbot_pipelines.bridge.gas_estimates import claim_gas, transfer_gas
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.money import Gas

@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine
 
+from mmbot_pipelines.adapters.bridge.zksync.refunds import _minted
+from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.db.order_stats import PgOrderStats
-from mmbot_pipelines.adapters.origins.zksync_refunds import _minted
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.core.money import Address, TxHash
 from tests.chain.anvil_bridge import AnvilBridge

@@ -8,12 +8,12 @@ import pytest
 from eth_typing import ChecksumAddress
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.alert_rules import AlertThresholds, firing_alerts
-from mmbot_pipelines.bridge.alert_snapshot import take_snapshot
-from mmbot_pipelines.bridge.chain_ports import Progress
+from mmbot_pipelines.bridge.alerting.rules import AlertThresholds, firing_alerts
+from mmbot_pipelines.bridge.alerting.snapshot import take_snapshot
 from mmbot_pipelines.bridge.escrow_errors import ClaimsGoElsewhere, MessageMissing
 from mmbot_pipelines.bridge.failures import OrdersFailed
 from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.ports.chains import Progress
 from mmbot_pipelines.core.alerts import Severity
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.safety import State, state_of

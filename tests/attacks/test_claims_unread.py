@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
-from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage
+from mmbot_pipelines.adapters.bridge.registry import RegistryV1
+from mmbot_pipelines.adapters.bridge.starknet.messages import ByMessage
 from mmbot_pipelines.bridge.escrow_errors import ClaimsGoElsewhere
 from mmbot_pipelines.core.errors import RpcUnavailable
-from tests.adapters.ethereum.fake_node import FakeNode, fake_node, refuse, rpc
-from tests.adapters.origins.starknet_fakes import ESCROW, REGISTRY, StarknetFake, client
-from tests.adapters.origins.starknet_fakes import starknet_fake as fake
+from tests.adapters.rpc.fake_node import FakeNode, fake_node, refuse, rpc
+from tests.adapters.starknet.starknet_fakes import ESCROW, REGISTRY, StarknetFake, client
+from tests.adapters.starknet.starknet_fakes import starknet_fake as fake
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from mmbot_pipelines import settings
-from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.cli import zksync_checks
-from mmbot_pipelines.cli.findings import CheckResult, CheckStatus
+from mmbot_pipelines.adapters.rpc.client import Rpc
+from mmbot_pipelines.cli.doctor import zksync as zksync_checks
+from mmbot_pipelines.cli.doctor.findings import CheckResult, CheckStatus
 from mmbot_pipelines.core.money import Gas
 from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.deploy import environment

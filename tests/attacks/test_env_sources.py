@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from mmbot_pipelines.adapters.db.urls import store_url
-from mmbot_pipelines.defs import bridge, recovery
+from mmbot_pipelines.defs.bridge import orders, recovery
 from tests.attacks.dagster_server import SECRET, SECRET_NAME, DagsterServer
 from tests.bridge.harness import BridgeHarness
 from tests.polling import until
@@ -173,7 +173,7 @@ def test_a_text_that_is_no_order_key_is_repeated_nowhere(
     }.items():
         whole = dg.Definitions.merge(
             recovery.definitions,
-            bridge.definitions(["zksync"], 4),
+            orders.definitions(["zksync"], 4),
             dg.Definitions(resources={"bridge": harness.bridge}),
         )
         run = whole.resolve_job_def(name).execute_in_process(

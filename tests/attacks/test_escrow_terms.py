@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mmbot_pipelines.adapters.origins import zksync_escrow as abi
+from mmbot_pipelines.adapters.bridge.zksync import escrow as abi
 from mmbot_pipelines.bridge import guard, steps
 from mmbot_pipelines.bridge.escrow_errors import EscrowNotOurs
 from mmbot_pipelines.bridge.lifecycle import Status

@@ -13,9 +13,9 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster._core.test_utils import create_run_for_test
 
 from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.ports import Run
-from mmbot_pipelines.defs.recovery import FAILED_ORDERS, failed_order, failed_orders
+from mmbot_pipelines.defs.bridge.recovery import FAILED_ORDERS, failed_order, failed_orders
 from tests.bridge.harness import BridgeHarness
 from tests.test_wiring import SERVING_BOTH
 

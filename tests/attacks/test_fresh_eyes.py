@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from mmbot_pipelines.adapters.ethereum.block_time import newest_block_time
+from mmbot_pipelines.adapters.evm.block_time import newest_block_time
 from mmbot_pipelines.bridge import guard, steps
-from mmbot_pipelines.bridge.alert_rules import AlertThresholds, firing_alerts
-from mmbot_pipelines.bridge.alert_snapshot import take_snapshot
+from mmbot_pipelines.bridge.alerting.rules import AlertThresholds, firing_alerts
+from mmbot_pipelines.bridge.alerting.snapshot import take_snapshot
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.ports import Cursor
+from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused, WrongChain
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Block, TxState
 from mmbot_pipelines.core.safety import GLOBAL, State
-from tests.adapters.ethereum.fake_node import FakeNode, fake_node
-from tests.adapters.ethereum.faulty_nodes import rpc
+from tests.adapters.rpc.fake_node import FakeNode, fake_node
+from tests.adapters.rpc.faulty_nodes import rpc
 from tests.bridge.guard_steps import state, why
 from tests.bridge.harness import BridgeHarness
 from tests.bridge.transfers import ends

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import Engine
 
+from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
+from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.db.exposure import PgAccounts
-from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.bridge import guard, steps, submit
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.ports import OrderFilter
+from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from mmbot_pipelines.core.money import Gas
 from mmbot_pipelines.core.outbox import Call, Fees, Signed
 from mmbot_pipelines.core.safety import GLOBAL

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from mmbot_pipelines.adapters.ethereum import signing
-from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain
+from mmbot_pipelines.adapters.evm import signing
+from mmbot_pipelines.adapters.evm.chain import EthereumChain
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.errors import Failure, RpcUnavailable

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.adapters.origins.starknet import Starknet
-from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
-from mmbot_pipelines.adapters.origins.zksync import ZkSync
+from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
+from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSync
+from mmbot_pipelines.adapters.rpc.client import Rpc
+from mmbot_pipelines.adapters.starknet.client import StarknetRpc
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.app import Bridge, Rules
-from mmbot_pipelines.bridge.chain_ports import Origin, Settlement
+from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.policy import Limits
-from mmbot_pipelines.bridge.ports import Run
+from mmbot_pipelines.bridge.ports.chains import Origin, Settlement
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.money import Address, Wei
 from tests.attacks.liar import Liar, Lie

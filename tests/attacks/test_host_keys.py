@@ -6,15 +6,15 @@ import traceback
 import pytest
 from pydantic import SecretStr
 
-from mmbot_pipelines.adapters.ethereum import url_secrets
+from mmbot_pipelines.adapters.bridge.starknet.prover import Prover, ProverUnavailable
 from mmbot_pipelines.adapters.metrics.nodes import Probe
-from mmbot_pipelines.adapters.origins.starknet_prover import Prover, ProverUnavailable
-from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
-from mmbot_pipelines.cli import node_checks
+from mmbot_pipelines.adapters.rpc import url_secrets
+from mmbot_pipelines.adapters.starknet.client import StarknetRpc
+from mmbot_pipelines.cli.doctor import nodes
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.url_redaction import redacted_host
 from mmbot_pipelines.settings import place
-from tests.adapters.ethereum.fake_node import rpc
+from tests.adapters.rpc.fake_node import rpc
 
 KEY = "a1b2c3d4e5f6a1b2c3d4"
 URL = f"http://{KEY}.eth.provider.invalid:8545/v3"
@@ -54,7 +54,7 @@ def test_a_key_in_a_host_is_in_no_error_no_log_no_label_and_no_finding(
     with pytest.raises(ProverUnavailable) as unavailable:
         prover.state("task")
     logged += [*traceback.format_exception(unavailable.value), repr(prover)]
-    logged += [str(f) for f in node_checks.nodes("L1", 1, [URL])]
+    logged += [str(f) for f in nodes.nodes("L1", 1, [URL])]
     label = Probe("L1", 1, URL).ask().host
     logged += [repr(l1._nodes.all), label, *(r.getMessage() for r in caplog.records)]
     assert label == SHOWN

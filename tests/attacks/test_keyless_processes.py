@@ -8,9 +8,10 @@ import yaml
 from botocore import credentials  # type: ignore[import-untyped]
 from botocore.session import Session  # type: ignore[import-untyped]
 
-from mmbot_pipelines import origin_wiring, settings
+from mmbot_pipelines import settings
 from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.settings import KEYS
+from mmbot_pipelines.wiring import origins as origin_wiring
 from tests.attacks.dagster_server import webserver
 from tests.deploy.exporter import environment
 from tests.deploy.units import ROOT, services

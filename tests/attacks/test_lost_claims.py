@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 from eth_typing import ChecksumAddress
 
-from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
-from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
-from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.adapters.origins import starknet_escrow as abi
-from mmbot_pipelines.adapters.origins.starknet import Starknet
-from mmbot_pipelines.adapters.origins.starknet_message_status import L1_TO_L2_MESSAGES
-from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage
-from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
-from mmbot_pipelines.bridge.chain_ports import Progress
+from mmbot_pipelines.adapters.bridge.registry import RegistryV1
+from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
+from mmbot_pipelines.adapters.bridge.starknet.message_status import L1_TO_L2_MESSAGES
+from mmbot_pipelines.adapters.bridge.starknet.messages import ByMessage
+from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
+from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
+from mmbot_pipelines.adapters.rpc.client import Rpc
+from mmbot_pipelines.adapters.starknet.client import StarknetRpc
 from mmbot_pipelines.bridge.escrow_errors import MessageMissing
 from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports.chains import Progress
 from mmbot_pipelines.core.errors import Undelivered
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.devnet.chain import ask

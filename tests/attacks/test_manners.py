@@ -6,17 +6,17 @@ from datetime import timedelta
 
 import pytest
 
-from mmbot_pipelines.adapters.ethereum import registry as registry_adapter
-from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
-from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.bridge.chain_ports import Progress, Settlement
+from mmbot_pipelines.adapters.bridge import registry as registry_adapter
+from mmbot_pipelines.adapters.bridge.registry import RegistryV1
+from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.poll_schedule import MAX_ORDERS, PAGE, PollSchedule
+from mmbot_pipelines.bridge.ports.chains import Progress, Settlement
 from mmbot_pipelines.core.errors import Failure
-from tests.adapters.ethereum import test_registry as on_l1
-from tests.adapters.ethereum.fake_node import FakeNode, fake_node, word
-from tests.adapters.origins import test_zksync as on_zksync
+from tests.adapters.bridge import test_registry as on_l1
+from tests.adapters.bridge.zksync import test_origin as on_zksync
+from tests.adapters.rpc.fake_node import FakeNode, fake_node, word
 from tests.bridge.harness import BridgeHarness
 from tests.bridge.orders import NOON, an_order
 

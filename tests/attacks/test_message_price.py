@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 
-from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
-from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
-from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.adapters.origins.starknet_message_fee import ClaimCostGrew, MessageFeeTooHigh
-from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage
+from mmbot_pipelines.adapters.bridge.registry import RegistryV1
+from mmbot_pipelines.adapters.bridge.starknet.message_fee import ClaimCostGrew, MessageFeeTooHigh
+from mmbot_pipelines.adapters.bridge.starknet.messages import ByMessage
+from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
+from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Call, Fees
-from tests.adapters.ethereum.fake_node import NOBODY
-from tests.adapters.origins.starknet_fakes import (
+from tests.adapters.rpc.fake_node import NOBODY
+from tests.adapters.starknet.starknet_fakes import (
     ESCROW,
     ORDER,
     REGISTRY,

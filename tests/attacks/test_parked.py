@@ -1,9 +1,9 @@
 """Parked means parked: one retry is one attempt, and gives all attempts again."""
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.chain_ports import Progress
+from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.ports import Run
+from mmbot_pipelines.bridge.ports.chains import Progress
 from mmbot_pipelines.core.errors import Undelivered
 from tests.bridge.harness import BridgeHarness
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.alert_rules import NONCE, AlertThresholds, firing_alerts
-from mmbot_pipelines.bridge.alert_snapshot import take_snapshot
+from mmbot_pipelines.bridge.alerting.rules import NONCE, AlertThresholds, firing_alerts
+from mmbot_pipelines.bridge.alerting.snapshot import take_snapshot
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.nonces import MAX_FOREIGN
 from mmbot_pipelines.core.alerts import Severity

@@ -1,8 +1,8 @@
 """A wallet that is empty, or nearly: whatever waits for ETH stays healthy and goes on alone."""
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.alert_rules import AlertThresholds, firing_alerts
-from mmbot_pipelines.bridge.alert_snapshot import take_snapshot
+from mmbot_pipelines.bridge.alerting.rules import AlertThresholds, firing_alerts
+from mmbot_pipelines.bridge.alerting.snapshot import take_snapshot
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.alerts import Alert
 from mmbot_pipelines.core.errors import RpcRefused

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.ports import ErrorEntry
+from mmbot_pipelines.bridge.journal import ErrorEntry
 from mmbot_pipelines.bridge.reverts import is_recipients_doing
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Block, Outcome, Receipt, TxState

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from mmbot_pipelines.adapters.bridge.zksync import refunds
+from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSync
+from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.db.order_stats import PgOrderStats
-from mmbot_pipelines.adapters.ethereum.rpc import Rpc
 from mmbot_pipelines.adapters.metrics.figures import PgFigures
-from mmbot_pipelines.adapters.origins import zksync_refunds
-from mmbot_pipelines.adapters.origins.zksync import ZkSync
+from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.chain_ports import Settlement
+from mmbot_pipelines.bridge.ports.chains import Settlement
 from mmbot_pipelines.bridge.refunds import record_refunds
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Transaction
@@ -199,9 +199,7 @@ def test_only_the_diamonds_request_says_which_message_a_claim_has_sent(
 
     node = nodes.enter_context(Liar(deployment.l1.rpc_url, eth_getTransactionReceipt=lie))
     l1 = Rpc([node.url], chain="L1", chain_id=deployment.l1.chain_id)
-    assert zksync_refunds.messages(l1, [row.hash for row in rows], diamond) == canonical(
-        anvil_bridge
-    )
+    assert refunds.messages(l1, [row.hash for row in rows], diamond) == canonical(anvil_bridge)
 
 
 @pytest.mark.parametrize("place", [0, 1])

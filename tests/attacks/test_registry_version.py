@@ -5,17 +5,18 @@ from dataclasses import replace
 
 import pytest
 
-from mmbot_pipelines import settings, wiring
-from mmbot_pipelines.adapters.ethereum.registry import RegistryV1, abi_of
-from mmbot_pipelines.adapters.ethereum.rpc import Rpc
+from mmbot_pipelines import settings
+from mmbot_pipelines.adapters.bridge.registry import RegistryV1, abi_of
+from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.cli import chain_checks
-from mmbot_pipelines.cli.findings import CheckStatus
+from mmbot_pipelines.cli.doctor import chains as chain_checks
+from mmbot_pipelines.cli.doctor.findings import CheckStatus
 from mmbot_pipelines.core.errors import InvalidSettings, RegistryAbiMismatch
 from mmbot_pipelines.core.safety import GLOBAL, State, state_of
 from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.deploy import environment
+from mmbot_pipelines.wiring import bridge as wiring
 from tests.bridge.harness import BridgeHarness
 from tests.bridge.orders import an_order
 from tests.devnet.bridge import Devnet, rolled_back, running

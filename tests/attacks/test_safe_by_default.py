@@ -3,8 +3,9 @@
 import pytest
 
 from mmbot_pipelines import settings
-from mmbot_pipelines.cli import chain_checks, doctor
-from mmbot_pipelines.cli.findings import CheckStatus
+from mmbot_pipelines.cli.doctor import chains as chain_checks
+from mmbot_pipelines.cli.doctor import command
+from mmbot_pipelines.cli.doctor.findings import CheckStatus
 from tests.settings.environments import GOOD, STARKNET, faults
 
 SERVED = GOOD | STARKNET | {"MMBOT_ORIGINS": "zksync,starknet"}
@@ -70,8 +71,8 @@ def test_doctor_notes_each_limit_that_is_not_set(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(chain_checks, "chains", lambda _: ())
     for name, value in (GOOD | {"MMBOT_RPC_QUORUM": "1", "MMBOT_MAX_PER_DAY_WEI": "5"}).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(doctor, "_database", lambda _: iter(()))
-    noted = {found.subject for found in doctor.findings() if found.mark is CheckStatus.NOTE}
+    monkeypatch.setattr(command, "_database", lambda _: iter(()))
+    noted = {found.subject for found in command.findings() if found.mark is CheckStatus.NOTE}
     assert noted == {
         "MMBOT_MAX_EXPOSURE_WEI",
         "MMBOT_MAX_PER_HOUR_WEI",

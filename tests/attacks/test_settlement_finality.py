@@ -7,7 +7,7 @@ from eth_typing import ChecksumAddress
 from sqlalchemy import text
 
 from mmbot_pipelines.adapters.db.engine import connect, transaction
-from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
+from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order

@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
-from mmbot_pipelines.adapters.ethereum.rpc import Rpc as L1Rpc
+from mmbot_pipelines.adapters.bridge.registry import RegistryV1
+from mmbot_pipelines.adapters.rpc.client import Rpc as L1Rpc
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block
 from mmbot_pipelines.devnet.starknet.contracts import development_keys
 from mmbot_pipelines.devnet.starknet.felt import felt
-from tests.adapters.origins.fake_prover import FakeProver
+from tests.adapters.bridge.starknet.fake_prover import FakeProver
 from tests.chain.starknet.proving import TRANSFERS_SLOT
 from tests.cli.command import Mmbot
 from tests.cli.test_doctor import faults

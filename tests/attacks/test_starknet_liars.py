@@ -10,20 +10,20 @@ import pytest
 from pydantic import SecretStr
 from starknet_py.net.client_models import Call
 
-from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
-from mmbot_pipelines.adapters.origins import starknet_escrow as abi
-from mmbot_pipelines.adapters.origins.starknet_lane import StarknetLane
-from mmbot_pipelines.adapters.origins.starknet_node import word
-from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
-from mmbot_pipelines.adapters.origins.starknet_wallet import StarknetWallet
-from mmbot_pipelines.bridge.chain_ports import Settlement
+from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
+from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
+from mmbot_pipelines.adapters.starknet.client import StarknetRpc
+from mmbot_pipelines.adapters.starknet.lane import StarknetLane
+from mmbot_pipelines.adapters.starknet.node import word
+from mmbot_pipelines.adapters.starknet.wallet import StarknetWallet
+from mmbot_pipelines.bridge.ports.chains import Settlement
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block
 from mmbot_pipelines.devnet.starknet.felt import selector_of
 from mmbot_pipelines.devnet.starknet.token import ETH
-from tests.adapters.origins.starknet_fakes import ORDER, StarknetFake, data_of, starknet_fake
-from tests.adapters.origins.starknet_origin import origin, payment
+from tests.adapters.bridge.starknet.starknet_origin import origin, payment
+from tests.adapters.starknet.starknet_fakes import ORDER, StarknetFake, data_of, starknet_fake
 from tests.attacks.liar import Liar
 from tests.chain.starknet.conftest import fresh, ports
 from tests.chain.starknet.proving import MAKER

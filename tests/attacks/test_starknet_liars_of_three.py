@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from mmbot_pipelines.adapters.ethereum.decoding import InvalidResponse
-from mmbot_pipelines.adapters.ethereum.quorum import RpcDisagrees
-from mmbot_pipelines.adapters.origins import starknet_escrow as abi
-from mmbot_pipelines.adapters.origins.starknet import Starknet
-from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
-from mmbot_pipelines.bridge.chain_ports import Settlement
+from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
+from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
+from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
+from mmbot_pipelines.adapters.rpc.decoding import InvalidResponse
+from mmbot_pipelines.adapters.starknet.client import StarknetRpc
+from mmbot_pipelines.bridge.ports.chains import Settlement
 from mmbot_pipelines.core.errors import RetryPolicy, Undelivered
 from mmbot_pipelines.core.outbox import TxState
-from tests.adapters.origins.fake_prover import FakeProver, fake_prover
+from tests.adapters.bridge.starknet.fake_prover import FakeProver, fake_prover
 from tests.attacks.liar import Liar, Lie
 from tests.attacks.test_lost_claims import (
     NOTHING,

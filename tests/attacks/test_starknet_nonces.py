@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 from starknet_py.net.client_models import Call, ResourceBounds, ResourceBoundsMapping
 
-from mmbot_pipelines.adapters.origins.starknet import Starknet
-from mmbot_pipelines.adapters.origins.starknet_lane import StarknetLane
-from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
-from mmbot_pipelines.adapters.origins.starknet_proofs import ByProof
+from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
+from mmbot_pipelines.adapters.bridge.starknet.proofs import ByProof
+from mmbot_pipelines.adapters.starknet.invokes import Invoke
+from mmbot_pipelines.adapters.starknet.lane import StarknetLane
+from mmbot_pipelines.adapters.starknet.node import StarknetNode
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.core.invokes import Invoke
 from mmbot_pipelines.core.outbox import TxState
 from mmbot_pipelines.devnet.starknet.felt import selector_of
 from mmbot_pipelines.devnet.starknet.gas import GasPrices, Resources, estimate
 from mmbot_pipelines.devnet.starknet.token import STRK
 from mmbot_pipelines.devnet.starknet.users import account
-from tests.adapters.origins.fake_prover import FakeProver
+from tests.adapters.bridge.starknet.fake_prover import FakeProver
 from tests.attacks.liar import Liar, Lie
 from tests.chain.starknet.conftest import fresh, ports, service
 from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, reported

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from starknet_py.net.client_models import Call, ResourceBounds, ResourceBoundsMapping
 
+from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
+from mmbot_pipelines.adapters.bridge.starknet.proofs import entrypoint
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.db.invokes import PgInvokes
-from mmbot_pipelines.adapters.ethereum.node import RpcError
-from mmbot_pipelines.adapters.origins.starknet import Starknet
-from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
-from mmbot_pipelines.adapters.origins.starknet_proofs import entrypoint
-from mmbot_pipelines.adapters.origins.starknet_wallet import StarknetWallet
+from mmbot_pipelines.adapters.rpc.node import RpcError
+from mmbot_pipelines.adapters.starknet.invoke_store import PgInvokes
+from mmbot_pipelines.adapters.starknet.node import StarknetNode
+from mmbot_pipelines.adapters.starknet.wallet import StarknetWallet
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
@@ -24,7 +24,7 @@ from mmbot_pipelines.core.outbox import TxState
 from mmbot_pipelines.devnet.starknet.contracts import development_keys
 from mmbot_pipelines.devnet.starknet.felt import felt, halves
 from mmbot_pipelines.devnet.starknet.users import account
-from tests.adapters.origins.fake_prover import FakeProver
+from tests.adapters.bridge.starknet.fake_prover import FakeProver
 from tests.chain.starknet.conftest import fresh, ports, service
 from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, prove, reported, task_of
 from tests.chain.starknet.test_way import Way

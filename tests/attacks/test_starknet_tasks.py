@@ -5,15 +5,15 @@ from datetime import timedelta
 
 import pytest
 
-from mmbot_pipelines.adapters.origins.starknet import Starknet
-from mmbot_pipelines.adapters.origins.starknet_proofs import TransferNotFinal
+from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
+from mmbot_pipelines.adapters.bridge.starknet.proofs import TransferNotFinal
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.chain_ports import Task
 from mmbot_pipelines.bridge.escrow_errors import EscrowPaused
 from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.ports.chains import Task
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.devnet.chain import ask
-from tests.adapters.origins.fake_prover import FakeProver
+from tests.adapters.bridge.starknet.fake_prover import FakeProver
 from tests.attacks.test_starknet_proofs import made
 from tests.chain.starknet.conftest import fresh, origin, ports, service
 from tests.chain.starknet.proving import begun, by_proof, paid

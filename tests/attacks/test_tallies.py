@@ -6,8 +6,8 @@ from importlib import import_module
 import pytest
 from sqlalchemy import Engine, func, select, text
 
+from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.adapters.db.tables.monitoring import tallies
 from mmbot_pipelines.adapters.metrics.figures import BUCKETS
 from mmbot_pipelines.bridge.lifecycle import Fact

@@ -32,7 +32,7 @@ from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.core.safety import GLOBAL, State, state_of
 from mmbot_pipelines.devnet import accounts
 from mmbot_pipelines.devnet.orders import burst
-from tests.adapters import kms_server
+from tests.adapters.evm import kms_server
 from tests.chaos.faulty_rpc import Fault
 from tests.chaos.faulty_stack import FaultyStack
 from tests.e2e.product import Product

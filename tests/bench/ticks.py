@@ -7,17 +7,18 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine
 
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
+from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
+from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
+from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
-from mmbot_pipelines.adapters.db.exposure import PgAccounts
-from mmbot_pipelines.adapters.db.order_stats import PgOrderStats
-from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.adapters.metrics.figures import PgFigures
-from mmbot_pipelines.bridge import alerting, steps
-from mmbot_pipelines.bridge.alert_rules import AlertThresholds
+from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.alerting import notify
+from mmbot_pipelines.bridge.alerting.rules import AlertThresholds
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.policy import Caps
-from mmbot_pipelines.bridge.ports import OrderFilter
+from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from mmbot_pipelines.core.money import Address, Wei
 from tests.bench.stored import CHAIN_ID, WALLET
 from tests.bridge.harness import BridgeHarness
@@ -106,7 +107,7 @@ class BenchBridge:
         limits = AlertThresholds(
             max_exposure=Wei(_ETH), min_balance=Wei(0), undelivered_after_seconds=3600
         )
-        looking = alerting.AlertService(
+        looking = notify.AlertService(
             bridge=self.bridge,
             records=records,
             daemons=daemons,
@@ -114,7 +115,7 @@ class BenchBridge:
             channels=[],
             thresholds=limits,
         )
-        alerting.send_alerts(looking)
+        notify.send_alerts(looking)
         records.highest_nonce(CHAIN_ID, Address(WALLET))
         records.nonces_lost(CHAIN_ID, Address(WALLET), since=self.harness.now - timedelta(days=1))
 
@@ -130,4 +131,4 @@ class BenchBridge:
         steps.retry(self.bridge, self.harness.run)
 
     def scrape(self) -> None:
-        PgFigures(lambda: self.engine, [alerting.JOURNAL]).read()
+        PgFigures(lambda: self.engine, [notify.JOURNAL]).read()

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.alert_rules import AlertThresholds, firing_alerts
-from mmbot_pipelines.bridge.alert_snapshot import take_snapshot
+from mmbot_pipelines.bridge.alerting.rules import AlertThresholds, firing_alerts
+from mmbot_pipelines.bridge.alerting.snapshot import take_snapshot
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core import safety
 from mmbot_pipelines.core.alerts import Alert, AlertSnapshot, Severity

@@ -3,8 +3,8 @@
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.chain_ports import Progress
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.ports.chains import Progress
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Call, TxState

@@ -3,8 +3,8 @@
 import pytest
 
 from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.journal import Fault
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.ports import Fault
 from mmbot_pipelines.core.errors import RpcUnavailable, StoreUnavailable
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.outbox import TxState

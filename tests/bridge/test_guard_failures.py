@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.chain_ports import Progress
-from mmbot_pipelines.bridge.ports import Fault
+from mmbot_pipelines.bridge.journal import Fault
+from mmbot_pipelines.bridge.ports.chains import Progress
 from mmbot_pipelines.core.errors import RpcUnavailable, StoreUnavailable, Undelivered
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.safety import GLOBAL, State

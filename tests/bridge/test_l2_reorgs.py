@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from mmbot_pipelines.bridge.l2_reorgs import review
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.ports import Cursor
+from mmbot_pipelines.bridge.ports.orders import Cursor
+from mmbot_pipelines.bridge.reorg.l2 import review
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.money import Wei, format_ether
 from tests.bridge.harness import BridgeHarness

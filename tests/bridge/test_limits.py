@@ -9,7 +9,7 @@ import pytest
 
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.outbox import Lane
+from mmbot_pipelines.bridge.ports.outbox import Lane
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.safety import GLOBAL, ScopeState, State
 from tests.bridge.harness import BridgeHarness

@@ -4,16 +4,16 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine
 
-from mmbot_pipelines.adapters.db.exposure import PgAccounts
-from mmbot_pipelines.adapters.db.orders import PgOrders
+from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
+from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
 from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.failures import OrdersFailed
+from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.policy import Limits
-from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Call, TxState
 from mmbot_pipelines.devnet.chain import ask

@@ -7,21 +7,22 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine
 
+from mmbot_pipelines.adapters.bridge.registry import TRANSFERRED, RegistryV1
+from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSync
+from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
+from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.db.exposure import PgAccounts
-from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.adapters.db.safety import PgSafety
-from mmbot_pipelines.adapters.ethereum.registry import TRANSFERRED, RegistryV1
-from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, LocalSigner
-from mmbot_pipelines.adapters.origins.zksync import ZkSync
+from mmbot_pipelines.adapters.evm.chain import EthereumChain, LocalSigner
+from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.failures import OrdersFailed
+from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.policy import Limits
-from mmbot_pipelines.bridge.ports import OrderFilter, Run
+from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, Wei
 from tests.devnet.bridge import Devnet

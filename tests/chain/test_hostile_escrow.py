@@ -7,7 +7,7 @@ import pytest
 from eth_abi import encode
 from eth_utils import keccak
 
-from mmbot_pipelines.adapters.origins.zksync_escrow import SET_ORDER
+from mmbot_pipelines.adapters.bridge.zksync.escrow import SET_ORDER
 from mmbot_pipelines.bridge.guard import resume
 from mmbot_pipelines.core.money import UINT256_MAX
 from mmbot_pipelines.core.safety import State

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mmbot_pipelines.adapters.ethereum.registry import RegistryV1, transfer_key
+from mmbot_pipelines.adapters.bridge.registry import RegistryV1, transfer_key
 from mmbot_pipelines.core.money import Wei
 from tests.ports.port_harness import AnvilPorts, pay, send
 

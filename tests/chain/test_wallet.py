@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, LocalSigner
+from mmbot_pipelines.adapters.evm.chain import EthereumChain, LocalSigner
+from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.core.errors import SimulationReverted, WrongChain
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from web3 import Web3
 
-from mmbot_pipelines.adapters.ethereum.logs import LogScanner
-from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.adapters.origins.zksync import BASE_COST, ZkSync
+from mmbot_pipelines.adapters.bridge.zksync.origin import BASE_COST, ZkSync
+from mmbot_pipelines.adapters.evm.logs import LogScanner
+from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.bridge.escrow_errors import EscrowNotOurs, EscrowPaused
-from mmbot_pipelines.bridge.ports import Cursor
+from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.errors import Malformed, RpcRefused, WrongChain
 from mmbot_pipelines.core.money import Address, Gas
 from mmbot_pipelines.devnet.accounts import account

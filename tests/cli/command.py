@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from mmbot_pipelines.cli import main
+from mmbot_pipelines.cli.main import main
 from mmbot_pipelines.settings import VARIABLES
 
 

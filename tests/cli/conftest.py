@@ -2,8 +2,8 @@
 
 import pytest
 
+from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.db.orders import PgOrders
 from tests.cli.command import Mmbot, caller
 
 

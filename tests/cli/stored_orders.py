@@ -3,9 +3,10 @@
 import re
 from datetime import datetime, timedelta
 
+from mmbot_pipelines.bridge.journal import Fault
 from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Cursor, Fault, Orders, Scan
+from mmbot_pipelines.bridge.ports.orders import Cursor, Orders, Scan
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees, Transaction
 from tests.bridge.orders import NOON

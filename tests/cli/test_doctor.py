@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mmbot_pipelines.cli.findings import CheckStatus
-from mmbot_pipelines.cli.node_checks import nodes
+from mmbot_pipelines.cli.doctor.findings import CheckStatus
+from mmbot_pipelines.cli.doctor.nodes import nodes
 from mmbot_pipelines.devnet.accounts import account
 from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT
 from mmbot_pipelines.devnet.artifacts import send

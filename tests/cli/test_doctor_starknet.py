@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from eth_typing import ChecksumAddress
 
-from mmbot_pipelines.cli.findings import CheckStatus
-from mmbot_pipelines.cli.starknet_checks import nodes
+from mmbot_pipelines.cli.doctor.findings import CheckStatus
+from mmbot_pipelines.cli.doctor.starknet import nodes
 from mmbot_pipelines.devnet.accounts import account
 from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT
 from mmbot_pipelines.devnet.artifacts import send
@@ -17,8 +17,8 @@ from mmbot_pipelines.devnet.deploy import environment
 from mmbot_pipelines.devnet.starknet.contracts import development_keys
 from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging, describe
 from mmbot_pipelines.devnet.starknet.felt import selector_of
-from tests.adapters.origins.fake_prover import API_KEY, FakeProver, fake_prover
-from tests.adapters.origins.starknet_fakes import SN_MAIN, starknet_fake
+from tests.adapters.bridge.starknet.fake_prover import API_KEY, FakeProver, fake_prover
+from tests.adapters.starknet.starknet_fakes import SN_MAIN, starknet_fake
 from tests.chain.starknet.proving import TRANSFERS_SLOT
 from tests.cli.command import CommandOutput, Mmbot, caller
 from tests.cli.test_doctor import faults

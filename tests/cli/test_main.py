@@ -5,13 +5,13 @@ import sys
 
 import pytest
 
-from mmbot_pipelines.cli import COMMANDS, main
+from mmbot_pipelines.cli.main import COMMANDS, main
 
 
 def run(*arguments: str, probe: str = "") -> subprocess.CompletedProcess[str]:
     code = f"""
 import sys
-from mmbot_pipelines.cli import main
+from mmbot_pipelines.cli.main import main
 try:
     main(sys.argv[1:])
 finally:

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from tests.adapters.ethereum.fake_node import fake_node
+from tests.adapters.rpc.fake_node import fake_node
 from tests.cli.command import caller
 from tests.deploy.exporter import environment, exporter, scrape
 

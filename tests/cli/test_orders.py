@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mmbot_pipelines.adapters.db.orders import PgOrders
+from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.cli import screen
 from mmbot_pipelines.core.money import UINT256_MAX

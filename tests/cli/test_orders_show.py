@@ -4,14 +4,14 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
+from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
+from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.db.invokes import PgInvokes
-from mmbot_pipelines.adapters.db.order_stats import PgOrderStats
-from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.adapters.metrics.figures import PgFigures
+from mmbot_pipelines.adapters.starknet.invoke_store import PgInvokes
+from mmbot_pipelines.adapters.starknet.invokes import Invoke
+from mmbot_pipelines.bridge.journal import Fault
 from mmbot_pipelines.bridge.lifecycle import Fact
-from mmbot_pipelines.bridge.ports import Fault
-from mmbot_pipelines.core.invokes import Invoke
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Fees, Outcome, Receipt, TxState
 from tests.bridge.orders import NOON, an_order

@@ -2,8 +2,9 @@
 
 import pytest
 
-from mmbot_pipelines import store_wiring, wiring
 from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.wiring import bridge as wiring
+from mmbot_pipelines.wiring import shared
 from tests.bridge.harness import BridgeHarness
 from tests.cli.command import Mmbot, caller
 from tests.settings.environments import GOOD
@@ -13,7 +14,7 @@ from tests.settings.environments import GOOD
 def harness(monkeypatch: pytest.MonkeyPatch) -> BridgeHarness:
     harness = BridgeHarness()
     monkeypatch.setattr(wiring, "bridge", lambda _: harness.bridge)
-    monkeypatch.setattr(store_wiring, "existing", lambda database: database)
+    monkeypatch.setattr(shared, "existing", lambda database: database)
     return harness
 
 

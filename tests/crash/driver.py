@@ -8,14 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from mmbot_pipelines import wiring
 from mmbot_pipelines.adapters.alerts.apprise import AppriseChannel
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.alerting import AlertService, send_alerts
+from mmbot_pipelines.bridge.alerting.notify import AlertService, send_alerts
+from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.ports import OrderFilter, Run
+from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.settings import load
+from mmbot_pipelines.wiring import bridge as wiring
 
 AppriseChannel("json://127.0.0.1")  # loads all its plugins, once for all who are forked from us
 

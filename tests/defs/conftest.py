@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmbot_pipelines.defs import run_requests
+from mmbot_pipelines.defs.bridge import run_requests
 from tests.bridge.harness import BridgeHarness
 
 

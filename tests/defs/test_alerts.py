@@ -3,10 +3,10 @@
 import dagster as dg
 import pytest
 
-from mmbot_pipelines.bridge.alert_rules import AlertThresholds
-from mmbot_pipelines.bridge.alerting import JOURNAL, AlertService
+from mmbot_pipelines.bridge.alerting.notify import JOURNAL, AlertService
+from mmbot_pipelines.bridge.alerting.rules import AlertThresholds
 from mmbot_pipelines.core.money import Wei
-from mmbot_pipelines.defs.alerts import alerts, daily_summary, definitions
+from mmbot_pipelines.defs.bridge.alerts import alerts, daily_summary, definitions
 from tests.bridge.harness import BridgeHarness
 from tests.ports.alerts_memory import AlertLogMemory, ChannelMemory
 from tests.ports.daemons_memory import DaemonsMemory

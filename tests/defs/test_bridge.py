@@ -6,7 +6,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.safety import ScopeState, State
-from mmbot_pipelines.defs.bridge import fill_orders, orders_sensor
+from mmbot_pipelines.defs.bridge.orders import fill_orders, orders_sensor
 from tests.bridge.harness import BridgeHarness
 
 MAX_RUNS = 2

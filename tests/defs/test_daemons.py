@@ -6,9 +6,9 @@ import dagster as dg
 import pytest
 from dagster._daemon.types import DaemonHeartbeat
 
-from mmbot_pipelines.bridge.alerting import send_alerts
+from mmbot_pipelines.bridge.alerting.notify import send_alerts
 from mmbot_pipelines.core.alerts import Severity
-from mmbot_pipelines.defs.daemons import daemons, definitions
+from mmbot_pipelines.defs.bridge.daemons import daemons, definitions
 from tests.defs.test_alerts import AlertHarness
 
 

@@ -7,13 +7,13 @@ import dagster as dg
 import yaml
 from dagster._core.test_utils import create_run_for_test
 
-from mmbot_pipelines.adapters.kms import KmsUnavailable
+from mmbot_pipelines.adapters.evm.kms import KmsUnavailable
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.defs import run_requests
-from mmbot_pipelines.defs.bridge import fill_orders
-from mmbot_pipelines.defs.operator_errors import operator_errors
-from mmbot_pipelines.defs.recovery import FAILED_ORDERS, failed_orders
+from mmbot_pipelines.defs.bridge import run_requests
+from mmbot_pipelines.defs.bridge.orders import fill_orders
+from mmbot_pipelines.defs.bridge.recovery import FAILED_ORDERS, failed_orders
+from mmbot_pipelines.defs.shared.operator_errors import operator_errors
 from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT
 from tests.bridge.harness import BridgeHarness
 

@@ -16,20 +16,21 @@ from dagster_shared.error import SerializableErrorInfo
 from sqlalchemy.exc import OperationalError
 
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
+from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
+from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
+from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.db.exposure import PgAccounts
-from mmbot_pipelines.adapters.db.order_stats import PgOrderStats
-from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.core.errors import RpcUnavailable
-from mmbot_pipelines.defs import alerts, bridge, daemons, recovery, retention, run_requests, safety
-from mmbot_pipelines.defs.operator_errors import operator_errors
+from mmbot_pipelines.defs.bridge import alerts, daemons, orders, recovery, run_requests, safety
+from mmbot_pipelines.defs.shared import retention
+from mmbot_pipelines.defs.shared.operator_errors import operator_errors
 from mmbot_pipelines.devnet.stack import free_port
 from tests.defs.test_alerts import AlertHarness
 
 DEFINITIONS = (
-    bridge.definitions(["zksync"], max_runs=2),
+    orders.definitions(["zksync"], max_runs=2),
     recovery.definitions,
     safety.definitions,
     alerts.definitions,

@@ -9,7 +9,7 @@ import dagster as dg
 import psycopg
 import pytest
 
-from mmbot_pipelines.defs import retention
+from mmbot_pipelines.defs.shared import retention
 from mmbot_pipelines.defs.storage import Storage
 
 DAGSTER_YAML = Path(__file__).parents[2] / "dagster_home" / "dagster.yaml"

@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 
 from mmbot_pipelines.core.safety import GLOBAL, State, state_of
-from mmbot_pipelines.defs import safety
+from mmbot_pipelines.defs.bridge import safety
 from tests.bridge.harness import BridgeHarness
 
 JOBS = {job.name: job for job in safety.definitions.jobs or [] if isinstance(job, dg.JobDefinition)}

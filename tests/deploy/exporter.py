@@ -37,7 +37,7 @@ def environment(database_url: str, l1: str, zksync: str) -> dict[str, str]:
 def exporter(environ: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Start the exporter on a free port; yield its process and its URL."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MMBOT_")}
-    command = [sys.executable, "-c", "from mmbot_pipelines.cli import main; main()"]
+    command = [sys.executable, "-c", "from mmbot_pipelines.cli.main import main; main()"]
     process = subprocess.Popen(
         [*command, "metrics", "--port", "0"],
         env=kept | dict(environ),

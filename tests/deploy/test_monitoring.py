@@ -14,8 +14,8 @@ import yaml
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.metrics import collector
 from mmbot_pipelines.cli.metrics import metrics
-from tests.adapters.ethereum.fake_node import fake_node
 from tests.adapters.metrics.sample_store import fill
+from tests.adapters.rpc.fake_node import fake_node
 from tests.deploy.exporter import SECRET, Exported, environment, exported, exporter, scrape
 from tests.deploy.promql import balanced, grouped, used
 from tests.postgres import database as fresh_database

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.cli import COMMANDS
+from mmbot_pipelines.cli.main import COMMANDS
 from tests.deploy.units import ROOT, UNITS, services
 from tests.documents import called, dagster_names, understood, words
 

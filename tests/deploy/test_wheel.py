@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmbot_pipelines import cli
+from mmbot_pipelines.cli import main
 from tests.cli.command import caller
 
 ROOT = Path(__file__).parents[2]
@@ -45,14 +45,14 @@ def test_the_wheel_has_the_product_and_no_local_chains(wheel: zipfile.ZipFile) -
 def test_the_wheel_offers_no_demo(wheel: zipfile.ZipFile) -> None:
     (entries,) = [name for name in wheel.namelist() if name.endswith("/entry_points.txt")]
     text = wheel.read(entries).decode()
-    assert "mmbot = mmbot_pipelines.cli:main" in text
+    assert "mmbot = mmbot_pipelines.cli.main:main" in text
     assert "mmbot.commands" not in text
 
 
 def test_the_demo_without_local_chains_is_one_clear_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "entry_points", lambda **_: ())
+    monkeypatch.setattr(main, "entry_points", lambda **_: ())
     logged = caller({}, capsys, monkeypatch)("demo")
     assert logged.code == 2
     assert logged.err == (

@@ -10,7 +10,7 @@ from eth_utils.address import to_checksum_address
 
 from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import OrderFilter
+from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from mmbot_pipelines.cli.screen import console
 from mmbot_pipelines.core.errors import StoreUnavailable
 from mmbot_pipelines.devnet import demo

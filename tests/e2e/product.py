@@ -7,8 +7,8 @@ from typing import Any
 import requests
 from web3.types import TxReceipt
 
+from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
 from mmbot_pipelines.adapters.db.engine import connect as connect_database
-from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.devnet.chain import connect

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import psutil
 import requests
 
-from mmbot_pipelines.defs import retention
+from mmbot_pipelines.defs.shared import retention
 from mmbot_pipelines.devnet.orders import burst
 from mmbot_pipelines.settings import KEYS
 from tests.e2e.product import Product

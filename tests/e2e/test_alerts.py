@@ -5,7 +5,7 @@ import time
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.adapters.metrics.figures import PgFigures
-from mmbot_pipelines.bridge.alerting import JOURNAL
+from mmbot_pipelines.bridge.alerting.notify import JOURNAL
 from mmbot_pipelines.core import safety
 from tests.adapters.alerts.sink import Sink
 from tests.bridge.orders import NOON

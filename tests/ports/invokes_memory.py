@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mmbot_pipelines.adapters.starknet.invokes import Invoke
 from mmbot_pipelines.core.errors import ConcurrentUpdate
-from mmbot_pipelines.core.invokes import Invoke
 from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.core.outbox import TxState
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from mmbot_pipelines.adapters.db.bridge.transitions import identity
 from mmbot_pipelines.adapters.db.columns import storable
-from mmbot_pipelines.adapters.db.transitions import identity
-from mmbot_pipelines.bridge.accounts import OUT, TRANSFER
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports.accounts import OUT, TRANSFER
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Transaction, TxState

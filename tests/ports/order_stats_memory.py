@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from mmbot_pipelines.bridge.accounts import REPAY
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.order_stats import PAID, WAITING, Day, LongWait, Parked, Shortage
+from mmbot_pipelines.bridge.ports.accounts import REPAY
+from mmbot_pipelines.bridge.ports.order_stats import PAID, WAITING, Day, LongWait, Parked, Shortage
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Transaction, TxState
 from tests.ports.orders_memory import OrdersMemory

@@ -10,25 +10,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
-from mmbot_pipelines.adapters.db.columns import storable
-from mmbot_pipelines.adapters.db.scan import changed
-from mmbot_pipelines.adapters.db.transitions import (
+from mmbot_pipelines.adapters.db.bridge.scan import changed
+from mmbot_pipelines.adapters.db.bridge.transitions import (
     history_reason,
     identity,
     is_acceptance,
     is_recorded,
 )
-from mmbot_pipelines.bridge.accounts import TRANSFER
+from mmbot_pipelines.adapters.db.columns import storable
+from mmbot_pipelines.bridge.journal import ErrorEntry, Fault, HistoryEntry
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import (
-    Cursor,
-    ErrorEntry,
-    Fault,
-    HistoryEntry,
-    OrderFilter,
-    Scan,
-)
+from mmbot_pipelines.bridge.ports.accounts import TRANSFER
+from mmbot_pipelines.bridge.ports.orders import Cursor, OrderFilter, Scan
 from mmbot_pipelines.core.errors import ConcurrentUpdate, StoreUnavailable
 from mmbot_pipelines.core.money import UINT256_MAX, Address, TxHash
 from mmbot_pipelines.core.outbox import Block, Transaction, TxState

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from mmbot_pipelines.bridge.chain_ports import Progress, Settlement, Task
 from mmbot_pipelines.bridge.escrow_errors import (
     AlreadyClaimed,
     EscrowMismatch,
@@ -18,8 +17,10 @@ from mmbot_pipelines.bridge.escrow_errors import (
     OrderAbsent,
     PaidElsewhere,
 )
+from mmbot_pipelines.bridge.journal import Fault
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Cursor, Fault, Scan
+from mmbot_pipelines.bridge.ports.chains import Progress, Settlement, Task
+from mmbot_pipelines.bridge.ports.orders import Cursor, Scan
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees

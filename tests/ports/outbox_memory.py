@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from mmbot_pipelines.bridge.accounts import REPAY
+from mmbot_pipelines.bridge.journal import Fault
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Fault
+from mmbot_pipelines.bridge.ports.accounts import REPAY
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import TxHash, Wei
 from mmbot_pipelines.core.outbox import Outcome, Receipt, Transaction, TxState

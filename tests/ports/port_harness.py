@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
 
-from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
-from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, LocalSigner
-from mmbot_pipelines.adapters.origins.zksync import ZkSync
-from mmbot_pipelines.adapters.origins.zksync_escrow import SET_ORDER
-from mmbot_pipelines.bridge.chain_ports import Origin, Registry
+from mmbot_pipelines.adapters.bridge.registry import RegistryV1
+from mmbot_pipelines.adapters.bridge.zksync.escrow import SET_ORDER
+from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSync
+from mmbot_pipelines.adapters.evm.chain import EthereumChain, LocalSigner
+from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Cursor
+from mmbot_pipelines.bridge.ports.chains import Origin, Registry
+from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Call, Chain, Fees
 from mmbot_pipelines.devnet.accounts import USERS, account

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import MAX_PAUSE_SECONDS, PAUSE_SHARE, ConfirmedRange
+from mmbot_pipelines.bridge.ports.orders import MAX_PAUSE_SECONDS, PAUSE_SHARE, ConfirmedRange
 from tests.ports.lane_memory import LaneMemory
 
 

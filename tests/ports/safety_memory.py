@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mmbot_pipelines.adapters.db.columns import storable
-from mmbot_pipelines.bridge.accounts import OUT, PROVEN, TRANSFER, BalanceMark, Finished
+from mmbot_pipelines.bridge.ports.accounts import OUT, PROVEN, TRANSFER, BalanceMark, Finished
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import TxState

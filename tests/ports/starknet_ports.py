@@ -7,16 +7,16 @@ from typing import Any
 from eth_typing import ChecksumAddress
 from web3.types import FilterParams
 
-from mmbot_pipelines.adapters.ethereum.registry import RegistryV1
-from mmbot_pipelines.adapters.ethereum.rpc import Rpc
-from mmbot_pipelines.adapters.ethereum.wallet import EthereumChain, LocalSigner
-from mmbot_pipelines.adapters.origins import starknet_node
-from mmbot_pipelines.adapters.origins.starknet import Starknet
-from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage
-from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
-from mmbot_pipelines.bridge.chain_ports import Repayment
+from mmbot_pipelines.adapters.bridge.registry import RegistryV1
+from mmbot_pipelines.adapters.bridge.starknet.messages import ByMessage
+from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
+from mmbot_pipelines.adapters.evm.chain import EthereumChain, LocalSigner
+from mmbot_pipelines.adapters.rpc.client import Rpc
+from mmbot_pipelines.adapters.starknet import node
+from mmbot_pipelines.adapters.starknet.client import StarknetRpc
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Cursor
+from mmbot_pipelines.bridge.ports.chains import Repayment
+from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.core.outbox import Fees
 from mmbot_pipelines.devnet.chain import ask
@@ -160,7 +160,7 @@ def held_against_the_specification() -> Iterator[None]:
     if spec is None:
         yield
         return
-    transport = starknet_node._Transport
+    transport = node._Transport
     sent = transport._make_request
 
     async def checked(self: Any, *args: Any, payload: Any, **kwargs: Any) -> Any:

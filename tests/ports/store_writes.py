@@ -3,10 +3,11 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from mmbot_pipelines.bridge.journal import Fault
 from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.outbox import Lane
-from mmbot_pipelines.bridge.ports import Cursor, Fault, Orders, Scan
+from mmbot_pipelines.bridge.ports.orders import Cursor, Orders, Scan
+from mmbot_pipelines.bridge.ports.outbox import Lane
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees, Outcome, Receipt, Transaction, TxState
 from tests.bridge.orders import NOON, an_order

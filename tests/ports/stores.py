@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
+from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.db.exposure import PgAccounts
-from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.adapters.db.safety import PgSafety
-from mmbot_pipelines.bridge.accounts import Accounts
-from mmbot_pipelines.bridge.ports import Orders
+from mmbot_pipelines.bridge.ports.accounts import Accounts
+from mmbot_pipelines.bridge.ports.orders import Orders
 from mmbot_pipelines.core.safety import SafetyStore
 from tests.ports.orders_memory import OrdersMemory
 from tests.ports.safety_memory import AccountsMemory

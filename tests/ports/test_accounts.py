@@ -3,10 +3,11 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from mmbot_pipelines.bridge.accounts import BalanceMark
+from mmbot_pipelines.bridge.journal import Fault
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Cursor, Fault
+from mmbot_pipelines.bridge.ports.accounts import BalanceMark
+from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Account, Block
 from tests.bridge.orders import NOON, an_order

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.db.invokes import PgInvokes
+from mmbot_pipelines.adapters.starknet.invoke_store import PgInvokes
+from mmbot_pipelines.adapters.starknet.invokes import Invoke, Invokes
 from mmbot_pipelines.core.errors import ConcurrentUpdate
-from mmbot_pipelines.core.invokes import Invoke, Invokes
 from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.core.outbox import TxState
 from tests.ports.invokes_memory import InvokesMemory

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
-from mmbot_pipelines.bridge.ports import Orders
+from mmbot_pipelines.bridge.ports.orders import Orders
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Gas, Wei
 from mmbot_pipelines.core.outbox import Call, Fees

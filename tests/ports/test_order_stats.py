@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
+from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.db.order_stats import PgOrderStats
-from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.bridge.lifecycle import Fact
-from mmbot_pipelines.bridge.order_stats import Day, LongWait, OrderStats, Parked, Shortage
-from mmbot_pipelines.bridge.ports import Orders
+from mmbot_pipelines.bridge.ports.order_stats import Day, LongWait, OrderStats, Parked, Shortage
+from mmbot_pipelines.bridge.ports.orders import Orders
 from mmbot_pipelines.core.money import Wei
 from tests.bridge.orders import NOON, an_order
 from tests.ports.order_stats_memory import OrderStatsMemory

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
-from mmbot_pipelines.bridge.ports import OrderFilter, Orders
+from mmbot_pipelines.bridge.ports.orders import OrderFilter, Orders
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import TxHash, Wei
 from mmbot_pipelines.core.outbox import Block

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
-from mmbot_pipelines.bridge.ports import Cursor, OrderFilter, Orders, Scan
+from mmbot_pipelines.bridge.ports.orders import Cursor, OrderFilter, Orders, Scan
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block
 from tests.bridge.orders import NOON, an_order

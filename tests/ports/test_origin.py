@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from mmbot_pipelines.bridge.chain_ports import Settlement
 from mmbot_pipelines.bridge.escrow_errors import (
     AlreadyClaimed,
     EscrowMismatch,
@@ -12,7 +11,8 @@ from mmbot_pipelines.bridge.escrow_errors import (
     PaidElsewhere,
 )
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.ports import Cursor
+from mmbot_pipelines.bridge.ports.chains import Settlement
+from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.errors import RetryPolicy, SimulationReverted
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Call

@@ -6,7 +6,7 @@ import pytest
 
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import ConfirmedRange, Cursor, OrderFilter, Orders
+from mmbot_pipelines.bridge.ports.orders import ConfirmedRange, Cursor, OrderFilter, Orders
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block

@@ -7,7 +7,7 @@ import pytest
 
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import MAX_PAUSE_SECONDS, PAUSE_SHARE, Orders
+from mmbot_pipelines.bridge.ports.orders import MAX_PAUSE_SECONDS, PAUSE_SHARE, Orders
 from tests.bridge.orders import NOON, an_order
 from tests.ports.store_writes import FAULT, add, later, step
 

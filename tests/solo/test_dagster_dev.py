@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
 from mmbot_pipelines.adapters.db.embedded import embedded_url, stop
 from mmbot_pipelines.adapters.db.engine import connect as connect_database
 from mmbot_pipelines.adapters.db.migrate import pending
-from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT, Anvil
 from mmbot_pipelines.devnet.chain import connect

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from mmbot_pipelines.adapters.ethereum import decoding
-from mmbot_pipelines.adapters.ethereum.node import Node, NodeFault
+from mmbot_pipelines.adapters.rpc import decoding
+from mmbot_pipelines.adapters.rpc.node import Node, NodeFault
 from mmbot_pipelines.core.errors import RpcUnavailable
 
 _CONNECT_SECONDS = 2.0

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.db.orders import PgOrders
+from mmbot_pipelines.bridge.journal import Fault
 from mmbot_pipelines.bridge.lifecycle import NEXT, Fact, Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports import Cursor, Fault, OrderFilter, Orders, Scan
+from mmbot_pipelines.bridge.ports.orders import Cursor, OrderFilter, Orders, Scan
 from mmbot_pipelines.core.errors import ConcurrentUpdate, IllegalTransition
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Block, TxState

@@ -9,10 +9,10 @@ from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
+from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
 from mmbot_pipelines.adapters.db.engine import connect, transaction
-from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
-from mmbot_pipelines.bridge.ports import OrderFilter
+from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from mmbot_pipelines.core.errors import StoreUnavailable
 from tests.bridge.orders import NOON, an_order
 from tests.ports.store_writes import CHAIN, OURS, a_transaction, add, put, step

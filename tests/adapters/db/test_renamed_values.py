@@ -7,8 +7,8 @@ from sqlalchemy import Engine, NullPool, create_engine, text
 
 from mmbot_pipelines.adapters.db import migrate
 from mmbot_pipelines.adapters.db.urls import store_url
-from mmbot_pipelines.bridge import long_waits
-from mmbot_pipelines.bridge.order_stats import LongWait
+from mmbot_pipelines.bridge.alerting import long_waits
+from mmbot_pipelines.bridge.ports.order_stats import LongWait
 from tests.bridge.orders import NOON
 
 MIGRATION = import_module("mmbot_pipelines.adapters.db.migrations.versions.0023_renamed_values")

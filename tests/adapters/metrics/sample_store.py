@@ -6,9 +6,9 @@ from datetime import timedelta
 from sqlalchemy import Engine
 
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
-from mmbot_pipelines.adapters.db.orders import PgOrders
+from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
 from mmbot_pipelines.adapters.db.safety import PgSafety
-from mmbot_pipelines.bridge.alerting import JOURNAL
+from mmbot_pipelines.bridge.alerting.notify import JOURNAL
 from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core import safety

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine
 
+from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.db.orders import PgOrders
 from mmbot_pipelines.adapters.metrics.figures import BUCKETS, Figures, PgFigures
-from mmbot_pipelines.bridge.alerting import JOURNAL
+from mmbot_pipelines.bridge.alerting.notify import JOURNAL
 from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.core.errors import StoreUnavailable
 from tests.adapters.metrics.sample_store import at, fill, go

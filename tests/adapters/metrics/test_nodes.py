@@ -1,7 +1,7 @@
 """Nodes are asked one by one, and nothing of their URLs but the host is told."""
 
 from mmbot_pipelines.adapters.metrics.nodes import STARKNET, Probe, ask_all
-from tests.adapters.ethereum.fake_node import fake_node
+from tests.adapters.rpc.fake_node import fake_node
 
 
 def test_a_good_node_reports_its_height() -> None:

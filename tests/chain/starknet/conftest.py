@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 from eth_typing import ChecksumAddress
 
-from mmbot_pipelines.adapters.origins.starknet import Starknet
+from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
 from mmbot_pipelines.devnet.starknet.delivery import L1Link
 from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging
-from tests.adapters.origins.fake_prover import FakeProver, fake_prover
+from tests.adapters.bridge.starknet.fake_prover import FakeProver, fake_prover
 from tests.chain.starknet.proving import by_proof, prove
 from tests.devnet.bridge import Devnet, running
 from tests.ports.starknet_ports import StarknetPorts, on_starknet

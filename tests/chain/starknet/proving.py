@@ -5,18 +5,18 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from mmbot_pipelines.adapters.origins.starknet import Starknet
-from mmbot_pipelines.adapters.origins.starknet_lane import StarknetLane
-from mmbot_pipelines.adapters.origins.starknet_proofs import ByProof, entrypoint
-from mmbot_pipelines.adapters.origins.starknet_prover import Prover
-from mmbot_pipelines.adapters.origins.starknet_wallet import StarknetWallet
-from mmbot_pipelines.bridge.chain_ports import Progress, Task
+from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
+from mmbot_pipelines.adapters.bridge.starknet.proofs import ByProof, entrypoint
+from mmbot_pipelines.adapters.bridge.starknet.prover import Prover
+from mmbot_pipelines.adapters.starknet.lane import StarknetLane
+from mmbot_pipelines.adapters.starknet.wallet import StarknetWallet
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports.chains import Progress, Task
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.starknet.contracts import development_keys
-from tests.adapters.origins.fake_prover import API_KEY, FakeProver
+from tests.adapters.bridge.starknet.fake_prover import API_KEY, FakeProver
 from tests.ports.invokes_memory import InvokesMemory
 from tests.ports.port_harness import pay
 from tests.ports.starknet_ports import StarknetPorts

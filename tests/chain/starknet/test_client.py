@@ -7,12 +7,12 @@ import pytest
 from starknet_py.constants import STRK_FEE_CONTRACT_ADDRESS
 from starknet_py.hash.selector import get_selector_from_name
 
-from mmbot_pipelines.adapters.ethereum.node import RpcError
-from mmbot_pipelines.adapters.origins import starknet_block_time
-from mmbot_pipelines.adapters.origins.starknet_events import UNSEALED, EscrowEvents
-from mmbot_pipelines.adapters.origins.starknet_node import StarknetNode
-from mmbot_pipelines.adapters.origins.starknet_rpc import StarknetRpc
-from mmbot_pipelines.adapters.origins.starknet_views import lacks_function
+from mmbot_pipelines.adapters.bridge.starknet.events import UNSEALED, EscrowEvents
+from mmbot_pipelines.adapters.bridge.starknet.views import lacks_function
+from mmbot_pipelines.adapters.rpc.node import RpcError
+from mmbot_pipelines.adapters.starknet import block_time
+from mmbot_pipelines.adapters.starknet.client import StarknetRpc
+from mmbot_pipelines.adapters.starknet.node import StarknetNode
 from mmbot_pipelines.core.errors import WrongChain
 from mmbot_pipelines.devnet.starknet.felt import felt
 from tests.devnet.starknet_rpc import Rpc, starknet
@@ -50,7 +50,7 @@ def test_blocks_are_equal_by_number_and_tag(client: StarknetRpc) -> None:
         assert (await node.block("l1_accepted")).number <= newest.number
 
     client.ask(work)
-    assert starknet_block_time.newest_block_time(client).year >= 2024
+    assert block_time.newest_block_time(client).year >= 2024
 
 
 def test_events_lie_in_their_range_whatever_the_pages(
@@ -62,7 +62,7 @@ def test_events_lie_in_their_range_whatever_the_pages(
         whole, last = await TRANSFERS.scan(node, first, newest.number)
         assert last == newest
         assert whole
-        monkeypatch.setattr("mmbot_pipelines.adapters.origins.starknet_events._PAGE", 2)
+        monkeypatch.setattr("mmbot_pipelines.adapters.bridge.starknet.events._PAGE", 2)
         few, _ = await TRANSFERS.scan(node, newest.number, newest.number)
         assert few == [event for event in whole if event.block == newest]
 

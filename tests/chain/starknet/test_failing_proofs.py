@@ -5,20 +5,20 @@ from dataclasses import replace
 import pytest
 from starknet_py.net.client_models import Call, ResourceBounds, ResourceBoundsMapping
 
-from mmbot_pipelines.adapters.origins.starknet import Starknet
-from mmbot_pipelines.adapters.origins.starknet_proofs import (
+from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
+from mmbot_pipelines.adapters.bridge.starknet.proofs import (
     ProofFailed,
     TransferNotFound,
     entrypoint,
 )
-from mmbot_pipelines.adapters.origins.starknet_prover import ProverRefused, ProverUnavailable
-from mmbot_pipelines.bridge.chain_ports import Progress, Settlement
+from mmbot_pipelines.adapters.bridge.starknet.prover import ProverRefused, ProverUnavailable
 from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports.chains import Progress, Settlement
 from mmbot_pipelines.core.errors import RpcRefused
 from mmbot_pipelines.core.money import TxHash
 from mmbot_pipelines.devnet.starknet.felt import felt
 from mmbot_pipelines.devnet.starknet.users import account
-from tests.adapters.origins.fake_prover import API_KEY, FakeProver
+from tests.adapters.bridge.starknet.fake_prover import API_KEY, FakeProver
 from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, prove, reported, task_of
 from tests.devnet.starknet_rpc import run
 from tests.ports.invokes_memory import InvokesMemory

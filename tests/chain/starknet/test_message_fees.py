@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from mmbot_pipelines.adapters.origins import starknet_escrow as abi
-from mmbot_pipelines.adapters.origins.starknet_message_fee import MessageFeeOutOfRange
-from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage
+from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
+from mmbot_pipelines.adapters.bridge.starknet.message_fee import MessageFeeOutOfRange
+from mmbot_pipelines.adapters.bridge.starknet.messages import ByMessage
 from mmbot_pipelines.bridge.escrow_errors import EscrowPaused, OrderAbsent
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.money import Address

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from mmbot_pipelines.adapters.origins import starknet_escrow as abi
-from mmbot_pipelines.adapters.origins.starknet_messages import ByMessage
-from mmbot_pipelines.bridge.chain_ports import Progress
+from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
+from mmbot_pipelines.adapters.bridge.starknet.messages import ByMessage
 from mmbot_pipelines.bridge.escrow_errors import MessageMissing
 from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports.chains import Progress
 from mmbot_pipelines.core.errors import Undelivered
 from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.devnet.artifacts import contract

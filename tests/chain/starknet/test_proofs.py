@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from mmbot_pipelines.adapters.origins.starknet import Starknet
-from mmbot_pipelines.bridge.chain_ports import Progress, Settlement
+from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports.chains import Progress, Settlement
 from mmbot_pipelines.core.money import TxHash
 from mmbot_pipelines.devnet.starknet.felt import felt
-from tests.adapters.origins.fake_prover import FakeProver
+from tests.adapters.bridge.starknet.fake_prover import FakeProver
 from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, reported
 from tests.ports.starknet_ports import StarknetPorts
 

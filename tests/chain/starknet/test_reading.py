@@ -4,16 +4,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mmbot_pipelines.adapters.origins import starknet, starknet_block_time, starknet_events
-from mmbot_pipelines.adapters.origins import starknet_escrow as abi
+from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
+from mmbot_pipelines.adapters.bridge.starknet import events, origin
+from mmbot_pipelines.adapters.starknet import block_time
 from mmbot_pipelines.bridge.escrow_errors import EscrowMismatch, OrderAbsent
-from mmbot_pipelines.bridge.ports import Cursor
+from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.errors import RetryPolicy, RpcUnavailable
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.outbox import Block
 from mmbot_pipelines.devnet.accounts import account
 from mmbot_pipelines.devnet.starknet.felt import felt, felts
-from tests.adapters.ethereum.fake_node import NOBODY
+from tests.adapters.rpc.fake_node import NOBODY
 from tests.ports.port_harness import claim, pay
 from tests.ports.starknet_ports import StarknetPorts
 
@@ -56,7 +57,7 @@ def test_another_order_under_a_dropped_ones_id_is_not_taken_for_it(ports: Starkn
 def test_pages_and_the_reading_behind_the_head_lose_nothing(
     ports: StarknetPorts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(starknet_events, "_PAGE", 4)
+    monkeypatch.setattr(events, "_PAGE", 4)
     for _ in range(3):
         ports.set_orders(6)
     head = ports.origin.head(Cursor.LATEST)
@@ -101,7 +102,7 @@ def test_blocks_and_heights(ports: StarknetPorts) -> None:
 
 def test_the_newest_blocks_time_is_reported(ports: StarknetPorts) -> None:
     ports.mine_l2(1)
-    age = datetime.now(UTC) - starknet_block_time.newest_block_time(ports.l2)
+    age = datetime.now(UTC) - block_time.newest_block_time(ports.l2)
     assert timedelta(seconds=-2) < age < timedelta(minutes=1)
 
 
@@ -122,7 +123,7 @@ def test_a_wallet_or_registry_of_others_names_both_and_the_setting(ports: Starkn
 def test_payments_long_ago_are_found_too(
     ports: StarknetPorts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(starknet, "_NEAR", 3)
+    monkeypatch.setattr(origin, "_NEAR", 3)
     old = ports.set_orders(2)
     pay(ports, old[:1])
     claim(ports, old[:1])

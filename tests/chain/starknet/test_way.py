@@ -6,16 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mmbot_pipelines.adapters.origins.starknet import Starknet
+from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.failures import OrdersFailed
+from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.policy import Limits
-from mmbot_pipelines.bridge.ports import Run
 from mmbot_pipelines.core.money import Wei
-from tests.adapters.origins.fake_prover import FakeProver
+from tests.adapters.bridge.starknet.fake_prover import FakeProver
 from tests.chain.starknet.claims import consumed
 from tests.chain.starknet.proving import by_proof
 from tests.ports.orders_memory import OrdersMemory

@@ -101,7 +101,7 @@ Index("transactions_by_block", transactions.c.block_number)
 
 EXECUTED = (TxState.MINED.value, TxState.REVERTED.value)
 
-# of our account on Starknet: see core/invokes.py
+# of our account on Starknet: see adapters/starknet/invokes.py
 invokes = Table(
     "invokes",
     metadata,

@@ -1,0 +1,221 @@
+"""What becomes of a claim's message between L1 and Starknet. Reads both chains.
+
+Nothing is given up on the word of one node: what a receipt says, what L1 has consumed and
+what Starknet made of it count when as many nodes say the same as the quorum asks for.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
+from eth_utils.crypto import keccak
+from starknet_py.net.client_models import (
+    MessageStatus,
+    TransactionExecutionStatus,
+    TransactionFinalityStatus,
+)
+
+from mmbot_pipelines.adapters.bridge.registry import STARKNET_ESCROW, STARKNET_SELECTOR
+from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
+from mmbot_pipelines.adapters.bridge.starknet import views
+from mmbot_pipelines.adapters.evm import quorum
+from mmbot_pipelines.adapters.evm.contracts import Function, call_trusted_views, refused
+from mmbot_pipelines.adapters.rpc import decoding, reverts
+from mmbot_pipelines.adapters.rpc.client import Poll, Rpc
+from mmbot_pipelines.adapters.rpc.node import Answer, NodeFault, RpcError
+from mmbot_pipelines.adapters.starknet.client import StarknetRpc
+from mmbot_pipelines.adapters.starknet.node import StarknetNode
+from mmbot_pipelines.bridge.escrow_errors import ClaimsGoElsewhere, MessageMissing
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.core.errors import Failure, Malformed, RpcUnavailable, Undelivered
+from mmbot_pipelines.core.money import Address, TxHash
+from mmbot_pipelines.core.outbox import Block
+from mmbot_pipelines.core.untrusted import cleaned
+
+LOG_MESSAGE = keccak(text="LogMessageToL2(address,uint256,uint256,uint256[],uint256,uint256)")
+L1_TO_L2_MESSAGES = Function("l1ToL2Messages", ("bytes32",), ("uint256",))
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a claim's receipt says of its message."""
+
+    block: Block  # of L1
+    message: TxHash | None  # the hash that L1 keeps it under; None: there is no message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Messages:
+    """Messages of one registry to one escrow. Threads may share it."""
+
+    rpc: StarknetRpc
+    l1: Rpc
+    registry: Address  # on L1
+    escrow: Address
+    messaging: Address  # Starknet's core contract on L1
+
+    def sent(self, orders: Sequence[Order]) -> dict[str, Sent]:
+        """Return what the claims' receipts say, by order; nothing where no quorum agrees.
+
+        Raises:
+            RpcUnavailable: too few nodes answered.
+        """
+        if not orders:
+            return {}
+        asked = [("eth_getTransactionReceipt", (o.claim_tx,)) for o in orders]
+
+        def read(poll: Poll) -> list[Sent | None]:
+            return [self._sent(o, a) for o, a in zip(orders, poll.answers, strict=True)]
+
+        agreed = quorum.each(self.l1, asked, read)
+        return {order.key: sent for order, sent in zip(orders, agreed, strict=True) if sent}
+
+    def missing(self, order: Order) -> MessageMissing:
+        """Return that an order's mined claim has sent no message to our escrow."""
+        return MessageMissing(
+            f"the claim {order.claim_tx} is mined, but its receipt has no message of "
+            f"{self.registry} to the escrow {self.escrow} with {order.key}: does the registry "
+            "send to another escrow or function, or is MMBOT_STARKNET_MESSAGING_ADDRESS wrong? "
+            "`mmbot doctor` compares them"
+        )
+
+    def elsewhere(self) -> ClaimsGoElsewhere | None:
+        """Return that the registry sends claims to another escrow or function, or None.
+
+        Raises:
+            RpcDisagrees, BlockReplaced, RpcUnavailable: see `quorum.read`; also where what a
+                node refuses says nothing about the registry.
+        """
+        asked = {STARKNET_ESCROW: int(self.escrow, 16), STARKNET_SELECTOR: abi.CLAIM}
+        calls = [(self.registry, function.encode()) for function in asked]
+        answers = call_trusted_views(self.l1, calls, quorum.now(self.l1))
+        for (function, expected), answer in zip(asked.items(), answers, strict=True):
+            name = f"{function.name}() of the registry {self.registry}"
+            if isinstance(answer, RpcError):
+                if reverts.reason(answer) is None:
+                    raise RpcUnavailable(f"{name} cannot be read: {answer}")
+                return ClaimsGoElsewhere(f"{name} fails: it sends no claims to Starknet")
+            try:
+                (found,) = function.decode(answer)
+            except Malformed as e:
+                return ClaimsGoElsewhere(f"{name} does not answer a number: {e}")
+            if found != expected:
+                return ClaimsGoElsewhere(
+                    f"{name} is {found:#x}, not "
+                    f"{expected:#x}: nothing that is claimed would reach {self.escrow}; ask the "
+                    "registry's owner, or set MMBOT_STARKNET_ESCROW_ADDRESS"
+                )
+        return None
+
+    def consumed(self, sent: Mapping[str, Sent]) -> set[str]:
+        """Return the orders whose messages L1 has consumed, in a finalized block.
+
+        Raises:
+            RpcDisagrees, BlockReplaced, RpcUnavailable: see `quorum.read`.
+            RpcRefused: the core contract does not answer.
+        """
+        final = quorum.newest(self.l1, "finalized") if sent else None
+        if final is None:
+            return set()
+        old = {key: s for key, s in sent.items() if s.block.number <= final.number}
+        calls = [
+            (self.messaging, L1_TO_L2_MESSAGES.encode(bytes.fromhex(str(s.message)[2:])))
+            for s in old.values()
+        ]
+        answers = call_trusted_views(self.l1, calls, final) if calls else []
+        return {key for key, answer in zip(old, answers, strict=True) if self._is_gone(answer)}
+
+    def failed(self, orders: Sequence[Order]) -> dict[str, Undelivered]:
+        """Return which claims Starknet has executed without effect, as the quorum says."""
+        if not orders:
+            return {}
+
+        async def asked(node: StarknetNode) -> list[str | None]:
+            failed = await self._failed(node, orders)
+            return [failed.get(order.key) for order in orders]
+
+        reported = self.rpc.columns(asked, lambda why: str(why is None))
+        return {
+            order.key: Undelivered(
+                f"the claim's {order.claim_ref} is consumed on L1, but the escrow has not paid: "
+                f"its execution on Starknet failed: {why[0]}"
+            )
+            for order, why in zip(orders, reported, strict=True)
+            if None not in why
+        }
+
+    def _sent(self, order: Order, answer: Answer) -> Sent | None:
+        """Read a receipt of a claim; None: it is not mined, or it reverted."""
+        if answer is None or isinstance(answer, RpcError):
+            return None
+        receipt = decoding.fields(answer)
+        if decoding.quantity(receipt.get("status")) != 1:
+            return None
+        block = Block(
+            decoding.quantity(receipt.get("blockNumber")), decoding.hash32(receipt.get("blockHash"))
+        )
+        found = message_of(order, receipt, self.registry, self.escrow, self.messaging)
+        return Sent(block, found)
+
+    def _is_gone(self, answer: bytes | RpcError) -> bool:
+        if isinstance(answer, RpcError):
+            raise refused(answer, f"l1ToL2Messages of Starknet's core contract {self.messaging}")
+        return L1_TO_L2_MESSAGES.decode(answer) == (0,)
+
+    async def _failed(self, node: StarknetNode, orders: Sequence[Order]) -> dict[str, str]:
+        """Return the orders that the escrow holds unpaid though their message failed, and why."""
+        numbers = [order.number for order in orders]
+        newest = await node.newest()
+        sealed = await views.held(node, self.escrow, numbers, newest)
+        shown = await views.held(node, self.escrow, numbers, "pre_confirmed")
+        failed: dict[str, str] = {}
+        for order, *states in zip(orders, sealed, shown, strict=True):
+            if all(not isinstance(s, Failure) and s.is_of(order) and s.pending for s in states):
+                why = _why_failed(await self._statuses(node, order))
+                if why is not None:
+                    failed[order.key] = why
+        return failed
+
+    async def _statuses(self, node: StarknetNode, order: Order) -> list[MessageStatus]:
+        try:
+            return await node.messages(str(order.claim_tx))
+        except (RpcError, NodeFault):
+            return []  # the node does not know, or has no such method: nothing is proven
+
+
+def _why_failed(handlers: Sequence[MessageStatus]) -> str | None:
+    """Return why the one message of a claim failed on Starknet, or None where it did not."""
+    if len(handlers) != 1:
+        return None
+    (status,) = handlers
+    accepted = status.finality_status is not TransactionFinalityStatus.PRE_CONFIRMED
+    if not accepted or status.execution_status is not TransactionExecutionStatus.REVERTED:
+        return None
+    return cleaned(status.failure_reason or "no reason is given")
+
+
+def message_of(
+    order: Order, receipt: object, registry: Address, escrow: Address, messaging: Address
+) -> TxHash | None:
+    """Return the hash of an order's message in the receipt of its claim, or None.
+
+    Source: LogMessageToL2 of Starknet's core contract.
+    """
+    logs = decoding.fields(receipt).get("logs")
+    payload = tuple(abi.claim_payload(order))
+    topics = [int.from_bytes(LOG_MESSAGE), int(registry, 16), int(escrow, 16), abi.CLAIM]
+    for log in map(decoding.fields, logs if isinstance(logs, list) else []):
+        given = log.get("topics")
+        if not isinstance(given, list) or [decoding.quantity(topic) for topic in given] != topics:
+            continue
+        try:
+            sent, nonce, _ = decode(
+                ["uint256[]", "uint256", "uint256"], decoding.data(log.get("data"))
+            )
+        except (DecodingError, OverflowError):
+            continue
+        if decoding.address(log.get("address")) == messaging and sent == payload:
+            hashed = abi.message_hash(topics[1], topics[2], nonce, abi.CLAIM, sent)
+            return TxHash(f"0x{hashed.hex()}")
+    return None

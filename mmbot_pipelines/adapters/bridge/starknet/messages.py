@@ -1,0 +1,134 @@
+"""Claims by a message from L1: priced, asked for, and followed until they arrive."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from mmbot_pipelines.adapters.bridge.starknet.claim_polls import ClaimPolls
+from mmbot_pipelines.adapters.bridge.starknet.message_fee import (
+    MAX_FEE,
+    MAX_RATIO,
+    MessageFees,
+)
+from mmbot_pipelines.adapters.bridge.starknet.message_status import Messages, Sent
+from mmbot_pipelines.adapters.rpc.client import Rpc
+from mmbot_pipelines.adapters.starknet.client import StarknetRpc
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports.chains import Progress
+from mmbot_pipelines.core.errors import Failure
+from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
+from mmbot_pipelines.core.outbox import Call, Fees
+
+_KIND = "message "  # what a claim's name begins with
+
+
+class ClaimEncoder(Protocol):
+    """A registry that can send claims to Starknet."""
+
+    @property
+    def address(self) -> Address: ...
+
+    def claim_starknet(self, order: Order, *, value: Wei) -> Call:
+        """Build the call that asks the escrow for our money."""
+
+
+class ByMessage:
+    """The port `Repayment` by messages from L1. Threads may share it."""
+
+    # Of claimPayment on L1: 85 k to 103 k measured on a bare registry, and 5 k for the
+    # deployed one's proxy (measured: 106 k against 111.2 k for a transfer).
+    claim_gas = Gas(110_000)
+
+    def __init__(
+        self,
+        rpc: StarknetRpc,
+        l1: Rpc,
+        registry: ClaimEncoder,
+        *,
+        escrow: Address,
+        messaging: Address,
+        margin_percent: int,
+        max_fee: Wei = MAX_FEE,
+        max_ratio: int = MAX_RATIO,
+        poll_seconds: float = 15.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Name the contracts; nothing is asked yet.
+
+        messaging: Starknet's core contract on L1.
+        margin_percent, max_fee, max_ratio: see `MessageFees`.
+        poll_seconds: between two looks after one message.
+        """
+        self._registry = registry
+        self._fees = MessageFees(
+            rpc=rpc,
+            registry=registry.address,
+            escrow=escrow,
+            margin_percent=margin_percent,
+            max_fee=max_fee,
+            max_ratio=max_ratio,
+        )
+        self._messages = Messages(
+            rpc=rpc, l1=l1, registry=registry.address, escrow=escrow, messaging=messaging
+        )
+        self._polls = ClaimPolls(_KIND, seconds=poll_seconds, clock=clock)
+
+    def message_fee(self, orders: Sequence[Order], fees: Fees) -> list[Wei]:
+        """Price each claim's message, in wei: all cost the same, so one is estimated.
+
+        An order whose claim would revert now has no estimate; the others' price is its own.
+
+        Raises:
+            RpcRefused: no order's claim can be estimated.
+            RpcDisagrees: nodes differ more than their newest blocks' prices can.
+            MessageFeeOutOfRange, MessageFeeTooHigh: see `MessageFees.price`.
+        """
+        return [self._fees.price(orders)] * len(orders) if orders else []
+
+    def claims(self, orders: Sequence[Order], fees: Fees) -> list[Call | Failure]:
+        """Build the L1 calls that make the escrow pay us; what is too dear now waits."""
+        values = self.message_fee(orders, fees)
+        return [self._claim(o, value, fees) for o, value in zip(orders, values, strict=True)]
+
+    def _claim(self, order: Order, value: Wei, fees: Fees) -> Call | Failure:
+        cost_grew = self._fees.cost_grew(order, value, self.claim_gas, fees)
+        return cost_grew or self._registry.claim_starknet(order, value=value)
+
+    def elsewhere(self) -> Failure | None:
+        """Return that the registry sends claims to another escrow or function, or None."""
+        return self._messages.elsewhere()
+
+    def refunded(self, claims: Sequence[TxHash]) -> list[Wei | None]:
+        """Return zeros: Starknet gives nothing back of a message that failed."""
+        return [Wei(0)] * len(claims)
+
+    def record_costs(self) -> None:
+        """Do nothing: nothing of ours is sent to Starknet."""
+
+    def progress(self, orders: Sequence[Order]) -> list[Progress]:
+        """Find out which messages are ours, and which are used up without effect.
+
+        A claim that is mined without a message can never arrive. A message that L1 has
+        consumed in a finalized block was executed on Starknet; it is lost only where all
+        witnesses say that it failed there, and that the escrow has not paid.
+        """
+        proved = [o for o in orders if o.status is Status.PROVED and o.claim_tx]
+        new = [order for order in proved if order.claim_ref is None]
+        due = [*new, *self._polls.due(proved)]
+        sent = self._messages.sent(due)
+        seen: dict[str, Progress] = {}
+        waiting: dict[str, Sent] = {}
+        for order in (o for o in due if o.key in sent):
+            found = sent[order.key].message
+            if found is None:
+                seen[order.key] = Progress(lost=self._messages.missing(order))
+            elif order.claim_ref != f"{_KIND}{found}":
+                # Or a reorg of L1 has mined the claim again, with another number for it.
+                seen[order.key] = Progress(ref=f"{_KIND}{found}")
+            else:
+                waiting[order.key] = sent[order.key]
+        gone = self._messages.consumed(waiting)
+        failed = self._messages.failed([order for order in due if order.key in gone])
+        seen |= {key: Progress(lost=why) for key, why in failed.items()}
+        return [seen.get(order.key, Progress()) for order in orders]

@@ -1,0 +1,1 @@
+"""zkSync as an origin of orders."""

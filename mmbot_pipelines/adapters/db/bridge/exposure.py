@@ -1,0 +1,163 @@
+"""How much is paid out and how work ended, summed up in the caller's database transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import (
+    ARRAY,
+    Connection,
+    Engine,
+    Text,
+    any_,
+    func,
+    literal,
+    literal_column,
+    select,
+    union_all,
+)
+
+from mmbot_pipelines.adapters.db.bridge import wallets
+from mmbot_pipelines.adapters.db.bridge.rows import order_of
+from mmbot_pipelines.adapters.db.columns import Instant
+from mmbot_pipelines.adapters.db.engine import transaction
+from mmbot_pipelines.adapters.db.tables.monitoring import tallies
+from mmbot_pipelines.adapters.db.tables.orders import HELD_BACK, errors, order_events, orders
+from mmbot_pipelines.adapters.db.tables.outbox import origin_of_transaction, transactions
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports.accounts import PROVEN, TRANSFER, BalanceMark, Finished
+from mmbot_pipelines.core.money import Address, Gas, Wei
+from mmbot_pipelines.core.outbox import TxState
+
+
+class PgAccounts:
+    """The port `Accounts` on Postgres.
+
+    Every method raises StoreUnavailable when the database cannot be reached.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def exposure(self) -> Wei:
+        """Sum the amounts of all orders that are OUT, in wei."""
+        with transaction(self._engine) as connection:
+            return exposure(connection)
+
+    def gas_lost(self, *, since: datetime) -> Wei:
+        """Sum what transfers stored since then paid for gas and reverted, in wei."""
+        lost = select(func.sum(transactions.c.gas_used * transactions.c.gas_price)).where(
+            transactions.c.stored_at > since,
+            transactions.c.purpose == TRANSFER,
+            transactions.c.state == TxState.REVERTED.value,
+        )
+        with transaction(self._engine) as connection:
+            return Wei(int(connection.scalar(lost) or 0))
+
+    def gas_used(self, purpose: str, origin: str, *, max_count: int) -> list[Gas]:
+        """Return what the newest mined transactions of a kind used, newest first."""
+        newest = (
+            select(transactions.c.gas_used)
+            .where(
+                transactions.c.state == TxState.MINED.value,
+                transactions.c.purpose == purpose,
+                origin_of_transaction == origin,
+            )
+            .order_by(transactions.c.id.desc())
+            .limit(max_count)
+        )
+        with transaction(self._engine) as connection:
+            return [Gas(int(gas)) for gas in connection.scalars(newest)]
+
+    def finished(
+        self, counted: Sequence[tuple[str, str]], *, since: datetime | None, max_count: int
+    ) -> list[Finished]:
+        """Return the newest steps that a chain has proven or that failed, newest first."""
+        with transaction(self._engine) as connection:
+            return _finished(connection, counted, since=since, max_count=max_count)
+
+    def spent(self, chain_id: int, wallet: Address, *, first: int, end: int) -> Wei | None:
+        """Sum what our mined transactions of nonces `first` to below `end` took, in wei."""
+        with transaction(self._engine) as connection:
+            return wallets.spent(connection, chain_id, wallet, first=first, end=end)
+
+    def balance_mark(self, chain_id: int, wallet: Address) -> BalanceMark | None:
+        """Return the wallet's newest explained balance, None before the first."""
+        with transaction(self._engine) as connection:
+            return wallets.balance_mark(connection, chain_id, wallet)
+
+    def mark_balance(self, chain_id: int, wallet: Address, mark: BalanceMark) -> None:
+        """Store the wallet's newest explained balance."""
+        with transaction(self._engine) as connection:
+            wallets.mark_balance(connection, chain_id, wallet, mark)
+
+
+def exposure(connection: Connection) -> Wei:
+    """Sum the amounts whose transfer is stored and that the escrows have not paid back."""
+    # a sum that triggers keep, for the lane and every tick ask for it
+    out = select(func.sum(tallies.c.value)).where(tallies.c.name == "exposure")
+    return Wei(int(connection.scalar(out) or 0))
+
+
+def paid_since(connection: Connection, at: datetime) -> dict[Address, Wei]:
+    """Sum transfers since then by recipient; one that cannot pay any more is none."""
+    # an order counts once, however often its transfer was replaced
+    paid = (
+        select(transactions.c.subject)
+        .where(
+            transactions.c.purpose == TRANSFER,
+            transactions.c.state.in_([TxState.STORED.value, TxState.MINED.value]),
+            transactions.c.stored_at > at,
+        )
+        .distinct()
+    )
+    sums = connection.execute(
+        select(orders.c.recipient, func.sum(orders.c.amount))
+        # as an array, for of what a join brings Postgres expects too much, and reads all orders
+        .where(orders.c.key == any_(func.array(paid.scalar_subquery(), type_=ARRAY(Text))))
+        .group_by(orders.c.recipient)
+    )
+    return {Address(recipient): Wei(int(total)) for recipient, total in sums}
+
+
+def held_back(
+    connection: Connection, origin: str, reason: str, recipient: Address | None, max_orders: int
+) -> list[Order]:
+    """List an origin's healthy orders that wait with this reason, lowest number first."""
+    waiting = (
+        select(orders)
+        .where(HELD_BACK, orders.c.origin == origin, func.md5(orders.c.reason) == func.md5(reason))
+        .order_by(orders.c.number)
+        .limit(max_orders)
+    )
+    if recipient is not None:
+        waiting = waiting.where(orders.c.recipient == recipient)
+    return [order_of(row) for row in connection.execute(waiting)]
+
+
+def _finished(
+    connection: Connection,
+    counted: Sequence[tuple[str, str]],
+    *,
+    since: datetime | None,
+    max_count: int,
+) -> list[Finished]:
+    came = order_events.c.before.is_distinct_from(order_events.c.after)
+    good = select(order_events.c.key.label("key"), order_events.c.at, literal(False).label("bad"))
+    bad = select(errors.c.subject.label("key"), errors.c.at, literal(True).label("bad"))
+    # one question a kind, so that an index leads to the newest of each
+    kinds = [good.where(order_events.c.after == status.value, came) for status in PROVEN]
+    kinds += [bad.where(errors.c.step == step, errors.c.kind == kind) for step, kind in counted]
+    at = literal_column("at", Instant)
+    newest = [
+        (query if since is None else query.where(at > since))
+        .order_by(at.desc())
+        .limit(max_count)
+        .subquery()
+        .select()
+        for query in kinds
+    ]
+    both = union_all(*newest).subquery()
+    rows = connection.execute(
+        select(both).order_by(both.c.at.desc(), both.c.bad.desc(), both.c.key).limit(max_count)
+    )
+    return [Finished(key=row.key, at=row.at, failed=row.bad) for row in rows]

@@ -1,0 +1,53 @@
+"""What wallets had when it was last explained, and what they spent since: on Postgres."""
+
+from sqlalchemy import Connection, case, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from mmbot_pipelines.adapters.db.tables.outbox import transactions, wallets
+from mmbot_pipelines.bridge.ports.accounts import BalanceMark
+from mmbot_pipelines.core.money import Address, Wei
+from mmbot_pipelines.core.outbox import Account, Block, TxState
+
+
+def spent(
+    connection: Connection, chain_id: int, wallet: Address, *, first: int, end: int
+) -> Wei | None:
+    """Sum what mined transactions of these nonces took; None while one is undecided."""
+    t = transactions.c
+    value = case((t.state == TxState.MINED.value, t.call_value), else_=0)
+    took = func.sum(t.gas_used * t.gas_price + value).filter(t.block_number.is_not(None))
+    undecided = func.count().filter(t.state == TxState.STORED.value)
+    rows = select(took, undecided).where(
+        t.chain_id == chain_id, t.wallet == wallet, t.nonce >= first, t.nonce < end
+    )
+    total, waiting = connection.execute(rows).one()
+    return None if waiting else Wei(int(total or 0))
+
+
+def balance_mark(connection: Connection, chain_id: int, wallet: Address) -> BalanceMark | None:
+    """Return the wallet's newest explained balance, None before the first."""
+    row = connection.execute(
+        select(wallets).where(wallets.c.chain_id == chain_id, wallets.c.address == wallet)
+    ).one_or_none()
+    if row is None:
+        return None
+    block = None if row.block_hash is None else Block(int(row.block_number), row.block_hash)
+    account = Account(nonce=int(row.nonce), balance=Wei(int(row.balance)), block=block)
+    return BalanceMark(account=account, at=row.at)
+
+
+def mark_balance(connection: Connection, chain_id: int, wallet: Address, mark: BalanceMark) -> None:
+    """Store the wallet's newest explained balance."""
+    account = mark.account
+    values = {
+        "nonce": account.nonce,
+        "balance": account.balance,
+        "at": mark.at,
+        "block_number": account.block and account.block.number,
+        "block_hash": account.block and account.block.hash,
+    }
+    connection.execute(
+        insert(wallets)
+        .values(chain_id=chain_id, address=wallet, **values)
+        .on_conflict_do_update(index_elements=["chain_id", "address"], set_=values)
+    )

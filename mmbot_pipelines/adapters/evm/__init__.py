@@ -1,0 +1,1 @@
+"""Chains of the EVM: blocks, logs, contracts, quorum, fees, signing and broadcast."""

@@ -1,0 +1,309 @@
+"""The chain our wallet pays on, and the wallet itself: the port `core.outbox.Chain`."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from statistics import median_low
+
+from mmbot_pipelines.adapters.evm import blocks, broadcast, estimates, quorum
+from mmbot_pipelines.adapters.evm.broadcast import Underpriced
+from mmbot_pipelines.adapters.evm.signing import LocalSigner, Signer, hash_of, sign
+from mmbot_pipelines.adapters.rpc import decoding, reverts
+from mmbot_pipelines.adapters.rpc.client import Poll, Rpc
+from mmbot_pipelines.adapters.rpc.node import Answer, RpcCall, RpcError
+from mmbot_pipelines.core.errors import (
+    Failure,
+    RpcRefused,
+    RpcUnavailable,
+)
+from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
+from mmbot_pipelines.core.outbox import (
+    UNKNOWN,
+    Account,
+    Block,
+    Call,
+    Fees,
+    Receipt,
+    Signed,
+    Transaction,
+)
+
+__all__ = ["EthereumChain", "LocalSigner", "Signer", "Underpriced"]
+
+_DEFAULT_PRIORITY = Wei(10**9)  # per gas, where the node has no opinion
+_MAX_NONCE = 2**64 - 2  # EIP-2681
+_KEPT = 64  # of so many parts of its gas a caller keeps one (EIP-150)
+
+# What a broken or lying node says must neither drop all orders as too dear nor be signed.
+_MAX_BASE_FEE = Wei(10**15)  # per gas: a hundred times what mainnet has ever seen
+_MAX_PRIORITY = Wei(2 * 10**10)  # per gas: whoever is outbid is replaced at higher fees
+
+
+class EthereumChain:
+    """One wallet on one EVM chain with EIP-1559 fees."""
+
+    def __init__(self, rpc: Rpc, signer: Signer) -> None:
+        self._rpc = rpc
+        self._signer = signer
+        self._nonce_height = 0  # of the block that the mined nonces were counted at
+
+    @property
+    def chain_id(self) -> int:
+        """Return the chain's id (EIP-155), which every signature carries."""
+        return self._rpc.chain_id
+
+    @property
+    def wallet(self) -> Address:
+        """Return the wallet's address."""
+        return self._signer.address
+
+    def head(self) -> Block:
+        """Return the newest block."""
+        return blocks.header(self._rpc, "latest").block
+
+    def has_block(self, block: Block) -> bool:
+        """Return whether the chain has this very block now, as the quorum knows it."""
+        rpc, number = self._rpc, block.number
+
+        def read(poll: Poll) -> Block:
+            return blocks.parse_header(poll.answers[0], number, rpc.chain).block
+
+        return quorum.agreed(rpc, [blocks.header_call(number)], read, f"block {number}") == block
+
+    def fees(self) -> Fees:
+        """Price gas for the next blocks.
+
+        A block raises the base fee by an eighth at most (EIP-1559). The ceiling stands
+        five full blocks in a row.
+        """
+        base, tip = self._prices()
+        if base is None:
+            raise RpcRefused(f"{self._rpc.chain} has no base fee: EIP-1559 is needed")
+        # eth_maxPriorityFeePerGas is a habit, not a standard.
+        priority = min(_DEFAULT_PRIORITY if tip is None else tip, _MAX_PRIORITY)
+        if base > _MAX_BASE_FEE:
+            raise decoding.InvalidResponse(
+                f"a node of {self._rpc.chain} has an impossible base fee: {base}"
+            )
+        return Fees(
+            base=Wei(-(-base * 9 // 8)), priority=priority, ceiling=Wei(2 * base + priority)
+        )
+
+    def balance(self) -> Wei:
+        """Return the wallet's balance at the newest block, in wei."""
+        return estimates.balance(self._rpc, self.wallet, quorum.now(self._rpc))
+
+    def account(self) -> Account:
+        """Return the wallet's count of mined transactions and its balance, at one block."""
+        block = quorum.newest(self._rpc)
+        asked = self.wallet, blocks.tag(block)
+        rpc_calls: list[RpcCall] = [
+            ("eth_getTransactionCount", asked),
+            ("eth_getBalance", asked),
+        ]
+        count, balance = quorum.read(self._rpc, rpc_calls, block)
+        if isinstance(balance, RpcError):
+            raise RpcRefused(f"a node of {self._rpc.chain} refuses the balance: {balance}")
+        return Account(
+            nonce=self._count(count), balance=Wei(decoding.quantity(balance)), block=block
+        )
+
+    def nonce(self, *, pending: bool) -> int:
+        """Count the wallet's transactions: mined ones, or with those waiting in the pool."""
+        method = "eth_getTransactionCount"
+        if pending:
+            # Pools differ. What a node has not seen, the outbox knows; a number too high
+            # would leave a gap that stops all.
+            asked = [(method, (self.wallet, "pending"))]
+            return min(quorum.usable(self._rpc, asked, lambda p: self._count(p.answers[0])))
+        block = quorum.now(self._rpc)
+        rpc_call = method, (self.wallet, blocks.tag(block))
+        if isinstance(block, Block):
+            self._nonce_height = block.number
+            return self._count(quorum.read(self._rpc, [rpc_call], block)[0])
+
+        def read(poll: Poll) -> tuple[int, int]:
+            return self._count(poll.answers[0]), poll.height
+
+        ((count, self._nonce_height),) = quorum.usable(self._rpc, [rpc_call], read)
+        return count
+
+    def simulate(self, calls: Sequence[Call], fees: Fees) -> list[Gas | Failure]:
+        """Estimate the gas of each call from the wallet, or say why it would fail.
+
+        An estimate has a quarter of headroom, for the state that changes until the call
+        is mined, but no more than a transaction can have.
+        """
+        return estimates.simulate(self._rpc, self.wallet, calls, fees)
+
+    def sign(self, call: Call, *, nonce: int, gas: Gas, fees: Fees) -> Signed:
+        """Sign an EIP-1559 transaction."""
+        return sign(self._signer, call, chain_id=self.chain_id, nonce=nonce, gas=gas, fees=fees)
+
+    def broadcast(self, raws: Sequence[bytes]) -> list[Failure | None]:
+        """Hand signed transactions to the network; one it already has counts as handed over.
+
+        Where no node answers, the outage stands in every place: some may be handed over.
+        """
+        hashes = [hash_of(raw) for raw in raws]
+        try:
+            answers = broadcast.send(self._rpc, raws)
+            refused = [h for h, a in zip(hashes, answers, strict=True) if isinstance(a, RpcError)]
+            # "already known", "nonce too low": the words differ, being there counts.
+            there = broadcast.find_known(self._rpc, refused)
+        except RpcUnavailable as outage:
+            return [outage] * len(raws)
+        return [
+            broadcast.rejection(a) if isinstance(a, RpcError) and h not in there else None
+            for h, a in zip(hashes, answers, strict=True)
+        ]
+
+    def receipts(self, hashes: Sequence[TxHash]) -> list[Receipt | None]:
+        """Read receipts; None while not mined."""
+        if not hashes:
+            return []
+
+        def read(poll: Poll) -> list[Receipt | None]:
+            return [self._receipt(h, a) for h, a in zip(hashes, poll.answers, strict=True)]
+
+        # What is not mined at a used nonce is lost: so never by a node behind that count.
+        asked: list[RpcCall] = [("eth_getTransactionReceipt", (h,)) for h in hashes]
+        return quorum.receipts(self._rpc, asked, read, min_height=self._nonce_height)
+
+    def known_by_node(self, hashes: Sequence[TxHash]) -> list[bool]:
+        """Tell which transactions the node has, mined or waiting."""
+        answers = self._rpc.batch([("eth_getTransactionByHash", (h,)) for h in hashes])
+        return [self._known(h, a) for h, a in zip(hashes, answers, strict=True)]
+
+    def known_by_any_node(self, hashes: Sequence[TxHash]) -> list[bool]:
+        """Return which transactions any node at all has, mined or waiting: each is asked."""
+        there = broadcast.find_known(self._rpc, hashes)
+        return [tx in there for tx in hashes]
+
+    def revert_reason(self, transaction: Transaction) -> str:
+        """Replay a reverted transaction and decode the reason.
+
+        First on the block before its own, then on its own: there the transactions that
+        came before it in the block have had their effect, and those after it too.
+        """
+        receipt = self.receipts([transaction.hash])[0]
+        if receipt is None:
+            return f"{UNKNOWN}its block was reorged out"
+        own = receipt.block.number
+        fields = estimates.fields(self.wallet, transaction.call) | {"gas": hex(transaction.gas)}
+        # Contracts may ask for the gas price; a node may find it too low for that block.
+        priced = fields | {"gasPrice": hex(receipt.gas_price)}
+        replays: list[RpcCall] = [
+            ("eth_call", (call, blocks.tag(at)))
+            for at in (own - 1, own)
+            for call in (priced, fields)
+        ]
+        errors = [a for a in self._rpc.batch(replays) if isinstance(a, RpcError)]
+        why = next(filter(None, map(reverts.reason, errors)), None)
+        if why is None:
+            error_text = errors[0] if errors else "it succeeds when it is replayed"
+            why = f"{UNKNOWN}{error_text}"
+        if receipt.gas_used == transaction.gas:
+            why += f"; it used all of its {transaction.gas} gas"
+        elif receipt.gas_used * _KEPT > transaction.gas * (_KEPT - 2):
+            why += f"; it used {receipt.gas_used} of its {transaction.gas} gas: "
+            why += "behind a proxy that is running out of gas"
+        return why
+
+    def has_code(self, account: Address, block: int) -> bool:
+        """Return whether an account had code before or after block `block`."""
+        heights = (max(block - 1, 0), block)
+        answers = self._rpc.batch([("eth_getCode", (account, blocks.tag(at))) for at in heights])
+        for answer in answers:
+            if isinstance(answer, RpcError):
+                raise RpcRefused(
+                    f"a node of {self._rpc.chain} refuses the code of {account}: {answer}"
+                )
+        return any(decoding.data(answer) for answer in answers)
+
+    def _prices(self) -> tuple[Wei | None, Wei | None]:
+        """Return the newest base fee, and the median of what nodes would give the block's maker.
+
+        Orders are dropped by the base fee, so it takes as many nodes as money does.
+        """
+        tip = self._tip()
+        block = quorum.now(self._rpc)
+        if isinstance(block, Block):
+            return quorum.base_fee(self._rpc, block), tip
+        (base,) = quorum.usable(self._rpc, [blocks.header_call(block)], self._base_fee)
+        return base, tip
+
+    def _base_fee(self, poll: Poll) -> Wei | None:
+        base = blocks.parse_header(poll.answers[0], "latest", self._rpc.chain).base_fee
+        if base is not None and base > _MAX_BASE_FEE:
+            raise decoding.InvalidResponse(
+                f"a node of {self._rpc.chain} has an impossible base fee: {base}"
+            )
+        return base
+
+    def _tip(self) -> Wei | None:
+        """Return the median tip; None where no node has an opinion: it is a habit, no standard.
+
+        Where the first nodes' differ widely, the others are asked too.
+        """
+
+        def tips(polls: Sequence[Poll]) -> list[Wei]:
+            found = []
+            for answer in (poll.answers[0] for poll in polls):
+                with suppress(decoding.InvalidResponse):
+                    found += (
+                        [] if isinstance(answer, RpcError) else [Wei(decoding.quantity(answer))]
+                    )
+            return found
+
+        def enough(polls: Sequence[Poll]) -> bool:
+            found = tips(polls)
+            return bool(found) and max(found) <= 2 * min(found)
+
+        polls = self._rpc.poll([("eth_maxPriorityFeePerGas", ())], enough=enough)
+        found = tips(polls)
+        return median_low(found) if found else None
+
+    def _count(self, answer: Answer) -> int:
+        if isinstance(answer, RpcError):
+            raise RpcRefused(f"a node of {self._rpc.chain} refuses the wallet's nonce: {answer}")
+        count = decoding.quantity(answer)
+        if count > _MAX_NONCE:
+            raise decoding.InvalidResponse(
+                f"a node of {self._rpc.chain} has an impossible nonce: {count}"
+            )
+        return count
+
+    def _receipt(self, tx: TxHash, answer: Answer) -> Receipt | None:
+        if isinstance(answer, RpcError):
+            raise RpcRefused(f"a node of {self._rpc.chain} refuses the receipt of {tx}: {answer}")
+        return None if answer is None else receipt(tx, answer)
+
+    def _known(self, tx: TxHash, answer: Answer) -> bool:
+        if isinstance(answer, RpcError):
+            raise RpcRefused(f"a node of {self._rpc.chain} refuses transaction {tx}: {answer}")
+        return broadcast.is_of(tx, answer)
+
+
+def receipt(tx: TxHash, answer: object) -> Receipt:
+    """Read a receipt as JSON-RPC gives it.
+
+    Raises:
+        InvalidResponse: it is none, or another transaction's.
+    """
+    given = decoding.fields(answer)
+    status = decoding.quantity(given.get("status"))
+    if status > 1 or not _is_of(tx, given.get("transactionHash")):
+        raise decoding.InvalidResponse(f"a node answered a receipt that is not of {tx}")
+    return Receipt(
+        hash=tx,
+        succeeded=status == 1,
+        block=Block(
+            decoding.quantity(given.get("blockNumber")), decoding.hash32(given.get("blockHash"))
+        ),
+        gas_used=Gas(decoding.quantity(given.get("gasUsed"))),
+        gas_price=Wei(decoding.quantity(given.get("effectiveGasPrice"))),
+    )
+
+
+def _is_of(tx: TxHash, reported: object) -> bool:
+    return decoding.hash32(reported) == tx.lower()

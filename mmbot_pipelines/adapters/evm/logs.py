@@ -1,0 +1,307 @@
+"""Logs of a contract in bounded ranges of blocks.
+
+Nodes limit ranges differently, and say so in different words: any refusal halves the
+range, and what works is remembered.
+
+    scan       what the best node shows
+    witnessed  what each of as many nodes shows as the quorum has: one of them hides nothing
+    backwards  what as many nodes show alike as the quorum has: one of them invents nothing
+"""
+
+import threading
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from mmbot_pipelines.adapters.evm import blocks
+from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
+from mmbot_pipelines.adapters.rpc import decoding
+from mmbot_pipelines.adapters.rpc.client import Poll, ResponseTooLarge, Rpc
+from mmbot_pipelines.adapters.rpc.node import Answer, RpcCall, RpcError
+from mmbot_pipelines.core.errors import Failure, RpcRefused, RpcUnavailable
+from mmbot_pipelines.core.money import Address, TxHash
+from mmbot_pipelines.core.outbox import Block
+
+T = TypeVar("T")
+
+# Errors of JSON-RPC itself that a smaller range does not change: the request is not
+# understood, or there is no such method.
+_PERMANENT = (-32700, -32600, -32601)
+
+# A node that is slow or away is asked for less, but not for so little that the way
+# back from an outage takes long.
+_MIN_AFTER_OUTAGE = 100
+
+_READINGS = 3  # of a range that a reorg tears
+
+
+class ReorgDuringRead(RpcUnavailable):
+    """The chain changed its blocks while they were read, again and again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """One event that a contract has logged."""
+
+    address: Address
+    topics: tuple[bytes, ...]  # the event's signature hash first
+    data: bytes
+    block: Block
+    tx: TxHash
+    index: int  # in its block
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFilter:
+    """Which logs: of one contract, by their first topics."""
+
+    address: Address
+    topics: tuple[bytes, ...]
+
+
+class LogScanner:
+    """Reads logs of one chain. Threads may share it."""
+
+    def __init__(self, rpc: Rpc, *, max_blocks: int = 2000) -> None:
+        self._rpc = rpc
+        self._max = max_blocks
+        self._size = max_blocks  # blocks that nodes took at once lately
+        self._lock = threading.Lock()
+
+    def scan(self, wanted: LogFilter, first: int, last: int) -> tuple[list[Log], Block]:
+        """Read logs from block `first` on, and return them with the last block covered.
+
+        That block comes before `last` where the range was too large for the nodes. All
+        logs are of the one chain that ends in it.
+
+        Raises:
+            RpcRefused: a node refuses even one block.
+            ReorgDuringRead: the blocks were replaced at every reading.
+            RpcUnavailable: no node answered.
+        """
+        return self._sized(
+            first, last, lambda end: self._whole(end, lambda: self._read(wanted, first, end))
+        )
+
+    def witnessed(self, wanted: LogFilter, first: int, last: int) -> tuple[list[list[Log]], Block]:
+        """Read logs at as many nodes as the quorum has; return what each shows, and the block.
+
+        All of them have that block. Each may hide logs, or invent some.
+
+        Raises:
+            RpcDisagrees: they have different blocks.
+            RpcRefused, ReorgDuringRead, RpcUnavailable: see `scan`.
+        """
+        if self._rpc.quorum == 1:
+            logs, block = self.scan(wanted, first, last)
+            return [logs], block
+        found = self._polled(wanted, first, last, lambda logs, block: block)
+        return [logs for logs, _ in found], found[0][1]
+
+    def _agreed(self, wanted: LogFilter, first: int, last: int) -> tuple[list[Log], Block]:
+        """Read logs as many nodes show alike as the quorum has."""
+        if self._rpc.quorum == 1:
+            return self.scan(wanted, first, last)
+        return self._polled(wanted, first, last, lambda logs, block: (block, tuple(logs)))[0]
+
+    def _polled(
+        self,
+        wanted: LogFilter,
+        first: int,
+        last: int,
+        alike: Callable[[list[Log], Block], Hashable],
+    ) -> list[tuple[list[Log], Block]]:
+        """Return the answers of those nodes that are alike, as many as the quorum has."""
+
+        def asked(end: int) -> list[tuple[list[Log], Block]] | None:
+            votes = _Votes(
+                self._rpc.quorum, lambda poll: self._read_range(poll, wanted, first, end)
+            )
+
+            def enough(polls: Sequence[Poll]) -> bool:
+                return votes.winner(polls, alike) is not None
+
+            polls = self._rpc.poll(_questions(wanted, first, end), enough=enough)
+            if (winner := votes.winner(polls, alike)) is not None:
+                self._rpc.outvoted(votes.others(polls, winner), f"logs up to block {end}")
+                return [found for _, found in winner]
+            raise votes.against(polls, f"nodes of {self._rpc.chain} show different logs")
+
+        return self._sized(first, last, lambda end: self._whole(end, lambda: asked(end)))
+
+    def _sized(self, first: int, last: int, read: Callable[[int], T]) -> T:
+        """Read from `first` up to a block that nodes take at once, `last` at most."""
+        while True:
+            size = self._size
+            end = min(last, first + size - 1)
+            span = end - first + 1
+            try:
+                found = read(end)
+            except RpcUnavailable as e:
+                if isinstance(e, ResponseTooLarge) and span > 1:
+                    self._resize(span // 2)
+                    continue
+                if span == size:
+                    self._resize(max(span // 2, min(span, _MIN_AFTER_OUTAGE)))
+                raise
+            except RpcError as e:
+                if span <= 1 or e.code in _PERMANENT:
+                    raise RpcRefused(f"a node of {self._rpc.chain} refuses logs: {e}") from None
+                self._resize(span // 2)
+                continue
+            if span == size:
+                self._resize(size + size // 8 + 1)
+            return found
+
+    def backwards(self, wanted: LogFilter, first: int, last: int) -> Iterator[list[Log]]:
+        """Yield the logs of all blocks from `last` back to `first`, a range at a time.
+
+        Raises:
+            RpcDisagrees: too few nodes show the same.
+            RpcRefused, ReorgDuringRead, RpcUnavailable: see `scan`.
+        """
+        while last >= first:
+            start = after = max(first, last - self._size + 1)
+            found: list[Log] = []
+            while after <= last:
+                logs, covered = self._agreed(wanted, after, last)
+                found += logs
+                after = covered.number + 1
+            yield found
+            last = start - 1
+
+    def _resize(self, size: int) -> None:
+        with self._lock:
+            self._size = max(1, min(size, self._max))
+
+    def _whole(self, last: int, read: Callable[[], T | None]) -> T:
+        for _ in range(_READINGS):
+            found = read()
+            if found is not None:
+                return found
+        raise ReorgDuringRead(
+            f"{self._rpc.chain} replaced block {last} while logs up to it were read: "
+            "they are read again at the next tick"
+        )
+
+    def _read(self, wanted: LogFilter, first: int, last: int) -> tuple[list[Log], Block] | None:
+        answers = self._rpc.batch(_questions(wanted, first, last))
+        return _logs(answers, wanted, first, last, self._rpc.chain)
+
+    def _read_range(
+        self, poll: Poll, wanted: LogFilter, first: int, last: int
+    ) -> tuple[list[Log], Block]:
+        found = _logs(poll.answers, wanted, first, last, self._rpc.chain)
+        if found is None:
+            raise ReorgDuringRead(f"{poll.host} replaced block {last} while it was asked")
+        return found
+
+
+_Found = tuple[list[Log], Block]
+
+
+class _Votes:
+    """What nodes show of one range, sorted by what they show alike."""
+
+    def __init__(self, quorum: int, read: Callable[[Poll], _Found]) -> None:
+        self._quorum = quorum
+        self._read = read
+
+    def winner(
+        self, polls: Sequence[Poll], alike: Callable[[list[Log], Block], Hashable]
+    ) -> list[tuple[Poll, _Found]] | None:
+        """Return the polls that are alike, where as many are as the quorum has."""
+        groups: dict[Hashable, list[tuple[Poll, _Found]]] = {}
+        for poll in polls:
+            try:
+                found = self._read(poll)
+            except (Failure, RpcError):
+                continue
+            groups.setdefault(alike(*found), []).append((poll, found))
+        return next((group for group in groups.values() if len(group) >= self._quorum), None)
+
+    def others(self, polls: Sequence[Poll], winner: list[tuple[Poll, _Found]]) -> list[Poll]:
+        """Return the polls whose answers are others; those that only refuse are not."""
+        hosts = {poll.host for poll, _ in winner}
+        return [
+            poll
+            for poll in polls
+            if poll.host not in hosts and not any(isinstance(a, RpcError) for a in poll.answers)
+        ]
+
+    def against(self, polls: Sequence[Poll], what: str) -> Exception:
+        """Return why there is no winner: a refusal first, for a smaller range may be taken."""
+        faults: list[Exception] = []
+        for poll in polls:
+            try:
+                self._read(poll)
+            except (Failure, RpcError) as e:
+                faults.append(e)
+        refused = next((e for e in faults if isinstance(e, RpcError)), None)
+        if len(faults) < len(polls) - 1 and refused is None:
+            return RpcDisagrees(f"{what}: all is read again at the next tick")
+        return refused or faults[0]
+
+
+def _questions(wanted: LogFilter, first: int, last: int) -> list[RpcCall]:
+    """Ask for a range between two looks at its last block, whose hash stands for all before it."""
+    asked = {
+        "address": wanted.address,
+        "topics": ["0x" + topic.hex() for topic in wanted.topics],
+        "fromBlock": blocks.tag(first),
+        "toBlock": blocks.tag(last),
+    }
+    header_now = blocks.header_call(last)
+    return [header_now, ("eth_getLogs", (asked,)), header_now]
+
+
+def _logs(
+    answers: Sequence[Answer], wanted: LogFilter, first: int, last: int, chain: str
+) -> _Found | None:
+    """Read the answers to `_questions`; None if the last block changed between the looks."""
+    before, answer, after = answers
+    if isinstance(answer, RpcError):
+        raise answer
+    block = blocks.parse_header(before, last, chain).block
+    if blocks.parse_header(after, last, chain).block != block:
+        return None
+    if not isinstance(answer, list):
+        raise decoding.InvalidResponse(f"a node of {chain} answered no list of logs")
+    logs = [decode_log(one) for one in answer]
+    _check(logs, wanted, first, block)
+    return sorted(logs, key=lambda log: (log.block.number, log.index)), block
+
+
+def decode_log(answer: object) -> Log:
+    """Read one log as JSON-RPC gives it.
+
+    Raises:
+        InvalidResponse: it is none, or one of a block that was reorged out.
+    """
+    log = decoding.fields(answer)
+    topics = log.get("topics")
+    if not isinstance(topics, list) or log.get("removed") not in (None, False):
+        raise decoding.InvalidResponse("a node answered a log without topics, or a removed one")
+    return Log(
+        address=decoding.address(log.get("address")),
+        topics=tuple(bytes.fromhex(decoding.hash32(topic)[2:]) for topic in topics),
+        data=decoding.data(log.get("data")),
+        block=Block(
+            decoding.quantity(log.get("blockNumber")), decoding.hash32(log.get("blockHash"))
+        ),
+        tx=decoding.hash32(log.get("transactionHash")),
+        index=decoding.quantity(log.get("logIndex")),
+    )
+
+
+def _check(logs: Sequence[Log], wanted: LogFilter, first: int, last: Block) -> None:
+    """Refuse logs that were not asked for: money is paid on their word."""
+    for log in logs:
+        asked_for = (
+            log.address == wanted.address and log.topics[: len(wanted.topics)] == wanted.topics
+        )
+        in_range = first <= log.block.number < last.number or log.block == last
+        if not (asked_for and in_range):
+            raise decoding.InvalidResponse(
+                f"a node answered a log of {log.tx} that was not asked for"
+            )

@@ -1,0 +1,119 @@
+"""Who signs for the wallet, and what is signed."""
+
+import contextlib
+import re
+from dataclasses import dataclass
+from typing import NoReturn, Protocol
+
+import rlp  # type: ignore[import-untyped]
+from eth_account import Account
+from eth_utils.crypto import keccak
+
+from mmbot_pipelines.adapters.rpc import decoding
+from mmbot_pipelines.core.errors import InvalidSettings
+from mmbot_pipelines.core.money import Address, Gas, TxHash
+from mmbot_pipelines.core.outbox import Call, Fees, Signed
+
+_KEY = re.compile(r"(0x)?[0-9a-fA-F]{64}")
+MIN_GAS = Gas(21_000)  # of one transaction (Yellow Paper, G_transaction)
+MAX_GAS = Gas(2**24)  # EIP-7825
+
+_DYNAMIC_FEE = b"\x02"  # EIP-2718 type of an EIP-1559 transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """An ECDSA signature over secp256k1, with s in the lower half of the order (EIP-2)."""
+
+    y_parity: int
+    r: int
+    s: int
+
+
+class Signer(Protocol):
+    """Holds the wallet's key, here or in a device or service."""
+
+    @property
+    def address(self) -> Address: ...
+
+    def sign_hash(self, digest: bytes) -> Signature:
+        """Sign 32 bytes."""
+
+
+class WatchOnlyWallet:
+    """A wallet without its key, for processes that only look."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+
+    def sign_hash(self, digest: bytes) -> Signature:
+        """Refuse.
+
+        Raises:
+            InvalidSettings: always.
+        """
+        raise InvalidSettings("this process has no key to sign with")
+
+
+class LocalSigner:
+    """Sign with a key in this process's memory; it is never shown."""
+
+    def __init__(self, private_key: str) -> None:
+        """Take a key of 32 bytes in hex, with or without 0x.
+
+        Raises:
+            InvalidSettings: it is no private key.
+        """
+        account = None
+        # Whatever the library raises may repeat the key, so it is neither shown nor chained;
+        # and it would pad a key that lost a digit.
+        if _KEY.fullmatch(private_key):
+            with contextlib.suppress(Exception):
+                account = Account.from_key(private_key)
+        if account is None:
+            raise InvalidSettings("the private key is not a secp256k1 key of 64 hex digits")
+        self._account = account
+        self.address = Address(account.address)
+
+    def __repr__(self) -> str:
+        return f"LocalSigner({self.address})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a signer does not leave its process")
+
+    def sign_hash(self, digest: bytes) -> Signature:
+        """Sign 32 bytes, deterministically (RFC 6979)."""
+        signed = self._account.unsafe_sign_hash(digest)
+        return Signature(signed.v - 27, signed.r, signed.s)
+
+
+def sign(signer: Signer, call: Call, *, chain_id: int, nonce: int, gas: Gas, fees: Fees) -> Signed:
+    """Sign an EIP-1559 transaction without access list.
+
+    Raises:
+        InvalidResponse: no transaction can have so little gas, or so much.
+    """
+    if not MIN_GAS <= gas <= MAX_GAS:
+        raise decoding.InvalidResponse(
+            f"nothing is signed with {gas} gas: a transaction has {MIN_GAS} to {MAX_GAS}"
+        )
+    to = bytes.fromhex(call.to.removeprefix("0x"))
+    unsigned = [
+        chain_id,
+        nonce,
+        fees.priority,
+        fees.ceiling,
+        gas,
+        to,
+        call.value,
+        call.data,
+        [],
+    ]
+    signature = signer.sign_hash(keccak(_DYNAMIC_FEE + rlp.encode(unsigned)))
+    raw = _DYNAMIC_FEE + rlp.encode([*unsigned, signature.y_parity, signature.r, signature.s])
+    return Signed(hash=hash_of(raw), raw=raw)
+
+
+def hash_of(raw: bytes) -> TxHash:
+    """Return the hash by which the network knows a signed transaction."""
+    return TxHash("0x" + keccak(raw).hex())

@@ -1,0 +1,1 @@
+"""Any chain that speaks JSON-RPC: its nodes, their health, failover, errors and decoding."""

@@ -1,0 +1,179 @@
+"""One JSON-RPC node behind one URL.
+
+The URL may carry an API key: nothing but what core.hosts allows is ever shown, and no
+exception of the HTTP library, which repeats the URL, is passed on or chained.
+"""
+
+import itertools
+import json
+import logging
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import requests
+import urllib3
+
+from mmbot_pipelines.adapters.rpc import url_secrets
+from mmbot_pipelines.adapters.rpc.health import NodeFaultKind, NodeHealth
+from mmbot_pipelines.core.untrusted import cleaned
+from mmbot_pipelines.core.url_redaction import redacted_host
+
+# Its debug lines show the path of each request.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
+
+RpcCall = tuple[str, Sequence[Any]]  # method and parameters
+
+_CHUNK = 65_536  # bytes read at once
+_BODY_STATUSES = (200, 400)  # some nodes answer a refused call with 400
+_LIMITED = 429
+
+
+class RpcError(Exception):
+    """An error that the node itself answered."""
+
+    def __init__(self, code: int, message: object, data: object = None) -> None:
+        self.code = code
+        self.message = cleaned(message)
+        self.data = data
+        super().__init__(f"{self.message} (code {code})")
+
+
+Answer = Any | RpcError  # a result, whatever its JSON, or an error
+
+
+class NodeFault(Exception):
+    """The node gave no usable answer; the text names no URL."""
+
+    def __init__(self, text: str, kind: NodeFaultKind = NodeFaultKind.GARBAGE) -> None:
+        self.kind = kind
+        super().__init__(text)
+
+
+class Node:
+    """One URL, asked by any thread."""
+
+    def __init__(
+        self, url: str, *, connect_seconds: float, read_seconds: float, max_bytes: int
+    ) -> None:
+        self.host = redacted_host(url)
+        self.health = NodeHealth()
+        self.verified = False  # that it serves the expected chain
+        self._url = url
+        self._keys = url_secrets.secrets_in(url)
+        self._timeouts = (connect_seconds, read_seconds)
+        self._max_bytes = max_bytes
+        self._ids = itertools.count(1)
+        self._idle: deque[requests.Session] = deque()  # each is for one thread at a time
+
+    def __repr__(self) -> str:
+        return f"Node({self.host})"
+
+    def ask(self, rpc_calls: Sequence[RpcCall]) -> list[Answer]:
+        """Ask in one HTTP request; answers stand in the order of the questions.
+
+        Raises:
+            NodeFault: unreachable, slow, overloaded, or the answer is none.
+        """
+        ids = [next(self._ids) for _ in rpc_calls]
+        asked = [
+            {"jsonrpc": "2.0", "id": i, "method": method, "params": list(params)}
+            for i, (method, params) in zip(ids, rpc_calls, strict=True)
+        ]
+        body = json.dumps(asked if len(asked) > 1 else asked[0]).encode()
+        posted = self._post(body)
+        if isinstance(posted, NodeFault):
+            raise posted
+        return _answers(posted, ids)
+
+    def _post(self, body: bytes) -> bytes | NodeFault:
+        """Return the fault instead of raising it: so no exception with the URL is chained."""
+        try:
+            return self._read(body)
+        except NodeFault as e:
+            return e
+        except (requests.Timeout, urllib3.exceptions.ReadTimeoutError):
+            return NodeFault("timed out", NodeFaultKind.TIMEOUT)
+        except requests.exceptions.SSLError:
+            return NodeFault("its TLS certificate is not accepted", NodeFaultKind.UNREACHABLE)
+        except requests.ConnectionError:
+            return NodeFault("unreachable", NodeFaultKind.UNREACHABLE)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as e:
+            return NodeFault(f"the request failed ({type(e).__name__})", NodeFaultKind.UNREACHABLE)
+
+    def _read(self, body: bytes) -> bytes:
+        session = self._idle.pop() if self._idle else requests.Session()
+        try:
+            read = self._read_from(session, body)
+        except BaseException:
+            session.close()
+            raise
+        self._idle.append(session)
+        return read
+
+    def _read_from(self, session: requests.Session, body: bytes) -> bytes:
+        # The library's read timeout starts anew with every packet.
+        deadline = time.monotonic() + sum(self._timeouts)
+        read = bytearray()
+        with session.post(
+            self._url,
+            data=body,
+            headers={"Content-Type": "application/json"},
+            timeout=self._timeouts,
+            stream=True,
+            allow_redirects=False,
+        ) as response:
+            if response.status_code not in _BODY_STATUSES:
+                limited = response.status_code == _LIMITED
+                kind = NodeFaultKind.RATE_LIMITED if limited else NodeFaultKind.HTTP
+                raise NodeFault(f"answered HTTP {response.status_code}", kind)
+            # Unlike iter_content, this returns with whatever has come by now.
+            while chunk := response.raw.read1(_CHUNK, decode_content=True):
+                read += chunk
+                if len(read) > self._max_bytes:
+                    raise NodeFault(
+                        f"answered more than {self._max_bytes} bytes", NodeFaultKind.TOO_LARGE
+                    )
+                if time.monotonic() > deadline:
+                    raise NodeFault("timed out", NodeFaultKind.TIMEOUT)
+        return url_secrets.redact(bytes(read), self._keys)
+
+
+def _answers(body: bytes, ids: Sequence[int]) -> list[Answer]:
+    """Match answers to questions by id (JSON-RPC 2.0, sections 5 and 6).
+
+    Raises:
+        NodeFault: not JSON, or not exactly one answer for each id.
+    """
+    try:
+        answered = json.loads(body)
+    except (ValueError, RecursionError):
+        raise NodeFault("answered something that is not JSON") from None
+    listed = [answered] if isinstance(answered, dict) and len(ids) == 1 else answered
+    if isinstance(listed, dict) and isinstance(listed.get("error"), dict):
+        # One error for the whole batch, e.g. that it is too long or the key is spent.
+        raise NodeFault(f"refused a batch: {_error(listed['error'])}")
+    if not isinstance(listed, list) or not all(isinstance(a, dict) for a in listed):
+        raise NodeFault("answered something that is not JSON-RPC")
+    by_id = {a["id"]: a for a in listed if isinstance(a.get("id"), int)}
+    if sorted(by_id) != sorted(ids) or len(listed) != len(ids):
+        raise NodeFault(f"gave {len(listed)} answers that do not match {len(ids)} questions")
+    return [_answer(by_id[i]) for i in ids]
+
+
+def _answer(answer: Mapping[str, Any]) -> Answer:
+    if answer.get("error") is not None:
+        return _error(answer["error"])
+    if "result" not in answer:
+        raise NodeFault("gave an answer without result and error")
+    return answer["result"]
+
+
+def _error(error: object) -> RpcError:
+    if not isinstance(error, dict):
+        return RpcError(0, error)
+    code = error.get("code")
+    return RpcError(
+        code if isinstance(code, int) else 0, error.get("message", ""), error.get("data")
+    )

@@ -1,0 +1,84 @@
+"""Tell the operator what is wrong with the bridge, and once a day how it does."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from mmbot_pipelines.bridge.alerting.rules import AlertThresholds, firing_alerts
+from mmbot_pipelines.bridge.alerting.snapshot import BridgeSnapshot, take_snapshot
+from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.ports.order_stats import Day, OrderStats
+from mmbot_pipelines.core import alerts
+from mmbot_pipelines.core.alerts import Alert, AlertLog, Channel, Severity
+from mmbot_pipelines.core.daemons import Daemons
+from mmbot_pipelines.core.money import format_ether, in_strk
+from mmbot_pipelines.core.untrusted import sanitized
+
+JOURNAL = "journal"  # the channel that is always there: the log of whoever looks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertService:
+    """The bridge, and whom to tell about it."""
+
+    bridge: Bridge
+    records: OrderStats
+    daemons: Daemons
+    log: AlertLog
+    channels: Sequence[Channel]
+    thresholds: AlertThresholds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRound:
+    """What came of one look."""
+
+    alerts: Sequence[Alert]  # that hold
+    problems: Sequence[str]  # channels that did not take everything
+
+
+def send_alerts(service: AlertService) -> AlertRound:
+    """Look at everything, and tell every channel what is new and what is over."""
+    snapshot = firing_alerts(
+        take_snapshot(service.bridge, service.records, service.daemons), service.thresholds
+    )
+    problems = alerts.update(service.log, service.channels, snapshot, at=service.bridge.clock())
+    return AlertRound(alerts=snapshot.alerts, problems=problems)
+
+
+def send_daily_summary(service: AlertService) -> AlertRound:
+    """Tell every channel what the last 24 hours brought."""
+    facts = take_snapshot(service.bridge, service.records, service.daemons)
+    day = service.records.day(since=facts.at - timedelta(days=1))
+    alert = summary(facts, day)
+    problems = alerts.post(service.log, service.channels, alert, at=facts.at)
+    return AlertRound(alerts=[alert], problems=problems)
+
+
+def summary(facts: BridgeSnapshot, day: Day) -> Alert:
+    """Write the daily summary."""
+    balance = "unknown" if facts.balance is None else format_ether(facts.balance)
+    to_do = (
+        "see `mmbot orders --failed`."
+        if facts.parked_in_all
+        else "nothing; no order waits for a person."
+    )
+    lines = [
+        f"Orders found {day.found}, transferred {day.transferred}, "
+        f"completed {day.completed}, dropped {day.dropped}; {day.errors} errors.",
+        f"Fees earned {format_ether(day.earned)}, gas paid {format_ether(day.gas_paid)}.",
+        f"Claims' messages paid {format_ether(day.messages_paid)}, of which "
+        f"{format_ether(day.refunded)} came back on the L2; profit {format_ether(day.profit)}.",
+        *([f"Starknet fees paid {in_strk(day.starknet_fees)}."] if day.starknet_fees else []),
+        f"Paid out, or about to be, and not repaid {format_ether(facts.exposure)}.",
+        f"Parked orders {facts.parked_in_all}.",
+        *(f"Safety: {sanitized(scope_state.summary)}." for scope_state in facts.scope_states),
+        f"Wallet {balance}.",
+        f"To do: {to_do}",
+    ]
+    return Alert(
+        key=f"summary {facts.at:%Y-%m-%d}",
+        severity=Severity.LOW,
+        title=f"the last 24 hours, until {facts.at:%Y-%m-%d %H:%M} UTC",
+        text="\n".join(lines),
+    )

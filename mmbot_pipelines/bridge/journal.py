@@ -1,0 +1,47 @@
+"""What is kept of an order's way: its changes, its errors, and the runs that made them. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.core.money import TxHash
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Who is at work, and where what is done is told to the operator."""
+
+    id: str
+    log: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Something that could not be understood or done, kept for the operator."""
+
+    subject: str  # an order's key, or where the event stood
+    step: str
+    kind: str  # the error's class
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """One change of one order."""
+
+    before: Status | None
+    after: Status
+    at: datetime
+    run_id: str
+    tx: TxHash | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorEntry:
+    """One error, kept for ever."""
+
+    fault: Fault
+    at: datetime
+    run_id: str

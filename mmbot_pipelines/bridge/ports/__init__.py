@@ -1,0 +1,1 @@
+"""What the bridge needs from outside, in its own words."""

@@ -1,0 +1,84 @@
+"""See what L1 takes back: what was mined stands in another block, or in none."""
+
+from collections.abc import Sequence
+
+from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.failures import fault_of
+from mmbot_pipelines.bridge.journal import Run
+from mmbot_pipelines.bridge.lifecycle import NEXT, Fact
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.core import failpoints
+from mmbot_pipelines.core.errors import ConcurrentUpdate, Reorged
+from mmbot_pipelines.core.outbox import Block, Receipt, Transaction, TxState
+
+
+def check_l1_reorgs(bridge: Bridge, run: Run) -> None:
+    """Compare what was mined lately with the chain, and take orders back where it differs.
+
+    One transaction of each block speaks for the others in it. What was reorged out is
+    undecided again: its bytes are sent by the next `process_receipts`. The claims come
+    first, for their nonces are higher than their transfers'.
+    """
+    chain = bridge.chain
+    head = chain.head()
+    lately = bridge.orders.mined_since(max(0, head.number - bridge.rules.l1_finality_blocks))
+    rows = [t for t in lately if t.wallet == chain.wallet]
+    speakers = list({row.block: row for row in rows}.values())
+    stands = {
+        row.block
+        for row, receipt in zip(speakers, _receipts(bridge, speakers), strict=True)
+        if receipt is not None and receipt.block == row.block
+    }
+    suspects = [row for row in reversed(rows) if row.block not in stands]
+    for row, receipt in zip(suspects, _receipts(bridge, suspects), strict=True):
+        try:
+            _compare(bridge, row, receipt, head, run)
+        except ConcurrentUpdate:
+            run.log(f"{row.subject}: another run has looked at {row.hash}")
+
+
+def _receipts(bridge: Bridge, rows: Sequence[Transaction]) -> list[Receipt | None]:
+    return bridge.chain.receipts([row.hash for row in rows])
+
+
+def _compare(
+    bridge: Bridge, row: Transaction, receipt: Receipt | None, head: Block, run: Run
+) -> None:
+    was = row.block
+    if was is None or (receipt is not None and receipt.block == was):
+        return
+    if receipt is not None and receipt.succeeded is (row.state is TxState.MINED):
+        bridge.orders.move_to_block(row, receipt)
+        run.log(f"{row.subject}: {row.hash} moved from block {was.number} to {receipt.block}")
+        return
+    if receipt is None and head.number < was.number:
+        return  # the node is behind, which proves nothing
+    failpoints.failpoint(failpoints.Point.L1_REORG_SEEN)
+    _roll_back(bridge, row, was, run)
+
+
+def _roll_back(bridge: Bridge, row: Transaction, was: Block, run: Run) -> None:
+    now = bridge.clock()
+    order = next(iter(bridge.orders.get([row.subject])), None)
+    fact = _fact(bridge, order, row) if order is not None else None
+    why = f"{row.purpose} {row.hash} stood in block {was.number} {was.hash}, which was reorged out"
+    if order is None or fact is None:
+        bridge.orders.reopen_nonce(row, None, None, run_id=run.id, at=now)
+        run.log(f"{row.subject}: {why}; it is sent again")
+        return
+    after = order.after(fact, at=now, reason=why)
+    fault = fault_of(order, Reorged(why), row.purpose)
+    bridge.orders.reopen_nonce(row, order, after, run_id=run.id, at=now, fault=fault)
+    run.log(f"{order.key}: {why}; now {after.status}, it is sent again")
+
+
+def _fact(bridge: Bridge, order: Order, row: Transaction) -> Fact | None:
+    """Say what it means for the order; None: it had gone another way since.
+
+    A cancellation that is taken back gives what it cancelled another chance.
+    """
+    rows = bridge.orders.transactions(order.key)
+    hashes = {t.hash for t in rows if t.nonce == row.nonce}
+    fact = Fact.CLAIM_REORGED if order.claim_tx in hashes else Fact.TRANSFER_REORGED
+    concerned = not hashes.isdisjoint({order.claim_tx, order.transfer_tx})
+    return fact if concerned and (order.status, fact) in NEXT else None

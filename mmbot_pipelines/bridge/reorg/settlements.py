@@ -1,0 +1,106 @@
+"""Check the escrow's payments until L1 has accepted their blocks. Reads chain, writes store.
+
+An L2 may take hours of blocks back (Starknet did in September 2025): a COMPLETED order has
+its money only when its settlement's block is final. Until then it is read again, whatever
+the clock says, and never after.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.failures import fault_of
+from mmbot_pipelines.bridge.journal import Run
+from mmbot_pipelines.bridge.lifecycle import Fact
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports.accounts import REPAY
+from mmbot_pipelines.bridge.ports.chains import Settlement
+from mmbot_pipelines.bridge.ports.orders import Cursor
+from mmbot_pipelines.core.errors import ConcurrentUpdate, Reorged
+from mmbot_pipelines.core.outbox import TxState
+
+# Settlements that one review looks at: of the newest, of those that have become final, and
+# of those above a fork; the next review goes on.
+_MAX_NEWEST = 500
+_MAX_FINAL = 500
+_MAX_FORKED = 5_000
+_PACK = 500  # that one question to the L2 names
+
+# A node that is behind does not show the newest payments: nothing was reorged out for that.
+_VISIBLE_AFTER = timedelta(minutes=1)
+
+
+def review_settlements(bridge: Bridge, origin: str, run: Run) -> None:
+    """Check the newest settlements, and those whose blocks have become final.
+
+    A payment may be seen before the cursor comes to its block, and be taken back before.
+    """
+    now, final = bridge.clock(), bridge.origins[origin].final().number
+    newest = [
+        order
+        for order in bridge.orders.newest_not_final(origin, max_orders=_MAX_NEWEST)
+        if now - order.changed_at >= _VISIBLE_AFTER
+    ]
+    old = bridge.orders.not_final(origin, last=final, max_orders=_MAX_FINAL)
+    _review(bridge, origin, list({o.key: o for o in [*newest, *old]}.values()), final, run)
+
+
+def review_settlements_above(bridge: Bridge, origin: str, run: Run, *, first: int) -> None:
+    """Check all settlements from a block on, which the L2 has replaced."""
+    above = bridge.orders.not_final(origin, first=first, max_orders=_MAX_FORKED)
+    if above:
+        _review(bridge, origin, above, bridge.origins[origin].final().number, run)
+
+
+def _review(bridge: Bridge, origin: str, orders: Sequence[Order], final: int, run: Run) -> None:
+    if not orders:
+        return
+    l2 = bridge.origins[origin]
+    head = l2.head(Cursor.LATEST).number
+    for start in range(0, len(orders), _PACK):
+        pack = orders[start : start + _PACK]
+        for order, seen in zip(pack, l2.settled(pack), strict=True):
+            if isinstance(seen, Settlement):
+                _still_settled(bridge, order, seen, final, run)
+            elif seen is None and (order.settle_block is None or order.settle_block.number <= head):
+                _settlement_reorged(bridge, order, run)
+            # Witnesses that differ, or are behind, prove nothing.
+
+
+def _still_settled(bridge: Bridge, order: Order, seen: Settlement, final: int, run: Run) -> None:
+    """Store where the settlement stands, and whether that is final."""
+    known = order.claim_refund if order.settle_tx == seen.tx else None
+    refund = known if seen.refund is None else seen.refund
+    settled = replace(order, settle_tx=seen.tx, settle_block=seen.block, claim_refund=refund)
+    after = replace(settled, settle_final=seen.block.number <= final)
+    if after == order:
+        return
+    try:
+        bridge.orders.change(order, after, run_id=run.id, at=bridge.clock(), tx=seen.tx)
+    except ConcurrentUpdate:
+        run.log(f"{order.key}: order changed concurrently by another run; skipped")
+
+
+def _settlement_reorged(bridge: Bridge, order: Order, run: Run) -> None:
+    """Take an order back from COMPLETED whose payment the L2 has taken back."""
+    now = bridge.clock()
+    why = f"the escrow's payment in {order.settle_tx} was reorged out"
+    after = order.after(_reorg_fact(bridge, order), at=now, reason=why)
+    fault = fault_of(order, Reorged(why), "settle")
+    try:
+        bridge.orders.change(order, after, run_id=run.id, at=now, fault=fault)
+        run.log(f"{order.key}: {why}; now {after.status}")
+    except ConcurrentUpdate:
+        run.log(f"{order.key}: order changed concurrently by another run; skipped")
+
+
+def _reorg_fact(bridge: Bridge, order: Order) -> Fact:
+    """Say how far a claim is whose payment was reorged out: it may be unmined or given up."""
+    if order.claim_ref is not None:
+        return Fact.SETTLEMENT_REORGED
+    rows = bridge.orders.transactions(order.key)
+    states = {r.state for r in rows if (r.purpose, r.attempt) == (REPAY, order.attempt)}
+    if TxState.MINED in states:
+        return Fact.SETTLEMENT_REORGED
+    return Fact.CLAIM_REORGED if TxState.STORED in states else Fact.UNDELIVERED

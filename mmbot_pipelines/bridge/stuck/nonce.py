@@ -1,0 +1,108 @@
+"""A nonce in trouble, and the fees and gas that it can be taken with now. Reads the chain."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports.accounts import CANCEL, REPAY
+from mmbot_pipelines.core.errors import Failure
+from mmbot_pipelines.core.fee_bump import is_priced_out, replacement_fees
+from mmbot_pipelines.core.money import Gas
+from mmbot_pipelines.core.outbox import Call, Fees, Transaction
+
+_ANY_PRICE = 2**256
+
+# What a transaction without data takes to an account without code (Yellow Paper, G_transaction).
+CANCEL_GAS = Gas(21_000)
+
+_MAX_GAS = 2**24  # of one transaction (EIP-7825)
+
+# While the transfer was reorged out, a claim stays in the lane behind it.
+_BEFORE_CLAIMED = (Status.TRANSFERRING, Status.FULFILLED, Status.PROVING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StuckNonce:
+    """A nonce in trouble, with all of its rows and the order they are for."""
+
+    rows: Sequence[Transaction]
+    order: Order | None
+    old: bool  # undecided for longer than is good
+    blocks: bool  # the lane: the lowest nonce, or held by nothing but its own price
+    first: bool  # the lowest undecided nonce of the wallet
+    awaited: bool  # by rows at higher nonces
+
+    @property
+    def newest(self) -> Transaction:
+        """Return the row that stands for the nonce."""
+        return self.rows[-1]
+
+    @property
+    def stray(self) -> bool:
+        """Tell whether the order does not wait for these rows any more."""
+        if self.order is None or self.newest.purpose == CANCEL:
+            return False
+        hashes, status = {row.hash for row in self.rows}, self.order.status
+        if self.newest.purpose == REPAY:
+            return status not in _BEFORE_CLAIMED or self.order.claim_tx not in hashes
+        return status is not Status.TRANSFERRING or self.order.transfer_tx not in hashes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replacement:
+    """A transaction to take a nonce with; without a call it only uses the nonce up."""
+
+    newest: Transaction
+    call: Call | None
+    gas: Gas
+    fees: Fees
+    why: str
+
+
+class FeeQuotes:
+    """The fees and gas that a nonce can be taken with now."""
+
+    def __init__(self, bridge: Bridge, stuck_nonces: Sequence[StuckNonce], market: Fees) -> None:
+        hashes = [row.hash for stuck_nonce in stuck_nonces for row in stuck_nonce.rows]
+        taken = bridge.chain.known_by_any_node(hashes)
+        self.market = market
+        self._pooled = {tx for tx, is_pooled in zip(hashes, taken, strict=True) if is_pooled}
+
+    def fees(self, stuck_nonce: StuckNonce, max_fee_per_gas: int) -> Fees | None:
+        """Return fees that take the nonce for at most `max_fee_per_gas` wei per gas."""
+        return replacement_fees(stuck_nonce.rows, self._pooled, self.market, max_fee_per_gas)
+
+    def paying(self, stuck_nonce: StuckNonce, call: Call, gas: Gas, fees: Fees) -> Replacement:
+        """Return the same again, at other fees."""
+        return Replacement(
+            newest=stuck_nonce.newest, call=call, gas=gas, fees=fees, why=self._slow(stuck_nonce)
+        )
+
+    def cancelling(self, stuck_nonce: StuckNonce, why: str) -> Replacement | None:
+        """Return what uses the nonce up; there is always a price for it."""
+        fees = self.fees(stuck_nonce, _ANY_PRICE)
+        # Absurd fees that some node claims to have are no reason to block everybody for ever:
+        # at one nonce only one is mined, and the nodes that never had them take this one.
+        fees = fees or replacement_fees(stuck_nonce.rows, (), self.market, _ANY_PRICE)
+        if fees is None:
+            return None
+        return Replacement(newest=stuck_nonce.newest, call=None, gas=CANCEL_GAS, fees=fees, why=why)
+
+    def _slow(self, stuck_nonce: StuckNonce) -> str:
+        if is_priced_out(stuck_nonce.newest.fees, self.market):
+            return "blocks ask for more than was signed"
+        return f"not mined since {stuck_nonce.newest.stored_at:%H:%M:%S} UTC"
+
+
+def gas_of(newest: Transaction, estimate: Gas | Failure | None) -> Gas | None:
+    """Return the gas of a replacement: as estimated now, else as it was signed before."""
+    if estimate is None or isinstance(estimate, Failure):
+        return signed_gas(newest)
+    return estimate
+
+
+def signed_gas(newest: Transaction) -> Gas | None:
+    """Return the gas that was signed, None where no node takes a transaction with it."""
+    return newest.gas if CANCEL_GAS <= newest.gas <= _MAX_GAS else None

@@ -1,0 +1,119 @@
+"""What is to be done about a stuck transaction: pay more for it, take it back, or wait.
+
+A transfer may cost at most what the order's fee leaves beside its claim, a claim at most
+what is owed to us. Where that does not suffice for long, the lowest nonce is cancelled, so
+that nobody waits behind it: a transfer is decided about again, and a claim, which others wait
+for, is made again when its price has fallen.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+
+from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.gas_estimates import claim_gas
+from mmbot_pipelines.bridge.journal import Run
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports.accounts import CANCEL, REPAY, TRANSFER
+from mmbot_pipelines.bridge.still_wanted import OrderCheck, check_again
+from mmbot_pipelines.bridge.stuck.claim import stuck_claim
+from mmbot_pipelines.bridge.stuck.nonce import FeeQuotes, Replacement, StuckNonce, gas_of
+from mmbot_pipelines.core.fee_bump import blocking, is_old
+from mmbot_pipelines.core.money import format_ether
+from mmbot_pipelines.core.outbox import Fees, Transaction, by_nonce, max_total_cost
+
+
+def find_stuck(bridge: Bridge, waiting: Sequence[Transaction], market: Fees) -> list[StuckNonce]:
+    """Return the nonces that block the lane, and the transfers that may not be wanted."""
+    now, after = bridge.clock(), bridge.rules.stuck_after_seconds
+    in_the_way = {rows[-1].hash for rows in blocking(waiting, market, at=now, after_seconds=after)}
+    orders = {o.key: o for o in bridge.orders.get(sorted({row.subject for row in waiting}))}
+    nonces = by_nonce(waiting)
+    stuck_nonces = [
+        StuckNonce(
+            rows=rows,
+            order=orders.get(rows[-1].subject),
+            old=is_old(rows, at=now, after_seconds=after),
+            blocks=rows[-1].hash in in_the_way,
+            first=rows is nonces[0],
+            awaited=rows is not nonces[-1],
+        )
+        for rows in nonces
+    ]
+    return [
+        n for n in stuck_nonces if n.blocks or (n.newest.purpose == TRANSFER and _is_unwanted(n))
+    ]
+
+
+def _is_unwanted(stuck_nonce: StuckNonce) -> bool:
+    return stuck_nonce.stray or (stuck_nonce.order is not None and stuck_nonce.order.is_parked)
+
+
+def plan_replacements(
+    bridge: Bridge, stuck_nonces: Sequence[StuckNonce], market: Fees, run: Run
+) -> Iterator[Replacement]:
+    """Yield what helps, and say where nothing does."""
+    checks = _order_checks(bridge, stuck_nonces, market)
+    quotes = FeeQuotes(bridge, stuck_nonces, market)
+    balance = bridge.chain.balance()
+    everything = max_total_cost(bridge.orders.in_flight())
+    helped = True
+    replacement: Replacement | str | None
+    for stuck_nonce in stuck_nonces:
+        newest, order = stuck_nonce.newest, stuck_nonce.order
+        available = balance - (everything - max_total_cost(stuck_nonce.rows))
+        if not helped and not _is_unwanted(stuck_nonce):
+            continue  # it waits for a nonce that nothing helps now
+        if newest.purpose == CANCEL or order is None or stuck_nonce.stray:
+            replacement = quotes.cancelling(stuck_nonce, "nobody waits for it")
+        elif newest.purpose == REPAY:
+            replacement = stuck_claim(bridge, stuck_nonce, order, quotes)
+        else:
+            replacement = _transferred(
+                bridge, stuck_nonce, order, checks[order.key], quotes, available
+            )
+        if isinstance(replacement, Replacement):
+            yield replacement
+        elif stuck_nonce.blocks:
+            helped = False
+            why = replacement or "required fee exceeds the order's margin"
+            run.log(f"{newest.subject}: nonce {newest.nonce} waiting: {why}")
+
+
+def _transferred(
+    bridge: Bridge,
+    stuck_nonce: StuckNonce,
+    order: Order,
+    check: OrderCheck,
+    quotes: FeeQuotes,
+    funds: int,
+) -> Replacement | None:
+    newest, may_end = stuck_nonce.newest, stuck_nonce.old and stuck_nonce.first
+    if check.against is not None:
+        # An outage says nothing about the order: it is waited for, but not for long.
+        unwanted = may_end or not check.outage
+        return quotes.cancelling(stuck_nonce, f"cancelled, {check.against}") if unwanted else None
+    if not stuck_nonce.blocks:
+        return None
+    claim = claim_gas(bridge, order.origin) * quotes.market.expected + check.message
+    margin = max(0, order.fee - claim)
+    gas = gas_of(newest, check.gas)
+    fees = quotes.fees(stuck_nonce, margin // gas) if gas else None
+    if gas and fees and newest.call.value + gas * fees.ceiling <= funds:
+        return quotes.paying(stuck_nonce, newest.call, gas, fees)
+    if not may_end:
+        return None
+    left = f"its fee leaves {format_ether(margin)} for the transfer"
+    return quotes.cancelling(stuck_nonce, f"cancelled, {left} and the wallet {format_ether(funds)}")
+
+
+def _order_checks(
+    bridge: Bridge, stuck_nonces: Sequence[StuckNonce], market: Fees
+) -> Mapping[str, OrderCheck]:
+    """Look again at the orders whose transfers are in trouble, as before the first signature."""
+    doubtful = [n for n in stuck_nonces if n.newest.purpose == TRANSFER and not n.stray]
+    orders = [n.order for n in doubtful if n.order]
+    calls = {n.newest.subject: n.newest.call for n in doubtful}  # a claim may stand behind it
+    found: dict[str, OrderCheck] = {}
+    for origin, group in groupby(sorted(orders, key=lambda o: o.key), key=lambda o: o.origin):
+        found |= check_again(bridge, origin, list(group), calls, market)
+    return found

@@ -1,0 +1,230 @@
+"""Get the lane going again: what is stuck is replaced at its own nonce, or taken back.
+
+All transactions of one nonce exclude each other on chain, so an order can never be paid
+twice by a replacement. A transfer that is not wanted any more gives its nonce to a
+cancellation; only when that one is mined may the order be tried again, at another nonce.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.failures import BATCH_SIZE
+from mmbot_pipelines.bridge.journal import Fault, Run
+from mmbot_pipelines.bridge.nonces import fillable_gaps, gap_subject
+from mmbot_pipelines.bridge.ports.accounts import CANCEL, TRANSFER
+from mmbot_pipelines.bridge.receipts import process_receipts
+from mmbot_pipelines.bridge.stuck.nonce import CANCEL_GAS, Replacement, StuckNonce
+from mmbot_pipelines.bridge.stuck.plan import find_stuck, plan_replacements
+from mmbot_pipelines.core import failpoints
+from mmbot_pipelines.core.errors import ConcurrentUpdate, Failure
+from mmbot_pipelines.core.money import Gas, Wei, format_ether, format_gwei
+from mmbot_pipelines.core.outbox import (
+    Call,
+    Fees,
+    Transaction,
+    by_nonce,
+    max_total_cost,
+)
+from mmbot_pipelines.core.safety import ScopeState, State, StatesChanged, confirm, effective_state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ReplacementTx:
+    """A transaction to be signed for a nonce that is taken, or that nobody has taken."""
+
+    subject: str
+    purpose: str
+    attempt: int
+    nonce: int
+    call: Call
+    gas: Gas
+    fees: Fees
+    why: str
+
+
+def stuck_transactions(bridge: Bridge) -> list[Transaction]:
+    """Return the newest transaction of each nonce that shall be replaced or taken back."""
+    waiting = _waiting(bridge)
+    if not waiting or bridge.rules.dry_run:
+        return []
+    return [stuck_nonce.newest for stuck_nonce in find_stuck(bridge, waiting, bridge.chain.fees())]
+
+
+def replace_stuck(bridge: Bridge, run: Run) -> None:
+    """Replace stuck transactions at their nonces, with higher fees, or take them back.
+
+    Rows are written before anything is broadcast, as for every transaction.
+    """
+    process_receipts(bridge, run)  # what is mined by now is not stuck
+    waiting = _waiting(bridge)
+    if not waiting or bridge.rules.dry_run:
+        return
+    market = bridge.chain.fees()
+    stuck_nonces = find_stuck(bridge, waiting, market)
+    if not stuck_nonces:
+        return
+    below = _gaps(bridge, waiting, stuck_nonces, run)
+    # What stands above a gap only waits for it: to raise its fees would help nothing.
+    if below is not None:
+        txs = [_filler(bridge, nonce, market) for nonce in below if not _freed(bridge, nonce, run)]
+    else:
+        txs = [
+            _replacement_tx(bridge, replacement)
+            for replacement in plan_replacements(bridge, stuck_nonces, market, run)
+        ]
+    try:
+        stored = _store(bridge, txs[:BATCH_SIZE], run)
+    except StatesChanged as e:
+        run.log(f"{e}: nothing is replaced now")
+        return
+    _broadcast(bridge, stored, run)
+
+
+def _waiting(bridge: Bridge) -> list[Transaction]:
+    wallet = bridge.chain.wallet
+    return [row for row in bridge.orders.in_flight() if row.wallet == wallet]
+
+
+def _gaps(
+    bridge: Bridge, waiting: Sequence[Transaction], stuck_nonces: Sequence[StuckNonce], run: Run
+) -> Sequence[int] | None:
+    """Return the nonces below ours that were not given out by us, and keep us waiting.
+
+    Another program of the wallet had them and lost them, in a reorg or from the pool; or its
+    transaction is stuck. (Which of the two, no node tells: what "pending" counts differs.)
+    """
+    lowest = waiting[0].nonce
+    if not any(
+        stuck_nonce.old and stuck_nonce.newest.nonce == lowest for stuck_nonce in stuck_nonces
+    ):
+        return None
+    return fillable_gaps(bridge, lowest, run)
+
+
+def _freed(bridge: Bridge, nonce: int, run: Run) -> bool:
+    """Take up again what filled a nonce before, where it was lost to somebody since."""
+    rows = bridge.orders.transactions(gap_subject(nonce))
+    if not rows:
+        return False
+    try:
+        bridge.orders.reopen_nonce(rows[-1], None, None, run_id=run.id, at=bridge.clock())
+        run.log(f"{gap_subject(nonce)}: it is free again, {rows[-1].hash} is sent again")
+    except ConcurrentUpdate as e:
+        run.log(f"{e}: not sent again")
+    return True
+
+
+def _filler(bridge: Bridge, nonce: int, market: Fees) -> _ReplacementTx:
+    return _ReplacementTx(
+        subject=gap_subject(nonce),
+        purpose=CANCEL,
+        attempt=1,
+        nonce=nonce,
+        call=_nothing(bridge),
+        gas=CANCEL_GAS,
+        fees=market,
+        why=f"no transaction has nonce {nonce}, and those above wait for it",
+    )
+
+
+def _nothing(bridge: Bridge) -> Call:
+    return Call(to=bridge.chain.wallet, data=b"", value=Wei(0))
+
+
+def _replacement_tx(bridge: Bridge, replacement: Replacement) -> _ReplacementTx:
+    newest, cancels = replacement.newest, replacement.call is None
+    return _ReplacementTx(
+        subject=newest.subject,
+        purpose=CANCEL if cancels else newest.purpose,
+        attempt=newest.attempt,
+        nonce=newest.nonce,
+        call=replacement.call or _nothing(bridge),
+        gas=replacement.gas,
+        fees=replacement.fees,
+        why=replacement.why,
+    )
+
+
+def _store(bridge: Bridge, txs: Sequence[_ReplacementTx], run: Run) -> list[Transaction]:
+    if not txs:
+        return []
+    chain, stored = bridge.chain, []
+    balance = chain.balance()
+    with bridge.orders.lane(chain.chain_id, chain.wallet) as lane:
+        in_flight = lane.in_flight()
+        free = balance - max_total_cost(in_flight)
+        taken = {rows[0].nonce: max_total_cost(rows) for rows in by_nonce(in_flight)}
+        scope_states = lane.scope_states()
+        for tx in txs:
+            if halted := _halted(tx, scope_states):
+                run.log(f"{tx.subject}: nonce {tx.nonce} is not replaced, {halted.summary}")
+                continue
+            more = tx.call.value + tx.gas * tx.fees.ceiling - taken.get(tx.nonce, 0)
+            if more > max(free, 0):
+                run.log(f"{tx.subject}: nonce {tx.nonce} is not replaced, {_short(more, free)}")
+                continue
+            signed = chain.sign(tx.call, nonce=tx.nonce, gas=tx.gas, fees=tx.fees)
+            row = Transaction(
+                subject=tx.subject,
+                purpose=tx.purpose,
+                attempt=tx.attempt,
+                bump=lane.next_bump(tx.nonce),
+                chain_id=chain.chain_id,
+                wallet=chain.wallet,
+                nonce=tx.nonce,
+                hash=signed.hash,
+                raw=signed.raw,
+                call=tx.call,
+                gas=tx.gas,
+                fees=tx.fees,
+                stored_at=bridge.clock(),
+            )
+            try:
+                lane.replace(row)
+            except ConcurrentUpdate as e:
+                run.log(f"{e}: not replaced")
+                continue
+            run.log(_log_line(row, tx.why))
+            stored.append(row)
+            free -= max(more, 0)
+        confirm(scope_states, lane.lock_scope_states())
+    # Committed: should we die from here on, the receipts sensor broadcasts the same bytes.
+    failpoints.failpoint(failpoints.Point.REPLACEMENT_STORED)
+    return stored
+
+
+def _halted(tx: _ReplacementTx, scope_states: Sequence[ScopeState]) -> ScopeState | None:
+    """Return the halt under which a transfer is not to be paid more for, if there is one."""
+    scope_state = effective_state(scope_states, tx.subject.partition(":")[0])
+    return scope_state if tx.purpose == TRANSFER and scope_state.state is State.HALTED else None
+
+
+def _broadcast(bridge: Bridge, stored: Sequence[Transaction], run: Run) -> None:
+    results = bridge.chain.broadcast([row.raw for row in stored]) if stored else []
+    for row, failure in zip(stored, results, strict=True):
+        if failure is not None:
+            fault = _fault(row, failure)
+            bridge.orders.record_error(fault, at=bridge.clock(), run_id=run.id)
+            run.log(f"{row.subject}: {row.hash} is not yet taken by a node ({failure})")
+    failpoints.failpoint(failpoints.Point.REPLACEMENT_BROADCAST)
+
+
+def _fault(row: Transaction, failure: Failure) -> Fault:
+    kind = type(failure).__name__
+    return Fault(subject=row.subject, step="broadcast", kind=kind, message=str(failure))
+
+
+def _log_line(row: Transaction, why: str) -> str:
+    price = (
+        f"up to {format_gwei(row.fees.ceiling)}, {format_gwei(row.fees.priority)} for the "
+        f"block's maker"
+    )
+    return f"{row.subject}: {row.purpose} {row.hash} takes nonce {row.nonce} at {price}: {why}"
+
+
+def _short(more: int, free: int) -> str:
+    return (
+        f"it needs {format_ether(more)} more than {format_ether(max(free, 0))} that are free: "
+        "send ETH to the wallet"
+    )

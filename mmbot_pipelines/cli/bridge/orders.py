@@ -1,0 +1,113 @@
+"""mmbot orders: what became of the orders, from the database alone."""
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+
+from mmbot_pipelines import settings
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports.orders import OrderFilter
+from mmbot_pipelines.cli.bridge.order_history import print_history
+from mmbot_pipelines.cli.formatting import failure_status, format_duration
+from mmbot_pipelines.cli.screen import acted_on, console, eth, one_line, plain, require_keys
+from mmbot_pipelines.wiring import shared
+
+orders = typer.Typer()
+
+
+@orders.callback(invoke_without_command=True)
+def listed(
+    context: typer.Context,
+    *,
+    status: Annotated[
+        Status | None, typer.Option(case_sensitive=False, help="Only orders in this status.")
+    ] = None,
+    origin: Annotated[str | None, typer.Option(help="Only orders of this origin.")] = None,
+    failed: Annotated[
+        bool | None, typer.Option("--failed/--no-failed", help="Only failed, or only healthy ones.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, the newest change first.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, amounts in wei.")] = False,
+) -> None:
+    if context.invoked_subcommand is not None:
+        return
+    wanted = OrderFilter(status=status, origin=origin, failed=failed, limit=limit)
+    database = shared.existing(settings.load_database())
+    found = shared.orders(database).find(wanted)
+    if as_json:
+        typer.echo(json.dumps([_as_json(order) for order in found], indent=2))
+    elif found:
+        _print_list(found)
+    else:
+        console().print("no such orders")
+    acted_on(database, stderr=as_json)
+
+
+@orders.command()
+def show(key: Annotated[str, typer.Argument(help='The order, e.g. "zksync:7".')]) -> None:
+    """Tell one order's whole history: states, transactions, errors."""
+    require_keys([key])
+    database = shared.existing(settings.load_database())
+    store = shared.orders(database)
+    found = store.get([key])
+    if not found:
+        message = (
+            f"{key}: no such order (database: {database.description}); `mmbot orders` lists them"
+        )
+        console(stderr=True).print(plain(message), soft_wrap=True)
+        raise typer.Exit(1)
+    invokes = shared.invokes(database).of([key])
+    print_history(found[0], store, invokes, console(), datetime.now(UTC))
+    acted_on(database)
+
+
+def _as_json(order: Order) -> dict[str, object]:
+    at = order.next_attempt_at
+    return {
+        "key": order.key,
+        "origin": order.origin,
+        "status": order.status,
+        "failed": order.failed,
+        "parked": order.is_parked,
+        "attempt": order.attempt,
+        "failures": order.failures,
+        "next_attempt_at": at.isoformat() if at else None,
+        "reason": order.reason,
+        "recipient": order.recipient,
+        # JSON numbers lose digits from 2^53 on in most readers
+        "amount_wei": str(order.amount),
+        "fee_wei": str(order.fee),
+        "changed_at": order.changed_at.isoformat(),
+        "set_order_tx": order.set_order_tx,
+        "transfer_tx": order.transfer_tx,
+        "claim_tx": order.claim_tx,
+        "claim_ref": order.claim_ref,
+        "settle_tx": order.settle_tx,
+        "claim_refund_wei": None if order.claim_refund is None else str(order.claim_refund),
+    }
+
+
+def _print_list(found: list[Order]) -> None:
+    now = datetime.now(UTC)
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("order", "status", "trouble"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("amount", "fee", "changed"):
+        table.add_column(heading, no_wrap=True, justify="right")
+    table.add_column("reason")
+    for order in found:
+        table.add_row(
+            plain(order.key),
+            order.status,
+            failure_status(order, now),
+            eth(order.amount),
+            eth(order.fee),
+            f"{format_duration((now - order.changed_at).total_seconds())} ago",
+            one_line((order.reason or "").partition("\n")[0]),
+        )
+    console().print(table)

@@ -1,0 +1,1 @@
+"""mmbot doctor: what it checks, a file for each part."""

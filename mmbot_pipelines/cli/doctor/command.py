@@ -1,0 +1,82 @@
+"""mmbot doctor: every setting, against the database and the chains it names."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+
+import typer
+
+from mmbot_pipelines import settings
+from mmbot_pipelines.adapters.db.migrate import pending
+from mmbot_pipelines.cli.doctor import chains as chain_checks
+from mmbot_pipelines.cli.doctor.findings import CheckResult, CheckStatus, fault, note, ok, run_check
+from mmbot_pipelines.cli.screen import console, plain
+from mmbot_pipelines.core.errors import InvalidSettings
+from mmbot_pipelines.settings import Database, Settings
+from mmbot_pipelines.settings.home import require_home
+from mmbot_pipelines.wiring import bridge as wiring
+
+_STYLES = {CheckStatus.OK: "green", CheckStatus.NOTE: "yellow", CheckStatus.FAULT: "bold red"}
+
+
+def doctor() -> None:
+    """Check every setting, the database, the chains, the contracts and the wallet."""
+    out = console()
+    counted: Counter[CheckStatus] = Counter()
+    for finding in findings():
+        counted[finding.mark] += 1
+        out.print(f"{finding.mark:6}", style=_STYLES[finding.mark], end="")
+        out.print(plain(f"{finding.subject}: {finding.text}"), soft_wrap=True)
+    out.print(f"checks: {counted.total()}, faults: {counted[CheckStatus.FAULT]}")
+    if counted[CheckStatus.FAULT]:
+        raise typer.Exit(1)
+
+
+def findings() -> Iterator[CheckResult]:
+    """Check everything that the settings make possible, one finding at a time."""
+    read = None
+    try:
+        read = settings.load()
+        yield ok("settings", f"all {len(settings.VARIABLES)} are understood")
+    except InvalidSettings as e:
+        for line in str(e).splitlines():
+            yield fault("settings", line)
+    yield from run_check("database", lambda: _database(settings.load_database()))
+    if read is not None:
+        yield from _limits(read)
+        yield from chain_checks.chains(read)
+        yield from _dagster(read)
+
+
+def _limits(read: Settings) -> Iterator[CheckResult]:
+    for name in read.limits.unbounded:
+        yield note(name, "is not set: what it would limit has no limit")
+    if not any(tier.blocks != 0 for tier in read.limits.confirmations):
+        yield note("MMBOT_CONFIRMATIONS", "is not set: orders are paid as soon as they are seen")
+    if read.rpc_quorum == 1:
+        yield note("MMBOT_RPC_QUORUM", "is 1: every RPC URL that is named is trusted alone")
+
+
+def _database(database: Database) -> Iterator[CheckResult]:
+    lacks_migration = pending(wiring.database_url(database))
+    yield ok("database", f"{database.description} answers")
+    wiring.require_own_sessions(database)
+    if not lacks_migration:
+        yield ok("database", "its tables are of this version")
+    elif database.auto_migrate:
+        yield ok("database", "its tables are brought up to date at start (MMBOT_AUTO_MIGRATE)")
+    else:
+        yield fault("database", "its tables are not of this version: run `mmbot migrate`")
+
+
+def _dagster(read: Settings) -> Iterator[CheckResult]:
+    home = read.database.dagster_home
+    try:
+        require_home(home)
+    except InvalidSettings as e:
+        yield fault("DAGSTER_HOME", str(e).removeprefix("DAGSTER_HOME "))
+        return
+    if not os.access(str(home), os.W_OK):
+        yield fault("DAGSTER_HOME", f"{home} is no folder that we may write to: make it ours")
+    else:
+        yield ok("DAGSTER_HOME", f"{home} holds our dagster.yaml")

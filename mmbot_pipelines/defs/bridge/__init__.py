@@ -1,0 +1,1 @@
+"""The bridge in Dagster: sensors, jobs, schedules and their resources."""

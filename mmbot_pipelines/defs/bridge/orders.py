@@ -1,0 +1,145 @@
+"""When orders move. How they move is in `mmbot_pipelines.bridge.steps`.
+
+    <origin>_orders        stores new orders, asks for fill_orders
+    l1_receipts            takes orders on by their receipts, asks for repay_orders; and for
+                           replace_stuck_transactions
+    <origin>_settlements   completes the orders that the escrow has paid us for
+
+The database is the truth, Dagster the clock: an order is taken for a run in the
+database, so that it is asked for once, and again when that run died.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.defs.bridge.replacements import replace_stuck_transactions, replacements
+from mmbot_pipelines.defs.bridge.run_requests import (
+    Bridge,
+    is_run_limit_reached,
+    polls,
+    run_requests,
+    sensor_run,
+    step_op,
+)
+from mmbot_pipelines.defs.shared.operator_errors import operator_errors
+
+transfer = step_op("transfer", steps.transfer)
+repay = step_op("repay", steps.repay)
+
+_RUN_LIMIT_REACHED = "run limit reached; waiting for running jobs until they end"
+_RUNNING = dg.DefaultSensorStatus.RUNNING
+
+
+@dg.job(executor_def=dg.in_process_executor, description="Pay the recipients of new orders.")
+def fill_orders() -> None:
+    transfer()
+
+
+@dg.job(executor_def=dg.in_process_executor, description="Claim our money back for paid orders.")
+def repay_orders() -> None:
+    repay()
+
+
+def orders_sensor(origin: str, max_runs: int) -> dg.SensorDefinition:
+    """Make the sensor that finds an origin's new orders and asks for their transfer."""
+
+    @dg.sensor(
+        name=f"{origin}_orders",
+        job=fill_orders,
+        minimum_interval_seconds=1,
+        default_status=_RUNNING,
+        description=f"Stores new orders of the {origin} escrow and asks for their transfer.",
+    )
+    def sensor(
+        context: dg.SensorEvaluationContext, bridge: Bridge
+    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        with operator_errors():
+            run = sensor_run(context)
+            busy = is_run_limit_reached(context, fill_orders, origin, max_runs)
+            for _ in polls():
+                steps.detect(bridge, origin, run)
+                if busy:
+                    continue
+                orders = steps.take_orders(bridge, [Status.PENDING, Status.PROCESSING], origin)
+                if orders:
+                    runs = 1 if steps.is_throttled(bridge, origin) else max_runs
+                    yield from run_requests("transfer", origin, orders, runs)
+                    return
+            yield dg.SkipReason(_RUN_LIMIT_REACHED if busy else f"no new order on {origin}")
+
+    return sensor
+
+
+def receipts_sensor(origins: Sequence[str], max_runs: int) -> dg.SensorDefinition:
+    """Make the sensor that reads receipts and asks for the claims of what was paid."""
+
+    @dg.sensor(
+        name="l1_receipts",
+        jobs=[repay_orders, replace_stuck_transactions],
+        minimum_interval_seconds=1,
+        default_status=_RUNNING,
+        description="Reads the receipts of our transactions; asks for claims and replacements.",
+    )
+    def sensor(
+        context: dg.SensorEvaluationContext, bridge: Bridge
+    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        with operator_errors():
+            run = sensor_run(context)
+            free = [
+                o for o in origins if not is_run_limit_reached(context, repay_orders, o, max_runs)
+            ]
+            steps.check_l1_reorgs(bridge, run)
+            steps.process_receipts(bridge, run)
+            stuck = list(replacements(bridge))
+            paid: dict[str, list[Order]] = {origin: [] for origin in free}
+            for _ in polls():
+                in_flight = steps.process_receipts(bridge, run)
+                for origin in free:
+                    if len(paid[origin]) < steps.MAX_PER_TICK:
+                        paid[origin] += steps.take_orders(bridge, [Status.FULFILLED], origin)
+                # What was sent together is mined in one block or the next: claim it together.
+                if any(paid.values()) and not in_flight:
+                    break
+            yield from stuck
+            for origin, orders in paid.items():
+                yield from run_requests("repay", origin, orders, max_runs, job=repay_orders.name)
+            if not (any(paid.values()) or stuck):
+                yield dg.SkipReason("no transfer was mined" if free else _RUN_LIMIT_REACHED)
+
+    return sensor
+
+
+def settlements_sensor(origin: str) -> dg.SensorDefinition:
+    """Make the sensor that completes an origin's orders when the escrow has paid."""
+
+    @dg.sensor(
+        name=f"{origin}_settlements",
+        minimum_interval_seconds=1,
+        default_status=_RUNNING,
+        description=f"Completes orders when the {origin} escrow has paid us.",
+    )
+    @operator_errors()
+    def sensor(context: dg.SensorEvaluationContext, bridge: Bridge) -> dg.SkipReason:
+        run = sensor_run(context)
+        for _ in polls():
+            if completed := steps.settle(bridge, origin, run):
+                return dg.SkipReason(f"completed {', '.join(completed)}")
+        return dg.SkipReason(f"the {origin} escrow paid for no order")
+
+    return sensor
+
+
+def definitions(origins: Sequence[str], max_runs: int) -> dg.Definitions:
+    """Return the bridge's own definitions."""
+    return dg.Definitions(
+        jobs=[fill_orders, repay_orders, replace_stuck_transactions],
+        sensors=[
+            *(orders_sensor(origin, max_runs) for origin in origins),
+            receipts_sensor(origins, max_runs),
+            *(settlements_sensor(origin) for origin in origins),
+        ],
+    )

@@ -1,0 +1,1 @@
+"""Settings that only the bridge has."""

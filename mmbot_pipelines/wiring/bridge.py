@@ -1,0 +1,221 @@
+"""Who plays which part: settings become adapters, adapters become the bridge."""
+
+import random
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING
+
+from mmbot_pipelines.adapters.bridge.registry import RegistryV1, abi_of, disagreement
+from mmbot_pipelines.adapters.db import pooling, startup
+from mmbot_pipelines.adapters.db.alerts import PgAlertLog
+from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
+from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
+from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
+from mmbot_pipelines.adapters.db.daemons import PgDaemons
+from mmbot_pipelines.adapters.db.safety import PgSafety
+from mmbot_pipelines.adapters.evm import signers
+from mmbot_pipelines.adapters.evm.chain import EthereumChain, Signer
+from mmbot_pipelines.adapters.evm.signing import WatchOnlyWallet
+from mmbot_pipelines.adapters.rpc.client import Rpc
+from mmbot_pipelines.adapters.starknet.invoke_store import PgInvokes
+from mmbot_pipelines.bridge.alerting.notify import JOURNAL, AlertService
+from mmbot_pipelines.bridge.alerting.rules import AlertThresholds
+from mmbot_pipelines.bridge.app import Bridge, Rules
+from mmbot_pipelines.bridge.policy import Caps, ConfirmationTier, Limits
+from mmbot_pipelines.core import failpoints, readings
+from mmbot_pipelines.core.alerts import Channel
+from mmbot_pipelines.core.errors import Failure, InvalidSettings
+from mmbot_pipelines.settings import Database, Key, Settings
+from mmbot_pipelines.wiring import origins as origin_wiring
+from mmbot_pipelines.wiring.shared import engine as engine_of
+
+if TYPE_CHECKING:
+    from mmbot_pipelines.adapters.metrics.collector import Metrics
+    from mmbot_pipelines.adapters.metrics.nodes import Probe
+
+_START_SECONDS = 2.0  # for what start alone asks
+_POLL_SECONDS = 5.0  # for the age of a chain's newest block
+
+
+def database_url(database: Database) -> str:
+    """Return the database's URL, whatever state its tables are in.
+
+    Raises:
+        StoreUnavailable: the embedded server does not start.
+    """
+    return startup.database_url(database.url, folder=database.folder)
+
+
+def require_own_sessions(database: Database) -> None:
+    """Check that no pooler stands before the database that shares sessions.
+
+    Raises:
+        InvalidSettings: one does.
+    """
+    if database.url is not None:
+        pooling.require_own_sessions(database.url.get_secret_value())
+
+
+def refuse_another_registry(settings: Settings) -> None:
+    """Refuse to start with a registry of another ABI; where no node answers, say nothing.
+
+    Raises:
+        InvalidSettings: the registry answers in another shape than MMBOT_L1_REGISTRY_ABI says.
+    """
+    l1 = settings.l1
+    rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, read_seconds=_START_SECONDS)
+    try:
+        found = abi_of(rpc, l1.registry_address)
+    except Failure:
+        return  # whoever pays asks for itself
+    if found != l1.registry_abi:
+        raise InvalidSettings(disagreement(l1.registry_address, found))
+
+
+@cache
+def bridge(settings: Settings) -> Bridge:
+    """Plug the bridge together, once per process."""
+    for point, token in settings.failpoints:
+        failpoints.arm(point, token)
+    l1 = settings.l1
+    rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, quorum=settings.quorum(l1))
+    chain = EthereumChain(rpc, signer(settings.key))
+    registry = RegistryV1(rpc, l1.registry_address, start_block=l1.start_block)
+    engine = engine_of(settings.database)
+    return Bridge(
+        orders=PgOrders(engine),
+        accounts=PgAccounts(engine),
+        safety=PgSafety(engine),
+        origins=origin_wiring.origins(settings, rpc, registry, chain.wallet, PgInvokes(engine)),
+        registry=registry,
+        chain=chain,
+        rules=Rules(
+            limits=Limits(
+                min_transfer=settings.limits.min_transfer,
+                max_transfer=settings.limits.max_transfer,
+                min_margin_bps=settings.limits.min_margin_bps,
+                ours=frozenset({l1.registry_address, chain.wallet}),
+            ),
+            max_attempts=settings.execution.max_attempts,
+            backoff_seconds=settings.execution.retry_backoff_seconds,
+            dry_run=settings.dry_run,
+            confirmations=tuple(ConfirmationTier(*tier) for tier in settings.limits.confirmations),
+            wait_for_price_seconds=settings.limits.wait_for_price_seconds,
+            stuck_after_seconds=settings.execution.stuck_after_seconds,
+            l1_finality_blocks=settings.l1.finality_blocks,
+            undelivered_after_seconds=settings.execution.undelivered_after_seconds,
+            caps=Caps(
+                exposure=settings.limits.max_exposure,
+                per_recipient=settings.limits.max_per_recipient,
+                per_hour=settings.limits.max_per_hour,
+                per_day=settings.limits.max_per_day,
+                throttled_transfers=settings.safety.throttled_transfers,
+            ),
+            thresholds=readings.SafetyThresholds(
+                halt_after_failures=settings.safety.halt_after_failures,
+                failure_percent=settings.safety.throttle_failure_percent,
+                max_exposure=settings.limits.max_exposure,
+                min_balance=settings.limits.min_balance or None,
+                max_gas_lost=settings.safety.max_gas_lost,
+                max_lag=settings.safety.max_rpc_lag_seconds,
+            ),
+        ),
+        clock=lambda: datetime.now(UTC),
+        draw=random.random,
+        newest=origin_wiring.newest(settings),
+    )
+
+
+@cache
+def alert_service(settings: Settings) -> AlertService:
+    """Plug together who looks at the bridge and tells the operator, once per process.
+
+    Raises:
+        InvalidSettings: MMBOT_ALERT_URLS has an entry that Apprise does not understand.
+    """
+    engine = engine_of(settings.database)
+    return AlertService(
+        bridge=bridge(settings),
+        records=PgOrderStats(engine),
+        daemons=PgDaemons(engine),
+        log=PgAlertLog(engine),
+        channels=channels(settings),
+        thresholds=AlertThresholds(
+            max_exposure=settings.limits.max_exposure,
+            min_balance=settings.limits.min_balance,
+            undelivered_after_seconds=settings.execution.undelivered_after_seconds,
+        ),
+    )
+
+
+def channels(settings: Settings) -> list[Channel]:
+    """Return one channel for each entry of MMBOT_ALERT_URLS.
+
+    Raises:
+        InvalidSettings: Apprise does not understand an entry.
+    """
+    if not settings.alert_urls:
+        return []
+    # Most processes tell nobody anything, and Apprise takes a second to import.
+    from mmbot_pipelines.adapters.alerts.apprise import AppriseChannel  # noqa: PLC0415
+
+    urls = [url.get_secret_value() for url in settings.alert_urls]
+    return [AppriseChannel(url, number=number) for number, url in enumerate(urls, 1)]
+
+
+def metrics(settings: Settings) -> "Metrics":
+    """Plug together what Prometheus scrapes; the database is opened at the first scrape."""
+    # Only one process needs it.
+    from mmbot_pipelines.adapters.metrics.collector import Metrics  # noqa: PLC0415
+    from mmbot_pipelines.adapters.metrics.figures import PgFigures  # noqa: PLC0415
+
+    l1 = settings.l1
+    if l1.wallet_address is None:
+        raise InvalidSettings(
+            "MMBOT_L1_WALLET_ADDRESS is missing: set it to the L1 wallet's address, which "
+            "`mmbot doctor` shows; the metrics do without its key"
+        )
+    rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, read_seconds=_POLL_SECONDS)
+    wallet = EthereumChain(rpc, WatchOnlyWallet(l1.wallet_address))
+    names = [JOURNAL, *(channel.name for channel in channels(settings))]
+    return Metrics(
+        PgFigures(cache(lambda: engine_of(settings.database)), names),
+        _probes(settings),
+        wallet.balance,
+        origins=settings.origins,
+        max_exposure=settings.limits.max_exposure,
+        min_balance=settings.limits.min_balance,
+    )
+
+
+def _probes(settings: Settings) -> "list[Probe]":
+    from mmbot_pipelines.adapters.metrics.nodes import ETHEREUM, STARKNET, Probe  # noqa: PLC0415
+
+    chains = [
+        ("L1", settings.l1, ETHEREUM),
+        ("zksync", settings.zksync, ETHEREUM),
+        ("starknet", settings.starknet, STARKNET),
+    ]
+    return [
+        Probe(name, section.chain_id, url, dialect)
+        for name, section, dialect in chains
+        if section is not None
+        for url in section.urls
+    ]
+
+
+def signer(key: Key | None) -> Signer:
+    """Return who signs for the wallet.
+
+    Raises:
+        InvalidSettings: the key cannot be read or is none.
+    """
+    if key is None:
+        raise InvalidSettings("this process was started to look, without the wallet's key")
+    return signers.signer(
+        given=key.private_key,
+        file=key.private_key_file,
+        keystore=key.keystore_file,
+        password_file=key.keystore_password_file,
+        kms_key_id=key.kms_key_id,
+    )

@@ -1,0 +1,135 @@
+"""The Starknet client: versions, chains, answers, and threads that share it."""
+
+import asyncio
+import gc
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from mmbot_pipelines.adapters.starknet.node import StarknetNode, word
+from mmbot_pipelines.core.errors import RpcRefused, RpcUnavailable, WrongChain
+from mmbot_pipelines.core.outbox import Block
+from tests.adapters.rpc.fake_node import refuse
+from tests.adapters.starknet.starknet_fakes import StarknetFake, client, newest
+
+
+def test_version_and_chain_are_asked_before_anything_else(node: StarknetFake) -> None:
+    rpc = client(node)
+    assert rpc.ask(StarknetNode.newest) == Block(100, word(100))
+    rpc.ask(StarknetNode.newest)
+    assert node.node.asked == [
+        "starknet_specVersion",
+        "starknet_chainId",
+        "starknet_blockHashAndNumber",
+        "starknet_blockHashAndNumber",
+    ]
+
+
+@pytest.mark.parametrize("version", ["0.8.1", "0.9.0", "1.0.0", "", "0.100.2"])
+def test_a_version_that_is_not_spoken_is_refused_in_one_line(
+    node: StarknetFake, version: str
+) -> None:
+    node.version = version
+    with pytest.raises(RpcUnavailable) as refused:
+        newest(node)
+    logged = str(refused.value)
+    assert f"speaks Starknet JSON-RPC {version}, not 0.10.2" in logged
+    assert "MMBOT_STARKNET_RPC_URLS" in logged
+    assert "\n" not in logged
+
+
+@pytest.mark.parametrize("version", ["0.10.0", "0.10.3", "0.10.2-rc1"])
+def test_other_patches_of_the_version_are_spoken(node: StarknetFake, version: str) -> None:
+    node.version = version
+    assert newest(node).number == 100
+
+
+def test_a_node_of_another_version_is_passed_over(node: StarknetFake, spare: StarknetFake) -> None:
+    node.version, spare.head = "0.8.1", 7
+    assert newest(node, spare).number == 7
+
+
+def test_a_node_of_another_chain_is_skipped_and_its_circuit_opens(
+    node: StarknetFake, spare: StarknetFake, caplog: pytest.LogCaptureFixture
+) -> None:
+    node.chain_id, spare.head = 0x534E5F5345504F4C4941, 7
+    rpc = client(node, spare)
+    for _ in range(5):
+        assert rpc.ask(StarknetNode.newest).number == 7
+    assert rpc.witnesses(StarknetNode.newest) == [Block(7, word(7))]
+    assert "starknet_blockHashAndNumber" not in node.node.asked
+    (line,) = [line for line in caplog.messages if "rests 300 s" in line]
+    assert "serves Starknet chain 0x534e5f5345504f4c4941, but MMBOT_STARKNET_CHAIN_ID" in line
+
+
+def test_nodes_that_all_serve_another_chain_stop_everything(
+    node: StarknetFake, spare: StarknetFake
+) -> None:
+    node.chain_id = spare.chain_id = 0x534E5F5345504F4C4941
+    logged = r"0x534e5f5345504f4c4941.* MMBOT_STARKNET_CHAIN_ID is 0x"
+    with pytest.raises(WrongChain, match=logged):
+        newest(node, spare)
+    with pytest.raises(WrongChain, match=logged):
+        client(node, spare, quorum=2).witnesses(StarknetNode.newest)
+
+
+def test_a_witness_of_another_chain_is_none(node: StarknetFake, spare: StarknetFake) -> None:
+    node.chain_id = 1
+    with pytest.raises(RpcUnavailable, match=r"1 of the 2 nodes .* serves Starknet chain 0x1"):
+        client(node, spare, quorum=2).witnesses(StarknetNode.newest)
+
+
+def test_an_error_that_a_node_answers_is_the_answer(
+    node: StarknetFake, spare: StarknetFake
+) -> None:
+    node.node.methods["starknet_getMessagesStatus"] = refuse(29, "Transaction hash not found")
+    with pytest.raises(RpcRefused, match="Transaction hash not found"):
+        client(node, spare).ask(lambda at: at.messages("0x5"))
+    assert "starknet_getMessagesStatus" not in spare.node.asked
+
+
+def test_only_so_many_requests_are_open_at_once(node: StarknetFake) -> None:
+    concurrent, most, lock = 0, 0, threading.Lock()
+    ask_block = node.block
+
+    def block(block_id: Any) -> dict[str, Any]:
+        nonlocal concurrent, most
+        with lock:
+            concurrent += 1
+            most = max(most, concurrent)
+        node.node.released.wait(0.01)
+        with lock:
+            concurrent -= 1
+        return ask_block(block_id)
+
+    async def work(at: StarknetNode) -> int:
+        return len(await asyncio.gather(*(at.block(n) for n in range(40))))
+
+    node.node.methods["starknet_getBlockWithTxHashes"] = block
+    assert client(node, max_concurrent=4).ask(work) == 40
+    assert 1 < most <= 4
+
+
+def test_threads_share_a_client(node: StarknetFake) -> None:
+    rpc = client(node)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: rpc.ask(StarknetNode.newest).number, range(40)))
+    assert found == [100] * 40
+    assert sum(t.name == "starknet-rpc" for t in threading.enumerate()) >= 1
+
+
+def test_a_client_that_is_dropped_leaves_no_thread(node: StarknetFake) -> None:
+    gc.collect()
+    before = threads()
+    rpc = client(node)
+    rpc.ask(StarknetNode.newest)
+    assert threads() == before + 1
+    del rpc
+    gc.collect()
+    assert threads() == before
+
+
+def threads() -> int:
+    return sum(t.name == "starknet-rpc" for t in threading.enumerate())
