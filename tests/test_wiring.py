@@ -30,7 +30,10 @@ from mmbot_pipelines.adapters.rpc.client import Rpc
 read = settings.load(json.loads(sys.argv[1]))
 rpc = Rpc(read.l1.urls, chain="L1", chain_id=read.l1.chain_id)
 registry = RegistryV1(rpc, read.l1.registry_address, start_block=0)
-origins = origin_wiring.origins(read, rpc, registry, read.l1.registry_address, None)
+shared = origin_wiring.Shared(
+    settings=read, l1=rpc, registry=registry, wallet=read.l1.registry_address, invokes=None
+)
+origins = origin_wiring.origins(shared)
 told = {"names": list(origins), "scopes": sorted(origin_wiring.newest(read))}
 for name in json.loads(sys.argv[2]):
     told[name] = [origins[name] is origins[name], origins[name].start, origins[name].claim_gas]

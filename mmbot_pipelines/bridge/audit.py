@@ -29,7 +29,7 @@ class OrderTerms:
 class Payment:
     """One Transfer event of the registry."""
 
-    key: str  # of the order, e.g. "zksync:7"
+    key: str  # of the order, "ORIGIN:NUMBER"
     recipient: int
     amount: int  # wei
 

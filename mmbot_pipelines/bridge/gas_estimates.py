@@ -24,8 +24,8 @@ _FACTOR = 3
 def claim_gas(bridge: Bridge, origin: str) -> Gas:
     """Return the gas that an origin's next claim takes on L1, in units of gas; 0 where none does.
 
-    The highest of the newest receipts and an eighth more: a claim into an empty priority
-    queue of zkSync takes 157.7 k where the others take 140.4 k. No stranger's code runs in a
+    The highest of the newest receipts and an eighth more: a claim into an L2's empty
+    priority queue takes 157.7 k where the others take 140.4 k. No stranger's code runs in a
     claim, so that nobody can push the highest up.
     """
     measured = bridge.origins[origin].claim_gas

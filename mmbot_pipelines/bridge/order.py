@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mmbot_pipelines.bridge.lifecycle import NEXT, ORPHANED_HASH, Fact, Status
+from mmbot_pipelines.bridge.origins import ORIGINS
 from mmbot_pipelines.core.errors import IllegalTransition
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block
-
-ORIGINS = ("zksync", "starknet")  # the networks whose escrows hold orders
 
 # An escrow's id is a uint256: 78 decimal digits at most.
 _KEY = re.compile(rf"(?:{'|'.join(ORIGINS)}):[0-9]{{1,78}}")
@@ -37,7 +36,7 @@ _PROGRESS = (
 class Order:
     """One order set in one escrow, and how far we have come with it."""
 
-    origin: str  # "zksync" or "starknet"
+    origin: str  # one of ORIGINS
     number: int  # the escrow's own uint256 id: unique per origin, not overall
     recipient: Address  # on L1
     amount: Wei  # what the recipient gets
@@ -66,7 +65,7 @@ class Order:
 
     @property
     def key(self) -> str:
-        """Name the order across origins, e.g. "zksync:42"."""
+        """Name the order across origins, "ORIGIN:NUMBER"."""
         return f"{self.origin}:{self.number}"
 
     @property

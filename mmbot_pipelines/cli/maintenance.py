@@ -10,6 +10,7 @@ from mmbot_pipelines.adapters.db.migrate import pending, upgrade
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.failures import OrdersFailed
 from mmbot_pipelines.bridge.journal import Run
+from mmbot_pipelines.bridge.origins import EXAMPLE_KEY
 from mmbot_pipelines.cli.screen import acted_on, console, plain, require_keys
 from mmbot_pipelines.wiring import bridge as wiring
 from mmbot_pipelines.wiring import shared
@@ -26,7 +27,7 @@ def migrate() -> None:
 
 
 def retry(
-    keys: Annotated[list[str], typer.Argument(metavar="KEY...", help='e.g. "zksync:7"')],
+    keys: Annotated[list[str], typer.Argument(metavar="KEY...", help=f'e.g. "{EXAMPLE_KEY}"')],
 ) -> None:
     """Take up orders that failed, are parked or dropped, at once and with all attempts left."""
     require_keys(keys)

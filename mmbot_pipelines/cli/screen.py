@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from mmbot_pipelines.bridge.order import is_key
+from mmbot_pipelines.bridge.origins import EXAMPLE_KEY
 from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.core.money import format_ether
 
@@ -52,7 +53,7 @@ def require_keys(keys: Sequence[str]) -> None:
         if not is_key(key):
             raise InvalidSettings(
                 f"argument {number} is no order's key: write one that `mmbot orders` lists, "
-                "e.g. zksync:7"
+                f"e.g. {EXAMPLE_KEY}"
             )
 
 

@@ -5,7 +5,7 @@ from typing import NewType
 
 Wei = NewType("Wei", int)  # always a whole number: float never touches money
 Gas = NewType("Gas", int)
-Address = NewType("Address", str)  # EIP-55 checksummed on Ethereum, 0x-hex felt on Starknet
+Address = NewType("Address", str)  # EIP-55 checksummed on the EVM, else 0x-hex (a felt)
 TxHash = NewType("TxHash", str)  # 0x-prefixed lower-case hex
 
 UINT256_MAX = 2**256 - 1

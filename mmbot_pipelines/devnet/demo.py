@@ -16,7 +16,8 @@ from rich.live import Live
 from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import ORIGINS, Order
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.origins import ORIGINS
 from mmbot_pipelines.bridge.ports.orders import Orders
 from mmbot_pipelines.cli.screen import console, plain
 from mmbot_pipelines.core.errors import InvalidSettings, StoreUnavailable

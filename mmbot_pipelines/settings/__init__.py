@@ -15,21 +15,20 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from mmbot_pipelines.bridge.order import ORIGINS
+from mmbot_pipelines.bridge.origins import ORIGINS
 from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.core.failpoints import Point
-from mmbot_pipelines.settings.chains import L1, Key, Node, Starknet, ZkSync
+from mmbot_pipelines.settings.bridge import (
+    Execution,
+    Limits,
+    OriginNode,
+    Safety,
+    Served,
+    sections,
+)
 from mmbot_pipelines.settings.renamed import with_new_names
 from mmbot_pipelines.settings.section import Section
-from mmbot_pipelines.settings.sections import (
-    SECTIONS,
-    Database,
-    Execution,
-    General,
-    Limits,
-    Safety,
-    Ui,
-)
+from mmbot_pipelines.settings.shared import L1, Database, General, Key, Node, Ui
 from mmbot_pipelines.settings.urls import place
 from mmbot_pipelines.settings.values import TierSetting
 
@@ -43,12 +42,11 @@ __all__ = [
     "Key",
     "Limits",
     "Node",
+    "OriginNode",
     "Safety",
     "Settings",
-    "Starknet",
     "TierSetting",
     "Ui",
-    "ZkSync",
     "load",
     "load_database",
     "load_ui",
@@ -56,13 +54,22 @@ __all__ = [
     "without_keys",
 ]
 
-VARIABLES: tuple[str, ...] = tuple(name for s in SECTIONS for name in s.variables())
+_ORIGINS = sections()
+_SECTIONS: tuple[type[Section], ...] = (
+    General,
+    Database,
+    L1,
+    Key,
+    Ui,
+    Served,
+    Limits,
+    Safety,
+    Execution,
+    *_ORIGINS.values(),
+)
+VARIABLES: tuple[str, ...] = tuple(name for s in _SECTIONS for name in s.variables())
 # What moves money: only the code server and its runs may hold these.
-KEYS: frozenset[str] = frozenset(Key.variables()) | {
-    "MMBOT_STARKNET_PRIVATE_KEY",
-    "MMBOT_STARKNET_PRIVATE_KEY_FILE",
-    "MMBOT_STARKNET_PROVER_API_KEY",
-    "MMBOT_STARKNET_PROVER_API_KEY_FILE",
+KEYS: frozenset[str] = frozenset(Key.variables()).union(*(s.KEYS for s in _ORIGINS.values())) | {
     # Whoever has AWS's credentials signs with the key in KMS. Read by botocore, not by us.
     "AWS_ACCESS_KEY_ID",
     "AWS_CONFIG_FILE",
@@ -91,8 +98,7 @@ class Settings(BaseModel):
     database: Database
     l1: L1
     key: Key | None  # None in a process that only looks
-    zksync: ZkSync | None  # present when `origins` names it
-    starknet: Starknet | None
+    origin_sections: tuple[OriginNode, ...]  # of `origins`, in their order
     limits: Limits
     safety: Safety
     execution: Execution
@@ -100,6 +106,10 @@ class Settings(BaseModel):
     dry_run: bool  # decide, but neither sign nor send
     alert_urls: tuple[SecretStr, ...]
     failpoints: tuple[tuple[Point, Path], ...]
+
+    def origin(self, name: str) -> OriginNode:
+        """Return the section of an origin that is served."""
+        return self.origin_sections[self.origins.index(name)]
 
     def quorum(self, chain: Node) -> int:
         """Return how many nodes of a chain must agree before money is paid."""
@@ -123,31 +133,31 @@ def load(environ: Mapping[str, str] = os.environ, *, keys: bool = True) -> Setti
     faults = _misspelt(given)
     if not keys:
         given = without_keys(given)
-        given.pop("MMBOT_STARKNET_REPAY", None)  # proofs need keys
+        for name in (name for section in _ORIGINS.values() for name in section.NEED_KEYS):
+            given.pop(name, None)
     general = _read(General, given, faults)
-    origins = general.origins if general else ()
     database = _read(Database, given, faults)
     l1 = _read(L1, given, faults)
     key = _read(Key, given, faults) if keys else None
-    zksync = _read(ZkSync, given, faults) if "zksync" in origins else None
-    starknet = _read(Starknet, given, faults) if "starknet" in origins else None
+    served = _read(Served, given, faults)
+    names = served.origins if served else ()
+    origins = {name: _read(_ORIGINS[name], given, faults) for name in names}
     limits = _read(Limits, given, faults)
     safety = _read(Safety, given, faults)
     execution = _read(Execution, given, faults)
     _read(Ui, given, faults)  # its faults belong to the others'
-    if limits and starknet:
-        faults += limits.unguarded()
+    if limits:
+        faults += [line for s in origins.values() if s for line in s.lacks(limits)]
     if general and general.rpc_quorum:
-        faults += _lacking_nodes(general.rpc_quorum, L1=l1, ZKSYNC=zksync, STARKNET=starknet)
+        faults += _lacking_nodes(general.rpc_quorum, {"l1": l1, **origins})
     if faults or not (general and database and l1 and limits and safety and execution):
         raise InvalidSettings("\n".join(faults))
     return Settings(
-        origins=origins,
+        origins=tuple(origins),
         database=database,
         l1=l1,
         key=key,
-        zksync=zksync,
-        starknet=starknet,
+        origin_sections=tuple(s for s in origins.values() if s),
         limits=limits,
         safety=safety,
         execution=execution,
@@ -204,9 +214,9 @@ def _read(section: type[_S], given: Mapping[str, str], faults: list[str]) -> _S 
         return None
 
 
-def _lacking_nodes(quorum: int, **chains: Node | None) -> list[str]:
+def _lacking_nodes(quorum: int, chains: Mapping[str, Node | None]) -> list[str]:
     return [
-        f"MMBOT_RPC_QUORUM asks for {quorum} nodes, but MMBOT_{name}_RPC_URLS names "
+        f"MMBOT_RPC_QUORUM asks for {quorum} nodes, but MMBOT_{name.upper()}_RPC_URLS names "
         f"{len(set(chain.urls))}: name more or ask for fewer"
         for name, chain in chains.items()
         if chain is not None and quorum > len(set(chain.urls))

@@ -15,9 +15,9 @@ from eth_utils.address import is_checksum_address, is_hex_address, to_checksum_a
 from pydantic import BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
-from mmbot_pipelines.bridge.order import ORIGINS
+from mmbot_pipelines.bridge.origins import ORIGINS
 from mmbot_pipelines.core.failpoints import Point
-from mmbot_pipelines.core.money import UINT256_MAX, Address, Gas, Wei
+from mmbot_pipelines.core.money import UINT256_MAX, Address, Wei
 
 ACCEPTED_TAGS = ("safe", "finalized", "committed", "l1_committed")
 NONE = "none"  # said in words where leaving it empty is refused
@@ -41,7 +41,12 @@ def entries(text: str) -> list[str]:
     return [entry.strip() for entry in text.split(",") if entry.strip()]
 
 
-def _whole(text: str, what: str, *, minimum: int = 0, maximum: int = UINT256_MAX) -> int:
+def whole(text: str, what: str, *, minimum: int = 0, maximum: int = UINT256_MAX) -> int:
+    """Return a whole number within bounds.
+
+    Raises:
+        ValueError: it is none; the message does not repeat it.
+    """
     if not re.fullmatch(r"[0-9]{1,78}", text) or not minimum <= int(text) <= maximum:
         span = f"from {minimum} on" if maximum >= _INT64_MAX else f"from {minimum} to {maximum}"
         raise ValueError(f"must be {what}: a whole number {span}, digits only")
@@ -49,7 +54,7 @@ def _whole(text: str, what: str, *, minimum: int = 0, maximum: int = UINT256_MAX
 
 
 def _wei(text: str) -> int:
-    return _whole(text, "an amount in wei (0.1 ETH is 100000000000000000)")
+    return whole(text, "an amount in wei (0.1 ETH is 100000000000000000)")
 
 
 def _limit(text: str) -> int | None:
@@ -191,30 +196,22 @@ def _absolute(text: str) -> Path:
 
 Switch = Annotated[bool, BeforeValidator(_switch)]
 Seconds = Annotated[float, BeforeValidator(_seconds)]
-Count = Annotated[
-    int, BeforeValidator(lambda t: _whole(t, "a count", minimum=1, maximum=1_000_000))
-]
-Days = Annotated[int, BeforeValidator(lambda t: _whole(t, "a count", minimum=1, maximum=36_500))]
-BlockNumber = Annotated[int, BeforeValidator(lambda t: _whole(t, "a block", maximum=_INT64_MAX))]
+Count = Annotated[int, BeforeValidator(lambda t: whole(t, "a count", minimum=1, maximum=1_000_000))]
+Days = Annotated[int, BeforeValidator(lambda t: whole(t, "a count", minimum=1, maximum=36_500))]
+BlockNumber = Annotated[int, BeforeValidator(lambda t: whole(t, "a block", maximum=_INT64_MAX))]
 ChainId = Annotated[
-    int, BeforeValidator(lambda t: _whole(t, "a chain id", minimum=1, maximum=_INT64_MAX))
+    int, BeforeValidator(lambda t: whole(t, "a chain id", minimum=1, maximum=_INT64_MAX))
 ]
 BasisPoints = Annotated[
-    int, BeforeValidator(lambda t: _whole(t, "hundredths of a percent", maximum=10_000))
+    int, BeforeValidator(lambda t: whole(t, "hundredths of a percent", maximum=10_000))
 ]
 Percent = Annotated[
-    int, BeforeValidator(lambda t: _whole(t, "a percentage", minimum=1, maximum=100))
+    int, BeforeValidator(lambda t: whole(t, "a percentage", minimum=1, maximum=100))
 ]
 WeiAmount = Annotated[Wei, BeforeValidator(_wei)]
 WeiLimit = Annotated[Wei | None, BeforeValidator(_limit)]
-# What zkSync's diamond takes: 253,884 for a claim (173,484 for computation, 88 bytes of pubdata
-# at 800, 10,000 for the slot; below it refuses with "up"), and 72 M with the slot (above: "ui").
-# Source: era-contracts, TransactionValidator.sol; measured on the deployed diamond.
-ClaimGasLimit = Annotated[
-    Gas, BeforeValidator(lambda t: _whole(t, "L2 gas", minimum=254_000, maximum=72_010_000))
-]
 EthereumAddress = Annotated[Address, BeforeValidator(_ethereum_address)]
-Margin = Annotated[int, BeforeValidator(lambda t: _whole(t, "a percentage", maximum=1_000))]
+Margin = Annotated[int, BeforeValidator(lambda t: whole(t, "a percentage", maximum=1_000))]
 Accepted = Annotated[str | int, BeforeValidator(_accepted)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 RegistryAbi = Annotated[str, BeforeValidator(_registry_abi)]

@@ -25,7 +25,7 @@ from mmbot_pipelines.bridge.policy import Caps, ConfirmationTier, Limits
 from mmbot_pipelines.core import failpoints, readings
 from mmbot_pipelines.core.alerts import Channel
 from mmbot_pipelines.core.errors import Failure, InvalidSettings
-from mmbot_pipelines.settings import Database, Key, Settings
+from mmbot_pipelines.settings import L1, Database, Key, OriginNode, Settings
 from mmbot_pipelines.wiring import origins as origin_wiring
 from mmbot_pipelines.wiring.shared import engine as engine_of
 
@@ -86,7 +86,15 @@ def bridge(settings: Settings) -> Bridge:
         orders=PgOrders(engine),
         accounts=PgAccounts(engine),
         safety=PgSafety(engine),
-        origins=origin_wiring.origins(settings, rpc, registry, chain.wallet, PgInvokes(engine)),
+        origins=origin_wiring.origins(
+            origin_wiring.Shared(
+                settings=settings,
+                l1=rpc,
+                registry=registry,
+                wallet=chain.wallet,
+                invokes=PgInvokes(engine),
+            )
+        ),
         registry=registry,
         chain=chain,
         rules=Rules(
@@ -189,17 +197,18 @@ def metrics(settings: Settings) -> "Metrics":
 
 
 def _probes(settings: Settings) -> "list[Probe]":
-    from mmbot_pipelines.adapters.metrics.nodes import ETHEREUM, STARKNET, Probe  # noqa: PLC0415
+    from mmbot_pipelines.adapters.metrics.nodes import ETHEREUM, Dialect, Probe  # noqa: PLC0415
 
-    chains = [
+    chains: list[tuple[str, L1 | OriginNode, Dialect]] = [
         ("L1", settings.l1, ETHEREUM),
-        ("zksync", settings.zksync, ETHEREUM),
-        ("starknet", settings.starknet, STARKNET),
+        *(
+            (name, settings.origin(name), origin_wiring.module(name).DIALECT)
+            for name in settings.origins
+        ),
     ]
     return [
         Probe(name, section.chain_id, url, dialect)
         for name, section, dialect in chains
-        if section is not None
         for url in section.urls
     ]
 

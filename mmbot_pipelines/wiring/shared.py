@@ -35,7 +35,7 @@ def orders(database: Database) -> Orders:
 
 
 def invokes(database: Database) -> Invokes:
-    """Open the stored transactions of our Starknet account.
+    """Open the stored transactions of our accounts on L2s.
 
     Raises:
         InvalidSettings, StoreUnavailable: see `orders`.

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from mmbot_pipelines.adapters.bridge.registry import RegistryV1
 from mmbot_pipelines.adapters.bridge.starknet.messages import ByMessage
 from mmbot_pipelines.bridge.escrow_errors import ClaimsGoElsewhere
 from mmbot_pipelines.core.errors import RpcUnavailable
@@ -29,9 +28,8 @@ def l1() -> Iterator[FakeNode]:
 def elsewhere(l1: FakeNode, starknet: StarknetFake, answer: Any) -> Any:
     l1.methods["eth_call"] = answer
     read = rpc(l1)
-    registry = RegistryV1(read, REGISTRY, start_block=0)
     message = ByMessage(
-        client(starknet), read, registry, escrow=ESCROW, messaging=REGISTRY, margin_percent=0
+        client(starknet), read, REGISTRY, escrow=ESCROW, messaging=REGISTRY, margin_percent=0
     )
     return message.elsewhere()
 

@@ -12,6 +12,7 @@ from mmbot_pipelines.core.money import Gas
 from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.deploy import environment
 from tests.devnet.bridge import Devnet, rolled_back, running
+from tests.settings.environments import zksync_of
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +29,7 @@ def devnet(fresh: Devnet) -> Iterator[Devnet]:
 
 def diamond(devnet: Devnet, gas: int = 1_000_000) -> list[CheckResult]:
     read = settings.load(environment(devnet.deployment))
-    assert read.zksync is not None
-    zksync = read.zksync.model_copy(update={"claim_gas_limit": Gas(gas)})
+    zksync = zksync_of(read).model_copy(update={"claim_gas_limit": Gas(gas)})
     rpc = Rpc(read.l1.urls, chain="L1", chain_id=read.l1.chain_id)
     found = zksync_checks.origin(zksync, read.l1, rpc, None)
     return [f for f in found if f.subject == "diamond"]

@@ -69,7 +69,7 @@ def zksync(ports: AnvilPorts, nodes: ExitStack, place: int, count: int = 2, **li
     return ZkSync(
         l2,
         ports.l1,
-        ports.registry,
+        ports.registry.address,
         escrow=Address(zksync.escrow),
         diamond=Address(zksync.diamond),
         wallet=Address(zksync.wallet),

@@ -11,11 +11,11 @@ from botocore.session import Session  # type: ignore[import-untyped]
 from mmbot_pipelines import settings
 from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.settings import KEYS
-from mmbot_pipelines.wiring import origins as origin_wiring
+from mmbot_pipelines.wiring.origins import starknet as starknet_wiring
 from tests.attacks.dagster_server import webserver
 from tests.deploy.exporter import environment
 from tests.deploy.units import ROOT, services
-from tests.settings.environments import GOOD, PROOF, STARKNET, faults
+from tests.settings.environments import GOOD, PROOF, STARKNET, faults, starknet_of
 
 COMPOSE = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]
 LOOKING = ("daemon", "metrics", "webserver")
@@ -65,7 +65,7 @@ def test_metrics_need_no_key_and_read_none() -> None:
     assert not set(environ) & KEYS
     assert settings.load(environ, keys=False).key is None
     read = settings.load(BOTH, keys=False)
-    assert (read.key, read.starknet and read.starknet.private_key) == (None, None)
+    assert (read.key, starknet_of(read).private_key) == (None, None)
     with pytest.raises(InvalidSettings, match=r"MMBOT_L1_PRIVATE_KEY is missing"):
         settings.load(environ)
 
@@ -100,10 +100,9 @@ def test_starknets_keys_come_from_files(tmp_path: Path) -> None:
     environ = {k: v for k, v in BOTH.items() if k not in NAMES}
     environ[f"{NAMES[0]}_FILE"] = written(tmp_path / "key", "0xabc1\n")
     environ[f"{NAMES[1]}_FILE"] = written(tmp_path / "api", "hunter2\n")
-    section = settings.load(environ).starknet
-    assert section is not None
-    assert origin_wiring.account_key(section).get_secret_value() == "0xabc1"
-    assert origin_wiring.prover_key(section).get_secret_value() == "hunter2"
+    section = starknet_of(settings.load(environ))
+    assert starknet_wiring.account_key(section).get_secret_value() == "0xabc1"
+    assert starknet_wiring.prover_key(section).get_secret_value() == "hunter2"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -127,9 +126,8 @@ def faults_without(name: str, file: str, path: str) -> list[str]:
 def test_a_file_without_a_key_is_one_line_without_its_text(text: str, tmp_path: Path) -> None:
     environ = {k: v for k, v in BOTH.items() if k != NAMES[0]}
     environ[f"{NAMES[0]}_FILE"] = written(tmp_path / "key", text)
-    section = settings.load(environ).starknet
-    assert section is not None
+    section = starknet_of(settings.load(environ))
     with pytest.raises(InvalidSettings) as bad:
-        origin_wiring.account_key(section)
+        starknet_wiring.account_key(section)
     assert NAMES[0] in str(bad.value)
     assert len(text) < 4 or text not in str(bad.value)

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from eth_typing import ChecksumAddress
 
-from mmbot_pipelines.adapters.bridge.registry import RegistryV1
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
 from mmbot_pipelines.adapters.bridge.starknet.message_status import L1_TO_L2_MESSAGES
 from mmbot_pipelines.adapters.bridge.starknet.messages import ByMessage
@@ -61,7 +60,7 @@ def origin(ports: StarknetPorts, l1: list[str], l2: list[str], quorum: int) -> S
     claims = ByMessage(
         on_l2,
         on_l1,
-        RegistryV1(on_l1, ports.registry.address, start_block=0),
+        ports.registry.address,
         escrow=Address(ports.deployed.escrow),
         messaging=Address(ports.deployed.messaging),
         margin_percent=20,

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from mmbot_pipelines.adapters.bridge.registry import RegistryV1
 from mmbot_pipelines.adapters.bridge.starknet.message_fee import ClaimCostGrew, MessageFeeTooHigh
 from mmbot_pipelines.adapters.bridge.starknet.messages import ByMessage
 from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
@@ -42,7 +41,7 @@ def by_message(*nodes: StarknetFake, quorum: int = 1, **limits: Any) -> ByMessag
     return ByMessage(
         client(*nodes, quorum=quorum),
         l1,
-        RegistryV1(l1, REGISTRY, start_block=0),
+        REGISTRY,
         escrow=ESCROW,
         messaging=REGISTRY,
         margin_percent=0,

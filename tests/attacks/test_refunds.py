@@ -68,7 +68,7 @@ def behind(anvil_bridge: AnvilBridge, nodes: ExitStack, *lies: Lie) -> ZkSync:
     return ZkSync(
         Rpc(found, chain="zksync", chain_id=zksync.chain_id, quorum=2),
         anvil_bridge.ports.l1,
-        anvil_bridge.ports.registry,  # type: ignore[arg-type]
+        anvil_bridge.ports.registry.address,
         escrow=Address(zksync.escrow),
         diamond=Address(zksync.diamond),
         wallet=Address(zksync.wallet),

@@ -48,7 +48,7 @@ class ChainHarness:
         origin = ZkSync(
             l2,
             l1,
-            registry,
+            address,
             escrow=Address(zksync.escrow),
             diamond=Address(zksync.diamond),
             wallet=Address(zksync.wallet),

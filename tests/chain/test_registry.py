@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mmbot_pipelines.adapters.bridge.registry import RegistryV1, transfer_key
+from mmbot_pipelines.adapters.bridge.starknet.registry import claim
 from mmbot_pipelines.core.money import Wei
 from tests.ports.port_harness import AnvilPorts, pay, send
 
@@ -40,7 +41,7 @@ def test_starknet_claim_needs_the_transfer(ports: AnvilPorts) -> None:
     order = replace(ports.set_orders(1)[0], origin="starknet")
     registry = ports.registry
     assert isinstance(registry, RegistryV1)
-    call = registry.claim_starknet(order, value=Wei(1))
+    call = claim(registry.address, order, value=Wei(1))
     (failure,) = ports.chain.simulate([call], ports.chain.fees())
     assert "Transfer not found." in str(failure)
     send(ports, [registry.transfer(order)])

@@ -30,7 +30,7 @@ def zksync(ports: AnvilPorts, **changes: Any) -> ZkSync:
         "start": 0,
         "accepted": "safe",
     } | changes
-    return ZkSync(ports.l2, ports.l1, given.pop("registry", ports.registry), **given)
+    return ZkSync(ports.l2, ports.l1, given.pop("registry", ports.registry.address), **given)
 
 
 def test_burst_of_orders_in_one_block_is_read_checked_and_settled(ports: AnvilPorts) -> None:

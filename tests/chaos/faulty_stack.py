@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from mmbot_pipelines.bridge.order import ORIGINS
+from mmbot_pipelines.bridge.origins import ORIGINS
 from mmbot_pipelines.devnet.stack import Stack
 from tests.chaos.chain_facts import Chains, Origin, StarknetOrigin, ZkSyncOrigin
 from tests.chaos.faulty_rpc import FaultyRpc
@@ -33,7 +33,7 @@ class FaultyStack(Stack):
         self,
         home: Path,
         *,
-        origins: Sequence[str] = ORIGINS,
+        origins: Sequence[str] = tuple(ORIGINS),
         nodes: int = 3,
         seed: int = 0,
         chains: Sequence[str] = ("L1", "ZKSYNC", "STARKNET"),

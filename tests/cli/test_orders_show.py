@@ -172,7 +172,7 @@ def test_what_showing_a_proof_cost_is_shown(
     assert "cost not known yet" in output
     invokes.price(row, 25 * 10**14)
     output = mmbot("orders", "show", "starknet:7").out
-    assert "Starknet transactions (2)" in output
+    assert "L2 transactions (2)" in output
     assert "cost 0.0025 STRK (2500000000000000 fri), for 2 orders together" in output
     assert "given up, the account's next nonce was 4" in output
     day = PgOrderStats(connect(database_url)).day(since=NOON)

@@ -155,7 +155,7 @@ class AnvilPorts:
         self.origin = ZkSync(
             self.l2,
             self.l1,
-            registry,
+            registry.address,
             escrow=Address(zksync.escrow),
             diamond=Address(zksync.diamond),
             wallet=Address(zksync.wallet),

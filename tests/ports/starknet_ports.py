@@ -53,7 +53,7 @@ class StarknetPorts:
         self.by_message = ByMessage(
             self.l2,
             self.l1,
-            self.registry,
+            self.registry.address,
             escrow=Address(self.deployed.escrow),
             messaging=Address(messaging),
             margin_percent=MARGIN_PERCENT,

@@ -4,6 +4,9 @@ import pytest
 
 from mmbot_pipelines import settings
 from mmbot_pipelines.core.errors import InvalidSettings
+from mmbot_pipelines.settings import Settings
+from mmbot_pipelines.settings.bridge.starknet import Starknet
+from mmbot_pipelines.settings.bridge.zksync import ZkSync
 
 REGISTRY = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 SECRET = "ab" * 32
@@ -41,3 +44,17 @@ PROOF = {
     "MMBOT_STARKNET_PRIVATE_KEY": "0xabc1",
     "MMBOT_STARKNET_PROVER_COST_WEI": "5",
 }
+
+
+def zksync_of(read: Settings) -> ZkSync:
+    """Return zkSync's section."""
+    section = read.origin("zksync")
+    assert isinstance(section, ZkSync)
+    return section
+
+
+def starknet_of(read: Settings) -> Starknet:
+    """Return Starknet's section."""
+    section = read.origin("starknet")
+    assert isinstance(section, Starknet)
+    return section

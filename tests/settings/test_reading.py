@@ -7,7 +7,16 @@ from pydantic import ValidationError
 
 from mmbot_pipelines import settings
 from mmbot_pipelines.core.errors import InvalidSettings
-from tests.settings.environments import GOOD, REGISTRY, SECRET, STARKNET, faults
+from mmbot_pipelines.settings.bridge.starknet import Starknet
+from tests.settings.environments import (
+    GOOD,
+    REGISTRY,
+    SECRET,
+    STARKNET,
+    faults,
+    starknet_of,
+    zksync_of,
+)
 
 
 def test_the_required_settings_are_enough() -> None:
@@ -19,11 +28,10 @@ def test_the_required_settings_are_enough() -> None:
     assert read.database.url is None
     assert read.database.auto_migrate
     assert read.origins == ("zksync",)
-    assert read.starknet is None
-    assert read.zksync is not None
-    assert read.zksync.escrow_address == "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC"
-    assert read.zksync.wallet_address is None
-    assert (read.zksync.accepted, read.zksync.claim_gas_limit) == (10, 1_000_000)
+    zksync = zksync_of(read)
+    assert zksync.escrow_address == "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC"
+    assert zksync.wallet_address is None
+    assert (zksync.accepted, zksync.claim_gas_limit) == (10, 1_000_000)
     assert (read.limits.min_transfer, read.limits.max_transfer) == (2 * 10**16, 10**17)
     assert (read.limits.min_margin_bps, read.limits.max_exposure) == (0, None)
     assert read.limits.confirmations == ()
@@ -74,8 +82,8 @@ def test_every_setting_is_taken_over() -> None:
     assert read.database.run_retention_days == 8
     assert read.l1.start_block == 17
     assert read.origins == ("starknet", "zksync")
-    assert read.zksync is not None
-    assert (read.zksync.accepted, read.zksync.wallet_address) == ("finalized", REGISTRY)
+    zksync, starknet = zksync_of(read), starknet_of(read)
+    assert (zksync.accepted, zksync.wallet_address) == ("finalized", REGISTRY)
     tiers = ((0, 1), (5 * 10**16, 5), (9 * 10**17, None))
     assert read.limits.confirmations == tiers
     assert read.limits.max_exposure == 2**256 - 1
@@ -89,9 +97,8 @@ def test_every_setting_is_taken_over() -> None:
     alerts = [url.get_secret_value() for url in read.alert_urls]
     assert alerts == ["mailto://a?to=b@c.d,e@f.g", "json://sink.example"]
     assert read.database.dagster_home == Path("/var/lib/dagster")
-    assert read.starknet is not None
-    assert read.starknet.chain_id == int.from_bytes(b"SN_MAIN", "big")
-    assert read.starknet.escrow_address == f"0x{0xE5C:064x}"
+    assert starknet.chain_id == int.from_bytes(b"SN_MAIN", "big")
+    assert starknet.escrow_address == f"0x{0xE5C:064x}"
 
 
 def test_an_empty_variable_is_an_absent_one() -> None:
@@ -109,8 +116,7 @@ def test_variables_of_others_are_let_be() -> None:
 def test_an_origin_that_is_not_served_needs_no_settings() -> None:
     alone = {k: v for k, v in (GOOD | STARKNET).items() if "_ZKSYNC_" not in k}
     read = settings.load(alone | {"MMBOT_ORIGINS": "starknet"})
-    assert read.zksync is None
-    assert read.starknet is not None
+    assert [type(section) for section in read.origin_sections] == [Starknet]
 
 
 def test_settings_do_not_change() -> None:

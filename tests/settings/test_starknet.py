@@ -3,7 +3,7 @@
 import pytest
 
 from mmbot_pipelines import settings
-from tests.settings.environments import GOOD, PROOF, STARKNET, faults
+from tests.settings.environments import GOOD, PROOF, STARKNET, faults, starknet_of
 
 
 @pytest.mark.parametrize(
@@ -22,16 +22,14 @@ def test_starknet_is_checked_when_it_is_served(name: str, value: str) -> None:
 
 
 def test_messages_need_nothing_of_a_prover() -> None:
-    read = settings.load(GOOD | STARKNET | {"MMBOT_ORIGINS": "starknet"}).starknet
-    assert read is not None
+    read = starknet_of(settings.load(GOOD | STARKNET | {"MMBOT_ORIGINS": "starknet"}))
     assert (read.repay, read.fee_margin_percent) == ("message", 20)
     assert (read.prover_url, read.prover_api_key, read.private_key) == (None, None, None)
 
 
 def test_proofs_need_a_prover_and_an_account_and_show_no_secret() -> None:
     given = STARKNET | PROOF | {"MMBOT_ORIGINS": "starknet"}
-    read = settings.load(GOOD | given).starknet
-    assert read is not None
+    read = starknet_of(settings.load(GOOD | given))
     assert read.prover_api_key is not None
     assert read.prover_api_key.get_secret_value() == "hunter2"
     assert (read.proof_entrypoint, read.transfers_slot, read.prover_cost) == ("withdraw", 0, 5)

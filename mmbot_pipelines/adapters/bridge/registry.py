@@ -1,4 +1,4 @@
-"""The PaymentRegistry on L1, ABI v1: the port `bridge.ports.Registry`, and its claims."""
+"""The PaymentRegistry on L1, ABI v1: the port `bridge.ports.Registry`."""
 
 from collections.abc import Sequence
 
@@ -16,22 +16,15 @@ from mmbot_pipelines.adapters.evm.logs import Log, LogFilter, LogScanner
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.node import RpcError
 from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.origins import ORIGINS
 from mmbot_pipelines.core.errors import Malformed, RegistryAbiMismatch
-from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
+from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.core.outbox import Call
 
-CHAIN_IDS = {"starknet": 0, "zksync": 1}  # the registry's own, not EIP-155
-
 TRANSFER = Function("transfer", ("uint256", "uint256", "uint8"))
-CLAIM_STARKNET = Function("claimPayment", ("uint256",) * 3)
-CLAIM_ZKSYNC = Function("claimPaymentZKSync", ("uint256",) * 5)
 TRANSFERS = Function("transfers", ("bytes32",), ("uint256", "uint256", "bool", "uint8"))
 MARKET_MAKER = Function("marketMaker", (), ("address",))
 OWNER = Function("owner", (), ("address",))
-
-# Source: the deployed PaymentRegistry's public variables.
-STARKNET_ESCROW = Function("StarknetEscrowAddress", (), ("uint256",))
-STARKNET_SELECTOR = Function("StarknetEscrowClaimPaymentSelector", (), ("uint256",))
 
 TRANSFERRED = keccak(text="Transfer(uint256,address,(uint256,uint256,bool,uint8))")
 # Blocks that one search reads at most, a week of Ethereum: some hundred questions of a node
@@ -78,22 +71,8 @@ class RegistryV1:
 
     def transfer(self, order: Order) -> Call:
         """Build the call that pays the recipient."""
-        data = TRANSFER.encode(order.number, int(order.recipient, 16), CHAIN_IDS[order.origin])
+        data = TRANSFER.encode(order.number, int(order.recipient, 16), ORIGINS[order.origin])
         return Call(to=self.address, data=data, value=order.amount)
-
-    def claim_starknet(self, order: Order, *, value: Wei) -> Call:
-        """Build the call that asks Starknet's escrow for our money; `value` is the message fee."""
-        data = CLAIM_STARKNET.encode(order.number, int(order.recipient, 16), order.amount)
-        return Call(to=self.address, data=data, value=value)
-
-    def claim_zksync(
-        self, order: Order, *, gas_limit: Gas, gas_per_pubdata: int, value: Wei
-    ) -> Call:
-        """Build the call that asks zkSync's escrow for our money; `value` is the base cost."""
-        data = CLAIM_ZKSYNC.encode(
-            order.number, int(order.recipient, 16), order.amount, gas_limit, gas_per_pubdata
-        )
-        return Call(to=self.address, data=data, value=value)
 
     def used(self, orders: Sequence[Order]) -> list[bool]:
         """Tell which orders the registry has marked as paid, at the newest block."""
@@ -146,7 +125,7 @@ def transfer_key(order: Order) -> bytes:
 
     Packed, 97 bytes. Source: PaymentRegistry, mapping `transfers`.
     """
-    chain = CHAIN_IDS[order.origin]
+    chain = ORIGINS[order.origin]
     return _key(order.number, int(order.recipient, 16), order.amount, chain)
 
 
@@ -177,5 +156,5 @@ def _pays(log: Log, order: Order) -> bool:
     return bool(used) and given == (
         int(order.recipient, 16),
         order.amount,
-        CHAIN_IDS[order.origin],
+        ORIGINS[order.origin],
     )

@@ -90,7 +90,7 @@ def money_metrics(figures: Figures, origins: Sequence[str]) -> Iterator[Metric]:
     )
     yield _counters(
         "starknet_fees_fri",
-        "What our transactions on Starknet have paid, in fri (10^-18 STRK).",
+        "What our own transactions on L2s have paid, in fri (10^-18 STRK).",
         (),
         {(): figures.starknet_fees_fri},
     )

@@ -25,7 +25,6 @@ class Dialect:
 
 
 ETHEREUM = Dialect("eth_chainId", "eth_blockNumber", height_in_hex=True)
-STARKNET = Dialect("starknet_chainId", "starknet_blockNumber", height_in_hex=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Whose fault an error is: the question's, so that every node repeats it, or the node's own.
 
 Clients share neither codes nor words; these are of geth, erigon, Nethermind, Besu, reth,
-anvil, zkSync and the large providers. What is not known here counts as the question's.
+anvil, L2s and the large providers. What is not known here counts as the question's.
 """
 
 from mmbot_pipelines.adapters.rpc import reverts

@@ -69,7 +69,7 @@ def summary(facts: BridgeSnapshot, day: Day) -> Alert:
         f"Fees earned {format_ether(day.earned)}, gas paid {format_ether(day.gas_paid)}.",
         f"Claims' messages paid {format_ether(day.messages_paid)}, of which "
         f"{format_ether(day.refunded)} came back on the L2; profit {format_ether(day.profit)}.",
-        *([f"Starknet fees paid {in_strk(day.starknet_fees)}."] if day.starknet_fees else []),
+        *([f"L2 fees paid {in_strk(day.starknet_fees)}."] if day.starknet_fees else []),
         f"Paid out, or about to be, and not repaid {format_ether(facts.exposure)}.",
         f"Parked orders {facts.parked_in_all}.",
         *(f"Safety: {sanitized(scope_state.summary)}." for scope_state in facts.scope_states),

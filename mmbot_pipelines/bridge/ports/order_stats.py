@@ -28,7 +28,7 @@ class Day:
     gas_paid: Wei  # by all transactions stored since, mined or reverted
     messages_paid: Wei  # by the claims among them that were mined
     refunded: Wei  # on the L2s, of messages: the completed orders', and those that failed
-    starknet_fees: int  # in fri, by our transactions on Starknet; not part of the profit
+    starknet_fees: int  # in fri, by our own transactions on L2s; not part of the profit
 
     @property
     def profit(self) -> Wei:

@@ -1,6 +1,6 @@
 """Check the escrow's payments until L1 has accepted their blocks. Reads chain, writes store.
 
-An L2 may take hours of blocks back (Starknet did in September 2025): a COMPLETED order has
+An L2 may take hours of blocks back (one did in September 2025): a COMPLETED order has
 its money only when its settlement's block is final. Until then it is read again, whatever
 the clock says, and never after.
 """

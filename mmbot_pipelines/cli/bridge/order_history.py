@@ -31,7 +31,7 @@ def print_history(
     for heading, parts in (
         ("History", [_change(h) for h in store.history(order.key)]),
         ("Transactions", [_transaction(t) for t in store.transactions(order.key)]),
-        *([("Starknet transactions", [_invoke(i) for i in invokes])] if invokes else []),
+        *([("L2 transactions", [_invoke(i) for i in invokes])] if invokes else []),
         ("Errors", [_error(e) for e in store.errors(order.key)]),
     ):
         out.print(f"\n{heading} ({len(parts)}), times in UTC", style="bold")

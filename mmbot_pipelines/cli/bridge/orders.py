@@ -11,6 +11,7 @@ from rich.table import Table
 from mmbot_pipelines import settings
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.origins import EXAMPLE_KEY
 from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from mmbot_pipelines.cli.bridge.order_history import print_history
 from mmbot_pipelines.cli.formatting import failure_status, format_duration
@@ -49,7 +50,7 @@ def listed(
 
 
 @orders.command()
-def show(key: Annotated[str, typer.Argument(help='The order, e.g. "zksync:7".')]) -> None:
+def show(key: Annotated[str, typer.Argument(help=f'The order, e.g. "{EXAMPLE_KEY}".')]) -> None:
     """Tell one order's whole history: states, transactions, errors."""
     require_keys([key])
     database = shared.existing(settings.load_database())

@@ -5,11 +5,11 @@ Each check stands for a way in which nothing would be paid, or paid money not co
 
 from collections.abc import Iterator
 from functools import partial
+from importlib import import_module
 
 from mmbot_pipelines.adapters.bridge.registry import MARKET_MAKER, OWNER, abi_of, disagreement
 from mmbot_pipelines.adapters.rpc import decoding
 from mmbot_pipelines.adapters.rpc.client import Rpc
-from mmbot_pipelines.cli.doctor import zksync as zksync_checks
 from mmbot_pipelines.cli.doctor.findings import CheckResult, fault, note, ok, run_check
 from mmbot_pipelines.cli.doctor.nodes import agreement, nodes
 from mmbot_pipelines.cli.doctor.queries import call_view, has_code, query
@@ -36,15 +36,11 @@ def chains(settings: Settings) -> Iterator[CheckResult]:
     if wallet is not None:
         yield from run_check("wallet", partial(_funds, rpc, wallet, settings.limits.max_transfer))
         yield from run_check("registry", partial(_registry, rpc, l1.registry_address, wallet))
-    if settings.zksync is not None:
-        yield from zksync_checks.origin(
-            settings.zksync, l1, rpc, wallet, quorum=settings.quorum(settings.zksync)
-        )
-    if settings.starknet is not None:
-        # starknet-py takes seconds to import, which only those pay who serve Starknet.
-        from mmbot_pipelines.cli.doctor import starknet as starknet_checks  # noqa: PLC0415
-
-        yield from starknet_checks.origin(settings.starknet, l1, rpc)
+    for name in settings.origins:
+        section = settings.origin(name)
+        # Some libraries take seconds to import, which only those pay who serve their origin.
+        checks = import_module(f"{__package__}.{name}")
+        yield from checks.origin(section, l1, rpc, wallet, quorum=settings.quorum(section))
 
 
 def _funds(rpc: Rpc, wallet: Address, largest: int) -> Iterator[CheckResult]:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from mmbot_pipelines.adapters.bridge.escrow import EscrowTerms
-from mmbot_pipelines.adapters.bridge.registry import STARKNET_ESCROW, STARKNET_SELECTOR
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
+from mmbot_pipelines.adapters.bridge.starknet import registry as registry_abi
 from mmbot_pipelines.adapters.bridge.starknet.message_status import L1_TO_L2_MESSAGES
 from mmbot_pipelines.adapters.bridge.starknet.views import terms
 from mmbot_pipelines.adapters.rpc.client import Rpc
@@ -20,14 +20,22 @@ from mmbot_pipelines.cli.doctor.nodes import NodeHead, compared
 from mmbot_pipelines.cli.doctor.queries import call_view, has_code
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address
-from mmbot_pipelines.settings import L1, Starknet
+from mmbot_pipelines.settings import L1
+from mmbot_pipelines.settings.bridge.starknet import Starknet
 
 _MAX_LAG = 10  # blocks behind the best node
 _READ_SECONDS = 5.0
 _CONTRACT_NOT_FOUND = 20  # Starknet JSON-RPC specification, errors
 
 
-def origin(starknet: Starknet, l1: L1, on_l1: Rpc) -> Iterator[CheckResult]:
+def origin(
+    starknet: Starknet,
+    l1: L1,
+    on_l1: Rpc,
+    wallet: Address | None = None,
+    *,
+    quorum: int = 1,
+) -> Iterator[CheckResult]:
     """Check the origin."""
     yield from nodes(starknet.chain_id, starknet.chain_name, starknet.urls)
     rpc = StarknetRpc(starknet.urls, chain_id=starknet.chain_id)
@@ -120,7 +128,10 @@ def _messaging(on_l1: Rpc, starknet: Starknet) -> Iterator[CheckResult]:
 
 def _sends(on_l1: Rpc, registry: Address, starknet: Starknet) -> Iterator[CheckResult]:
     """Compare the escrow and function that the registry sends claims to with ours."""
-    expected = {STARKNET_ESCROW: int(starknet.escrow_address, 16), STARKNET_SELECTOR: abi.CLAIM}
+    expected = {
+        registry_abi.ESCROW: int(starknet.escrow_address, 16),
+        registry_abi.SELECTOR: abi.CLAIM,
+    }
     for function, ours in expected.items():
         try:
             found = call_view(on_l1, registry, function)

@@ -22,8 +22,9 @@ from mmbot_pipelines.adapters.starknet.node import StarknetNode
 from mmbot_pipelines.adapters.starknet.wallet import StarknetWallet
 from mmbot_pipelines.cli.doctor.findings import CheckResult, fault, note, ok, run_check
 from mmbot_pipelines.core.money import Address
-from mmbot_pipelines.settings import L1, Starknet
-from mmbot_pipelines.wiring.origins import account_key, prover_key
+from mmbot_pipelines.settings import L1
+from mmbot_pipelines.settings.bridge.starknet import Starknet
+from mmbot_pipelines.wiring.origins.starknet import account_key, prover_key
 
 # An id as provers give them, of a task that nobody ordered.
 _NO_TASK = "01JZZZZZZZZZZZZZZZZZZZZZZZ"

@@ -17,7 +17,8 @@ from mmbot_pipelines.cli.doctor.nodes import agreement, nodes, single
 from mmbot_pipelines.cli.doctor.queries import call_view, has_code
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, format_ether
-from mmbot_pipelines.settings import L1, ZkSync, place
+from mmbot_pipelines.settings import L1, place
+from mmbot_pipelines.settings.bridge.zksync import ZkSync
 
 _GAS_PER_PUBDATA = 800  # the only value that zkSync takes for L1 -> L2 transactions
 _FUNDS = 10**18  # wei, for gas

@@ -13,6 +13,7 @@ import dagster as dg
 
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.journal import Run
+from mmbot_pipelines.bridge.origins import EXAMPLE_KEY
 from mmbot_pipelines.defs.bridge.failed_runs import record_failed_runs, sync_failed_order_partitions
 from mmbot_pipelines.defs.bridge.run_requests import (
     Bridge,
@@ -28,7 +29,9 @@ FAILED_ORDERS = dg.DynamicPartitionsDefinition(name="failed_orders")
 
 @dg.op(
     description="Take one order up again, clear its failure, and go as far as it can go.",
-    config_schema={"order_key": dg.Field(dg.String, description='The order, e.g. "zksync:7".')},
+    config_schema={
+        "order_key": dg.Field(dg.String, description=f'The order, e.g. "{EXAMPLE_KEY}".')
+    },
 )
 def reprocess(context: dg.OpExecutionContext, bridge: Bridge) -> None:
     _reprocess(context, bridge, context.op_config["order_key"])
@@ -61,7 +64,7 @@ def _reprocess(context: dg.OpExecutionContext, bridge: steps.Bridge, key: str) -
         context.instance.add_run_tags(context.run_id, order_tags([key]))
         if not bridge.orders.get([key]):
             raise steps.OrdersFailed(
-                f"no order {key!r}: give one that `mmbot orders` lists, e.g. zksync:7"
+                f"no order {key!r}: give one that `mmbot orders` lists, e.g. {EXAMPLE_KEY}"
             )
         steps.reprocess(bridge, [key], op_run(context))
 

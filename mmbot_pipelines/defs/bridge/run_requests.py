@@ -10,6 +10,7 @@ from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.failures import OrdersFailed
 from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.order import Order, is_key
+from mmbot_pipelines.bridge.origins import EXAMPLE_KEY
 from mmbot_pipelines.defs.shared.operator_errors import operator_errors
 
 Bridge = dg.ResourceParam[steps.Bridge]
@@ -42,7 +43,7 @@ def polls() -> Iterator[None]:
 
 
 def order_tags(keys: Sequence[str]) -> dict[str, str]:
-    """Tag a run with its orders: "zksync/7" for each, and "order" where it is only one.
+    """Tag a run with its orders: "ORIGIN/NUMBER" for each, and "order" where it is only one.
 
     A tag holds one value, so a run of several orders cannot name them all in one.
     """
@@ -100,7 +101,7 @@ def order_keys(given: Sequence[str]) -> list[str]:
         if not is_key(key):
             raise OrdersFailed(
                 f"order key {number} of the run's configuration is none: write one that "
-                "`mmbot orders` lists, e.g. zksync:7"
+                f"`mmbot orders` lists, e.g. {EXAMPLE_KEY}"
             )
     return list(given)
 

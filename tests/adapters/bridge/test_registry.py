@@ -9,6 +9,8 @@ from web3 import Web3
 
 from mmbot_pipelines.adapters.bridge import registry as abi
 from mmbot_pipelines.adapters.bridge.registry import RegistryV1, transfer_key
+from mmbot_pipelines.adapters.bridge.starknet import registry as starknet_registry
+from mmbot_pipelines.adapters.bridge.zksync import registry as zksync_registry
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.decoding import InvalidResponse
 from mmbot_pipelines.bridge.order import Order
@@ -44,8 +46,8 @@ def registry(node: FakeNode) -> RegistryV1:
     ("function", "selector"),
     [
         (abi.TRANSFER, "d71b8af0"),
-        (abi.CLAIM_STARKNET, "c1f9789a"),
-        (abi.CLAIM_ZKSYNC, "0b5e4f1a"),
+        (starknet_registry.CLAIM, "c1f9789a"),
+        (zksync_registry.CLAIM, "0b5e4f1a"),
         (abi.TRANSFERS, "3c64f04b"),
     ],
 )
@@ -76,11 +78,13 @@ def test_calls_are_what_web3_encodes(registry: RegistryV1, order: Order) -> None
     assert (transfer.to, transfer.value) == (REGISTRY, order.amount)
     args: list[int] = [order.number, dest, chain]
     assert "0x" + transfer.data.hex() == contract.encode_abi("transfer", args)
-    claim = registry.claim_starknet(order, value=Wei(5))
+    claim = starknet_registry.claim(REGISTRY, order, value=Wei(5))
     assert (claim.to, claim.value) == (REGISTRY, 5)
     args = [order.number, dest, order.amount]
     assert "0x" + claim.data.hex() == contract.encode_abi("claimPayment", args)
-    claim = registry.claim_zksync(order, gas_limit=Gas(9), gas_per_pubdata=800, value=Wei(6))
+    claim = zksync_registry.claim(
+        REGISTRY, order, gas_limit=Gas(9), gas_per_pubdata=800, value=Wei(6)
+    )
     assert (claim.to, claim.value) == (REGISTRY, 6)
     args = [order.number, dest, order.amount, 9, 800]
     assert "0x" + claim.data.hex() == contract.encode_abi("claimPaymentZKSync", args)

@@ -100,7 +100,7 @@ def zksync(answers: Sequence[Answer]) -> ZkSync:
     return ZkSync(
         client(answers, "zksync"),
         client(answers, "L1"),
-        registry(answers),
+        HOME,
         escrow=HOME,
         diamond=HOME,
         wallet=HOME,

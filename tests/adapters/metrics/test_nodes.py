@@ -1,6 +1,7 @@
 """Nodes are asked one by one, and nothing of their URLs but the host is told."""
 
-from mmbot_pipelines.adapters.metrics.nodes import STARKNET, Probe, ask_all
+from mmbot_pipelines.adapters.metrics.nodes import Probe, ask_all
+from mmbot_pipelines.wiring.origins import starknet
 from tests.adapters.rpc.fake_node import fake_node
 
 
@@ -41,7 +42,7 @@ def test_starknet_counts_blocks_in_decimals() -> None:
     with fake_node(
         starknet_chainId=lambda: "0x534e5f4d41494e", starknet_blockNumber=lambda: 77
     ) as node:
-        health = Probe("starknet", 0x534E5F4D41494E, node.url, STARKNET).ask()
+        health = Probe("starknet", 0x534E5F4D41494E, node.url, starknet.DIALECT).ask()
     assert (health.up, health.height) == (True, 77)
 
 

@@ -33,7 +33,7 @@ def test_the_fee_is_the_estimate_and_its_margin_to_the_wei(
     priced = ByMessage(
         ports.l2,
         ports.l1,
-        ports.registry,
+        ports.registry.address,
         escrow=Address(ports.deployed.escrow),
         messaging=Address(ports.deployed.messaging),
         margin_percent=margin,

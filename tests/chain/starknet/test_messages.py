@@ -108,7 +108,7 @@ def test_a_message_is_not_asked_after_at_every_look(ports: StarknetPorts) -> Non
     patient = ByMessage(
         ports.l2,
         ports.l1,
-        ports.registry,
+        ports.registry.address,
         escrow=Address(ports.deployed.escrow),
         messaging=Address(ports.deployed.messaging),
         margin_percent=0,

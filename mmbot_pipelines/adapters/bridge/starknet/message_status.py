@@ -16,9 +16,8 @@ from starknet_py.net.client_models import (
     TransactionFinalityStatus,
 )
 
-from mmbot_pipelines.adapters.bridge.registry import STARKNET_ESCROW, STARKNET_SELECTOR
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
-from mmbot_pipelines.adapters.bridge.starknet import views
+from mmbot_pipelines.adapters.bridge.starknet import registry, views
 from mmbot_pipelines.adapters.evm import quorum
 from mmbot_pipelines.adapters.evm.contracts import Function, call_trusted_views, refused
 from mmbot_pipelines.adapters.rpc import decoding, reverts
@@ -87,7 +86,7 @@ class Messages:
             RpcDisagrees, BlockReplaced, RpcUnavailable: see `quorum.read`; also where what a
                 node refuses says nothing about the registry.
         """
-        asked = {STARKNET_ESCROW: int(self.escrow, 16), STARKNET_SELECTOR: abi.CLAIM}
+        asked = {registry.ESCROW: int(self.escrow, 16), registry.SELECTOR: abi.CLAIM}
         calls = [(self.registry, function.encode()) for function in asked]
         answers = call_trusted_views(self.l1, calls, quorum.now(self.l1))
         for (function, expected), answer in zip(asked.items(), answers, strict=True):

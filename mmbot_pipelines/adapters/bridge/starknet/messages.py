@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from mmbot_pipelines.adapters.bridge.starknet.claim_polls import ClaimPolls
 from mmbot_pipelines.adapters.bridge.starknet.message_fee import (
@@ -11,6 +10,7 @@ from mmbot_pipelines.adapters.bridge.starknet.message_fee import (
     MessageFees,
 )
 from mmbot_pipelines.adapters.bridge.starknet.message_status import Messages, Sent
+from mmbot_pipelines.adapters.bridge.starknet.registry import claim
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
 from mmbot_pipelines.bridge.lifecycle import Status
@@ -21,16 +21,6 @@ from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Call, Fees
 
 _KIND = "message "  # what a claim's name begins with
-
-
-class ClaimEncoder(Protocol):
-    """A registry that can send claims to Starknet."""
-
-    @property
-    def address(self) -> Address: ...
-
-    def claim_starknet(self, order: Order, *, value: Wei) -> Call:
-        """Build the call that asks the escrow for our money."""
 
 
 class ByMessage:
@@ -44,7 +34,7 @@ class ByMessage:
         self,
         rpc: StarknetRpc,
         l1: Rpc,
-        registry: ClaimEncoder,
+        registry: Address,
         *,
         escrow: Address,
         messaging: Address,
@@ -63,14 +53,14 @@ class ByMessage:
         self._registry = registry
         self._fees = MessageFees(
             rpc=rpc,
-            registry=registry.address,
+            registry=registry,
             escrow=escrow,
             margin_percent=margin_percent,
             max_fee=max_fee,
             max_ratio=max_ratio,
         )
         self._messages = Messages(
-            rpc=rpc, l1=l1, registry=registry.address, escrow=escrow, messaging=messaging
+            rpc=rpc, l1=l1, registry=registry, escrow=escrow, messaging=messaging
         )
         self._polls = ClaimPolls(_KIND, seconds=poll_seconds, clock=clock)
 
@@ -93,7 +83,7 @@ class ByMessage:
 
     def _claim(self, order: Order, value: Wei, fees: Fees) -> Call | Failure:
         cost_grew = self._fees.cost_grew(order, value, self.claim_gas, fees)
-        return cost_grew or self._registry.claim_starknet(order, value=value)
+        return cost_grew or claim(self._registry, order, value=value)
 
     def elsewhere(self) -> Failure | None:
         """Return that the registry sends claims to another escrow or function, or None."""

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Protocol
 
 from mmbot_pipelines.adapters.bridge.escrow import EscrowOrder, order_fault, without_invented
 from mmbot_pipelines.adapters.bridge.zksync import escrow as abi
 from mmbot_pipelines.adapters.bridge.zksync import refunds, views
 from mmbot_pipelines.adapters.bridge.zksync.payments import Payments
+from mmbot_pipelines.adapters.bridge.zksync.registry import claim
 from mmbot_pipelines.adapters.evm import blocks, quorum
 from mmbot_pipelines.adapters.evm.contracts import Function, call_trusted_views, refused
 from mmbot_pipelines.adapters.evm.logs import Log, LogFilter, LogScanner
@@ -37,18 +37,6 @@ REQUEST = Function(
 _GAS_PER_PUBDATA = 800  # the only value that zkSync takes for L1 -> L2 transactions
 
 
-class ClaimEncoder(Protocol):
-    """A registry that can send claims to zkSync."""
-
-    @property
-    def address(self) -> Address: ...
-
-    def claim_zksync(
-        self, order: Order, *, gas_limit: Gas, gas_per_pubdata: int, value: Wei
-    ) -> Call:
-        """Build the call that asks the escrow for our money."""
-
-
 class ZkSync:
     """One escrow on zkSync. Threads may share it."""
 
@@ -61,7 +49,7 @@ class ZkSync:
         self,
         rpc: Rpc,
         l1: Rpc,
-        registry: ClaimEncoder,
+        registry: Address,
         *,
         escrow: Address,
         diamond: Address,
@@ -180,7 +168,8 @@ class ZkSync:
         if (fault := self._fault(quorum.newest(self._rpc))) is not None:
             return [fault] * len(orders)
         return [
-            self._registry.claim_zksync(
+            claim(
+                self._registry,
                 order,
                 gas_limit=self._claim_gas_limit,
                 gas_per_pubdata=_GAS_PER_PUBDATA,
@@ -253,7 +242,7 @@ class ZkSync:
             return EscrowNotOurs(f"the escrow {self._escrow} is no escrow any more: {e}")
         except RpcRefused as e:
             return e
-        ours = abi.aliased(self._registry.address)
+        ours = abi.aliased(self._registry)
         if terms.wallet != self._wallet:
             return EscrowNotOurs(
                 f"the escrow {self._escrow} pays {terms.wallet}, "
@@ -262,7 +251,7 @@ class ZkSync:
         if terms.registry != ours:
             return EscrowNotOurs(
                 f"the escrow {self._escrow} obeys {terms.registry}, but the registry "
-                f"{self._registry.address} is {ours} on zkSync"
+                f"{self._registry} is {ours} on zkSync"
             )
         if terms.paused:
             return EscrowPaused(f"the escrow {self._escrow} is paused: its owner must resume it")

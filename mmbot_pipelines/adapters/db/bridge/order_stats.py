@@ -23,7 +23,8 @@ from mmbot_pipelines.adapters.db.tables.orders import (
 )
 from mmbot_pipelines.adapters.db.tables.outbox import invokes, transactions
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import ORIGINS, Order
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.origins import ORIGINS
 from mmbot_pipelines.bridge.ports.accounts import REPAY
 from mmbot_pipelines.bridge.ports.order_stats import PAID, Day, LongWait, Parked, Shortage
 from mmbot_pipelines.core.money import Address, Wei

@@ -1,4 +1,4 @@
-"""The tables of what we sign: transactions on L1 and on Starknet, and the wallets' balances."""
+"""The tables of what we sign: transactions on L1 and invokes on L2s, and the wallets' balances."""
 
 from sqlalchemy import (
     BigInteger,
@@ -101,7 +101,7 @@ Index("transactions_by_block", transactions.c.block_number)
 
 EXECUTED = (TxState.MINED.value, TxState.REVERTED.value)
 
-# of our account on Starknet: see adapters/starknet/invokes.py
+# of our accounts on L2s: see the port `Invokes`
 invokes = Table(
     "invokes",
     metadata,

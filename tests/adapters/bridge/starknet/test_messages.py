@@ -4,7 +4,6 @@ from typing import Any, cast
 
 import pytest
 
-from mmbot_pipelines.adapters.bridge.registry import RegistryV1
 from mmbot_pipelines.adapters.bridge.starknet.message_fee import MessageFeeOutOfRange
 from mmbot_pipelines.adapters.bridge.starknet.messages import ByMessage
 from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
@@ -36,7 +35,7 @@ def price(*nodes: StarknetFake, quorum: int) -> list[Wei]:
     claims = ByMessage(
         client(*nodes, quorum=quorum),
         l1,
-        RegistryV1(l1, REGISTRY, start_block=0),
+        REGISTRY,
         escrow=ESCROW,
         messaging=cast(Address, REGISTRY),
         margin_percent=20,

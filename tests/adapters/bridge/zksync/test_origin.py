@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from eth_abi import encode
 
-from mmbot_pipelines.adapters.bridge.registry import RegistryV1
 from mmbot_pipelines.adapters.bridge.zksync import escrow as abi
 from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSync
 from mmbot_pipelines.adapters.rpc.client import Rpc
@@ -94,7 +93,7 @@ def origin(l1: FakeNode, l2: EscrowNode) -> ZkSync:
     return ZkSync(
         Rpc([l2.node.url], chain="zksync", chain_id=1),
         on_l1,
-        RegistryV1(on_l1, REGISTRY, start_block=0),
+        REGISTRY,
         escrow=ESCROW,
         diamond=REGISTRY,
         wallet=WALLET,

@@ -1,0 +1,111 @@
+"""Which adapter serves which origin network: a module for each of `bridge.origins.ORIGINS`.
+
+Each is imported and plugged together when it is first asked for: a run that pays one origin's
+orders has no use for another's libraries, which may take longer to import than all the rest.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from mmbot_pipelines.adapters.bridge.registry import RegistryV1
+from mmbot_pipelines.adapters.evm.block_time import newest_block_time
+from mmbot_pipelines.adapters.metrics.nodes import Dialect
+from mmbot_pipelines.adapters.rpc.client import Rpc
+from mmbot_pipelines.adapters.starknet.invokes import Invokes
+from mmbot_pipelines.bridge.ports.chains import Origin
+from mmbot_pipelines.core.errors import NotServed
+from mmbot_pipelines.core.money import Address
+from mmbot_pipelines.core.safety import GLOBAL
+from mmbot_pipelines.settings import Node, Settings
+
+POLL_SECONDS = 5.0  # for the age of a chain's newest block
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What every origin is plugged together with."""
+
+    settings: Settings
+    l1: Rpc
+    registry: RegistryV1
+    wallet: Address  # ours on L1
+    invokes: Invokes  # keeps the transactions of our accounts on L2s
+
+
+class OriginModule(Protocol):
+    """What the module of an origin has; `section` is its section of the settings."""
+
+    DIALECT: Dialect  # in which its nodes are asked how they are
+
+    def origin(self, section: Any, shared: Shared) -> Origin:
+        """Plug the origin together."""
+
+    def newest(self, section: Any, *, quorum: int) -> Callable[[], datetime]:
+        """Return how its newest block's time is asked for, over connections of its own."""
+
+
+def module(name: str) -> OriginModule:
+    """Return the module that plugs an origin together."""
+    return cast(OriginModule, import_module(f"{__name__}.{name}"))
+
+
+class Origins(Mapping[str, Origin]):
+    """The origin networks by name, in the order of the settings. Threads may share them."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], Origin]]) -> None:
+        self._makers = makers
+        self._made: dict[str, Origin] = {}
+        self._making = threading.Lock()
+
+    def __getitem__(self, name: str) -> Origin:
+        """Return an origin, made when it is first asked for.
+
+        Raises:
+            NotServed: the settings do not name it; stored orders may still be of it.
+        """
+        if name not in self._makers:
+            raise NotServed(f"MMBOT_ORIGINS does not name {name}: add it, or its orders wait")
+        if name not in self._made:
+            with self._making:
+                if name not in self._made:
+                    self._made[name] = self._makers[name]()
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._makers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
+def origins(shared: Shared) -> Origins:
+    """Name the origins that the settings serve."""
+    return Origins({name: partial(_origin, name, shared) for name in shared.settings.origins})
+
+
+def _origin(name: str, shared: Shared) -> Origin:
+    return module(name).origin(shared.settings.origin(name), shared)
+
+
+def newest(settings: Settings) -> dict[str, Callable[[], datetime]]:
+    """Return how each chain's newest block's time is asked for, over connections of their own."""
+    l1 = settings.l1
+    asked = {GLOBAL: newest_on_evm("L1", l1, l1.chain_id, quorum=settings.quorum(l1))}
+    for name in settings.origins:
+        section = settings.origin(name)
+        asked[name] = module(name).newest(section, quorum=settings.quorum(section))
+    return asked
+
+
+def newest_on_evm(chain: str, node: Node, chain_id: int, *, quorum: int) -> Callable[[], datetime]:
+    """Return how the newest block's time of a chain of the EVM is asked for."""
+    rpc = Rpc(node.urls, chain=chain, chain_id=chain_id, quorum=quorum, read_seconds=POLL_SECONDS)
+    return partial(newest_block_time, rpc)

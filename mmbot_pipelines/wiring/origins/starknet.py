@@ -1,0 +1,125 @@
+"""Starknet's settings become its adapters, with starknet-py imported when they are first used."""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from mmbot_pipelines.adapters.evm import keys
+from mmbot_pipelines.adapters.metrics.nodes import Dialect
+from mmbot_pipelines.bridge.ports.chains import Origin, Repayment
+from mmbot_pipelines.core.errors import InvalidSettings
+from mmbot_pipelines.settings.bridge.starknet import Starknet as Section
+from mmbot_pipelines.settings.bridge.starknet import stark_key
+from mmbot_pipelines.wiring.origins import POLL_SECONDS, Shared
+
+if TYPE_CHECKING:
+    from mmbot_pipelines.adapters.starknet.client import StarknetRpc
+
+DIALECT = Dialect("starknet_chainId", "starknet_blockNumber", height_in_hex=False)
+
+
+def origin(section: Section, shared: Shared) -> Origin:
+    """Plug the origin together, with claims by messages or by proofs."""
+    from mmbot_pipelines.adapters.bridge.starknet.messages import ByMessage  # noqa: PLC0415
+    from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet  # noqa: PLC0415
+    from mmbot_pipelines.adapters.starknet.client import StarknetRpc  # noqa: PLC0415
+
+    quorum = shared.settings.quorum(section)
+    rpc = StarknetRpc(section.urls, chain_id=section.chain_id, quorum=quorum)
+    repayment: Repayment
+    by_message: ByMessage | None = None
+    if section.repay == "message":
+        repayment = by_message = ByMessage(
+            rpc,
+            shared.l1,
+            shared.registry.address,
+            escrow=section.escrow_address,
+            messaging=section.messaging_address,
+            margin_percent=section.fee_margin_percent,
+            max_fee=section.max_message_fee,
+            max_ratio=section.max_claim_cost_ratio,
+        )
+    else:
+        repayment = _proofs(section, rpc, shared)
+    return Starknet(
+        rpc,
+        repayment,
+        escrow=section.escrow_address,
+        wallet=section.wallet_address,
+        registry=shared.registry.address,
+        start=section.start_block,
+        elsewhere=by_message.elsewhere if by_message else lambda: None,
+    )
+
+
+def _proofs(section: Section, rpc: "StarknetRpc", shared: Shared) -> Repayment:
+    from mmbot_pipelines.adapters.bridge.starknet import proofs  # noqa: PLC0415
+    from mmbot_pipelines.adapters.bridge.starknet.prover import Prover  # noqa: PLC0415
+    from mmbot_pipelines.adapters.starknet.lane import StarknetLane  # noqa: PLC0415
+    from mmbot_pipelines.adapters.starknet.wallet import StarknetWallet  # noqa: PLC0415
+
+    if section.prover_url is None:
+        raise InvalidSettings("MMBOT_STARKNET_REPAY=storage_proof needs a prover")
+    prover = Prover(
+        section.prover_url.get_secret_value(),
+        prover_key(section),
+        destination=section.chain_name,
+    )
+    wallet = StarknetWallet(section.wallet_address, account_key(section), chain_id=section.chain_id)
+    return proofs.ByProof(
+        rpc,
+        shared.l1,
+        prover,
+        StarknetLane(rpc, wallet, shared.invokes),
+        escrow=section.escrow_address,
+        registry=shared.registry.address,
+        transfers_slot=section.transfers_slot,
+        entrypoint=proofs.entrypoint(section.proof_entrypoint),
+        cost=section.prover_cost,
+        finality_blocks=shared.settings.l1.finality_blocks,
+    )
+
+
+def prover_key(section: Section) -> SecretStr:
+    """Return the API key of the prover.
+
+    Raises:
+        InvalidSettings: it cannot be read.
+    """
+    name = "MMBOT_STARKNET_PROVER_API_KEY"
+    return keys.secret(section.prover_api_key, section.prover_api_key_file, name)
+
+
+def account_key(section: Section) -> SecretStr:
+    """Return the private key of our Starknet account.
+
+    Raises:
+        InvalidSettings: it cannot be read, or is none.
+    """
+    name = "MMBOT_STARKNET_PRIVATE_KEY"
+    try:
+        return stark_key(
+            keys.secret(section.private_key, section.private_key_file, name).get_secret_value()
+        )
+    except ValueError as e:
+        raise InvalidSettings(f"{name}_FILE holds what {e}") from None
+
+
+def newest(section: Section, *, quorum: int) -> Callable[[], datetime]:
+    """Return how its newest block's time is asked for."""
+    return partial(_newest, cache(partial(_client, section)))
+
+
+def _client(section: Section) -> "StarknetRpc":
+    from mmbot_pipelines.adapters.starknet.client import StarknetRpc  # noqa: PLC0415
+
+    return StarknetRpc(section.urls, chain_id=section.chain_id, read_seconds=POLL_SECONDS)
+
+
+def _newest(client: "Callable[[], StarknetRpc]") -> datetime:
+    from mmbot_pipelines.adapters.starknet import block_time  # noqa: PLC0415
+
+    return block_time.newest_block_time(client())

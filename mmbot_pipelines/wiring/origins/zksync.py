@@ -1,0 +1,39 @@
+"""zkSync's settings become its adapter."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSync
+from mmbot_pipelines.adapters.metrics.nodes import ETHEREUM
+from mmbot_pipelines.adapters.rpc.client import Rpc
+from mmbot_pipelines.bridge.ports.chains import Origin
+from mmbot_pipelines.settings.bridge import zksync
+from mmbot_pipelines.wiring.origins import Shared, newest_on_evm
+
+DIALECT = ETHEREUM
+
+
+def origin(section: zksync.ZkSync, shared: Shared) -> Origin:
+    """Plug the origin together; our wallet on L1 is paid unless the settings name another."""
+    return ZkSync(
+        Rpc(
+            section.urls,
+            chain=ZkSync.name,
+            chain_id=section.chain_id,
+            quorum=shared.settings.quorum(section),
+        ),
+        shared.l1,
+        shared.registry.address,
+        escrow=section.escrow_address,
+        diamond=section.diamond_address,
+        wallet=section.wallet_address or shared.wallet,
+        refunds_to=shared.wallet,
+        start=section.start_block,
+        accepted=section.accepted,
+        claim_gas_limit=section.claim_gas_limit,
+    )
+
+
+def newest(section: zksync.ZkSync, *, quorum: int) -> Callable[[], datetime]:
+    """Return how its newest block's time is asked for."""
+    return newest_on_evm(ZkSync.name, section, section.chain_id, quorum=quorum)
