@@ -2,22 +2,34 @@
 
 import sys
 import warnings
+from collections.abc import Sequence
 from functools import cache
+from importlib import import_module
+from typing import Protocol, cast
 
 import dagster as dg
 
-from mmbot_pipelines.defs.bridge import alerts, daemons, orders, recovery, resources, safety
 from mmbot_pipelines.defs.shared import retention
+from mmbot_pipelines.defs.shared.no_outputs import NoOutputs
 from mmbot_pipelines.defs.shared.operator_errors import OperatorError, operator_errors
-from mmbot_pipelines.settings import Settings
+from mmbot_pipelines.settings import load_apps, load_database
 from mmbot_pipelines.settings.home import require_home
-from mmbot_pipelines.wiring.bridge import refuse_another_registry
+
+
+class Application(Protocol):
+    """The module `defs/NAME/application.py` of an application."""
+
+    def require_settings(self) -> None:
+        """Read and check what the application needs of the environment."""
+
+    def definitions(self) -> dg.Definitions:
+        """Return the application's definitions."""
 
 
 @dg.definitions
 @cache  # Dagster calls it several times in one process
 def defs() -> dg.Definitions:
-    """Return all definitions, for the settings that the environment gives.
+    """Return the definitions of the applications that MMBOT_APPS names; no other is imported.
 
     Raises:
         OperatorError: the settings cannot work.
@@ -26,32 +38,33 @@ def defs() -> dg.Definitions:
     warnings.filterwarnings("ignore", "Parameter `owners` of", dg.BetaWarning)
     try:
         with operator_errors():
-            settings = resources.settings()
-            require_home(settings.database.dagster_home)
-            if "execute_run" not in sys.argv:  # a run's process: the code server has asked
-                refuse_another_registry(settings)
+            applications = [_application(name) for name in load_apps()]
+            for application in applications:
+                application.require_settings()
+            database = load_database()
+            require_home(database.dagster_home)
+            parts = [application.definitions() for application in applications]
     except OperatorError:
         sys.tracebacklimit = 0  # the code server ends here, and would print its whole way
         raise
-    return merged(settings)
+    return merged(parts, database.run_retention_days)
 
 
-def merged(settings: Settings) -> dg.Definitions:
-    """Return all definitions for these settings; reads nothing else."""
+def merged(parts: Sequence[dg.Definitions], keep_days: int) -> dg.Definitions:
+    """Return the applications' definitions with what all share; reads nothing else.
+
+    keep_days: how long Dagster keeps runs that ended.
+    """
     return dg.Definitions.merge(
-        orders.definitions(settings.origins, settings.execution.max_runs_per_tick),
-        recovery.definitions,
-        safety.definitions,
-        alerts.definitions,
-        daemons.definitions,
-        retention.definitions(settings.database.run_retention_days),
+        *parts,
+        retention.definitions(keep_days),
         dg.Definitions(
-            resources={
-                "bridge": resources.BridgeResource(),
-                "alert_service": resources.AlertServiceResource(),
-                "io_manager": resources.NoOutputs(),
-            },
+            resources={"io_manager": NoOutputs()},
             # of jobs that Dagster makes itself: the UI's Materialize would start one process a step
             executor=dg.in_process_executor,
         ),
     )
+
+
+def _application(name: str) -> Application:
+    return cast(Application, import_module(f"mmbot_pipelines.defs.{name}.application"))

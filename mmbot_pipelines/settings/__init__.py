@@ -1,6 +1,7 @@
 """The only reader of the environment: typed, frozen, checked as a whole before use.
 
     load()            everything, for whoever moves money
+    load_apps()       only which applications run
     load_database()   only where the truth is kept, for whoever just reads it
     load_ui()         only what Dagster's webserver needs
 
@@ -48,6 +49,7 @@ __all__ = [
     "TierSetting",
     "Ui",
     "load",
+    "load_apps",
     "load_database",
     "load_ui",
     "place",
@@ -136,10 +138,10 @@ def load(environ: Mapping[str, str] = os.environ, *, keys: bool = True) -> Setti
         for name in (name for section in _ORIGINS.values() for name in section.NEED_KEYS):
             given.pop(name, None)
     general = _read(General, given, faults)
+    served = _read(Served, given, faults)
     database = _read(Database, given, faults)
     l1 = _read(L1, given, faults)
     key = _read(Key, given, faults) if keys else None
-    served = _read(Served, given, faults)
     names = served.origins if served else ()
     origins = {name: _read(_ORIGINS[name], given, faults) for name in names}
     limits = _read(Limits, given, faults)
@@ -166,6 +168,21 @@ def load(environ: Mapping[str, str] = os.environ, *, keys: bool = True) -> Setti
         alert_urls=general.alert_urls,
         failpoints=general.failpoints,
     )
+
+
+def load_apps(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Read only which applications run: what the others need is not asked for.
+
+    Raises:
+        InvalidSettings: MMBOT_APPS names one that there is not.
+    """
+    faults: list[str] = []
+    names = General.variables()
+    given = {k: v for k, v in _present(environ).items() if k not in names or k == "MMBOT_APPS"}
+    general = _read(General, given, faults)
+    if general is None:
+        raise InvalidSettings("\n".join(faults))
+    return general.apps
 
 
 def load_database(environ: Mapping[str, str] = os.environ) -> Database:

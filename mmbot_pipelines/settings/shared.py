@@ -14,8 +14,9 @@ from mmbot_pipelines.settings.section import variable as _variable
 
 
 class General(Section):
-    """What belongs to no part: whom to alert, whether to send at all."""
+    """What belongs to no part: which applications run, whom to alert, whether to send at all."""
 
+    apps: values.Apps = _variable("MMBOT_APPS", values.APPS)
     # None: 1 where a chain has one node, 2 where it has more
     rpc_quorum: values.Count | None = _variable("MMBOT_RPC_QUORUM", None)
     dry_run: values.Switch = _variable("MMBOT_DRY_RUN", False)

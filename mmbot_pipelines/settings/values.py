@@ -20,6 +20,8 @@ from mmbot_pipelines.core.failpoints import Point
 from mmbot_pipelines.core.money import UINT256_MAX, Address, Wei
 
 ACCEPTED_TAGS = ("safe", "finalized", "committed", "l1_committed")
+# The applications, a line each: each has its modules in `defs`, `wiring`, `settings` and `cli`.
+APPS = ("bridge",)
 NONE = "none"  # said in words where leaving it empty is refused
 _INT64_MAX = 2**63 - 1
 _SWITCHES = {"true": True, "yes": True, "on": True, "1": True}
@@ -99,6 +101,13 @@ def _origins(text: str) -> list[str]:
     names = entries(text)
     if not names or set(names) - set(ORIGINS) or len(set(names)) < len(names):
         raise ValueError(f"must name each origin once, separated by commas: {', '.join(ORIGINS)}")
+    return names
+
+
+def _apps(text: str) -> list[str]:
+    names = entries(text)
+    if not names or set(names) - set(APPS) or len(set(names)) < len(names):
+        raise ValueError(f"must name each application once, separated by commas: {', '.join(APPS)}")
     return names
 
 
@@ -213,6 +222,7 @@ WeiLimit = Annotated[Wei | None, BeforeValidator(_limit)]
 EthereumAddress = Annotated[Address, BeforeValidator(_ethereum_address)]
 Margin = Annotated[int, BeforeValidator(lambda t: whole(t, "a percentage", maximum=1_000))]
 Accepted = Annotated[str | int, BeforeValidator(_accepted)]
+Apps = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_apps)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 RegistryAbi = Annotated[str, BeforeValidator(_registry_abi)]
 HostNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_host_names)]

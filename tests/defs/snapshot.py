@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from mmbot_pipelines import definitions, settings
+from mmbot_pipelines.defs.bridge import application
 from tests.test_wiring import SERVING_BOTH
 
 FILE = Path(__file__).with_name("definitions.json")
@@ -14,7 +15,9 @@ FILE = Path(__file__).with_name("definitions.json")
 
 def snapshot() -> str:
     """Return what Dagster is given where both origins are served."""
-    defs = definitions.merged(settings.load(SERVING_BOTH))
+    read = settings.load(SERVING_BOTH)
+    parts = [application.merged(read)]
+    defs = definitions.merged(parts, read.database.run_retention_days)
     repository = defs.get_repository_def()
     written = {
         "assets": {

@@ -44,18 +44,3 @@ class AlertServiceResource(dg.ConfigurableResource[AlertService]):
         with operator_errors():
             require_ours(context.instance)
             return wiring.alert_service(settings())
-
-
-class NoOutputs(dg.ConfigurableIOManager):
-    """Stores nothing: no op passes a value on. Dagster's own manager takes a folder."""
-
-    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
-        """Do nothing."""
-
-    def load_input(self, context: dg.InputContext) -> object:
-        """Refuse.
-
-        Raises:
-            NotImplementedError: always.
-        """
-        raise NotImplementedError("no op of ours has an input")

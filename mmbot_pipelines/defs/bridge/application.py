@@ -1,0 +1,47 @@
+"""All that Dagster is given of the bridge."""
+
+import sys
+
+import dagster as dg
+
+from mmbot_pipelines.defs.bridge import alerts, daemons, orders, recovery, resources, safety
+from mmbot_pipelines.settings import Settings
+from mmbot_pipelines.wiring.bridge import refuse_another_registry
+
+
+def require_settings() -> None:
+    """Read and check what the bridge needs of the environment.
+
+    Raises:
+        InvalidSettings: see `settings.load`.
+    """
+    resources.settings()
+
+
+def definitions() -> dg.Definitions:
+    """Return the bridge's definitions, for the settings that the environment gives.
+
+    Raises:
+        InvalidSettings: see `settings.load` and `refuse_another_registry`.
+    """
+    settings = resources.settings()
+    if "execute_run" not in sys.argv:  # a run's process: the code server has asked
+        refuse_another_registry(settings)
+    return merged(settings)
+
+
+def merged(settings: Settings) -> dg.Definitions:
+    """Return the bridge's definitions for these settings; reads nothing else."""
+    return dg.Definitions.merge(
+        orders.definitions(settings.origins, settings.execution.max_runs_per_tick),
+        recovery.definitions,
+        safety.definitions,
+        alerts.definitions,
+        daemons.definitions,
+        dg.Definitions(
+            resources={
+                "bridge": resources.BridgeResource(),
+                "alert_service": resources.AlertServiceResource(),
+            },
+        ),
+    )
