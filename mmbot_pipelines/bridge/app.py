@@ -11,7 +11,7 @@ from mmbot_pipelines.bridge.ports.chains import Origin, Registry
 from mmbot_pipelines.bridge.ports.orders import Orders
 from mmbot_pipelines.core.outbox import Chain
 from mmbot_pipelines.core.readings import SafetyThresholds
-from mmbot_pipelines.core.rebroadcast import Rebroadcasts
+from mmbot_pipelines.core.retry import Rebroadcasts
 from mmbot_pipelines.core.safety import SafetyStore
 
 

@@ -9,8 +9,6 @@ from dataclasses import replace
 from functools import partial
 
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.authority import check_market_maker
-from mmbot_pipelines.bridge.claim_reverts import store_claim_reverts
 from mmbot_pipelines.bridge.escrow_errors import (
     MessageMissing,
     PaidElsewhere,
@@ -26,6 +24,7 @@ from mmbot_pipelines.bridge.poll_schedule import PAGE, PollSchedule
 from mmbot_pipelines.bridge.ports.accounts import REPAY
 from mmbot_pipelines.bridge.ports.chains import Settlement, Task
 from mmbot_pipelines.bridge.reorg.l2 import still_in_chain
+from mmbot_pipelines.bridge.reverts import check_market_maker, store_claim_reverts
 from mmbot_pipelines.bridge.submit import SubmitRequest, submit
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.errors import ConcurrentUpdate, Failure, Waits

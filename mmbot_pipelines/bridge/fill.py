@@ -10,7 +10,6 @@ from itertools import groupby
 
 from mmbot_pipelines.bridge import gas_estimates
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.authority import check_market_maker
 from mmbot_pipelines.bridge.confirmations import split_confirmed
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.journal import Run
@@ -19,6 +18,7 @@ from mmbot_pipelines.bridge.limits import RunLimits, closed
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.policy import Cost, refusal, shortfall
 from mmbot_pipelines.bridge.reorg.l2 import still_in_chain
+from mmbot_pipelines.bridge.reverts import check_market_maker
 from mmbot_pipelines.bridge.submit import SubmitRequest, submit
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.errors import Failure, SimulationReverted, Waits

@@ -4,14 +4,13 @@ from dataclasses import replace
 from functools import partial
 
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.authority import market_maker_refusal
 from mmbot_pipelines.bridge.failures import after_failure, fault_of
 from mmbot_pipelines.bridge.guard import guard_failures, halt_now
 from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import NEXT, Fact, Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.accounts import CANCEL, TRANSFER
-from mmbot_pipelines.bridge.reverts import is_recipients_doing
+from mmbot_pipelines.bridge.reverts import is_recipients_doing, market_maker_refusal
 from mmbot_pipelines.bridge.still_wanted import still_wanted
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.errors import (

@@ -1,13 +1,29 @@
-"""Whose doing a mined revert is. Reads chain.
+"""Why a call of ours reverts, and whose doing it is. Reads chain, writes store.
 
-A stranger chooses the recipient, and with it the code that a transfer runs. He must neither
-be able to halt us nor to make us pay for the same revert twice.
+A revert's words are not proof: whoever writes a contract writes its words, too. So the registry
+itself is asked whom it takes. Where nothing was sent, looking again costs nothing; and where the
+money is out, nothing is given up for what one node says.
 """
 
+from collections.abc import Sequence
+
+from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.failures import Work, fault_of
+from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.accounts import TRANSFER
-from mmbot_pipelines.core.errors import RpcRefused
-from mmbot_pipelines.core.outbox import UNKNOWN, Chain, Outcome
+from mmbot_pipelines.core.errors import (
+    ConcurrentUpdate,
+    Failure,
+    Halts,
+    PaymentNotVisible,
+    Reorged,
+    RpcRefused,
+    SimulationReverted,
+    TryLater,
+)
+from mmbot_pipelines.core.money import Gas
+from mmbot_pipelines.core.outbox import UNKNOWN, Chain, Outcome, Transaction, TxState
 
 # What the PaymentRegistry says when the recipient did not take the money, and only then.
 _NOT_TAKEN = "Transfer failed."
@@ -39,3 +55,111 @@ def is_recipients_doing(chain: Chain, order: Order, outcome: Outcome) -> bool:
         return chain.has_code(order.recipient, receipt.block.number)
     except RpcRefused:
         return True
+
+
+# What the registry says to a stranger: its modifier, and OwnableUnauthorizedAccount(address).
+_REVERT_REASONS = ("Only Owner or MM", "0x118cdaa7")
+
+
+class NotMarketMaker(Halts):
+    """The registry takes neither transfers nor claims from our wallet."""
+
+    reason = "waiting: the registry does not take our wallet as its market maker"
+
+
+def check_market_maker(work: Work, results: Sequence[Gas | Failure]) -> list[Gas | Failure]:
+    """Return the results of simulations, with `NotMarketMaker` where we are refused for who we are.
+
+    Raises:
+        Failure: the registry could not be asked.
+    """
+    named = next((str(result) for result in results if _is_authority_revert(result)), None)
+    cause = market_maker_refusal(work.bridge, named) if named is not None else None
+    if cause is None:
+        return list(results)
+    return [cause if _is_authority_revert(result) else result for result in results]
+
+
+def market_maker_refusal(bridge: Bridge, words: str) -> NotMarketMaker | None:
+    """Return the cause of a revert with these words, if it is that our wallet is not taken.
+
+    Raises:
+        Failure: the registry could not be asked.
+    """
+    wallet = bridge.chain.wallet
+    if not any(reason in words for reason in _REVERT_REASONS) or bridge.registry.accepts_wallet(
+        wallet
+    ):
+        return None
+    return NotMarketMaker(
+        "the registry takes transfers and claims from its owner and its market maker alone, "
+        f"{wallet} is neither: have the owner call setMMAddress({wallet}), or set the key of "
+        "the market maker"
+    )
+
+
+def _is_authority_revert(result: Gas | Failure) -> bool:
+    words = str(result) if isinstance(result, SimulationReverted) else ""
+    return any(reason in words for reason in _REVERT_REASONS)
+
+
+# How often a payment of another program is looked for, with growing waits, until we pay.
+_MAX_CHECKS = 3
+
+
+class ClaimRefused(TryLater):
+    """The claim of a paid order would revert, so nothing was sent and no gas was spent."""
+
+
+def store_claim_reverts(work: Work, foreseen: Sequence[tuple[Order, Failure]]) -> None:
+    """Store with orders why their claims are not sent, and pay again what nobody has paid."""
+    reverts = [order for order, failure in foreseen if isinstance(failure, SimulationReverted)]
+    used = dict(zip(reverts, work.bridge.registry.used(reverts), strict=True)) if reverts else {}
+    for order, failure in foreseen:
+        if order not in used:
+            work.fail(order, failure)
+        elif used[order]:
+            work.fail(order, ClaimRefused(str(failure)))
+        else:
+            _payment_not_visible(work, order, failure)
+
+
+def _payment_not_visible(work: Work, order: Order, failure: Failure) -> None:
+    why = f"L1 does not show the transfer {order.transfer_tx} now: {failure}"
+    not_visible, ours = PaymentNotVisible(why), _open_transfers(work, order)
+    if any(not _final(work, row) for row in ours):
+        work.fail(
+            order, not_visible
+        )  # should it be taken back, `check_l1_reorgs` finds that by its receipt
+    elif ours:
+        work.fail(order, ClaimRefused(f"{why}; is this the registry that it was paid in?"))
+    elif order.failures + 1 < min(_MAX_CHECKS, work.bridge.rules.max_attempts):
+        work.roll_back(order, order, not_visible)  # the other program's may well be mined again
+    else:
+        _unpaid(work, order)
+
+
+def _open_transfers(work: Work, order: Order) -> list[Transaction]:
+    """List the transfers of ours that have paid it, or may yet."""
+    return [
+        row
+        for row in work.bridge.orders.transactions(order.key)
+        if row.purpose == TRANSFER and row.state in (TxState.STORED, TxState.MINED)
+    ]
+
+
+def _final(work: Work, row: Transaction) -> bool:
+    depth = work.bridge.rules.l1_finality_blocks
+    return row.block is not None and row.block.number < work.bridge.chain.head().number - depth
+
+
+def _unpaid(work: Work, order: Order) -> None:
+    at, orders = work.bridge.clock(), work.bridge.orders
+    why = f"L1 reorged out {order.transfer_tx}, in which another program had paid it"
+    after = order.after(Fact.PAYMENT_REORGED, at=at, reason=why)
+    fault = fault_of(order, Reorged(why), work.step)
+    try:
+        orders.change(order, after, run_id=work.run.id, at=at, fault=fault)
+        work.run.log(f"{order.key}: {why}; now {after.status}")
+    except ConcurrentUpdate:
+        work.run.log(f"{order.key}: order changed concurrently by another run; skipped")

@@ -4,7 +4,7 @@ New order, retry, backfill, a person's reprocessing: all come to `advance`, and 
 asks twice changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.claim import claim_again, repay, settle
@@ -16,7 +16,6 @@ from mmbot_pipelines.bridge.journal import Fault, Run
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.orders import Cursor, Scan
-from mmbot_pipelines.bridge.reachable import reachable
 from mmbot_pipelines.bridge.receipts import process_receipts
 from mmbot_pipelines.bridge.refunds import record_refunds
 from mmbot_pipelines.bridge.reorg.l1 import check_l1_reorgs
@@ -24,7 +23,7 @@ from mmbot_pipelines.bridge.reorg.l2 import anchored, relocate_rescanned, review
 from mmbot_pipelines.bridge.reorg.settlements import review_settlements
 from mmbot_pipelines.bridge.stuck.replace import replace_stuck, stuck_transactions
 from mmbot_pipelines.core import failpoints
-from mmbot_pipelines.core.errors import ConcurrentUpdate, Failure, RunDied
+from mmbot_pipelines.core.errors import ConcurrentUpdate, Failure, RpcUnavailable, RunDied
 from mmbot_pipelines.core.safety import State, effective_state
 
 __all__ = [
@@ -245,4 +244,34 @@ def record_run_failure(
         message=why if len(silent) == 1 else f"{why}; it had {len(silent)} orders",
     )
     bridge.orders.record_error(fault, at=bridge.clock(), run_id=run.id)
+    return True
+
+
+def reachable(bridge: Bridge, orders: Sequence[Order]) -> list[Order]:
+    """Return the orders whose chains answer; the others can be asked for again at once."""
+    if not orders:
+        return []
+    if not _answers(bridge.chain.head):
+        found: list[Order] = []
+    else:
+        away = {
+            name
+            for name in sorted({o.origin for o in orders})
+            if not _answers(lambda name=name: bridge.origins[name].head(Cursor.LATEST))  # type: ignore[misc]
+        }
+        found = [o for o in orders if o.origin not in away]
+    if left := {o.key for o in orders}.difference(o.key for o in found):
+        bridge.orders.release(sorted(left))
+    return found
+
+
+def _answers(ask: Callable[[], object]) -> bool:
+    try:
+        ask()
+    except RpcUnavailable:
+        return False
+    except Failure:
+        # An answer, though a wrong one: the run stores it with the orders that it concerns, and
+        # the orders of other chains go on.
+        return True
     return True

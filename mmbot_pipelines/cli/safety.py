@@ -9,8 +9,7 @@ from typing import Annotated, Protocol
 import typer
 
 from mmbot_pipelines import settings
-from mmbot_pipelines.cli.formatting import format_utc
-from mmbot_pipelines.cli.screen import acted_on, console, plain
+from mmbot_pipelines.cli.screen import acted_on, console, format_utc, plain
 from mmbot_pipelines.core import safety as states
 from mmbot_pipelines.core.safety import GLOBAL, InvalidDecision, SafetyStore, ScopeState
 from mmbot_pipelines.wiring import shared

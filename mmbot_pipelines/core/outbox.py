@@ -15,7 +15,7 @@ from typing import Protocol
 
 from mmbot_pipelines.core.errors import Failure, TryAgain
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
-from mmbot_pipelines.core.rebroadcast import Rebroadcasts
+from mmbot_pipelines.core.retry import Rebroadcasts
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote
 from pydantic import BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
-from mmbot_pipelines.core.url_redaction import parse_url, redacted_host
+from mmbot_pipelines.core.text import parse_url, redacted_host
 from mmbot_pipelines.settings.values import entries
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")

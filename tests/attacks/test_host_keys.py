@@ -8,11 +8,11 @@ from pydantic import SecretStr
 
 from mmbot_pipelines.adapters.bridge.starknet.prover import Prover, ProverUnavailable
 from mmbot_pipelines.adapters.metrics.nodes import Probe
-from mmbot_pipelines.adapters.rpc import url_secrets
+from mmbot_pipelines.adapters.rpc.node import redact, secrets_in
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
 from mmbot_pipelines.cli.doctor import nodes
 from mmbot_pipelines.core.errors import Failure
-from mmbot_pipelines.core.url_redaction import redacted_host
+from mmbot_pipelines.core.text import redacted_host
 from mmbot_pipelines.settings import place
 from tests.adapters.rpc.fake_node import rpc
 
@@ -62,7 +62,4 @@ def test_a_key_in_a_host_is_in_no_error_no_log_no_label_and_no_finding(
 
 
 def test_a_host_that_a_node_echoes_is_not_shown() -> None:
-    assert (
-        url_secrets.redact(f"no such key: {KEY}".encode(), url_secrets.secrets_in(URL))
-        == b"no such key: ***"
-    )
+    assert redact(f"no such key: {KEY}".encode(), secrets_in(URL)) == b"no such key: ***"

@@ -5,7 +5,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmbot_pipelines.core.untrusted import cleaned
+from mmbot_pipelines.core.text import cleaned
 
 
 def test_plain_text_stays_as_it_is() -> None:

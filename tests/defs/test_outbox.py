@@ -7,8 +7,7 @@ import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.defs.bridge.orders import receipts_sensor
-from mmbot_pipelines.defs.bridge.replacements import replace_stuck_transactions
+from mmbot_pipelines.defs.bridge.orders import receipts_sensor, replace_stuck_transactions
 from tests.bridge.harness import BridgeHarness
 
 

@@ -16,7 +16,7 @@ from mmbot_pipelines.adapters.rpc.node import Answer, RpcCall, RpcError
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.outbox import Block
-from mmbot_pipelines.core.untrusted import cleaned
+from mmbot_pipelines.core.text import cleaned
 
 _WORD = 32  # bytes
 

@@ -23,7 +23,7 @@ from eth_utils.crypto import keccak
 from mmbot_pipelines.adapters.evm.signing import Signature
 from mmbot_pipelines.core.errors import InvalidSettings, TryAgain, TryLater
 from mmbot_pipelines.core.money import Address
-from mmbot_pipelines.core.untrusted import cleaned
+from mmbot_pipelines.core.text import cleaned
 
 # What RFC 5480 writes before the 65 bytes of an uncompressed secp256k1 point.
 _SECP256K1 = bytes.fromhex("3056301006072a8648ce3d020106052b8104000a034200")

@@ -9,7 +9,7 @@ from eth_utils.address import to_checksum_address
 
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.money import Address, TxHash
-from mmbot_pipelines.core.untrusted import cleaned
+from mmbot_pipelines.core.text import cleaned
 
 _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _DATA = re.compile(r"0x(?:[0-9a-fA-F]{2})*")

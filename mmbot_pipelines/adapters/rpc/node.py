@@ -11,14 +11,13 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import requests
 import urllib3
 
-from mmbot_pipelines.adapters.rpc import url_secrets
 from mmbot_pipelines.adapters.rpc.health import NodeFaultKind, NodeHealth
-from mmbot_pipelines.core.untrusted import cleaned
-from mmbot_pipelines.core.url_redaction import redacted_host
+from mmbot_pipelines.core.text import cleaned, redacted_host, secret_parts
 
 # Its debug lines show the path of each request.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
@@ -61,7 +60,7 @@ class Node:
         self.health = NodeHealth()
         self.verified = False  # that it serves the expected chain
         self._url = url
-        self._keys = url_secrets.secrets_in(url)
+        self._keys = secrets_in(url)
         self._timeouts = (connect_seconds, read_seconds)
         self._max_bytes = max_bytes
         self._ids = itertools.count(1)
@@ -137,7 +136,7 @@ class Node:
                     )
                 if time.monotonic() > deadline:
                     raise NodeFault("timed out", NodeFaultKind.TIMEOUT)
-        return url_secrets.redact(bytes(read), self._keys)
+        return redact(bytes(read), self._keys)
 
 
 def _answers(body: bytes, ids: Sequence[int]) -> list[Answer]:
@@ -177,3 +176,28 @@ def _error(error: object) -> RpcError:
     return RpcError(
         code if isinstance(code, int) else 0, error.get("message", ""), error.get("data")
     )
+
+
+# Providers' keys have 20 digits and letters or more; the words in a path and in JSON-RPC are
+# shorter or have no digit, and what is in no key must not be changed in an answer.
+_KEY_CHARACTERS = 16
+
+
+def secrets_in(url: str) -> tuple[bytes, ...]:
+    """Return what may be a secret in a URL, and can be told from other words."""
+    parts = urlsplit(url)
+    words = [
+        *(parts.username or "", parts.password or ""),
+        *unquote(parts.path).split("/"),
+        *(value for _, value in parse_qsl(parts.query)),
+        *secret_parts(url),
+    ]
+    long = (w for w in words if len(w) >= _KEY_CHARACTERS and any(c.isdigit() for c in w))
+    return tuple(w.encode() for w in long)
+
+
+def redact(answer: bytes, keys: Sequence[bytes]) -> bytes:
+    """Return a node's answer without our keys: it may say which one it refuses."""
+    for key in keys:
+        answer = answer.replace(key, b"***")
+    return answer

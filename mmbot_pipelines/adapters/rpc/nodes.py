@@ -11,7 +11,7 @@ from mmbot_pipelines.adapters.rpc.error_class import node_fault_of
 from mmbot_pipelines.adapters.rpc.health import NodeFaultKind, ReportedHead, best_first
 from mmbot_pipelines.adapters.rpc.health_poll import HealthPoller
 from mmbot_pipelines.adapters.rpc.node import Answer, Node, NodeFault, RpcCall
-from mmbot_pipelines.core.untrusted import cleaned
+from mmbot_pipelines.core.text import cleaned
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from eth_abi.exceptions import DecodingError
 
 from mmbot_pipelines.adapters.rpc.decoding import InvalidResponse, data
 from mmbot_pipelines.adapters.rpc.node import RpcError
-from mmbot_pipelines.core.untrusted import cleaned
+from mmbot_pipelines.core.text import cleaned
 
 _ERROR = bytes.fromhex("08c379a0")  # Error(string)
 _PANIC = bytes.fromhex("4e487b71")  # Panic(uint256)

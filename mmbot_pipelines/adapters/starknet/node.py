@@ -18,13 +18,11 @@ from starknet_py.net.full_node_client import FullNodeClient
 from starknet_py.net.http_client import HttpMethod, RpcHttpClient
 from starknet_py.net.schemas.rpc.transactions import MessageStatusSchema
 
-from mmbot_pipelines.adapters.rpc import url_secrets
 from mmbot_pipelines.adapters.rpc.error_class import node_fault_of
 from mmbot_pipelines.adapters.rpc.health import NodeFaultKind, NodeHealth
-from mmbot_pipelines.adapters.rpc.node import NodeFault, RpcError
+from mmbot_pipelines.adapters.rpc.node import NodeFault, RpcError, redact, secrets_in
 from mmbot_pipelines.core.outbox import Block
-from mmbot_pipelines.core.untrusted import cleaned
-from mmbot_pipelines.core.url_redaction import redacted_host
+from mmbot_pipelines.core.text import cleaned, redacted_host
 
 T = TypeVar("T")
 
@@ -56,7 +54,7 @@ class _Transport(RpcHttpClient):
     ) -> None:
         super().__init__(url, session)
         self._is_spec_version_verified = True  # `StarknetNode.verify` does it, and refuses
-        self._keys = url_secrets.secrets_in(url)
+        self._keys = secrets_in(url)
         self._limit = limit
         self._max_bytes = max_bytes
 
@@ -108,7 +106,7 @@ class _Transport(RpcHttpClient):
                 if len(read) > self._max_bytes:
                     text = f"answered more than {self._max_bytes} bytes"
                     raise NodeFault(text, NodeFaultKind.TOO_LARGE)
-        return url_secrets.redact(bytes(read), self._keys)
+        return redact(bytes(read), self._keys)
 
     @staticmethod
     def handle_rpc_error(result: dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ from mmbot_pipelines.adapters.rpc.node import NodeFault, RpcError
 from mmbot_pipelines.adapters.starknet.node import StarknetNode, innermost, reason, word
 from mmbot_pipelines.core.errors import RpcRefused
 from mmbot_pipelines.core.money import Address, TxHash
-from mmbot_pipelines.core.untrusted import cleaned
+from mmbot_pipelines.core.text import cleaned
 
 # Starknet JSON-RPC specification, errors
 EXECUTION_ERROR = 41

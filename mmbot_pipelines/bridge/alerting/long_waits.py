@@ -7,7 +7,7 @@ from mmbot_pipelines.bridge.ports.order_stats import LongWait
 from mmbot_pipelines.bridge.submit import BalanceFloorReached
 from mmbot_pipelines.core.alerts import Alert, Severity
 from mmbot_pipelines.core.errors import InsufficientFunds
-from mmbot_pipelines.core.untrusted import sanitized
+from mmbot_pipelines.core.text import sanitized
 
 # Reasons that have an alert of their own, as has what is HALTED.
 _ALERTED = (InsufficientFunds.reason, BalanceFloorReached.reason)

@@ -12,7 +12,7 @@ from mmbot_pipelines.core import alerts
 from mmbot_pipelines.core.alerts import Alert, AlertLog, Channel, Severity
 from mmbot_pipelines.core.daemons import Daemons
 from mmbot_pipelines.core.money import format_ether, in_strk
-from mmbot_pipelines.core.untrusted import sanitized
+from mmbot_pipelines.core.text import sanitized
 
 JOURNAL = "journal"  # the channel that is always there: the log of whoever looks
 

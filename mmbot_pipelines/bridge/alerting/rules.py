@@ -14,7 +14,7 @@ from mmbot_pipelines.core.daemons import Daemon
 from mmbot_pipelines.core.errors import InsufficientFunds
 from mmbot_pipelines.core.money import Wei, format_ether
 from mmbot_pipelines.core.safety import GLOBAL, ScopeState, State
-from mmbot_pipelines.core.untrusted import sanitized
+from mmbot_pipelines.core.text import sanitized
 
 FLOOR = "wallet-floor"
 SHORT = "wallet-short"

@@ -9,8 +9,7 @@ from mmbot_pipelines.adapters.starknet.invokes import Invoke
 from mmbot_pipelines.bridge.journal import ErrorEntry, HistoryEntry
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.orders import Orders
-from mmbot_pipelines.cli.formatting import failure_status, format_utc
-from mmbot_pipelines.cli.screen import plain
+from mmbot_pipelines.cli.screen import failure_status, format_utc, plain
 from mmbot_pipelines.core.money import format_ether, format_gwei, in_strk
 from mmbot_pipelines.core.outbox import Transaction, TxState
 

@@ -14,8 +14,16 @@ from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.origins import EXAMPLE_KEY
 from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from mmbot_pipelines.cli.bridge.order_history import print_history
-from mmbot_pipelines.cli.formatting import failure_status, format_duration
-from mmbot_pipelines.cli.screen import acted_on, console, eth, one_line, plain, require_keys
+from mmbot_pipelines.cli.screen import (
+    acted_on,
+    console,
+    eth,
+    failure_status,
+    format_duration,
+    one_line,
+    plain,
+    require_keys,
+)
 from mmbot_pipelines.wiring import shared
 
 orders = typer.Typer()

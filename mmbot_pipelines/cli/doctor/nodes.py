@@ -9,7 +9,7 @@ from mmbot_pipelines.adapters.rpc import decoding
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.cli.doctor.findings import CheckResult, fault, note, ok
 from mmbot_pipelines.cli.doctor.queries import query
-from mmbot_pipelines.cli.formatting import format_duration
+from mmbot_pipelines.cli.screen import format_duration
 from mmbot_pipelines.core.errors import Failure, WrongChain
 from mmbot_pipelines.settings import place
 

@@ -30,7 +30,7 @@ from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcUnavailable, Undelivered
 from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.core.outbox import Block
-from mmbot_pipelines.core.untrusted import cleaned
+from mmbot_pipelines.core.text import cleaned
 
 LOG_MESSAGE = keccak(text="LogMessageToL2(address,uint256,uint256,uint256[],uint256,uint256)")
 L1_TO_L2_MESSAGES = Function("l1ToL2Messages", ("bytes32",), ("uint256",))

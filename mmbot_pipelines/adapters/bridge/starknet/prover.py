@@ -18,8 +18,7 @@ from pydantic import SecretStr
 
 from mmbot_pipelines.core.errors import TryAgain, TryLater
 from mmbot_pipelines.core.money import Address
-from mmbot_pipelines.core.untrusted import cleaned
-from mmbot_pipelines.core.url_redaction import redacted_host, secret_parts
+from mmbot_pipelines.core.text import cleaned, redacted_host, secret_parts
 
 _MAX_BYTES = 2**20
 _CHUNK = 65_536

@@ -1,12 +1,30 @@
-"""What of a URL may be shown. Pure: text in, text out.
+"""Text that may not be shown as it is: what strangers wrote, and URLs with keys in them. Pure."""
 
-Some providers put the API key into the path, others into the host's name
-(https://KEY.eth.provider.example). So only the registrable part of a name is shown; an address
-or a name without a dot holds no key.
-"""
-
+import unicodedata
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
+
+_MAX_CHARACTERS = 200
+
+# What chat services take for a mention, a link or a mark-up. The look-alikes do nothing.
+_SAFE_CHARACTERS = str.maketrans("@<>[]`*|\\", "＠‹›［］ˋ∗｜＼")  # noqa: RUF001
+
+
+def cleaned(text: object, max_length: int = _MAX_CHARACTERS) -> str:
+    """Return text that is safe in a log line or a table: no control characters, not long.
+
+    Everything of Unicode's categories "other" and "separator" goes, but the plain space:
+    line breaks, terminal escapes, and marks that turn the direction of writing.
+    """
+    given = str(text)[: 4 * max_length]  # bounded work, however long the text
+    kept = "".join(c for c in given if c == " " or unicodedata.category(c)[0] not in "CZ")
+    return kept if len(kept) <= max_length else kept[: max_length - 1] + "…"
+
+
+def sanitized(text: object, max_length: int = _MAX_CHARACTERS) -> str:
+    """Return text that is safe in a message of any service: cleaned, with nothing to click."""
+    return cleaned(text, max_length).translate(_SAFE_CHARACTERS).replace("://", ": //")
+
 
 _PUBLIC_LABELS = 2  # of a host's name, from the right
 
