@@ -13,7 +13,7 @@ from mmbot_pipelines.core.money import Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Call, Fees, Signed, TxState
 from mmbot_pipelines.core.safety import State, resume
 from tests.bridge.harness import BridgeHarness
-from tests.ports.chain_memory import Executed
+from tests.ports.chain_blocks import Executed
 
 UNPAID = [Status.PENDING, Status.PROCESSING]
 

@@ -4,10 +4,9 @@ Blocks appear only by `mine`. A contract is a function that says why a call reve
 None; what it did is read from `executed`, so that a reorg takes it back by itself.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from mmbot_pipelines.core.errors import (
     Failure,
@@ -27,37 +26,17 @@ from mmbot_pipelines.core.outbox import (
     Signed,
     Transaction,
 )
+from tests.ports.chain_blocks import (
+    Executed,
+    MinedBlock,
+    Refusal,
+    block_of,
+    hash_of,
+    transaction_of,
+)
 
 ETH = 10**18
 WALLET = Address("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")
-
-
-@dataclass(frozen=True)
-class Executed:
-    """A transaction in a block."""
-
-    hash: TxHash
-    raw: bytes
-    call: Call
-    nonce: int
-    gas: Gas
-    fees: Fees
-    block: Block | None = None
-    gas_price: int = 0
-    reason: str | None = None  # why it reverted
-
-
-@dataclass
-class MinedBlock:
-    block: Block
-    transactions: list[Executed] = field(default_factory=list)
-
-
-@dataclass
-class Refusal:
-    matches: Callable[[Call], bool]
-    reason: str
-    foreseen: bool
 
 
 class ChainMemory:
@@ -79,7 +58,7 @@ class ChainMemory:
         self.broadcast_fault: Failure | None = None  # stands in each place while it is set
         self.broadcasts: list[bytes] = []  # every one ever handed over, again or not
         self.pool: dict[int, Executed] = {}
-        self.blocks = [MinedBlock(_block(0, ""))]
+        self.blocks = [MinedBlock(block_of(0, ""))]
         self._refusals: list[Refusal] = []
         self._forks = 0
 
@@ -129,14 +108,14 @@ class ChainMemory:
     def sign(self, call: Call, *, nonce: int, gas: Gas, fees: Fees) -> Signed:
         fields = [call.to, call.data.hex(), call.value, nonce, gas]
         raw = json.dumps([*fields, fees.base, fees.priority, fees.ceiling]).encode()
-        return Signed(hash=_hash(raw), raw=raw)
+        return Signed(hash=hash_of(raw), raw=raw)
 
     def broadcast(self, raws: Sequence[bytes]) -> list[Failure | None]:
         outage = self.fault or self.broadcast_fault
         if outage:
             return [outage] * len(raws)
         self.broadcasts.extend(raws)
-        return [self._take(_transaction(raw)) for raw in raws]
+        return [self._take(transaction_of(raw)) for raw in raws]
 
     def receipts(self, hashes: Sequence[TxHash]) -> list[Receipt | None]:
         self._answer()
@@ -173,7 +152,7 @@ class ChainMemory:
         """Put what the pool holds into a block, and more empty blocks on top of it."""
         for _ in range(blocks):
             number = len(self.blocks)
-            mined = MinedBlock(_block(number, f"{self.blocks[-1].block.hash}/{self._forks}"))
+            mined = MinedBlock(block_of(number, f"{self.blocks[-1].block.hash}/{self._forks}"))
             self.blocks.append(mined)
             nonce = len(self.executed())
             while self._fits(mined, nonce):
@@ -212,7 +191,7 @@ class ChainMemory:
         nonce = len(self.executed())
         fees = replace(self.fees(), priority=Wei(self.priority + 1))
         signed = self.sign(call, nonce=nonce, gas=Gas(2 * self.call_gas), fees=fees)
-        held, self.pool = self.pool, {nonce: _transaction(signed.raw)}
+        held, self.pool = self.pool, {nonce: transaction_of(signed.raw)}
         self.mine()
         self.pool = {n: t for n, t in held.items() if n != nonce}
         return signed.hash
@@ -281,23 +260,3 @@ class ChainMemory:
 def _outbids(new: Fees, old: Fees) -> bool:
     """Tell whether both fees are a tenth higher, as geth asks."""
     return 10 * new.ceiling >= 11 * old.ceiling and 10 * new.priority >= 11 * old.priority
-
-
-def _transaction(raw: bytes) -> Executed:
-    to, data, value, nonce, gas, base, priority, ceiling = json.loads(raw)
-    return Executed(
-        hash=_hash(raw),
-        raw=raw,
-        call=Call(to=to, data=bytes.fromhex(data), value=value),
-        nonce=nonce,
-        gas=gas,
-        fees=Fees(base=base, priority=priority, ceiling=ceiling),
-    )
-
-
-def _hash(raw: bytes) -> TxHash:
-    return TxHash("0x" + hashlib.sha256(raw).hexdigest())
-
-
-def _block(number: int, salt: str) -> Block:
-    return Block(number, "0x" + hashlib.sha256(f"{number}/{salt}".encode()).hexdigest())

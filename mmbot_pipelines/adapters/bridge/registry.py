@@ -12,7 +12,8 @@ from mmbot_pipelines.adapters.evm.contracts import (
     decode_words,
     refused,
 )
-from mmbot_pipelines.adapters.evm.logs import Log, LogFilter, LogScanner
+from mmbot_pipelines.adapters.evm.log_range import Log, LogFilter
+from mmbot_pipelines.adapters.evm.logs import LogScanner
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.node import RpcError
 from mmbot_pipelines.bridge.order import Order

@@ -1,11 +1,10 @@
 """The chain our wallet pays on, and the wallet itself: the port `core.outbox.Chain`."""
 
 from collections.abc import Sequence
-from contextlib import suppress
-from statistics import median_low
 
 from mmbot_pipelines.adapters.evm import blocks, broadcast, estimates, quorum
 from mmbot_pipelines.adapters.evm.broadcast import Underpriced
+from mmbot_pipelines.adapters.evm.fees import market_fees
 from mmbot_pipelines.adapters.evm.signing import LocalSigner, Signer, hash_of, sign
 from mmbot_pipelines.adapters.rpc import decoding, reverts
 from mmbot_pipelines.adapters.rpc.client import Poll, Rpc
@@ -29,13 +28,8 @@ from mmbot_pipelines.core.outbox import (
 
 __all__ = ["EthereumChain", "LocalSigner", "Signer", "Underpriced"]
 
-_DEFAULT_PRIORITY = Wei(10**9)  # per gas, where the node has no opinion
 _MAX_NONCE = 2**64 - 2  # EIP-2681
 _KEPT = 64  # of so many parts of its gas a caller keeps one (EIP-150)
-
-# What a broken or lying node says must neither drop all orders as too dear nor be signed.
-_MAX_BASE_FEE = Wei(10**15)  # per gas: a hundred times what mainnet has ever seen
-_MAX_PRIORITY = Wei(2 * 10**10)  # per gas: whoever is outbid is replaced at higher fees
 
 
 class EthereumChain:
@@ -70,23 +64,8 @@ class EthereumChain:
         return quorum.agreed(rpc, [blocks.header_call(number)], read, f"block {number}") == block
 
     def fees(self) -> Fees:
-        """Price gas for the next blocks.
-
-        A block raises the base fee by an eighth at most (EIP-1559). The ceiling stands
-        five full blocks in a row.
-        """
-        base, tip = self._prices()
-        if base is None:
-            raise RpcRefused(f"{self._rpc.chain} has no base fee: EIP-1559 is needed")
-        # eth_maxPriorityFeePerGas is a habit, not a standard.
-        priority = min(_DEFAULT_PRIORITY if tip is None else tip, _MAX_PRIORITY)
-        if base > _MAX_BASE_FEE:
-            raise decoding.InvalidResponse(
-                f"a node of {self._rpc.chain} has an impossible base fee: {base}"
-            )
-        return Fees(
-            base=Wei(-(-base * 9 // 8)), priority=priority, ceiling=Wei(2 * base + priority)
-        )
+        """Price gas for the next blocks; see `fees.market_fees`."""
+        return market_fees(self._rpc)
 
     def balance(self) -> Wei:
         """Return the wallet's balance at the newest block, in wei."""
@@ -219,49 +198,6 @@ class EthereumChain:
                     f"a node of {self._rpc.chain} refuses the code of {account}: {answer}"
                 )
         return any(decoding.data(answer) for answer in answers)
-
-    def _prices(self) -> tuple[Wei | None, Wei | None]:
-        """Return the newest base fee, and the median of what nodes would give the block's maker.
-
-        Orders are dropped by the base fee, so it takes as many nodes as money does.
-        """
-        tip = self._tip()
-        block = quorum.now(self._rpc)
-        if isinstance(block, Block):
-            return quorum.base_fee(self._rpc, block), tip
-        (base,) = quorum.usable(self._rpc, [blocks.header_call(block)], self._base_fee)
-        return base, tip
-
-    def _base_fee(self, poll: Poll) -> Wei | None:
-        base = blocks.parse_header(poll.answers[0], "latest", self._rpc.chain).base_fee
-        if base is not None and base > _MAX_BASE_FEE:
-            raise decoding.InvalidResponse(
-                f"a node of {self._rpc.chain} has an impossible base fee: {base}"
-            )
-        return base
-
-    def _tip(self) -> Wei | None:
-        """Return the median tip; None where no node has an opinion: it is a habit, no standard.
-
-        Where the first nodes' differ widely, the others are asked too.
-        """
-
-        def tips(polls: Sequence[Poll]) -> list[Wei]:
-            found = []
-            for answer in (poll.answers[0] for poll in polls):
-                with suppress(decoding.InvalidResponse):
-                    found += (
-                        [] if isinstance(answer, RpcError) else [Wei(decoding.quantity(answer))]
-                    )
-            return found
-
-        def enough(polls: Sequence[Poll]) -> bool:
-            found = tips(polls)
-            return bool(found) and max(found) <= 2 * min(found)
-
-        polls = self._rpc.poll([("eth_maxPriorityFeePerGas", ())], enough=enough)
-        found = tips(polls)
-        return median_low(found) if found else None
 
     def _count(self, answer: Answer) -> int:
         if isinstance(answer, RpcError):

@@ -10,16 +10,13 @@ range, and what works is remembered.
 
 import threading
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
-from mmbot_pipelines.adapters.evm import blocks
+from mmbot_pipelines.adapters.evm.log_range import Found, Log, LogFilter, logs_of, questions
 from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
-from mmbot_pipelines.adapters.rpc import decoding
 from mmbot_pipelines.adapters.rpc.client import Poll, ResponseTooLarge, Rpc
-from mmbot_pipelines.adapters.rpc.node import Answer, RpcCall, RpcError
+from mmbot_pipelines.adapters.rpc.node import RpcError
 from mmbot_pipelines.core.errors import Failure, RpcRefused, RpcUnavailable
-from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.core.outbox import Block
 
 T = TypeVar("T")
@@ -37,26 +34,6 @@ _READINGS = 3  # of a range that a reorg tears
 
 class ReorgDuringRead(RpcUnavailable):
     """The chain changed its blocks while they were read, again and again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Log:
-    """One event that a contract has logged."""
-
-    address: Address
-    topics: tuple[bytes, ...]  # the event's signature hash first
-    data: bytes
-    block: Block
-    tx: TxHash
-    index: int  # in its block
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogFilter:
-    """Which logs: of one contract, by their first topics."""
-
-    address: Address
-    topics: tuple[bytes, ...]
 
 
 class LogScanner:
@@ -121,7 +98,7 @@ class LogScanner:
             def enough(polls: Sequence[Poll]) -> bool:
                 return votes.winner(polls, alike) is not None
 
-            polls = self._rpc.poll(_questions(wanted, first, end), enough=enough)
+            polls = self._rpc.poll(questions(wanted, first, end), enough=enough)
             if (winner := votes.winner(polls, alike)) is not None:
                 self._rpc.outvoted(votes.others(polls, winner), f"logs up to block {end}")
                 return [found for _, found in winner]
@@ -185,33 +162,30 @@ class LogScanner:
         )
 
     def _read(self, wanted: LogFilter, first: int, last: int) -> tuple[list[Log], Block] | None:
-        answers = self._rpc.batch(_questions(wanted, first, last))
-        return _logs(answers, wanted, first, last, self._rpc.chain)
+        answers = self._rpc.batch(questions(wanted, first, last))
+        return logs_of(answers, wanted, first, last, self._rpc.chain)
 
     def _read_range(
         self, poll: Poll, wanted: LogFilter, first: int, last: int
     ) -> tuple[list[Log], Block]:
-        found = _logs(poll.answers, wanted, first, last, self._rpc.chain)
+        found = logs_of(poll.answers, wanted, first, last, self._rpc.chain)
         if found is None:
             raise ReorgDuringRead(f"{poll.host} replaced block {last} while it was asked")
         return found
 
 
-_Found = tuple[list[Log], Block]
-
-
 class _Votes:
     """What nodes show of one range, sorted by what they show alike."""
 
-    def __init__(self, quorum: int, read: Callable[[Poll], _Found]) -> None:
+    def __init__(self, quorum: int, read: Callable[[Poll], Found]) -> None:
         self._quorum = quorum
         self._read = read
 
     def winner(
         self, polls: Sequence[Poll], alike: Callable[[list[Log], Block], Hashable]
-    ) -> list[tuple[Poll, _Found]] | None:
+    ) -> list[tuple[Poll, Found]] | None:
         """Return the polls that are alike, where as many are as the quorum has."""
-        groups: dict[Hashable, list[tuple[Poll, _Found]]] = {}
+        groups: dict[Hashable, list[tuple[Poll, Found]]] = {}
         for poll in polls:
             try:
                 found = self._read(poll)
@@ -220,7 +194,7 @@ class _Votes:
             groups.setdefault(alike(*found), []).append((poll, found))
         return next((group for group in groups.values() if len(group) >= self._quorum), None)
 
-    def others(self, polls: Sequence[Poll], winner: list[tuple[Poll, _Found]]) -> list[Poll]:
+    def others(self, polls: Sequence[Poll], winner: list[tuple[Poll, Found]]) -> list[Poll]:
         """Return the polls whose answers are others; those that only refuse are not."""
         hosts = {poll.host for poll, _ in winner}
         return [
@@ -241,67 +215,3 @@ class _Votes:
         if len(faults) < len(polls) - 1 and refused is None:
             return RpcDisagrees(f"{what}: all is read again at the next tick")
         return refused or faults[0]
-
-
-def _questions(wanted: LogFilter, first: int, last: int) -> list[RpcCall]:
-    """Ask for a range between two looks at its last block, whose hash stands for all before it."""
-    asked = {
-        "address": wanted.address,
-        "topics": ["0x" + topic.hex() for topic in wanted.topics],
-        "fromBlock": blocks.tag(first),
-        "toBlock": blocks.tag(last),
-    }
-    header_now = blocks.header_call(last)
-    return [header_now, ("eth_getLogs", (asked,)), header_now]
-
-
-def _logs(
-    answers: Sequence[Answer], wanted: LogFilter, first: int, last: int, chain: str
-) -> _Found | None:
-    """Read the answers to `_questions`; None if the last block changed between the looks."""
-    before, answer, after = answers
-    if isinstance(answer, RpcError):
-        raise answer
-    block = blocks.parse_header(before, last, chain).block
-    if blocks.parse_header(after, last, chain).block != block:
-        return None
-    if not isinstance(answer, list):
-        raise decoding.InvalidResponse(f"a node of {chain} answered no list of logs")
-    logs = [decode_log(one) for one in answer]
-    _check(logs, wanted, first, block)
-    return sorted(logs, key=lambda log: (log.block.number, log.index)), block
-
-
-def decode_log(answer: object) -> Log:
-    """Read one log as JSON-RPC gives it.
-
-    Raises:
-        InvalidResponse: it is none, or one of a block that was reorged out.
-    """
-    log = decoding.fields(answer)
-    topics = log.get("topics")
-    if not isinstance(topics, list) or log.get("removed") not in (None, False):
-        raise decoding.InvalidResponse("a node answered a log without topics, or a removed one")
-    return Log(
-        address=decoding.address(log.get("address")),
-        topics=tuple(bytes.fromhex(decoding.hash32(topic)[2:]) for topic in topics),
-        data=decoding.data(log.get("data")),
-        block=Block(
-            decoding.quantity(log.get("blockNumber")), decoding.hash32(log.get("blockHash"))
-        ),
-        tx=decoding.hash32(log.get("transactionHash")),
-        index=decoding.quantity(log.get("logIndex")),
-    )
-
-
-def _check(logs: Sequence[Log], wanted: LogFilter, first: int, last: Block) -> None:
-    """Refuse logs that were not asked for: money is paid on their word."""
-    for log in logs:
-        asked_for = (
-            log.address == wanted.address and log.topics[: len(wanted.topics)] == wanted.topics
-        )
-        in_range = first <= log.block.number < last.number or log.block == last
-        if not (asked_for and in_range):
-            raise decoding.InvalidResponse(
-                f"a node answered a log of {log.tx} that was not asked for"
-            )

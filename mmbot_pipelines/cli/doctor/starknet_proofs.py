@@ -13,7 +13,8 @@ from mmbot_pipelines.adapters.bridge.starknet.proofs import entrypoint, transfer
 from mmbot_pipelines.adapters.bridge.starknet.prover import Prover, ProverRefused, TaskUnknown
 from mmbot_pipelines.adapters.bridge.starknet.views import lacks_function
 from mmbot_pipelines.adapters.evm import blocks
-from mmbot_pipelines.adapters.evm.logs import Log, LogFilter, LogScanner
+from mmbot_pipelines.adapters.evm.log_range import Log, LogFilter
+from mmbot_pipelines.adapters.evm.logs import LogScanner
 from mmbot_pipelines.adapters.rpc import decoding
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.node import RpcError

@@ -9,12 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmbot_pipelines.adapters.evm.blocks import NodeBehind
-from mmbot_pipelines.adapters.evm.logs import (
-    LogFilter,
-    LogScanner,
-    ReorgDuringRead,
-    decode_log,
-)
+from mmbot_pipelines.adapters.evm.log_range import LogFilter, decode_log
+from mmbot_pipelines.adapters.evm.logs import LogScanner, ReorgDuringRead
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.decoding import InvalidResponse
 from mmbot_pipelines.core.errors import RpcRefused, RpcUnavailable

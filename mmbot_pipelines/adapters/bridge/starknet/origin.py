@@ -14,7 +14,7 @@ from mmbot_pipelines.adapters.bridge.escrow import (
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
 from mmbot_pipelines.adapters.bridge.starknet import views
 from mmbot_pipelines.adapters.bridge.starknet.events import EscrowEvents, witnessed_events
-from mmbot_pipelines.adapters.bridge.starknet.payments import Payments
+from mmbot_pipelines.adapters.bridge.starknet.payments import Payments, PaymentUnsealed
 from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
 from mmbot_pipelines.adapters.starknet.node import StarknetNode
@@ -27,7 +27,7 @@ from mmbot_pipelines.bridge.escrow_errors import (
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.chains import Progress, Repayment, Settlement, Task
 from mmbot_pipelines.bridge.ports.orders import Cursor, Scan
-from mmbot_pipelines.core.errors import Failure, Malformed, RetryPolicy, RpcRefused, Waits
+from mmbot_pipelines.core.errors import Failure, Malformed, RetryPolicy, RpcRefused
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees
 
@@ -39,12 +39,6 @@ _NEAR = 2_000
 _SHIFT = 20
 
 _Seen = Settlement | PaidElsewhere | None
-
-
-class PaymentUnsealed(Waits):
-    """The escrow has paid in a block that is not sealed yet: nothing more is claimed."""
-
-    reason = "waiting: the escrow has paid, its block is not sealed yet"
 
 
 class Starknet:

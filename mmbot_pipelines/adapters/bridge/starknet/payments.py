@@ -6,8 +6,14 @@ from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
 from mmbot_pipelines.bridge.escrow_errors import PaidElsewhere
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.chains import Settlement
-from mmbot_pipelines.core.errors import Malformed
+from mmbot_pipelines.core.errors import Malformed, Waits
 from mmbot_pipelines.core.money import Address, format_ether
+
+
+class PaymentUnsealed(Waits):
+    """The escrow has paid in a block that is not sealed yet: nothing more is claimed."""
+
+    reason = "waiting: the escrow has paid, its block is not sealed yet"
 
 
 class Payments:

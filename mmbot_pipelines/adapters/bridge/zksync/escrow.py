@@ -8,7 +8,7 @@ from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from mmbot_pipelines.adapters.evm.contracts import Function, decode_words
-from mmbot_pipelines.adapters.evm.logs import Log
+from mmbot_pipelines.adapters.evm.log_range import Log
 from mmbot_pipelines.bridge.journal import Fault
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import Malformed

@@ -11,7 +11,8 @@ from mmbot_pipelines.adapters.bridge.zksync.payments import Payments
 from mmbot_pipelines.adapters.bridge.zksync.registry import claim
 from mmbot_pipelines.adapters.evm import blocks, quorum
 from mmbot_pipelines.adapters.evm.contracts import Function, call_trusted_views, refused
-from mmbot_pipelines.adapters.evm.logs import Log, LogFilter, LogScanner
+from mmbot_pipelines.adapters.evm.log_range import Log, LogFilter
+from mmbot_pipelines.adapters.evm.logs import LogScanner
 from mmbot_pipelines.adapters.rpc.client import Poll, Rpc
 from mmbot_pipelines.adapters.rpc.node import RpcError
 from mmbot_pipelines.bridge.escrow_errors import (

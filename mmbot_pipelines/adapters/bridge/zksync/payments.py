@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from mmbot_pipelines.adapters.bridge.zksync import escrow as abi
-from mmbot_pipelines.adapters.evm.logs import Log, LogFilter, LogScanner
+from mmbot_pipelines.adapters.evm.log_range import Log, LogFilter
+from mmbot_pipelines.adapters.evm.logs import LogScanner
 from mmbot_pipelines.bridge.escrow_errors import PaidElsewhere
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.chains import Settlement

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mmbot_pipelines.adapters.bridge.zksync import escrow as abi
 from mmbot_pipelines.adapters.evm.contracts import Function
-from mmbot_pipelines.adapters.evm.logs import Log
+from mmbot_pipelines.adapters.evm.log_range import Log
 from mmbot_pipelines.core.errors import Malformed
 from mmbot_pipelines.core.money import UINT256_MAX, Address, TxHash
 from mmbot_pipelines.core.outbox import Block

@@ -1,0 +1,57 @@
+"""Blocks and transactions of the chain in memory."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mmbot_pipelines.core.money import Gas, TxHash
+from mmbot_pipelines.core.outbox import Block, Call, Fees
+
+
+@dataclass(frozen=True)
+class Executed:
+    """A transaction in a block."""
+
+    hash: TxHash
+    raw: bytes
+    call: Call
+    nonce: int
+    gas: Gas
+    fees: Fees
+    block: Block | None = None
+    gas_price: int = 0
+    reason: str | None = None  # why it reverted
+
+
+@dataclass
+class MinedBlock:
+    block: Block
+    transactions: list[Executed] = field(default_factory=list)
+
+
+@dataclass
+class Refusal:
+    matches: Callable[[Call], bool]
+    reason: str
+    foreseen: bool
+
+
+def transaction_of(raw: bytes) -> Executed:
+    to, data, value, nonce, gas, base, priority, ceiling = json.loads(raw)
+    return Executed(
+        hash=hash_of(raw),
+        raw=raw,
+        call=Call(to=to, data=bytes.fromhex(data), value=value),
+        nonce=nonce,
+        gas=gas,
+        fees=Fees(base=base, priority=priority, ceiling=ceiling),
+    )
+
+
+def hash_of(raw: bytes) -> TxHash:
+    return TxHash("0x" + hashlib.sha256(raw).hexdigest())
+
+
+def block_of(number: int, salt: str) -> Block:
+    return Block(number, "0x" + hashlib.sha256(f"{number}/{salt}".encode()).hexdigest())
