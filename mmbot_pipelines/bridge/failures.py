@@ -14,6 +14,7 @@ from mmbot_pipelines.core.errors import (
     ConcurrentUpdate,
     Failure,
     Halts,
+    OrdersFailed,
     RetryPolicy,
     RpcUnavailable,
     TryAgain,
@@ -38,10 +39,6 @@ BATCH_SIZE = 25
 # answered, it is shorter: no run is asked for until one does.
 _AFTER_OUTAGE_SECONDS = 10
 _AFTER_SILENCE_SECONDS = 2
-
-
-class OrdersFailed(Exception):
-    """Some orders of a run failed; the message names each with its cause."""
 
 
 def fault_of(order: Order, failure: Failure, step: str) -> Fault:

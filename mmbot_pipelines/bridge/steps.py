@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.claim import claim_again, repay, settle
 from mmbot_pipelines.bridge.confirmations import confirmed_ranges
-from mmbot_pipelines.bridge.failures import ASK_AGAIN_SECONDS, OrdersFailed
+from mmbot_pipelines.bridge.failures import ASK_AGAIN_SECONDS
 from mmbot_pipelines.bridge.fill import resume_paid, transfer
 from mmbot_pipelines.bridge.guard import guard
 from mmbot_pipelines.bridge.journal import Fault, Run
@@ -23,7 +23,13 @@ from mmbot_pipelines.bridge.reorg.l2 import anchored, relocate_rescanned, review
 from mmbot_pipelines.bridge.reorg.settlements import review_settlements
 from mmbot_pipelines.bridge.stuck.replace import replace_stuck, stuck_transactions
 from mmbot_pipelines.core import failpoints
-from mmbot_pipelines.core.errors import ConcurrentUpdate, Failure, RpcUnavailable, RunDied
+from mmbot_pipelines.core.errors import (
+    ConcurrentUpdate,
+    Failure,
+    OrdersFailed,
+    RpcUnavailable,
+    RunDied,
+)
 from mmbot_pipelines.core.safety import State, effective_state
 
 __all__ = [

@@ -24,11 +24,11 @@ COMMANDS = {
         "doctor.command",
         "Check every setting, the database, the chains and the contracts.",
     ),
-    "retry": ("maintenance", "Take up orders that failed or are parked, at once."),
+    "retry": ("bridge.retry", "Take up orders that failed or are parked, at once."),
     "safety": ("safety", "Show what is halted or throttled, and what changed before."),
     "halt": ("safety", "Send no transfer from now on; claims go on."),
     "resume": ("safety", "Send transfers again, after a halt."),
-    "migrate": ("maintenance", "Bring the database's tables up to this version."),
+    "migrate": ("migrate", "Bring the database's tables up to this version."),
     "metrics": ("metrics", "Serve the metrics for Prometheus."),
 }
 

@@ -5,16 +5,12 @@ stranger's contract chose.
 """
 
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
-from mmbot_pipelines.bridge.order import Order, is_key
-from mmbot_pipelines.bridge.origins import EXAMPLE_KEY
-from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.core.money import format_ether
 
 if TYPE_CHECKING:  # `mmbot --help` loads no settings
@@ -44,20 +40,6 @@ def acted_on(database: "Database", *, stderr: bool = False) -> None:
     console(stderr=stderr).print(plain(f"database: {database.description}"), soft_wrap=True)
 
 
-def require_keys(keys: Sequence[str]) -> None:
-    """End with exit code 2 where a text is no order's key; it may be a secret, pasted here.
-
-    Raises:
-        InvalidSettings: one is none; the message does not repeat it.
-    """
-    for number, key in enumerate(keys, 1):
-        if not is_key(key):
-            raise InvalidSettings(
-                f"argument {number} is no order's key: write one that `mmbot orders` lists, "
-                f"e.g. {EXAMPLE_KEY}"
-            )
-
-
 def plain(text: str) -> Text:
     """Return text from outside as what it is, unprintable characters replaced."""
     return Text(
@@ -75,16 +57,6 @@ def one_line(text: str) -> Text:
 def eth(wei: int) -> str:
     """Say an amount exactly and shortly, for tables: "0.05 ETH", "1 wei"."""
     return f"{wei} wei" if 0 < wei < _WEI_PER_GWEI else format_ether(wei).partition(" (")[0]
-
-
-def failure_status(order: Order, now: datetime) -> str:
-    """Say whether an order waits for a person, or when it is tried again."""
-    if order.is_parked:
-        return "parked"
-    if order.failed and order.next_attempt_at is not None:
-        wait = (order.next_attempt_at - now).total_seconds()
-        return f"failed, again in {format_duration(wait)}" if wait > 0 else "failed, again now"
-    return ""
 
 
 def format_duration(seconds: float) -> str:

@@ -149,3 +149,7 @@ class RegistryAbiMismatch(Halts):
 
 class Malformed(Stop):
     """Data from outside that cannot be what it claims to be."""
+
+
+class OrdersFailed(Exception):
+    """Some orders of a run failed; the message names each with its cause."""

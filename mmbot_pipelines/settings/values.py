@@ -15,7 +15,6 @@ from eth_utils.address import is_checksum_address, is_hex_address, to_checksum_a
 from pydantic import BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
-from mmbot_pipelines.bridge.origins import ORIGINS
 from mmbot_pipelines.core.failpoints import Point
 from mmbot_pipelines.core.money import UINT256_MAX, Address, Wei
 
@@ -95,13 +94,6 @@ def _accepted(text: str) -> str | int:
             f"must be one of {', '.join(ACCEPTED_TAGS)}, or a number of blocks behind the newest"
         )
     return int(text)
-
-
-def _origins(text: str) -> list[str]:
-    names = entries(text)
-    if not names or set(names) - set(ORIGINS) or len(set(names)) < len(names):
-        raise ValueError(f"must name each origin once, separated by commas: {', '.join(ORIGINS)}")
-    return names
 
 
 def _apps(text: str) -> list[str]:
@@ -223,7 +215,6 @@ EthereumAddress = Annotated[Address, BeforeValidator(_ethereum_address)]
 Margin = Annotated[int, BeforeValidator(lambda t: whole(t, "a percentage", maximum=1_000))]
 Accepted = Annotated[str | int, BeforeValidator(_accepted)]
 Apps = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_apps)]
-Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 RegistryAbi = Annotated[str, BeforeValidator(_registry_abi)]
 HostNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_host_names)]
 Failpoints = Annotated[tuple[tuple[Point, Path], ...], NoDecode, BeforeValidator(_failpoints)]

@@ -6,15 +6,13 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from mmbot_pipelines.adapters.bridge.registry import RegistryV1, abi_of, disagreement
-from mmbot_pipelines.adapters.db import pooling, startup
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
 from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
 from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
 from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.adapters.db.safety import PgSafety
-from mmbot_pipelines.adapters.evm import signers
-from mmbot_pipelines.adapters.evm.chain import EthereumChain, Signer
+from mmbot_pipelines.adapters.evm.chain import EthereumChain
 from mmbot_pipelines.adapters.evm.signing import WatchOnlyWallet
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.starknet.invoke_store import PgInvokes
@@ -23,11 +21,10 @@ from mmbot_pipelines.bridge.alerting.rules import AlertThresholds
 from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.policy import Caps, ConfirmationTier, Limits
 from mmbot_pipelines.core import failpoints, readings
-from mmbot_pipelines.core.alerts import Channel
 from mmbot_pipelines.core.errors import Failure, InvalidSettings
-from mmbot_pipelines.settings import L1, Database, Key, OriginNode, Settings
+from mmbot_pipelines.settings import L1, OriginNode, Settings
 from mmbot_pipelines.wiring import origins as origin_wiring
-from mmbot_pipelines.wiring.shared import engine as engine_of
+from mmbot_pipelines.wiring import shared
 
 if TYPE_CHECKING:
     from mmbot_pipelines.adapters.metrics.collector import Metrics
@@ -35,25 +32,6 @@ if TYPE_CHECKING:
 
 _START_SECONDS = 2.0  # for what start alone asks
 _POLL_SECONDS = 5.0  # for the age of a chain's newest block
-
-
-def database_url(database: Database) -> str:
-    """Return the database's URL, whatever state its tables are in.
-
-    Raises:
-        StoreUnavailable: the embedded server does not start.
-    """
-    return startup.database_url(database.url, folder=database.folder)
-
-
-def require_own_sessions(database: Database) -> None:
-    """Check that no pooler stands before the database that shares sessions.
-
-    Raises:
-        InvalidSettings: one does.
-    """
-    if database.url is not None:
-        pooling.require_own_sessions(database.url.get_secret_value())
 
 
 def refuse_another_registry(settings: Settings) -> None:
@@ -79,9 +57,9 @@ def bridge(settings: Settings) -> Bridge:
         failpoints.arm(point, token)
     l1 = settings.l1
     rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, quorum=settings.quorum(l1))
-    chain = EthereumChain(rpc, signer(settings.key))
+    chain = EthereumChain(rpc, shared.signer(settings.key))
     registry = RegistryV1(rpc, l1.registry_address, start_block=l1.start_block)
-    engine = engine_of(settings.database)
+    engine = shared.engine(settings.database)
     return Bridge(
         orders=PgOrders(engine),
         accounts=PgAccounts(engine),
@@ -141,34 +119,19 @@ def alert_service(settings: Settings) -> AlertService:
     Raises:
         InvalidSettings: MMBOT_ALERT_URLS has an entry that Apprise does not understand.
     """
-    engine = engine_of(settings.database)
+    engine = shared.engine(settings.database)
     return AlertService(
         bridge=bridge(settings),
         records=PgOrderStats(engine),
         daemons=PgDaemons(engine),
         log=PgAlertLog(engine),
-        channels=channels(settings),
+        channels=shared.channels(settings.alert_urls),
         thresholds=AlertThresholds(
             max_exposure=settings.limits.max_exposure,
             min_balance=settings.limits.min_balance,
             undelivered_after_seconds=settings.execution.undelivered_after_seconds,
         ),
     )
-
-
-def channels(settings: Settings) -> list[Channel]:
-    """Return one channel for each entry of MMBOT_ALERT_URLS.
-
-    Raises:
-        InvalidSettings: Apprise does not understand an entry.
-    """
-    if not settings.alert_urls:
-        return []
-    # Most processes tell nobody anything, and Apprise takes a second to import.
-    from mmbot_pipelines.adapters.alerts.apprise import AppriseChannel  # noqa: PLC0415
-
-    urls = [url.get_secret_value() for url in settings.alert_urls]
-    return [AppriseChannel(url, number=number) for number, url in enumerate(urls, 1)]
 
 
 def metrics(settings: Settings) -> "Metrics":
@@ -185,9 +148,9 @@ def metrics(settings: Settings) -> "Metrics":
         )
     rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, read_seconds=_POLL_SECONDS)
     wallet = EthereumChain(rpc, WatchOnlyWallet(l1.wallet_address))
-    names = [JOURNAL, *(channel.name for channel in channels(settings))]
+    names = [JOURNAL, *(channel.name for channel in shared.channels(settings.alert_urls))]
     return Metrics(
-        PgFigures(cache(lambda: engine_of(settings.database)), names),
+        PgFigures(cache(lambda: shared.engine(settings.database)), names),
         _probes(settings),
         wallet.balance,
         origins=settings.origins,
@@ -211,20 +174,3 @@ def _probes(settings: Settings) -> "list[Probe]":
         for name, section, dialect in chains
         for url in section.urls
     ]
-
-
-def signer(key: Key | None) -> Signer:
-    """Return who signs for the wallet.
-
-    Raises:
-        InvalidSettings: the key cannot be read or is none.
-    """
-    if key is None:
-        raise InvalidSettings("this process was started to look, without the wallet's key")
-    return signers.signer(
-        given=key.private_key,
-        file=key.private_key_file,
-        keystore=key.keystore_file,
-        password_file=key.keystore_password_file,
-        kms_key_id=key.kms_key_id,
-    )

@@ -1,16 +1,24 @@
-"""Open the database alone. Imports no chain, so that `mmbot halt` begins at once."""
+"""What every application is plugged together with: the database, who signs, who is alerted.
 
+Imports no chain, so that `mmbot halt` begins at once.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
 from sqlalchemy import Engine
 
-from mmbot_pipelines.adapters.db import startup
-from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
+from mmbot_pipelines.adapters.db import pooling, startup
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.safety import PgSafety
-from mmbot_pipelines.adapters.starknet.invoke_store import PgInvokes
-from mmbot_pipelines.adapters.starknet.invokes import Invokes
-from mmbot_pipelines.bridge.ports.orders import Orders
+from mmbot_pipelines.core.alerts import Channel
+from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.core.safety import SafetyStore
-from mmbot_pipelines.settings import Database
+from mmbot_pipelines.settings import Database, Key
+
+if TYPE_CHECKING:
+    from mmbot_pipelines.adapters.evm.signing import Signer
 
 
 def existing(database: Database) -> Database:
@@ -22,25 +30,6 @@ def existing(database: Database) -> Database:
     """
     startup.require_existing(database.url, folder=database.folder)
     return database
-
-
-def orders(database: Database) -> Orders:
-    """Open the store, with its tables as this version needs them.
-
-    Raises:
-        InvalidSettings: migrations are pending and MMBOT_AUTO_MIGRATE is off.
-        StoreUnavailable: the database cannot be reached.
-    """
-    return PgOrders(engine(database))
-
-
-def invokes(database: Database) -> Invokes:
-    """Open the stored transactions of our accounts on L2s.
-
-    Raises:
-        InvalidSettings, StoreUnavailable: see `orders`.
-    """
-    return PgInvokes(engine(database))
 
 
 def safety(database: Database) -> SafetyStore:
@@ -56,9 +45,64 @@ def engine(database: Database) -> Engine:
     """Open the database, with its tables as this version needs them.
 
     Raises:
-        InvalidSettings, StoreUnavailable: see `orders`.
+        InvalidSettings: migrations are pending and MMBOT_AUTO_MIGRATE is off.
+        StoreUnavailable: the database cannot be reached.
     """
     url = startup.ready_url(
         database.url, folder=database.folder, auto_migrate=database.auto_migrate
     )
     return connect(url)
+
+
+def database_url(database: Database) -> str:
+    """Return the database's URL, whatever state its tables are in.
+
+    Raises:
+        StoreUnavailable: the embedded server does not start.
+    """
+    return startup.database_url(database.url, folder=database.folder)
+
+
+def require_own_sessions(database: Database) -> None:
+    """Check that no pooler stands before the database that shares sessions.
+
+    Raises:
+        InvalidSettings: one does.
+    """
+    if database.url is not None:
+        pooling.require_own_sessions(database.url.get_secret_value())
+
+
+def signer(key: Key | None) -> "Signer":
+    """Return who signs for the wallet.
+
+    Raises:
+        InvalidSettings: the key cannot be read or is none.
+    """
+    # Commands that read the database alone need no cryptography.
+    from mmbot_pipelines.adapters.evm import signers  # noqa: PLC0415
+
+    if key is None:
+        raise InvalidSettings("this process was started to look, without the wallet's key")
+    return signers.signer(
+        given=key.private_key,
+        file=key.private_key_file,
+        keystore=key.keystore_file,
+        password_file=key.keystore_password_file,
+        kms_key_id=key.kms_key_id,
+    )
+
+
+def channels(alert_urls: Sequence[SecretStr]) -> list[Channel]:
+    """Return one channel for each entry of MMBOT_ALERT_URLS.
+
+    Raises:
+        InvalidSettings: Apprise does not understand an entry.
+    """
+    if not alert_urls:
+        return []
+    # Most processes tell nobody anything, and Apprise takes a second to import.
+    from mmbot_pipelines.adapters.alerts.apprise import AppriseChannel  # noqa: PLC0415
+
+    urls = [url.get_secret_value() for url in alert_urls]
+    return [AppriseChannel(url, number=number) for number, url in enumerate(urls, 1)]

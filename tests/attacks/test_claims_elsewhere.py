@@ -11,10 +11,10 @@ from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.alerting.rules import AlertThresholds, firing_alerts
 from mmbot_pipelines.bridge.alerting.snapshot import take_snapshot
 from mmbot_pipelines.bridge.escrow_errors import ClaimsGoElsewhere, MessageMissing
-from mmbot_pipelines.bridge.failures import OrdersFailed
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.ports.chains import Progress
 from mmbot_pipelines.core.alerts import Severity
+from mmbot_pipelines.core.errors import OrdersFailed
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.safety import State, state_of
 from mmbot_pipelines.devnet.artifacts import send

@@ -5,9 +5,8 @@ from dataclasses import replace
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.failures import OrdersFailed
 from mmbot_pipelines.bridge.order import Status
-from mmbot_pipelines.core.errors import NotServed
+from mmbot_pipelines.core.errors import NotServed, OrdersFailed
 from mmbot_pipelines.wiring.origins import Origins
 from tests.bridge.harness import BridgeHarness
 from tests.bridge.reorged import at

@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.app import Bridge, Rules
-from mmbot_pipelines.bridge.failures import OrdersFailed
 from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.policy import Limits
 from mmbot_pipelines.bridge.ports.orders import Cursor, OrderFilter
+from mmbot_pipelines.core.errors import OrdersFailed
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.safety import GLOBAL
 from tests.ports.chain_memory import ChainMemory

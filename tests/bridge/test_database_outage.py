@@ -10,10 +10,9 @@ import pytest
 
 from mmbot_pipelines.adapters.db import embedded, migrate
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.failures import OrdersFailed
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.ports.orders import OrderFilter
-from mmbot_pipelines.core.errors import StoreUnavailable
+from mmbot_pipelines.core.errors import OrdersFailed, StoreUnavailable
 from tests.bridge.harness import BridgeHarness
 from tests.ports.stores import in_postgres
 

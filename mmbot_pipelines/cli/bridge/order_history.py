@@ -9,7 +9,7 @@ from mmbot_pipelines.adapters.starknet.invokes import Invoke
 from mmbot_pipelines.bridge.journal import ErrorEntry, HistoryEntry
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.orders import Orders
-from mmbot_pipelines.cli.screen import failure_status, format_utc, plain
+from mmbot_pipelines.cli.screen import format_duration, format_utc, plain
 from mmbot_pipelines.core.money import format_ether, format_gwei, in_strk
 from mmbot_pipelines.core.outbox import Transaction, TxState
 
@@ -113,3 +113,13 @@ def _error(entry: ErrorEntry) -> list[str]:
     fault = entry.fault
     first = f"{format_utc(entry.at)}  {fault.step}: {fault.kind}  run {entry.run_id}"
     return [first, *fault.message.splitlines()]
+
+
+def failure_status(order: Order, now: datetime) -> str:
+    """Say whether an order waits for a person, or when it is tried again."""
+    if order.is_parked:
+        return "parked"
+    if order.failed and order.next_attempt_at is not None:
+        wait = (order.next_attempt_at - now).total_seconds()
+        return f"failed, again in {format_duration(wait)}" if wait > 0 else "failed, again now"
+    return ""

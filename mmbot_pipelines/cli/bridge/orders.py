@@ -1,6 +1,7 @@
 """mmbot orders: what became of the orders, from the database alone."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -10,21 +11,20 @@ from rich.table import Table
 
 from mmbot_pipelines import settings
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.order import Order, is_key
 from mmbot_pipelines.bridge.origins import EXAMPLE_KEY
 from mmbot_pipelines.bridge.ports.orders import OrderFilter
-from mmbot_pipelines.cli.bridge.order_history import print_history
+from mmbot_pipelines.cli.bridge.order_history import failure_status, print_history
 from mmbot_pipelines.cli.screen import (
     acted_on,
     console,
     eth,
-    failure_status,
     format_duration,
     one_line,
     plain,
-    require_keys,
 )
-from mmbot_pipelines.wiring import shared
+from mmbot_pipelines.core.errors import InvalidSettings
+from mmbot_pipelines.wiring import bridge_store, shared
 
 orders = typer.Typer()
 
@@ -47,7 +47,7 @@ def listed(
         return
     wanted = OrderFilter(status=status, origin=origin, failed=failed, limit=limit)
     database = shared.existing(settings.load_database())
-    found = shared.orders(database).find(wanted)
+    found = bridge_store.orders(database).find(wanted)
     if as_json:
         typer.echo(json.dumps([_as_json(order) for order in found], indent=2))
     elif found:
@@ -62,7 +62,7 @@ def show(key: Annotated[str, typer.Argument(help=f'The order, e.g. "{EXAMPLE_KEY
     """Tell one order's whole history: states, transactions, errors."""
     require_keys([key])
     database = shared.existing(settings.load_database())
-    store = shared.orders(database)
+    store = bridge_store.orders(database)
     found = store.get([key])
     if not found:
         message = (
@@ -70,7 +70,7 @@ def show(key: Annotated[str, typer.Argument(help=f'The order, e.g. "{EXAMPLE_KEY
         )
         console(stderr=True).print(plain(message), soft_wrap=True)
         raise typer.Exit(1)
-    invokes = shared.invokes(database).of([key])
+    invokes = bridge_store.invokes(database).of([key])
     print_history(found[0], store, invokes, console(), datetime.now(UTC))
     acted_on(database)
 
@@ -120,3 +120,17 @@ def _print_list(found: list[Order]) -> None:
             one_line((order.reason or "").partition("\n")[0]),
         )
     console().print(table)
+
+
+def require_keys(keys: Sequence[str]) -> None:
+    """End with exit code 2 where a text is no order's key; it may be a secret, pasted here.
+
+    Raises:
+        InvalidSettings: one is none; the message does not repeat it.
+    """
+    for number, key in enumerate(keys, 1):
+        if not is_key(key):
+            raise InvalidSettings(
+                f"argument {number} is no order's key: write one that `mmbot orders` lists, "
+                f"e.g. {EXAMPLE_KEY}"
+            )

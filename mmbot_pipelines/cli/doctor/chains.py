@@ -16,14 +16,14 @@ from mmbot_pipelines.cli.doctor.queries import call_view, has_code, query
 from mmbot_pipelines.core.errors import Failure, InvalidSettings
 from mmbot_pipelines.core.money import Address, format_ether
 from mmbot_pipelines.settings import Settings
-from mmbot_pipelines.wiring import bridge as wiring
+from mmbot_pipelines.wiring import shared
 
 
 def chains(settings: Settings) -> Iterator[CheckResult]:
     """Check the wallet's key, every node, every contract."""
     wallet: Address | None = None
     try:
-        wallet = wiring.signer(settings.key).address
+        wallet = shared.signer(settings.key).address
         yield ok("wallet", f"its key can be used, its address is {wallet}")
         if settings.l1.wallet_address not in (None, wallet):
             yield fault("wallet", f"MMBOT_L1_WALLET_ADDRESS is another one: set it to {wallet}")

@@ -14,7 +14,7 @@ from mmbot_pipelines.cli.screen import console, plain
 from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.settings import Database, Settings
 from mmbot_pipelines.settings.home import require_home
-from mmbot_pipelines.wiring import bridge as wiring
+from mmbot_pipelines.wiring import shared
 
 _STYLES = {CheckStatus.OK: "green", CheckStatus.NOTE: "yellow", CheckStatus.FAULT: "bold red"}
 
@@ -58,9 +58,9 @@ def _limits(read: Settings) -> Iterator[CheckResult]:
 
 
 def _database(database: Database) -> Iterator[CheckResult]:
-    lacks_migration = pending(wiring.database_url(database))
+    lacks_migration = pending(shared.database_url(database))
     yield ok("database", f"{database.description} answers")
-    wiring.require_own_sessions(database)
+    shared.require_own_sessions(database)
     if not lacks_migration:
         yield ok("database", "its tables are of this version")
     elif database.auto_migrate:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.failures import OrdersFailed
 from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.order import Order, is_key
 from mmbot_pipelines.bridge.origins import EXAMPLE_KEY
+from mmbot_pipelines.core.errors import OrdersFailed
 from mmbot_pipelines.defs.shared.operator_errors import operator_errors
 
 Bridge = dg.ResourceParam[steps.Bridge]

@@ -13,8 +13,7 @@ from dagster_postgres.utils import DagsterPostgresException
 from dagster_shared.error import SerializableErrorInfo
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from mmbot_pipelines.bridge.failures import OrdersFailed
-from mmbot_pipelines.core.errors import Failure, InvalidSettings
+from mmbot_pipelines.core.errors import Failure, InvalidSettings, OrdersFailed
 
 
 class OperatorError(DagsterUserCodeProcessError, dg.Failure):

@@ -4,9 +4,10 @@ An origin's section is the `SECTION` of the module that has its name here.
 """
 
 from importlib import import_module
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
-from pydantic import model_validator
+from pydantic import BeforeValidator, model_validator
+from pydantic_settings import NoDecode
 
 from mmbot_pipelines.bridge.origins import ORIGINS
 from mmbot_pipelines.core.money import Address, Wei
@@ -16,10 +17,20 @@ from mmbot_pipelines.settings.section import variable as _variable
 from mmbot_pipelines.settings.shared import Node
 
 
+def _origins(text: str) -> list[str]:
+    names = values.entries(text)
+    if not names or set(names) - set(ORIGINS) or len(set(names)) < len(names):
+        raise ValueError(f"must name each origin once, separated by commas: {', '.join(ORIGINS)}")
+    return names
+
+
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
+
+
 class Served(Section):
     """Which orders the bridge serves."""
 
-    origins: values.Origins = _variable("MMBOT_ORIGINS", tuple(ORIGINS)[:1])
+    origins: Origins = _variable("MMBOT_ORIGINS", tuple(ORIGINS)[:1])
 
 
 class Limits(Section):

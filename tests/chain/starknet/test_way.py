@@ -9,11 +9,11 @@ import pytest
 from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.app import Bridge, Rules
-from mmbot_pipelines.bridge.failures import OrdersFailed
 from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.policy import Limits
+from mmbot_pipelines.core.errors import OrdersFailed
 from mmbot_pipelines.core.money import Wei
 from tests.adapters.bridge.starknet.fake_prover import FakeProver
 from tests.chain.starknet.claims import consumed

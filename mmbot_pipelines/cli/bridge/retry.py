@@ -1,4 +1,4 @@
-"""mmbot migrate and mmbot retry: what a person does to the bot by hand."""
+"""mmbot retry: a person takes orders up again."""
 
 from typing import Annotated
 from uuid import uuid4
@@ -6,24 +6,14 @@ from uuid import uuid4
 import typer
 
 from mmbot_pipelines import settings
-from mmbot_pipelines.adapters.db.migrate import pending, upgrade
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.failures import OrdersFailed
 from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.origins import EXAMPLE_KEY
-from mmbot_pipelines.cli.screen import acted_on, console, plain, require_keys
+from mmbot_pipelines.cli.bridge.orders import require_keys
+from mmbot_pipelines.cli.screen import acted_on, console, plain
+from mmbot_pipelines.core.errors import OrdersFailed
 from mmbot_pipelines.wiring import bridge as wiring
 from mmbot_pipelines.wiring import shared
-
-
-def migrate() -> None:
-    """Bring the database's tables up to this version."""
-    url = wiring.database_url(settings.load_database())
-    if pending(url):
-        upgrade(url)
-        typer.echo("the database is migrated to this version")
-    else:
-        typer.echo("the database is of this version already")
 
 
 def retry(
