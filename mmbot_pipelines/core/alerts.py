@@ -1,8 +1,8 @@
-"""Alerts: what holds now, and what each channel was told about it.
+"""Alerts: what holds now, and what each channel has been sent about it.
 
-An alert is written down before it is sent and ticked off afterwards, so that a crash in
-between sends it again rather than never. Each channel has its own list: one that is out
-of order keeps no other waiting and repeats nothing to it.
+An alert is stored before it is sent and marked as sent afterwards, so a process that dies in
+between sends it twice rather than never. Each channel has its own list: a broken channel
+neither delays the others nor makes them repeat anything.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from typing import Protocol
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.errors import TryAgain
 
-# Whoever took a message and has not told it by then has died.
+# A process that took a message and has not sent it by then has died.
 _RETAKE_AFTER_SECONDS = 120.0
 
 # A condition that comes and goes around its threshold is one alert, not twenty.
@@ -44,20 +44,20 @@ class NotSent(TryAgain):
 class Alert:
     """One thing that an operator has to know."""
 
-    key: str  # what it is about: it is told once while it is open
+    key: str  # what it is about: sent once while it is open
     severity: Severity
     title: str
     text: str  # the facts, then what to do about them
 
 
 class AlertPhase(StrEnum):
-    FIRING = "firing"  # it holds, and was not told
-    RESOLVED = "resolved"  # it was told, and is gone
-    TRANSIENT = "transient"  # it was gone before it could be told
+    FIRING = "firing"  # it holds, and was not sent
+    RESOLVED = "resolved"  # it was sent, and holds no longer
+    TRANSIENT = "transient"  # it ended before it could be sent
 
     @classmethod
     def of(cls, *, sent: bool, resolved: bool) -> "AlertPhase":
-        """Name what is to be told next."""
+        """Return the phase to send next."""
         if not resolved:
             return cls.FIRING
         return cls.RESOLVED if sent else cls.TRANSIENT
@@ -65,7 +65,7 @@ class AlertPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What one channel is still to be told."""
+    """An alert's phase that one channel has still to be sent."""
 
     id: int
     alert: Alert
@@ -81,7 +81,7 @@ class Notification:
     severity: Severity
     title: str
     text: str
-    is_resolved: bool  # only of what is over
+    is_resolved: bool  # the alert holds no longer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,13 +108,13 @@ class Channel(Protocol):
 
 
 class AlertLog(Protocol):
-    """Which alerts are open, and what each channel is still to be told of them."""
+    """The open alerts, and the messages that each channel has still to be sent."""
 
     def observe(self, channel: str, snapshot: AlertSnapshot, *, at: datetime) -> None:
         """Open what is new and close what is gone; what is back before its end stays open."""
 
     def post(self, channel: str, alert: Alert, *, at: datetime) -> None:
-        """Open an alert that is told once and has no end, unless it waits already."""
+        """Queue an alert that is sent once and never resolves, unless it is queued already."""
 
     def take(
         self,
@@ -125,16 +125,16 @@ class AlertLog(Protocol):
         resolved_for_seconds: float,
         max_messages: int,
     ) -> list[Message]:
-        """Take what nobody took within `again_after` seconds, the least tried first.
+        """Take messages that nobody took within `retake_after_seconds`, fewest attempts first.
 
-        An end is told when it has lasted for `gone_for` seconds.
+        A resolution is sent once the alert has been gone for `resolved_for_seconds`.
         """
 
     def mark_sent(self, messages: Sequence[Message], *, at: datetime) -> None:
-        """Tick messages off; what has turned round since they were taken is to be told anew."""
+        """Mark messages as sent; an alert that changed phase meanwhile is queued again."""
 
     def release(self, messages: Sequence[Message]) -> None:
-        """Leave messages to the next who takes."""
+        """Return messages to the queue."""
 
     def open(self, channel: str) -> list[Alert]:
         """List what holds as far as this channel's list knows, the longest open first."""
@@ -143,14 +143,14 @@ class AlertLog(Protocol):
 def update(
     log: AlertLog, channels: Sequence[Channel], snapshot: AlertSnapshot, *, at: datetime
 ) -> list[str]:
-    """Tell every channel what is new and what is over; return what went wrong, in lines."""
+    """Send every channel what fired and what resolved; return one line for each failure."""
     for channel in channels:
         log.observe(channel.name, snapshot, at=at)
     return deliver(log, channels, at=at)
 
 
 def post(log: AlertLog, channels: Sequence[Channel], alert: Alert, *, at: datetime) -> list[str]:
-    """Tell every channel once, without an end; return what went wrong, in lines."""
+    """Send every channel a one-off alert; return one line for each failure."""
     for channel in channels:
         log.post(channel.name, alert, at=at)
     return deliver(log, channels, at=at)

@@ -1,9 +1,8 @@
-"""Who makes everything move: one daemon. Two at once on one database are a mistake.
+"""Daemon heartbeats: detect two daemons on one database, which is a mistake of operation.
 
-Each gives signs of life. One that was stopped or has died falls silent before the next one
-begins, be it a restart or a standby; where one is still heard after another has begun, both
-live. No harm comes of it, for the database lets each step happen once, but whoever started
-the second one should know.
+A daemon that was stopped or has died sends no heartbeat after the next one (a restart or a
+standby) has begun; if it does, both are alive. No step is done twice, because each is
+compare-and-set in the database, but the operator should stop one of them.
 """
 
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-# A daemon gives a sign every 30 seconds; one that misses two in a row is gone.
+# A daemon sends a heartbeat every 30 seconds; one that misses two in a row is dead.
 HEARTBEAT_TIMEOUT = timedelta(seconds=75)
 
 _CLOCKS = timedelta(seconds=5)  # that two machines' clocks may differ
@@ -19,7 +18,7 @@ _CLOCKS = timedelta(seconds=5)  # that two machines' clocks may differ
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Daemon:
-    """One daemon, from its first sign of life to its last."""
+    """One daemon, from its first heartbeat to its last."""
 
     name: str  # its own, new at every start
     first_at: datetime  # UTC
@@ -27,17 +26,17 @@ class Daemon:
 
 
 class Daemons(Protocol):
-    """Who was heard."""
+    """The store of heartbeats."""
 
     def record_heartbeat(self, name: str, *, at: datetime) -> None:
-        """Keep a sign of life; an older one than is known changes nothing."""
+        """Store a heartbeat; one older than the newest stored changes nothing."""
 
     def alive_since(self, at: datetime) -> list[Daemon]:
-        """Return all that were heard since then, the first one first."""
+        """Return the daemons with a heartbeat since `at`, in order of their first one."""
 
 
 def concurrent_daemons(daemons: Sequence[Daemon]) -> list[Daemon]:
-    """Return those that live beside another one; none where one followed the other."""
+    """Return the daemons that overlap with another; none where one followed the other."""
     return [
         one
         for one in daemons

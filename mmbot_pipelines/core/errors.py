@@ -21,7 +21,7 @@ class RetryPolicy(StrEnum):
 
 
 class Failure(Exception):
-    """A fault that says itself what is to be done about it."""
+    """An error whose class carries its retry policy."""
 
     retry_policy: ClassVar[RetryPolicy]
 
@@ -118,7 +118,7 @@ class NonceTaken(TryLater):
 
 
 class Reorged(TryAgain):
-    """A chain took back a block in which something of ours stood."""
+    """A chain reorged out a block that held an order or a transaction of ours."""
 
 
 class PaymentNotVisible(TryAgain):
@@ -142,9 +142,9 @@ class SimulationReverted(Stop):
 
 
 class RegistryAbiMismatch(Halts):
-    """The registry answers in another shape than MMBOT_L1_REGISTRY_ABI says."""
+    """The registry's answers do not match the ABI set in MMBOT_L1_REGISTRY_ABI."""
 
-    reason = "waiting: the registry answers in another shape than MMBOT_L1_REGISTRY_ABI says"
+    reason = "waiting: the registry's answers do not match MMBOT_L1_REGISTRY_ABI"
 
 
 class Malformed(Stop):

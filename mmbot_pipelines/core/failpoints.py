@@ -27,12 +27,12 @@ class Point(StrEnum):
     FAILURE_STORED = "failure-stored"  # the error is stored, the run does not know
     REPLACEMENT_STORED = "replacement-stored"  # signed for a stuck one's nonce, not broadcast
     REPLACEMENT_BROADCAST = "replacement-broadcast"
-    L1_REORG_SEEN = "l1-reorg-seen"  # L1 took a block back, its orders do not know
-    L2_REORG_SEEN = "l2-reorg-seen"  # an L2 took blocks back, its orders do not know
-    L2_REORG_REVIEWED = "l2-reorg-reviewed"  # its orders know, the cursor is not back
-    SETTLEMENT_SEEN = "settlement-seen"  # the escrow has paid, the order does not know
-    ALERT_TAKEN = "alert-taken"  # to be told by this process, not sent
-    ALERT_SENT = "alert-sent"  # a channel has it, the log does not know
+    L1_REORG_SEEN = "l1-reorg-seen"  # L1 reorged a block out, its orders are not updated
+    L2_REORG_SEEN = "l2-reorg-seen"  # an L2 reorged blocks out, its orders are not updated
+    L2_REORG_REVIEWED = "l2-reorg-reviewed"  # its orders are updated, the cursor is not set back
+    SETTLEMENT_SEEN = "settlement-seen"  # the escrow has paid, the order is not updated
+    ALERT_TAKEN = "alert-taken"  # taken by this process, not sent
+    ALERT_SENT = "alert-sent"  # a channel has it, the log is not updated
 
 
 _tokens: dict[Point, Path] = {}

@@ -44,7 +44,7 @@ def is_old(rows: Sequence[Transaction], *, at: datetime, after_seconds: float) -
 
 
 def is_priced_out(signed: Fees, market: Fees) -> bool:
-    """Tell whether blocks of now ask for more than was signed.
+    """Return whether the next block can ask for more than was signed.
 
     `market.base` is what the next block can ask, an eighth above the newest (EIP-1559).
     """
@@ -78,8 +78,8 @@ def replacement_fees(
 def bump_fees(signed: Fees, market: Fees, max_fee_per_gas: int) -> Fees | None:
     """Return the fees of a replacement, or None where none helps within `max_fee_per_gas`.
 
-    Both fees rise by an eighth at least, and to the market's. The ceiling stays below
-    `max_fee_per_gas`, in wei per gas, and below ten times the market's.
+    Both fees rise by an eighth or more, and at minimum to the market's. The ceiling stays
+    below `max_fee_per_gas`, in wei per gas, and below ten times the market's.
     """
     priority = max(_bumped(signed.priority), market.priority)
     min_ceiling = _bumped(signed.ceiling)

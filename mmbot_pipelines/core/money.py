@@ -13,12 +13,12 @@ _WEI_PER_ETH = 10**18
 
 
 def format_ether(wei: int) -> str:
-    """Say an amount so that nobody counts zeros: "0.05 ETH (50000000000000000 wei)"."""
+    """Return an amount in ETH and in wei: "0.05 ETH (50000000000000000 wei)"."""
     return f"{_in_units(wei)} ETH ({wei} wei)"
 
 
 def in_strk(fri: int) -> str:
-    """Return an amount of STRK for reading: "0.05 STRK (50000000000000000 fri)"."""
+    """Return an amount in STRK and in fri: "0.05 STRK (50000000000000000 fri)"."""
     return f"{_in_units(fri)} STRK ({fri} fri)"
 
 
@@ -30,5 +30,5 @@ def _in_units(smallest: int) -> str:
 
 
 def format_gwei(wei: int) -> str:
-    """Say a gas price in gwei, exactly."""
+    """Return a gas price in gwei, exactly: "1.5 gwei"."""
     return f"{(Decimal(wei) / 10**9).normalize():f} gwei"

@@ -1,9 +1,9 @@
 """Transactions that are stored before they are broadcast.
 
-A row holds wallet, nonce and the signed bytes, so after a crash the very same bytes
-go out again, which is harmless. Several rows may share a nonce: one replaces the other at
-higher fees, and the chain takes one of them at most. Whoever watches asks four questions
-of each nonce: mined? reverted? can it still be mined? does the node know it at all?
+A row holds wallet, nonce and the signed bytes, so a process that restarts broadcasts the same
+bytes again, which is idempotent. Several rows may share a nonce: a replacement with higher
+fees follows the first, and the chain mines one of them at most. Four questions decide about
+a nonce: mined? reverted? can it still be mined? does the node know it at all?
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -149,7 +149,7 @@ class Chain(Protocol):
         """Count the wallet's transactions: mined ones, or with those waiting in the pool."""
 
     def simulate(self, calls: Sequence[Call], fees: Fees) -> list[Gas | Failure]:
-        """Estimate the gas of each call from the wallet, or say why it would fail.
+        """Return the gas that each call from the wallet needs, or the failure it would end in.
 
         fees: those that will be signed, for a contract can read its transaction's price.
             A wallet that cannot pay a call's value and gas at them is `InsufficientFunds`.
@@ -165,7 +165,7 @@ class Chain(Protocol):
         """Read receipts; None while not mined."""
 
     def known_by_node(self, hashes: Sequence[TxHash]) -> list[bool]:
-        """Tell which transactions the node has, mined or waiting."""
+        """Return which transactions the node has, mined or waiting."""
 
     def known_by_any_node(self, hashes: Sequence[TxHash]) -> list[bool]:
         """Return which transactions any node at all has, mined or waiting: each is asked."""
@@ -191,7 +191,7 @@ class Outcome:
     rivals: Sequence[Transaction] = ()  # ours at the same nonce: lost with it, or REPLACED
 
     def misses_any_of(self, rivals: Iterable[TxHash]) -> bool:
-        """Tell whether one of these may be what was mined where all are called lost."""
+        """Return whether a nonce judged LOST may have been used by one of these instead."""
         known = {row.hash for row in self.rivals}
         return self.state is TxState.LOST and not known.issuperset(rivals)
 

@@ -73,7 +73,7 @@ class SafetyThresholds:
 
     halt_after_failures: int = 10
     failure_percent: int = 50
-    min_finished: int = 10  # below it a rate says nothing
+    min_finished: int = 10  # below it no failure rate is computed
     max_exposure: Wei | None = None
     max_gas_lost: Wei | None = None  # per hour
     min_balance: Wei | None = None

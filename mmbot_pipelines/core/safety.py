@@ -3,7 +3,7 @@
     NORMAL    -> THROTTLED   by itself, while a cause lasts
     THROTTLED -> NORMAL      by itself, when no cause was seen for a while
     any       -> HALTED      by itself, or by a person
-    any       -> NORMAL      by a person, who says who they are and why
+    any       -> NORMAL      by a person, who gives their name and a reason
 
 So only a person ends a halt. A scope without a row has always been NORMAL.
 """
@@ -66,13 +66,13 @@ class ScopeState:
     def is_slowed(self) -> bool:
         """Return whether less is to be sent than usual.
 
-        A chain that nobody could reach is no reason: whoever sends has just reached it.
+        An unreachable chain is no reason: a process that gets as far as sending has reached it.
         """
         return self.state is State.THROTTLED and self.causes != {UNREACHABLE}
 
     @property
     def summary(self) -> str:
-        """Say the standing in one line."""
+        """Return the state, since when, by whom and why, in one line."""
         if self.since is None:
             return f"{self.scope} is {self.state}"
         at = f"{self.since:%Y-%m-%d %H:%M:%S} UTC"
@@ -108,7 +108,7 @@ class SafetyStore(Protocol):
         """Return every scope that was ever changed, by name."""
 
     def change(self, before: ScopeState, after: ScopeState, *, at: datetime) -> ScopeState:
-        """Write the new standing, and its row of history if it tells something new.
+        """Store the new state, with a row of history if state, author or reason differ.
 
         Raises:
             ConcurrentUpdate: somebody changed the scope since; nothing was written.
@@ -119,12 +119,12 @@ class SafetyStore(Protocol):
 
 
 def is_recorded(before: ScopeState, after: ScopeState) -> bool:
-    """Tell whether a change gets a row of history."""
+    """Return whether a change gets a row of history."""
     return (before.state, before.by, before.why) != (after.state, after.by, after.why)
 
 
 def state_of(scope_states: Iterable[ScopeState], scope: str) -> ScopeState:
-    """Return a scope's own standing."""
+    """Return a scope's own state."""
     return next((s for s in scope_states if s.scope == scope), ScopeState(scope=scope))
 
 
@@ -192,7 +192,7 @@ def halt(store: SafetyStore, scope: str, *, by: str, reason: str, at: datetime) 
 
 
 def resume(store: SafetyStore, scope: str, *, by: str, reason: str, at: datetime) -> ScopeState:
-    """Take a scope back to NORMAL by a person's word; failures are counted anew from now on.
+    """Set a scope back to NORMAL by a person's decision; count failures from zero again.
 
     Raises:
         InvalidDecision: the name or the reason is missing, or the scope is NORMAL.

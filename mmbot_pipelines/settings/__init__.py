@@ -1,11 +1,11 @@
 """The only reader of the environment: typed, frozen, checked as a whole before use.
 
-    load()            everything, for whoever moves money
+    load()            everything, for processes that move money
     load_apps()       only which applications run
-    load_database()   only where the truth is kept, for whoever just reads it
+    load_database()   only the database, for commands that read it
     load_ui()         only what Dagster's webserver needs
 
-A fault is one line that names the variable and the remedy. All faults come together.
+An error is one line that names the variable and its fix. All errors are raised together.
 """
 
 import difflib
@@ -72,7 +72,7 @@ _SECTIONS: tuple[type[Section], ...] = (
 VARIABLES: tuple[str, ...] = tuple(name for s in _SECTIONS for name in s.variables())
 # What moves money: only the code server and its runs may hold these.
 KEYS: frozenset[str] = frozenset(Key.variables()).union(*(s.KEYS for s in _ORIGINS.values())) | {
-    # Whoever has AWS's credentials signs with the key in KMS. Read by botocore, not by us.
+    # AWS credentials allow signing with the key in KMS. Read by botocore, not by us.
     "AWS_ACCESS_KEY_ID",
     "AWS_CONFIG_FILE",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
@@ -92,7 +92,7 @@ _S = TypeVar("_S", bound=Section)
 
 
 class Settings(BaseModel):
-    """Everything the environment says. Printing it shows no secret."""
+    """All settings of the environment. Its repr shows no secret."""
 
     model_config = ConfigDict(frozen=True)
 

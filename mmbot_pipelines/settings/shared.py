@@ -1,7 +1,7 @@
 """Settings that every application has: the database, Ethereum and its key, alerts, the UI.
 
-Each field's alias is its environment variable; its description ends the line that says the
-field is missing.
+Each field's alias is its environment variable; its description ends the error
+line of a missing field.
 """
 
 from pathlib import Path
@@ -39,7 +39,7 @@ class Database(Section):
 
     @property
     def description(self) -> str:
-        """Say which database it is, with no secret of its URL."""
+        """Return which database it is, without any secret of its URL."""
         if self.url is None:
             return f"the embedded one in {self.folder}"
         return f"{urls.database(self.url.get_secret_value())} (MMBOT_DATABASE_URL)"

@@ -1,4 +1,4 @@
-"""The kinds of values that settings have, each with the one line that says what is wrong.
+"""The types of the settings' values, each with its one-line error message.
 
 No message repeats the value it refuses: it may be a secret that was pasted into the
 wrong variable. Every message continues a line that begins with the variable's name.
@@ -21,14 +21,14 @@ from mmbot_pipelines.core.money import UINT256_MAX, Address, Wei
 ACCEPTED_TAGS = ("safe", "finalized", "committed", "l1_committed")
 # The applications, a line each: each has its modules in `defs`, `wiring`, `settings` and `cli`.
 APPS = ("bridge",)
-NONE = "none"  # said in words where leaving it empty is refused
+NONE = "none"  # explicit "no limit", where an empty value is refused
 _INT64_MAX = 2**63 - 1
 _SWITCHES = {"true": True, "yes": True, "on": True, "1": True}
 _SWITCHES |= {"false": False, "no": False, "off": False, "0": False}
 
 
 class TierSetting(NamedTuple):
-    """Orders of at least `amount` wait until their block has `blocks` confirmations.
+    """Orders of `amount` wei or more wait until their block has `blocks` confirmations.
 
     None: until L1 has accepted their block.
     """
@@ -182,7 +182,7 @@ def _private_file(text: str) -> Path:
             pass
     except OSError as e:
         raise ValueError(
-            f"names {path}, which cannot be read ({e.strerror}): mend the path or its owner"
+            f"names {path}, which cannot be read ({e.strerror}): fix the path or its owner"
         ) from None
     if mode & (stat.S_IROTH | stat.S_IWOTH):
         raise ValueError(f"names {path}, which everybody can open: run chmod 600 {path}")

@@ -35,17 +35,17 @@ _POLL_SECONDS = 5.0  # for the age of a chain's newest block
 
 
 def refuse_another_registry(settings: Settings) -> None:
-    """Refuse to start with a registry of another ABI; where no node answers, say nothing.
+    """Refuse to start with a registry of another ABI; pass where no node answers.
 
     Raises:
-        InvalidSettings: the registry answers in another shape than MMBOT_L1_REGISTRY_ABI says.
+        InvalidSettings: the registry's answers do not match MMBOT_L1_REGISTRY_ABI.
     """
     l1 = settings.l1
     rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, read_seconds=_START_SECONDS)
     try:
         found = abi_of(rpc, l1.registry_address)
     except Failure:
-        return  # whoever pays asks for itself
+        return  # checked again before each payment
     if found != l1.registry_abi:
         raise InvalidSettings(disagreement(l1.registry_address, found))
 
@@ -114,7 +114,7 @@ def bridge(settings: Settings) -> Bridge:
 
 @cache
 def alert_service(settings: Settings) -> AlertService:
-    """Plug together who looks at the bridge and tells the operator, once per process.
+    """Return the service that watches the bridge and alerts the operator, one per process.
 
     Raises:
         InvalidSettings: MMBOT_ALERT_URLS has an entry that Apprise does not understand.

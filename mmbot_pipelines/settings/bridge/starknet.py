@@ -121,11 +121,11 @@ class Starknet(OriginNode):
         return raw.decode() if raw.replace(b"_", b"").isalnum() else hex(self.chain_id)
 
     def lacks(self, limits: Limits) -> list[str]:
-        """Return, a line each, what lets all that Starknet takes back be lost unawares."""
+        """Return one line for each limit on reorg losses that must be set, or be `none`."""
         faults = []
         if "confirmations" not in limits.model_fields_set:
             faults.append(
-                "MMBOT_CONFIRMATIONS is missing: Starknet has taken back more than an hour of "
+                "MMBOT_CONFIRMATIONS is missing: Starknet has reorged out more than an hour of "
                 "blocks, so set tiers of wei:blocks, e.g. 0:1, or `none` to pay at once"
             )
         elif limits.confirmations and not any(t.blocks != 0 for t in limits.confirmations):
@@ -136,7 +136,7 @@ class Starknet(OriginNode):
         if not {"max_exposure", "max_per_hour", "max_per_day"} & limits.model_fields_set:
             faults.append(
                 "MMBOT_MAX_EXPOSURE_WEI is missing: it is the most that Starknet can make you "
-                "lose by taking blocks back, so set it, MMBOT_MAX_PER_HOUR_WEI or "
+                "lose by a reorg, so set it, MMBOT_MAX_PER_HOUR_WEI or "
                 "MMBOT_MAX_PER_DAY_WEI, or `none` for no limit"
             )
         return faults
