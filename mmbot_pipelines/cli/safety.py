@@ -43,7 +43,7 @@ def halt(*, by: By, reason: Reason, scope: Scope = GLOBAL) -> None:
 
 
 def resume(*, by: By, reason: Reason, scope: Scope = GLOBAL) -> None:
-    """Send transfers again; failures are counted anew from now on."""
+    """Send transfers again, and count failures from zero."""
     _decide(states.resume, scope, by=by, reason=reason)
 
 

@@ -55,12 +55,12 @@ def one_line(text: str) -> Text:
 
 
 def eth(wei: int) -> str:
-    """Say an amount exactly and shortly, for tables: "0.05 ETH", "1 wei"."""
+    """Return an exact, short amount for tables: "0.05 ETH", "1 wei"."""
     return f"{wei} wei" if 0 < wei < _WEI_PER_GWEI else format_ether(wei).partition(" (")[0]
 
 
 def format_duration(seconds: float) -> str:
-    """Say a length of time in its largest unit: "3 min"."""
+    """Return a duration in its largest unit: "3 min"."""
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= length:
             return f"{int(seconds // length)} {unit}"

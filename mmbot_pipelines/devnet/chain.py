@@ -1,4 +1,4 @@
-"""What a local chain can be told that a public one cannot."""
+"""JSON-RPC that only a local chain answers: mining on demand, and blocks held back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -125,7 +125,7 @@ def _watch(
     stopped: threading.Event,
     seconds: float | None,
 ) -> str | None:
-    """Show the orders until told to stop; return what is wrong then, or None.
+    """Show the orders until `stopped` is set; return what is wrong then, or None.
 
     seconds: end when every order is where it belongs, or after this time.
     """
@@ -154,7 +154,7 @@ def _watch(
 
 
 def _wrong(orders: Sequence[Order], placed: dict[str, OrderSpec], expected: int) -> str | None:
-    """Say which orders are not where they belong."""
+    """Return which orders are missing or in an unexpected state, or None."""
     if len(orders) < expected or len(placed) < expected:
         return f"{len(orders)} of {expected} orders were found"
     astray = [

@@ -95,7 +95,7 @@ def deploy_l1(rpc_url: str, market_maker: ChecksumAddress) -> L1:
 
 
 def deploy_zksync(rpc_url: str, l1: L1, wallet: ChecksumAddress) -> ZkSync:
-    """Deploy the escrow and the diamond, and tell registry and escrow of each other."""
+    """Deploy escrow and diamond, and set their addresses in the registry."""
     on_l1, on_l2 = connect(l1.rpc_url), connect(rpc_url)
     owner = accounts.account(accounts.ORIGIN_OWNER).address
     start_block = on_l2.eth.block_number + 1

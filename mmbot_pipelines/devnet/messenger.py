@@ -3,9 +3,9 @@
 A contract's request is executed there from its aliased address, so the escrow sees the
 aliased registry: `L1Sender` stands there, and mints what the request paid for and did not
 use to its refund recipient, in the same transaction. A person's request is a transaction
-of that person, without a refund. The request's mark is appended to the calldata, which
-Solidity does not read: so the chain itself tells what was executed, and a new messenger,
-or one on a chain that was rolled back, goes on where the chain stands.
+of that person, without a refund. The request's mark is appended to the calldata, where
+Solidity ignores it: the chain itself records what was executed, and a new messenger, or one
+on a chain that was rolled back, continues from the chain's state.
 
     python -m mmbot_pipelines.devnet.messenger --l1-rpc URL --l2-rpc URL --diamond ADDRESS
 """
@@ -56,12 +56,12 @@ class Request:
 
     @property
     def mark(self) -> bytes:
-        """Return what tells this request from all others, at whatever price L1 mines it.
+        """Return the request's identity: a hash without the price at which L1 mines it.
 
         A reorg of L1 gives it another price, and so another hash, when this L2 has executed it.
         """
-        words = (self.id, int(self.sender, 16), int(self.to, 16), self.value, self.gas_limit)
-        return Web3.keccak(b"".join(word.to_bytes(32, "big") for word in words) + self.data)
+        fields = (self.id, int(self.sender, 16), int(self.to, 16), self.value, self.gas_limit)
+        return Web3.keccak(b"".join(word.to_bytes(32, "big") for word in fields) + self.data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +140,7 @@ class Messenger:
         count = self.l2.eth.get_transaction_count(sender, "pending")
         known = self._executed[sender]
         if known and (count < len(known) or self._mark_at(sender, len(known) - 1) != known[-1]):
-            known.clear()  # the L2 was rolled back: how far, only L1's whole history tells
+            known.clear()  # the L2 was rolled back by an unknown depth: read all of L1 again
             self._delivered_to = 0
         known.extend(self._mark_at(sender, nonce) for nonce in range(len(known), count))
         return set(known)
@@ -223,13 +223,13 @@ def _address(word: int) -> ChecksumAddress:
 
 
 def outcome(delivery: Delivery) -> str:
-    """Say what became of a delivery, for the log."""
+    """Return a delivery's result, for the log."""
     done = "executed" if delivery.success else "used up without effect"
     return f"{done} in {delivery.tx_hash.to_0x_hex()}"
 
 
 def main() -> None:
-    """Deliver until told to stop (SIGTERM or Ctrl-C)."""
+    """Deliver until SIGTERM or Ctrl-C."""
     parser = argparse.ArgumentParser(description="Carry requests from L1 to the zkSync devnet.")
     parser.add_argument("--l1-rpc", required=True, metavar="URL")
     parser.add_argument("--l2-rpc", required=True, metavar="URL")

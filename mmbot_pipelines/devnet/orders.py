@@ -89,7 +89,7 @@ def plan(
         ValueError: fewer than one order of every kind.
     """
     if count < len(OrderKind):
-        raise ValueError(f"a plan needs at least {len(OrderKind)} orders, one of every kind")
+        raise ValueError(f"a plan needs {len(OrderKind)} orders or more, one of every kind")
     rng = random.Random(seed)  # noqa: S311  chance that can be repeated, no secret
     kinds: list[OrderKind] = [kind for kind in OrderKind if kind is not OrderKind.GOOD]
     kinds += [OrderKind.GOOD] * (count - len(kinds))

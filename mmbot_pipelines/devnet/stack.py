@@ -68,7 +68,7 @@ class Stack:
         home: its folder; what an earlier stack left there is removed.
         origins: which networks orders come from; zkSync's chain runs in any case.
         settings: more of the product's settings, over the chains' own.
-        log_start: is told each thing that is being started.
+        log_start: called with the name of each service before it starts.
         """
         self.home = home.resolve()
         self.dagster_home = self.home / "dagster_home"

@@ -35,12 +35,12 @@ class Service:
 
     @property
     def running(self) -> bool:
-        """Tell whether the process is there."""
+        """Return whether the process is alive."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def due(self) -> bool:
-        """Tell whether the process ended by itself and may be started again."""
+        """Return whether the process ended by itself long enough ago to be restarted."""
         ended = self._process is not None and not self.running
         return ended and time.monotonic() - self._started > _SOON_SECONDS
 
@@ -93,10 +93,10 @@ class Service:
 
 
 class Supervisor:
-    """Start services again that end by themselves."""
+    """Restart services that end by themselves."""
 
     def __init__(self, log_start: Callable[[str], None], keep: Callable[[], None]) -> None:
-        """tell: is told of each restart. keep: is called at each look, to keep more alive."""
+        """log_start: called at each restart. keep: called at each check, to keep more alive."""
         self._services: dict[str, Service] = {}
         self._log_start = log_start
         self._keep = keep

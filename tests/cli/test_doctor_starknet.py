@@ -114,9 +114,9 @@ def test_all_is_well_with_proofs_and_no_secret_is_shown(mmbot: Mmbot, service: F
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"MMBOT_STARKNET_RPC_URLS": "http://127.0.0.1:1/k"}, "127.0.0.1:1 unreachable: mend"),
+        ({"MMBOT_STARKNET_RPC_URLS": "http://127.0.0.1:1/k"}, "127.0.0.1:1 unreachable: fix"),
         ({"MMBOT_STARKNET_CHAIN_ID": "SN_MAIN"}, "but MMBOT_STARKNET_CHAIN_ID is 0x534e5f4d41494e"),
-        ({"MMBOT_STARKNET_ESCROW_ADDRESS": "0x5"}, "on Starknet: mend MMBOT_STARKNET_ESCROW_ADDR"),
+        ({"MMBOT_STARKNET_ESCROW_ADDRESS": "0x5"}, "on Starknet: fix MMBOT_STARKNET_ESCROW_ADDR"),
         ({"MMBOT_STARKNET_WALLET_ADDRESS": "0x5"}, "set MMBOT_STARKNET_WALLET_ADDRESS to it"),
         ({"MMBOT_STARKNET_MESSAGING_ADDRESS": NOBODY}, f"no contract is at {NOBODY} on L1"),
     ],

@@ -59,7 +59,7 @@ def listed(
 
 @orders.command()
 def show(key: Annotated[str, typer.Argument(help=f'The order, e.g. "{EXAMPLE_KEY}".')]) -> None:
-    """Tell one order's whole history: states, transactions, errors."""
+    """Show one order's whole history: states, transactions, errors."""
     require_keys([key])
     database = shared.existing(settings.load_database())
     store = bridge_store.orders(database)

@@ -57,14 +57,14 @@ def _funds(rpc: Rpc, wallet: Address, largest: int) -> Iterator[CheckResult]:
 def _registry(rpc: Rpc, registry: Address, wallet: Address) -> Iterator[CheckResult]:
     if not has_code(rpc, registry):
         yield fault(
-            "registry", f"no contract is at {registry} on L1: mend MMBOT_L1_REGISTRY_ADDRESS"
+            "registry", f"no contract is at {registry} on L1: fix MMBOT_L1_REGISTRY_ADDRESS"
         )
         return
     try:
         maker, owner = call_view(rpc, registry, MARKET_MAKER), call_view(rpc, registry, OWNER)
     except Failure as e:
         yield fault(
-            "registry", f"{registry} is no PaymentRegistry ({e}): mend MMBOT_L1_REGISTRY_ADDRESS"
+            "registry", f"{registry} is no PaymentRegistry ({e}): fix MMBOT_L1_REGISTRY_ADDRESS"
         )
         return
     yield _abi(rpc, registry)

@@ -15,7 +15,7 @@ class CheckStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One check's outcome; a fault says its remedy."""
+    """One check's outcome; the text of a fault ends with its fix."""
 
     mark: CheckStatus
     subject: str
@@ -23,22 +23,22 @@ class CheckResult:
 
 
 def ok(subject: str, text: str) -> CheckResult:
-    """Report what is as it should be."""
+    """Return a result for what is as it should be."""
     return CheckResult(CheckStatus.OK, subject, text)
 
 
 def note(subject: str, text: str) -> CheckResult:
-    """Report what is odd, but not in the way."""
+    """Return a result for what is unusual but does not stop the bot."""
     return CheckResult(CheckStatus.NOTE, subject, text)
 
 
 def fault(subject: str, text: str) -> CheckResult:
-    """Report what keeps the bot from working, and the remedy."""
+    """Return a result for what stops the bot, with its fix."""
     return CheckResult(CheckStatus.FAULT, subject, text)
 
 
 def run_check(subject: str, check: Callable[[], Iterable[CheckResult]]) -> Iterator[CheckResult]:
-    """Run one check; a failure to look is a fault, and the other checks go on."""
+    """Run one check; an error in it is a fault, and the other checks still run."""
     try:
         yield from check()
     except (InvalidSettings, Failure) as e:

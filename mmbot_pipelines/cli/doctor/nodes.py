@@ -68,7 +68,7 @@ def compared(
         where = f"{chain} node {place(url)}"
         if isinstance(seen, Failure):
             fix = "" if isinstance(seen, WrongChain) else " or start the node"
-            yield fault(where, f"{seen}: mend MMBOT_{chain.upper()}_RPC_URLS{fix}")
+            yield fault(where, f"{seen}: fix MMBOT_{chain.upper()}_RPC_URLS{fix}")
             continue
         age, lag = clock() - seen.at, best - seen.number
         text = f"chain {name}, block {seen.number}, {format_duration(age)} old"
@@ -88,7 +88,7 @@ def agreement(rpc: Rpc) -> Iterator[CheckResult]:
     try:
         block = newest(rpc)
     except Failure as e:
-        yield fault(where, f"{e}: mend the nodes, or lower MMBOT_RPC_QUORUM")
+        yield fault(where, f"{e}: fix the nodes, or lower MMBOT_RPC_QUORUM")
         return
     yield ok(where, f"{rpc.quorum} nodes have the same block {block.number}")
 

@@ -27,7 +27,7 @@ def query(rpc: Rpc, method: str, *params: Any) -> Any:
 
 
 def has_code(rpc: Rpc, address: Address) -> bool:
-    """Tell whether a contract is there (eth_getCode)."""
+    """Return whether the address holds a contract (eth_getCode)."""
     return bool(decoding.data(query(rpc, "eth_getCode", address, "latest")))
 
 

@@ -61,7 +61,7 @@ def nodes(
 
 
 def deployed(rpc: StarknetRpc, address: Address) -> bool:
-    """Tell whether a contract is there."""
+    """Return whether the address holds a contract."""
 
     async def query(node: StarknetNode) -> bool:
         try:
@@ -77,7 +77,7 @@ def deployed(rpc: StarknetRpc, address: Address) -> bool:
 
 def _escrow(rpc: StarknetRpc, starknet: Starknet, l1: L1) -> Iterator[CheckResult]:
     escrow = starknet.escrow_address
-    fix = "mend MMBOT_STARKNET_ESCROW_ADDRESS"
+    fix = "fix MMBOT_STARKNET_ESCROW_ADDRESS"
     if not deployed(rpc, escrow):
         yield fault("escrow", f"no contract is at {escrow} on Starknet: {fix}")
         return
@@ -98,7 +98,7 @@ def _obeys(found: EscrowTerms, escrow: Address, registry: Address) -> CheckResul
     return fault(
         "escrow",
         f"{escrow} takes claims from {found.registry}, but our registry is {registry}: "
-        "mend MMBOT_L1_REGISTRY_ADDRESS or MMBOT_STARKNET_ESCROW_ADDRESS",
+        "fix MMBOT_L1_REGISTRY_ADDRESS or MMBOT_STARKNET_ESCROW_ADDRESS",
     )
 
 
@@ -114,7 +114,7 @@ def _pays(found: EscrowTerms, escrow: Address, wallet: Address) -> CheckResult:
 
 def _messaging(on_l1: Rpc, starknet: Starknet) -> Iterator[CheckResult]:
     messaging = starknet.messaging_address
-    fix = "mend MMBOT_STARKNET_MESSAGING_ADDRESS"
+    fix = "fix MMBOT_STARKNET_MESSAGING_ADDRESS"
     if not has_code(on_l1, messaging):
         yield fault("messaging", f"no contract is at {messaging} on L1: {fix}")
         return

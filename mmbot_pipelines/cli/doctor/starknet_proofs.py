@@ -47,9 +47,9 @@ def proofs(rpc: StarknetRpc, starknet: Starknet, l1: L1, on_l1: Rpc) -> Iterator
 
 
 def _prover(starknet: Starknet) -> Iterator[CheckResult]:
-    """Ask for a task that cannot be: only a prover knows that there is none."""
+    """Check the prover by a task id that cannot exist: only a prover answers that it is unknown."""
     if starknet.prover_url is None:
-        return  # the settings have said so already
+        return  # reported by the settings already
     prover = Prover(
         starknet.prover_url.get_secret_value(),
         prover_key(starknet),
@@ -120,14 +120,14 @@ def _function(rpc: StarknetRpc, starknet: Starknet) -> Iterator[CheckResult]:
         return False
 
     if rpc.ask(lacks):
-        fix = "mend MMBOT_STARKNET_PROOF_ENTRYPOINT"
+        fix = "fix MMBOT_STARKNET_PROOF_ENTRYPOINT"
         yield fault("escrow", f"{escrow} has no function {name} to take proofs with: {fix}")
     else:
         yield ok("escrow", f"{escrow} takes proofs with its function {name}")
 
 
 def _key(rpc: StarknetRpc, starknet: Starknet) -> Iterator[CheckResult]:
-    """Let the account say whether a signature of our key is its own."""
+    """Check that the account accepts a signature of our key (is_valid_signature)."""
     address = starknet.wallet_address
     wallet = StarknetWallet(address, account_key(starknet), chain_id=starknet.chain_id)
     message = secrets.randbelow(_HASHES)
@@ -146,7 +146,9 @@ def _key(rpc: StarknetRpc, starknet: Starknet) -> Iterator[CheckResult]:
         fix = "fix MMBOT_STARKNET_WALLET_ADDRESS"
         yield fault("starknet wallet", f"no account is at {address}: {fix}")
     elif isinstance(text, RpcError) and lacks_function(text):
-        yield note("starknet wallet", f"{address} does not say whether our key is its own")
+        yield note(
+            "starknet wallet", f"{address} cannot confirm our key: it has no is_valid_signature"
+        )
     elif isinstance(text, RpcError) or len(text) != 1 or text[0] not in _VALID:
         fix = "fix MMBOT_STARKNET_PRIVATE_KEY or MMBOT_STARKNET_WALLET_ADDRESS"
         yield fault("starknet wallet", f"{address} does not take our signature: {fix}")

@@ -67,7 +67,7 @@ def _accepted(zksync: ZkSync, url: str) -> Iterator[CheckResult]:
 
 def _escrow(rpc: Rpc, zksync: ZkSync, l1: L1, payee: Address | None) -> Iterator[CheckResult]:
     escrow = zksync.escrow_address
-    fix = "mend MMBOT_ZKSYNC_ESCROW_ADDRESS"
+    fix = "fix MMBOT_ZKSYNC_ESCROW_ADDRESS"
     if not has_code(rpc, escrow):
         yield fault("escrow", f"no contract is at {escrow} on zkSync: {fix}")
         return
@@ -89,7 +89,7 @@ def _obeys(found: EscrowTerms, escrow: Address, registry: Address) -> CheckResul
     return fault(
         "escrow",
         f"{escrow} takes claims from {found.registry}, but our registry {registry} is "
-        f"{aliased(registry)} there: mend MMBOT_L1_REGISTRY_ADDRESS or MMBOT_ZKSYNC_ESCROW_ADDRESS",
+        f"{aliased(registry)} there: fix MMBOT_L1_REGISTRY_ADDRESS or MMBOT_ZKSYNC_ESCROW_ADDRESS",
     )
 
 
@@ -105,7 +105,7 @@ def _pays(found: EscrowTerms, escrow: Address, payee: Address) -> CheckResult:
 
 def _diamond(on_l1: Rpc, zksync: ZkSync, registry: Address) -> Iterator[CheckResult]:
     diamond = zksync.diamond_address
-    fix = "mend MMBOT_ZKSYNC_DIAMOND_ADDRESS"
+    fix = "fix MMBOT_ZKSYNC_DIAMOND_ADDRESS"
     if not has_code(on_l1, diamond):
         yield fault("diamond", f"no contract is at {diamond} on L1: {fix}")
         return
@@ -120,7 +120,7 @@ def _diamond(on_l1: Rpc, zksync: ZkSync, registry: Address) -> Iterator[CheckRes
 
 
 def _takes(on_l1: Rpc, zksync: ZkSync, registry: Address, cost: int) -> CheckResult:
-    """Let the diamond say whether it would take a claim's message from the registry."""
+    """Check that the diamond would accept a claim's message from the registry."""
     claim = CLAIM.encode(0, registry, 1)
     limits = (zksync.claim_gas_limit, _GAS_PER_PUBDATA)
     request = REQUEST.encode(zksync.escrow_address, 0, claim, *limits, [], registry)

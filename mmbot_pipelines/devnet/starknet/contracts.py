@@ -54,7 +54,7 @@ def _calls(args: Calldata) -> list[tuple[int, int, list[int]]]:
 
 
 def is_valid_signature(frame: Frame, args: Calldata) -> list[int]:
-    """Answer as SNIP-6 says: VALID, or zero."""
+    """Return VALID or zero, as SNIP-6 defines."""
     message, signature = args.felt(), args.array()
     args.end()
     if len(signature) != 2 or 0 in signature:
@@ -137,7 +137,7 @@ def set_order(frame: Frame, args: Calldata) -> list[int]:
 
 
 def claim_payment(frame: Frame, args: Calldata) -> list[int]:
-    """Pay the market maker for one order that the L1 registry says is paid."""
+    """Pay the market maker for one order, on a message from the L1 registry."""
     registry, claim = args.felt(), (args.u256(), args.eth_address(), args.u256())
     args.end()
     not_paused(frame)

@@ -48,7 +48,7 @@ class Starknet:
 
 
 def deploy_messaging(l1: L1) -> ChecksumAddress:
-    """Deploy the messaging contract on L1 and tell the registry of it and of the escrow."""
+    """Deploy the messaging contract on L1, and set it and the escrow in the registry."""
     w3 = connect(l1.rpc_url)
     messaging = deploy(w3, "StarknetMessaging", sender=l1.owner).address
     registry = contract(w3, "PaymentRegistry", l1.registry)

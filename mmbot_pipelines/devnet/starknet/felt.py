@@ -49,5 +49,5 @@ def l1_message_hash(
     Source: Starknet core contract, keccak256(packed(from, to, nonce, selector,
     length, payload...)), every item a uint256.
     """
-    words = [from_address, to_address, nonce, selector, len(payload), *payload]
-    return keccak256(b"".join(word.to_bytes(32, "big") for word in words))
+    fields = [from_address, to_address, nonce, selector, len(payload), *payload]
+    return keccak256(b"".join(word.to_bytes(32, "big") for word in fields))
