@@ -31,7 +31,7 @@ def read(path: Path) -> tuple[dict[str, str], dict[str, str]]:
 def pattern(words: dict[str, str]) -> re.Pattern[str]:
     """Match a word alone, and as a part of a snake_case or CamelCase name."""
     parts = [
-        rf"(?<![A-Za-z])(?:{w}|{w.upper()})(?![a-z])|(?<![A-Z]){w.capitalize()}(?![a-z])"
+        rf"(?<![A-Za-z])(?:{w}(?![a-z])|{w.upper()}(?![A-Za-z]))|(?<![A-Z]){w.capitalize()}(?![a-z])"
         if w.isalpha()
         else rf"\b{w.replace(' ', '[ _]')}\b"
         for w in (word.strip() for word in words)

@@ -30,7 +30,7 @@ def every(kind: type[Waits]) -> list[type[Waits]]:
     return [one for one in found if hasattr(one, "reason")]
 
 
-def test_a_crowd_that_waits_for_hours_is_one_notice_a_reason(harness: BridgeHarness) -> None:
+def test_many_orders_that_wait_for_hours_are_one_notice_a_reason(harness: BridgeHarness) -> None:
     keys = harness.set_and_detect(40)
     harness.later(1800)
     wait(harness, keys[:30], PricesTooHigh.reason)
@@ -85,7 +85,7 @@ def test_no_reason_to_wait_is_without_an_alert(harness: BridgeHarness, kind: typ
     assert harness.order(key).status is Status.PENDING
 
 
-def test_what_has_an_alert_of_its_own_is_not_told_twice(harness: BridgeHarness) -> None:
+def test_what_has_an_alert_of_its_own_is_not_sent_twice(harness: BridgeHarness) -> None:
     (key,) = harness.set_and_detect()
     wait(harness, [key], InsufficientFunds.reason)
     harness.later(3601)

@@ -37,7 +37,7 @@ def test_an_unsettled_order_is_asked_for_less_often_with_its_age(age: int, looks
     assert asked == looks if age else 60 < asked < 70
 
 
-def test_everybodys_turn_comes_in_a_crowd() -> None:
+def test_every_order_gets_its_turn_among_many() -> None:
     poll_schedule, orders = PollSchedule(), [an_order(number) for number in range(3 * MAX_ORDERS)]
     asked = [
         {order.key for order in poll_schedule.due(orders, NOON + timedelta(seconds=look))}
@@ -47,7 +47,7 @@ def test_everybodys_turn_comes_in_a_crowd() -> None:
     assert len(set().union(*asked)) == 3 * MAX_ORDERS
 
 
-def test_a_crowd_of_claims_is_read_by_pages_and_none_is_forgotten(
+def test_many_claims_are_read_by_pages_and_none_is_forgotten(
     harness: BridgeHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long_ago = harness.now - timedelta(days=1)

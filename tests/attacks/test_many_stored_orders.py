@@ -25,7 +25,7 @@ def test_no_question_reads_a_whole_table(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("kind", CROWDS)
-def test_no_question_reads_a_whole_crowd(database_url: str, kind: str) -> None:
+def test_no_query_reads_all_waiting_orders(database_url: str, kind: str) -> None:
     engine = connect(database_url)
     store(engine, 2_000)
     crowd(engine, kind, 20_000)

@@ -184,7 +184,7 @@ def test_what_a_failed_message_gives_back_is_recorded_to_the_wei(
 
 
 @pytest.mark.parametrize("forged", [{"address": BASE_TOKEN}, {"topics": [MINT]}])
-def test_only_the_diamonds_request_says_which_message_a_claim_has_sent(
+def test_only_the_diamonds_request_identifies_the_message_of_a_claim(
     anvil_bridge: AnvilBridge, nodes: ExitStack, forged: dict[str, Any]
 ) -> None:
     """What any contract logs in a claim's transaction names no transaction of the L2."""

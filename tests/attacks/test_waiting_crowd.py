@@ -54,7 +54,7 @@ def max_rows(engine: Engine, dagster_server: BenchBridge, *parts: str) -> int:
     return most
 
 
-def test_a_crowd_that_waits_for_room_does_not_slow_the_lane(database_url: str) -> None:
+def test_many_orders_that_wait_for_room_do_not_slow_the_lane(database_url: str) -> None:
     engine = connect(database_url)
     dagster_server = BenchBridge(engine)
     dagster_server.find()
@@ -65,7 +65,7 @@ def test_a_crowd_that_waits_for_room_does_not_slow_the_lane(database_url: str) -
     engine.dispose()
 
 
-def test_a_crowd_of_parked_orders_does_not_slow_the_alerts(database_url: str) -> None:
+def test_many_parked_orders_do_not_slow_the_alerts(database_url: str) -> None:
     engine = connect(database_url)
     dagster_server = BenchBridge(engine)
     crowd(engine, status="PENDING", reason="SimulationReverted: no", failed=True)

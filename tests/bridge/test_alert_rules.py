@@ -62,7 +62,7 @@ def test_an_unpaid_parked_order_is_high(harness: BridgeHarness) -> None:
     assert found(harness) == {f"parked {key}": Severity.HIGH}
 
 
-def test_a_crowd_of_parked_orders_is_one_more_alert(harness: BridgeHarness) -> None:
+def test_many_parked_orders_are_one_more_alert(harness: BridgeHarness) -> None:
     keys = harness.set_and_detect(60)
     for key in keys[:50]:
         park(harness, key)
@@ -76,7 +76,7 @@ def test_a_crowd_of_parked_orders_is_one_more_alert(harness: BridgeHarness) -> N
     assert crowd.title == "60 orders are parked"
 
 
-def test_a_crowd_of_claims_that_do_not_arrive_is_one_more_alert(harness: BridgeHarness) -> None:
+def test_many_claims_that_do_not_arrive_are_one_more_alert(harness: BridgeHarness) -> None:
     keys = harness.set_and_detect(60)
     for key in keys:
         claimed = replace(harness.order(key), status=Status.PROVED, changed_at=harness.now)
