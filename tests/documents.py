@@ -1,4 +1,4 @@
-"""What our documents tell a reader to type and to look at, and whether it is there."""
+"""Find the commands, settings and names in our documents, and check that they exist."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def called(text: str) -> list[list[str]]:
 
 
 def understood(call: list[str]) -> bool:
-    """Tell whether mmbot knows the command and its options; it only gives their help."""
+    """Return whether mmbot has the command and its options, by its help."""
     with pytest.raises(SystemExit) as end:
         main([*(word for word in call if word != "..."), "--help"])
     return end.value.code == 0

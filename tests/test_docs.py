@@ -1,4 +1,4 @@
-"""What README.md and docs/ name exists, and what they quote is said."""
+"""What README.md and docs/ name exists, and what they quote is in the code."""
 
 import ast
 import pkgutil
@@ -142,26 +142,26 @@ def texts(tree: ast.AST) -> Iterator[str]:
 
 
 @cache
-def logged() -> list[str]:
-    """Return all texts that the product may say."""
+def messages() -> list[str]:
+    """Return all texts in the product's code."""
     files = (ROOT / "mmbot_pipelines").rglob("*.py")
     ours = [path for path in files if "devnet" not in path.parts]
     return [text for path in ours for text in texts(ast.parse(path.read_text()))]
 
 
-def is_said(quoted: str) -> bool:
-    """Tell whether some text of our code can be what is quoted."""
+def is_in_code(quoted: str) -> bool:
+    """Return whether some text of our code matches the quote."""
     fixed = re.split(ANY, quoted)
     pattern = re.compile(".*".join(re.escape(part) for part in fixed), re.DOTALL)
-    return any(pattern.search(text) for text in logged())
+    return any(pattern.search(text) for text in messages())
 
 
 def test_what_it_quotes_is_logged_in_these_words() -> None:
     quoted = re.findall(r'"([^"\n]+)"', FAULTS.read_text())
     assert len(quoted) > 50
-    assert [words for words in quoted if not is_said(words)] == []
+    assert [quote for quote in quoted if not is_in_code(quote)] == []
 
 
 def test_other_words_are_noticed() -> None:
-    assert is_said("10 steps failed in a row")
-    assert not is_said("10 steps went wrong in a row")
+    assert is_in_code("10 steps failed in a row")
+    assert not is_in_code("10 steps went wrong in a row")

@@ -34,11 +34,11 @@ shared = origin_wiring.Shared(
     settings=read, l1=rpc, registry=registry, wallet=read.l1.registry_address, invokes=None
 )
 origins = origin_wiring.origins(shared)
-told = {"names": list(origins), "scopes": sorted(origin_wiring.newest(read))}
+report = {"names": list(origins), "scopes": sorted(origin_wiring.newest(read))}
 for name in json.loads(sys.argv[2]):
-    told[name] = [origins[name] is origins[name], origins[name].start, origins[name].claim_gas]
-told["starknet_py"] = "starknet_py" in sys.modules
-print(json.dumps(told))
+    report[name] = [origins[name] is origins[name], origins[name].start, origins[name].claim_gas]
+report["starknet_py"] = "starknet_py" in sys.modules
+print(json.dumps(report))
 """
 
 

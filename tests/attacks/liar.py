@@ -1,4 +1,4 @@
-"""A node that tells the truth, but for the methods that a test makes it lie about."""
+"""A node that answers correctly except for the methods that a test falsifies."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""One node says that our Starknet account is another kind of contract than it is."""
+"""One node reports a wrong class for our Starknet account."""
 
 from typing import Any
 

@@ -51,11 +51,11 @@ def test_an_order_that_only_an_underrated_claim_pays_for_is_not_filled(
     def fee(claim: int) -> int:
         return (transfer + claim) * fees.expected + message
 
-    (dear,) = harness.l2.set_orders(1, fee=fee(80_000))
+    (costly,) = harness.l2.set_orders(1, fee=fee(80_000))
     (fair,) = harness.l2.set_orders(1, fee=fee(ZkSync.claim_gas))
     harness.detect()
-    harness.transfer([dear.key, fair.key])
-    assert harness.statuses()[dear.key] is not Status.TRANSFERRING
+    harness.transfer([costly.key, fair.key])
+    assert harness.statuses()[costly.key] is not Status.TRANSFERRING
     assert harness.statuses()[fair.key] is Status.TRANSFERRING
 
 

@@ -60,7 +60,7 @@ def test_the_wallet_on_the_l2_is_explained_to_the_wei(devnet: Devnet, engine: En
         assert day.messages_paid == sum(t.call.value for t in claims)
         assert day.profit == day.earned + day.refunded - day.gas_paid - day.messages_paid
 
-        # A settlement that the L2 takes back takes its refund with it.
+        # A settlement that is reorged out loses its refund too.
         assert orders[0].after(Fact.SETTLEMENT_REORGED, at=anvil_bridge.now).claim_refund is None
 
 

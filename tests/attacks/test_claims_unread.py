@@ -1,4 +1,4 @@
-"""A node that cannot tell where the registry sends claims, and a registry that is none."""
+"""A node that cannot report where the registry sends claims, and a contract that is no registry."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Crowds of dust: a rate-limited node in front of anvil with Postgres; and the world in memory."""
+"""Hundreds of dust orders: at a rate-limited node with anvil and Postgres, and in memory."""
 
 import json
 from collections.abc import Iterator

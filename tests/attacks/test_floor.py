@@ -127,7 +127,7 @@ def test_on_a_chain_spending_is_explained_to_the_wei_and_theft_is_not(
 
 
 def _judged(anvil_bridge: AnvilBridge) -> State:
-    """Return what the second look says: the first one proves nothing yet."""
+    """Return the state after the second reading: the first one alone never halts."""
     for _ in range(2):
         anvil_bridge.now += timedelta(seconds=5)
         guard.guard(anvil_bridge.bridge, anvil_bridge.run)

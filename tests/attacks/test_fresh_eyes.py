@@ -143,7 +143,7 @@ def test_what_was_dropped_does_not_fail_with_its_neighbours(
 ) -> None:
     harness.rules(wait_for_price_seconds=3600)
     harness.chain.base_fee *= 1000
-    (dear,) = harness.set_and_detect()
+    (costly,) = harness.set_and_detect()
     tick(harness)
     harness.later(3600)
     (good,) = harness.set_and_detect(fee=10**18)
@@ -152,8 +152,8 @@ def test_what_was_dropped_does_not_fail_with_its_neighbours(
         raise RpcRefused("no such method")
 
     monkeypatch.setattr(harness.l2, "check", check)
-    harness.failing(lambda: harness.transfer([dear, good]))
-    assert (harness.order(dear).status, harness.order(dear).failed) == (Status.DROPPED, False)
+    harness.failing(lambda: harness.transfer([costly, good]))
+    assert (harness.order(costly).status, harness.order(costly).failed) == (Status.DROPPED, False)
     assert (harness.order(good).status, harness.order(good).failed) == (Status.PROCESSING, True)
 
 
@@ -214,7 +214,7 @@ OLD, NEW = timedelta(hours=9), timedelta(0)
     ("quorum", "ages", "stands"),
     [
         (2, (OLD, NEW, NEW), False),
-        (2, (NEW, OLD, OLD), False),  # the best node says so, as before
+        (2, (NEW, OLD, OLD), False),  # the best node reports it, as before
         (2, (OLD, OLD, NEW), True),
         (1, (OLD, OLD, NEW), False),
         (2, (OLD, OLD, OLD), True),

@@ -125,8 +125,8 @@ def test_one_node_of_starknet_that_hides_orders_hides_none_from_the_backfill(
 
 def other_amounts(params: Any, result: Any) -> Any:
     """Show each order with another amount, before it is shown as it is."""
-    words = [log["data"] for log in result]
-    changed = [f"{data[:130]}{'7'.rjust(64, '0')}{data[194:]}" for data in words]
+    originals = [log["data"] for log in result]
+    changed = [f"{data[:130]}{'7'.rjust(64, '0')}{data[194:]}" for data in originals]
     return [log | {"data": data} for log, data in zip(result, changed, strict=True)]
 
 

@@ -48,7 +48,7 @@ def test_systemd_hands_them_no_key(name: str) -> None:
     # Applied last, by systemd.exec(5): also against what an operator put into the wrong file.
     assert set(" ".join(unit["UnsetEnvironment"]).split()) == set(KEYS)
     assert unit["InaccessiblePaths"] == ["-/etc/mmbot/key -/etc/mmbot/keys.env"]
-    # Where the machine's role may use the key in KMS, whoever asks it for credentials may too.
+    # A process that gets the credentials of the machine's role may use its key in KMS.
     assert unit["IPAddressDeny"] == ["169.254.169.254 fd00:ec2::254"]
 
 

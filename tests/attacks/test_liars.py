@@ -62,7 +62,7 @@ def chains() -> Iterator[Devnet]:
 def behind(
     devnet: Devnet, url: str, *lies: dict[str, Lie], quorum: int = 1
 ) -> Iterator[ChainHarness]:
-    """Play a scene behind nodes that tell these lies, the primary first."""
+    """Yield a chain behind nodes with these wrong answers, the primary first."""
     with ExitStack() as stack:
         stack.enter_context(rolled_back(devnet))
         nodes = [stack.enter_context(FaultyRpc(devnet.deployment.l1.rpc_url)) for _ in lies]

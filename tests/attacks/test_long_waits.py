@@ -48,7 +48,7 @@ def test_many_orders_that_wait_for_hours_are_one_notice_a_reason(harness: Bridge
 
 
 def test_what_nodes_keep_back_for_hours_is_a_notice_too(harness: BridgeHarness) -> None:
-    """They disagree, say: an outage stores no reason with the orders."""
+    """Nodes that disagree are an outage, which stores no reason with the orders."""
     (key,) = harness.set_and_detect()
     harness.chain.fault = RpcUnavailable("nodes disagree")
     harness.failing(lambda: harness.transfer([key]))

@@ -1,4 +1,4 @@
-"""One node says that a claim is used up, has failed, or sent no message: it is not lost by that."""
+"""One node reports a claim as consumed, failed or without a message: the claim is not given up."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -85,7 +85,7 @@ def finalize(ports: StarknetPorts) -> None:
 
 
 def all_consumed(params: Any, result: Any) -> Any:
-    """Say that L1 keeps no message any more."""
+    """Answer that L1 holds no message any more."""
     asked = params[0].get("data", "").startswith("0x" + L1_TO_L2_MESSAGES.selector.hex())
     return "0x" + bytes(32).hex() if asked else result
 

@@ -1,13 +1,13 @@
-"""However many orders are stored, no question of a tick, a lane or a scrape reads them all."""
+"""No query of a tick, a lane or a scrape reads all stored orders."""
 
 import pytest
 
 from mmbot_pipelines.adapters.db.engine import connect
 from tests.attacks.plans import explained
-from tests.bench.stored import CROWDS, crowd, store
+from tests.bench.stored import BACKLOGS, store, store_backlog
 from tests.bench.ticks import BenchBridge
 
-# Of a crowd of 20,000: what one question may read. Limits per day read a day's transfers, 700 here,
+# Rows of 20,000 that one query may read. Limits per day read a day's transfers, 700 here,
 # each in `transactions` and in `orders`.
 MAX_ROWS = 2_500
 
@@ -24,11 +24,11 @@ def test_no_question_reads_a_whole_table(database_url: str) -> None:
     assert plans.whole == []
 
 
-@pytest.mark.parametrize("kind", CROWDS)
+@pytest.mark.parametrize("kind", BACKLOGS)
 def test_no_query_reads_all_waiting_orders(database_url: str, kind: str) -> None:
     engine = connect(database_url)
     store(engine, 2_000)
-    crowd(engine, kind, 20_000)
+    store_backlog(engine, kind, 20_000)
     dagster_server = BenchBridge(engine)
     with explained(engine) as plans:
         for part, do in dagster_server.parts().items():

@@ -127,8 +127,8 @@ def test_an_unprofitable_claim_waits_healthy_and_goes_on_by_itself() -> None:
     assert decided is not None
     assert decided > 0
     claims = harness.l2.claims
-    dear = ClaimCostGrew("message and gas cost 1 ETH now")
-    harness.l2.claims = lambda orders, fees: [dear for _ in orders]  # type: ignore[method-assign]
+    costly = ClaimCostGrew("message and gas cost 1 ETH now")
+    harness.l2.claims = lambda orders, fees: [costly for _ in orders]  # type: ignore[method-assign]
     for _ in range(10):
         harness.repay([key])
         harness.later(60)

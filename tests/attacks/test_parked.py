@@ -23,10 +23,10 @@ def test_a_retry_by_hand_is_one_attempt(harness: BridgeHarness) -> None:
     key = park(harness)
     others: list[str] = []
 
-    def say(_: str) -> None:
+    def log(_: str) -> None:
         others.extend(o.key for o in steps.take_orders(harness.bridge, UNPAID, "zksync"))
 
-    harness.failing(lambda: steps.reprocess(harness.bridge, [key], Run("person", say)))
+    harness.failing(lambda: steps.reprocess(harness.bridge, [key], Run("person", log)))
     assert others == []
     assert len(harness.store.errors(key)) == 2
     assert harness.order(key).is_parked

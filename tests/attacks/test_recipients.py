@@ -97,7 +97,7 @@ def test_a_recipient_that_relents_at_the_last_attempt_gets_one(chain_harness: Ch
     chain_harness.finish()  # every retry that comes by itself
     assert chain_harness.statuses() == {logged.number: "parked"}
     assert len(errors(chain_harness, logged.number)) == 1
-    steps.reprocess(chain_harness.bridge, [logged.key], chain_harness.run)  # a person says so
+    steps.reprocess(chain_harness.bridge, [logged.key], chain_harness.run)  # by a person
     chain_harness.settle()
     assert chain_harness.payments() == {logged.number: 1}
 

@@ -176,7 +176,7 @@ def test_what_a_failed_message_gives_back_is_recorded_to_the_wei(
     assert logged in mmbot("orders", "show", keys[0]).out
     assert "came back" not in mmbot("orders", "show", keys[1]).out
 
-    # What L1 takes back is unknown again.
+    # After a reorg of L1 it is unknown again.
     (row, *_) = claims(anvil_bridge, keys)
     anvil_bridge.store.reopen_nonce(row, None, None, run_id="run", at=anvil_bridge.now)
     assert claims(anvil_bridge, keys)[0].refund is None

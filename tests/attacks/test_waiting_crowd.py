@@ -22,7 +22,7 @@ FROM generate_series(1, :count) n
 """
 
 
-def crowd(engine: Engine, *, status: str, reason: str, failed: bool) -> None:
+def store_waiting(engine: Engine, *, status: str, reason: str, failed: bool) -> None:
     given = {"status": status, "reason": reason, "failed": failed, "count": ORDERS}
     with engine.begin() as connection:
         connection.execute(text(_RUN_LIMIT_FACTOR), given)
@@ -60,7 +60,7 @@ def test_many_orders_that_wait_for_room_do_not_slow_the_lane(database_url: str) 
     dagster_server.find()
     assert dagster_server.keys
     reason = "waiting: MMBOT_MAX_EXPOSURE_WEI reached"
-    crowd(engine, status="PROCESSING", reason=reason, failed=False)
+    store_waiting(engine, status="PROCESSING", reason=reason, failed=False)
     assert max_rows(engine, dagster_server, "run: transfer") <= 100
     engine.dispose()
 
@@ -68,6 +68,6 @@ def test_many_orders_that_wait_for_room_do_not_slow_the_lane(database_url: str) 
 def test_many_parked_orders_do_not_slow_the_alerts(database_url: str) -> None:
     engine = connect(database_url)
     dagster_server = BenchBridge(engine)
-    crowd(engine, status="PENDING", reason="SimulationReverted: no", failed=True)
+    store_waiting(engine, status="PENDING", reason="SimulationReverted: no", failed=True)
     assert max_rows(engine, dagster_server, "alerts sensor") <= 100
     engine.dispose()

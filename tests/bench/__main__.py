@@ -1,6 +1,6 @@
 """make bench: what every tick, the lane and a scrape take at 1 k, 100 k and 1 M stored orders.
 
-The last column is 100 k orders that ended, and crowds of 100 k each beside them: see CROWDS.
+The last column is 100 k orders that ended, with each backlog of 100 k beside them: see BACKLOGS.
 
 Each figure is the median of some looks, as a ratio to that of the smallest store in the
 same run: the machine's own speed matters little.
@@ -21,7 +21,7 @@ from sqlalchemy.engine import make_url
 from mmbot_pipelines.adapters.db import embedded, migrate
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.urls import store_url
-from tests.bench.stored import CROWDS, crowd, store
+from tests.bench.stored import BACKLOGS, store, store_backlog
 from tests.bench.ticks import BenchBridge
 
 _SIZES = (1_000, 100_000, 1_000_000)
@@ -35,7 +35,7 @@ def main(sizes: tuple[int, ...]) -> None:
     try:
         server = embedded.embedded_url(folder / "data")
         took = {f"{size:,}": _measure(server, size) for size in sizes}
-        took["crowds"] = _measure(server, _ROWS, CROWDS)
+        took["backlogs"] = _measure(server, _ROWS, BACKLOGS)
     finally:
         embedded.stop(folder / "data")
         shutil.rmtree(folder)
@@ -46,9 +46,9 @@ def main(sizes: tuple[int, ...]) -> None:
         print(f"{name:24}" + "".join(f"{cell:>22}" for cell in cells))
 
 
-def _measure(server: str, size: int, crowds: Iterable[str] = ()) -> dict[str, float]:
-    """Return the seconds that each part takes on a store of so many orders, and of crowds."""
-    name = f"bench_{size}_crowds" if crowds else f"bench_{size}"
+def _measure(server: str, size: int, backlogs: Iterable[str] = ()) -> dict[str, float]:
+    """Return the seconds that each part takes on a store of `size` orders and backlogs."""
+    name = f"bench_{size}_backlogs" if backlogs else f"bench_{size}"
     admin = create_engine(store_url(server), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
@@ -57,8 +57,8 @@ def _measure(server: str, size: int, crowds: Iterable[str] = ()) -> dict[str, fl
     engine = connect(url)
     started = time.monotonic()
     store(engine, size)
-    for kind in crowds:
-        crowd(engine, kind, _ROWS)
+    for kind in backlogs:
+        store_backlog(engine, kind, _ROWS)
     print(f"{size:,} orders stored in {time.monotonic() - started:.0f} s", file=sys.stderr)
     bench_bridge = BenchBridge(engine)
     looks: dict[str, list[float]] = {}

@@ -22,20 +22,20 @@ SELECT
     '0x' || lpad(to_hex(n % 1000), 40, '0'), 10000000000000000, 10000000000000, n,
     '0x' || md5(n::text), '0x' || md5('set' || n), status, 1, 0, parked,
     CASE WHEN parked THEN 'SimulationReverted: Transfer failed.' END,
-    CASE WHEN stage >= 3 THEN '0x' || md5('t' || n) END,
-    CASE WHEN stage >= 5 THEN '0x' || md5('c' || n) END,
-    CASE WHEN stage = 7 THEN '0x' || md5('s' || n) END,
-    stage = 7, at, 1
+    CASE WHEN phase >= 3 THEN '0x' || md5('t' || n) END,
+    CASE WHEN phase >= 5 THEN '0x' || md5('c' || n) END,
+    CASE WHEN phase = 7 THEN '0x' || md5('s' || n) END,
+    phase = 7, at, 1
 FROM seed;
 
 INSERT INTO mmbot.order_events (key, before, after, at, run_id)
 SELECT
     CASE WHEN n % 3 = 0 THEN 'starknet:' ELSE 'zksync:' END || n,
-    way[step - 1], way[step], at - make_interval(secs => 3 * (stage - step)), 'seed'
+    way[step - 1], way[step], at - make_interval(secs => 3 * (phase - step)), 'seed'
 FROM seed,
     LATERAL (SELECT CASE WHEN status = 'DROPPED' THEN '{PENDING,DROPPED}'::text[]
         ELSE '{PENDING,PROCESSING,TRANSFERRING,FULFILLED,PROVING,PROVED,COMPLETED}' END AS way) w,
-    LATERAL generate_series(1, CASE WHEN status = 'DROPPED' THEN 2 ELSE stage END) step;
+    LATERAL generate_series(1, CASE WHEN status = 'DROPPED' THEN 2 ELSE phase END) step;
 
 INSERT INTO mmbot.transactions (
     subject, purpose, attempt, chain_id, wallet, nonce, hash, raw, call_to, call_data,
@@ -47,7 +47,7 @@ SELECT
     2 * n + (purpose = 'repay')::int, '0x' || md5(purpose || n), '\\x00', '0xregistry', '\\x00',
     1, 100000, 1, 1, 1, at, 'MINED', n % 6, '0xblock', 90000, 1000000000
 FROM seed, unnest('{transfer,repay}'::text[]) purpose
-WHERE stage >= CASE purpose WHEN 'transfer' THEN 4 ELSE 6 END;
+WHERE phase >= CASE purpose WHEN 'transfer' THEN 4 ELSE 6 END;
 
 INSERT INTO mmbot.errors (subject, step, kind, message, at, run_id)
 SELECT 'zksync:' || n, 'transfer',
@@ -56,7 +56,7 @@ FROM seed;
 """
 
 # What strangers, prices and our own faults can make many orders be: status, failed, reason.
-CROWDS = {
+BACKLOGS = {
     "dust": ("PENDING", False, PricesTooHigh.reason),
     "no room": ("PROCESSING", False, "waiting: MMBOT_MAX_EXPOSURE_WEI reached"),
     "no ETH": ("PROCESSING", False, InsufficientFunds.reason),
@@ -100,13 +100,13 @@ _SHAPE = """
 CREATE TEMP TABLE seed ON COMMIT DROP AS
 SELECT n + 10000000 AS n, at, parked,
     CASE WHEN parked THEN 'PENDING' WHEN n % 50 = 1 THEN 'DROPPED' ELSE
-        ('{PENDING,PROCESSING,TRANSFERRING,FULFILLED,PROVING,PROVED,COMPLETED}'::text[])[stage]
-    END AS status, CASE WHEN parked THEN 1 ELSE stage END AS stage
+        ('{PENDING,PROCESSING,TRANSFERRING,FULFILLED,PROVING,PROVED,COMPLETED}'::text[])[phase]
+    END AS status, CASE WHEN parked THEN 1 ELSE phase END AS phase
 FROM (
     SELECT n, now() - make_interval(secs => 120 * (:count - n)) AS at, n % 500 = 7 AS parked,
-        CASE WHEN n <= :count - 21 THEN 7 ELSE 1 + n % 6 END AS stage
+        CASE WHEN n <= :count - 21 THEN 7 ELSE 1 + n % 6 END AS phase
     FROM generate_series(1, :count) n
-) stages
+) phases
 """
 
 
@@ -132,11 +132,11 @@ def store(engine: Engine, count: int) -> None:
     _analyse(engine)
 
 
-def crowd(engine: Engine, kind: str, count: int) -> None:
+def store_backlog(engine: Engine, kind: str, count: int) -> None:
     """Store so many orders more that are all in one state, the oldest of them hours ago."""
-    status, failed, reason = CROWDS[kind]
+    status, failed, reason = BACKLOGS[kind]
     given = {"status": status, "failed": failed, "reason": reason, "count": count}
-    first = 20_000_000 + 10_000_000 * list(CROWDS).index(kind)
+    first = 20_000_000 + 10_000_000 * list(BACKLOGS).index(kind)
     with engine.begin() as connection:
         _run(connection, "SET LOCAL statement_timeout = 0")
         _run(connection, "SET LOCAL session_replication_role = replica")

@@ -1,4 +1,4 @@
-"""The world that tests of the bridge begin with."""
+"""Fixtures of the bridge's tests."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A storm of faults over the world in memory, and what must hold in it and after it."""
+"""Random faults and deaths on the in-memory bridge, and the invariants during and after them."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -23,11 +23,11 @@ def outage() -> RpcUnavailable:
 
 
 class Killed(BaseException):
-    """The process has died at a crash point."""
+    """The process has died at a failpoint."""
 
 
 class FaultHarness:
-    """A world in which every step may meet a fault, or die."""
+    """A bridge whose every step may fail or die."""
 
     def __init__(self) -> None:
         self.harness = BridgeHarness()
@@ -142,7 +142,7 @@ class FaultHarness:
         return self._sign(call, nonce=nonce, gas=gas, fees=fees)
 
     def check(self) -> None:
-        """Check what must hold in the middle of any storm."""
+        """Check the invariants that hold during faults."""
         paid = [t.call.data for t in self.transfers()]
         assert len(paid) == len(set(paid))
         store = self.harness.store
@@ -182,7 +182,7 @@ class FaultHarness:
             order = orders[logged.key]
             if self._transfer(order) == self._transfer(logged):
                 assert (order.block, order.fee) == (logged.block, logged.fee)
-            else:  # it could not be told anew, for the first of this number was paid
+            else:  # not relocated: the first order of this id was paid
                 kinds = {e.fault.kind for e in store.errors(order.key)}
                 assert "ReorgAfterPayment" in kinds, f"{logged.key} was lost"
         for transfer in self.transfers():
@@ -190,7 +190,7 @@ class FaultHarness:
                 self._check_paid(transfer, orders)
 
     def _check_paid(self, transfer: Executed, orders: dict[str, Order]) -> None:
-        """Whoever was paid is claimed for, or a person knows of it."""
+        """Check that each paid order is claimed, or parked for a person."""
         for order in orders.values():
             if self._transfer(order) == transfer.call:
                 assert order.status is not Status.DROPPED

@@ -1,4 +1,4 @@
-"""What tests of the guard do to a world, and read from it."""
+"""Steps and reads of the guard's tests."""
 
 from dataclasses import replace
 

@@ -60,7 +60,7 @@ class BridgeHarness:
         )
 
     def newest_block(self, name: str) -> Callable[[], datetime]:
-        """Tell the time of a chain's newest block, as old as the test has it."""
+        """Return the time of a chain's newest block, as old as the test sets it."""
 
         def newest() -> datetime:
             if name == "L1":
@@ -93,7 +93,7 @@ class BridgeHarness:
         return steps.detect(self.bridge, "zksync", self.run)
 
     def failing(self, step: Callable[[], object]) -> str:
-        """Run a step that some orders fail in; return what the run says of it."""
+        """Run a step in which some orders fail; return the run's message."""
         try:
             step()
         except OrdersFailed as e:
@@ -113,7 +113,7 @@ class BridgeHarness:
         return steps.settle(self.bridge, "zksync", self.run)
 
     def look(self) -> None:
-        """Let the bot read receipts, and look for what L1 took back."""
+        """Let the bot read receipts, and look for reorgs of L1."""
         steps.check_l1_reorgs(self.bridge, self.run)
         steps.process_receipts(self.bridge, self.run)
 

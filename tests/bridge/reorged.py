@@ -1,4 +1,4 @@
-"""Orders brought to a status on the in-memory world, for tests of what an L2 takes back."""
+"""Orders brought to a status in memory, for tests of L2 reorgs."""
 
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order

@@ -1,4 +1,4 @@
-"""Which alerts hold in which state of the world."""
+"""Which alerts hold in which state."""
 
 from dataclasses import replace
 
@@ -72,8 +72,8 @@ def test_many_parked_orders_are_one_more_alert(harness: BridgeHarness) -> None:
     for key in keys[50:]:
         park(harness, key)
     assert set(found(harness)) == first | {"parked-many"}  # no alert of the first ones is over
-    (crowd,) = (alert for alert in seen(harness).alerts if alert.key == "parked-many")
-    assert crowd.title == "60 orders are parked"
+    (many,) = (alert for alert in seen(harness).alerts if alert.key == "parked-many")
+    assert many.title == "60 orders are parked"
 
 
 def test_many_claims_that_do_not_arrive_are_one_more_alert(harness: BridgeHarness) -> None:
@@ -84,8 +84,8 @@ def test_many_claims_that_do_not_arrive_are_one_more_alert(harness: BridgeHarnes
     harness.later(3601)
     first = {f"undelivered {key}" for key in keys[:50]}
     assert set(found(harness)) == first | {"undelivered-many"}
-    (crowd,) = (alert for alert in seen(harness).alerts if alert.key == "undelivered-many")
-    assert crowd.title == "60 claims do not arrive"
+    (many,) = (alert for alert in seen(harness).alerts if alert.key == "undelivered-many")
+    assert many.title == "60 claims do not arrive"
 
 
 def test_a_parked_order_reports_whether_it_is_paid(harness: BridgeHarness) -> None:

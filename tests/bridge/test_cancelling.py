@@ -1,4 +1,4 @@
-"""Transfers that are too dear or not wanted any more: how they are taken back."""
+"""Transfers that became too expensive or unwanted are cancelled."""
 
 from collections.abc import Callable
 

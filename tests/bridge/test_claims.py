@@ -152,19 +152,19 @@ def test_a_claim_proven_lost_is_made_again_after_a_backoff(harness: BridgeHarnes
 
 
 def test_a_claim_that_costs_what_it_brings_waits_for_lower_prices(harness: BridgeHarness) -> None:
-    dear = paid(harness)
-    order, usual = harness.order(dear), harness.l2.message_gas
+    costly = paid(harness)
+    order, usual = harness.order(costly), harness.l2.message_gas
     brings = order.amount + order.fee
     harness.l2.message_gas = brings // harness.chain.fees().ceiling + 1
-    harness.repay([dear])
-    order = harness.order(dear)
+    harness.repay([costly])
+    order = harness.order(costly)
     assert (order.status, order.failed, order.failures) == (Status.FULFILLED, False, 0)
     assert order.reason == "waiting: its claim would cost what it brings"
     harness.l2.message_gas = usual
     harness.later(61)
     harness.repay([o.key for o in steps.take_orders(harness.bridge, [Status.FULFILLED])])
     harness.mine()
-    assert claims_mined(harness, dear) == 1
+    assert claims_mined(harness, costly) == 1
 
 
 def test_claims_that_get_lost_again_and_again_are_parked(harness: BridgeHarness) -> None:

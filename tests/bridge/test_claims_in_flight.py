@@ -15,7 +15,7 @@ ANYBODY = Call(to=Address("0x00000000000000000000000000000000000000Fe"), data=b"
 
 
 def reorg_transfer(harness: BridgeHarness, key: str) -> None:
-    """Let the transfer alone look taken back, as to a node that is in two minds."""
+    """Reopen the transfer alone, as if a node showed it reorged out."""
     row, order = harness.store.transactions(key)[0], harness.order(key)
     back = order.after(Fact.TRANSFER_REORGED, at=harness.now)
     harness.store.reopen_nonce(row, order, back, run_id="run-0", at=harness.now)

@@ -94,7 +94,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def burst(folder: Path) -> Iterator[BridgeHarness]:
-    """Return a world whose orders are in a Postgres that the test may stop."""
+    """Return a harness whose orders are in a Postgres that the test may stop."""
     url = embedded.embedded_url(folder)
     migrate.upgrade(url)
     with in_postgres(url) as stores:

@@ -113,7 +113,7 @@ def test_a_receipt_that_one_node_does_not_have_yet_is_no_loss(
     (key,) = harness.set_and_detect()
     harness.transfer([key])
     harness.chain.mine()
-    with monkeypatch.context() as patch:  # one URL, two nodes: one tells the nonce, one is behind
+    with monkeypatch.context() as patch:  # one URL, two nodes: one has the nonce, one is behind
         patch.setattr(harness.chain, "receipts", lambda hashes: [None] * len(hashes))
         assert steps.process_receipts(harness.bridge, harness.run) == 1
     assert harness.order(key).status is Status.TRANSFERRING

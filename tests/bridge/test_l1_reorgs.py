@@ -1,4 +1,4 @@
-"""L1 takes back what it has mined: orders go back with it, and on again."""
+"""Reorgs of L1: orders return to an earlier state and continue."""
 
 from itertools import pairwise
 

@@ -190,7 +190,7 @@ def test_a_failed_order_that_waits_keeps_its_failure(harness: BridgeHarness) -> 
 
 
 def on(harness: BridgeHarness, stores: Stores) -> None:
-    """Put the world's bridge on another store."""
+    """Set another store in the harness's bridge."""
     harness.store, harness.safety = stores.orders, stores.safety  # type: ignore[assignment]
     harness.bridge = replace(
         harness.bridge, orders=stores.orders, accounts=stores.accounts, safety=stores.safety
@@ -257,7 +257,7 @@ def test_what_is_mined_while_the_lane_is_waited_for_is_not_spent_twice(
 
     with monkeypatch.context() as patch:
         patch.setattr(harness.store, "lane", waited_for)
-        # what a node says to a call that the wallet cannot pay comes too early for this
+        # a node's refusal of a call that the wallet cannot pay comes too early for this
         patch.setattr(harness.chain, "simulate", lambda calls, _: [Gas(100_000)] * len(calls))
         harness.transfer([second])
     assert "the wallet has too little ETH" in (harness.order(second).reason or "")

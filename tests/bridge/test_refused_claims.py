@@ -1,4 +1,4 @@
-"""Claims of paid orders that would revert: what L1 says of the payment decides."""
+"""Claims of paid orders that would revert: the payment's state on L1 decides."""
 
 import pytest
 

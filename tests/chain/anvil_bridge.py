@@ -1,4 +1,4 @@
-"""The bridge on two anvils that make L1 blocks only when told, with a clock of its own."""
+"""The bridge on two anvils that mine L1 blocks only on demand, with a clock of its own."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -54,7 +54,7 @@ class AnvilBridge:
         return self.store.get([key])[0]
 
     def ends(self, key: str) -> list[tuple[str, TxState]]:
-        """Say what became of an order's transactions, oldest first."""
+        """Return the states of an order's transactions, oldest first."""
         return [(t.purpose, t.state) for t in self.store.transactions(key)]
 
     def find(self, count: int = 1, **order: int) -> list[str]:

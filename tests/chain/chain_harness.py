@@ -31,14 +31,14 @@ ATTEMPTS = 3
 
 
 class ChainHarness:
-    """A stage, and the bridge that plays on it."""
+    """The bridge on a harness of real ports."""
 
     def __init__(self, ports: AnvilPorts, engine: Engine, l1: Rpc, l2: Rpc) -> None:
         deployment = ports.devnet.deployment
         zksync = deployment.zksync
         self.ports = ports
         self.logged: list[str] = []
-        self.failed: list[str] = []  # what the runs that failed told
+        self.failed: list[str] = []  # the messages of failed runs
         self.run = Run("run-1", self.logged.append)
         self.passed = timedelta()
         chain = EthereumChain(l1, LocalSigner(deployment.private_key))
@@ -143,7 +143,7 @@ def played(
     l2_urls: Sequence[str] = (),
     **options: object,
 ) -> Iterator[ChainHarness]:
-    """Lend a scene for one test; other nodes than the anvils themselves may stand before them.
+    """Yield a harness for one test, at the anvils or at other nodes in front of them.
 
     options: of each `Rpc`.
     """

@@ -1,4 +1,4 @@
-"""The registry behaves on a chain as chain_facts.md says the deployed one does."""
+"""The registry behaves on a chain as the deployed one (chain_facts.md)."""
 
 from collections.abc import Iterator
 
@@ -47,7 +47,7 @@ def key(order_id: int, dest: int, amount: int, chain: int) -> bytes:
 
 
 def unauthorized(call: ContractFunction, sender: str) -> bool:
-    """Tell whether the registry refuses by its custom error, as the deployed one does."""
+    """Return whether the registry reverts with its custom error, as the deployed one does."""
     with pytest.raises(ContractCustomError) as refused:
         call.call({"from": sender})
     selector = keccak(text="OwnableUnauthorizedAccount(address)")[:4].hex()
@@ -80,8 +80,8 @@ def test_transfer_event_on_the_wire(devnet: Devnet, maker: str) -> None:
     (log,) = receipt["logs"]
     topic = 0xA021626D9973EAECFBEB0E17352F56E3E9B32891F48C11CC1C2C248A2559F79A
     assert [int.from_bytes(t) for t in log["topics"]] == [topic, 9]
-    words = [int(maker, 16), RECIPIENT, 7, 1, ZKSYNC]
-    assert log["data"] == b"".join(word.to_bytes(32) for word in words)
+    fields = [int(maker, 16), RECIPIENT, 7, 1, ZKSYNC]
+    assert log["data"] == b"".join(word.to_bytes(32) for word in fields)
 
 
 def test_the_owner_may_pay_too(devnet: Devnet) -> None:
@@ -225,7 +225,7 @@ def test_claim_on_zksync_asks_the_diamond(devnet: Devnet, maker: str) -> None:
         "chainId": ZKSYNC,
     }
     asked = devnet.diamond.events.NewPriorityRequest().process_log(receipt["logs"][0])["args"]
-    words = b"".join(n.to_bytes(32) for n in (3, RECIPIENT, 7))
+    fields = b"".join(n.to_bytes(32) for n in (3, RECIPIENT, 7))
     assert asked["txId"] == 0
     price = devnet.base_cost(receipt["effectiveGasPrice"]) // L2_GAS_LIMIT
     assert dict(asked["transaction"]) == {
@@ -240,7 +240,7 @@ def test_claim_on_zksync_asks_the_diamond(devnet: Devnet, maker: str) -> None:
         "nonce": 0,
         "value": 0,
         "reserved": [ETHER, int(maker, 16), 0, 0],
-        "data": Web3.to_bytes(0xA5168739) + words,
+        "data": Web3.to_bytes(0xA5168739) + fields,
         "signature": b"",
         "factoryDeps": [],
         "paymasterInput": b"",

@@ -123,7 +123,7 @@ def fourfold(_: Any, gas: Any) -> Any:
     return hex(4 * int(gas, 16))
 
 
-# chain, method, lie, what every run that fails says then, whether the recipients are paid
+# chain, method, lie, the message of every failed run, whether the recipients are paid
 CONTRADICTIONS = [
     ("L1", "eth_getBlockByNumber", another_hash, r"disagree about block \d+ of L1", False),
     ("L1", "eth_getBlockByNumber", by_number_alone, r"has another block \d+ of L1 than", False),

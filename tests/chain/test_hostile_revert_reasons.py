@@ -35,7 +35,7 @@ def test_reason_of_a_revert_is_stored_as_one_short_line(
     honest = l1.eth.get_code(registry).to_0x_hex()
     chain_harness.detect()
     ask(l1, "anvil_setCode", registry, reverting(text, characters))
-    # Its view reverts too, and says the same.
+    # Its view reverts too, with the same reason.
     chain_harness.transfer()
     (error, *_) = chain_harness.bridge.orders.errors(order.key)
     stored = [error.fault.message, chain_harness.order(order.number).reason or ""]

@@ -63,8 +63,8 @@ def test_claim_below_the_base_cost_gives_the_reason_it_reverted(alone: AnvilPort
     fees = alone.chain.fees()
     far_too_low = Fees(base=Wei(1), priority=Wei(1), ceiling=Wei(1))
     (call,) = alone.origin.claims([order], far_too_low)
-    (dear,) = alone.origin.claims([order], fees)
-    assert call.value < dear.value
+    (costly,) = alone.origin.claims([order], fees)
+    assert call.value < costly.value
     ask(alone.devnet.l1, "anvil_setNextBlockBaseFeePerGas", hex(50 * 10**9))
     alone.mine()
     (tx,) = send(alone, [call])

@@ -159,7 +159,7 @@ class Chains:
         )
 
     def _transactions(self, first: int) -> list[MinedTransaction]:
-        """Read every transaction of our wallet from the blocks, whoever sent it."""
+        """Read every transaction of our wallet from the blocks, by any sender program."""
         eth = self._l1.eth
         return [
             self._mined(given)

@@ -1,4 +1,4 @@
-"""The node that fails on command does exactly what it is told."""
+"""The node that fails on command does exactly what a test sets."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

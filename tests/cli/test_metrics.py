@@ -1,4 +1,4 @@
-"""mmbot metrics: what it says when it cannot serve, and with the database away."""
+"""mmbot metrics: its messages when it cannot serve, and when the database is away."""
 
 import signal
 import socket

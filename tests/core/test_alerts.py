@@ -92,9 +92,7 @@ def test_a_list_is_good_news_only_when_all_of_it_is(more: int) -> None:
     alert_harness.tick(*map(parked, range(6)))
     alert_harness.tick()
     alert_harness.tick()
-    alert_harness.tick(
-        *map(parked, range(10, 10 + more))
-    )  # in the tick that tells the end of the six
+    alert_harness.tick(*map(parked, range(10, 10 + more)))  # in the tick that resolves the six
     reported = [(n.title, n.is_resolved) for n in channel.taken]
     assert reported == [("[HIGH] 6 messages", False), (f"[HIGH] {6 + more} messages", not more)]
 
@@ -113,7 +111,7 @@ def test_a_kill_at_any_failpoint_loses_no_alert(
     real = getattr(holder, where)
 
     def dies(*args: object, **kwargs: object) -> None:
-        if where != "mark_sent":  # told: sent, and dead before that is written down
+        if where != "mark_sent":  # sent, and dead before that is stored
             real(*args, **kwargs)
         raise Died
 

@@ -142,6 +142,6 @@ def test_the_markets_price_is_signed_only_once() -> None:
 
 
 def test_rows_of_one_nonce_cost_only_once() -> None:
-    cheap, dear, other = a_row(1), a_row(1, bump=1, ceiling=5000), a_row(2)
-    assert max_total_cost([other, dear, cheap]) == dear.max_cost + other.max_cost
-    assert by_nonce([other, dear, cheap]) == [[cheap, dear], [other]]
+    cheap, costly, other = a_row(1), a_row(1, bump=1, ceiling=5000), a_row(2)
+    assert max_total_cost([other, costly, cheap]) == costly.max_cost + other.max_cost
+    assert by_nonce([other, costly, cheap]) == [[cheap, costly], [other]]

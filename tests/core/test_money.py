@@ -1,4 +1,4 @@
-"""Amounts in words."""
+"""Amounts as text."""
 
 from hypothesis import given
 from hypothesis import strategies as st

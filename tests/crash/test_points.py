@@ -37,7 +37,7 @@ REORGED_CHAIN = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class CrashHarness:
+class KillHarness:
     """Two chains with orders on them, a database, and the settings that name both."""
 
     devnet: Devnet
@@ -79,7 +79,7 @@ def chains() -> Iterator[Devnet]:
 
 
 @pytest.fixture
-def crash_harness(chains: Devnet, database_url: str, tmp_path: Path) -> Iterator[CrashHarness]:
+def kill_harness(chains: Devnet, database_url: str, tmp_path: Path) -> Iterator[KillHarness]:
     with rolled_back(chains) as devnet, Sink() as sink:
         watched = Chains(devnet.deployment, [ZkSyncOrigin(devnet.deployment.zksync)])
         before, l2_block = watched.snapshot(), devnet.l2.eth.block_number
@@ -95,7 +95,7 @@ def crash_harness(chains: Devnet, database_url: str, tmp_path: Path) -> Iterator
         messenger = Messenger(l1=devnet.l1, l2=devnet.l2, diamond=devnet.deployment.zksync.diamond)
         thread = threading.Thread(target=messenger.run, args=(stop,), kwargs={"poll": 0.05})
         thread.start()
-        yield CrashHarness(
+        yield KillHarness(
             devnet=devnet,
             sink=sink,
             environ=environment(devnet.deployment)
@@ -128,38 +128,38 @@ def order_spec(recipient: str, *, amount: int = 10 * MILLI, fee: int = GOOD_FEE)
     )
 
 
-def test_without_a_kill_every_order_reaches_its_final_state(crash_harness: CrashHarness) -> None:
-    assert crash_harness.run() == 0
-    kept = stored_facts(crash_harness.database_url)
+def test_without_a_kill_every_order_reaches_its_final_state(kill_harness: KillHarness) -> None:
+    assert kill_harness.run() == 0
+    kept = stored_facts(kill_harness.database_url)
     assert final_states(kept) == {"COMPLETED": 2, "DROPPED": 1, "PROCESSING parked": 2}
     reverted = [t for t in kept.transactions if t.state == "REVERTED"]
     assert len(reverted) == 1  # the alternating recipient: its own refusal parks it at once
-    assert_invariants(crash_harness)
+    assert_invariants(kill_harness)
 
 
 @pytest.mark.parametrize("point", list(Point))
-def test_a_kill_at_a_failpoint(point: Point, crash_harness: CrashHarness, tmp_path: Path) -> None:
+def test_a_kill_at_a_failpoint(point: Point, kill_harness: KillHarness, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.touch()
     if point in REORGED_CHAIN:
-        assert crash_harness.run() == 0
-        crash_harness.reorg(REORGED_CHAIN[point])
+        assert kill_harness.run() == 0
+        kill_harness.reorg(REORGED_CHAIN[point])
     if point in STUCK:
-        ask(crash_harness.devnet.l1, "evm_setAutomine", False)
-    assert crash_harness.run(MMBOT_FAILPOINTS=f"{point}={token}") == -signal.SIGKILL
+        ask(kill_harness.devnet.l1, "evm_setAutomine", False)
+    assert kill_harness.run(MMBOT_FAILPOINTS=f"{point}={token}") == -signal.SIGKILL
     assert not token.exists()
-    ask(crash_harness.devnet.l1, "evm_setAutomine", True)
-    ask(crash_harness.devnet.l1, "evm_mine")
-    assert crash_harness.run(hours=1) == 0
-    ends = final_states(stored_facts(crash_harness.database_url))
+    ask(kill_harness.devnet.l1, "evm_setAutomine", True)
+    ask(kill_harness.devnet.l1, "evm_mine")
+    assert kill_harness.run(hours=1) == 0
+    ends = final_states(stored_facts(kill_harness.database_url))
     assert ends == {"COMPLETED": 2, "DROPPED": 1, "PROCESSING parked": 2}
-    assert_invariants(crash_harness)
+    assert_invariants(kill_harness)
 
 
-def assert_invariants(crash_harness: CrashHarness) -> None:
-    results = audited(crash_harness.chains, crash_harness.database_url, crash_harness.before)
+def assert_invariants(kill_harness: KillHarness) -> None:
+    results = audited(kill_harness.chains, kill_harness.database_url, kill_harness.before)
     assert not any(result.violations for result in results), "\n" + table(results)
     assert all(result.checked for result in results), "\n" + table(results)
-    reported = str(crash_harness.sink.received)
-    parked = [o.key for o in stored_facts(crash_harness.database_url).orders if o.failed]
+    reported = str(kill_harness.sink.received)
+    parked = [o.key for o in stored_facts(kill_harness.database_url).orders if o.failed]
     assert [key for key in parked if f"{key} is parked" in reported] == parked

@@ -1,4 +1,4 @@
-"""The world whose sensors look once in a tick, instead of waiting."""
+"""Fixtures with sensors that look once in a tick, instead of waiting."""
 
 import pytest
 

@@ -22,7 +22,7 @@ def alert_harness() -> AlertHarness:
 def tick(
     alert_harness: AlertHarness, instance: dg.DagsterInstance, *beats: tuple[str, float]
 ) -> str:
-    """Let daemons' hearts beat some seconds ago, look after each beat; return what is said."""
+    """Record heartbeats some seconds ago, tick after each; return the last tick's message."""
     logged = None
     for name, ago in beats:
         at = datetime.now(UTC) - timedelta(seconds=ago)

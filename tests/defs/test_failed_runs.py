@@ -21,7 +21,7 @@ from tests.bridge.harness import BridgeHarness
 def tick(
     harness: BridgeHarness, instance: dg.DagsterInstance, cursor: str | None = None
 ) -> tuple[str, str]:
-    """Return what the sensor says, and its cursor."""
+    """Return the sensor's message and its cursor."""
     context = dg.build_sensor_context(
         instance, cursor=cursor, sensor_name="failed_orders", resources={"bridge": harness.bridge}
     )

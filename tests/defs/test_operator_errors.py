@@ -1,4 +1,4 @@
-"""What a tick and a run show when something is away: red, and in words alone."""
+"""Ticks and runs during an outage: red, with a one-line reason and no traceback."""
 
 import os
 import subprocess
@@ -60,12 +60,12 @@ def lose_database(alert_harness: AlertHarness) -> None:
     dead = connect(DEAD)
     stores = {"orders": PgOrders(dead), "accounts": PgAccounts(dead), "safety": PgSafety(dead)}
     alert_harness.harness.bridge = replace(alert_harness.harness.bridge, **stores)
-    records, heard, log = PgOrderStats(dead), PgDaemons(dead), PgAlertLog(dead)
+    records, heartbeats, log = PgOrderStats(dead), PgDaemons(dead), PgAlertLog(dead)
     alert_harness.alert_service = replace(
         alert_harness.alert_service,
         bridge=alert_harness.harness.bridge,
         records=records,
-        daemons=heard,
+        daemons=heartbeats,
         log=log,
     )
 
@@ -138,8 +138,8 @@ def unwired() -> dict[str, object]:
 
 def test_the_tables_of_dagster_are_the_database_too() -> None:
     def ask() -> None:
-        psycopg_said = Exception("connection refused\n\tIs the server running?")
-        raise OperationalError("SELECT 1", {}, psycopg_said)
+        psycopg_error = Exception("connection refused\n\tIs the server running?")
+        raise OperationalError("SELECT 1", {}, psycopg_error)
 
     assert failing(ask) == "StoreUnavailable: the tables of Dagster: connection refused"
 

@@ -1,4 +1,4 @@
-"""The receipts sensor asks for a run where transactions are stuck, and the run mends it."""
+"""The receipts sensor asks for a run where transactions are stuck, and the run replaces them."""
 
 from collections.abc import Iterator
 

@@ -51,7 +51,7 @@ def run(instance: dg.DagsterInstance, database_url: str, days_ago: float) -> str
 
 
 def kept(database_url: str) -> dict[str, set[str]]:
-    """Return the runs that each of Dagster's tables tells of."""
+    """Return the runs that each of Dagster's tables names."""
     with psycopg.connect(database_url) as connection:
         return {
             table: {row[0] for row in connection.execute(f"SELECT run_id FROM dagster.{table}")}
@@ -64,7 +64,7 @@ def files(instance: dg.DagsterInstance) -> set[str]:
 
 
 def clean(instance: dg.DagsterInstance, *, keep: int, by_hand: int | None = None) -> str:
-    """Run the job as its schedule does, or with other days; return what it said."""
+    """Run the job as its schedule does, or with other days; return its log."""
     job = retention.definitions(keep).resolve_job_def("old_runs_cleanup")
     run_config = {"ops": {"forget": {"config": {"days": by_hand}}}} if by_hand else None
     run = job.execute_in_process(run_config=run_config, instance=instance)

@@ -12,7 +12,7 @@ LISTENING = ("dagster api grpc", "dagster-webserver", "mmbot metrics")
 
 
 def misunderstood(command: list[str]) -> str:
-    """Return what the program says against its arguments, or nothing."""
+    """Return the program's error about its arguments, or nothing."""
     return _asked(Path(command[0]).name, *command[1:])
 
 

@@ -21,7 +21,7 @@ def grouped(expression: str) -> set[str]:
 
 
 def balanced(expression: str) -> bool:
-    """Tell whether every bracket is closed in its turn."""
+    """Return whether all brackets are balanced."""
     waiting: list[str] = []
     for character in _STRING.sub("", expression):
         if character in "([{":

@@ -1,4 +1,4 @@
-"""What the runbook tells an operator to type and to look at exists."""
+"""The commands and names in the runbook exist."""
 
 import re
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def test_it_has_an_action_for_every_alert_of_prometheus() -> None:
     for group in rules["groups"]:
         for rule in group["rules"]:
             logged = re.search(rf"\b{rule['alert']}\b", RUNBOOK)
-            assert logged, f"nothing is said about {rule['alert']}"
+            assert logged, f"the runbook has nothing about {rule['alert']}"
 
 
 def test_it_explains_every_state() -> None:

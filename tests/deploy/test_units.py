@@ -1,4 +1,4 @@
-"""The systemd units: what systemd itself says of them, and whether what they name exists."""
+"""The systemd units: systemd-analyze accepts them, and what they name exists."""
 
 import re
 import shutil

@@ -21,7 +21,7 @@ def call(selector: str, *calldata: str, to: str = TOKEN) -> dict[str, Any]:
 
 
 class ReadingSuite:
-    """Needs a fixture `rpc` of a node with at least five sealed blocks and some transfers."""
+    """Needs a fixture `rpc` of a node with five or more sealed blocks and some transfers."""
 
     def window(self, rpc: Rpc) -> dict[str, Any]:
         tip = rpc("blockNumber")

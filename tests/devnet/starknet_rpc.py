@@ -43,10 +43,10 @@ class Refused(Exception):
         self.data = error.get("data")
 
 
-def mended(document: Any) -> Any:
+def corrected(document: Any) -> Any:
     """Free a document of its known faults, and make its references absolute."""
     if isinstance(document, list):
-        return [mended(item) for item in document]
+        return [corrected(item) for item in document]
     if not isinstance(document, dict):
         return document
     renamed = {}
@@ -58,10 +58,10 @@ def mended(document: Any) -> Any:
         elif key == "required" and isinstance(value, str):
             renamed[name] = [value]
         elif key == "pattern" and value.endswith("[a-fA-F0-9]{0,61})$"):
-            # FELT says 63 digits and allows 62.
+            # FELT is documented with 63 digits and allows 62.
             renamed[name] = value.replace("{0,61}", "{0,62}")
         else:
-            renamed[name] = mended(value)
+            renamed[name] = corrected(value)
     return renamed
 
 
@@ -69,7 +69,7 @@ class Specification:
     """The published methods, their parameters, results and errors."""
 
     def __init__(self, folder: Path) -> None:
-        documents = {n: mended(json.loads((folder / n).read_text())) for n in DOCUMENTS}
+        documents = {n: corrected(json.loads((folder / n).read_text())) for n in DOCUMENTS}
         self.registry: Registry[Any] = Registry().with_resources(
             (name, Resource.from_contents(document, default_specification=DRAFT202012))
             for name, document in documents.items()

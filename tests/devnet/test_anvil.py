@@ -1,4 +1,4 @@
-"""The chain process: where it listens, how it ends, what it says when it cannot start."""
+"""The chain process: where it listens, how it ends, its error when it cannot start."""
 
 import os
 import select

@@ -1,4 +1,4 @@
-"""The zkSync escrow behaves as chain_facts.md says the deployed one does."""
+"""The zkSync escrow behaves as the deployed one (chain_facts.md)."""
 
 import pytest
 from web3.contract.contract import ContractFunction
@@ -41,8 +41,8 @@ def test_set_order_event_on_the_wire(devnet: Devnet, order: OrderSpec) -> None:
     call = devnet.escrow.functions.set_order(order.recipient, order.fee)
     (log,) = send(call, sender=order.user, value=order.amount + order.fee)["logs"]
     assert len(log["topics"]) == 1
-    words = [0, int(order.recipient, 16), order.amount, order.fee]
-    assert log["data"] == b"".join(word.to_bytes(32) for word in words)
+    fields = [0, int(order.recipient, 16), order.amount, order.fee]
+    assert log["data"] == b"".join(word.to_bytes(32) for word in fields)
 
 
 def test_an_absent_order_is_empty_and_not_pending(devnet: Devnet) -> None:

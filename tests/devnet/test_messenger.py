@@ -219,7 +219,7 @@ def test_a_persons_request_comes_from_the_person(devnet: Devnet, messenger: Mess
 
 
 def settled(devnet: Devnet, order_id: int) -> threading.Event:
-    """Watch the escrow from a thread and say when the order is claimed."""
+    """Watch the escrow from a thread and signal when the order is claimed."""
     done = threading.Event()
 
     def watch() -> None:

@@ -19,7 +19,7 @@ def rpc() -> Iterator[Rpc]:
 
 
 def orders(rpc: Rpc) -> list[list[int]]:
-    """Return recipient and block of every order, as events tell."""
+    """Return recipient and block of every order, from its event."""
     events = rpc("getEvents", {"address": ESCROW, "chunk_size": 100})["events"]
     set_order = felt(selector_of("SetOrder"))
     return [[int(e["data"][2], 16), e["block_number"]] for e in events if e["keys"] == [set_order]]

@@ -1,4 +1,4 @@
-"""The running product tells an operator what is wrong."""
+"""The running product alerts an operator."""
 
 import time
 

@@ -37,7 +37,7 @@ def test_postgres_is_killed_in_the_middle_of_a_burst(product: Product) -> None:
 
 
 def kill_postgres(product: Product) -> None:
-    """Kill the server with no chance to say good-bye, and wait until another one answers."""
+    """Kill the server with SIGKILL, and wait until another one answers."""
     postmaster = product.stack.postmaster
     assert postmaster is not None
     os.kill(postmaster, signal.SIGKILL)

@@ -54,7 +54,7 @@ def test_a_parked_order_is_reprocessed_from_the_launchpad(product: Product, page
     page.goto(f"{product.stack.ui}/runs/{failed['runId']}")
     cause = page.get_by_text(f"{key}: SimulationReverted: the call would revert: Transfer failed.")
     expect(cause.first).to_be_visible()
-    # The recipient mends its contract: an account without code takes any money.
+    # The recipient fixes its contract: an account without code takes any money.
     ask(product.l1, "anvil_setCode", deployment.l1.rejecting_recipient, "0x")
     page.goto(f"{product.stack.ui}/locations/mmbot/jobs/reprocess_order/playground")
     editor = page.locator(".CodeMirror").first

@@ -1,6 +1,6 @@
 """A chain in memory, with one wallet: the port `Chain` and the means to script it.
 
-Blocks appear only by `mine`. A contract is a function that says why a call reverts, or
+Blocks appear only by `mine`. A contract is a function that returns why a call reverts, or
 None; what it did is read from `executed`, so that a reorg takes it back by itself.
 """
 
@@ -258,5 +258,5 @@ class ChainMemory:
 
 
 def _outbids(new: Fees, old: Fees) -> bool:
-    """Tell whether both fees are a tenth higher, as geth asks."""
+    """Return whether both fees are a tenth higher, as geth requires."""
     return 10 * new.ceiling >= 11 * old.ceiling and 10 * new.priority >= 11 * old.priority

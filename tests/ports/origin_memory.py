@@ -209,7 +209,7 @@ class OriginMemory:
         return list(paid.values())
 
     def pay(self, number: int) -> TxHash:
-        """Make the escrow pay an order out, whoever claimed it."""
+        """Make the escrow pay an order out, without checking the claimer."""
         tx = _hash(f"paid/{number}/{self.mine().hash}")
         self.sealed[-1].payments[number] = tx
         return tx

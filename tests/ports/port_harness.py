@@ -1,6 +1,6 @@
-"""Where the port suites play: in memory, or on two anvils with the real adapters.
+"""The harnesses of the port suites: in memory, or on two anvils with the real adapters.
 
-Both stages offer the three ports and the same few means to move the world around them.
+Both have the three ports and the same methods to change the chains around them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -137,7 +137,7 @@ class MemoryPorts:
 
 
 class AnvilPorts:
-    """The real adapters on two local chains; the L1 makes blocks only when told."""
+    """The real adapters on two local chains; the L1 mines only on demand."""
 
     accepted_depth = ACCEPTED_DEPTH
 
@@ -227,7 +227,7 @@ class AnvilPorts:
 
 @contextmanager
 def on_anvil(devnet: Devnet) -> Iterator[AnvilPorts]:
-    """Lend the stage for one test, and take back whatever was done on the chains."""
+    """Yield the harness for one test, and roll the chains back after it."""
     with rolled_back(devnet):
         ask(devnet.l1, "evm_setAutomine", False)
         try:

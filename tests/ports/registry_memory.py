@@ -52,7 +52,7 @@ class RegistryMemory:
         return Call(to=self.address, data=_encode("claim", order), value=value)
 
     def claimed(self, order: Order) -> bool:
-        """Tell whether a claim of this very order has succeeded on L1."""
+        """Return whether a claim of this very order has succeeded on L1."""
         data = _encode("claim", order)
         return any(t.call.data == data for t in self.chain.executed(succeeded=True))
 

@@ -35,7 +35,7 @@ MARGIN_PERCENT = 20
 
 
 class StarknetPorts:
-    """The real adapters on a local Starknet; the L1 makes blocks only when told."""
+    """The real adapters on a local Starknet; the L1 mines only on demand."""
 
     accepted_depth = 0  # Starknet seals only what it accepts
 
@@ -180,7 +180,7 @@ def held_against_the_specification() -> Iterator[None]:
 def on_starknet(
     devnet: Devnet, messaging: ChecksumAddress, link: L1Link | None = None, **settings: Any
 ) -> Iterator[StarknetPorts]:
-    """Lend the stage for one test, on a new Starknet and an L1 that is set back after it."""
+    """Yield the harness for one test, on a new Starknet and an L1 that is rolled back after it."""
     with rolled_back(devnet):
         ask(devnet.l1, "evm_setAutomine", False)
         try:

@@ -145,8 +145,8 @@ def test_replacement_at_the_same_fees_is_refused(ports: PortHarness) -> None:
 
 def test_one_refusal_stands_among_those_handed_over(ports: PortHarness) -> None:
     nonce = ports.chain.nonce(pending=True)
-    dear = signed(ports, payment(2 * ports.chain.balance()), nonce + 1)
-    raws = [signed(ports, payment(), nonce).raw, dear.raw]
+    costly = signed(ports, payment(2 * ports.chain.balance()), nonce + 1)
+    raws = [signed(ports, payment(), nonce).raw, costly.raw]
     taken, refused = ports.chain.broadcast(raws)
     assert taken is None
     assert isinstance(refused, InsufficientFunds)

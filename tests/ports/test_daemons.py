@@ -1,4 +1,4 @@
-"""Signs of life, kept in memory and in Postgres, and what they say together."""
+"""Heartbeats, stored in memory and in Postgres, and the overlap of daemons."""
 
 from collections.abc import Iterator
 from datetime import timedelta

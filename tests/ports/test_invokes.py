@@ -1,4 +1,4 @@
-"""Transactions of a Starknet account: one nonce undecided at a time, whoever asks."""
+"""Transactions of a Starknet account: one nonce undecided at a time, for all callers."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -133,7 +133,7 @@ def test_an_exception_takes_everything_back(orders: Orders) -> None:
 
 
 def test_an_attempt_has_one_transaction(orders: Orders) -> None:
-    """Whatever the state says, no second transfer of the same attempt gets in."""
+    """No second transfer of the same attempt is stored, in any state."""
     first, second = processing(orders, 1, 2)
     (sent,) = send(orders, first)
     (transferring,) = orders.get([first.key])

@@ -1,4 +1,4 @@
-"""What the records say as a whole: asked in memory and in Postgres."""
+"""Statistics over all orders, in memory and in Postgres."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -145,9 +145,9 @@ def test_escrow_that_pays_another_wallet_stops_everything(ports: PortHarness) ->
 def test_message_costs_more_at_a_higher_gas_price(ports: PortHarness) -> None:
     orders, fees = ports.set_orders(2), ports.chain.fees()
     cheap = ports.origin.message_fee(orders, fees)
-    dear = ports.origin.message_fee(orders, ports.dearer(fees))
-    assert len(cheap) == len(dear) == 2
-    assert 0 < cheap[0] < dear[0]
+    costly = ports.origin.message_fee(orders, ports.dearer(fees))
+    assert len(cheap) == len(costly) == 2
+    assert 0 < cheap[0] < costly[0]
     assert ports.origin.message_fee([], fees) == []
 
 

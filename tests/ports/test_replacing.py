@@ -1,4 +1,4 @@
-"""How a store keeps several transactions of one nonce, and takes back what was mined."""
+"""How a store keeps several transactions of one nonce, and reopens a mined one after a reorg."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The embedded Postgres: whoever comes joins it, and only `stop` ends it."""
+"""The embedded Postgres: processes share one server, and only `stop` ends it."""
 
 import os
 import shutil

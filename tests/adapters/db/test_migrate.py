@@ -1,4 +1,4 @@
-"""The migrations make what the tables say, once, whoever starts at the same time."""
+"""The migrations create the declared tables, once, however many processes start at once."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime

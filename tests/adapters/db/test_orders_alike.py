@@ -1,4 +1,4 @@
-"""Whatever is done to them, the store in memory and the one in Postgres tell the same."""
+"""The stores in memory and in Postgres return the same after any sequence of calls."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What the store says when the database is away: one line, and nothing half-written."""
+"""The store without its database: a one-line error, and nothing half-written."""
 
 import select
 from collections.abc import Iterator
@@ -54,11 +54,11 @@ def test_every_method_reports_in_one_line_that_nobody_answers() -> None:
 
 @pytest.mark.parametrize("url", [UNREACHABLE, "postgresql://mmbot@127.0.0.1:1/bot?password=s3cr+t"])
 def test_the_password_is_nowhere(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def telling(*_: object, **__: object) -> None:
+    def refuse_with_password(*_: object, **__: object) -> None:
         raise psycopg.OperationalError('connection failed: password "s3cr t" refused\nand more')
 
-    monkeypatch.setattr(psycopg, "connect", telling)
-    monkeypatch.setattr(psycopg.Connection, "connect", telling)
+    monkeypatch.setattr(psycopg, "connect", refuse_with_password)
+    monkeypatch.setattr(psycopg.Connection, "connect", refuse_with_password)
     with pytest.raises(StoreUnavailable) as e:
         PgOrders(connect(url)).find(OrderFilter())
     assert str(e.value) == 'database bot at 127.0.0.1: connection failed: password "***" refused'

@@ -1,7 +1,7 @@
 """AWS KMS as moto serves it on 127.0.0.1.
 
-moto hashes whatever it is to sign. With MessageType DIGEST, AWS signs the 32 bytes as they
-are: `digests` mends that, and nothing else.
+moto hashes what it signs. With MessageType DIGEST, AWS signs the 32 bytes as they are:
+`digests` corrects that, and nothing else.
 """
 
 import base64

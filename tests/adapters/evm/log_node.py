@@ -15,7 +15,7 @@ class LogNode:
     def __init__(self, node: FakeNode, head: int = 10_000, most: int = 10**9) -> None:
         self.head, self.most = head, most
         self.fork = 0  # part of every block's hash
-        self.reorgs = 0  # how many of the next readings are torn
+        self.reorgs = 0  # how many of the next reads see a reorg in the middle
         self.code = -32602
         self.ranges: list[tuple[int, int]] = []  # asked for and taken
         self.refused = 0

@@ -18,12 +18,12 @@ pytestmark = pytest.mark.usefixtures("echoing")
 def test_all_asks_every_node_and_waits_for_no_hanging_one(
     node: FakeNode, spare: FakeNode, clock: Clock
 ) -> None:
-    heard = threading.Event()
+    received = threading.Event()
     client = rpc(node, spare, clock=clock, read_seconds=20)
     client.batch([RPC_CALL])
-    node.methods["echo"] = lambda n: (heard.set(), node.released.wait(20)) and n
+    node.methods["echo"] = lambda n: (received.set(), node.released.wait(20)) and n
     assert client.all([RPC_CALL], enough=lambda answers: answers == [1]) == [[1]]
-    assert heard.is_set()
+    assert received.is_set()
     assert not node.released.is_set()
 
 

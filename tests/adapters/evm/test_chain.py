@@ -1,4 +1,4 @@
-"""What the wallet makes of fees, nonces, heads and balances that nodes tell."""
+"""How the wallet reads fees, nonces, heads and balances from nodes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The private key, wherever it is kept, and what is said when it is not there."""
+"""The private key from each of its sources, and the errors when it is missing."""
 
 import json
 from pathlib import Path

@@ -153,8 +153,8 @@ def test_missing_region_and_credentials_are_one_line_each(
         _ = KmsSigner("some-key").address
 
 
-class Told:
-    """A KMS that answers what a test tells it to."""
+class FakeKms:
+    """A KMS that answers what a test sets."""
 
     def __init__(self, key: PrivateKey, signature: bytes) -> None:
         self.key, self.signature = key, signature
@@ -168,7 +168,7 @@ class Told:
 
 def reported(signature: bytes, monkeypatch: pytest.MonkeyPatch) -> KmsSigner:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    client = Told(PrivateKey(b"\1" * 32), signature)
+    client = FakeKms(PrivateKey(b"\1" * 32), signature)
     monkeypatch.setattr(kms.boto3.session.Session, "client", lambda *_, **__: client)
     return KmsSigner("some-key")
 

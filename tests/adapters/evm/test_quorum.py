@@ -73,7 +73,7 @@ def test_clients_may_word_one_revert_differently(
     block = quorum.newest(both)
     first.node.methods["eth_call"] = revert(3, "execution reverted: Transfer not found.")
     second.node.methods["eth_call"] = revert(-32015, "VM execution error: reverted")
-    assert "revert" in str(state(both, block)[0])  # of whoever answers first
+    assert "revert" in str(state(both, block)[0])  # of the node that answers first
 
 
 def test_other_chain_of_the_same_height_disagrees(both: Rpc, second: ChainNode) -> None:

@@ -21,7 +21,7 @@ from tests.adapters.rpc.fake_node import FakeNode, refuse
     [
         (100_000, 125_000),
         (100_001, 125_002),  # rounded up
-        (21_080, 26_350),  # the least that two bytes take (EIP-7623)
+        (21_080, 26_350),  # the floor price of two bytes (EIP-7623)
         (15_000_000, 2**24),  # a quarter more than a transaction can have (EIP-7825)
         (2**24, 2**24),
     ],

@@ -1,4 +1,4 @@
-"""What the database says in numbers."""
+"""Metrics that are read from the database."""
 
 from collections.abc import Iterator
 

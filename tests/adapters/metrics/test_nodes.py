@@ -1,4 +1,4 @@
-"""Nodes are asked one by one, and nothing of their URLs but the host is told."""
+"""Nodes are queried one by one, and only the host of their URLs is shown."""
 
 from mmbot_pipelines.adapters.metrics.nodes import Probe, ask_all
 from mmbot_pipelines.wiring.origins import starknet

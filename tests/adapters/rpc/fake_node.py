@@ -1,4 +1,4 @@
-"""A JSON-RPC node that answers what a test tells it to, over real HTTP."""
+"""A JSON-RPC node that answers what a test sets, over real HTTP."""
 
 import contextlib
 import gzip
@@ -34,7 +34,7 @@ def refuse(code: int, message: str, data: Any = None) -> Method:
 
 
 def word(number: int) -> str:
-    """Return a number as a node tells 32 bytes: a hash, a topic or a slot."""
+    """Return a number as 32 bytes in a node's hex: a hash, a topic or a slot."""
     return f"0x{number:064x}"
 
 
@@ -95,7 +95,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_: Any) -> None:
-        """Say nothing of clients that hang up."""
+        """Log nothing about clients that disconnect."""
 
 
 @contextmanager

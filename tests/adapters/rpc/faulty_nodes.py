@@ -10,7 +10,7 @@ RPC_CALL = ("echo", (1,))
 
 
 class Clock:
-    """Seconds that pass only when a test says so."""
+    """A clock that only a test advances, in seconds."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -1,4 +1,4 @@
-"""No node is asked or told anything before it serves the right chain."""
+"""No node gets a request before its chain id is checked."""
 
 from typing import Any
 

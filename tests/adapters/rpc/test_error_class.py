@@ -58,7 +58,7 @@ def test_nodes_own_fault(code: int, message: str, kind: NodeFaultKind) -> None:
         (-32000, "replacement transaction underpriced", None),
         (-32000, "insufficient funds for gas * price + value", None),
         (-32000, "exceeds block gas limit", None),
-        (-32000, "something that nobody has heard of", None),
+        (-32000, "an unknown error", None),
     ],
 )
 def test_what_every_node_would_report(code: int, message: str, data: Any) -> None:

@@ -44,15 +44,15 @@ def test_wrong_chain_opens_the_circuit_longest() -> None:
 
 
 def test_a_trial_follows_each_open_period_which_doubles() -> None:
-    health, now, rests = NodeHealth(), 0.0, []
+    health, now, durations = NodeHealth(), 0.0, []
     for _ in range(9):
         open_seconds = health.record_failure(NodeFaultKind.TIMEOUT, "bad", now)
         assert open_seconds is not None
-        rests.append(open_seconds)
+        durations.append(open_seconds)
         assert not health.can_retry(now + open_seconds - 0.001)
         now += open_seconds
         assert health.can_retry(now)
-    assert rests == [5, 10, 20, 40, 80, 160, 300, 300, 300]
+    assert durations == [5, 10, 20, 40, 80, 160, 300, 300, 300]
 
 
 def test_faults_while_the_circuit_is_open_change_nothing() -> None:

@@ -1,4 +1,4 @@
-"""What a revert says, however a node or a contract tells it."""
+"""The reason of a revert, in each encoding of nodes and contracts."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A Starknet node that answers what a test tells it to."""
+"""A Starknet node that answers what a test sets."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -64,7 +64,7 @@ def test_the_next_attempt_is_a_new_task(
 ) -> None:
     (order,) = paid(ports)
     begun(ports, origin, [order])
-    begun(ports, origin, [order])  # as after a crash before it was stored
+    begun(ports, origin, [order])  # as after a death before it was stored
     begun(ports, origin, [replace(order, attempt=2)])
     assert len(service.tasks) == 2
 

@@ -1,4 +1,4 @@
-"""A prover on 127.0.0.1 that works, fails or hangs as a test tells it to."""
+"""A prover on 127.0.0.1 that works, fails or hangs as a test sets it."""
 
 import asyncio
 import threading
@@ -16,7 +16,7 @@ class FakeProver:
 
     It is strict: the same idempotency key with another body is refused.
     outcomes: by task, the answers to its next questions; the last one stays.
-    prove: is told each query before its task is DONE for the first time.
+    prove: called with each query before its task is DONE for the first time.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The Starknet origin on fake nodes, and payments that they may tell of."""
+"""The Starknet origin on fake nodes, and payments that they may report."""
 
 from typing import Any
 

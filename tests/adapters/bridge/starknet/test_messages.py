@@ -1,4 +1,4 @@
-"""What a claim's message costs when nodes do not tell the same."""
+"""The price of a claim's message when nodes differ."""
 
 from typing import Any, cast
 

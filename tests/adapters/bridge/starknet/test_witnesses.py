@@ -1,4 +1,4 @@
-"""What several Starknet nodes must tell alike before it is believed."""
+"""Answers of Starknet that count only when several nodes agree."""
 
 from dataclasses import replace
 

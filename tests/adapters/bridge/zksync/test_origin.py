@@ -40,7 +40,7 @@ ORDER = Order(
 
 
 class EscrowNode(LogNode):
-    """An L2 with an escrow that holds ORDER, and logs what `events` says, by block."""
+    """An L2 with an escrow that holds ORDER, and logs `events`, by block."""
 
     def __init__(self, node: FakeNode) -> None:
         super().__init__(node, head=100)
@@ -257,7 +257,7 @@ def test_event_of_something_else_settles_nothing(
 
 
 def test_event_alone_settles_nothing(l2: EscrowNode, origin: ZkSync) -> None:
-    l2.events = {70: paid(1000)}  # while the escrow says that the order is pending
+    l2.events = {70: paid(1000)}  # while the escrow still shows the order as pending
     assert origin.settled([ORDER]) == [None]
 
 
