@@ -116,7 +116,7 @@ def _error(entry: ErrorEntry) -> list[str]:
 
 
 def failure_status(order: Order, now: datetime) -> str:
-    """Say whether an order waits for a person, or when it is tried again."""
+    """Return "parked", or when a failed order is tried again, or nothing."""
     if order.is_parked:
         return "parked"
     if order.failed and order.next_attempt_at is not None:
