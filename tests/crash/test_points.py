@@ -72,6 +72,9 @@ class KillHarness:
             assert reorg(self.devnet.l2, depth, Random(1), loses=False) == self.expected
 
 
+ALTERNATING = "zksync:3"  # the order whose recipient takes money in every second block
+
+
 @pytest.fixture(scope="module")
 def chains() -> Iterator[Devnet]:
     with running() as devnet:
@@ -151,8 +154,15 @@ def test_a_kill_at_a_failpoint(point: Point, kill_harness: KillHarness, tmp_path
     ask(kill_harness.devnet.l1, "evm_setAutomine", True)
     ask(kill_harness.devnet.l1, "evm_mine")
     assert kill_harness.run(hours=1) == 0
-    ends = final_states(stored_facts(kill_harness.database_url))
-    assert ends == {"COMPLETED": 2, "DROPPED": 1, "PROCESSING parked": 2}
+    kept = stored_facts(kill_harness.database_url)
+    paid = {event.key for event in kept.events if event.after == "FULFILLED"}
+    # Mined again after the reorg, it may stand in a block in which its recipient takes money.
+    accepted = REORGED_CHAIN.get(point) == "l1" and ALTERNATING in paid
+    assert final_states(kept) == {
+        "COMPLETED": 2 + accepted,
+        "DROPPED": 1,
+        "PROCESSING parked": 2 - accepted,
+    }
     assert_invariants(kill_harness)
 
 

@@ -37,7 +37,7 @@ def test_only_the_reason_gives_way_on_a_narrow_terminal(width: int) -> None:
     assert len(lines) == 6
     for part in ("starknet:10", "0.01 ETH", "1 wei", "○○○○○○○", "DROPPED", "fee 0.0000"):
         assert part in lines[2]
-    for part in ("zksync:11", "●●○○○○○", "PROCESSING parked", "SimulationReverted"):
+    for part in ("zksync:11", "●●○○○○○", "PROCESSING parked", "SimulationRe"):
         assert part in lines[3]
     assert max(map(len, lines)) <= width
 
