@@ -10,7 +10,6 @@ from typing import Protocol, cast
 import dagster as dg
 
 from mmbot_pipelines.defs.shared import retention
-from mmbot_pipelines.defs.shared.no_outputs import NoOutputs
 from mmbot_pipelines.defs.shared.operator_errors import OperatorError, operator_errors
 from mmbot_pipelines.settings import load_apps, load_database
 from mmbot_pipelines.settings.home import require_home
@@ -24,6 +23,21 @@ class Application(Protocol):
 
     def definitions(self) -> dg.Definitions:
         """Return the application's definitions."""
+
+
+class NoOutputs(dg.ConfigurableIOManager):
+    """Stores nothing: no op passes a value on. Dagster's own manager takes a folder."""
+
+    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        """Do nothing."""
+
+    def load_input(self, context: dg.InputContext) -> object:
+        """Refuse.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError("no op of ours has an input")
 
 
 @dg.definitions
