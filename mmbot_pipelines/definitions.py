@@ -25,21 +25,6 @@ class Application(Protocol):
         """Return the application's definitions."""
 
 
-class NoOutputs(dg.ConfigurableIOManager):
-    """Stores nothing: no op passes a value on. Dagster's own manager takes a folder."""
-
-    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
-        """Do nothing."""
-
-    def load_input(self, context: dg.InputContext) -> object:
-        """Refuse.
-
-        Raises:
-            NotImplementedError: always.
-        """
-        raise NotImplementedError("no op of ours has an input")
-
-
 @dg.definitions
 @cache  # Dagster calls it several times in one process
 def defs() -> dg.Definitions:
@@ -73,7 +58,8 @@ def merged(parts: Sequence[dg.Definitions], keep_days: int) -> dg.Definitions:
         *parts,
         retention.definitions(keep_days),
         dg.Definitions(
-            resources={"io_manager": NoOutputs()},
+            # no op passes a value on, and Dagster's default manager takes a folder
+            resources={"io_manager": dg.mem_io_manager},
             # of jobs that Dagster makes itself: the UI's Materialize would start one process a step
             executor=dg.in_process_executor,
         ),

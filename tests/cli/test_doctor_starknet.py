@@ -150,7 +150,7 @@ def test_an_escrow_of_another_registry_or_paused_is_a_fault(mmbot: Mmbot, node: 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"MMBOT_STARKNET_PROVER_API_KEY": "hunter2"}, "mend MMBOT_STARKNET_PROVER_API_KEY"),
+        ({"MMBOT_STARKNET_PROVER_API_KEY": "hunter2"}, "fix MMBOT_STARKNET_PROVER_API_KEY"),
         ({"MMBOT_STARKNET_PROVER_URL": "http://127.0.0.1:1"}, "127.0.0.1:1 is unreachable"),
         ({"MMBOT_STARKNET_PROOF_ENTRYPOINT": "take_it"}, "has no function take_it"),
     ],

@@ -1,17 +1,19 @@
 """What an escrow holds and whom it serves, on any origin network."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 from mmbot_pipelines.bridge.escrow_errors import (
     AlreadyClaimed,
     EscrowMismatch,
     OrderAbsent,
 )
+from mmbot_pipelines.bridge.journal import Fault
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.orders import Scan
-from mmbot_pipelines.core.errors import Failure
-from mmbot_pipelines.core.money import Address, Wei, format_ether
+from mmbot_pipelines.core.errors import Failure, Malformed
+from mmbot_pipelines.core.money import Address, TxHash, Wei, format_ether
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,33 @@ class EscrowOrder:
 
     def __str__(self) -> str:
         return f"{format_ether(self.amount)} for {self.recipient}, fee {format_ether(self.fee)}"
+
+
+class Logged(Protocol):
+    """Where an event of the escrow stands, on any origin network."""
+
+    @property
+    def tx(self) -> TxHash: ...
+
+    @property
+    def index(self) -> int: ...  # in its block
+
+
+_Event = TypeVar("_Event", bound=Logged)
+
+
+def orders_set(
+    events: Iterable[_Event], parse: Callable[[_Event], Order], origin: str
+) -> tuple[list[Order], list[Fault]]:
+    """Return the orders of all events that can be parsed, and a fault for each other one."""
+    orders, faults = [], []
+    for event in events:
+        try:
+            orders.append(parse(event))
+        except Malformed as e:
+            subject, kind = f"{origin}:{event.tx}:{event.index}", type(e).__name__
+            faults.append(Fault(subject=subject, step="scan", kind=kind, message=str(e)))
+    return orders, faults
 
 
 def without_invented(

@@ -97,7 +97,7 @@ def _locked(data_dir: Path) -> Iterator[Path]:
             yield folder
     except (OSError, RuntimeError) as e:
         raise InvalidSettings(
-            f"embedded Postgres in {folder}: {e}: mend it or set MMBOT_DATABASE_URL"
+            f"embedded Postgres in {folder}: {e}: fix it or set MMBOT_DATABASE_URL"
         ) from e
     except (subprocess.SubprocessError, AssertionError) as e:
         why = _fatal_line(log, log_size_before) or _command(e)

@@ -17,7 +17,7 @@ _DEFAULT_PRIORITY = Wei(10**9)  # per gas, where the node has no opinion
 
 # What a broken or lying node says must neither drop all orders as too dear nor be signed.
 _MAX_BASE_FEE = Wei(10**15)  # per gas: a hundred times what mainnet has ever seen
-_MAX_PRIORITY = Wei(2 * 10**10)  # per gas: whoever is outbid is replaced at higher fees
+_MAX_PRIORITY = Wei(2 * 10**10)  # per gas: a transaction that is outbid is replaced at higher fees
 
 
 def market_fees(rpc: Rpc) -> Fees:

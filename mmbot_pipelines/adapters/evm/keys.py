@@ -97,7 +97,7 @@ def _text(path: Path, variable: str) -> str:
         return path.read_text("utf-8")
     except OSError as e:
         raise InvalidSettings(
-            f"{variable} names {path}, which cannot be read ({e.strerror}): mend the path or "
+            f"{variable} names {path}, which cannot be read ({e.strerror}): fix the path or "
             "its owner"
         ) from None
     except UnicodeDecodeError:

@@ -31,7 +31,7 @@ _SECP256K1 = bytes.fromhex("3056301006072a8648ce3d020106052b8104000a034200")
 # The wallet's lane is held meanwhile, so a KMS that hangs must not hold it for long.
 _CONFIG = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard"})
 
-# A person must act: no retry mends these.
+# A person must act: no retry fixes these.
 _OPERATORS = ("NotFoundException", "InvalidKeyUsageException", "UnsupportedOperationException")
 
 
@@ -136,7 +136,7 @@ class KmsSigner:
         if status >= 500 or "Throttl" in code or code == "LimitExceededException":
             return KmsUnavailable(f"AWS KMS is overloaded ({error_text})")
         return KmsRefused(
-            f"KMS key {self._key_id} does not sign ({error_text}): mend the key's state or policy"
+            f"KMS key {self._key_id} does not sign ({error_text}): fix the key's state or policy"
         )
 
 

@@ -184,7 +184,7 @@ _KEY_CHARACTERS = 16
 
 
 def secrets_in(url: str) -> tuple[bytes, ...]:
-    """Return what may be a secret in a URL, and can be told from other words."""
+    """Return what may be a secret in a URL, and differs from common words."""
     parts = urlsplit(url)
     words = [
         *(parts.username or "", parts.password or ""),

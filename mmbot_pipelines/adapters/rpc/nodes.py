@@ -197,4 +197,4 @@ def _quantity(reported: Answer, what: str) -> int:
     try:
         return decoding.quantity(reported)
     except decoding.InvalidResponse:
-        raise NodeFault(f"does not tell its {what}: {cleaned(reported)}") from None
+        raise NodeFault(f"does not return its {what}: {cleaned(reported)}") from None

@@ -175,7 +175,7 @@ class StarknetNode:
             version = await self.asked(self.client.spec_version())
             chain = int(await self.asked(self.client.get_chain_id()), 16)
         except (RpcError, ValueError, TypeError) as e:
-            fault = NodeFault(f"does not tell its version and chain: {cleaned(e, _SHOWN)}")
+            fault = NodeFault(f"does not return its version and chain: {cleaned(e, _SHOWN)}")
             raise fault from None
         if version.split(".")[:2] != EXPECTED_RPC_VERSION.split(".")[:2]:
             raise NodeFault(

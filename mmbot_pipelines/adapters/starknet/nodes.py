@@ -185,7 +185,7 @@ class StarknetNodes:
             self._note(node, e)
             raise
         except RpcError as e:
-            fault = NodeFault(f"does not tell its newest block: {e}")
+            fault = NodeFault(f"does not return its newest block: {e}")
             self._note(node, fault)
             raise fault from None
         if node.health.record_success(self._clock() - asked):

@@ -1,4 +1,4 @@
-"""Tell the operator what is wrong with the bridge, and once a day how it does."""
+"""Alert the operator to what is wrong with the bridge; send a summary once a day."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -225,7 +225,7 @@ def test_a_wrong_api_key_is_an_error_of_the_order_and_no_loss(
 ) -> None:
     way = Way(ports, ports.starknet(ports.l2, by_proof(ports, service, api_key="hunter2")))
     (key,) = way.paid()
-    with pytest.raises(OrdersFailed, match="mend MMBOT_STARKNET_PROVER_API_KEY"):
+    with pytest.raises(OrdersFailed, match="fix MMBOT_STARKNET_PROVER_API_KEY"):
         steps.repay(way.bridge, [key], way.run)
     order = way.order(key)
     assert (order.status, order.failed, order.is_parked) == (Status.FULFILLED, True, False)

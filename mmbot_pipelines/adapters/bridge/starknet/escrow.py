@@ -12,7 +12,6 @@ from eth_utils.crypto import keccak
 from starknet_py.hash.selector import get_selector_from_name
 
 from mmbot_pipelines.adapters.starknet.node import word
-from mmbot_pipelines.bridge.journal import Fault
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import Malformed
 from mmbot_pipelines.core.money import Address, TxHash, Wei
@@ -141,23 +140,3 @@ def payment(event: Event) -> Payment:
     """
     felts = Felts("ClaimPayment", event.data, 5)
     return Payment(felts.u256(), felts.wallet(), Wei(felts.u256()))
-
-
-def orders_set(
-    events: Sequence[Event], *, origin: str, at: datetime
-) -> tuple[list[Order], list[Fault]]:
-    """Read all that can be read; an event that cannot is a fault and stops no other."""
-    orders, faults = [], []
-    for event in events:
-        try:
-            orders.append(order_set(event, origin=origin, at=at))
-        except Malformed as e:
-            faults.append(
-                Fault(
-                    subject=f"{origin}:{event.tx}:{event.index}",
-                    step="scan",
-                    kind=type(e).__name__,
-                    message=str(e),
-                )
-            )
-    return orders, faults

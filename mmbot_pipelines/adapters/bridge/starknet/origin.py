@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 
 from mmbot_pipelines.adapters.bridge.escrow import (
     EscrowOrder,
     EscrowTerms,
     order_fault,
+    orders_set,
     without_invented,
 )
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
@@ -203,7 +205,8 @@ class Starknet:
         ]
 
     def _scanned(self, events: Sequence[abi.Event], last: Block) -> Scan:
-        orders, faults = abi.orders_set(events, origin=self.name, at=self._clock())
+        parse = partial(abi.order_set, origin=self.name, at=self._clock())
+        orders, faults = orders_set(events, parse, self.name)
         return Scan(last=last, orders=orders, faults=faults)
 
     async def _blocks(self, node: StarknetNode, numbers: Sequence[int]) -> list[Block | None]:

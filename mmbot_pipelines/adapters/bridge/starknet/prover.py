@@ -144,13 +144,13 @@ class Prover:
         answer = _object(body)
         if status in (401, 403):
             raise ProverRefused(
-                f"the prover {self.host} refuses our key: mend MMBOT_STARKNET_PROVER_API_KEY"
+                f"the prover {self.host} refuses our key: fix MMBOT_STARKNET_PROVER_API_KEY"
             )
         if status == _NOT_FOUND and not (answer.get("error") or answer.get("message")):
             # A gateway's page, as while the prover is deployed again: not the prover's word.
             raise ProverUnavailable(f"the prover {self.host} answered HTTP 404 without a reason")
         if status not in _OK and 400 <= status < 500 and status != _TOO_MANY:
-            error_text = answer.get("error") or answer.get("message") or "no reason is told"
+            error_text = answer.get("error") or answer.get("message") or "no reason given"
             kind = TaskUnknown if status == _NOT_FOUND else ProverRefused
             raise kind(
                 f"the prover {self.host} refuses with HTTP {status}: {self._shown(error_text)}"

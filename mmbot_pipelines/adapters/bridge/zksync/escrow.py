@@ -1,6 +1,5 @@
 """The zkSync Escrow's functions and events, encoded and decoded."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,9 +8,7 @@ from eth_utils.crypto import keccak
 
 from mmbot_pipelines.adapters.evm.contracts import Function, decode_words
 from mmbot_pipelines.adapters.evm.log_range import Log
-from mmbot_pipelines.bridge.journal import Fault
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.core.errors import Malformed
 from mmbot_pipelines.core.money import Address, Wei
 
 GET_ORDER = Function("get_order", ("uint256",), ("address", "uint256", "uint256"))
@@ -75,23 +72,3 @@ def payment(log: Log) -> Payment:
     types = ("uint256", "address", "uint256")
     number, claimer, amount = decode_words("ClaimPayment", types, log.data)
     return Payment(number, Address(to_checksum_address(claimer)), Wei(amount))
-
-
-def orders_set(
-    logs: Sequence[Log], *, origin: str, at: datetime
-) -> tuple[list[Order], list[Fault]]:
-    """Read all that can be read; an event that cannot is a fault and stops no other."""
-    orders, faults = [], []
-    for log in logs:
-        try:
-            orders.append(order_set(log, origin=origin, at=at))
-        except Malformed as e:
-            faults.append(
-                Fault(
-                    subject=f"{origin}:{log.tx}:{log.index}",
-                    step="scan",
-                    kind=type(e).__name__,
-                    message=str(e),
-                )
-            )
-    return orders, faults

@@ -2,9 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 
-from mmbot_pipelines.adapters.bridge.escrow import EscrowOrder, order_fault, without_invented
+from mmbot_pipelines.adapters.bridge.escrow import (
+    EscrowOrder,
+    order_fault,
+    orders_set,
+    without_invented,
+)
 from mmbot_pipelines.adapters.bridge.zksync import escrow as abi
 from mmbot_pipelines.adapters.bridge.zksync import refunds, views
 from mmbot_pipelines.adapters.bridge.zksync.payments import Payments
@@ -228,7 +234,8 @@ class ZkSync:
         return fault
 
     def _scanned(self, logs: Sequence[Log], last: Block) -> Scan:
-        orders, faults = abi.orders_set(logs, origin=self.name, at=self._clock())
+        parse = partial(abi.order_set, origin=self.name, at=self._clock())
+        orders, faults = orders_set(logs, parse, self.name)
         return Scan(last=last, orders=orders, faults=faults)
 
     def _held(self, orders: Sequence[Order]) -> list[EscrowOrder | Failure]:

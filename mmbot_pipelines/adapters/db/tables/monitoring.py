@@ -61,7 +61,7 @@ alerts = Table(
     Column("resolved_at", Instant),
     Column(
         "closed_at", Instant
-    ),  # when the channel was told that it is over: nothing is left to say
+    ),  # when the channel was notified of its end: nothing is left to send
     Column("taken_at", Instant),  # by whoever is telling it now
     at_least("tries", 0),  # to tell it that failed
     one_of("severity", ["CRITICAL", "HIGH", "MEDIUM", "LOW"]),

@@ -1,6 +1,7 @@
 """The Starknet Escrow's felts: vectors of the deployed contracts, and anything at all."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from eth_abi.packed import encode_packed
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starknet_py.constants import FIELD_PRIME
 
+from mmbot_pipelines.adapters.bridge.escrow import orders_set
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
 from mmbot_pipelines.core.errors import Malformed
 from mmbot_pipelines.core.money import UINT256_MAX, Address, TxHash, Wei
@@ -17,6 +19,7 @@ from tests.adapters.starknet.starknet_fakes import NOW, ORDER, RECIPIENT, data_o
 U256 = st.integers(0, UINT256_MAX)
 FELT = st.integers(0, FIELD_PRIME - 1)
 WALLET = 0xA11
+PARSE = partial(abi.order_set, origin="starknet", at=NOW)
 
 
 def event(data: list[int], keys: tuple[int, ...] = (abi.SET_ORDER,)) -> abi.Event:
@@ -67,9 +70,7 @@ def test_every_order_is_read_as_it_was_set(
 
 @given(st.lists(FELT, max_size=12), st.lists(FELT, max_size=3))
 def test_any_event_is_an_order_or_malformed(data: list[int], keys: list[int]) -> None:
-    orders, faults = abi.orders_set(
-        [event(data, (abi.SET_ORDER, *keys))], origin="starknet", at=NOW
-    )
+    orders, faults = orders_set([event(data, (abi.SET_ORDER, *keys))], PARSE, "starknet")
     assert len(orders) + len(faults) == 1
     for order in orders:
         assert data_of(order) == data
@@ -115,7 +116,7 @@ def test_too_few_or_too_many_felts_are_malformed(count: int) -> None:
 
 def test_one_bad_event_stops_no_other() -> None:
     events = [event([]), event(data_of(ORDER)), event([1] * 7, (abi.SET_ORDER, 1))]
-    orders, faults = abi.orders_set(events, origin="starknet", at=NOW)
+    orders, faults = orders_set(events, PARSE, "starknet")
     assert [o.number for o in orders] == [7]
     assert len(faults) == 2
 

@@ -98,7 +98,7 @@ def test_a_task_is_done_failed_or_worked_on(
 
 def test_a_wrong_key_is_one_line_with_its_setting(service: FakeProver) -> None:
     for ask in asks(service, key="hunter2"):
-        with pytest.raises(ProverRefused, match="mend MMBOT_STARKNET_PROVER_API_KEY") as refused:
+        with pytest.raises(ProverRefused, match="fix MMBOT_STARKNET_PROVER_API_KEY") as refused:
             ask()
         assert "hunter2" not in "".join(traceback.format_exception(refused.value))
 

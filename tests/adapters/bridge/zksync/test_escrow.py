@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 from eth_abi import encode
@@ -9,6 +10,7 @@ from eth_utils import event_abi_to_log_topic, function_abi_to_4byte_selector
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmbot_pipelines.adapters.bridge.escrow import orders_set
 from mmbot_pipelines.adapters.bridge.zksync import escrow as abi
 from mmbot_pipelines.adapters.evm.contracts import Function
 from mmbot_pipelines.adapters.evm.log_range import Log
@@ -20,6 +22,7 @@ from mmbot_pipelines.devnet.artifacts import artifact
 ESCROW = Address("0x5FbDB2315678afecb367f032d93F642f64180aa3")
 RECIPIENT = Address("0x70997970C51812dc3A010C7d01b50e0d17dc79C8")
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
+PARSE = partial(abi.order_set, origin="zksync", at=NOW)
 UINT256 = st.integers(0, UINT256_MAX)
 ADDRESS = st.binary(min_size=20, max_size=20).map(lambda b: "0x" + b.hex())
 SET_ORDER = ["uint256", "address", "uint256", "uint256"]
@@ -106,9 +109,8 @@ GOOD = encode(SET_ORDER, [1, RECIPIENT, 2, 3])
     ],
 )
 def test_malformed_order_is_a_fault_beside_good_ones(data: bytes) -> None:
-    orders, faults = abi.orders_set(
-        [log(GOOD, 0), log(data, 1), log(GOOD, 2)], origin="zksync", at=NOW
-    )
+    logs = [log(GOOD, 0), log(data, 1), log(GOOD, 2)]
+    orders, faults = orders_set(logs, PARSE, "zksync")
     assert len(orders) == 2
     (fault,) = faults
     assert (fault.subject, fault.step) == (f"zksync:0x{'0a' * 32}:1", "scan")
@@ -118,7 +120,7 @@ def test_malformed_order_is_a_fault_beside_good_ones(data: bytes) -> None:
 
 @given(st.binary(max_size=300) | st.binary(min_size=128, max_size=128))
 def test_no_bytes_break_the_reading_of_orders(data: bytes) -> None:
-    orders, faults = abi.orders_set([log(data)], origin="zksync", at=NOW)
+    orders, faults = orders_set([log(data)], PARSE, "zksync")
     assert len(orders) + len(faults) == 1
     for order in orders:
         values = [order.number, order.recipient, order.amount, order.fee]
