@@ -58,8 +58,9 @@ def merged(parts: Sequence[dg.Definitions], keep_days: int) -> dg.Definitions:
         *parts,
         retention.definitions(keep_days),
         dg.Definitions(
-            # no op passes a value on, and Dagster's default manager takes a folder
-            resources={"io_manager": dg.mem_io_manager},
+            # No op passes a value on, and Dagster's default manager takes a folder. The memory one
+            # takes any configuration; ours takes none: what a stranger sends is refused.
+            resources={"io_manager": dg.mem_io_manager.configured(lambda _: {}, config_schema={})},
             # of jobs that Dagster makes itself: the UI's Materialize would start one process a step
             executor=dg.in_process_executor,
         ),
