@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
@@ -50,6 +51,21 @@ def test_every_test_it_names_exists() -> None:
     named = in_every(FAULTS, r"`([\w/]+\.py)::(\w+)")
     assert len(named) > 100
     assert {f"{path}::{name}" for path, name in named if name not in named_in(path)} == set()
+
+
+def test_every_function_on_the_way_of_an_order_exists() -> None:
+    named = re.findall(r"`([\w/]+)\.py::(\w+)`", (ROOT / "docs/architecture.md").read_text())
+    assert len(named) >= 12
+    assert [(path, name) for path, name in named if not hasattr(of_product(path), name)] == []
+
+
+def test_every_place_to_change_exists() -> None:
+    named = in_every(ROOT / "docs/architecture.md", r"`([a-z_]+/[\w/]+(?:\.py|/))`")
+    assert {path for path in named if not (ROOT / "mmbot_pipelines" / path).exists()} == set()
+
+
+def of_product(path: str) -> ModuleType:
+    return import_module(f"mmbot_pipelines.{path.replace('/', '.')}")
 
 
 def test_every_fault_has_its_four_cells_and_a_test() -> None:
