@@ -7,8 +7,6 @@ from typing import Any, ClassVar, Self
 
 import dagster as dg
 import psycopg2  # type: ignore[import-untyped]
-from dagster._config.config_schema import UserConfigSchema
-from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
@@ -18,6 +16,7 @@ from mmbot_pipelines.adapters.db.startup import ready_url
 from mmbot_pipelines.adapters.db.urls import dagster_url
 from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.defs.shared import ui_guard
+from mmbot_pipelines.defs.shared.dagster_internals import ConfigurableClassData
 from mmbot_pipelines.defs.shared.keyless import drop_keys
 from mmbot_pipelines.settings import load_database, load_ui
 from mmbot_pipelines.settings.home import STORAGE
@@ -47,7 +46,7 @@ class Storage(DagsterPostgresStorage):
     _has_tables: ClassVar[bool] = False
 
     @classmethod
-    def config_type(cls) -> UserConfigSchema:
+    def config_type(cls) -> dict[str, Any]:
         """Return the configuration in dagster.yaml: none."""
         return {}
 

@@ -15,7 +15,8 @@ from dagster._core.test_utils import create_run_for_test
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.defs.bridge.recovery import FAILED_ORDERS, failed_order, failed_orders
+from mmbot_pipelines.defs.bridge.failed_orders import FAILED_ORDERS, failed_order, failed_orders
+from mmbot_pipelines.defs.bridge.failed_runs import failed_runs
 from tests.bridge.harness import BridgeHarness
 from tests.test_wiring import SERVING_BOTH
 
@@ -23,12 +24,19 @@ _DAY = 24 * 3600
 
 
 def tick(harness: BridgeHarness, instance: dg.DagsterInstance) -> list[str]:
-    """Let the sensor tick; return the partitions that there are afterwards."""
+    """Let the sensor tick and the daemon do as it asks; return the partitions there are then."""
     context = dg.build_sensor_context(
         instance, sensor_name="failed_orders", resources={"bridge": harness.bridge}
     )
-    failed_orders.evaluate_tick(context)
-    return list(instance.get_dynamic_partitions(str(FAILED_ORDERS.name)))
+    name = str(FAILED_ORDERS.name)
+    for request in failed_orders.evaluate_tick(context).dynamic_partitions_requests or []:
+        assert request.partitions_def_name == name
+        if isinstance(request, dg.AddDynamicPartitionsRequest):
+            instance.add_dynamic_partitions(name, request.partition_keys)
+        else:
+            for key in request.partition_keys:
+                instance.delete_dynamic_partition(name, key)
+    return list(instance.get_dynamic_partitions(name))
 
 
 def park(harness: BridgeHarness) -> str:
@@ -126,9 +134,9 @@ def test_a_cursor_that_cannot_be_read_is_as_good_as_none(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     context = dg.build_sensor_context(
-        instance, cursor=cursor, sensor_name="failed_orders", resources={"bridge": harness.bridge}
+        instance, cursor=cursor, sensor_name="failed_runs", resources={"bridge": harness.bridge}
     )
-    failed_orders.evaluate_tick(context)
+    failed_runs.evaluate_tick(context)
     assert context.cursor is not None
     last, seen = json.loads(context.cursor)
     assert (datetime.fromisoformat(last).tzinfo, seen) == (UTC, [])

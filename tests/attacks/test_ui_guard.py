@@ -178,7 +178,7 @@ def test_dagster_dev_is_guarded_too(database_url: str, tmp_path: Path) -> None:
 
 
 def test_the_guard_was_fitted_to_this_version_of_dagster() -> None:
-    """When raising the version, check defs/shared/ui_guard.py, then run this file."""
+    """When raising the version, check defs/shared/dagster_internals.py, then run this file."""
     assert version("dagster-webserver") == "1.13.27"
 
 

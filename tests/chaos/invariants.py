@@ -27,8 +27,10 @@ _ERRORS = "SELECT subject, run_id FROM mmbot.errors ORDER BY id"
 _TRANSACTIONS = "SELECT * FROM mmbot.transactions ORDER BY nonce, id"
 _HAS_RUNS = "SELECT to_regclass('dagster.runs') IS NOT NULL"
 _FAILED_RUNS = """
-    SELECT r.run_id, t.key FROM dagster.runs r JOIN dagster.run_tags t USING (run_id)
-    WHERE r.status = 'FAILURE' AND t.value = 'order'"""
+    SELECT r.run_id, o.key FROM dagster.runs r JOIN mmbot.order_runs o USING (run_id)
+    WHERE r.status = 'FAILURE'
+    UNION SELECT r.run_id, t.value FROM dagster.runs r JOIN dagster.run_tags t USING (run_id)
+    WHERE r.status = 'FAILURE' AND t.key = 'order'"""
 
 
 def audited(chains: Chains, database_url: str, since: Snapshot) -> list[Audited]:
@@ -51,7 +53,7 @@ def stored_facts(database_url: str) -> StoredFacts:
                 events=[StoredEvent(**row._mapping) for row in read(_EVENTS)],
                 errors=[(row.subject, row.run_id) for row in read(_ERRORS)],
                 transactions=[_transaction(row) for row in read(_TRANSACTIONS)],
-                failed_runs=[(run, tag.replace("/", ":")) for run, tag in failed],
+                failed_runs=[(run, key) for run, key in failed],
             )
     finally:
         engine.dispose()

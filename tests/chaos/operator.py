@@ -18,7 +18,9 @@ _STATES = """SELECT status || CASE WHEN NOT failed THEN '' WHEN next_attempt_at 
 _STEPS = "SELECT count(*) FROM mmbot.order_events WHERE before <> after"
 # Orders' runs that have not ended, or failed and have no error stored with their orders yet.
 _UNRECORDED = """SELECT count(*) FROM dagster.runs r
-    WHERE EXISTS (SELECT FROM dagster.run_tags t WHERE t.run_id = r.run_id AND t.value = 'order')
+    WHERE (r.pipeline_name IN ('fill_orders', 'repay_orders')
+        OR EXISTS (SELECT FROM dagster.run_tags t WHERE t.run_id = r.run_id AND t.key = 'order')
+        OR EXISTS (SELECT FROM mmbot.order_runs o WHERE o.run_id = r.run_id))
     AND (status IN ('NOT_STARTED', 'STARTING', 'STARTED') OR status = 'FAILURE'
         AND NOT EXISTS (SELECT FROM mmbot.errors e WHERE e.run_id = r.run_id))"""
 _HALTED = "SELECT scope FROM mmbot.safety WHERE state = 'HALTED'"

@@ -6,7 +6,12 @@ from dagster._core.test_utils import create_run_for_test
 
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.safety import ScopeState, State
-from mmbot_pipelines.defs.bridge.orders import fill_orders, orders_sensor
+from mmbot_pipelines.defs.bridge.orders import (
+    fill_orders,
+    orders_sensor,
+    repay_orders,
+    settlements_sensor,
+)
 from tests.bridge.harness import BridgeHarness
 
 MAX_RUNS = 2
@@ -49,3 +54,33 @@ def test_throttled_is_one_run_where_there_were_several(harness: BridgeHarness) -
         slower = ScopeState(scope="zksync", state=State.THROTTLED, since=harness.now, why="slow")
         harness.safety.change(ScopeState(scope="zksync"), slower, at=harness.now)
         assert len(tick(harness, instance).run_requests or []) == 1
+
+
+def settled(harness: BridgeHarness, instance: dg.DagsterInstance) -> SensorExecutionData:
+    context = dg.build_sensor_context(
+        instance, sensor_name="zksync_settlements", resources={"bridge": harness.bridge}
+    )
+    return settlements_sensor("zksync").evaluate_tick(context)
+
+
+def test_a_tick_that_completes_orders_is_not_shown_as_skipped(harness: BridgeHarness) -> None:
+    """Dagster calls a tick successful for a run that it asks for or reacts to, and no other."""
+    (key,) = harness.set_and_detect()
+    harness.transfer([key])
+    harness.mine()
+    with dg.instance_for_test() as instance:
+        claim = repay_orders.execute_in_process(
+            run_config={"ops": {"repay": {"config": {"order_keys": [key]}}}},
+            resources={"bridge": harness.bridge},
+            instance=instance,
+        )
+        assert claim.success
+        harness.mine()
+        assert settled(harness, instance).skip_message == "the zksync escrow paid for no order"
+        harness.l2.deliver()
+        tick = settled(harness, instance)
+    assert harness.order(key).status is Status.COMPLETED
+    assert tick.skip_message is None
+    (reaction,) = tick.dagster_run_reactions or []
+    assert reaction.dagster_run is not None
+    assert (reaction.dagster_run.run_id, reaction.error) == (claim.run_id, None)

@@ -2,9 +2,14 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from importlib.metadata import version
+from pathlib import Path
 
+import mmbot_pipelines
+from mmbot_pipelines.defs.shared import dagster_internals
 from tests.defs.snapshot import FILE, snapshot
 
 # Imports every module of the product, and prints where one of them read the environment.
@@ -60,3 +65,12 @@ def test_an_environment_without_settings_fails_only_when_definitions_are_built()
     )
     assert (done.returncode, done.stdout) == (1, "imported\n")
     assert "MMBOT_L1_RPC_URLS is missing" in done.stderr
+
+
+def test_private_api_of_dagster_is_in_one_file_checked_against_this_version() -> None:
+    """A new version of Dagster: read dagster_internals.py against it, then raise it there."""
+    private = re.compile(r"^\s*(from|import) (dagster\._|dagster_shared|dagster\.\w+\._)", re.M)
+    package = Path(mmbot_pipelines.__path__[0])
+    users = {p.name for p in package.rglob("*.py") if private.search(p.read_text())}
+    assert users == {"dagster_internals.py"}
+    assert version("dagster") == dagster_internals.CHECKED_AGAINST

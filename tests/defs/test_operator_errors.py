@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 from dagster._core.remote_origin import InProcessCodeLocationOrigin
 from dagster._core.remote_representation.external_data import SensorExecutionErrorSnap
+from dagster._core.test_utils import create_run_for_test
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._grpc.impl import get_external_sensor_execution
 from dagster_shared.error import SerializableErrorInfo
@@ -104,6 +105,7 @@ def test_every_sensor_is_red_in_one_line_without_the_database(
     name: str, alert_harness: AlertHarness, instance: dg.DagsterInstance
 ) -> None:
     lose_database(alert_harness)
+    instance.report_run_failed(create_run_for_test(instance))  # there is something to record
     logged = words(red(name, instance, given(alert_harness)))
     assert logged.replace("nothing is sent while the database is away: ", "").startswith(AWAY)
     assert "s3cret" not in logged

@@ -33,10 +33,8 @@ def test_stuck_transactions_are_asked_about_once_in_a_while(
     harness.chain.base_fee *= 5
     (request,) = tick(harness, instance).run_requests or []
     assert request.job_name == replace_stuck_transactions.name
-    assert {key: request.tags[key] for key in ("zksync/0", "zksync/1")} == {
-        "zksync/0": "order",
-        "zksync/1": "order",
-    }
+    assert request.run_config["ops"]["replace"]["config"]["order_keys"] == keys
+    assert "order" not in request.tags
     (again,) = tick(harness, instance).run_requests or []
     assert again.run_key == request.run_key  # Dagster starts it once
     harness.later(30)

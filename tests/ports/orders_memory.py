@@ -44,6 +44,7 @@ class OrdersMemory(RunQueueMemory, OutboxMemory):
         self.asked: dict[str, datetime] = {}
         self._history: dict[str, list[HistoryEntry]] = defaultdict(list)
         self._errors: list[ErrorEntry] = []
+        self._runs: dict[tuple[str, str], datetime] = {}
         self._scanned: set[Fault] = set()
         self._cursors: dict[tuple[str, Cursor], Block] = {}
         self._lanes: dict[tuple[int, str], threading.Lock] = defaultdict(threading.Lock)
@@ -189,6 +190,22 @@ class OrdersMemory(RunQueueMemory, OutboxMemory):
     def errors(self, key: str) -> list[ErrorEntry]:
         with self.transaction():
             return [entry for entry in self._errors if entry.fault.subject == key]
+
+    def record_run(self, run_id: str, keys: Sequence[str], *, at: datetime) -> None:
+        with self.transaction():
+            for key in sorted(set(keys) & set(self.stored)):
+                self._runs.setdefault((run_id, key), at)
+
+    def orders_of_run(self, run_id: str) -> list[str]:
+        with self.transaction():
+            return sorted(key for run, key in self._runs if run == run_id)
+
+    def forget_runs(self, *, before: datetime) -> int:
+        with self.transaction():
+            old = [row for row, at in self._runs.items() if at < before]
+            for row in old:
+                del self._runs[row]
+            return len(old)
 
     def errors_of_run(self, run_id: str) -> list[ErrorEntry]:
         with self.transaction():

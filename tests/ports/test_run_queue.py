@@ -96,3 +96,16 @@ def test_errors_of_a_run_are_those_that_it_stored_oldest_first(orders: Orders) -
     assert [entry.fault for entry in orders.errors_of_run("ours")] == [first, second]
     assert [entry.run_id for entry in orders.errors_of_run("theirs")] == ["theirs"]
     assert orders.errors_of_run("nobody's") == []
+
+
+def test_orders_of_a_run_are_those_that_it_recorded(orders: Orders) -> None:
+    add(orders, an_order(1), an_order(2))
+    keys = ["zksync:2", "zksync:1", "zksync:99"]
+    orders.record_run("ours", keys, at=NOON)
+    orders.record_run("ours", keys, at=NOON + later(5))  # a run may record them twice
+    orders.record_run("theirs", ["zksync:2"], at=NOON + later(9))
+    assert orders.orders_of_run("ours") == ["zksync:1", "zksync:2"]
+    assert orders.orders_of_run("nobody's") == []
+    assert orders.forget_runs(before=NOON + later(9)) == 2
+    assert orders.orders_of_run("ours") == []
+    assert orders.orders_of_run("theirs") == ["zksync:2"]

@@ -178,5 +178,14 @@ class Orders(Outbox, Protocol):
     def errors(self, key: str) -> list[ErrorEntry]:
         """Return all errors of an order, oldest first."""
 
+    def record_run(self, run_id: str, keys: Sequence[str], *, at: datetime) -> None:
+        """Record that a run works on these orders, those of them that are stored."""
+
+    def orders_of_run(self, run_id: str) -> list[str]:
+        """Return the keys of the orders that a run recorded to work on."""
+
+    def forget_runs(self, *, before: datetime) -> int:
+        """Delete which orders runs worked on that began before; return how many rows."""
+
     def errors_of_run(self, run_id: str) -> list[ErrorEntry]:
         """Return all errors that a run stored, oldest first."""

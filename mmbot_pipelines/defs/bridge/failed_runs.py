@@ -1,45 +1,69 @@
-"""Failures that only Dagster can see, and failed orders as Dagster shows them."""
+"""Runs that failed without recording why: their orders get the error, and go on.
+
+failed_runs   every second: records failed runs with their orders
+
+Why this sensor asks for failed runs itself, where Dagster has `run_failure_sensor`: that one
+moves its cursor past a run whose handler raised, so a failure that comes while the database is
+away would never be recorded; it takes five runs a tick, where an outage fails a hundred; and it
+reads events by ascending id, among which a transaction that commits late is passed over.
+"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._core.events import JobFailureData
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
-from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.journal import Run
-from mmbot_pipelines.bridge.ports.orders import OrderFilter
-from mmbot_pipelines.defs.bridge.run_requests import tagged_orders
-from mmbot_pipelines.defs.shared.operator_errors import OperatorError
+from mmbot_pipelines.defs.bridge.run_requests import Bridge, orders_of_run, sensor_run
+from mmbot_pipelines.defs.shared.dagster_internals import DagsterRunReaction
+from mmbot_pipelines.defs.shared.operator_errors import OperatorError, operator_errors
 
 # How far back before the last tick each tick looks. A failure is dated by when it happened,
 # but can be seen only once it is stored, and while the database is away that is late.
 _LOOKBACK = timedelta(minutes=10)
 _FIRST_LOOKBACK = timedelta(hours=1)
 
-# The UI opens a few thousand partitions at once; of more failed orders, the newest are offered.
-_MAX_PARTITIONS = 1000
-_RECOVERED_FOR = timedelta(days=7)  # then its partition goes, with the runs it shows
+
+@dg.sensor(
+    minimum_interval_seconds=1,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Records failed runs with their orders, which then go on.",
+)
+def failed_runs(
+    context: dg.SensorEvaluationContext, bridge: Bridge
+) -> Iterator[DagsterRunReaction | dg.SkipReason]:
+    with operator_errors():
+        recorded = record_failed_runs(context, bridge, sensor_run(context))
+        # With a reaction Dagster shows the tick as successful, and the sensor in the run's log.
+        for run in recorded:
+            yield DagsterRunReaction(run, run_status=dg.DagsterRunStatus.FAILURE)
+        if not recorded:
+            yield dg.SkipReason("no run failed without recording why")
 
 
-def record_failed_runs(context: dg.SensorEvaluationContext, bridge: steps.Bridge, run: Run) -> int:
-    """Keep an error with the orders of each run that ended without keeping one itself."""
+def record_failed_runs(
+    context: dg.SensorEvaluationContext, bridge: steps.Bridge, run: Run
+) -> list[dg.DagsterRun]:
+    """Record an error with the orders of each run that ended without recording one itself.
+
+    Returns the runs for which one was recorded.
+    """
     instance, now = context.instance, datetime.now(UTC)
     after, looked_at = _looked_at(context, now)
     recent = instance.get_runs(
         dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=after)
     )
-    dead = 0
+    recorded = []
     for failed in recent:
         if failed.run_id not in looked_at:
             died = Run(id=failed.run_id, log=run.log)
             ending = _ending(instance, failed)
-            dead += steps.record_run_failure(bridge, tagged_orders(failed.tags), died, *ending)
+            if steps.record_run_failure(bridge, orders_of_run(bridge, failed), died, *ending):
+                recorded.append(failed)
     context.update_cursor(json.dumps([now.isoformat(), [failed.run_id for failed in recent]]))
-    return dead
+    return recorded
 
 
 def _looked_at(context: dg.SensorEvaluationContext, now: datetime) -> tuple[datetime, list[str]]:
@@ -73,47 +97,7 @@ def _ending(instance: dg.DagsterInstance, failed: dg.DagsterRun) -> tuple[str, b
     for entry in instance.all_logs(failed.run_id, of_type=dg.DagsterEventType.RUN_FAILURE):
         # Dagster's monitoring, which finds a run dead, gives no error.
         ending = entry.dagster_event and entry.dagster_event.event_specific_data
-        error = ending.error if isinstance(ending, JobFailureData) else None
+        error = getattr(ending, "error", None)
         if error is not None and error.cls_name == OperatorError.__name__:
             return f"{who} could not begin: {error.message.splitlines()[0]}", False
     return f"{who} ended without finishing its step", False
-
-
-def sync_failed_order_partitions(
-    instance: dg.DagsterInstance, bridge: steps.Bridge, partitions: dg.DynamicPartitionsDefinition
-) -> int:
-    """Keep a partition for each failed order and for each that recovered lately.
-
-    Returns how many orders are failed, up to `_MAX_PARTITIONS`.
-    """
-    failed = {
-        order.key for order in bridge.orders.find(OrderFilter(failed=True, limit=_MAX_PARTITIONS))
-    }
-    name = str(partitions.name)
-    there = set(instance.get_dynamic_partitions(name))
-    if failed - there:
-        instance.add_dynamic_partitions(name, sorted(failed - there))
-    for key in _unneeded_partitions(instance, bridge, sorted(there - failed)):
-        instance.delete_dynamic_partition(name, key)
-    return len(failed)
-
-
-def _unneeded_partitions(
-    instance: dg.DagsterInstance, bridge: steps.Bridge, offered: Sequence[str]
-) -> list[str]:
-    """Return the partitions that nobody needs any more.
-
-    The run that recovers an order stores its output after that, for which the partition must
-    be there.
-    """
-    stored = {order.key: order for order in bridge.orders.get(offered)}
-    healthy = [key for key, order in stored.items() if not order.failed]
-    without_changes = bridge.orders.without_changes(healthy, since=bridge.clock() - _RECOVERED_FOR)
-    unneeded = [key for key in offered if key in without_changes or key not in stored]
-    if not unneeded:
-        return []
-    under_way = instance.get_runs(
-        dg.RunsFilter(tags={PARTITION_NAME_TAG: unneeded}, statuses=NOT_FINISHED_STATUSES)
-    )
-    used = {run.tags[PARTITION_NAME_TAG] for run in under_way}
-    return [key for key in unneeded if key not in used]

@@ -20,18 +20,21 @@ from mmbot_pipelines.defs.bridge.run_requests import (
     Bridge,
     is_run_limit_reached,
     op_run,
+    order_keys,
     order_tags,
     polls,
     run_requests,
     sensor_run,
     step_op,
 )
+from mmbot_pipelines.defs.shared.dagster_internals import DagsterRunReaction
 from mmbot_pipelines.defs.shared.operator_errors import operator_errors
 
 transfer = step_op("transfer", steps.transfer)
 repay = step_op("repay", steps.repay)
 
 _RUN_LIMIT_REACHED = "run limit reached; waiting for running jobs until they end"
+_MAX_CLAIMS_SHOWN = 10  # of one tick, whose orders were often claimed in one run
 _RUNNING = dg.DefaultSensorStatus.RUNNING
 
 
@@ -123,15 +126,42 @@ def settlements_sensor(origin: str) -> dg.SensorDefinition:
         default_status=_RUNNING,
         description=f"Completes orders when the {origin} escrow has paid us.",
     )
-    @operator_errors()
-    def sensor(context: dg.SensorEvaluationContext, bridge: Bridge) -> dg.SkipReason:
-        run = sensor_run(context)
-        for _ in polls():
-            if completed := steps.settle(bridge, origin, run):
-                return dg.SkipReason(f"completed {', '.join(completed)}")
-        return dg.SkipReason(f"the {origin} escrow paid for no order")
+    def sensor(
+        context: dg.SensorEvaluationContext, bridge: Bridge
+    ) -> Iterator[DagsterRunReaction | dg.SkipReason]:
+        with operator_errors():
+            run = sensor_run(context)
+            for _ in polls():
+                if completed := steps.settle(bridge, origin, run):
+                    context.log.info(f"completed {', '.join(completed)}")
+                    yield from _reactions(context.instance, bridge, completed)
+                    return
+            yield dg.SkipReason(f"the {origin} escrow paid for no order")
 
     return sensor
+
+
+def _reactions(
+    instance: dg.DagsterInstance, bridge: steps.Bridge, completed: Sequence[str]
+) -> Iterator[DagsterRunReaction | dg.SkipReason]:
+    """React to the runs that claimed these orders.
+
+    A tick that asks for no run is skipped to Dagster, whatever it did; one that reacts to a run
+    is successful, and stands in that run's log.
+    """
+    ids = {
+        entry.run_id
+        for key in completed[:_MAX_CLAIMS_SHOWN]
+        for entry in bridge.orders.history(key)
+        if entry.after is Status.PROVING
+    }
+    runs = instance.get_runs(dg.RunsFilter(run_ids=sorted(ids))) if ids else []
+    for claim in runs:
+        yield DagsterRunReaction(claim, run_status=claim.status)
+    if not runs:
+        yield dg.SkipReason(
+            "orders were completed whose claims no run of Dagster made; see the log"
+        )
 
 
 def definitions(origins: Sequence[str], max_runs: int) -> dg.Definitions:
@@ -150,10 +180,22 @@ def definitions(origins: Sequence[str], max_runs: int) -> dg.Definitions:
 _ASK_AGAIN_SECONDS = 30
 
 
-@dg.op(description="Replace or cancel the transactions that are stuck.", config_schema={})
+_STUCK = {
+    "order_keys": dg.Field(
+        [dg.String],
+        default_value=[],
+        description="Whose transactions were stuck when the run was asked for; all are looked at.",
+    )
+}
+
+
+@dg.op(description="Replace or cancel the transactions that are stuck.", config_schema=_STUCK)
 def replace(context: dg.OpExecutionContext, bridge: Bridge) -> None:
+    run = op_run(context)
     with operator_errors():
-        steps.replace_stuck(bridge, op_run(context))
+        keys = order_keys(context.op_config["order_keys"])
+        bridge.orders.record_run(run.id, keys, at=bridge.clock())
+        steps.replace_stuck(bridge, run)
 
 
 @dg.job(
@@ -169,9 +211,10 @@ def replacements(bridge: steps.Bridge) -> Iterator[dg.RunRequest]:
     stuck = steps.stuck_transactions(bridge)
     if stuck:
         turn = int(bridge.clock().timestamp()) // _ASK_AGAIN_SECONDS
-        subjects = {row.subject for row in stuck}
+        keys = sorted({row.subject for row in stuck if bridge.orders.get([row.subject])})
         yield dg.RunRequest(
             run_key=f"replace {stuck[0].hash} {turn}",
             job_name=replace_stuck_transactions.name,
-            tags=order_tags(sorted(s for s in subjects if bridge.orders.get([s]))),
+            run_config={"ops": {"replace": {"config": {"order_keys": keys}}}},
+            tags=order_tags(keys),
         )

@@ -2,29 +2,23 @@
 
 accepted_blocks_backfill   every 5 min: what the sensors may have missed
 failed_orders_retry        every 5 min: what may be tried again
-failed_orders              notes runs that died, offers failed orders as partitions
 reprocess_order            by hand, from the launchpad: one order, as far as it goes
-failed_order               by hand, as an asset: the same, by materializing a partition
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import dagster as dg
 
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.origins import EXAMPLE_KEY
-from mmbot_pipelines.defs.bridge.failed_runs import record_failed_runs, sync_failed_order_partitions
-from mmbot_pipelines.defs.bridge.run_requests import (
-    Bridge,
-    op_run,
-    order_keys,
-    order_tags,
-    sensor_run,
-)
+from mmbot_pipelines.defs.bridge.failed_orders import failed_order, failed_orders
+from mmbot_pipelines.defs.bridge.failed_runs import failed_runs
+from mmbot_pipelines.defs.bridge.run_requests import Bridge, op_run, order_tags, reprocess_one
 from mmbot_pipelines.defs.shared.operator_errors import operator_errors
 
-FAILED_ORDERS = dg.DynamicPartitionsDefinition(name="failed_orders")
+_RUNS_KEPT = timedelta(days=30)  # long after a failed run was recorded with its orders
 
 
 @dg.op(
@@ -34,7 +28,7 @@ FAILED_ORDERS = dg.DynamicPartitionsDefinition(name="failed_orders")
     },
 )
 def reprocess(context: dg.OpExecutionContext, bridge: Bridge) -> None:
-    _reprocess(context, bridge, context.op_config["order_key"])
+    reprocess_one(context, bridge, context.op_config["order_key"])
 
 
 @dg.job(
@@ -46,39 +40,10 @@ def reprocess_order() -> None:
     reprocess()
 
 
-@dg.asset(
-    partitions_def=FAILED_ORDERS,
-    config_schema={},
-    description="A failed or parked order. Materialize its partition to take it up again.",
-)
-def failed_order(context: dg.AssetExecutionContext, bridge: Bridge) -> dg.MaterializeResult[None]:
-    key = context.partition_key
-    _reprocess(context.op_execution_context, bridge, key)
-    order = bridge.orders.get([key])[0]
-    return dg.MaterializeResult(metadata={"order": key, "status": str(order.status)})
-
-
-def _reprocess(context: dg.OpExecutionContext, bridge: steps.Bridge, key: str) -> None:
-    with operator_errors():
-        order_keys([key])
-        context.instance.add_run_tags(context.run_id, order_tags([key]))
-        if not bridge.orders.get([key]):
-            raise steps.OrdersFailed(
-                f"no order {key!r}: give one that `mmbot orders` lists, e.g. {EXAMPLE_KEY}"
-            )
-        steps.reprocess(bridge, [key], op_run(context))
-
-
-@dg.sensor(
-    minimum_interval_seconds=1,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Notes runs that died with their orders; offers failed orders as partitions.",
-)
-@operator_errors()
-def failed_orders(context: dg.SensorEvaluationContext, bridge: Bridge) -> dg.SkipReason:
-    dead = record_failed_runs(context, bridge, sensor_run(context))
-    failed = sync_failed_order_partitions(context.instance, bridge, FAILED_ORDERS)
-    return dg.SkipReason(f"{failed} failed orders, {dead} runs died since the last look")
+def backfill(bridge: steps.Bridge, run: Run) -> list[str]:
+    """Read the accepted blocks again; forget what runs of long ago worked on."""
+    bridge.orders.forget_runs(before=bridge.clock() - _RUNS_KEPT)
+    return steps.backfill(bridge, run)
 
 
 def every_five_minutes(
@@ -93,6 +58,7 @@ def every_five_minutes(
             keys = find(bridge, run)
             run.log(f"orders to take on: {', '.join(keys) or 'none'}")
             context.instance.add_run_tags(context.run_id, order_tags(keys))
+            bridge.orders.record_run(run.id, keys, at=bridge.clock())
             steps.advance(bridge, keys, run)
 
     @dg.job(name=name, description=description, executor_def=dg.in_process_executor)
@@ -111,12 +77,12 @@ def every_five_minutes(
 definitions = dg.Definitions(
     assets=[failed_order],
     jobs=[reprocess_order],
-    sensors=[failed_orders],
+    sensors=[failed_runs, failed_orders],
     schedules=[
         every_five_minutes(
             "accepted_blocks_backfill",
             "Reads the accepted blocks again, so that no order is lost.",
-            steps.backfill,
+            backfill,
         ),
         every_five_minutes(
             "failed_orders_retry",

@@ -11,6 +11,7 @@ from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.order import Order, is_key
 from mmbot_pipelines.bridge.origins import EXAMPLE_KEY
 from mmbot_pipelines.core.errors import OrdersFailed
+from mmbot_pipelines.defs.shared.dagster_internals import PARTITION_TAG
 from mmbot_pipelines.defs.shared.operator_errors import operator_errors
 
 Bridge = dg.ResourceParam[steps.Bridge]
@@ -30,6 +31,15 @@ _RUN_LIMIT_FACTOR = 2
 _MAX_RUNNING_FOR = timedelta(seconds=150)
 
 
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+ORDER = "order"  # the tag of a run that has one order
 ORIGIN = "origin"  # the tag of a run whose orders are all of one origin
 
 
@@ -43,17 +53,32 @@ def polls() -> Iterator[None]:
 
 
 def order_tags(keys: Sequence[str]) -> dict[str, str]:
-    """Tag a run with its orders: "ORIGIN/NUMBER" for each, and "order" where it is only one.
+    """Tag a run with its order, where it has only one.
 
-    A tag holds one value, so a run of several orders cannot name them all in one.
+    Dagster supposes few tag keys: runs of several orders are found through the database, which
+    holds the orders of every run that began (`record_run`).
     """
-    tags = {key.replace(":", "/"): "order" for key in keys}
-    return tags | ({"order": keys[0]} if len(keys) == 1 else {})
+    return {ORDER: keys[0]} if len(keys) == 1 else {}
 
 
-def tagged_orders(tags: Mapping[str, str]) -> list[str]:
-    """Return the order keys that a run's tags name."""
-    return [key.replace("/", ":") for key, value in tags.items() if value == "order"]
+def orders_of_run(bridge: steps.Bridge, run: dg.DagsterRun) -> list[str]:
+    """Return the orders of a run: those it recorded, or those it was launched for."""
+    recorded = bridge.orders.orders_of_run(run.run_id)
+    if recorded:
+        return recorded
+    named = [*_launched_for(run), *(run.tags.get(tag) for tag in (ORDER, PARTITION_TAG))]
+    return [key for key in dict.fromkeys(map(str, named)) if is_key(key)]
+
+
+def _launched_for(run: dg.DagsterRun) -> Iterator[object]:
+    """Yield what a run's configuration names as orders; nobody has checked it yet."""
+    ops = run.run_config.get("ops")
+    for op in ops.values() if isinstance(ops, Mapping) else ():
+        match op:
+            case {"config": {"order_keys": [*keys]}}:
+                yield from keys
+            case {"config": {"order_key": key}}:
+                yield key
 
 
 def run_requests(
@@ -81,11 +106,7 @@ def is_run_limit_reached(
     under_way = dg.RunsFilter(
         job_name=job.name,
         tags={ORIGIN: origin},
-        statuses=[
-            dg.DagsterRunStatus.NOT_STARTED,
-            dg.DagsterRunStatus.STARTING,
-            dg.DagsterRunStatus.STARTED,
-        ],
+        statuses=UNFINISHED,
         created_after=datetime.now(UTC) - _MAX_RUNNING_FOR,
     )
     return context.instance.get_runs_count(under_way) >= _RUN_LIMIT_FACTOR * max_runs
@@ -124,6 +145,21 @@ def step_op(name: str, do: Callable[[steps.Bridge, Sequence[str], Run], None]) -
     @dg.op(name=name, description=purpose, config_schema={"order_keys": [dg.String]})
     def op(context: dg.OpExecutionContext, bridge: Bridge) -> None:
         with operator_errors():
-            do(bridge, order_keys(context.op_config["order_keys"]), op_run(context))
+            keys, run = order_keys(context.op_config["order_keys"]), op_run(context)
+            bridge.orders.record_run(run.id, keys, at=bridge.clock())
+            do(bridge, keys, run)
 
     return op
+
+
+def reprocess_one(context: dg.OpExecutionContext, bridge: steps.Bridge, key: str) -> None:
+    """Take one order up again by hand, in the run of `context`."""
+    with operator_errors():
+        order_keys([key])
+        context.instance.add_run_tags(context.run_id, order_tags([key]))
+        if not bridge.orders.get([key]):
+            raise OrdersFailed(
+                f"no order {key!r}: give one that `mmbot orders` lists, e.g. {EXAMPLE_KEY}"
+            )
+        bridge.orders.record_run(context.run_id, [key], at=bridge.clock())
+        steps.reprocess(bridge, [key], op_run(context))

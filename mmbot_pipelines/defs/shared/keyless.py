@@ -6,11 +6,8 @@ Its webserver and daemon move no money: the code server signs, which `dagster de
 import os
 import sys
 
+from mmbot_pipelines.defs.shared.dagster_internals import KEYLESS_PROGRAMS
 from mmbot_pipelines.settings import without_keys
-
-# As `python -m` names them. A webserver that was started otherwise may have to start the code
-# server, which needs the keys.
-_NEED_NONE = ("dagster_webserver.__main__", "dagster._daemon.__main__")
 
 
 def drop_keys() -> None:
@@ -19,7 +16,11 @@ def drop_keys() -> None:
     The memory that /proc/PID/environ shows cannot be emptied: a new program has one of its own.
     """
     program = getattr(sys.modules["__main__"], "__spec__", None)
-    if "DAGSTER_IS_DEV_CLI" not in os.environ or not program or program.name not in _NEED_NONE:
+    if (
+        "DAGSTER_IS_DEV_CLI" not in os.environ
+        or not program
+        or program.name not in KEYLESS_PROGRAMS
+    ):
         return
     kept = without_keys(os.environ)
     if len(kept) < len(os.environ):

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
-from dagster._core.errors import DagsterUserCodeProcessError
 from dagster_postgres.utils import DagsterPostgresException
-from dagster_shared.error import SerializableErrorInfo
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from mmbot_pipelines.core.errors import Failure, InvalidSettings, OrdersFailed
+from mmbot_pipelines.defs.shared.dagster_internals import (
+    DagsterUserCodeProcessError,
+    SerializableErrorInfo,
+)
 
 
 class OperatorError(DagsterUserCodeProcessError, dg.Failure):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from mmbot_pipelines.defs.shared.dagster_internals import TICK_LOGS
 from mmbot_pipelines.defs.shared.operator_errors import OperatorError, operator_errors
 
 _FINISHED = [
@@ -17,7 +18,6 @@ _FINISHED = [
     dg.DagsterRunStatus.FAILURE,
     dg.DagsterRunStatus.CANCELED,
 ]
-_TICKS = "__repository__"  # what Dagster names the folder of all ticks' logs
 _BATCH = 100  # runs that are read at once
 _MAX_DAYS = 36_500
 _MAX_SECONDS = 3600  # a run killed here has still deleted what it has deleted
@@ -65,7 +65,7 @@ def forget(context: dg.OpExecutionContext) -> None:
     if not 1 <= days <= _MAX_DAYS:
         raise OperatorError(f"days is {days}: write a whole number from 1 to {_MAX_DAYS}")
     before = datetime.now(UTC) - timedelta(days=days)
-    ticks = Path(context.instance.storage_directory()) / _TICKS
+    ticks = Path(context.instance.storage_directory()) / TICK_LOGS
     with operator_errors():
         logs = forget_tick_logs(ticks, before)
         runs = forget_runs(context.instance, before)

@@ -3,11 +3,10 @@
 The UI has no password, Dagster checks neither Host nor Origin, and it executes a mutation in a
 plain GET: any page that the operator's browser opens could launch runs. Dagster 1.13 has no
 setting against that. `install` adds the guard to the webserver however that is started
-(`dagster dev`, `dagster-webserver`); all private API of Dagster for it is in this file.
+(`dagster dev`, `dagster-webserver`).
 """
 
 import re
-import sys
 from collections.abc import Iterable
 from urllib.parse import parse_qsl
 
@@ -16,6 +15,8 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
+
+from mmbot_pipelines.defs.shared.dagster_internals import add_middleware
 
 # Names that lead to this machine alone, whatever a resolver says. Any port: an SSH tunnel has
 # one of its own.
@@ -110,16 +111,4 @@ def install(hosts: Iterable[str]) -> None:
     Raises:
         RuntimeError: this version of Dagster builds its webserver in another way.
     """
-    webserver = sys.modules.get("dagster_webserver.webserver")
-    if webserver is None:
-        return
-    kind = webserver.DagsterWebserver
-    plain = getattr(kind, "_unguarded_middleware", None) or kind.__dict__.get("build_middleware")
-    if plain is None:
-        raise RuntimeError("this version of Dagster has no place for the guard of its UI")
-
-    def build_middleware(self: object) -> list[Middleware]:
-        return [Middleware(UiGuard, hosts=hosts), *plain(self)]
-
-    kind._unguarded_middleware = plain  # a process may open its instance again
-    kind.build_middleware = build_middleware
+    add_middleware(lambda: Middleware(UiGuard, hosts=hosts))

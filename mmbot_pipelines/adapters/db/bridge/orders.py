@@ -4,7 +4,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Select, Table, Text, any_, literal, select, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Select,
+    Table,
+    Text,
+    any_,
+    delete,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
 
 from mmbot_pipelines.adapters.db.bridge import run_queue
 from mmbot_pipelines.adapters.db.bridge.outbox import PgOutbox
@@ -15,8 +27,15 @@ from mmbot_pipelines.adapters.db.bridge.transitions import (
     write_relocated,
     write_transition,
 )
+from mmbot_pipelines.adapters.db.columns import Instant
 from mmbot_pipelines.adapters.db.engine import transaction
-from mmbot_pipelines.adapters.db.tables.orders import blocks, errors, order_events, orders
+from mmbot_pipelines.adapters.db.tables.orders import (
+    blocks,
+    errors,
+    order_events,
+    order_runs,
+    orders,
+)
 from mmbot_pipelines.bridge.journal import ErrorEntry, Fault, HistoryEntry
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
@@ -203,6 +222,23 @@ class PgOrders(PgOutbox):
     def errors(self, key: str) -> list[ErrorEntry]:
         """Return all errors of an order, oldest first."""
         return [error_of(row) for row in self._read(_of(errors, "subject", key))]
+
+    def record_run(self, run_id: str, keys: Sequence[str], *, at: datetime) -> None:
+        """Record that a run works on these orders, those of them that are stored."""
+        known = select(literal(run_id), orders.c.key, literal(at, Instant)).where(_named(keys))
+        rows = insert(order_runs).from_select(["run_id", "key", "at"], known)
+        with transaction(self._engine) as connection:
+            connection.execute(rows.on_conflict_do_nothing())
+
+    def orders_of_run(self, run_id: str) -> list[str]:
+        """Return the keys of the orders that a run recorded to work on."""
+        keys = select(order_runs.c.key).where(order_runs.c.run_id == run_id)
+        return [row.key for row in self._read(keys.order_by(order_runs.c.key))]
+
+    def forget_runs(self, *, before: datetime) -> int:
+        """Delete which orders runs worked on that began before; return how many rows."""
+        with transaction(self._engine) as connection:
+            return connection.execute(delete(order_runs).where(order_runs.c.at < before)).rowcount
 
     def errors_of_run(self, run_id: str) -> list[ErrorEntry]:
         """Return all errors that a run stored, oldest first."""

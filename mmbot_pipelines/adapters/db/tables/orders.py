@@ -208,6 +208,16 @@ Index(
     postgresql_where=order_events.c.before.is_distinct_from(order_events.c.after),
 )
 
+# Which run works on which order. No foreign key: it would wait for a row that a lane holds.
+order_runs = Table(
+    "order_runs",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("at", Instant, nullable=False),
+)
+Index("order_runs_by_time", order_runs.c.at)
+
 errors = Table(
     "errors",
     metadata,

@@ -1,0 +1,56 @@
+"""All that the product uses of Dagster's private API, checked against one version.
+
+Whoever raises Dagster's version reads what stands here, runs tests/defs and tests/attacks, and
+then raises `CHECKED_AGAINST`.
+"""
+
+import sys
+from collections.abc import Callable, Iterable
+
+from dagster._core.definitions.run_request import DagsterRunReaction
+from dagster._core.errors import DagsterUserCodeProcessError
+from dagster._serdes import ConfigurableClassData
+from dagster_shared.error import SerializableErrorInfo
+from starlette.middleware import Middleware
+
+__all__ = [
+    "CHECKED_AGAINST",
+    "KEYLESS_PROGRAMS",
+    "PARTITION_TAG",
+    "TICK_LOGS",
+    "ConfigurableClassData",
+    "DagsterRunReaction",
+    "DagsterUserCodeProcessError",
+    "SerializableErrorInfo",
+    "add_middleware",
+]
+
+CHECKED_AGAINST = "1.13.27"
+
+# The webserver and the daemon of `dagster dev`, as `python -m` names them. A webserver that was
+# started otherwise may have to start the code server, which needs the keys.
+KEYLESS_PROGRAMS = ("dagster_webserver.__main__", "dagster._daemon.__main__")
+PARTITION_TAG = "dagster/partition"  # of a run: the partition key it was launched for
+TICK_LOGS = "__repository__"  # the folder of all ticks' logs, in the storage directory
+
+
+def add_middleware(make: Callable[[], Middleware]) -> None:
+    """Put a middleware in front of every webserver that this process makes; elsewhere do nothing.
+
+    Raises:
+        RuntimeError: this version of Dagster builds its webserver in another way.
+    """
+    webserver = sys.modules.get("dagster_webserver.webserver")
+    if webserver is None:
+        return
+    kind = webserver.DagsterWebserver
+    plain = getattr(kind, "_unguarded_middleware", None) or kind.__dict__.get("build_middleware")
+    if plain is None:
+        raise RuntimeError("this version of Dagster has no place for the guard of its UI")
+
+    def build_middleware(self: object) -> list[Middleware]:
+        inner: Iterable[Middleware] = plain(self)
+        return [make(), *inner]
+
+    kind._unguarded_middleware = plain  # a process may open its instance again
+    kind.build_middleware = build_middleware
