@@ -18,9 +18,8 @@ def test_a_burst_is_transferred_and_claimed_in_few_blocks(product: Product) -> N
     product.check_invariants()
 
 
-def test_an_order_is_found_again_by_the_tags_of_its_runs(product: Product) -> None:
+def test_an_order_is_found_again_by_the_tag_of_its_runs(product: Product) -> None:
     (key,) = product.place(burst(product.stack.deployment, 1, seed=2))
     product.await_completed([key])
     jobs = [run["jobName"] for run in product.runs(order=key)]
     assert jobs == ["repay_orders", "fill_orders"]
-    assert product.runs(**{key.replace(":", "/"): "order"}) == product.runs(order=key)
