@@ -22,13 +22,12 @@ from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.policy import Caps, ConfirmationTier, Limits
 from mmbot_pipelines.core import failpoints, readings
 from mmbot_pipelines.core.errors import Failure, InvalidSettings
-from mmbot_pipelines.settings import L1, OriginNode, Settings
+from mmbot_pipelines.settings import Settings
 from mmbot_pipelines.wiring import origins as origin_wiring
 from mmbot_pipelines.wiring import shared
 
 if TYPE_CHECKING:
     from mmbot_pipelines.adapters.metrics.collector import Metrics
-    from mmbot_pipelines.adapters.metrics.nodes import Probe
 
 _START_SECONDS = 2.0  # for what start alone asks
 _POLL_SECONDS = 5.0  # for the age of a chain's newest block
@@ -151,7 +150,7 @@ def metrics(settings: Settings) -> "Metrics":
     names = [JOURNAL, *(channel.name for channel in shared.channels(settings.alert_urls))]
     return Metrics(
         PgFigures(cache(lambda: shared.engine(settings.database)), names),
-        _probes(settings),
+        list(origin_wiring.watched_nodes(settings).values()),
         wallet.balance,
         origins=settings.origins,
         max_exposure=settings.limits.max_exposure,
@@ -159,18 +158,3 @@ def metrics(settings: Settings) -> "Metrics":
     )
 
 
-def _probes(settings: Settings) -> "list[Probe]":
-    from mmbot_pipelines.adapters.metrics.nodes import ETHEREUM, Dialect, Probe  # noqa: PLC0415
-
-    chains: list[tuple[str, L1 | OriginNode, Dialect]] = [
-        ("L1", settings.l1, ETHEREUM),
-        *(
-            (name, settings.origin(name), origin_wiring.module(name).DIALECT)
-            for name in settings.origins
-        ),
-    ]
-    return [
-        Probe(name, section.chain_id, url, dialect)
-        for name, section, dialect in chains
-        for url in section.urls
-    ]

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from mmbot_pipelines.adapters.evm.block_time import newest_block_time
 from mmbot_pipelines.bridge import guard, steps
 from mmbot_pipelines.bridge.alerting.rules import AlertThresholds, firing_alerts
 from mmbot_pipelines.bridge.alerting.snapshot import take_snapshot
@@ -225,5 +224,5 @@ def test_one_node_whose_blocks_are_old_does_not_halt_everything(
 ) -> None:
     for node, age in zip(three, ages, strict=True):
         shows(node, age)
-    lag = datetime.now(UTC) - newest_block_time(rpc(*three, quorum=quorum))
+    lag = datetime.now(UTC) - rpc(*three, quorum=quorum).newest_block()
     assert (lag > timedelta(hours=8)) is stands

@@ -7,7 +7,6 @@ import pytest
 from pydantic import SecretStr
 
 from mmbot_pipelines.adapters.bridge.starknet.prover import Prover, ProverUnavailable
-from mmbot_pipelines.adapters.metrics.nodes import Probe
 from mmbot_pipelines.adapters.rpc.node import redact, secrets_in
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
 from mmbot_pipelines.cli.doctor import nodes
@@ -55,8 +54,8 @@ def test_a_key_in_a_host_is_in_no_error_no_log_no_label_and_no_finding(
         prover.state("task")
     logged += [*traceback.format_exception(unavailable.value), repr(prover)]
     logged += [str(f) for f in nodes.nodes("L1", 1, [URL])]
-    label = Probe("L1", 1, URL).ask().host
-    logged += [repr(l1._nodes.all), label, *(r.getMessage() for r in caplog.records)]
+    label = l1.health()[0].host
+    logged += [repr(l1.members), label, *(r.getMessage() for r in caplog.records)]
     assert label == SHOWN
     assert KEY not in "\n".join(logged)
 

@@ -99,8 +99,8 @@ class DagsterServer:
     def executed_late(self, row: Invoke) -> None:
         """Let the sequencer find bytes in its mempool whose nonce has come."""
 
-        async def handed_over(node: StarknetNode) -> None:
-            assert await self.lane.wallet.broadcast(node, row.raw) is None
+        def handed_over(node: StarknetNode) -> None:
+            assert self.lane.wallet.broadcast(node, row.raw) is None
 
         self.ports.l2.ask(handed_over)
         self.ports.mine_l2(1)
@@ -197,9 +197,9 @@ def test_one_given_up_that_takes_the_next_ones_nonce_delays_it_by_a_block(
     high = dagster_server.invokes.rows[0]
     send = dagster_server.lane.wallet.broadcast
 
-    async def after_the_other(node: StarknetNode, raw: bytes) -> Any:
-        await send(node, high.raw)
-        return await send(node, raw)
+    def after_the_other(node: StarknetNode, raw: bytes) -> Any:
+        send(node, high.raw)
+        return send(node, raw)
 
     dagster_server.lane.wallet.broadcast = after_the_other  # type: ignore[method-assign]
     following = dagster_server.shown(following)

@@ -3,7 +3,6 @@
 On a local Starknet, an anvil and a strict prover; the outbox is in memory where nothing dies.
 """
 
-import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -106,10 +105,10 @@ def test_a_stranger_who_is_first_by_a_moment_reverts_a_batch_once_and_buys_nothi
     send = StarknetWallet.broadcast
     spoiled: list[Order] = orders[:1]
 
-    async def later(self: StarknetWallet, node: StarknetNode, raw: bytes) -> RpcError | None:
+    def later(self: StarknetWallet, node: StarknetNode, raw: bytes) -> RpcError | None:
         while spoiled:
-            await asyncio.to_thread(shown_by_stranger, ports, service, spoiled.pop())
-        return await send(self, node, raw)
+            shown_by_stranger(ports, service, spoiled.pop())
+        return send(self, node, raw)
 
     monkeypatch.setattr(StarknetWallet, "broadcast", later)
     shown = reported(orders, origin.progress(orders))
@@ -155,7 +154,7 @@ def test_a_process_that_dies_before_it_sends_sends_the_same_bytes_later(
     engine.dispose()
 
 
-async def dies(self: StarknetWallet, node: StarknetNode, raw: bytes) -> RpcError | None:
+def dies(self: StarknetWallet, node: StarknetNode, raw: bytes) -> RpcError | None:
     raise PowerCut
 
 
@@ -210,7 +209,7 @@ def test_a_nonce_a_moment_old_loses_no_proof(
     origin.progress([first])
     ports.mine_l2(1)
 
-    async def stale(self: StarknetWallet, node: StarknetNode, at: str) -> int:
+    def stale(self: StarknetWallet, node: StarknetNode, at: str) -> int:
         return 0
 
     with monkeypatch.context() as patched:
@@ -279,10 +278,10 @@ def test_a_pause_and_a_stranger_neither_halt_nor_buy_a_proof(
     ports.node.devnet("pause", paused=False)
     send, spoiled = StarknetWallet.broadcast, [way.order(keys[0])]
 
-    async def later(self: StarknetWallet, node: StarknetNode, raw: bytes) -> RpcError | None:
+    def later(self: StarknetWallet, node: StarknetNode, raw: bytes) -> RpcError | None:
         while spoiled:
-            await asyncio.to_thread(shown_by_stranger, ports, service, spoiled.pop())
-        return await send(self, node, raw)
+            shown_by_stranger(ports, service, spoiled.pop())
+        return send(self, node, raw)
 
     monkeypatch.setattr(StarknetWallet, "broadcast", later)
     for _ in range(14):

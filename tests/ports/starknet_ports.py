@@ -1,5 +1,6 @@
 """Where the port suites play on Starknet: the local node and an anvil, real adapters."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +13,7 @@ from mmbot_pipelines.adapters.bridge.starknet.messages import ByMessage
 from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
 from mmbot_pipelines.adapters.evm.chain import EthereumChain, LocalSigner
 from mmbot_pipelines.adapters.rpc.client import Rpc
-from mmbot_pipelines.adapters.starknet import node
+from mmbot_pipelines.adapters.rpc.node import Node
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.chains import Repayment
@@ -160,20 +161,26 @@ def held_against_the_specification() -> Iterator[None]:
     if spec is None:
         yield
         return
-    transport = node._Transport
-    sent = transport._make_request
+    sent = Node._read
 
-    async def checked(self: Any, *args: Any, payload: Any, **kwargs: Any) -> Any:
-        spec.check_request(payload)
-        answer = await sent(self, *args, payload=payload, **kwargs)
-        spec.check_answer(payload, {"jsonrpc": "2.0"} | answer)
+    def checked(self: Node, body: bytes) -> bytes:
+        asked = json.loads(body)
+        answer = sent(self, body)
+        answered = json.loads(answer)
+        if not isinstance(asked, list):
+            asked, answered = [asked], [answered]
+        by_id = {one["id"]: one for one in answered}
+        for question in asked:
+            if question["method"].startswith("starknet_"):
+                spec.check_request(question)
+                spec.check_answer(question, by_id[question["id"]])
         return answer
 
-    transport._make_request = checked  # type: ignore[method-assign]
+    Node._read = checked  # type: ignore[method-assign]
     try:
         yield
     finally:
-        transport._make_request = sent  # type: ignore[method-assign]
+        Node._read = sent  # type: ignore[method-assign]
 
 
 @contextmanager

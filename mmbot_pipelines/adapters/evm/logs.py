@@ -16,6 +16,7 @@ from mmbot_pipelines.adapters.evm.log_range import Found, Log, LogFilter, logs_o
 from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.rpc.client import Poll, ResponseTooLarge, Rpc
 from mmbot_pipelines.adapters.rpc.node import RpcError
+from mmbot_pipelines.adapters.rpc.nodes import ReorgDuringRead
 from mmbot_pipelines.core.errors import Failure, RpcRefused, RpcUnavailable
 from mmbot_pipelines.core.outbox import Block
 
@@ -32,8 +33,6 @@ _MIN_AFTER_OUTAGE = 100
 _READINGS = 3  # of a range that a reorg tears
 
 
-class ReorgDuringRead(RpcUnavailable):
-    """The chain changed its blocks while they were read, again and again."""
 
 
 class LogScanner:

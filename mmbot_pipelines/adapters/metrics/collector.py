@@ -2,7 +2,10 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Generic, Protocol, TypeVar
 
 from prometheus_client.core import Metric
@@ -18,7 +21,8 @@ from mmbot_pipelines.adapters.metrics.families import (
     transaction_metrics,
 )
 from mmbot_pipelines.adapters.metrics.figures import Figures
-from mmbot_pipelines.adapters.metrics.nodes import Probe, ask_all
+from mmbot_pipelines.adapters.rpc.health import NodeHealthReport
+from mmbot_pipelines.adapters.rpc.nodes import Nodes
 from mmbot_pipelines.core.errors import Failure, InvalidSettings
 from mmbot_pipelines.core.money import Wei
 
@@ -87,13 +91,29 @@ class Kept(Generic[_T]):
             done.set()
 
 
+def node_health(chains: Sequence[Nodes]) -> list[NodeHealthReport]:
+    """Poll every node of every chain, all at once, and return their records.
+
+    Two of one chain at one host become "host" and "host#2".
+    """
+    with ThreadPoolExecutor(max(1, len(chains))) as pool:
+        list(pool.map(lambda chain: chain.poll_health(resting=True), chains))
+    seen: Counter[tuple[str, str]] = Counter()
+    records = [record for chain in chains for record in chain.health()]
+    for place, record in enumerate(records):
+        seen[record.chain, record.host] += 1
+        if (number := seen[record.chain, record.host]) > 1:
+            records[place] = replace(record, host=f"{record.host}#{number}")
+    return records
+
+
 class Metrics(Collector):
     """What prometheus-client asks at every scrape."""
 
     def __init__(
         self,
         reader: Reader,
-        probes: Sequence[Probe],
+        chains: Sequence[Nodes],
         balance: Callable[[], Wei],
         *,
         origins: Sequence[str],
@@ -103,7 +123,7 @@ class Metrics(Collector):
     ) -> None:
         """Plug the sources together; nothing is read yet."""
         self._figures = Kept(reader.read, clock)
-        self._nodes = Kept(lambda: ask_all(probes), clock)
+        self._nodes = Kept(lambda: node_health(chains), clock)
         self._balance = Kept(balance, clock)
         self._origins = origins
         self._max_exposure = max_exposure

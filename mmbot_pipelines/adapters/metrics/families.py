@@ -13,7 +13,7 @@ from prometheus_client.core import (
 )
 
 from mmbot_pipelines.adapters.metrics.figures import BUCKETS, CONDITIONS, Counts, Durations, Figures
-from mmbot_pipelines.adapters.metrics.nodes import ProbeResult
+from mmbot_pipelines.adapters.rpc.health import NodeHealthReport
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.alerts import Severity
 from mmbot_pipelines.core.safety import GLOBAL, State
@@ -145,35 +145,35 @@ def safety_metrics(figures: Figures, origins: Sequence[str]) -> Iterator[Metric]
     )
 
 
-def node_metrics(nodes: Sequence[ProbeResult]) -> Iterator[Metric]:
+def node_metrics(nodes: Sequence[NodeHealthReport]) -> Iterator[Metric]:
     """Say how every RPC node answers."""
     labels = ("chain", "node")
     yield _gauges(
         "rpc_up",
         "Whether an RPC node answers and serves the right chain.",
         labels,
-        {(n.chain, n.host): float(n.up) for n in nodes},
+        {(n.chain, n.host): float(n.head is not None) for n in nodes},
     )
     yield _gauges(
         "rpc_response_seconds",
-        "Time that an RPC node took to answer.",
+        "Time that an RPC node takes to answer, on average of about the last five times.",
         labels,
-        {(n.chain, n.host): n.seconds for n in nodes if n.up},
+        {(n.chain, n.host): n.seconds for n in nodes if n.head and n.seconds is not None},
     )
     yield _gauges(
         "rpc_head_block",
         "The newest block that an RPC node has.",
         labels,
-        {(n.chain, n.host): float(n.height) for n in nodes if n.height is not None},
+        {(n.chain, n.host): float(n.head.height) for n in nodes if n.head},
     )
 
 
-def lag(cursors: Counts, nodes: Iterable[ProbeResult]) -> Metric:
+def lag(cursors: Counts, nodes: Iterable[NodeHealthReport]) -> Metric:
     """Compare how far an origin was read with its highest node."""
     heads: dict[str, int] = {}
     for node in nodes:
-        if node.height is not None:
-            heads[node.chain] = max(node.height, heads.get(node.chain, 0))
+        if node.head is not None:
+            heads[node.chain] = max(node.head.height, heads.get(node.chain, 0))
     return _gauges(
         "sensor_lag_blocks",
         "Blocks of an origin that its sensor, or the backfill of accepted ones, has not read.",

@@ -1,4 +1,4 @@
-"""JSON-RPC of one chain over several nodes, the first being the primary.
+"""JSON-RPC of one EVM chain over several nodes, the first being the primary.
 
     batch   the best node answers; what is a node's own fault goes to the next one
     poll    as many nodes answer as money's word needs, none of them behind an earlier poll
@@ -7,73 +7,42 @@
 An error that every node would repeat is the answer, and is asked of no other node.
 """
 
-import time
+import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from mmbot_pipelines.adapters.rpc.fan_out import fan_out
-from mmbot_pipelines.adapters.rpc.health import NodeFaultKind, NodeHealthReport
-from mmbot_pipelines.adapters.rpc.node import Answer, Node, NodeFault, RpcCall, RpcError
-from mmbot_pipelines.adapters.rpc.nodes import Nodes, Poll
-from mmbot_pipelines.core.errors import Failure, RpcUnavailable, WrongChain
+from mmbot_pipelines.adapters.rpc import decoding
+from mmbot_pipelines.adapters.rpc.error_class import node_fault_of
+from mmbot_pipelines.adapters.rpc.health import NodeFault, NodeFaultKind, ReportedHead
+from mmbot_pipelines.adapters.rpc.node import Answer, Node, RpcCall, RpcError
+from mmbot_pipelines.adapters.rpc.nodes import Dialect, Nodes, ResponseTooLarge, fan_out
+from mmbot_pipelines.core.text import cleaned
 
 __all__ = ["Answer", "Poll", "ResponseTooLarge", "Rpc", "RpcCall", "RpcError"]
 
+_HEIGHT: RpcCall = ("eth_blockNumber", ())
+_FLOOR_SECONDS = 60.0  # a chain that is set back for longer is believed
 
-class ResponseTooLarge(RpcUnavailable):
-    """No node answered within the size limit: ask for less."""
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """What one node says."""
+
+    host: str
+    height: int  # its newest block; 0 where it was not asked for
+    node: Node = field(repr=False)
+    answers: list[Answer]
+    node_faults: list[NodeFaultKind]  # what is wrong with the node itself, from its answers
 
 
-class Rpc:
-    """The nodes of one chain. Threads may share it."""
+class Rpc(Nodes):
+    """The nodes of one EVM chain. Threads may share it."""
 
-    def __init__(
-        self,
-        urls: Sequence[str],
-        *,
-        chain: str,
-        chain_id: int,
-        quorum: int = 1,
-        connect_seconds: float = 3.0,
-        read_seconds: float = 15.0,
-        max_bytes: int = 16 * 2**20,
-        max_batch: int = 50,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """Describe the chain; nothing is asked yet.
-
-        urls: the primary first.
-        chain: as the settings name it, e.g. "L1" of MMBOT_L1_CHAIN_ID.
-        quorum: how many nodes a poll asks.
-        max_bytes: of one HTTP answer.
-        max_batch: in one HTTP request.
-        clock: seconds; only its differences count.
-        """
-        self.chain = chain
-        self.chain_id = chain_id
-        self.quorum = quorum
-        nodes = [
-            Node(
-                url,
-                connect_seconds=connect_seconds,
-                read_seconds=read_seconds,
-                max_bytes=max_bytes,
-            )
-            for url in urls
-        ]
-        self._nodes = Nodes(nodes, chain=chain, chain_id=chain_id, max_batch=max_batch, clock=clock)
-
-    def __repr__(self) -> str:
-        return f"Rpc({self.chain}: {', '.join(node.host for node in self._nodes.all)})"
-
-    def health(self) -> list[NodeHealthReport]:
-        """Return how each node is doing, the primary first."""
-        nodes = self._nodes.all
-        return [n.health.reading(n.host, primary=n is nodes[0]) for n in nodes]
-
-    def poll_health(self) -> None:
-        """Look at all nodes that do not rest, now. It happens by itself every few seconds."""
-        self._nodes.poll_health()
+    def __init__(self, urls: Sequence[str], *, chain: str, chain_id: int, **limits: Any) -> None:
+        """Describe the chain; nothing is asked yet. For all that can be given see `Nodes`."""
+        super().__init__(urls, chain=chain, chain_id=chain_id, dialect=ETHEREUM, **limits)
+        self._floor = _Floor(self.clock)
 
     def call(self, method: str, params: Sequence[Any] = ()) -> Any:
         """Ask one question.
@@ -99,7 +68,7 @@ class Rpc:
         """
         answers: list[Answer] = []
         node: Node | None = None
-        for part in self._nodes.parts(rpc_calls):
+        for part in self.parts(rpc_calls):
             # The rest goes to the node that answered: it has the same view of the chain.
             node, poll = self._best(part, first=node)
             answers += poll.answers
@@ -122,21 +91,24 @@ class Rpc:
             WrongChain: all nodes serve another chain.
         """
         if self.quorum == 1:
-            best = self._best(
-                rpc_calls, fresh=True, min_height=min_height, usable=lambda p: enough([p])
-            )
-            polls = [best[1]]
+            polls = [
+                self._best(
+                    rpc_calls, fresh=True, min_height=min_height, usable=lambda p: enough([p])
+                )[1]
+            ]
         else:
-            polls = self._several(rpc_calls, enough, min_height)
-        self._nodes.reach(polls, self.quorum)
+            found = self.several(
+                lambda node: self._answerable(node, rpc_calls, min_height),
+                enough=enough,
+            )
+            polls = [poll for _, poll in found]
+        self._reach(polls)
         return polls
 
     def outvoted(self, polls: Sequence[Poll], what: str) -> None:
         """Note with nodes that as many as the quorum has contradict them."""
         for poll in polls:
-            self._nodes.record_doubt(
-                poll.node, f"contradicts the others about {what}", NodeFaultKind.OUTVOTED
-            )
+            self.record_doubt(poll.node, f"contradicts the others about {what}")
 
     def all(
         self, rpc_calls: Sequence[RpcCall], *, enough: Callable[[list[Answer]], bool]
@@ -151,16 +123,15 @@ class Rpc:
             WrongChain: all nodes serve another chain.
         """
 
-        def ask(node: Node) -> Poll:
-            return self._nodes.ask(node, rpc_calls)
-
-        ordered = self._nodes.ordered()
-        asked = fan_out(ordered, ask, enough=lambda poll: enough(poll.answers))
-        came = dict(asked)
-        polls = [poll for n in ordered if isinstance(poll := came.get(n), Poll)]
-        if not polls:
-            raise self._outage([(n, f) for n, f in came.items() if isinstance(f, NodeFault)])
-        return [poll.answers for poll in polls]
+        asked = fan_out(
+            self.ordered(),
+            lambda node: self._ask(node, rpc_calls),
+            enough=lambda poll: enough(poll.answers),
+        )
+        answers = [poll.answers for _, poll in asked if isinstance(poll, Poll)]
+        if not answers:
+            raise self.outage([(n, f) for n, f in asked if isinstance(f, NodeFault)])
+        return answers
 
     def _best(
         self,
@@ -178,20 +149,18 @@ class Rpc:
         rejected: tuple[Node, Poll] | None = None
         faults: list[tuple[Node, NodeFault]] = []
         partial: tuple[Node, Poll] | None = None
-        for node in self._nodes.ordered(first):
+        for node in self.ordered(first):
             if partial and not node.health.is_serving:
                 break  # no timeout is waited for while there is an answer
             try:
-                poll = self._nodes.ask(node, rpc_calls, fresh=fresh, min_height=min_height)
+                poll = self._ask(node, rpc_calls, fresh=fresh, min_height=min_height)
             except NodeFault as e:
                 faults.append((node, e))
                 continue
             if not poll.node_faults and usable(poll):
                 return node, poll
             if not poll.node_faults:
-                self._nodes.record_doubt(
-                    node, "gave an answer that cannot be", NodeFaultKind.OUTVOTED
-                )
+                self.record_doubt(node, "gave an answer that cannot be")
                 rejected = rejected or (node, poll)
                 continue
             if NodeFaultKind.RATE_LIMITED in poll.node_faults:
@@ -200,52 +169,112 @@ class Rpc:
                 partial = node, poll
         found = partial or rejected
         if found is None:
-            raise self._outage(faults)
+            raise self.outage(faults)
         return found
 
-    def _several(
+    def _answerable(self, node: Node, rpc_calls: Sequence[RpcCall], min_height: int) -> Poll:
+        """Ask one node for the quorum; an answer with a fault of its own is none."""
+        poll = self._ask(node, rpc_calls, fresh=True, min_height=min_height)
+        if poll.node_faults:
+            raise NodeFault(f"cannot tell ({poll.node_faults[0]})", poll.node_faults[0])
+        return poll
+
+    def _ask(
         self,
+        node: Node,
         rpc_calls: Sequence[RpcCall],
-        enough: Callable[[Sequence[Poll]], bool],
-        min_height: int,
-    ) -> list[Poll]:
-        """Ask as many nodes as the quorum has at once; the next stand in for those that fail."""
+        *,
+        fresh: bool = False,
+        min_height: int = 0,
+    ) -> Poll:
+        """Ask one node, and keep its health.
 
-        def ask(node: Node) -> Poll:
-            return self._nodes.ask(node, rpc_calls, fresh=True, min_height=min_height)
+        fresh: nothing is taken from a node that is behind the floor.
+        min_height: nor from one that is behind this.
 
-        polls: list[Poll] = []
-        faults: list[tuple[Node, NodeFault]] = []
-        left = self._nodes.ordered()
-        while left and (len(polls) < self.quorum or not enough(polls)):
-            missing = max(1, self.quorum - len(polls))
-            asked, left = left[:missing], left[missing:]
-            for node, poll in fan_out(asked, ask):
-                if isinstance(poll, NodeFault):
-                    faults.append((node, poll))
-                elif poll.node_faults:
-                    kind = poll.node_faults[0]
-                    faults.append((node, NodeFault(f"cannot tell ({kind})", kind)))
-                else:
-                    polls.append(poll)
-        if len(polls) >= self.quorum:
-            return polls
-        outage = self._outage(faults)
-        if not polls:
-            raise outage
-        raise type(outage)(
-            f"only {len(polls)} of the {self.quorum} nodes of {self.chain} that "
-            f"MMBOT_RPC_QUORUM asks for answered: {_join_faults(faults)}"
+        Raises:
+            NodeFault: it gave no usable answer, serves another chain, or is behind.
+        """
+        fresh = fresh and len(self.members) > 1  # one node alone is behind nobody
+        answers: list[Answer] = []
+        heights: list[int] = []
+        with self.using(node):
+            for part in self.parts(rpc_calls, room=int(fresh)):
+                reported = node.ask([_HEIGHT, *part] if fresh else part)
+                if fresh:
+                    heights.append(_quantity(reported.pop(0), "height"))
+                answers += reported
+            height = min(heights, default=0)
+            floor = max(self._floor.height, min_height)
+            if fresh and height < floor:
+                raise NodeFault(f"is at block {height}, but {floor} was seen", NodeFaultKind.BEHIND)
+            if fresh:
+                node.health.height = height
+        found = (node_fault_of(q, a) for q, a in zip(rpc_calls, answers, strict=True))
+        node_faults = [kind for kind in found if kind is not None]
+        for kind in dict.fromkeys(node_faults):
+            self.fault(node, NodeFault(f"answered with an error ({kind})", kind))
+        return Poll(node.host, height, node, answers, node_faults)
+
+    def _reach(self, polls: Sequence[Poll]) -> None:
+        """Raise the floor to a height that several nodes vouch for: one alone sets none."""
+        nodes = self.members
+        if len(nodes) == 1:
+            return
+        if self.quorum == 1:
+            known = sorted((node.health.height for node in nodes), reverse=True)
+            self._floor.reach(min(known[1], *(poll.height for poll in polls)))
+        else:
+            heights = sorted((poll.height for poll in polls), reverse=True)
+            self._floor.reach(heights[self.quorum - 1])
+
+
+class _Floor:
+    """The height that answers have reached: nothing older is believed for a while."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._at = clock()
+        self._height = 0
+
+    @property
+    def height(self) -> int:
+        """Return the height; 0 once it was long ago."""
+        return self._height if self._clock() - self._at < _FLOOR_SECONDS else 0
+
+    def reach(self, height: int) -> None:
+        """Note that answers were of this height."""
+        self._height, self._at = max(self.height, height), self._clock()
+
+
+def _check(answers: Sequence[Answer], chain: str, chain_id: int) -> None:
+    """Check which chain the node serves (eth_chainId, EIP-695)."""
+    found = _quantity(answers[0], "chain id")
+    if found != chain_id:
+        raise NodeFault(
+            f"serves chain {found}, but MMBOT_{chain.upper()}_CHAIN_ID is {chain_id}",
+            NodeFaultKind.WRONG_CHAIN,
         )
 
-    def _outage(self, faults: Sequence[tuple[Node, NodeFault]]) -> Failure:
-        """Put in one line why no node answered."""
-        kinds = [fault.kind for _, fault in faults]
-        if kinds.count(NodeFaultKind.WRONG_CHAIN) == len(self._nodes.all):
-            return WrongChain(_join_faults(faults))
-        kind = ResponseTooLarge if NodeFaultKind.TOO_LARGE in kinds else RpcUnavailable
-        return kind(f"no RPC node of {self.chain} answered: {_join_faults(faults)}")
+
+def _head(answers: Sequence[Answer]) -> ReportedHead:
+    height, newest = answers
+    made = None
+    with contextlib.suppress(decoding.InvalidResponse):
+        made = decoding.quantity(decoding.fields(newest).get("timestamp"))
+    return ReportedHead.read(_quantity(height, "height"), made)
 
 
-def _join_faults(faults: Sequence[tuple[Node, NodeFault]]) -> str:
-    return "; ".join(f"{node.host} {fault}" for node, fault in faults)
+ETHEREUM = Dialect(
+    identity=[("eth_chainId", ())],
+    head=[_HEIGHT, ("eth_getBlockByNumber", ("latest", False))],
+    check=_check,
+    read_head=_head,
+)
+
+
+def _quantity(reported: Answer, what: str) -> int:
+    try:
+        return decoding.quantity(reported)
+    except decoding.InvalidResponse:
+        raise NodeFault(f"does not tell its {what}: {cleaned(reported)}") from None

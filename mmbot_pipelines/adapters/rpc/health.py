@@ -15,6 +15,7 @@ _MAX_OPEN_SECONDS = 300.0
 _MEMORY = 0.8  # share of the past in the averages: about the last five asked
 _TOLERATED_LAG = 5  # blocks: heights are never read at the same instant
 _OLD_SECONDS = 30.0  # age of a newest block from which on a node admits to be behind
+_END_OF_TIME = 253_402_300_800  # Unix time of the year 10000, which a date cannot have
 _BEHIND = 0.1  # what is left of the score of a node that lags more
 _AS_GOOD = 0.75  # of the best score: among these the one named first is asked
 
@@ -34,6 +35,14 @@ class NodeFaultKind(StrEnum):
     OUTVOTED = "contradicts the others"
 
 
+class NodeFault(Exception):
+    """The node gave no usable answer; the text names no URL."""
+
+    def __init__(self, text: str, kind: NodeFaultKind = NodeFaultKind.GARBAGE) -> None:
+        self.kind = kind
+        super().__init__(text)
+
+
 # Each further try would cost a whole timeout, or make a limit worse, or reach a wrong chain.
 _AT_ONCE = (NodeFaultKind.TIMEOUT, NodeFaultKind.RATE_LIMITED, NodeFaultKind.WRONG_CHAIN)
 
@@ -49,10 +58,16 @@ class ReportedHead:
     """What a node says of its newest block."""
 
     height: int
-    age: float | None = None  # seconds since the block was made, by our own clock
+    made_at: float | None = None  # Unix time; None where the node shows no possible one
+
+    @staticmethod
+    def read(height: int, made_at: int | None) -> "ReportedHead":
+        """Return the head with its time, where that can be one."""
+        can_be = made_at is not None and made_at < _END_OF_TIME
+        return ReportedHead(height, made_at if can_be else None)
 
 
-def lags(heads: Sequence[ReportedHead]) -> list[int]:
+def lags(heads: Sequence[ReportedHead], now: float) -> list[int]:
     """Return how many blocks each node is behind the others.
 
     A height that only one node reports moves nobody: it counts as ahead of the second highest
@@ -61,23 +76,23 @@ def lags(heads: Sequence[ReportedHead]) -> list[int]:
     """
     heights = sorted((head.height for head in heads), reverse=True)
     second = heights[min(1, len(heights) - 1)] if heights else 0
-    new = [head.height for head in heads if head.age is not None and not _is_old(head)]
-
-    def behind(head: ReportedHead) -> int:
-        ahead = max([second, *new]) if _is_old(head) else second
-        return max(0, ahead - head.height)
-
-    return [behind(head) for head in heads]
-
-
-def _is_old(head: ReportedHead) -> bool:
-    return head.age is not None and head.age > _OLD_SECONDS
+    old = [head.made_at is not None and now - head.made_at > _OLD_SECONDS for head in heads]
+    new = [
+        head.height
+        for head, is_old in zip(heads, old, strict=True)
+        if head.made_at is not None and not is_old
+    ]
+    return [
+        max(0, (max([second, *new]) if is_old else second) - head.height)
+        for head, is_old in zip(heads, old, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeHealthReport:
-    """One node's health at one time, to be shown."""
+    """The record of one node's health at one time, for whoever watches nodes."""
 
+    chain: str
     host: str  # and port; nothing else of the URL
     primary: bool
     is_serving: bool  # its breaker is closed
@@ -85,6 +100,7 @@ class NodeHealthReport:
     seconds: float | None  # that it takes to answer, on average
     lag: int | None  # blocks behind the others, see `lags`
     fault: str | None  # the last one, gone with the next success
+    head: ReportedHead | None  # None where it gave none when it was polled last
 
 
 class NodeHealth:
@@ -93,7 +109,8 @@ class NodeHealth:
     def __init__(self) -> None:
         self.lag: int | None = None  # blocks behind the others at the last look
         self.height = 0  # that it reported last
-        self.fault: str | None = None
+        self.head: ReportedHead | None = None  # at the last look, None where there was none
+        self.fault: NodeFault | None = None
         self.seconds: float | None = None
         self._success = 1.0
         self._in_a_row = 0
@@ -132,10 +149,11 @@ class NodeHealth:
             self._open_until = self.fault = None
             return was_open
 
-    def record_failure(self, kind: NodeFaultKind, text: str, now: float) -> float | None:
+    def record_failure(self, fault: NodeFault, now: float) -> float | None:
         """Note a fault; return the seconds to rest if this opens the breaker, or opens it anew."""
         with self._lock:
-            self.fault = text
+            self.fault = fault
+            kind = fault.kind
             if kind in _SAFE_CHARACTERS:
                 return None
             self._success *= _MEMORY
@@ -154,16 +172,18 @@ class NodeHealth:
             )
             return open_seconds
 
-    def reading(self, host: str, *, primary: bool) -> NodeHealthReport:
+    def reading(self, chain: str, host: str, *, primary: bool) -> NodeHealthReport:
         """Return what can be shown."""
         return NodeHealthReport(
+            chain=chain,
             host=host,
             primary=primary,
             is_serving=self.is_serving,
             score=self.score,
             seconds=self.seconds,
             lag=self.lag,
-            fault=self.fault,
+            fault=None if self.fault is None else str(self.fault),
+            head=self.head,
         )
 
 

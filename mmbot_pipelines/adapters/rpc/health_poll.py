@@ -5,11 +5,11 @@ recovered is found, and it is known who lags. A chain with one node needs no sur
 """
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Generic
 
-from mmbot_pipelines.adapters.rpc.health import ReportedHead, W, lags
-from mmbot_pipelines.adapters.rpc.node import NodeFault
+from mmbot_pipelines.adapters.rpc.health import NodeFault, ReportedHead, W, lags
 
 _EVERY = 10.0  # seconds
 
@@ -50,11 +50,11 @@ class HealthPoller(Generic[W]):
         if first:
             done.wait(_FIRST_SECONDS)
 
-    def poll_now(self) -> None:
-        """Look at all nodes that do not rest, and wait for what they say."""
-        self._begin().wait()
+    def poll_now(self, *, resting: bool = False) -> None:
+        """Look at all nodes that do not rest, or at all, and wait for what they say."""
+        self._begin(resting=resting).wait()
 
-    def _begin(self) -> threading.Event:
+    def _begin(self, *, resting: bool = False) -> threading.Event:
         """Ask all nodes that are not asked already; return what tells that all have answered."""
         done = threading.Event()
         with self._lock:
@@ -62,7 +62,8 @@ class HealthPoller(Generic[W]):
             asked = [
                 node
                 for node in self._nodes
-                if node not in self._busy and (node.health.is_serving or node.health.can_retry(now))
+                if node not in self._busy
+                and (resting or node.health.is_serving or node.health.can_retry(now))
             ]
             self._busy.update(asked)
         left, heads = set(asked), dict[W, ReportedHead]()
@@ -75,10 +76,12 @@ class HealthPoller(Generic[W]):
                 pass  # its health knows
             finally:
                 with self._lock:
+                    node.health.head = head
                     if head is not None:
                         heads[node] = head
                         node.health.height = head.height
-                    for other, lag in zip(heads, lags(list(heads.values())), strict=True):
+                    behind = lags(list(heads.values()), time.time())
+                    for other, lag in zip(heads, behind, strict=True):
                         other.health.lag = lag
                     self._busy.discard(node)
                     left.discard(node)

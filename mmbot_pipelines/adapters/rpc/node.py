@@ -7,6 +7,7 @@ exception of the HTTP library, which repeats the URL, is passed on or chained.
 import itertools
 import json
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -16,13 +17,14 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import requests
 import urllib3
 
-from mmbot_pipelines.adapters.rpc.health import NodeFaultKind, NodeHealth
+from mmbot_pipelines.adapters.rpc.health import NodeFault, NodeFaultKind, NodeHealth
 from mmbot_pipelines.core.text import cleaned, redacted_host, secret_parts
 
 # Its debug lines show the path of each request.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
-RpcCall = tuple[str, Sequence[Any]]  # method and parameters
+# Method and parameters, by position or by name.
+RpcCall = tuple[str, Sequence[Any] | Mapping[str, Any]]
 
 _CHUNK = 65_536  # bytes read at once
 _BODY_STATUSES = (200, 400)  # some nodes answer a refused call with 400
@@ -42,14 +44,6 @@ class RpcError(Exception):
 Answer = Any | RpcError  # a result, whatever its JSON, or an error
 
 
-class NodeFault(Exception):
-    """The node gave no usable answer; the text names no URL."""
-
-    def __init__(self, text: str, kind: NodeFaultKind = NodeFaultKind.GARBAGE) -> None:
-        self.kind = kind
-        super().__init__(text)
-
-
 class Node:
     """One URL, asked by any thread."""
 
@@ -64,6 +58,7 @@ class Node:
         self._timeouts = (connect_seconds, read_seconds)
         self._max_bytes = max_bytes
         self._ids = itertools.count(1)
+        self._pid = os.getpid()
         self._idle: deque[requests.Session] = deque()  # each is for one thread at a time
 
     def __repr__(self) -> str:
@@ -77,7 +72,7 @@ class Node:
         """
         ids = [next(self._ids) for _ in rpc_calls]
         asked = [
-            {"jsonrpc": "2.0", "id": i, "method": method, "params": list(params)}
+            {"jsonrpc": "2.0", "id": i, "method": method, "params": params}
             for i, (method, params) in zip(ids, rpc_calls, strict=True)
         ]
         body = json.dumps(asked if len(asked) > 1 else asked[0]).encode()
@@ -102,6 +97,8 @@ class Node:
             return NodeFault(f"the request failed ({type(e).__name__})", NodeFaultKind.UNREACHABLE)
 
     def _read(self, body: bytes) -> bytes:
+        if self._pid != os.getpid():  # a forked process must not share open connections
+            self._pid, self._idle = os.getpid(), deque()
         session = self._idle.pop() if self._idle else requests.Session()
         try:
             read = self._read_from(session, body)

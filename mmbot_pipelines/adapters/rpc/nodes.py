@@ -1,54 +1,60 @@
-"""The nodes of one chain: asked one by one, with their health kept, and sorted by it."""
+"""The failover pool: the nodes of one chain, asked with their health kept, best first.
+
+It knows no method of any chain: what a node is asked to prove who it is and how far it is
+comes as a `Dialect`.
+"""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
+from typing import TypeVar
 
-from mmbot_pipelines.adapters.rpc import decoding
-from mmbot_pipelines.adapters.rpc.error_class import node_fault_of
-from mmbot_pipelines.adapters.rpc.health import NodeFaultKind, ReportedHead, best_first
+from mmbot_pipelines.adapters.rpc.health import (
+    NodeFault,
+    NodeFaultKind,
+    NodeHealthReport,
+    ReportedHead,
+    best_first,
+)
 from mmbot_pipelines.adapters.rpc.health_poll import HealthPoller
-from mmbot_pipelines.adapters.rpc.node import Answer, Node, NodeFault, RpcCall
-from mmbot_pipelines.core.text import cleaned
+from mmbot_pipelines.adapters.rpc.node import Answer, Node, RpcCall
+from mmbot_pipelines.core.errors import RpcUnavailable, WrongChain
 
 _log = logging.getLogger(__name__)
 
-_CHAIN_ID: RpcCall = ("eth_chainId", ())
-_HEIGHT: RpcCall = ("eth_blockNumber", ())
-_NEWEST: RpcCall = ("eth_getBlockByNumber", ("latest", False))
+_T = TypeVar("_T")
+
+_OLD_SECONDS = 60.0  # age of a newest block that others are asked about
 _LOG_SECONDS = 60.0  # between two lines about one node's answers
-_FLOOR_SECONDS = 60.0  # a chain that is set back for longer is believed
+_GRACE = 1.0  # seconds that the other nodes get once there is enough
+
+
+class ResponseTooLarge(RpcUnavailable):
+    """No node answered within the size limit: ask for less."""
+
+
+class ReorgDuringRead(RpcUnavailable):
+    """The chain replaced its blocks while they were read, again and again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Poll:
-    """What one node says."""
+class Dialect:
+    """What the nodes of one kind of chain are asked to identify themselves.
 
-    host: str
-    height: int  # its newest block; 0 where it was not asked for
-    node: Node = field(repr=False)
-    answers: list[Answer]
-    node_faults: list[NodeFaultKind]  # what is wrong with the node itself, from its answers
+    check: takes the answers to `identity`, the chain's name and its id; raises NodeFault
+        where the node serves another chain, or cannot be spoken to.
+    read_head: takes the answers to `head`; raises NodeFault where they show no block.
+    """
 
-
-class Floor:
-    """The height that answers have reached: nothing older is believed for a while."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._at = clock()
-        self._height = 0
-
-    @property
-    def height(self) -> int:
-        """Return the height; 0 once it was long ago."""
-        return self._height if self._clock() - self._at < _FLOOR_SECONDS else 0
-
-    def reach(self, height: int) -> None:
-        """Note that answers were of this height."""
-        self._height, self._at = max(self.height, height), self._clock()
+    identity: Sequence[RpcCall]
+    head: Sequence[RpcCall]
+    check: Callable[[Sequence[Answer], str, int], None]
+    read_head: Callable[[Sequence[Answer]], ReportedHead]
 
 
 class Nodes:
@@ -56,30 +62,88 @@ class Nodes:
 
     def __init__(
         self,
-        nodes: Sequence[Node],
+        urls: Sequence[str],
         *,
         chain: str,
         chain_id: int,
-        max_batch: int,
-        clock: Callable[[], float],
+        dialect: Dialect,
+        quorum: int = 1,
+        connect_seconds: float = 3.0,
+        read_seconds: float = 15.0,
+        max_bytes: int = 16 * 2**20,
+        max_batch: int = 50,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.all = nodes
-        self.floor = Floor(clock)
-        self._chain = chain
-        self._chain_id = chain_id
-        self._max_batch = max_batch
-        self._clock = clock
-        self._doubted: dict[Node, float] = {}  # when it was logged last
-        self._poller = HealthPoller(nodes, self._poll_node, clock)
+        """Describe the chain; nothing is asked yet.
 
-    def poll_health(self) -> None:
-        """Look at all nodes that do not rest, now."""
-        self._poller.poll_now()
+        urls: the primary first.
+        chain: as the settings name it, e.g. "L1" of MMBOT_L1_CHAIN_ID.
+        quorum: how many nodes are witnesses of what money is paid on.
+        max_bytes: of one HTTP answer.
+        max_batch: in one HTTP request.
+        clock: seconds; only its differences count.
+        """
+        self.members = [
+            Node(
+                url,
+                connect_seconds=connect_seconds,
+                read_seconds=read_seconds,
+                max_bytes=max_bytes,
+            )
+            for url in urls
+        ]
+        self.chain = chain
+        self.chain_id = chain_id
+        self.quorum = quorum
+        self.clock = clock
+        self._dialect = dialect
+        self._max_batch = max_batch
+        self._doubted: dict[Node, float] = {}  # when it was logged last
+        self._poller = HealthPoller(self.members, self._poll_node, clock)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.chain}: {', '.join(n.host for n in self.members)})"
+
+    def health(self) -> list[NodeHealthReport]:
+        """Return how each node is doing, the primary first."""
+        return [
+            node.health.reading(self.chain, node.host, primary=node is self.members[0])
+            for node in self.members
+        ]
+
+    def poll_health(self, *, resting: bool = False) -> None:
+        """Look at all nodes that do not rest, or at all, now.
+
+        It happens by itself every few seconds where there are several.
+        """
+        self._poller.poll_now(resting=resting)
+
+    def newest_block(self) -> datetime:
+        """Return when the newest block was made (its timestamp), in UTC.
+
+        A chain that stands halts everything. So where the best node's block is old, the newest
+        counts that as many nodes have as the quorum asks for.
+
+        Raises:
+            RpcUnavailable: no node shows a block's time.
+            WrongChain: all nodes serve another chain.
+        """
+        self.poll_health()
+        if all(node.health.head is None for node in self.members):
+            self.poll_health(resting=True)
+        heads = [node.health.head for node in best_first(self.members)]
+        made = [head.made_at for head in heads if head and head.made_at is not None]
+        if not made:
+            faults = ((node, node.health.fault) for node in self.members)
+            raise self.outage([(node, fault) for node, fault in faults if fault is not None])
+        if time.time() - made[0] >= _OLD_SECONDS:
+            made = sorted(made, reverse=True)[: self.quorum][-1:]
+        return datetime.fromtimestamp(made[0], UTC)
 
     def ordered(self, first: Node | None = None) -> list[Node]:
         """Sort the nodes, best first, by what is known of them now."""
         self._poller.poll_if_due()
-        return best_first(self.all, first)
+        return best_first(self.members, first)
 
     def parts(self, rpc_calls: Sequence[RpcCall], *, room: int = 0) -> Iterator[Sequence[RpcCall]]:
         """Cut questions into as many as fit into one request, with room for some more."""
@@ -87,75 +151,97 @@ class Nodes:
         for start in range(0, len(rpc_calls), size):
             yield rpc_calls[start : start + size]
 
-    def reach(self, polls: Sequence[Poll], quorum: int) -> None:
-        """Raise the floor to a height that several nodes vouch for: one alone sets none."""
-        if len(self.all) == 1:
-            return
-        if quorum == 1:
-            known = sorted((node.health.height for node in self.all), reverse=True)
-            self.floor.reach(min(known[1], *(poll.height for poll in polls)))
-        else:
-            heights = sorted((poll.height for poll in polls), reverse=True)
-            self.floor.reach(heights[quorum - 1])
-
-    def record_doubt(self, node: Node, why: str, kind: NodeFaultKind) -> None:
-        """Note with a node that its answers cannot be, or that others contradict them."""
-        self._fault(node, NodeFault(why, kind))
-        now = self._clock()
-        if now - self._doubted.get(node, -_LOG_SECONDS) >= _LOG_SECONDS:
-            self._doubted[node] = now
-            _log.warning("%s: node %s %s", self._chain, node.host, why)
-
-    def ask(
-        self,
-        node: Node,
-        rpc_calls: Sequence[RpcCall],
-        *,
-        fresh: bool = False,
-        min_height: int = 0,
-    ) -> Poll:
-        """Ask one node, and keep its health.
-
-        fresh: nothing is taken from a node that is behind the floor.
-        min_height: nor from one that is behind this.
+    @contextmanager
+    def using(self, node: Node) -> Iterator[None]:
+        """Verify a node before its first use, and keep its health by how the block ends.
 
         Raises:
-            NodeFault: it gave no usable answer, serves another chain, or is behind.
+            NodeFault: it gave no usable answer, or serves another chain.
         """
-        fresh = fresh and len(self.all) > 1  # one node alone is behind nobody
-        answers: list[Answer] = []
-        heights: list[int] = []
         with self._noting(node):
             if not node.verified:
-                self._verify(node, *node.ask([_CHAIN_ID]))
-            for part in self.parts(rpc_calls, room=int(fresh)):
-                reported = node.ask([_HEIGHT, *part] if fresh else part)
-                if fresh:
-                    heights.append(_quantity(reported.pop(0), "height"))
-                answers += reported
-            height = min(heights, default=0)
-            floor = max(self.floor.height, min_height)
-            if fresh and height < floor:
-                raise NodeFault(f"is at block {height}, but {floor} was seen", NodeFaultKind.BEHIND)
-            if fresh:
-                node.health.height = height
+                self._verify(node, node.ask(self._dialect.identity))
+            yield
             node.health.record_success()
-        found = (node_fault_of(q, a) for q, a in zip(rpc_calls, answers, strict=True))
-        node_faults = [kind for kind in found if kind is not None]
-        for kind in dict.fromkeys(node_faults):
-            self._fault(node, NodeFault(f"answered with an error ({kind})", kind))
-        return Poll(node.host, height, node, answers, node_faults)
+
+    def several(
+        self,
+        ask: Callable[[Node], _T],
+        *,
+        enough: Callable[[Sequence[_T]], bool] = lambda _: True,
+    ) -> list[tuple[Node, _T]]:
+        """Ask as many nodes as the quorum has at once; the next stand in for those that fail.
+
+        enough: while such answers are not, one more node is asked, as long as there is one.
+
+        Raises:
+            RpcUnavailable: too few nodes answered.
+            WrongChain: all nodes serve another chain.
+        """
+        found: list[tuple[Node, _T]] = []
+        faults: list[tuple[Node, NodeFault]] = []
+        left = self.ordered()
+        while left and (len(found) < self.quorum or not enough([answer for _, answer in found])):
+            missing = max(1, self.quorum - len(found))
+            asked, left = left[:missing], left[missing:]
+            for node, answer in fan_out(asked, ask):
+                if isinstance(answer, NodeFault):
+                    faults.append((node, answer))
+                else:
+                    found.append((node, answer))
+        if len(found) < self.quorum:
+            raise self.outage(faults, answered=len(found))
+        return found
+
+    def outage(
+        self, faults: Sequence[tuple[Node, NodeFault]], *, answered: int = 0
+    ) -> RpcUnavailable | WrongChain:
+        """Put in one line why no node answered, or too few."""
+        reported = "; ".join(f"{node.host} {fault}" for node, fault in faults)
+        kinds = [fault.kind for _, fault in faults]
+        if kinds.count(NodeFaultKind.WRONG_CHAIN) == len(self.members):
+            return WrongChain(reported)
+        kind = ResponseTooLarge if NodeFaultKind.TOO_LARGE in kinds else RpcUnavailable
+        if answered:
+            return kind(
+                f"only {answered} of the {self.quorum} nodes of {self.chain} that "
+                f"MMBOT_RPC_QUORUM asks for answered: {reported}"
+            )
+        return kind(f"no RPC node of {self.chain} answered: {reported}")
+
+    def record_doubt(
+        self, node: Node, why: str, kind: NodeFaultKind = NodeFaultKind.OUTVOTED
+    ) -> None:
+        """Note with a node that its answers cannot be, or that others contradict them."""
+        self.fault(node, NodeFault(why, kind))
+        now = self.clock()
+        if now - self._doubted.get(node, -_LOG_SECONDS) >= _LOG_SECONDS:
+            self._doubted[node] = now
+            _log.warning("%s: node %s %s", self.chain, node.host, why)
+
+    def fault(self, node: Node, fault: NodeFault) -> None:
+        """Note a fault with a node; its breaker may open."""
+        open_seconds = node.health.record_failure(fault, self.clock())
+        if open_seconds is not None and len(self.members) > 1:
+            _log.warning(
+                "%s: node %s %s; it rests %.0f s", self.chain, node.host, fault, open_seconds
+            )
 
     def _poll_node(self, node: Node) -> ReportedHead:
         """Ask a node for its newest block, and make sure that it still serves our chain."""
+        identity, head = self._dialect.identity, self._dialect.head
         with self._noting(node):
-            asked = self._clock()
-            chain_id, height, newest = node.ask([_CHAIN_ID, _HEIGHT, _NEWEST])
-            self._verify(node, chain_id)
-            read = _quantity(height, "height")
-            if node.health.record_success(self._clock() - asked):
-                _log.warning("%s: node %s serves again", self._chain, node.host)
-        return ReportedHead(read, _age(newest))
+            asked = self.clock()
+            answers = node.ask([*identity, *head])
+            self._verify(node, answers[: len(identity)])
+            found = self._dialect.read_head(answers[len(identity) :])
+            if node.health.record_success(self.clock() - asked):
+                _log.warning("%s: node %s serves again", self.chain, node.host)
+        return found
+
+    def _verify(self, node: Node, answers: Sequence[Answer]) -> None:
+        self._dialect.check(answers, self.chain, self.chain_id)
+        node.verified = True
 
     @contextmanager
     def _noting(self, node: Node) -> Iterator[None]:
@@ -163,38 +249,48 @@ class Nodes:
             yield
         except NodeFault as e:
             node.verified = False  # it may come back as another node
-            self._fault(node, e)
+            self.fault(node, e)
             raise
 
-    def _fault(self, node: Node, fault: NodeFault) -> None:
-        open_seconds = node.health.record_failure(fault.kind, str(fault), self._clock())
-        if open_seconds is not None and len(self.all) > 1:
-            _log.warning(
-                "%s: node %s %s; it rests %.0f s", self._chain, node.host, fault, open_seconds
-            )
 
-    def _verify(self, node: Node, reported: Answer) -> None:
-        """Check which chain the node serves (eth_chainId, EIP-695)."""
-        chain_id = _quantity(reported, "chain id")
-        if chain_id != self._chain_id:
-            raise NodeFault(
-                f"serves chain {chain_id}, "
-                f"but MMBOT_{self._chain.upper()}_CHAIN_ID is {self._chain_id}",
-                NodeFaultKind.WRONG_CHAIN,
-            )
-        node.verified = True
+def fan_out(
+    nodes: Sequence[Node],
+    ask: Callable[[Node], _T],
+    *,
+    enough: Callable[[_T], bool] = lambda _: False,
+) -> list[tuple[Node, _T | NodeFault]]:
+    """Ask all nodes at the same time; return what came, in the order of the nodes.
 
+    enough: one such answer, and the nodes that are still silent get a second; they are
+        asked to the end all the same.
+    """
+    came: SimpleQueue[tuple[Node, _T | NodeFault] | BaseException] = SimpleQueue()
 
-def _age(newest: Answer) -> float | None:
-    """Return how long ago a newest block was made, in seconds; None where a node does not say."""
-    try:
-        return max(0.0, time.time() - decoding.quantity(decoding.fields(newest).get("timestamp")))
-    except (decoding.InvalidResponse, OverflowError):
-        return None
+    def one(node: Node) -> None:
+        try:
+            came.put((node, ask(node)))
+        except NodeFault as e:
+            came.put((node, e))
+        except BaseException as e:  # handed over to the thread that waits
+            came.put(e)
 
-
-def _quantity(reported: Answer, what: str) -> int:
-    try:
-        return decoding.quantity(reported)
-    except decoding.InvalidResponse:
-        raise NodeFault(f"does not return its {what}: {cleaned(reported)}") from None
+    if len(nodes) == 1:
+        one(nodes[0])
+    else:
+        for node in nodes:
+            # A daemon, so that a node that hangs keeps no process from ending.
+            threading.Thread(target=one, args=(node,), daemon=True).start()
+    found: dict[Node, _T | NodeFault] = {}
+    patience = None
+    while len(found) < len(nodes):
+        try:
+            answered = came.get(timeout=patience)
+        except Empty:
+            break
+        if isinstance(answered, BaseException):
+            raise answered
+        node, answer = answered
+        found[node] = answer
+        if not isinstance(answer, NodeFault) and enough(answer):
+            patience = _GRACE
+    return [(node, found[node]) for node in nodes if node in found]

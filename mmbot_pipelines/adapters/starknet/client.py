@@ -1,84 +1,53 @@
 """JSON-RPC of Starknet over several nodes, the first being the primary.
 
-starknet-py is async; the bridge is not. One event loop in a thread of its own serves all
-callers: it keeps connections open, which halves the time of an answer against a loop per
-call (0.65 ms to 1.4 ms for one, 71 ms to 123 ms for 200 at once, measured on a local node).
+What is asked is a piece of work: a function of one node that asks as often as it has reason
+to, and begins again at the next node where the first gives no usable answer.
 """
 
-import asyncio
-import os
-import threading
-import time
-import weakref
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from concurrent.futures import CancelledError
-from typing import Any, TypeVar
-
-import aiohttp
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
-from mmbot_pipelines.adapters.rpc.health import NodeHealthReport, ReportedHead, best_first
-from mmbot_pipelines.adapters.rpc.health_poll import HealthPoller
-from mmbot_pipelines.adapters.rpc.node import NodeFault
-from mmbot_pipelines.adapters.starknet.node import StarknetNode
-from mmbot_pipelines.adapters.starknet.nodes import StarknetNodes
+from mmbot_pipelines.adapters.rpc.health import NodeFault, NodeFaultKind
+from mmbot_pipelines.adapters.rpc.node import Node, RpcError
+from mmbot_pipelines.adapters.rpc.nodes import Nodes, fan_out
+from mmbot_pipelines.adapters.starknet.node import STARKNET, StarknetNode
+from mmbot_pipelines.core.errors import Failure, RpcRefused, RpcUnavailable, WrongChain
 
 T = TypeVar("T")
 U = TypeVar("U")
 
+Work = Callable[[StarknetNode], T]
 
-class StarknetRpc:
+
+@dataclass(frozen=True, slots=True)
+class _NodeAnswer(Generic[T]):
+    """What one node has found, or what every node would say against the question."""
+
+    found: list[T]  # one, or none
+    against: Failure | None = None
+
+
+class StarknetRpc(Nodes):
     """The nodes of one Starknet. Threads may share it, and so may forked processes."""
 
     def __init__(
-        self,
-        urls: Sequence[str],
-        *,
-        chain_id: int,
-        quorum: int = 1,
-        connect_seconds: float = 3.0,
-        read_seconds: float = 15.0,
-        max_bytes: int = 16 * 2**20,
-        max_concurrent: int = 16,
-        work_seconds: float = 60.0,
-        clock: Callable[[], float] = time.monotonic,
+        self, urls: Sequence[str], *, chain_id: int, work_seconds: float = 60.0, **limits: Any
     ) -> None:
-        """Describe the chain; nothing is asked yet.
+        """Describe the chain; nothing is asked yet. For all that can be given see `Nodes`.
 
-        urls: the primary first.
-        quorum: how many nodes are witnesses of what money is paid on.
-        max_bytes: of one HTTP answer.
-        max_concurrent: requests to one node.
         work_seconds: for all questions of one work to one node, however many it gives reason for.
-        clock: seconds; only its differences count.
         """
-        self.chain_id = chain_id
-        self._urls = list(dict.fromkeys(urls))  # a node named twice is one witness
-        self.quorum = quorum
-        self._timeout = aiohttp.ClientTimeout(
-            total=connect_seconds + read_seconds, sock_connect=connect_seconds
-        )
-        self._max_bytes = max_bytes
-        self._max_concurrent = max_concurrent
+        one_each = list(dict.fromkeys(urls))  # a node named twice is one witness
+        super().__init__(one_each, chain="starknet", chain_id=chain_id, dialect=STARKNET, **limits)
         self._work_seconds = work_seconds
-        self._clock = clock
-        self._opening = threading.Lock()
-        self._open: _Loop | None = None
 
-    def health(self) -> list[NodeHealthReport]:
-        """Return how each node is doing, the primary first."""
-        nodes = self._loop().nodes.all
-        return [n.health.reading(n.host, primary=n is nodes[0]) for n in nodes]
-
-    def poll_health(self) -> None:
-        """Look at all nodes that do not rest, now. It happens by itself every few seconds."""
-        self._loop().poll_health()
-
-    def ask(self, work: Callable[[StarknetNode], Awaitable[T]]) -> T:
+    def ask(self, work: Work[T]) -> T:
         """Do work that asks the best node, however many questions it takes.
 
-        A node that gives no usable answer is passed over, and the work begins anew at the
+        A node that gives no usable answer is passed over, and the work begins again at the
         next; an error that every node would answer is the answer.
 
         Raises:
@@ -86,10 +55,22 @@ class StarknetRpc:
             RpcUnavailable: no node answered.
             WrongChain: all nodes serve another chain.
         """
-        loop = self._loop()
-        return loop.run(loop.nodes.ask(loop.ordered(), work))
+        faults: list[tuple[Node, NodeFault]] = []
+        for node in self.ordered():
+            try:
+                return self._do(node, work)
+            except NodeFault as e:
+                faults.append((node, e))
+        own = [node for node, fault in faults if fault.kind is NodeFaultKind.INTERNAL]
+        if own:
+            # A contract may have provoked it: then it is the answer, and keeps nobody waiting.
+            try:
+                return self._do(own[0], work, same_at_every_node=True)
+            except NodeFault as e:
+                faults.append((own[0], e))
+        raise self.outage(faults)
 
-    def witnesses(self, work: Callable[[StarknetNode], Awaitable[T]]) -> list[T]:
+    def witnesses(self, work: Work[T]) -> list[T]:
         """Do the same work at as many nodes as the quorum asks for; return what each found.
 
         Raises:
@@ -98,12 +79,11 @@ class StarknetRpc:
             RpcUnavailable: fewer nodes answered.
             WrongChain: all nodes serve another chain.
         """
-        loop = self._loop()
-        return [reported.found for reported in loop.run(loop.nodes.witnesses(loop.ordered(), work))]
+        return [found for _, found in self._witnesses(work)]
 
     def agreed(
         self,
-        work: Callable[[StarknetNode], Awaitable[T]],
+        work: Work[T],
         agree: Callable[[Sequence[T], int], U],
         *,
         about: str | None = None,
@@ -118,24 +98,21 @@ class StarknetRpc:
             RpcDisagrees: not as many agree.
             RpcRefused, RpcUnavailable, WrongChain: see `witnesses`.
         """
-        loop = self._loop()
-        ordered = loop.ordered()
         try:
-            first = loop.run(loop.nodes.witnesses(ordered, work))
-            return agree([reported.found for reported in first], self.quorum)
+            return agree(self.witnesses(work), self.quorum)
         except RpcDisagrees:
-            if len(ordered) <= self.quorum:
+            if len(self.members) <= self.quorum:
                 raise
-        everybody = loop.run(loop.nodes.everybody(ordered, work))
-        agreed = agree([reported.found for reported in everybody], self.quorum)
-        for reported in everybody if about else ():
-            if reported.node is not None and reported.found != agreed:
-                loop.nodes.outvoted(reported.node, str(about))
+        reported = self._everybody(work)
+        agreed = agree([found for _, found in reported], self.quorum)
+        for node, found in reported if about else ():
+            if found != agreed:
+                self.record_doubt(node, f"contradicts the others about {about}")
         return agreed
 
     def columns(
         self,
-        work: Callable[[StarknetNode], Awaitable[Sequence[T]]],
+        work: Work[Sequence[T]],
         word: Callable[[T], str],
         *,
         provable: Callable[[T], bool] = lambda _: True,
@@ -153,27 +130,26 @@ class StarknetRpc:
         Raises:
             RpcDisagrees, RpcRefused, RpcUnavailable, WrongChain: see `witnesses`.
         """
-        loop = self._loop()
-        ordered = loop.ordered()
+        has_others = len(self.members) > self.quorum
         try:
-            reported = loop.run(loop.nodes.witnesses(ordered, work))
-            rows = [one.found for one in reported]
+            reported = self._witnesses(work)
+            rows = [found for _, found in reported]
             differ = any(len(set(map(word, found))) > 1 for found in zip(*rows, strict=True))
         except RpcDisagrees:
-            if len(ordered) <= self.quorum:
+            if not has_others:
                 raise
             differ = True
-        if differ and len(ordered) > self.quorum:
-            reported = loop.run(loop.nodes.everybody(ordered, work))
-        columns = list(zip(*(one.found for one in reported), strict=True))
+        if differ and has_others:
+            reported = self._everybody(work)
+        columns = list(zip(*(found for _, found in reported), strict=True))
         strongest = [self._strongest(found, word, provable) for found in columns]
-        for i, one in enumerate(reported if about else ()):
+        for i, (node, _) in enumerate(reported if about else ()):
             contradicted = any(
                 len(best) < len(found) and word(found[i]) != word(best[0]) and provable(found[i])
                 for found, best in zip(columns, strongest, strict=True)
             )
-            if contradicted and one.node is not None:
-                loop.nodes.outvoted(one.node, str(about))
+            if contradicted:
+                self.record_doubt(node, f"contradicts the others about {about}")
         return strongest
 
     def _strongest(
@@ -184,88 +160,68 @@ class StarknetRpc:
         alike = [one for one in found if strong == [word(one)]]
         return alike if alike and provable(alike[0]) else list(found)
 
-    def _loop(self) -> "_Loop":
-        with self._opening:
-            # A thread does not outlive a fork: the child needs a loop of its own.
-            if self._open is None or self._open.pid != os.getpid():
-                self._open = _Loop(self._nodes, self._clock)
-                weakref.finalize(self, self._open.close)
-            return self._open
-
-    def _nodes(self) -> tuple[aiohttp.ClientSession, StarknetNodes]:
-        session = aiohttp.ClientSession(timeout=self._timeout)
-        nodes = [
-            StarknetNode(
-                url, session, max_concurrent=self._max_concurrent, max_bytes=self._max_bytes
+    def _witnesses(self, work: Work[T]) -> list[tuple[Node, T]]:
+        if self.quorum == 1:
+            return [(self.members[0], self.ask(work))]
+        reported = self.several(lambda node: self._answer(node, work))
+        found = [(node, one) for node, answer in reported for one in answer.found]
+        against = [answer.against for _, answer in reported if answer.against is not None]
+        if found and against:
+            raise RpcDisagrees(
+                f"nodes of starknet disagree: {len(found)} answered, others say "
+                f"{'; '.join(map(str, against))}"
             )
-            for url in self._urls
-        ]
-        return session, StarknetNodes(
-            nodes,
-            chain_id=self.chain_id,
-            quorum=self.quorum,
-            work_seconds=self._work_seconds,
-            clock=self._clock,
-        )
+        if against:
+            raise against[0]
+        return found
 
+    def _everybody(self, work: Work[T]) -> list[tuple[Node, T]]:
+        """Do the same work at all nodes; return what those found that can tell.
 
-class _Loop:
-    """An event loop in a thread, with the nodes that are asked from it."""
+        Raises:
+            RpcDisagrees: fewer than the quorum asks for.
+        """
+        found: list[tuple[Node, T]] = []
+        failed: list[str] = []
+        for node, answer in fan_out(self.ordered(), lambda node: self._answer(node, work)):
+            if isinstance(answer, NodeFault) or answer.against is not None:
+                why = answer if isinstance(answer, NodeFault) else answer.against
+                failed.append(f"{node.host} {why}")
+            else:
+                found += [(node, one) for one in answer.found]
+        if len(found) < self.quorum:
+            raise RpcDisagrees(f"nodes of starknet disagree, others say {'; '.join(failed)}")
+        return found
 
-    def __init__(
-        self,
-        make: Callable[[], tuple[aiohttp.ClientSession, StarknetNodes]],
-        clock: Callable[[], float],
-    ) -> None:
-        self.pid = os.getpid()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="starknet-rpc", daemon=True
-        )
-        self._thread.start()
+    def _answer(self, node: Node, work: Work[T]) -> _NodeAnswer[T]:
+        """Do work at one node that no other stands in for.
 
-        async def made() -> tuple[aiohttp.ClientSession, StarknetNodes]:
-            return make()
-
-        self._session, self.nodes = self.run(made())
-        self._poller = HealthPoller(self.nodes.all, self._head, clock)
-
-    def ordered(self) -> list[StarknetNode]:
-        """Sort the nodes, best first, by what is known of them now."""
-        self._poller.poll_if_due()
-        return best_first(self.nodes.all)
-
-    def poll_health(self) -> None:
-        """Look at all nodes that do not rest, now."""
-        self._poller.poll_now()
-
-    def _head(self, node: StarknetNode) -> ReportedHead:
+        Raises:
+            NodeFault: no usable answer.
+        """
         try:
-            return self.run(self.nodes.poll_now(node))
-        except (CancelledError, RuntimeError):
-            raise NodeFault("was not waited for: its client is closed") from None
+            try:
+                return _NodeAnswer([self._do(node, work)])
+            except NodeFault as e:
+                if e.kind is not NodeFaultKind.INTERNAL:
+                    raise
+                return _NodeAnswer([self._do(node, work, same_at_every_node=True)])
+        except (RpcUnavailable, WrongChain) as e:
+            raise NodeFault(str(e), NodeFaultKind.BEHIND) from None
+        except Failure as e:
+            return _NodeAnswer([], against=e)
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await work in the loop, from any other thread."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+    def _do(self, node: Node, work: Work[T], *, same_at_every_node: bool = False) -> T:
+        """Do work at one node, and keep its health."""
         try:
-            return future.result()
-        finally:
-            future.cancel()
-
-    def close(self) -> None:
-        """Close the connections and end the thread; any thread may call it, and at exit."""
-        if self.pid != os.getpid() or not self._thread.is_alive():
-            return
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop)
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
-            self._loop.close()
-
-    async def _end(self) -> None:
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._session.close()
-        self._loop.stop()
+            with self.using(node):
+                return work(
+                    StarknetNode(
+                        self,
+                        node,
+                        seconds=self._work_seconds,
+                        same_at_every_node=same_at_every_node,
+                    )
+                )
+        except RpcError as e:
+            raise RpcRefused(f"a node of starknet refuses: {e}") from None

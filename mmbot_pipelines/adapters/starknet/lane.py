@@ -9,7 +9,6 @@ comes to its nonce. What it shows to the escrow is paid by then, and it reverts:
 its fee, and never pays twice.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,7 +18,8 @@ from datetime import UTC, datetime, timedelta
 from starknet_py.net.client_models import Call
 
 from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
-from mmbot_pipelines.adapters.rpc.node import NodeFault, RpcError
+from mmbot_pipelines.adapters.rpc.health import NodeFault
+from mmbot_pipelines.adapters.rpc.node import RpcError
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
 from mmbot_pipelines.adapters.starknet.invokes import Invoke, Invokes
 from mmbot_pipelines.adapters.starknet.node import StarknetNode
@@ -31,6 +31,7 @@ from mmbot_pipelines.adapters.starknet.outcome import (
 )
 from mmbot_pipelines.adapters.starknet.wallet import StarknetWallet, TxStatus
 from mmbot_pipelines.core.errors import ConcurrentUpdate
+from mmbot_pipelines.core.money import TxHash
 from mmbot_pipelines.core.outbox import TxState
 
 # Of one account in the block that is being built; ours has none when a nonce is asked for.
@@ -94,25 +95,20 @@ class StarknetLane:
         if not rows:
             return
 
-        async def asked(node: StarknetNode) -> list[int | None]:
-            return await asyncio.gather(*(self.wallet.fee(node, row.hash) for row in rows))
-
-        for row, fees in zip(rows, self._rpc.columns(asked, str), strict=True):
+        hashes = [row.hash for row in rows]
+        reported = self._rpc.columns(lambda node: self.wallet.costs(node, hashes), str)
+        for row, fees in zip(rows, reported, strict=True):
             # Where nodes differ nothing is written: they are asked again the next time.
             if fees[0] is not None and len(set(fees)) == 1:
                 with suppress(ConcurrentUpdate):
                     self.invokes.price(row, fees[0])
 
-    def statuses(self, txs: Sequence[str]) -> list[list[TxStatus | None]]:
+    def statuses(self, txs: Sequence[TxHash]) -> list[list[TxStatus | None]]:
         """Return what the quorum knows of these transactions: one list for each of them.
 
         Where nodes differ, what each node that was asked knows of it.
         """
-
-        async def asked(node: StarknetNode) -> list[TxStatus | None]:
-            return await asyncio.gather(*(self.wallet.status(node, tx) for tx in txs))  # type: ignore[arg-type]
-
-        return self._rpc.columns(asked, outcome)
+        return self._rpc.columns(lambda node: self.wallet.statuses(node, txs), outcome)
 
     def send(
         self, calls: Sequence[Call], subjects: Sequence[str], *, over: InFlightInvoke | None = None
@@ -176,11 +172,9 @@ class StarknetLane:
         """Make sure that calls are encoded as the account's class takes them."""
         if self.wallet.cairo is not None:
             return
-
-        async def asked(node: StarknetNode) -> list[int]:
-            return [await self.wallet.class_version(node)]
-
-        (kinds,) = self._rpc.columns(asked, str, about="our account's class")
+        (kinds,) = self._rpc.columns(
+            lambda node: [self.wallet.class_version(node)], str, about="our account's class"
+        )
         if len(set(kinds)) != 1:
             raise RpcDisagrees(
                 f"nodes of starknet differ on the class of our account {self.wallet.address}: "
@@ -194,9 +188,9 @@ class StarknetLane:
         One that is too high would be stored, could never be executed, and would hold the lane.
         """
 
-        async def asked(node: StarknetNode) -> int:
-            used = await self.wallet.nonce(node, "latest")
-            following = await self.wallet.nonce(node, "pre_confirmed")
+        def asked(node: StarknetNode) -> int:
+            used = self.wallet.nonce(node, "latest")
+            following = self.wallet.nonce(node, "pre_confirmed")
             if not 0 <= following - used <= _MAX_PENDING:
                 raise NodeFault(
                     f"answered {following} as our account's next nonce, of which {used} are used"
@@ -209,11 +203,11 @@ class StarknetLane:
         """Decide a nonce if the quorum says how; else make sure that a node has it."""
         nonce = group[-1].nonce
 
-        async def asked(node: StarknetNode) -> list[_Seen]:
+        def asked(node: StarknetNode) -> list[_Seen]:
             # The nonces first: what is mined between the questions is not taken for lost.
-            used = await self.wallet.nonce(node, "latest")
-            following = await self.wallet.nonce(node, "pre_confirmed")
-            reported = [await self.wallet.status(node, row.hash) for row in group]
+            used = self.wallet.nonce(node, "latest")
+            following = self.wallet.nonce(node, "pre_confirmed")
+            reported = self.wallet.statuses(node, [row.hash for row in group])
             return [_Seen(used, following, status) for status in reported]
 
         def meaning(seen: _Seen) -> str:

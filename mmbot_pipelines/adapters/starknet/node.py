@@ -1,40 +1,28 @@
-"""One Starknet node behind one URL, spoken to by starknet-py.
+"""One Starknet node during one piece of work: asked over the pool, read by the specification.
 
-The URL may carry an API key: nothing but host and port of it is ever shown, and no
-exception of the HTTP library, which repeats the URL, is passed on or chained.
+starknet-py has the hashes, selectors and signatures; a node is asked as any other chain's.
+Whatever an answer has that the specification has not is the node's fault, never a value.
 """
 
-import asyncio
-import json
-from collections.abc import Awaitable, Sequence
-from contextvars import ContextVar
-from typing import Any, TypeVar
+import contextlib
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-import aiohttp
-from marshmallow import ValidationError
 from starknet_py.constants import EXPECTED_RPC_VERSION, FIELD_PRIME
-from starknet_py.net.client_models import Call, MessageStatus
-from starknet_py.net.full_node_client import FullNodeClient
-from starknet_py.net.http_client import HttpMethod, RpcHttpClient
-from starknet_py.net.schemas.rpc.transactions import MessageStatusSchema
 
 from mmbot_pipelines.adapters.rpc.error_class import node_fault_of
-from mmbot_pipelines.adapters.rpc.health import NodeFaultKind, NodeHealth
-from mmbot_pipelines.adapters.rpc.node import NodeFault, RpcError, redact, secrets_in
+from mmbot_pipelines.adapters.rpc.health import NodeFault, NodeFaultKind, ReportedHead
+from mmbot_pipelines.adapters.rpc.node import Answer, Node, RpcCall, RpcError
+from mmbot_pipelines.adapters.rpc.nodes import Dialect, Nodes
 from mmbot_pipelines.core.outbox import Block
-from mmbot_pipelines.core.text import cleaned, redacted_host
+from mmbot_pipelines.core.text import cleaned
 
-T = TypeVar("T")
-
-_BODY_STATUSES = (200, 400)  # some nodes answer a refused request with 400
-_LIMITED = 429
-_CHUNK = 65_536  # bytes read at once
-_SHOWN = 40  # characters of a strange version that an error repeats
-
+_SHOWN = 40  # characters of a strange value that an error repeats
 _NUMBERS = 2**63  # of blocks, as they are stored
-
-# What starknet-py raises over an answer that is JSON-RPC, but not of the method's types.
-_NOT_THE_TYPE = (ValidationError, ValueError, TypeError, KeyError, AttributeError, AssertionError)
+_HEX = re.compile(r"0x[0-9a-fA-F]{1,64}")
 
 # Where an error keeps the error of the call within.
 _NESTED = ("revert_error", "execution_error", "error")
@@ -42,210 +30,154 @@ _NESTED = ("revert_error", "execution_error", "error")
 BLOCK_NOT_FOUND = 24  # Starknet JSON-RPC specification, errors
 _PUBLISHED = range(1, 200)  # the errors of the specification itself
 
-# Set where all nodes have been asked: what looks like a node's own error is the answer then.
-same_at_every_node: ContextVar[bool] = ContextVar("every_node_says", default=False)
+GASES = ("l1_gas", "l1_data_gas", "l2_gas")
 
-
-class _Transport(RpcHttpClient):
-    """Send requests; answers are bounded, faults name no URL."""
-
-    def __init__(
-        self, url: str, session: aiohttp.ClientSession, limit: asyncio.Semaphore, max_bytes: int
-    ) -> None:
-        super().__init__(url, session)
-        self._is_spec_version_verified = True  # `StarknetNode.verify` does it, and refuses
-        self._keys = secrets_in(url)
-        self._limit = limit
-        self._max_bytes = max_bytes
-
-    async def _make_request(
-        self,
-        session: aiohttp.ClientSession,
-        address: str,
-        http_method: HttpMethod,
-        params: Any,
-        payload: dict[str, Any],
-    ) -> dict[str, Any]:
-        async with self._limit:
-            posted = await self._post(session, address, payload)
-        if isinstance(posted, NodeFault):
-            raise posted
-        return _answer(posted, payload["id"])
-
-    async def _post(
-        self, session: aiohttp.ClientSession, address: str, payload: dict[str, Any]
-    ) -> bytes | NodeFault:
-        """Return the fault instead of raising it: so no exception with the URL is chained."""
-        try:
-            return await self._read(session, address, payload)
-        except NodeFault as e:
-            return e
-        except TimeoutError:
-            return NodeFault("timed out", NodeFaultKind.TIMEOUT)
-        except aiohttp.ClientSSLError:
-            return NodeFault("its TLS certificate is not accepted", NodeFaultKind.UNREACHABLE)
-        except aiohttp.ClientConnectionError:
-            return NodeFault("unreachable", NodeFaultKind.UNREACHABLE)
-        except (aiohttp.ClientError, ValueError) as e:
-            return NodeFault(f"the request failed ({type(e).__name__})", NodeFaultKind.UNREACHABLE)
-
-    async def _read(
-        self, session: aiohttp.ClientSession, address: str, payload: dict[str, Any]
-    ) -> bytes:
-        read = bytearray()
-        async with session.post(address, json=payload, allow_redirects=False) as response:
-            if response.status not in _BODY_STATUSES:
-                kind = (
-                    NodeFaultKind.RATE_LIMITED
-                    if response.status == _LIMITED
-                    else NodeFaultKind.HTTP
-                )
-                raise NodeFault(f"answered HTTP {response.status}", kind)
-            async for chunk in response.content.iter_chunked(_CHUNK):
-                read += chunk
-                if len(read) > self._max_bytes:
-                    text = f"answered more than {self._max_bytes} bytes"
-                    raise NodeFault(text, NodeFaultKind.TOO_LARGE)
-        return redact(bytes(read), self._keys)
-
-    @staticmethod
-    def handle_rpc_error(result: dict[str, Any]) -> None:
-        """Raise the error that the node answered, without starknet-py's words around it.
-
-        An error of the node itself says nothing about the question: another one is asked.
-        """
-        error = result["error"]
-        code = error.get("code")
-        reported = RpcError(
-            code if isinstance(code, int) else 0, error.get("message", ""), error.get("data")
-        )
-        kind = node_fault_of(("", ()), reported) if reported.code not in _PUBLISHED else None
-        if kind is NodeFaultKind.RATE_LIMITED or (
-            kind is not None and not same_at_every_node.get()
-        ):
-            raise NodeFault(f"answered with an error of its own: {reported}", kind)
-        raise reported
-
-
-class _Client(FullNodeClient):
-    def __init__(self, url: str, transport: _Transport) -> None:
-        super().__init__(url)
-        self._client = transport
+# A view: contract, selector and calldata.
+View = tuple[int, int, Sequence[int]]
 
 
 class StarknetNode:
-    """A node, asked within one event loop."""
+    """A node that is asked until the work's deadline."""
 
     def __init__(
-        self, url: str, session: aiohttp.ClientSession, *, max_concurrent: int, max_bytes: int
+        self, nodes: Nodes, node: Node, *, seconds: float, same_at_every_node: bool
     ) -> None:
-        self.host = redacted_host(url)
-        self.health = NodeHealth()
-        self.verified = False  # that it serves the expected chain
-        limit = asyncio.Semaphore(max_concurrent)
-        self._transport = _Transport(url, session, limit, max_bytes)
-        self.client = _Client(url, self._transport)
+        """Start the clock; nothing is asked yet.
 
-    def __repr__(self) -> str:
-        return f"StarknetNode({self.host})"
+        seconds: for all questions of the work, however many it gives reason for.
+        same_at_every_node: what looks like the node's own error is the answer: all have it.
+        """
+        self.host = node.host
+        self._nodes = nodes
+        self._node = node
+        self._seconds = seconds
+        self._deadline = time.monotonic() + seconds
+        self._same_at_every_node = same_at_every_node
 
-    async def asked(self, answer: Awaitable[T]) -> T:
-        """Await what starknet-py makes of an answer.
+    def batch(self, rpc_calls: Sequence[RpcCall]) -> list[Answer]:
+        """Ask many questions in few HTTP requests; published errors stand in their places.
+
+        Raises:
+            NodeFault: no usable answer, an error of the node's own, or the time is up.
+        """
+        answers: list[Answer] = []
+        for part in self._nodes.parts(rpc_calls):
+            if time.monotonic() > self._deadline:
+                raise NodeFault(f"did not finish in {self._seconds:g} s", NodeFaultKind.TIMEOUT)
+            answers += self._node.ask([(f"starknet_{method}", given) for method, given in part])
+        for rpc_call, answer in zip(rpc_calls, answers, strict=True):
+            self._refuse_own(rpc_call, answer)
+        return answers
+
+    def call(self, method: str, **params: Any) -> Any:
+        """Ask one question, its parameters by their published names.
 
         Raises:
             RpcError: the node answered with an error.
-            NodeFault: the node gave no usable answer.
+            NodeFault: see `batch`.
         """
-        try:
-            return await answer
-        except _NOT_THE_TYPE as e:
-            fault = NodeFault(f"answered what Starknet's specification has not ({_what(e)})")
-        raise fault
+        (answer,) = self.batch([(method, params)])
+        if isinstance(answer, RpcError):
+            raise answer
+        return answer
 
-    async def verify(self, chain_id: int, *, recheck: bool = False) -> None:
-        """Check the specification's version and the chain, before the first use or anew.
-
-        Raises:
-            NodeFault: it serves another chain than the settings name, speaks another version,
-                or does not say.
-        """
-        if self.verified and not recheck:
-            return
-        try:
-            version = await self.asked(self.client.spec_version())
-            chain = int(await self.asked(self.client.get_chain_id()), 16)
-        except (RpcError, ValueError, TypeError) as e:
-            fault = NodeFault(f"does not return its version and chain: {cleaned(e, _SHOWN)}")
-            raise fault from None
-        if version.split(".")[:2] != EXPECTED_RPC_VERSION.split(".")[:2]:
-            raise NodeFault(
-                f"speaks Starknet JSON-RPC {cleaned(version, _SHOWN)}, not {EXPECTED_RPC_VERSION}: "
-                "name a URL of that version in MMBOT_STARKNET_RPC_URLS"
-            )
-        if chain != chain_id:
-            raise NodeFault(
-                f"serves Starknet chain {chain:#x}, but MMBOT_STARKNET_CHAIN_ID is {chain_id:#x}",
-                NodeFaultKind.WRONG_CHAIN,
-            )
-        self.verified = True
-
-    async def newest(self) -> Block:
+    def newest(self) -> Block:
         """Return the newest block that Starknet has accepted (ACCEPTED_ON_L2)."""
-        found = await self.asked(self.client.get_block_hash_and_number())
-        return _block(found.block_number, found.block_hash)
+        return _block(self.call("blockHashAndNumber"))
 
-    async def block(self, at: int | str) -> Block:
+    def block(self, at: int | str) -> Block:
         """Return a sealed block, by its number or by a tag.
 
         Raises:
             RpcError: there is no such block.
         """
-        header = await self.asked(self.client.get_block_with_tx_hashes(block_number=at))  # type: ignore[arg-type]
-        block_hash = getattr(header, "block_hash", None)
-        if block_hash is None:
-            raise NodeFault(f"answered an unsealed block for {at}")
-        return _block(header.block_number, block_hash)
+        return self.blocks([at])[0]
 
-    async def view(
+    def blocks(self, at: Sequence[int | str]) -> list[Block]:
+        """Return sealed blocks, see `block`."""
+        found = self.batch([("getBlockWithTxHashes", {"block_id": _block_id(one)}) for one in at])
+        for answer in found:
+            if isinstance(answer, RpcError):
+                raise answer
+        return [_block(answer) for answer in found]
+
+    def views(self, views: Sequence[View], at: str | Block) -> list[list[int] | RpcError]:
+        """Call views of contracts, at a tag or at the very block that was read before."""
+        answers = self.batch(
+            [
+                (
+                    "call",
+                    {
+                        "request": {
+                            "contract_address": hex(contract),
+                            "entry_point_selector": hex(selector),
+                            "calldata": [hex(value) for value in calldata],
+                        },
+                        "block_id": _block_id(at),
+                    },
+                )
+                for contract, selector, calldata in views
+            ]
+        )
+        return [one if isinstance(one, RpcError) else felts(one) for one in answers]
+
+    def view(
         self, contract: int, selector: int, calldata: Sequence[int], at: str | Block
     ) -> list[int]:
-        """Call a view of a contract, at a tag or at the very block that was read before.
+        """Call one view, see `views`.
 
         Raises:
             RpcError: the contract has no such view, or it reverts.
         """
-        where = at if isinstance(at, str) else at.hash
-        call = Call(to_addr=contract, selector=selector, calldata=list(calldata))
-        reported = await self.asked(self.client.call_contract(call, block_hash=where))
-        if not all(0 <= value < FIELD_PRIME for value in reported):
-            raise NodeFault("answered a call with what is no felt")
-        return reported
+        (answer,) = self.views([(contract, selector, calldata)], at)
+        if isinstance(answer, RpcError):
+            raise answer
+        return answer
 
-    async def add_invoke(self, transaction: dict[str, Any]) -> None:
-        """Hand over a signed transaction, as BROADCASTED_INVOKE_TXN of the specification.
-
-        Raises:
-            RpcError: it is refused.
-        """
-        params = {"invoke_transaction": transaction}
-        await self.asked(self._transport.call("addInvokeTransaction", params))
-
-    async def messages(self, l1_transaction: str) -> list[MessageStatus]:
+    def messages(self, l1_transaction: str) -> list[dict[str, Any]]:
         """Return what became of the messages that an L1 transaction sent, in their order.
-
-        Past starknet-py, which takes no hash of 64 digits.
 
         Raises:
             RpcError: the node knows no such transaction.
         """
-        given = {"transaction_hash": l1_transaction}
-        reported = await self.client._client.call(method_name="getMessagesStatus", params=given)
-        read: list[MessageStatus] = await self.asked(_loaded(reported))
-        return read
+        return [
+            members(one, finality_status=text, execution_status=text)
+            for one in listed(self.call("getMessagesStatus", transaction_hash=l1_transaction))
+        ]
+
+    def _refuse_own(self, rpc_call: RpcCall, answer: Answer) -> None:
+        """Refuse an error of the node itself: it says nothing about the question."""
+        if not isinstance(answer, RpcError) or answer.code in _PUBLISHED:
+            return
+        kind = node_fault_of(rpc_call, answer)
+        if kind is NodeFaultKind.RATE_LIMITED or (
+            kind is not None and not self._same_at_every_node
+        ):
+            raise NodeFault(f"answered with an error of its own: {answer}", kind)
 
 
-async def _loaded(reported: Any) -> Any:
-    return MessageStatusSchema().load(reported, many=True)
+@dataclass(frozen=True, slots=True)
+class FeeEstimate:
+    """What an execution takes; its unit says whether it is in wei or fri."""
+
+    gas: Mapping[str, tuple[int, int]]  # consumed, and its price, by kind
+    total: int
+    unit: str
+
+    @staticmethod
+    def read(value: object) -> "FeeEstimate":
+        """Read FEE_ESTIMATE or MESSAGE_FEE_ESTIMATE of the specification.
+
+        Raises:
+            NodeFault: it is none.
+        """
+        parts = {f"{gas}_{part}": felt for gas in GASES for part in ("consumed", "price")}
+        found = members(value, overall_fee=felt, unit=text, **parts)
+        return FeeEstimate(
+            {gas: (found[f"{gas}_consumed"], found[f"{gas}_price"]) for gas in GASES},
+            found["overall_fee"],
+            found["unit"],
+        )
 
 
 def word(value: int) -> str:
@@ -253,14 +185,71 @@ def word(value: int) -> str:
     return f"0x{value:064x}"
 
 
-def _block(number: int, block_hash: int) -> Block:
-    if not 0 <= number < _NUMBERS:
+def felt(value: object) -> int:
+    """Read a felt.
+
+    Raises:
+        NodeFault: it is none.
+    """
+    if isinstance(value, str) and _HEX.fullmatch(value) and int(value, 16) < FIELD_PRIME:
+        return int(value, 16)
+    raise NodeFault(f"answered {cleaned(value, _SHOWN)}, which is no felt")
+
+
+def felts(value: object) -> list[int]:
+    """Read a list of felts."""
+    return [felt(one) for one in listed(value)]
+
+
+def whole(value: object) -> int:
+    """Read a whole number that JSON has as one, e.g. a block's."""
+    if type(value) is int and value >= 0:
+        return value
+    raise NodeFault(f"answered {cleaned(value, _SHOWN)}, which is no possible number")
+
+
+def text(value: object) -> str:
+    """Read a text."""
+    if isinstance(value, str):
+        return value
+    raise NodeFault(f"answered {cleaned(value, _SHOWN)}, which is no text")
+
+
+def listed(value: object) -> list[Any]:
+    """Read a list."""
+    if isinstance(value, list):
+        return value
+    raise NodeFault(f"answered {cleaned(value, _SHOWN)}, which is no list")
+
+
+def members(value: object, **readers: Callable[[Any], Any]) -> dict[str, Any]:
+    """Read an object, and these members of it; others stay as they came.
+
+    Raises:
+        NodeFault: it is no object, or has not these members.
+    """
+    if not isinstance(value, dict):
+        raise NodeFault(f"answered {cleaned(value, _SHOWN)}, which is no object")
+    return value | {name: read(value.get(name)) for name, read in readers.items()}
+
+
+def _block_id(at: int | str | Block) -> object:
+    if isinstance(at, Block):
+        return {"block_hash": hex(int(at.hash, 16))}
+    return {"block_number": at} if isinstance(at, int) else at
+
+
+def _block(answer: object) -> Block:
+    """Read a sealed block; one that is being built has no hash."""
+    found = members(answer, block_hash=felt)
+    number = found.get("block_number")
+    if type(number) is not int or not 0 <= number < _NUMBERS:
         raise NodeFault(f"answered a block of no possible number: {cleaned(number, _SHOWN)}")
-    return Block(number, word(block_hash))
+    return Block(number, word(found["block_hash"]))
 
 
 def reason(error: RpcError) -> str:
-    """Say why a call failed, as the innermost of the nested calls does.
+    """Return why a call failed, as the innermost of the nested calls says.
 
     Source: Starknet JSON-RPC specification, CONTRACT_EXECUTION_ERROR.
     """
@@ -275,20 +264,41 @@ def innermost(trace: str) -> str:
     return (trace.strip().splitlines() or [""])[-1]
 
 
-def _answer(body: bytes, request_id: object) -> dict[str, Any]:
-    """Read a JSON-RPC answer: it is of this request, and holds a result or an error."""
+def _check(answers: Sequence[Answer], chain: str, chain_id: int) -> None:
+    """Check the specification's version and the chain."""
     try:
-        answered = json.loads(body)
-    except (ValueError, RecursionError):
-        answered = None
-    if not isinstance(answered, dict) or answered.get("id", request_id) != request_id:
-        raise NodeFault("answered something that is not JSON-RPC")
-    if isinstance(answered.get("error"), dict):
-        answered.pop("result", None)
-    elif "result" not in answered:
-        raise NodeFault("gave an answer without result and error")
-    return answered
+        version, found = text(answers[0]), felt(answers[1])
+    except NodeFault:
+        reported = cleaned([str(answer) for answer in answers], 2 * _SHOWN)
+        raise NodeFault(f"does not tell its version and chain: {reported}") from None
+    if version.split(".")[:2] != EXPECTED_RPC_VERSION.split(".")[:2]:
+        raise NodeFault(
+            f"speaks Starknet JSON-RPC {cleaned(version, _SHOWN)}, not {EXPECTED_RPC_VERSION}: "
+            "name a URL of that version in MMBOT_STARKNET_RPC_URLS"
+        )
+    if found != chain_id:
+        raise NodeFault(
+            f"serves Starknet chain {found:#x}, but MMBOT_STARKNET_CHAIN_ID is {chain_id:#x}",
+            NodeFaultKind.WRONG_CHAIN,
+        )
 
 
-def _what(error: Exception) -> str:
-    return cleaned(f"{type(error).__name__}: {error}", 120)
+def _head(answers: Sequence[Answer]) -> ReportedHead:
+    newest, header = answers
+    if isinstance(newest, RpcError):
+        raise NodeFault(f"does not tell its newest block: {newest}")
+    made = None
+    with contextlib.suppress(NodeFault):
+        made = members(header, timestamp=whole)["timestamp"]
+    return ReportedHead.read(_block(newest).number, made)
+
+
+STARKNET = Dialect(
+    identity=[("starknet_specVersion", {}), ("starknet_chainId", {})],
+    head=[
+        ("starknet_blockHashAndNumber", {}),
+        ("starknet_getBlockWithTxHashes", {"block_id": "latest"}),
+    ],
+    check=_check,
+    read_head=_head,
+)

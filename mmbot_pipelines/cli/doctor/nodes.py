@@ -2,28 +2,18 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from mmbot_pipelines.adapters.evm.quorum import newest
-from mmbot_pipelines.adapters.rpc import decoding
 from mmbot_pipelines.adapters.rpc.client import Rpc
+from mmbot_pipelines.adapters.rpc.nodes import Nodes
 from mmbot_pipelines.cli.doctor.findings import CheckResult, fault, note, ok
-from mmbot_pipelines.cli.doctor.queries import query
 from mmbot_pipelines.cli.screen import format_duration
-from mmbot_pipelines.core.errors import Failure, WrongChain
+from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.settings import place
 
 _MAX_LAG = 5  # blocks behind the best node of the chain
 _OLD_BLOCK = 300  # seconds
 _READ_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class NodeHead:
-    """The newest block that one node knows, and its time in seconds of the epoch."""
-
-    number: int
-    at: float
 
 
 def nodes(
@@ -34,47 +24,46 @@ def nodes(
 ) -> Iterator[CheckResult]:
     """Check that each node answers, serves the right chain, and is not behind the others."""
     return compared(
-        chain,
         str(chain_id),
         urls,
-        lambda url: _head(single(chain, chain_id, url)),
+        lambda url: single(chain, chain_id, url),
         max_lag=_MAX_LAG,
         clock=clock,
     )
 
 
 def compared(
-    chain: str,
     name: str,
     urls: Sequence[str],
-    head: Callable[[str], NodeHead],
+    pool: Callable[[str], Nodes],
     *,
     max_lag: int,
     clock: Callable[[], float],
 ) -> Iterator[CheckResult]:
-    """Check the nodes of any kind of chain by their heads.
+    """Check the nodes of any kind of chain by their records.
 
     name: what the chain calls itself.
+    pool: of one URL alone.
     max_lag: blocks that a node may be behind the best one.
     """
-    heads: dict[str, NodeHead | Failure] = {}
-    for url in urls:
-        try:
-            heads[url] = head(url)
-        except Failure as e:
-            heads[url] = e
-    best = max((h.number for h in heads.values() if isinstance(h, NodeHead)), default=0)
-    for url, seen in heads.items():
-        where = f"{chain} node {place(url)}"
-        if isinstance(seen, Failure):
-            fix = "" if isinstance(seen, WrongChain) else " or start the node"
-            yield fault(where, f"{seen}: fix MMBOT_{chain.upper()}_RPC_URLS{fix}")
+    pools = {url: pool(url) for url in urls}
+    for one in pools.values():
+        one.poll_health(resting=True)
+    records = {url: one.health()[0] for url, one in pools.items()}
+    best = max((seen.head.height for seen in records.values() if seen.head), default=0)
+    for url, seen in records.items():
+        where = f"{seen.chain} node {place(url)}"
+        if seen.head is None:
+            setting = f"MMBOT_{seen.chain.upper()}_RPC_URLS"
+            yield fault(where, f"{seen.host} {seen.fault}: fix {setting} or start the node")
             continue
-        age, lag = clock() - seen.at, best - seen.number
-        text = f"chain {name}, block {seen.number}, {format_duration(age)} old"
+        lag = best - seen.head.height
+        text = f"chain {name}, block {seen.head.height}"
+        age = None if seen.head.made_at is None else clock() - seen.head.made_at
+        text += ", of no possible time" if age is None else f", {format_duration(age)} old"
         if lag > max_lag:
             yield fault(where, f"{text}: {lag} blocks behind; take it out until it is up")
-        elif age > _OLD_BLOCK:
+        elif age is None or age > _OLD_BLOCK:
             yield note(where, f"{text}: does the chain still make blocks?")
         else:
             yield ok(where, text)
@@ -96,10 +85,3 @@ def agreement(rpc: Rpc) -> Iterator[CheckResult]:
 def single(chain: str, chain_id: int, url: str) -> Rpc:
     """Return a client of one node, which no other stands in for."""
     return Rpc([url], chain=chain, chain_id=chain_id, read_seconds=_READ_SECONDS)
-
-
-def _head(rpc: Rpc) -> NodeHead:
-    block = decoding.fields(query(rpc, "eth_getBlockByNumber", "latest", False))
-    return NodeHead(
-        decoding.quantity(block.get("number")), decoding.quantity(block.get("timestamp"))
-    )

@@ -11,12 +11,11 @@ from mmbot_pipelines.adapters.bridge.starknet.message_status import L1_TO_L2_MES
 from mmbot_pipelines.adapters.bridge.starknet.views import terms
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.node import RpcError
-from mmbot_pipelines.adapters.starknet import block_time
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
 from mmbot_pipelines.adapters.starknet.node import StarknetNode
 from mmbot_pipelines.cli.doctor import starknet_proofs as proof_checks
 from mmbot_pipelines.cli.doctor.findings import CheckResult, fault, ok, run_check
-from mmbot_pipelines.cli.doctor.nodes import NodeHead, compared
+from mmbot_pipelines.cli.doctor.nodes import compared
 from mmbot_pipelines.cli.doctor.queries import call_view, has_code
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address
@@ -52,20 +51,18 @@ def nodes(
 ) -> Iterator[CheckResult]:
     """Check that each node answers, speaks our version, and is not behind the others."""
 
-    def head(url: str) -> NodeHead:
-        rpc = StarknetRpc([url], chain_id=chain_id, read_seconds=_READ_SECONDS)
-        number = rpc.ask(StarknetNode.newest).number
-        return NodeHead(number, block_time.newest_block_time(rpc).timestamp())
+    def single(url: str) -> StarknetRpc:
+        return StarknetRpc([url], chain_id=chain_id, read_seconds=_READ_SECONDS)
 
-    return compared("starknet", name, urls, head, max_lag=_MAX_LAG, clock=clock)
+    return compared(name, urls, single, max_lag=_MAX_LAG, clock=clock)
 
 
 def deployed(rpc: StarknetRpc, address: Address) -> bool:
     """Return whether the address holds a contract."""
 
-    async def query(node: StarknetNode) -> bool:
+    def query(node: StarknetNode) -> bool:
         try:
-            await node.asked(node.client.get_class_hash_at(int(address, 16), block_hash="latest"))
+            node.call("getClassHashAt", block_id="latest", contract_address=hex(int(address, 16)))
         except RpcError as e:
             if e.code == _CONTRACT_NOT_FOUND:
                 return False

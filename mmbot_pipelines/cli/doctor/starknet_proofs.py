@@ -112,9 +112,9 @@ def _place(on_l1: Rpc, registry: Address, log: Log, mapping: int) -> int | None:
 def _function(rpc: StarknetRpc, starknet: Starknet) -> Iterator[CheckResult]:
     name, escrow = starknet.proof_entrypoint, starknet.escrow_address
 
-    async def lacks(node: StarknetNode) -> bool:
+    def lacks(node: StarknetNode) -> bool:
         try:
-            await node.view(int(escrow, 16), entrypoint(name), [0] * 6, "latest")
+            node.view(int(escrow, 16), entrypoint(name), [0] * 6, "latest")
         except RpcError as e:
             return lacks_function(e)
         return False
@@ -134,10 +134,10 @@ def _key(rpc: StarknetRpc, starknet: Starknet) -> Iterator[CheckResult]:
     signature = wallet.signature(message)
     selector = get_selector_from_name("is_valid_signature")
 
-    async def answer(node: StarknetNode) -> list[int] | RpcError:
+    def answer(node: StarknetNode) -> list[int] | RpcError:
         try:
             arguments = [message, len(signature), *signature]
-            return await node.view(int(address, 16), selector, arguments, "latest")
+            return node.view(int(address, 16), selector, arguments, "latest")
         except RpcError as e:
             return e
 
@@ -160,9 +160,9 @@ def _funds(rpc: StarknetRpc, starknet: Starknet) -> Iterator[CheckResult]:
     wallet = starknet.wallet_address
     selector = get_selector_from_name("balanceOf")
 
-    async def balance(node: StarknetNode) -> int:
+    def balance(node: StarknetNode) -> int:
         token = int(STRK_FEE_CONTRACT_ADDRESS, 16)
-        low, high = await node.view(token, selector, [int(wallet, 16)], "latest")
+        low, high = node.view(token, selector, [int(wallet, 16)], "latest")
         return (high << 128) + low
 
     held = rpc.ask(balance)

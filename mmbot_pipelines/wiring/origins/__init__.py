@@ -8,14 +8,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from typing import Any, Protocol, cast
 
 from mmbot_pipelines.adapters.bridge.registry import RegistryV1
-from mmbot_pipelines.adapters.evm.block_time import newest_block_time
-from mmbot_pipelines.adapters.metrics.nodes import Dialect
 from mmbot_pipelines.adapters.rpc.client import Rpc
+from mmbot_pipelines.adapters.rpc.nodes import Nodes
 from mmbot_pipelines.adapters.starknet.invokes import Invokes
 from mmbot_pipelines.bridge.ports.chains import Origin
 from mmbot_pipelines.core.errors import NotServed
@@ -40,13 +39,11 @@ class Shared:
 class OriginModule(Protocol):
     """What the module of an origin has; `section` is its section of the settings."""
 
-    DIALECT: Dialect  # in which its nodes are asked how they are
-
     def origin(self, section: Any, shared: Shared) -> Origin:
         """Plug the origin together."""
 
-    def newest(self, section: Any, *, quorum: int) -> Callable[[], datetime]:
-        """Return how its newest block's time is asked for, over connections of its own."""
+    def watched_nodes(self, section: Any, *, quorum: int) -> Nodes:
+        """Return its nodes over connections of their own, for who watches them."""
 
 
 def module(name: str) -> OriginModule:
@@ -95,17 +92,22 @@ def _origin(name: str, shared: Shared) -> Origin:
     return module(name).origin(shared.settings.origin(name), shared)
 
 
-def newest(settings: Settings) -> dict[str, Callable[[], datetime]]:
-    """Return how each chain's newest block's time is asked for, over connections of their own."""
+@cache
+def watched_nodes(settings: Settings) -> dict[str, Nodes]:
+    """Return each chain's nodes by scope, over connections of their own, for who watches them."""
     l1 = settings.l1
-    asked = {GLOBAL: newest_on_evm("L1", l1, l1.chain_id, quorum=settings.quorum(l1))}
+    watched: dict[str, Nodes] = {GLOBAL: watched_on_evm("L1", l1, l1.chain_id, settings.quorum(l1))}
     for name in settings.origins:
         section = settings.origin(name)
-        asked[name] = module(name).newest(section, quorum=settings.quorum(section))
-    return asked
+        watched[name] = module(name).watched_nodes(section, quorum=settings.quorum(section))
+    return watched
 
 
-def newest_on_evm(chain: str, node: Node, chain_id: int, *, quorum: int) -> Callable[[], datetime]:
-    """Return how the newest block's time of a chain of the EVM is asked for."""
-    rpc = Rpc(node.urls, chain=chain, chain_id=chain_id, quorum=quorum, read_seconds=POLL_SECONDS)
-    return partial(newest_block_time, rpc)
+def newest(settings: Settings) -> dict[str, Callable[[], datetime]]:
+    """Return what asks each chain by scope for its newest block's time."""
+    return {scope: nodes.newest_block for scope, nodes in watched_nodes(settings).items()}
+
+
+def watched_on_evm(chain: str, node: Node, chain_id: int, quorum: int) -> Nodes:
+    """Return the nodes of a chain of the EVM for who watches them."""
+    return Rpc(node.urls, chain=chain, chain_id=chain_id, quorum=quorum, read_seconds=POLL_SECONDS)

@@ -1,14 +1,11 @@
 """Starknet's settings become its adapters, with starknet-py imported when they are first used."""
 
-from collections.abc import Callable
-from datetime import datetime
-from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from mmbot_pipelines.adapters.evm import keys
-from mmbot_pipelines.adapters.metrics.nodes import Dialect
+from mmbot_pipelines.adapters.rpc.nodes import Nodes
 from mmbot_pipelines.bridge.ports.chains import Origin, Repayment
 from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.settings.bridge.starknet import Starknet as Section
@@ -17,8 +14,6 @@ from mmbot_pipelines.wiring.origins import POLL_SECONDS, Shared
 
 if TYPE_CHECKING:
     from mmbot_pipelines.adapters.starknet.client import StarknetRpc
-
-DIALECT = Dialect("starknet_chainId", "starknet_blockNumber", height_in_hex=False)
 
 
 def origin(section: Section, shared: Shared) -> Origin:
@@ -108,18 +103,10 @@ def account_key(section: Section) -> SecretStr:
         raise InvalidSettings(f"{name}_FILE holds what {e}") from None
 
 
-def newest(section: Section, *, quorum: int) -> Callable[[], datetime]:
-    """Return how its newest block's time is asked for."""
-    return partial(_newest, cache(partial(_client, section)))
-
-
-def _client(section: Section) -> "StarknetRpc":
+def watched_nodes(section: Section, *, quorum: int) -> Nodes:
+    """Return its nodes for who watches them."""
     from mmbot_pipelines.adapters.starknet.client import StarknetRpc  # noqa: PLC0415
 
-    return StarknetRpc(section.urls, chain_id=section.chain_id, read_seconds=POLL_SECONDS)
-
-
-def _newest(client: "Callable[[], StarknetRpc]") -> datetime:
-    from mmbot_pipelines.adapters.starknet import block_time  # noqa: PLC0415
-
-    return block_time.newest_block_time(client())
+    return StarknetRpc(
+        section.urls, chain_id=section.chain_id, quorum=quorum, read_seconds=POLL_SECONDS
+    )

@@ -1,16 +1,11 @@
 """zkSync's settings become its adapter."""
 
-from collections.abc import Callable
-from datetime import datetime
-
 from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSync
-from mmbot_pipelines.adapters.metrics.nodes import ETHEREUM
 from mmbot_pipelines.adapters.rpc.client import Rpc
+from mmbot_pipelines.adapters.rpc.nodes import Nodes
 from mmbot_pipelines.bridge.ports.chains import Origin
 from mmbot_pipelines.settings.bridge import zksync
-from mmbot_pipelines.wiring.origins import Shared, newest_on_evm
-
-DIALECT = ETHEREUM
+from mmbot_pipelines.wiring.origins import Shared, watched_on_evm
 
 
 def origin(section: zksync.ZkSync, shared: Shared) -> Origin:
@@ -34,6 +29,6 @@ def origin(section: zksync.ZkSync, shared: Shared) -> Origin:
     )
 
 
-def newest(section: zksync.ZkSync, *, quorum: int) -> Callable[[], datetime]:
-    """Return how its newest block's time is asked for."""
-    return newest_on_evm(ZkSync.name, section, section.chain_id, quorum=quorum)
+def watched_nodes(section: zksync.ZkSync, *, quorum: int) -> Nodes:
+    """Return its nodes for who watches them."""
+    return watched_on_evm(ZkSync.name, section, section.chain_id, quorum)

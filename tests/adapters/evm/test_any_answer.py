@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from mmbot_pipelines.adapters.bridge.registry import RegistryV1
 from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSync
-from mmbot_pipelines.adapters.evm.block_time import newest_block_time
 from mmbot_pipelines.adapters.evm.chain import EthereumChain, LocalSigner
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.node import Answer, RpcCall, RpcError
@@ -82,7 +81,7 @@ class Answering:
 
 def client(answers: Sequence[Answer], chain: str) -> Rpc:
     rpc = Rpc(["http://127.0.0.1:1"], chain=chain, chain_id=1)
-    node = rpc._nodes.all[0]
+    node = rpc.members[0]
     node.verified = True
     node.ask = Answering(answers)  # type: ignore[method-assign]
     return rpc
@@ -129,7 +128,7 @@ RPC_CALLS: dict[str, Callable[[Sequence[Answer]], Any]] = {
     "zksync.check": lambda a: zksync(a).check(ORDERS),
     "zksync.message_fee": lambda a: zksync(a).message_fee(ORDERS, FEES),
     "zksync.settled": lambda a: zksync(a).settled(ORDERS),
-    "newest_block": lambda a: newest_block_time(client(a, "L1")),
+    "newest_block": lambda a: client(a, "L1").newest_block(),
 }
 
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmbot_pipelines.adapters.rpc.client import ResponseTooLarge
-from mmbot_pipelines.adapters.rpc.node import NodeFault, _answers
+from mmbot_pipelines.adapters.rpc.health import NodeFault
+from mmbot_pipelines.adapters.rpc.node import _answers
 from tests.adapters.rpc.any_json import JSON
 from tests.adapters.rpc.fake_node import FakeNode, rpc
 

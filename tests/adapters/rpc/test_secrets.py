@@ -6,7 +6,7 @@ import traceback
 import pytest
 
 from mmbot_pipelines.adapters.rpc.client import RpcError
-from mmbot_pipelines.adapters.rpc.node import NodeFault
+from mmbot_pipelines.adapters.rpc.health import NodeFault
 from mmbot_pipelines.core.errors import RpcUnavailable
 from tests.adapters.rpc.fake_node import FakeNode, refuse, rpc
 
@@ -22,7 +22,7 @@ def test_url_is_in_no_error_no_log_and_no_repr(
         for where in (host, "127.0.0.1:1", "no.such.host.invalid")
     ]
     client = rpc(*urls, connect_seconds=1.0)
-    logged = [repr(client), repr(client._nodes)]
+    logged = [repr(client), repr(client.members)]
     for status in (200, 500):  # 200: no such method
         node.status = status
         with pytest.raises((RpcUnavailable, RpcError)) as raised:

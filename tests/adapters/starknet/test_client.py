@@ -1,10 +1,7 @@
 """The Starknet client: versions, chains, answers, and threads that share it."""
 
-import asyncio
-import gc
-import threading
+import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
@@ -59,7 +56,7 @@ def test_a_node_of_another_chain_is_skipped_and_its_circuit_opens(
     for _ in range(5):
         assert rpc.ask(StarknetNode.newest).number == 7
     assert rpc.witnesses(StarknetNode.newest) == [Block(7, word(7))]
-    assert "starknet_blockHashAndNumber" not in node.node.asked
+    assert len(node.node.requests) == 1  # the first look, which found it out
     (line,) = [line for line in caplog.messages if "rests 300 s" in line]
     assert "serves Starknet chain 0x534e5f5345504f4c4941, but MMBOT_STARKNET_CHAIN_ID" in line
 
@@ -90,26 +87,12 @@ def test_an_error_that_a_node_answers_is_the_answer(
     assert "starknet_getMessagesStatus" not in spare.node.asked
 
 
-def test_only_so_many_requests_are_open_at_once(node: StarknetFake) -> None:
-    concurrent, most, lock = 0, 0, threading.Lock()
-    ask_block = node.block
-
-    def block(block_id: Any) -> dict[str, Any]:
-        nonlocal concurrent, most
-        with lock:
-            concurrent += 1
-            most = max(most, concurrent)
-        node.node.released.wait(0.01)
-        with lock:
-            concurrent -= 1
-        return ask_block(block_id)
-
-    async def work(at: StarknetNode) -> int:
-        return len(await asyncio.gather(*(at.block(n) for n in range(40))))
-
-    node.node.methods["starknet_getBlockWithTxHashes"] = block
-    assert client(node, max_concurrent=4).ask(work) == 40
-    assert 1 < most <= 4
+def test_many_questions_go_in_few_requests(node: StarknetFake) -> None:
+    rpc = client(node, max_batch=15)
+    rpc.ask(StarknetNode.newest)
+    node.node.requests.clear()
+    assert len(rpc.ask(lambda at: at.blocks(range(40)))) == 40
+    assert [len(request) for request in node.node.requests] == [15, 15, 10]
 
 
 def test_threads_share_a_client(node: StarknetFake) -> None:
@@ -117,19 +100,13 @@ def test_threads_share_a_client(node: StarknetFake) -> None:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: rpc.ask(StarknetNode.newest).number, range(40)))
     assert found == [100] * 40
-    assert sum(t.name == "starknet-rpc" for t in threading.enumerate()) >= 1
 
 
-def test_a_client_that_is_dropped_leaves_no_thread(node: StarknetFake) -> None:
-    gc.collect()
-    before = threads()
+def test_a_forked_process_opens_connections_of_its_own(node: StarknetFake) -> None:
     rpc = client(node)
     rpc.ask(StarknetNode.newest)
-    assert threads() == before + 1
-    del rpc
-    gc.collect()
-    assert threads() == before
-
-
-def threads() -> int:
-    return sum(t.name == "starknet-rpc" for t in threading.enumerate())
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if rpc.ask(StarknetNode.newest).number == 100 else 1)
+    assert rpc.ask(StarknetNode.newest).number == 100
+    assert os.waitpid(child, 0)[1] == 0

@@ -113,9 +113,9 @@ def test_a_node_that_was_away_is_verified_again(node: StarknetFake, spare: Stark
 def test_work_that_failed_halfway_begins_again_at_the_next_node(
     node: StarknetFake, spare: StarknetFake
 ) -> None:
-    async def work(at: StarknetNode) -> tuple[str, int]:
-        number = (await at.newest()).number
-        await at.block(number)
+    def work(at: StarknetNode) -> tuple[str, int]:
+        number = (at.newest()).number
+        at.block(number)
         return at.host, number
 
     node.node.methods["starknet_getBlockWithTxHashes"] = lambda **_: {"nothing": 1}

@@ -6,8 +6,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mmbot_pipelines.adapters.rpc.node import NodeFault
-from mmbot_pipelines.adapters.starknet.node import _answer
 from mmbot_pipelines.core.errors import RpcUnavailable
 from tests.adapters.starknet.starknet_fakes import StarknetFake, newest
 
@@ -16,16 +14,6 @@ def test_an_answer_without_end_is_cut_off(node: StarknetFake) -> None:
     node.node.body = b" " * 100_000
     with pytest.raises(RpcUnavailable, match="answered more than 5000 bytes"):
         newest(node, max_bytes=5_000)
-
-
-@settings(suppress_health_check=[HealthCheck.too_slow])
-@given(st.binary(max_size=200))
-def test_any_body_is_an_answer_or_a_fault(body: bytes) -> None:
-    try:
-        answered = _answer(body, 0)
-    except NodeFault:
-        return
-    assert "result" in answered or isinstance(answered["error"], dict)
 
 
 @given(

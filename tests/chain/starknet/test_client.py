@@ -10,7 +10,6 @@ from starknet_py.hash.selector import get_selector_from_name
 from mmbot_pipelines.adapters.bridge.starknet.events import UNSEALED, EscrowEvents
 from mmbot_pipelines.adapters.bridge.starknet.views import lacks_function
 from mmbot_pipelines.adapters.rpc.node import RpcError
-from mmbot_pipelines.adapters.starknet import block_time
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
 from mmbot_pipelines.adapters.starknet.node import StarknetNode
 from mmbot_pipelines.core.errors import WrongChain
@@ -44,35 +43,35 @@ def client(url: str) -> StarknetRpc:
 
 
 def test_blocks_are_equal_by_number_and_tag(client: StarknetRpc) -> None:
-    async def work(node: StarknetNode) -> None:
-        newest = await node.newest()
-        assert await node.block(newest.number) == newest
-        assert (await node.block("l1_accepted")).number <= newest.number
+    def work(node: StarknetNode) -> None:
+        newest = node.newest()
+        assert node.block(newest.number) == newest
+        assert node.block("l1_accepted").number <= newest.number
 
     client.ask(work)
-    assert block_time.newest_block_time(client).year >= 2024
+    assert client.newest_block().year >= 2024
 
 
 def test_events_lie_in_their_range_whatever_the_pages(
     client: StarknetRpc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def work(node: StarknetNode) -> None:
-        newest = await node.newest()
+    def work(node: StarknetNode) -> None:
+        newest = node.newest()
         first = max(0, newest.number - 3)
-        whole, last = await TRANSFERS.scan(node, first, newest.number)
+        whole, last = TRANSFERS.scan(node, first, newest.number)
         assert last == newest
         assert whole
         monkeypatch.setattr("mmbot_pipelines.adapters.bridge.starknet.events._PAGE", 2)
-        few, _ = await TRANSFERS.scan(node, newest.number, newest.number)
+        few, _ = TRANSFERS.scan(node, newest.number, newest.number)
         assert few == [event for event in whole if event.block == newest]
 
     client.ask(work)
 
 
 def test_what_is_behind_the_newest_block_is_new(client: StarknetRpc) -> None:
-    async def work(node: StarknetNode) -> None:
-        newest = await node.newest()
-        for event in await TRANSFERS.behind(node, newest):
+    def work(node: StarknetNode) -> None:
+        newest = node.newest()
+        for event in TRANSFERS.behind(node, newest):
             assert event.block.number > newest.number
             assert event.block.hash == UNSEALED or event.block.hash.startswith("0x")
 
@@ -80,14 +79,14 @@ def test_what_is_behind_the_newest_block_is_new(client: StarknetRpc) -> None:
 
 
 def test_a_view_answers_at_a_block_and_at_the_one_being_built(client: StarknetRpc) -> None:
-    async def work(node: StarknetNode) -> None:
+    def work(node: StarknetNode) -> None:
         selector = get_selector_from_name("balanceOf")
-        for at in (await node.newest(), "pre_confirmed"):
-            low, high = await node.view(TOKEN, selector, [TOKEN], at)
+        for at in (node.newest(), "pre_confirmed"):
+            low, high = node.view(TOKEN, selector, [TOKEN], at)
             assert low >= 0
             assert high == 0
         with pytest.raises(RpcError) as refused:
-            await node.view(TOKEN, get_selector_from_name("no_such_function"), [], "latest")
+            node.view(TOKEN, get_selector_from_name("no_such_function"), [], "latest")
         assert lacks_function(refused.value)
 
     client.ask(work)

@@ -6,7 +6,6 @@ import pytest
 
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
 from mmbot_pipelines.adapters.bridge.starknet import events, origin
-from mmbot_pipelines.adapters.starknet import block_time
 from mmbot_pipelines.bridge.escrow_errors import EscrowMismatch, OrderAbsent
 from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.errors import RetryPolicy, RpcUnavailable
@@ -102,7 +101,7 @@ def test_blocks_and_heights(ports: StarknetPorts) -> None:
 
 def test_the_newest_blocks_time_is_reported(ports: StarknetPorts) -> None:
     ports.mine_l2(1)
-    age = datetime.now(UTC) - block_time.newest_block_time(ports.l2)
+    age = datetime.now(UTC) - ports.l2.newest_block()
     assert timedelta(seconds=-2) < age < timedelta(minutes=1)
 
 

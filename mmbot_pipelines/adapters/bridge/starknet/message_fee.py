@@ -8,17 +8,17 @@ several are to agree, not the highest of them.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from starknet_py.net.client_models import EstimatedFee, PriceUnit
-
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
 from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
-from mmbot_pipelines.adapters.rpc.node import NodeFault, RpcError
+from mmbot_pipelines.adapters.rpc.health import NodeFault
+from mmbot_pipelines.adapters.rpc.node import RpcError
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
-from mmbot_pipelines.adapters.starknet.node import StarknetNode, reason
+from mmbot_pipelines.adapters.starknet.node import FeeEstimate, StarknetNode, reason
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import RpcRefused, Waits
 from mmbot_pipelines.core.money import Address, Gas, Wei, format_ether
 from mmbot_pipelines.core.outbox import Fees
+from mmbot_pipelines.core.text import cleaned
 
 MAX_FEE = Wei(5 * 10**15)
 MAX_RATIO = 3
@@ -93,28 +93,29 @@ class MessageFees:
             f"the {format_ether(order.claim_cost)} that the order was decided at"
         )
 
-    async def _estimate(self, node: StarknetNode, orders: Sequence[Order]) -> int:
+    def _estimate(self, node: StarknetNode, orders: Sequence[Order]) -> int:
         """Ask for the fee of the first claim that can be estimated, in wei."""
         refusal = ""
         for order in orders:
             try:
-                estimate = await node.asked(
-                    node.client.estimate_message_fee(
-                        from_address=self.registry,
-                        to_address=int(self.escrow, 16),
-                        entry_point_selector=abi.CLAIM,
-                        payload=list(abi.claim_payload(order)),
-                        block_hash="pre_confirmed",
-                    )
+                reported = node.call(
+                    "estimateMessageFee",
+                    message={
+                        "from_address": self.registry,
+                        "to_address": hex(int(self.escrow, 16)),
+                        "entry_point_selector": hex(abi.CLAIM),
+                        "payload": [hex(felt) for felt in abi.claim_payload(order)],
+                    },
+                    block_id="pre_confirmed",
                 )
             except RpcError as e:
                 refusal = refusal or f"{order.key}: {reason(e)}"
                 continue
-            return _consistent(estimate)
+            return _consistent(FeeEstimate.read(reported))
         raise RpcRefused(f"a claim's message cannot be priced, {refusal}")
 
 
-def _consistent(estimate: EstimatedFee) -> int:
+def _consistent(estimate: FeeEstimate) -> int:
     """Return an estimate's fee in wei.
 
     Source: Starknet JSON-RPC specification, MESSAGE_FEE_ESTIMATE: the unit can only be WEI,
@@ -123,15 +124,14 @@ def _consistent(estimate: EstimatedFee) -> int:
     Raises:
         NodeFault: it is in another unit, or is not the sum of its parts.
     """
-    if estimate.unit is not PriceUnit.WEI:
-        raise NodeFault(f"answered a message's fee in {estimate.unit.value}, not in WEI")
-    parts: int = estimate.calculate_overall_fee()  # type: ignore[no-untyped-call]
-    if abs(estimate.overall_fee - parts) * _ROUNDING > parts:
+    if estimate.unit != "WEI":
+        raise NodeFault(f"answered a message's fee in {cleaned(estimate.unit, 20)}, not in WEI")
+    parts = sum(consumed * price for consumed, price in estimate.gas.values())
+    if abs(estimate.total - parts) * _ROUNDING > parts:
         raise NodeFault(
-            f"answered {estimate.overall_fee} wei as a message's fee, but its gas and prices "
-            f"make {parts}"
+            f"answered {estimate.total} wei as a message's fee, but its gas and prices make {parts}"
         )
-    return estimate.overall_fee
+    return estimate.total
 
 
 def _agreed(estimates: Sequence[int], quorum: int) -> int:

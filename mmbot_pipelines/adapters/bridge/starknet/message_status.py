@@ -6,15 +6,11 @@ what Starknet made of it count when as many nodes say the same as the quorum ask
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_utils.crypto import keccak
-from starknet_py.net.client_models import (
-    MessageStatus,
-    TransactionExecutionStatus,
-    TransactionFinalityStatus,
-)
 
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
 from mmbot_pipelines.adapters.bridge.starknet import registry, views
@@ -22,7 +18,8 @@ from mmbot_pipelines.adapters.evm import quorum
 from mmbot_pipelines.adapters.evm.contracts import Function, call_trusted_views, refused
 from mmbot_pipelines.adapters.rpc import decoding, reverts
 from mmbot_pipelines.adapters.rpc.client import Poll, Rpc
-from mmbot_pipelines.adapters.rpc.node import Answer, NodeFault, RpcError
+from mmbot_pipelines.adapters.rpc.health import NodeFault
+from mmbot_pipelines.adapters.rpc.node import Answer, RpcError
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
 from mmbot_pipelines.adapters.starknet.node import StarknetNode
 from mmbot_pipelines.bridge.escrow_errors import ClaimsGoElsewhere, MessageMissing
@@ -130,8 +127,8 @@ class Messages:
         if not orders:
             return {}
 
-        async def asked(node: StarknetNode) -> list[str | None]:
-            failed = await self._failed(node, orders)
+        def asked(node: StarknetNode) -> list[str | None]:
+            failed = self._failed(node, orders)
             return [failed.get(order.key) for order in orders]
 
         reported = self.rpc.columns(asked, lambda why: str(why is None))
@@ -162,36 +159,36 @@ class Messages:
             raise refused(answer, f"l1ToL2Messages of Starknet's core contract {self.messaging}")
         return L1_TO_L2_MESSAGES.decode(answer) == (0,)
 
-    async def _failed(self, node: StarknetNode, orders: Sequence[Order]) -> dict[str, str]:
+    def _failed(self, node: StarknetNode, orders: Sequence[Order]) -> dict[str, str]:
         """Return the orders that the escrow holds unpaid though their message failed, and why."""
         numbers = [order.number for order in orders]
-        newest = await node.newest()
-        sealed = await views.held(node, self.escrow, numbers, newest)
-        shown = await views.held(node, self.escrow, numbers, "pre_confirmed")
+        newest = node.newest()
+        sealed = views.held(node, self.escrow, numbers, newest)
+        shown = views.held(node, self.escrow, numbers, "pre_confirmed")
         failed: dict[str, str] = {}
         for order, *states in zip(orders, sealed, shown, strict=True):
             if all(not isinstance(s, Failure) and s.is_of(order) and s.pending for s in states):
-                why = _why_failed(await self._statuses(node, order))
+                why = _why_failed(self._statuses(node, order))
                 if why is not None:
                     failed[order.key] = why
         return failed
 
-    async def _statuses(self, node: StarknetNode, order: Order) -> list[MessageStatus]:
+    def _statuses(self, node: StarknetNode, order: Order) -> list[dict[str, Any]]:
         try:
-            return await node.messages(str(order.claim_tx))
+            return node.messages(str(order.claim_tx))
         except (RpcError, NodeFault):
             return []  # the node does not know, or has no such method: nothing is proven
 
 
-def _why_failed(handlers: Sequence[MessageStatus]) -> str | None:
+def _why_failed(handlers: Sequence[dict[str, Any]]) -> str | None:
     """Return why the one message of a claim failed on Starknet, or None where it did not."""
     if len(handlers) != 1:
         return None
     (status,) = handlers
-    accepted = status.finality_status is not TransactionFinalityStatus.PRE_CONFIRMED
-    if not accepted or status.execution_status is not TransactionExecutionStatus.REVERTED:
+    accepted = status["finality_status"] in ("ACCEPTED_ON_L2", "ACCEPTED_ON_L1")
+    if not accepted or status["execution_status"] != "REVERTED":
         return None
-    return cleaned(status.failure_reason or "no reason is given")
+    return cleaned(status.get("failure_reason") or "no reason is given")
 
 
 def message_of(

@@ -1,6 +1,5 @@
 """Starknet as an origin of orders: the port `bridge.ports.Origin`."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -91,10 +90,7 @@ class Starknet:
     def final(self) -> Block:
         """Return the newest block that L1 has accepted, as the quorum knows it."""
 
-        async def asked(node: StarknetNode) -> list[Block]:
-            return [await node.block("l1_accepted")]
-
-        (blocks,) = self._rpc.columns(asked, str)
+        (blocks,) = self._rpc.columns(lambda node: [node.block("l1_accepted")], str)
         # Where too few agree: the newest that as many have come to as the quorum asks for.
         blocks.sort(key=lambda block: block.number, reverse=True)
         return blocks[self._rpc.quorum - 1]
@@ -209,42 +205,41 @@ class Starknet:
         orders, faults = orders_set(events, parse, self.name)
         return Scan(last=last, orders=orders, faults=faults)
 
-    async def _blocks(self, node: StarknetNode, numbers: Sequence[int]) -> list[Block | None]:
-        newest = await node.newest()
-        sealed = sorted({n for n in numbers if n <= newest.number})
-        read = await asyncio.gather(*map(node.block, sealed))
+    def _blocks(self, node: StarknetNode, numbers: Sequence[int]) -> list[Block | None]:
+        newest = node.newest()
+        read = node.blocks(sorted({n for n in numbers if n <= newest.number}))
         return [{b.number: b for b in read}.get(number) for number in numbers]
 
-    async def _check(self, node: StarknetNode, orders: Sequence[Order]) -> list[Failure | None]:
+    def _check(self, node: StarknetNode, orders: Sequence[Order]) -> list[Failure | None]:
         # The newest orders are only in the block that is being built.
         at = "pre_confirmed"
         try:
-            fault = self._fault(await views.terms(node, self._escrow, at))
+            fault = self._fault(views.terms(node, self._escrow, at))
         except Malformed as e:
             fault = EscrowNotOurs(f"the escrow {self._escrow} is no escrow any more: {e}")
         except RpcRefused as e:
             fault = e
         if fault is not None:
             return [fault] * len(orders)
-        held = await views.held(node, self._escrow, [o.number for o in orders], at)
+        held = views.held(node, self._escrow, [o.number for o in orders], at)
         return [order_fault(o, h, self._escrow) for o, h in zip(orders, held, strict=True)]
 
-    async def _settled(self, node: StarknetNode, orders: Sequence[Order]) -> list[_Seen]:
-        newest = await node.newest()
+    def _settled(self, node: StarknetNode, orders: Sequence[Order]) -> list[_Seen]:
+        newest = node.newest()
         far = [o for o in orders if o.block.number < newest.number - _NEAR]
         near = [o for o in orders if o not in far]
-        likely = {o.number: o for o in [*near, *await self._claimed(node, far, newest)]}
+        likely = {o.number: o for o in [*near, *self._claimed(node, far, newest)]}
         if not likely:
             return [None] * len(orders)
         first = max(0, min(o.block.number for o in likely.values()) - _SHIFT)
-        events = await self._paid.within(node, first, newest)
+        events = self._paid.within(node, first, newest)
         paid = self._payments.among(events, likely)
-        sure = await self._claimed(node, [likely[number] for number in paid], newest)
+        sure = self._claimed(node, [likely[number] for number in paid], newest)
         return [paid[o.number] if o in sure else None for o in orders]
 
-    async def _claimed(self, node: StarknetNode, orders: Sequence[Order], at: Block) -> list[Order]:
+    def _claimed(self, node: StarknetNode, orders: Sequence[Order], at: Block) -> list[Order]:
         """List the orders that the escrow holds unchanged and no longer pending."""
-        held = await views.held(node, self._escrow, [o.number for o in orders], at)
+        held = views.held(node, self._escrow, [o.number for o in orders], at)
         for answer in held:
             if isinstance(answer, Failure):
                 raise answer

@@ -5,7 +5,6 @@ was first, a reorg) only delays it. Only what the escrow still refuses on its ow
 blocks later, as the quorum says, is given up.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -130,15 +129,12 @@ class ProofSubmitter:
         calls = [self._call(order) for order in orders]
         return self.lane.send(calls, [order.key for order in orders], over=over)
 
-    async def _read(
+    def _read(
         self, node: StarknetNode, orders: Sequence[Order]
     ) -> tuple[EscrowTerms, list[EscrowOrder | Failure]]:
         at = "pre_confirmed"
-        terms, held = await asyncio.gather(
-            views.terms(node, self._escrow, at),
-            views.held(node, self._escrow, [o.number for o in orders], at),
-        )
-        return terms, held
+        held = views.held(node, self._escrow, [o.number for o in orders], at)
+        return views.terms(node, self._escrow, at), held
 
     def _against(self, terms: EscrowTerms) -> str | None:
         if terms.paused:
@@ -172,9 +168,9 @@ class ProofSubmitter:
     def _refusal(self, order: Order) -> ProofRefusal | None:
         """Return what the escrow says against a proof, if the quorum says so."""
 
-        async def asked(node: StarknetNode) -> list[tuple[str | None, int]]:
-            block = await node.newest()
-            return [(await self.lane.wallet.reverts(node, [self._call(order)]), block.number)]
+        def asked(node: StarknetNode) -> list[tuple[str | None, int]]:
+            block = node.newest()
+            return [(self.lane.wallet.reverts(node, [self._call(order)]), block.number)]
 
         (reported,) = self._rpc.columns(asked, lambda seen: str(seen[0] is None))
         error_text = [why for why, _ in reported if why is not None]

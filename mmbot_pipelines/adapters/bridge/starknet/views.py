@@ -1,6 +1,5 @@
 """What Starknet's Escrow says when it is asked, many questions at once."""
 
-import asyncio
 import json
 from collections.abc import Sequence
 
@@ -18,18 +17,16 @@ _CONTRACT_ERROR = 40
 _NO_ENTRYPOINT_WORDS = ("ENTRYPOINT_NOT_FOUND", f"{int.from_bytes(b'ENTRYPOINT_NOT_FOUND'):x}")
 
 
-async def terms(node: StarknetNode, escrow: Address, at: str | Block) -> EscrowTerms:
+def terms(node: StarknetNode, escrow: Address, at: str | Block) -> EscrowTerms:
     """Read whom the escrow obeys and pays.
 
     Raises:
         RpcRefused: the escrow has no such view, or there is no escrow.
         Malformed: it answers something else.
     """
-    contract = int(escrow, 16)
     asked = (abi.WALLET, abi.REGISTRY, abi.PAUSED)
-    wallet, registry, paused = await asyncio.gather(
-        *(_view(node, contract, selector, (), at) for selector in asked)
-    )
+    views = [(int(escrow, 16), selector, ()) for selector in asked]
+    wallet, registry, paused = node.views(views, at)
     return EscrowTerms(
         paused=_is_paused(paused, escrow),
         wallet=_felts("get_mm_starknet_contract", wallet, escrow, 1).wallet(),
@@ -37,18 +34,16 @@ async def terms(node: StarknetNode, escrow: Address, at: str | Block) -> EscrowT
     )
 
 
-async def held(
+def held(
     node: StarknetNode, escrow: Address, numbers: Sequence[int], at: str | Block
 ) -> list[EscrowOrder | Failure]:
     """Read what the escrow holds under each order id."""
-    contract = int(escrow, 16)
-    answers = await asyncio.gather(
-        *(
-            _view(node, contract, selector, abi.halves(number), at)
-            for number in numbers
-            for selector in (abi.GET_ORDER, abi.GET_ORDER_PENDING)
-        )
-    )
+    views = [
+        (int(escrow, 16), selector, abi.halves(number))
+        for number in numbers
+        for selector in (abi.GET_ORDER, abi.GET_ORDER_PENDING)
+    ]
+    answers = node.views(views, at)
     return [_held(*pair, escrow) for pair in zip(answers[::2], answers[1::2], strict=True)]
 
 
@@ -59,15 +54,6 @@ def lacks_function(error: RpcError) -> bool:
         words in reported for words in _NO_ENTRYPOINT_WORDS
     )
     return error_text or error.code == _NO_ENTRYPOINT
-
-
-async def _view(
-    node: StarknetNode, contract: int, selector: int, calldata: Sequence[int], at: str | Block
-) -> list[int] | RpcError:
-    try:
-        return await node.view(contract, selector, calldata, at)
-    except RpcError as e:
-        return e
 
 
 def _felts(view: str, answer: list[int] | RpcError, escrow: Address, count: int) -> abi.Felts:
