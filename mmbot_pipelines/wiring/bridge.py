@@ -22,6 +22,7 @@ from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.policy import Caps, ConfirmationTier, Limits
 from mmbot_pipelines.core import failpoints, readings
 from mmbot_pipelines.core.errors import Failure, InvalidSettings
+from mmbot_pipelines.core.safety import GLOBAL
 from mmbot_pipelines.settings import Settings
 from mmbot_pipelines.wiring import origins as origin_wiring
 from mmbot_pipelines.wiring import shared
@@ -150,7 +151,7 @@ def metrics(settings: Settings) -> "Metrics":
     names = [JOURNAL, *(channel.name for channel in shared.channels(settings.alert_urls))]
     return Metrics(
         PgFigures(cache(lambda: shared.engine(settings.database)), names),
-        list(origin_wiring.watched_nodes(settings).values()),
+        [origin_wiring.watched_nodes(settings, s) for s in (GLOBAL, *settings.origins)],
         wallet.balance,
         origins=settings.origins,
         max_exposure=settings.limits.max_exposure,

@@ -93,19 +93,22 @@ def _origin(name: str, shared: Shared) -> Origin:
 
 
 @cache
-def watched_nodes(settings: Settings) -> dict[str, Nodes]:
-    """Return each chain's nodes by scope, over connections of their own, for who watches them."""
-    l1 = settings.l1
-    watched: dict[str, Nodes] = {GLOBAL: watched_on_evm("L1", l1, l1.chain_id, settings.quorum(l1))}
-    for name in settings.origins:
-        section = settings.origin(name)
-        watched[name] = module(name).watched_nodes(section, quorum=settings.quorum(section))
-    return watched
+def watched_nodes(settings: Settings, scope: str) -> Nodes:
+    """Return a chain's nodes over connections of their own, for who watches them."""
+    if scope == GLOBAL:
+        l1 = settings.l1
+        return watched_on_evm("L1", l1, l1.chain_id, settings.quorum(l1))
+    section = settings.origin(scope)
+    return module(scope).watched_nodes(section, quorum=settings.quorum(section))
 
 
 def newest(settings: Settings) -> dict[str, Callable[[], datetime]]:
     """Return what asks each chain by scope for its newest block's time."""
-    return {scope: nodes.newest_block for scope, nodes in watched_nodes(settings).items()}
+    return {scope: partial(_newest, settings, scope) for scope in (GLOBAL, *settings.origins)}
+
+
+def _newest(settings: Settings, scope: str) -> datetime:
+    return watched_nodes(settings, scope).newest_block()
 
 
 def watched_on_evm(chain: str, node: Node, chain_id: int, quorum: int) -> Nodes:
