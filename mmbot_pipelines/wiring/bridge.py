@@ -157,5 +157,3 @@ def metrics(settings: Settings) -> "Metrics":
         max_exposure=settings.limits.max_exposure,
         min_balance=settings.limits.min_balance,
     )
-
-

@@ -33,8 +33,6 @@ _MIN_AFTER_OUTAGE = 100
 _READINGS = 3  # of a range that a reorg tears
 
 
-
-
 class LogScanner:
     """Reads logs of one chain. Threads may share it."""
 
