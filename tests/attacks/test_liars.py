@@ -181,8 +181,7 @@ def test_a_height_of_one_node_is_no_floor_for_the_others(chains: Devnet, databas
         chain = chain_harness.bridge.chain
         first = chain.nonce(pending=False)  # of the liar, who is the primary
         rpc = chain_harness.bridge.registry._rpc  # type: ignore[attr-defined]
-        assert rpc._nodes.floor.height < 10**9
-        honest = rpc._nodes.all[1]
-        poll = rpc._nodes.ask(honest, [("eth_chainId", ())], fresh=True)
+        assert rpc._floor.height < 10**9
+        poll = rpc._ask(rpc.members[1], [("eth_chainId", ())], fresh=True)
         assert poll.height < 10**9
         assert chain.nonce(pending=False) == first
