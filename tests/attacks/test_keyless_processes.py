@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
 from botocore import credentials  # type: ignore[import-untyped]
@@ -12,7 +11,6 @@ from mmbot_pipelines import settings
 from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.settings import KEYS
 from mmbot_pipelines.wiring.origins import starknet as starknet_wiring
-from tests.attacks.dagster_server import webserver
 from tests.deploy.exporter import environment
 from tests.deploy.units import ROOT, services
 from tests.settings.environments import GOOD, PROOF, STARKNET, faults, starknet_of
@@ -68,23 +66,6 @@ def test_metrics_need_no_key_and_read_none() -> None:
     assert (read.key, starknet_of(read).private_key) == (None, None)
     with pytest.raises(InvalidSettings, match=r"MMBOT_L1_PRIVATE_KEY is missing"):
         settings.load(environ)
-
-
-def test_the_webserver_of_dagster_dev_keeps_no_key(database_url: str, tmp_path: Path) -> None:
-    """As `/proc/PID/environ` has it, which shows what a program began with."""
-    program = ("python", "-m", "dagster_webserver", "--empty-workspace")
-    # As `dagster dev` starts it, without its code server.
-    more = {"DAGSTER_IS_DEV_CLI": "1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
-    with webserver(tmp_path, database_url, more, *program) as running:
-        began = dict(
-            line.split("=", 1)
-            for process in psutil.process_iter()
-            if "dagster_webserver" in (named := " ".join(process.cmdline()))
-            and f"-p {running.port}" in named
-            for line in (Path("/proc") / str(process.pid) / "environ").read_text().split("\0")[:-1]
-        )
-        assert began["DAGSTER_HOME"] == str(tmp_path)
-        assert not KEYS & set(began)
 
 
 def written(path: Path, text: str, mode: int = 0o600) -> str:

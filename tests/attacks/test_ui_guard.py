@@ -4,7 +4,6 @@ import json
 import socket
 from collections.abc import Iterator
 from importlib.metadata import version
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -14,7 +13,7 @@ from mmbot_pipelines.adapters.db.urls import store_url
 from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.settings import load_ui
 from tests.attacks.conftest import HOST
-from tests.attacks.dagster_server import DagsterServer, webserver
+from tests.attacks.dagster_server import DagsterServer
 
 MUTATION = "mutation { setNuxSeen }"
 QUERY = "{ __typename }"
@@ -163,18 +162,6 @@ def test_a_link_opens_a_page_but_no_foreign_page_embeds_one(dagster_server: Dags
         assert (
             raw(dagster_server.port, "GET /runs", here, *link, f"Sec-Fetch-Dest: {kind}")[0] == 403
         )
-
-
-def test_dagster_dev_is_guarded_too(database_url: str, tmp_path: Path) -> None:
-    program = ("dagster", "dev", "-w", "workspace.yaml")
-    with webserver(tmp_path, database_url, {}, *program) as running:
-        here = f"Host: 127.0.0.1:{running.port}"
-        assert post(running.port, here, f"Origin: http://127.0.0.1:{running.port}") == 200
-        assert post(running.port, f"Host: {EVIL}") == 403
-        assert post(running.port, f"Host: {HOST}") == 403  # not named in this one's settings
-        assert post(running.port, here, f"Origin: http://{EVIL}") == 403
-        assert websocket(running.port, here, f"Origin: http://{EVIL}") == 403
-        assert raw(running.port, f"GET /graphql?query={quote(MUTATION)}", here)[0] == 405
 
 
 def test_the_guard_was_fitted_to_this_version_of_dagster() -> None:

@@ -8,8 +8,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
+import psutil
 import pytest
 
 from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
@@ -19,36 +23,46 @@ from mmbot_pipelines.adapters.db.migrate import pending
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT, Anvil
 from mmbot_pipelines.devnet.chain import connect
-from mmbot_pipelines.devnet.deploy import deploy_all, environment
+from mmbot_pipelines.devnet.deploy import Deployment, deploy_all, environment
 from mmbot_pipelines.devnet.messenger import Messenger
 from mmbot_pipelines.devnet.orders import burst, place_many
 from mmbot_pipelines.devnet.stack import free_port
+from mmbot_pipelines.settings import KEYS
+from tests.attacks.conftest import HOST
+from tests.attacks.test_ui_guard import EVIL, MUTATION, post, raw, websocket
 
 DAGSTER = str(Path(sys.executable).parent / "dagster")
+AWS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
 
 
-def completed(url: str, key: str) -> bool:
-    if pending(url):  # `dagster dev` makes the tables
-        return False
-    orders = PgOrders(connect_database(url)).get([key])
-    return any(o.status is Status.COMPLETED for o in orders)
+@dataclass(frozen=True)
+class DagsterDev:
+    process: subprocess.Popen[bytes]
+    port: int  # of the UI
+    log: Path
+    database_url: str
+    deployment: Deployment
+
+    def check_runs(self) -> None:
+        """Fail with the log's end where the process has ended."""
+        assert self.process.poll() is None, self.log.read_text()[-3000:]
 
 
-@pytest.mark.timeout(600)
-def test_dagster_dev_serves_other_chains_by_environment_alone(tmp_path: Path) -> None:
-    home = tmp_path / "home"
+@pytest.fixture(scope="module")
+def dagster_dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterDev]:
+    """Return a running `dagster dev`, with its chains and their messenger."""
+    folder = tmp_path_factory.mktemp("dev")
+    home, log, port = folder / "home", folder / "dev.log", free_port(0)
     home.mkdir()
     shutil.copy(PACKAGE_ROOT / "dagster_home" / "dagster.yaml", home)
     with Anvil(chain_id=1, block_time=1) as l1, Anvil(chain_id=324, block_time=1) as l2:
         deployment = deploy_all(l1.url, l2.url)
         ours = {k: v for k, v in os.environ.items() if not k.startswith(("MMBOT_", "DAGSTER_"))}
-        settings = environment(deployment) | {"DAGSTER_HOME": str(home)}
-        url = embedded_url(home / "postgres")
-        dev = subprocess.Popen(
-            [DAGSTER, "dev", "-w", "workspace.yaml", "-p", str(free_port(0))],
-            env=ours | settings,
+        process = subprocess.Popen(
+            [DAGSTER, "dev", "-w", "workspace.yaml", "-p", str(port)],
+            env=ours | AWS | environment(deployment) | {"DAGSTER_HOME": str(home)},
             cwd=PACKAGE_ROOT,
-            stdout=(tmp_path / "dev.log").open("wb"),
+            stdout=log.open("wb"),
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
@@ -59,18 +73,57 @@ def test_dagster_dev_serves_other_chains_by_environment_alone(tmp_path: Path) ->
         carrying = threading.Thread(target=messenger.run, args=(stopped,))
         carrying.start()
         try:
-            (number,) = place_many(deployment.zksync, burst(deployment, 1, seed=1))
-            end = time.monotonic() + 400
-            while not completed(url, f"zksync:{number}"):
-                assert dev.poll() is None, (tmp_path / "dev.log").read_text()[-3000:]
-                assert time.monotonic() < end, (tmp_path / "dev.log").read_text()[-3000:]
-                time.sleep(0.3)
+            url = embedded_url(home / "postgres")
+            yield DagsterDev(process, port, log, url, deployment)
         finally:
             stopped.set()
             carrying.join()
-            dev.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                dev.wait(30)
+                process.wait(30)
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(dev.pid, signal.SIGKILL)  # what it may have left
+                os.killpg(process.pid, signal.SIGKILL)  # what it may have left
             stop(home / "postgres")
+
+
+def completed(url: str, key: str) -> bool:
+    if pending(url):  # `dagster dev` makes the tables
+        return False
+    orders = PgOrders(connect_database(url)).get([key])
+    return any(o.status is Status.COMPLETED for o in orders)
+
+
+@pytest.mark.timeout(600)
+def test_dagster_dev_serves_other_chains_by_environment_alone(dagster_dev: DagsterDev) -> None:
+    deployment = dagster_dev.deployment
+    (number,) = place_many(deployment.zksync, burst(deployment, 1, seed=1))
+    end = time.monotonic() + 400
+    while not completed(dagster_dev.database_url, f"zksync:{number}"):
+        dagster_dev.check_runs()
+        assert time.monotonic() < end, dagster_dev.log.read_text()[-3000:]
+        time.sleep(0.3)
+
+
+def test_dagster_dev_is_guarded_too(dagster_dev: DagsterDev) -> None:
+    port = dagster_dev.port
+    here = f"Host: 127.0.0.1:{port}"
+    assert post(port, here, f"Origin: http://127.0.0.1:{port}") == 200
+    assert post(port, f"Host: {EVIL}") == 403
+    assert post(port, f"Host: {HOST}") == 403  # not named in this one's settings
+    assert post(port, here, f"Origin: http://{EVIL}") == 403
+    assert websocket(port, here, f"Origin: http://{EVIL}") == 403
+    assert raw(port, f"GET /graphql?query={quote(MUTATION)}", here)[0] == 405
+
+
+def test_webserver_and_daemon_of_dagster_dev_keep_no_key(dagster_dev: DagsterDev) -> None:
+    """As `/proc/PID/environ` has it, which shows what a program began with."""
+    parts = {"dagster_webserver": "", "dagster._daemon": ""}
+    for process in psutil.Process(dagster_dev.process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for part in parts:
+                if part in process.cmdline():
+                    parts[part] = (Path("/proc") / str(process.pid) / "environ").read_text()
+    for part, environ in parts.items():
+        began = {line.partition("=")[0] for line in environ.split("\0")}
+        assert "DAGSTER_HOME" in began, part
+        assert not KEYS & began, part
