@@ -38,6 +38,7 @@ report = {"names": list(origins), "scopes": sorted(origin_wiring.newest(read))}
 for name in json.loads(sys.argv[2]):
     report[name] = [origins[name] is origins[name], origins[name].start, origins[name].claim_gas]
 report["starknet_py"] = "starknet_py" in sys.modules
+report["web3"] = "web3" in sys.modules
 print(json.dumps(report))
 """
 
@@ -54,11 +55,13 @@ def test_zksync_needs_nothing_of_starknet() -> None:
     assert reported["scopes"] == ["global", "starknet", "zksync"]
     assert reported["zksync"][0]
     assert not reported["starknet_py"]
+    assert not reported["web3"]
 
 
 def test_starknet_is_plugged_together_once_when_it_is_asked_for() -> None:
     reported = wired(SERVING_BOTH, "starknet")
     assert reported["starknet_py"]
+    assert not reported["web3"]
     assert reported["starknet"] == [True, 0, 110_000]
 
 

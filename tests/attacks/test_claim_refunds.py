@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -68,14 +69,25 @@ def receipt(*logs: dict[str, object]) -> dict[str, object]:
     return {"transactionHash": TX, "logs": list(logs)}
 
 
-def mint(amount: int, *, address: str = BASE_TOKEN, account: str = WALLET) -> dict[str, object]:
-    topics = [MINT, "0x" + account[2:].lower().rjust(64, "0")]
-    return {"address": address, "topics": topics, "data": f"0x{amount:064x}"}
+def mint(wallet: str, amount: int, address: str = BASE_TOKEN) -> dict[str, Any]:
+    """Return the log of what a message gave back, as a node shows it."""
+    account = "0x" + wallet[2:].lower().rjust(64, "0")
+    return {
+        "address": address,
+        "topics": [MINT, account],
+        "data": f"0x{amount:064x}",
+        "blockNumber": "0x1",
+        "blockHash": "0x" + "b1" * 32,
+        "transactionHash": "0x" + "7a" * 32,
+        "logIndex": "0x0",
+    }
 
 
 def test_only_what_the_base_token_mints_to_our_wallet_counts() -> None:
     stranger = "0x" + "11" * 20
-    given = receipt(mint(5), mint(7), mint(100, account=stranger), mint(1000, address=stranger))
+    given = receipt(
+        mint(WALLET, 5), mint(WALLET, 7), mint(stranger, 100), mint(WALLET, 1000, stranger)
+    )
     assert _minted(TX, given, WALLET) == 12
     assert _minted(TX, receipt(), WALLET) == 0
     assert _minted(TX, None, WALLET) is None

@@ -27,7 +27,7 @@ from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Transaction
 from mmbot_pipelines.devnet.messenger import Messenger
 from tests.attacks.liar import Liar, Lie
-from tests.attacks.test_claim_refunds import BASE_TOKEN, MINT
+from tests.attacks.test_claim_refunds import BASE_TOKEN, MINT, mint
 from tests.bridge.harness import BridgeHarness
 from tests.chain.anvil_bridge import AnvilBridge
 from tests.cli.command import Mmbot
@@ -75,11 +75,6 @@ def behind(anvil_bridge: AnvilBridge, nodes: ExitStack, *lies: Lie) -> ZkSync:
         start=zksync.start_block,
         accepted=1,
     )
-
-
-def mint(wallet: str, amount: int) -> dict[str, Any]:
-    account = "0x" + wallet[2:].lower().rjust(64, "0")
-    return {"address": BASE_TOKEN, "topics": [MINT, account], "data": f"0x{amount:064x}"}
 
 
 def executed(wallet: str, ends: dict[str, str], amount: int = BACK) -> Lie:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from web3 import Web3
 
-from mmbot_pipelines.adapters.bridge.zksync.origin import BASE_COST, ZkSync
+from mmbot_pipelines.adapters.bridge.zksync.diamond import BASE_COST
+from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSync
 from mmbot_pipelines.adapters.evm.logs import LogScanner
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.bridge.escrow_errors import EscrowNotOurs, EscrowPaused

@@ -1,6 +1,6 @@
-"""Logs of one range of blocks: the questions to one node, and its answer, strictly read. Pure."""
+"""Logs as JSON-RPC gives them, strictly read: of one range of blocks, or of a receipt. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mmbot_pipelines.adapters.evm import blocks
@@ -82,6 +82,20 @@ def decode_log(answer: object) -> Log:
         tx=decoding.hash32(log.get("transactionHash")),
         index=decoding.quantity(log.get("logIndex")),
     )
+
+
+def receipt_logs(receipt: Mapping[str, object], tx: TxHash) -> list[Log]:
+    """Read the logs of a transaction's receipt.
+
+    Raises:
+        InvalidResponse: it is a receipt of another transaction, or its logs are none.
+    """
+    if decoding.hash32(receipt.get("transactionHash")) != tx.lower():
+        raise decoding.InvalidResponse(f"a node answered a receipt that is not of {tx}")
+    logs = receipt.get("logs")
+    if not isinstance(logs, list):
+        raise decoding.InvalidResponse(f"a node answered a receipt of {tx} without logs")
+    return [decode_log(log) for log in logs]
 
 
 def _check(logs: Sequence[Log], wanted: LogFilter, first: int, last: Block) -> None:

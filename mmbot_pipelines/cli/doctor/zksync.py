@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from functools import partial
 
 from mmbot_pipelines.adapters.bridge.escrow import EscrowTerms
+from mmbot_pipelines.adapters.bridge.zksync.diamond import ABI, BASE_COST, GAS_PER_PUBDATA
 from mmbot_pipelines.adapters.bridge.zksync.escrow import CLAIM, aliased
-from mmbot_pipelines.adapters.bridge.zksync.origin import BASE_COST, REQUEST
 from mmbot_pipelines.adapters.bridge.zksync.views import terms
 from mmbot_pipelines.adapters.evm import blocks
 from mmbot_pipelines.adapters.evm.quorum import newest
@@ -16,11 +16,10 @@ from mmbot_pipelines.cli.doctor.findings import CheckResult, fault, note, ok, ru
 from mmbot_pipelines.cli.doctor.nodes import agreement, nodes, single
 from mmbot_pipelines.cli.doctor.queries import call_view, has_code
 from mmbot_pipelines.core.errors import Failure
-from mmbot_pipelines.core.money import Address, format_ether
+from mmbot_pipelines.core.money import Address, Wei, format_ether
 from mmbot_pipelines.settings import L1, place
 from mmbot_pipelines.settings.bridge.zksync import ZkSync
 
-_GAS_PER_PUBDATA = 800  # the only value that zkSync takes for L1 -> L2 transactions
 _FUNDS = 10**18  # wei, for gas
 _TOO_LITTLE = "too little L2 gas, raise MMBOT_ZKSYNC_CLAIM_GAS_LIMIT"
 _TOO_MUCH = "too much L2 gas, lower MMBOT_ZKSYNC_CLAIM_GAS_LIMIT"
@@ -30,7 +29,7 @@ _REFUSALS = {
     "ui": _TOO_MUCH,
     "uk": _TOO_MUCH,
     "mv": "the value is below the message's base cost, which the diamond has just named",
-    "qp": f"it takes another price of pubdata than {_GAS_PER_PUBDATA}; this version sends no other",
+    "qp": f"it takes another price of pubdata than {GAS_PER_PUBDATA}; this version sends no other",
 }
 _GAS_PRICE = 10**9  # wei per gas, only to see that the diamond prices at all
 
@@ -111,7 +110,7 @@ def _diamond(on_l1: Rpc, zksync: ZkSync, registry: Address) -> Iterator[CheckRes
         return
     try:
         gas = zksync.claim_gas_limit
-        cost = call_view(on_l1, diamond, BASE_COST, _GAS_PRICE, gas, _GAS_PER_PUBDATA)
+        cost = call_view(on_l1, diamond, BASE_COST, _GAS_PRICE, gas, GAS_PER_PUBDATA)
     except Failure as e:
         yield fault("diamond", f"{diamond} does not price messages ({e}): {fix}")
         return
@@ -121,19 +120,20 @@ def _diamond(on_l1: Rpc, zksync: ZkSync, registry: Address) -> Iterator[CheckRes
 
 def _takes(on_l1: Rpc, zksync: ZkSync, registry: Address, cost: int) -> CheckResult:
     """Check that the diamond would accept a claim's message from the registry."""
-    claim = CLAIM.encode(0, registry, 1)
-    limits = (zksync.claim_gas_limit, _GAS_PER_PUBDATA)
-    request = REQUEST.encode(zksync.escrow_address, 0, claim, *limits, [], registry)
-    call = {
-        "from": registry,
-        "to": zksync.diamond_address,
-        "data": "0x" + request.hex(),
-        "value": hex(cost),
-    }
+    from mmbot_pipelines.adapters.evm.web3_contracts import call, contract  # noqa: PLC0415
+
+    request = contract(on_l1, zksync.diamond_address, ABI).functions.requestL2Transaction(
+        zksync.escrow_address,
+        0,
+        CLAIM.encode(0, registry, 1),
+        zksync.claim_gas_limit,
+        GAS_PER_PUBDATA,
+        [],
+        registry,
+    )
     # The registry holds nothing of its own: what is claimed with comes with the claim.
-    funded = {registry: {"balance": hex(cost + _FUNDS)}}
     try:
-        on_l1.call("eth_call", (call, "latest", funded))
+        call(request, sender=registry, value=Wei(cost), balance=Wei(cost + _FUNDS))
     except RpcError as e:
         why = reverts.reason(e)
         if why is None:

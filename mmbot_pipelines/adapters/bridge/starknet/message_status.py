@@ -6,16 +6,13 @@ what Starknet made of it count when as many nodes say the same as the quorum ask
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from eth_abi.abi import decode
-from eth_abi.exceptions import DecodingError
-from eth_utils.crypto import keccak
+from typing import TYPE_CHECKING, Any
 
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
 from mmbot_pipelines.adapters.bridge.starknet import registry, views
 from mmbot_pipelines.adapters.evm import quorum
 from mmbot_pipelines.adapters.evm.contracts import Function, call_trusted_views, refused
+from mmbot_pipelines.adapters.evm.log_range import Log, receipt_logs
 from mmbot_pipelines.adapters.rpc import decoding, reverts
 from mmbot_pipelines.adapters.rpc.client import Poll, Rpc
 from mmbot_pipelines.adapters.rpc.health import NodeFault
@@ -29,8 +26,25 @@ from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.core.outbox import Block
 from mmbot_pipelines.core.text import cleaned
 
-LOG_MESSAGE = keccak(text="LogMessageToL2(address,uint256,uint256,uint256[],uint256,uint256)")
+if TYPE_CHECKING:
+    from web3.contract.contract import ContractEvent
+
 L1_TO_L2_MESSAGES = Function("l1ToL2Messages", ("bytes32",), ("uint256",))
+
+# Of Starknet's core contract.
+_LOG_MESSAGE = {
+    "type": "event",
+    "name": "LogMessageToL2",
+    "anonymous": False,
+    "inputs": [
+        {"name": "fromAddress", "type": "address", "indexed": True},
+        {"name": "toAddress", "type": "uint256", "indexed": True},
+        {"name": "selector", "type": "uint256", "indexed": True},
+        {"name": "payload", "type": "uint256[]", "indexed": False},
+        {"name": "nonce", "type": "uint256", "indexed": False},
+        {"name": "fee", "type": "uint256", "indexed": False},
+    ],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +73,13 @@ class Messages:
         """
         if not orders:
             return {}
+        from mmbot_pipelines.adapters.evm.web3_contracts import contract  # noqa: PLC0415
+
+        event = contract(self.l1, self.messaging, [_LOG_MESSAGE]).events.LogMessageToL2()
         asked = [("eth_getTransactionReceipt", (o.claim_tx,)) for o in orders]
 
         def read(poll: Poll) -> list[Sent | None]:
-            return [self._sent(o, a) for o, a in zip(orders, poll.answers, strict=True)]
+            return [self._sent(event, o, a) for o, a in zip(orders, poll.answers, strict=True)]
 
         agreed = quorum.each(self.l1, asked, read)
         return {order.key: sent for order, sent in zip(orders, agreed, strict=True) if sent}
@@ -141,7 +158,7 @@ class Messages:
             if None not in why
         }
 
-    def _sent(self, order: Order, answer: Answer) -> Sent | None:
+    def _sent(self, event: "ContractEvent", order: Order, answer: Answer) -> Sent | None:
         """Read a receipt of a claim; None: it is not mined, or it reverted."""
         if answer is None or isinstance(answer, RpcError):
             return None
@@ -151,8 +168,23 @@ class Messages:
         block = Block(
             decoding.quantity(receipt.get("blockNumber")), decoding.hash32(receipt.get("blockHash"))
         )
-        found = message_of(order, receipt, self.registry, self.escrow, self.messaging)
-        return Sent(block, found)
+        logs = receipt_logs(receipt, TxHash(str(order.claim_tx)))
+        return Sent(block, self._message_of(event, order, logs))
+
+    def _message_of(
+        self, event: "ContractEvent", order: Order, logs: Sequence[Log]
+    ) -> TxHash | None:
+        """Return the hash of an order's message in the logs of its claim, or None."""
+        from mmbot_pipelines.adapters.evm.web3_contracts import decoded  # noqa: PLC0415
+
+        sender, to = int(self.registry, 16), int(self.escrow, 16)
+        wanted = [sender, to, abi.CLAIM, list(abi.claim_payload(order))]
+        for sent in decoded(event, logs):
+            given = [int(sent["fromAddress"], 16), sent["toAddress"], sent["selector"]]
+            if [*given, list(sent["payload"])] == wanted:
+                hashed = abi.message_hash(sender, to, sent["nonce"], abi.CLAIM, sent["payload"])
+                return TxHash(f"0x{hashed.hex()}")
+        return None
 
     def _is_gone(self, answer: bytes | RpcError) -> bool:
         if isinstance(answer, RpcError):
@@ -189,29 +221,3 @@ def _why_failed(handlers: Sequence[dict[str, Any]]) -> str | None:
     if not accepted or status["execution_status"] != "REVERTED":
         return None
     return cleaned(status.get("failure_reason") or "no reason is given")
-
-
-def message_of(
-    order: Order, receipt: object, registry: Address, escrow: Address, messaging: Address
-) -> TxHash | None:
-    """Return the hash of an order's message in the receipt of its claim, or None.
-
-    Source: LogMessageToL2 of Starknet's core contract.
-    """
-    logs = decoding.fields(receipt).get("logs")
-    payload = tuple(abi.claim_payload(order))
-    topics = [int.from_bytes(LOG_MESSAGE), int(registry, 16), int(escrow, 16), abi.CLAIM]
-    for log in map(decoding.fields, logs if isinstance(logs, list) else []):
-        given = log.get("topics")
-        if not isinstance(given, list) or [decoding.quantity(topic) for topic in given] != topics:
-            continue
-        try:
-            sent, nonce, _ = decode(
-                ["uint256[]", "uint256", "uint256"], decoding.data(log.get("data"))
-            )
-        except (DecodingError, OverflowError):
-            continue
-        if decoding.address(log.get("address")) == messaging and sent == payload:
-            hashed = abi.message_hash(topics[1], topics[2], nonce, abi.CLAIM, sent)
-            return TxHash(f"0x{hashed.hex()}")
-    return None

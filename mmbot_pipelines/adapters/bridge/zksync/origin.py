@@ -13,10 +13,11 @@ from mmbot_pipelines.adapters.bridge.escrow import (
 )
 from mmbot_pipelines.adapters.bridge.zksync import escrow as abi
 from mmbot_pipelines.adapters.bridge.zksync import refunds, views
+from mmbot_pipelines.adapters.bridge.zksync.diamond import BASE_COST, GAS_PER_PUBDATA
 from mmbot_pipelines.adapters.bridge.zksync.payments import Payments
 from mmbot_pipelines.adapters.bridge.zksync.registry import claim
 from mmbot_pipelines.adapters.evm import blocks, quorum
-from mmbot_pipelines.adapters.evm.contracts import Function, call_trusted_views, refused
+from mmbot_pipelines.adapters.evm.contracts import call_trusted_views, refused
 from mmbot_pipelines.adapters.evm.log_range import Log, LogFilter
 from mmbot_pipelines.adapters.evm.logs import LogScanner
 from mmbot_pipelines.adapters.rpc.client import Poll, Rpc
@@ -32,16 +33,6 @@ from mmbot_pipelines.bridge.ports.orders import Cursor, Scan
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees
-
-BASE_COST = Function("l2TransactionBaseCost", ("uint256",) * 3, ("uint256",))
-
-REQUEST = Function(
-    "requestL2Transaction",
-    ("address", "uint256", "bytes", "uint256", "uint256", "bytes[]", "address"),
-    ("bytes32",),
-)
-
-_GAS_PER_PUBDATA = 800  # the only value that zkSync takes for L1 -> L2 transactions
 
 
 class ZkSync:
@@ -155,7 +146,7 @@ class ZkSync:
         """
         if not orders:
             return []
-        call = BASE_COST.encode(fees.ceiling, self._claim_gas_limit, _GAS_PER_PUBDATA)
+        call = BASE_COST.encode(fees.ceiling, self._claim_gas_limit, GAS_PER_PUBDATA)
         # Nobody gives back on L1 what a claim's message is overpaid.
         block = quorum.now(self._l1)
         answer = call_trusted_views(self._l1, [(self._diamond, call)], block)[0]
@@ -179,7 +170,7 @@ class ZkSync:
                 self._registry,
                 order,
                 gas_limit=self._claim_gas_limit,
-                gas_per_pubdata=_GAS_PER_PUBDATA,
+                gas_per_pubdata=GAS_PER_PUBDATA,
                 value=value,
             )
             for order, value in zip(orders, self.message_fee(orders, fees), strict=True)

@@ -13,9 +13,12 @@ Source: era-contracts, bootloader.yul (`mintEther`), L2BaseToken.sol and IMailbo
 from collections.abc import MutableMapping, Sequence
 from dataclasses import replace
 
+from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
+from mmbot_pipelines.adapters.bridge.zksync.diamond import ABI
 from mmbot_pipelines.adapters.evm import quorum
+from mmbot_pipelines.adapters.evm.log_range import Log, receipt_logs
 from mmbot_pipelines.adapters.rpc import decoding
 from mmbot_pipelines.adapters.rpc.client import Poll, Rpc
 from mmbot_pipelines.adapters.rpc.node import Answer, RpcError
@@ -24,17 +27,8 @@ from mmbot_pipelines.bridge.ports.chains import Settlement
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 
-_TWO_WORDS = 64  # bytes: the request's number, and the transaction's hash
-_ETHER = "0x000000000000000000000000000000000000800a"
-_REQUEST = (
-    "0x"
-    + keccak(
-        text="NewPriorityRequest(uint256,bytes32,uint64,(uint256,uint256,uint256,uint256,uint256,"
-        "uint256,uint256,uint256,uint256,uint256,uint256[4],bytes,bytes,uint256[],bytes,bytes),"
-        "bytes[])"
-    ).hex()
-)
-_MINT = "0x" + keccak(text="Mint(address,uint256)").hex()
+_ETHER = Address(to_checksum_address("0x000000000000000000000000000000000000800a"))
+_MINT = keccak(text="Mint(address,uint256)")
 
 
 def add(rpc: Rpc, paid: MutableMapping[int, Settlement | PaidElsewhere], wallet: Address) -> None:
@@ -64,9 +58,16 @@ def messages(l1: Rpc, claims: Sequence[TxHash], diamond: Address) -> list[TxHash
         RpcUnavailable: too few nodes answered.
     """
 
+    from mmbot_pipelines.adapters.evm.web3_contracts import contract, decoded  # noqa: PLC0415
+
+    request = contract(l1, diamond, ABI).events.NewPriorityRequest()
+
+    def asked_for(tx: TxHash, answer: Answer) -> TxHash | None:
+        found = decoded(request, _logs(tx, answer) or ())
+        return TxHash("0x" + found[0]["txHash"].hex()) if found else None
+
     def read(poll: Poll) -> list[TxHash | None]:
-        answers = zip(claims, poll.answers, strict=True)
-        return [_asked_for(tx, answer, diamond) for tx, answer in answers]
+        return list(map(asked_for, claims, poll.answers))
 
     return quorum.each(l1, [("eth_getTransactionReceipt", (tx,)) for tx in claims], read)
 
@@ -92,19 +93,6 @@ def of_failed(
     asked = [("eth_getTransactionReceipt", (tx,)) for tx in known]
     found = dict(zip(known, quorum.each(rpc, asked, read), strict=True))
     return [None if tx is None else found[tx] for tx in txs]
-
-
-def _asked_for(tx: TxHash, answer: Answer, diamond: Address) -> TxHash | None:
-    for log in _logs(tx, answer) or ():
-        topics, data = log.get("topics"), decoding.data(log.get("data"))
-        is_request = isinstance(topics, list) and topics[:1] == [_REQUEST]
-        if (
-            is_request
-            and decoding.address(log.get("address")) == diamond
-            and len(data) >= _TWO_WORDS
-        ):
-            return TxHash("0x" + data[32:64].hex())
-    return None
 
 
 def _back(tx: TxHash, answer: Answer, wallet: Address, newest: int) -> Wei | None:
@@ -136,24 +124,15 @@ def _minted(tx: TxHash, answer: Answer, wallet: Address) -> Wei | None:
     return None if logs is None else Wei(sum(_amount(log, wallet) for log in logs))
 
 
-def _logs(tx: TxHash, answer: Answer) -> list[dict[str, object]] | None:
+def _logs(tx: TxHash, answer: Answer) -> list[Log] | None:
     """Return the logs of a transaction's receipt; None where there is no receipt."""
     if answer is None or isinstance(answer, RpcError):
         return None
-    given = decoding.fields(answer)
-    if decoding.hash32(given.get("transactionHash")) != tx.lower():
-        raise decoding.InvalidResponse(f"a node answered a receipt that is not of {tx}")
-    logs = given.get("logs")
-    if not isinstance(logs, list):
-        raise decoding.InvalidResponse(f"a node answered a receipt of {tx} without logs")
-    return [decoding.fields(log) for log in logs]
+    return receipt_logs(decoding.fields(answer), tx)
 
 
-def _amount(log: dict[str, object], wallet: Address) -> int:
-    topics = log.get("topics")
-    account = "0x" + wallet[2:].lower().rjust(64, "0")
-    if not isinstance(topics, list) or [str(t).lower() for t in topics] != [_MINT, account]:
+def _amount(log: Log, wallet: Address) -> int:
+    account = bytes.fromhex(wallet[2:]).rjust(32, b"\0")
+    if log.address != _ETHER or log.topics != (_MINT, account):
         return 0
-    if decoding.address(log.get("address")).lower() != _ETHER:
-        return 0
-    return decoding.quantity(log.get("data"))
+    return decoding.quantity("0x" + log.data.hex())
