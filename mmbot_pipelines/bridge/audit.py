@@ -234,7 +234,7 @@ def _nonces(chain: ChainFacts, transactions: Sequence[StoredTransaction]) -> Ite
     for nonce in chain.nonces:
         decided = sum(row.state in _DECIDED for row in rows[nonce])
         if decided != 1 and not any(row.state is TxState.LOST for row in rows[nonce]):
-            yield f"nonce {nonce} is used on chain, and {decided} rows say so"
+            yield f"nonce {nonce} is used on chain, and {decided} rows are decided for it"
     for nonce, group in rows.items():
         if nonce not in chain.nonces:
             yield f"nonce {nonce} of {group[0].subject} is not used on chain"
@@ -249,7 +249,7 @@ def _lost_errors(stored: StoredFacts) -> Iterator[str]:
         runs[run_id].add(key)
     for order in stored.orders:
         if order.failed and order.key not in subjects:
-            yield f"{order.key} failed, and no error says why"
+            yield f"{order.key} failed, and no error gives the reason"
     for run_id, keys in runs.items():
         # One order's failure fails a run that did its work for all the others; an outage that
         # hit several orders is noted once, for their origins.

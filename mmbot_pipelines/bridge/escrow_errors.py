@@ -1,4 +1,4 @@
-"""What an escrow can say against an order, on any origin network."""
+"""Errors of an escrow's answers about an order, on any origin."""
 
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import Halts, Stop, TryLater, Waits
@@ -15,7 +15,7 @@ class OrderAbsent(TryLater):
 
 
 class AlreadyClaimed(Stop):
-    """The escrow has paid this order out: whoever fills it now is not paid back."""
+    """The escrow has paid this order out: filling it now would not be repaid."""
 
 
 class PaidElsewhere(Stop):

@@ -116,7 +116,7 @@ def _fill(
     orders = work.keep(
         orders, [g if isinstance(g := gas[o.key], Failure) else None for o in orders]
     )
-    # An order that a reorg has moved begins to wait anew.
+    # An order that a reorg has moved waits for its confirmations again.
     orders = split_confirmed(work, origin, still_in_chain(work, origin, orders))
     orders = work.keep(orders, bridge.origins[origin].check(orders))
     market = bridge.chain.fees()

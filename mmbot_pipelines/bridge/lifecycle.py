@@ -10,22 +10,22 @@ that the registry or the escrow already knows as paid is taken up where the chai
 A claim is a transaction of ours whose message goes to the L2, or a prover's task: then
 PROVING lasts until the task is done, and PROVED until the escrow has read the proof.
 
-What a chain takes back, the order goes back too, as the same attempt, whatever came later:
+After a reorg the order goes back too, as the same attempt, whatever came later:
 
     transfer_reorged    L1 has the transfer in no block: TRANSFERRING, from wherever it had led, for
-                the same bytes are sent again. From PROCESSING and DROPPED too: a revert was
-                taken back, and the next time the same bytes may pay.
+                the same bytes are sent again. From PROCESSING and DROPPED too: the block of
+                a revert was reorged out, and the next time the same bytes may pay.
     payment_reorged     L1 has nobody's transfer, and ours is not in the lane: PROCESSING, to be
-    paid.
+                paid.
     claim_reorged       L1 has the claim in no block: PROVING, from PROVED and COMPLETED, and from
                 FULFILLED, where its revert had led. A COMPLETED order is claimed by the same
                 bytes; where the escrow's payment stands, it is COMPLETED again at once.
-    settlement_reorged  the L2 has taken the escrow's payment back: PROVED, until it pays again; or
+    settlement_reorged  the escrow's payment was reorged out: PROVED, until it pays again; or
                 undelivered, where no claim of ours is in a block or in the lane.
-    orphaned            the L2 has taken the order itself back: DROPPED while it is not paid.
-    reemitted           the L2 tells it again: revived, or other content under the same number.
+    orphaned            the order itself was reorged out: DROPPED while it is not paid.
+    reemitted           the escrow logs it again: revived, or other content under the same number.
 
-While the transfer is unmined the claim stays in the lane behind it. It may be decided when
+While the transfer is in no block the claim stays in the lane behind it. It may be decided when
 the order is FULFILLED again but not PROVING: mined -> PROVED, reverted or lost -> FULFILLED.
 Pure: no clock, network or database. A fact comes in, a new Order goes out.
 """
@@ -45,7 +45,7 @@ class Status(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Tell whether nothing more happens to the order by itself."""
+        """Return whether nothing more happens to the order by itself."""
         return self in (Status.COMPLETED, Status.DROPPED)
 
 
@@ -59,14 +59,14 @@ class Fact(StrEnum):
     REVERTED = "reverted"
     LOST = "lost"  # its nonce went to another transaction
     TRANSFER_REORGED = "transfer_reorged"  # the transfer's block was reorged out
-    PAYMENT_REORGED = "payment_reorged"  # L1 took back a payment that was not ours
+    PAYMENT_REORGED = "payment_reorged"  # the block of a payment that was not ours was reorged out
     CLAIM_REORGED = "claim_reorged"  # the claim's block was reorged out
-    PROVEN = "proven"  # a prover's task is done, and the escrow is told of it
+    PROVEN = "proven"  # a prover's task is done, and submitted to the escrow
     UNDELIVERED = "undelivered"  # the claim never arrived
     SETTLED = "settled"
     SETTLEMENT_REORGED = "settlement_reorged"  # the block in which the escrow paid was reorged out
     ORPHANED = "orphaned"  # its block was reorged out, and no other has it
-    REEMITTED = "reemitted"  # the escrow logs it anew after its block was reorged out
+    REEMITTED = "reemitted"  # the escrow logs it again after its block was reorged out
 
 
 # A hash that no block has, for orders that none has: readable, and unlike all others.
@@ -93,7 +93,7 @@ NEXT = {
     (Status.PROVING, Fact.SETTLED): Status.COMPLETED,
     (Status.PROVED, Fact.UNDELIVERED): Status.FULFILLED,
     (Status.PROVED, Fact.SETTLED): Status.COMPLETED,
-    # what a chain takes back
+    # after a reorg
     (Status.PENDING, Fact.ORPHANED): Status.DROPPED,
     (Status.PROCESSING, Fact.ORPHANED): Status.DROPPED,
     (Status.PENDING, Fact.REEMITTED): Status.PENDING,

@@ -70,7 +70,7 @@ class Order:
 
     @property
     def is_parked(self) -> bool:
-        """Tell whether only a person can make the order go on."""
+        """Return whether only a person can make the order go on."""
         return self.failed and self.next_attempt_at is None
 
     def is_due(self, at: datetime) -> bool:
@@ -79,12 +79,12 @@ class Order:
 
     @property
     def is_orphaned(self) -> bool:
-        """Tell whether the L2 had it in no block when it was last looked for."""
+        """Return whether the L2 had it in no block when it was last looked for."""
         return self.block.hash == ORPHANED_HASH
 
     @property
     def is_claimed(self) -> bool:
-        """Tell whether its claim is on a way that no transaction of ours tells the end of."""
+        """Return whether its claim's outcome is decided off L1: by an L2 message or a prover."""
         by_task = self.status is Status.PROVING and self.claim_ref is not None
         return by_task or self.status is Status.PROVED
 

@@ -1,7 +1,7 @@
 """Whether an order is worth filling. Pure, in integer wei.
 
 It decides only before money has moved: a paid order is claimed whatever the limits
-say by then. What the order and the settings alone refuse is final, until a person retries it;
+are by then. What the order and the settings alone refuse is final, until a person retries it;
 what depends on prices can become right by itself.
 """
 

@@ -82,7 +82,7 @@ def test_an_outage_of_the_l2_takes_no_claim_back_whose_price_was_good(
         harness.mine()
     assert [t.purpose for t in rows(harness, claimed)] == ["transfer", "repay"]
     assert "its price on zksync cannot be read (RpcUnavailable: no RPC node" in harness.logged[-1]
-    assert "it is taken back after 1800 s" in harness.logged[-1]
+    assert "it is cancelled after 1800 s" in harness.logged[-1]
     harness.l2.fault = None
     harness.chain.max_per_block = None
     harness.replace_stuck()

@@ -14,12 +14,12 @@ from mmbot_pipelines.core.daemons import Daemons
 from mmbot_pipelines.core.money import format_ether, in_strk
 from mmbot_pipelines.core.text import sanitized
 
-JOURNAL = "journal"  # the channel that is always there: the log of whoever looks
+JOURNAL = "journal"  # the channel that is always there: the log of the process that looks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertService:
-    """The bridge, and whom to tell about it."""
+    """The bridge, and the channels its alerts go to."""
 
     bridge: Bridge
     records: OrderStats
@@ -38,7 +38,7 @@ class AlertRound:
 
 
 def send_alerts(service: AlertService) -> AlertRound:
-    """Look at everything, and tell every channel what is new and what is over."""
+    """Send every channel the alerts that fire now and those that are resolved."""
     snapshot = firing_alerts(
         take_snapshot(service.bridge, service.records, service.daemons), service.thresholds
     )
@@ -47,7 +47,7 @@ def send_alerts(service: AlertService) -> AlertRound:
 
 
 def send_daily_summary(service: AlertService) -> AlertRound:
-    """Tell every channel what the last 24 hours brought."""
+    """Send every channel the summary of the last 24 hours."""
     facts = take_snapshot(service.bridge, service.records, service.daemons)
     day = service.records.day(since=facts.at - timedelta(days=1))
     alert = summary(facts, day)

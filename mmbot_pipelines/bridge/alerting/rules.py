@@ -1,4 +1,4 @@
-"""Which alerts hold. Pure: facts and thresholds in, alerts out, each with its remedy."""
+"""Which alerts fire. Pure: facts and thresholds in, alerts out, each with what to do."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class AlertThresholds:
 
 
 def firing_alerts(facts: BridgeSnapshot, thresholds: AlertThresholds) -> AlertSnapshot:
-    """Return what holds, and which alerts cannot be told while a chain is silent."""
+    """Return the alerts that fire, and those that are unknown while a chain does not answer."""
     alerts = [
         *map(_safety_alert, facts.scope_states),
         *map(_parked, facts.parked),
@@ -280,7 +280,7 @@ def _silent(facts: BridgeSnapshot) -> Iterator[Alert]:
 
 
 def concurrent_daemons_alert(daemons: Sequence[Daemon]) -> Alert:
-    """Say that several daemons work on one database."""
+    """Return the alert for several daemons on one database."""
     shown = ", ".join(
         f"{sanitized(d.name)} since {d.first_at:%Y-%m-%d %H:%M:%S} UTC" for d in daemons
     )

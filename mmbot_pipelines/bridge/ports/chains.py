@@ -124,7 +124,7 @@ class Registry(Protocol):
         """Build the call that pays the recipient."""
 
     def used(self, orders: Sequence[Order]) -> list[bool]:
-        """Tell which orders the registry has marked as paid."""
+        """Return which orders the registry has marked as paid."""
 
     def accepts_wallet(self, wallet: Address) -> bool:
         """Return whether a wallet may send it transfers and claims: its owner, its market maker."""

@@ -1,4 +1,4 @@
-"""What the records tell beyond single orders: for alerts and the daily summary."""
+"""Sums and lists over many orders, for alerts and the daily summary. Ports only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -88,7 +88,7 @@ class OrderStats(Protocol):
     def owed(self, *, claimed: bool, max_orders: int) -> Sequence[Order]:
         """List orders that are PAID and not parked, the longest unchanged first.
 
-        claimed: those whose claim is on a way that no transaction of ours tells the end of;
+        claimed: those whose claim's outcome is decided off L1, by an L2 message or a prover;
             or else all others.
         """
 

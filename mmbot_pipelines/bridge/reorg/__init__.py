@@ -1,1 +1,1 @@
-"""What L1 and the L2s take back, and where it goes."""
+"""What reorgs of L1 and of the L2s change, and where the orders go."""

@@ -1,7 +1,7 @@
 """What is to be done about a stuck claim: pay more for it, take it back, or wait.
 
 It is cancelled for those that wait behind it, where it costs more than it brings, or where
-what it claims from refuses it. That its price cannot be read says nothing about it: then it
+what it claims from refuses it. Where its price cannot be read it
 is waited for, but not for ever.
 """
 
@@ -44,7 +44,7 @@ def stuck_claim(
     age = (bridge.clock() - stuck_nonce.newest.stored_at).total_seconds()
     if replacement.outage and age < _OUTAGE_SECONDS:
         return (
-            f"{replacement.why}; it is taken back after {_OUTAGE_SECONDS:g} s, signed {age:.0f} "
+            f"{replacement.why}; it is cancelled after {_OUTAGE_SECONDS:g} s, signed {age:.0f} "
             f"s ago"
         )
     return quotes.cancelling(

@@ -41,7 +41,7 @@ class StuckNonce:
 
     @property
     def stray(self) -> bool:
-        """Tell whether the order does not wait for these rows any more."""
+        """Return whether the order does not wait for these rows any more."""
         if self.order is None or self.newest.purpose == CANCEL:
             return False
         hashes, status = {row.hash for row in self.rows}, self.order.status
