@@ -21,8 +21,8 @@ from mmbot_pipelines.bridge.origins import ORIGINS
 from mmbot_pipelines.bridge.ports.orders import Orders
 from mmbot_pipelines.cli.screen import console, plain
 from mmbot_pipelines.core.errors import InvalidSettings, StoreUnavailable
-from mmbot_pipelines.devnet.anvil import AnvilError
 from mmbot_pipelines.devnet.demo_folder import alone_in, settings_in
+from mmbot_pipelines.devnet.local_chain import ChainError
 from mmbot_pipelines.devnet.order_table import all_orders, order_table, report, tally
 from mmbot_pipelines.devnet.orders import OrderKind, OrderSpec, plan
 from mmbot_pipelines.devnet.stack import Stack, StackError
@@ -85,7 +85,7 @@ def demo(
             if json_ is not None:
                 json_.write_text(json.dumps(report(store), indent=2) + "\n")
             screen.print("stopping everything", style="dim")
-    except (StackError, AnvilError) as e:
+    except (StackError, ChainError) as e:
         screen.print(plain(f"the demo did not start: {e}"), style="red", soft_wrap=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:

@@ -70,51 +70,39 @@ class Delivery:
 
     request: Request
     tx_hash: HexBytes
-    success: bool  # False: it reverted there, or was lost; it will not be tried again
+    success: bool  # False: it reverted there; it will not be tried again
 
 
 @dataclass(kw_only=True)
 class Messenger:
-    """Deliver requests in their order, each exactly once.
-
-    withheld: while True nothing is delivered; the queue waits.
-    lost: ids of requests that are used up without any effect on the L2.
-    confirmations: blocks of L1 on top of a request before it is delivered.
-    """
+    """Deliver requests in their order, each exactly once."""
 
     l1: Web3
     l2: Web3
     diamond: ChecksumAddress
-    from_block: int = 0
-    confirmations: int = 0
-    withheld: bool = False
-    lost: set[int] = field(default_factory=set)
     _executed: dict[ChecksumAddress, list[bytes]] = field(
         default_factory=lambda: defaultdict(list), repr=False
     )
     _executors: dict[ChecksumAddress, ChecksumAddress] = field(default_factory=dict, repr=False)
     _delivered_to: int = 0  # block of L1 up to which the L2 has everything
 
-    def deliver(self, *, wait: bool = True) -> list[Delivery]:
-        """Execute what is due, in one pass, and return it.
-
-        wait: await the L2's blocks; without it `success` is not known and the
-            list is empty, for a chain that makes blocks only when asked.
-        """
-        if self.withheld:
-            return []
-        upto = self.l1.eth.block_number - self.confirmations
+    def deliver(self) -> list[Delivery]:
+        """Execute what is due, in one pass, and return it once the L2 has mined it."""
+        upto = self.l1.eth.block_number
         sent = [(request, self._execute(request)) for request in self.due(upto)]
         self._delivered_to = upto
-        return [self._outcome(request, tx_hash) for request, tx_hash in sent] if wait else []
+        return [
+            Delivery(
+                request=request, tx_hash=tx_hash, success=mined(self.l2, tx_hash)["status"] == 1
+            )
+            for request, tx_hash in sent
+        ]
 
     def due(self, upto: int) -> list[Request]:
         """Return the requests up to a block of L1 that the L2 has not executed, in order."""
         for sender in tuple(self._executed):
             self._read_executed(sender)
-        start = max(self.from_block, min(upto, self._delivered_to) - REORG_DEPTH)
-        if start > upto:
-            return []
+        start = max(0, min(upto, self._delivered_to) - REORG_DEPTH)
         diamond = contract(self.l1, "ZkSyncDiamond", self.diamond)
         events = diamond.events.NewPriorityRequest.get_logs(from_block=start, to_block=upto)
         requested = sorted(map(decode, events), key=lambda request: request.id)
@@ -174,8 +162,6 @@ class Messenger:
                 request.gas_limit + OVERHEAD, self.l2.eth.get_block("latest")["gasLimit"] // 2
             ),
         }
-        if request.id in self.lost:
-            transaction |= {"to": sender, "value": Wei(0)}
         if self.l2.eth.get_balance(sender) < BALANCE + request.value:
             ask(self.l2, "anvil_setBalance", sender, hex(BALANCE + request.value))
         ask(self.l2, "anvil_impersonateAccount", sender)
@@ -195,10 +181,6 @@ class Messenger:
         paid = (request.gas_price, request.paid, request.refund_recipient)
         sender = contract(self.l2, "L1Sender", request.sender)
         return Web3.to_bytes(hexstr=sender.encode_abi("execute", [*values, *paid]))
-
-    def _outcome(self, request: Request, tx_hash: HexBytes) -> Delivery:
-        success = mined(self.l2, tx_hash)["status"] == 1 and request.id not in self.lost
-        return Delivery(request=request, tx_hash=tx_hash, success=success)
 
 
 def decode(event: EventData) -> Request:
@@ -234,8 +216,6 @@ def main() -> None:
     parser.add_argument("--l1-rpc", required=True, metavar="URL")
     parser.add_argument("--l2-rpc", required=True, metavar="URL")
     parser.add_argument("--diamond", required=True, metavar="ADDRESS")
-    parser.add_argument("--from-block", type=int, default=0, metavar="N")
-    parser.add_argument("--confirmations", type=int, default=0, metavar="N")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     stop = threading.Event()
@@ -245,8 +225,6 @@ def main() -> None:
         l1=connect(given.l1_rpc),
         l2=connect(given.l2_rpc),
         diamond=Web3.to_checksum_address(given.diamond),
-        from_block=given.from_block,
-        confirmations=given.confirmations,
     ).run(stop)
 
 

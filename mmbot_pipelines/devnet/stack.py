@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import psutil
@@ -29,7 +28,6 @@ from mmbot_pipelines.devnet.starknet.deployment import (
     Starknet,
     StarknetProcess,
     deploy_messaging,
-    describe,
 )
 from mmbot_pipelines.devnet.supervision import Service, Supervisor
 from mmbot_pipelines.devnet.users import Users
@@ -160,12 +158,7 @@ class Stack:
             self.stop()
             raise
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
@@ -204,7 +197,8 @@ class Stack:
             block_time=self._block_seconds[1],
             log=self.log("starknet"),
         )
-        return describe(self._cleanup.enter_context(node).url, messaging)
+        url = self._cleanup.enter_context(node).url
+        return Starknet(rpc_url=url, messaging=messaging)
 
     def _code_server(self) -> list[str]:
         """Return the command of the one process that webserver and daemon ask for our code.

@@ -5,11 +5,9 @@ from collections.abc import Sequence
 
 from mmbot_pipelines.devnet.deploy import ZkSync
 from mmbot_pipelines.devnet.orders import OrderSpec, place, place_many
-from mmbot_pipelines.devnet.starknet.contracts import development_keys
 from mmbot_pipelines.devnet.starknet.deployment import Starknet
+from mmbot_pipelines.devnet.starknet.sequencer import USERS
 from mmbot_pipelines.devnet.starknet.users import StarknetOrder, account, place_orders
-
-_STARKNET_USER = 2  # of the node's funded accounts; 0 owns, 1 is the market maker
 
 
 class Users:
@@ -42,8 +40,7 @@ class Users:
     def _lock_on_starknet(self, order_specs: Sequence[OrderSpec]) -> list[int]:
         if self._starknet is None:
             raise RuntimeError("this stack has no Starknet: name it among its origins")
-        keys = development_keys(_STARKNET_USER)
-        user = account(self._starknet.rpc_url, keys, int(self._starknet.chain_id, 16))
+        user = account(self._starknet.rpc_url, USERS[0])
         orders = [
             StarknetOrder(recipient=int(w.recipient, 16), amount=w.amount, fee=w.fee)
             for w in order_specs

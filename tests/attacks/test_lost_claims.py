@@ -71,7 +71,7 @@ def origin(ports: StarknetPorts, l1: list[str], l2: list[str], quorum: int) -> S
 
 def on_its_way(ports: StarknetPorts, mode: str) -> Order:
     """Return an order whose claim is mined and named; `mode` is what becomes of its message."""
-    ports.node.devnet("setDelivery", mode=mode)
+    ports.node.inbox.mode = mode
     (order,) = named(ports, proved(ports, ports.set_orders(1)))
     assert order.claim_ref is not None
     if mode != "withhold":
@@ -160,7 +160,7 @@ def test_a_stale_node_of_two_that_still_shows_the_order_pending_loses_no_claim(
 def test_a_node_of_two_that_hides_a_claims_message_is_not_believed(
     ports: StarknetPorts, nodes: ExitStack
 ) -> None:
-    ports.node.devnet("setDelivery", mode="withhold")
+    ports.node.inbox.mode = "withhold"
     (order,) = proved(ports, ports.set_orders(1))
     l1 = ports.devnet.deployment.l1.rpc_url
     hides = {"eth_getTransactionReceipt": lambda _, result: result and result | {"logs": []}}

@@ -18,7 +18,7 @@ from mmbot_pipelines.adapters.db.pooling import require_own_sessions, shares_bac
 from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.core.safety import State
-from mmbot_pipelines.devnet.anvil import tied_to_parent
+from mmbot_pipelines.devnet.local_chain import tied_to_parent
 from mmbot_pipelines.devnet.stack import free_port
 from tests.cli.command import caller
 from tests.polling import until

@@ -149,11 +149,11 @@ def test_starknet_takes_a_payment_back_after_hours(fresh: tuple[Devnet, Checksum
         ports.mine_l2(1)
         assert way.settle() == [key]
         way.now = way.now.replace(year=way.now.year + 1)
-        ports.node.devnet("setDelivery", mode="withhold")
+        ports.node.inbox.mode = "withhold"
         ports.reorg_l2(1)
         steps.backfill(way.bridge, way.run)
         assert way.order(key).status is Status.PROVED
-        ports.node.devnet("setDelivery", mode="deliver")
+        ports.node.inbox.mode = "deliver"
         until(way.settle, lambda: ports.mine_l2(1))
         assert way.order(key).status is Status.COMPLETED
         ports.mine_l2(12)

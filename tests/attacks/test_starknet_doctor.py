@@ -18,7 +18,7 @@ from tests.cli.command import Mmbot
 from tests.cli.test_doctor import faults
 from tests.cli.test_doctor_starknet import devnet, messaging, mmbot, node, proof, service
 from tests.devnet.bridge import Devnet
-from tests.devnet.starknet_rpc import Rpc
+from tests.devnet.starknet_rpc import LocalStarknet
 
 __all__ = ["devnet", "messaging", "mmbot", "node", "service"]  # fixtures
 
@@ -75,10 +75,13 @@ def test_a_slot_that_reads_nothing_is_a_fault_and_the_right_one_is_named(
     assert f"reads the transfer in {tx}" in mmbot(**proof(service)).out
 
 
-def test_an_account_without_strk_is_a_fault(mmbot: Mmbot, service: FakeProver, node: Rpc) -> None:
-    empty = felt(development_keys(77).address)
-    node.devnet("setMarketMaker", address=empty)
-    node.devnet("mine")
+def test_an_account_without_strk_is_a_fault(
+    mmbot: Mmbot, service: FakeProver, node: LocalStarknet
+) -> None:
+    address = development_keys(77).address
+    empty = felt(address)
+    node.store("wallet", value=address)
+    node.mine()
     found = faults(mmbot(**proof(service, MMBOT_STARKNET_WALLET_ADDRESS=empty)))
     assert any("holds 0 STRK for the fees of its transactions: send some" in f for f in found)
     assert any("no account is at" in f for f in found)

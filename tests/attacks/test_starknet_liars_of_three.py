@@ -239,7 +239,7 @@ def garbage(params: Any, result: Any) -> Any:
 def test_one_liar_of_three_on_l1_hides_no_claims_message(
     ports: StarknetPorts, nodes: ExitStack, lie: Lie
 ) -> None:
-    ports.node.devnet("setDelivery", mode="withhold")
+    ports.node.inbox.mode = "withhold"
     (order,) = proved(ports, ports.set_orders(1))
     l1 = ports.devnet.deployment.l1.rpc_url
     liar = nodes.enter_context(Liar(l1, eth_getTransactionReceipt=lie)).url

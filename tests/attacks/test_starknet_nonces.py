@@ -19,7 +19,7 @@ from mmbot_pipelines.adapters.starknet.node import StarknetNode
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.outbox import TxState
 from mmbot_pipelines.devnet.starknet.felt import selector_of
-from mmbot_pipelines.devnet.starknet.gas import GasPrices, Resources, estimate
+from mmbot_pipelines.devnet.starknet.gas import PRICES, estimate, in_fri
 from mmbot_pipelines.devnet.starknet.token import STRK
 from mmbot_pipelines.devnet.starknet.users import account
 from tests.adapters.bridge.starknet.fake_prover import FakeProver
@@ -33,9 +33,7 @@ from tests.ports.starknet_ports import StarknetPorts
 
 __all__ = ["fresh", "ports", "service"]  # fixtures
 
-ENOUGH = estimate(
-    Resources(l1_gas=0, l1_data_gas=10_000, l2_gas=10**8), GasPrices().in_fri(), "FRI"
-)
+ENOUGH = estimate({"l1_gas": 0, "l1_data_gas": 10_000, "l2_gas": 10**8}, in_fri(PRICES), "FRI")
 BOUNDS = ResourceBoundsMapping(
     l1_gas=ResourceBounds(0, 10**15),
     l1_data_gas=ResourceBounds(10_000, 10**10),
@@ -90,7 +88,7 @@ class DagsterServer:
 
     def used_elsewhere(self, count: int) -> None:
         """Let another program send transactions of our account."""
-        ours = account(self.ports.node.url, MAKER, int(self.ports.deployed.chain_id, 16))
+        ours = account(self.ports.node.url, MAKER)
         approve = Call(STRK, selector_of("approve"), [1, 1, 0])
         for _ in range(count):
             run(ours.execute_v3(approve, resource_bounds=BOUNDS))

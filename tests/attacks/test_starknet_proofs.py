@@ -22,6 +22,7 @@ from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.outbox import TxState
 from mmbot_pipelines.devnet.starknet.contracts import development_keys
 from mmbot_pipelines.devnet.starknet.felt import felt, halves
+from mmbot_pipelines.devnet.starknet.token import STRK
 from mmbot_pipelines.devnet.starknet.users import account
 from tests.adapters.bridge.starknet.fake_prover import FakeProver
 from tests.chain.starknet.conftest import fresh, ports, service
@@ -61,7 +62,7 @@ def shown_by_stranger(ports: StarknetPorts, service: FakeProver, order: Order) -
     (slots,) = (account["slots"] for account in asked["accounts"].values())
     block = int(str(order.claim_ref).split()[-1])
     calldata = [*halves(order.number), *halves(block), *halves(int(slots[0], 16))]
-    user = account(ports.node.url, STRANGER, int(ports.deployed.chain_id, 16))
+    user = account(ports.node.url, STRANGER)
     call = Call(int(ports.deployed.escrow, 16), entrypoint("withdraw"), calldata)
     bounds = ResourceBoundsMapping(
         l1_gas=ResourceBounds(0, 10**15),
@@ -145,7 +146,7 @@ def test_a_process_that_dies_before_it_sends_sends_the_same_bytes_later(
             origin.progress(orders)
     (row,) = PgInvokes(engine).undecided(int(ports.deployed.chain_id, 16), MAKER_WALLET)
     assert nonce(ports) == row.nonce  # nothing was sent
-    ports.node.devnet("setGasPrice", gas="l1_gas", wei=1)  # an estimate is another one by now
+    ports.node.sequencer.prices["l1_gas"] = 1  # an estimate is another one by now
     again = made(ports, service, invokes=PgInvokes(engine))
     seen = again.progress(orders)
     assert [p.proven_in for p in seen] == [row.hash] * 2
@@ -173,7 +174,7 @@ def test_blocks_reorged_out_on_starknet_get_the_same_bytes_in_order(
     assert [row.state for row in invokes.rows] == [TxState.MINED, TxState.STORED]
     for order in orders:  # facts of dropped blocks are gone too
         service.proven.discard(task_of(order))
-    ports.node.devnet("reorg", depth=2)
+    ports.node.reorg(2)
     for order in orders:
         prove(ports, service.queries[task_of(order)])
     for _ in range(2):
@@ -233,7 +234,7 @@ def test_a_price_that_rises_before_it_is_sent_replaces_it_at_its_nonce(
         patched.setattr(StarknetWallet, "broadcast", dies)
         with pytest.raises(PowerCut):
             origin.progress(orders)
-    ports.node.devnet("setGasPrice", gas="l2_gas", wei=10**7)
+    ports.node.sequencer.prices["l2_gas"] = 10**7
     (seen,) = origin.progress(orders)
     assert [(row.nonce, row.bump) for row in invokes.rows] == [(0, 0), (0, 1)]
     assert seen.proven_in == invokes.rows[1].hash
@@ -251,12 +252,12 @@ def test_an_account_without_strk_waits_and_sends_the_same_bytes_after_the_refill
     ports: StarknetPorts, service: FakeProver, origin: Starknet, invokes: InvokesMemory
 ) -> None:
     orders = begun(ports, origin, paid(ports))
-    ports.node.devnet("setGasPrice", gas="l2_gas", wei=10**22)
+    ports.node.sequencer.prices["l2_gas"] = 10**22
     for _ in range(3):
         (seen,) = origin.progress(orders)
         assert "fund our Starknet account" in str(seen.waits)
     assert len(invokes.rows) == 1
-    ports.node.devnet("mint", address=felt(MAKER.address), amount=10**40, token="STRK")
+    ports.node.store("balances", MAKER.address, value=10**40, of=STRK)
     (seen,) = origin.progress(orders)
     assert seen.proven_in == invokes.rows[0].hash
 
@@ -275,7 +276,7 @@ def test_a_pause_and_a_stranger_neither_halt_nor_buy_a_proof(
     way.settle()
     assert {way.order(key).status for key in keys} == {Status.PROVING}
     assert all("is paused" in str(way.order(key).reason) for key in keys)
-    ports.node.devnet("pause", paused=False)
+    ports.node.store("paused", value=0)
     send, spoiled = StarknetWallet.broadcast, [way.order(keys[0])]
 
     def later(self: StarknetWallet, node: StarknetNode, raw: bytes) -> RpcError | None:

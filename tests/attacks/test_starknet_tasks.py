@@ -82,7 +82,7 @@ def test_no_proof_is_ordered_of_an_escrow_that_does_not_pay_us(
     ports.pause()
     (waits,) = origin.claims(orders, ports.chain.fees())
     assert isinstance(waits, EscrowPaused)
-    ports.node.devnet("pause", paused=False)
+    ports.node.store("paused", value=0)
     ports.pay_elsewhere()
     assert not isinstance(origin.claims(orders, ports.chain.fees())[0], Task)
     assert service.tasks == {}

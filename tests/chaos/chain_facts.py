@@ -84,7 +84,7 @@ class StarknetOrigin:
     def balance(self) -> int:
         call = {
             "contract_address": felt(ETH),
-            "entry_point_selector": felt(selector_of("balance_of")),
+            "entry_point_selector": felt(selector_of("balanceOf")),
             "calldata": [self._deployed.wallet],
         }
         low, high = self._request("starknet_call", call, "pre_confirmed")

@@ -15,15 +15,16 @@ from mmbot_pipelines.devnet.artifacts import send
 from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.deploy import environment
 from mmbot_pipelines.devnet.starknet.contracts import development_keys
-from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging, describe
+from mmbot_pipelines.devnet.starknet.deployment import Starknet, deploy_messaging
 from mmbot_pipelines.devnet.starknet.felt import selector_of
+from mmbot_pipelines.devnet.starknet.token import ETH
 from tests.adapters.bridge.starknet.fake_prover import API_KEY, FakeProver, fake_prover
 from tests.adapters.starknet.starknet_fakes import SN_MAIN, starknet_fake
 from tests.chain.starknet.proving import TRANSFERS_SLOT
 from tests.cli.command import CommandOutput, Mmbot, caller
 from tests.cli.test_doctor import faults
 from tests.devnet.bridge import Devnet, running
-from tests.devnet.starknet_rpc import Rpc, starknet
+from tests.devnet.starknet_rpc import LocalStarknet, starknet
 
 NOBODY = "0x000000000000000000000000000000000000dEaD"
 
@@ -40,7 +41,7 @@ def messaging(devnet: Devnet) -> ChecksumAddress:
 
 
 @pytest.fixture
-def node(devnet: Devnet) -> Iterator[Rpc]:
+def node(devnet: Devnet) -> Iterator[LocalStarknet]:
     with starknet(registry=int(devnet.deployment.l1.registry, 16)) as node:
         yield node
 
@@ -55,7 +56,7 @@ def service() -> Iterator[FakeProver]:
 def mmbot(
     devnet: Devnet,
     messaging: ChecksumAddress,
-    node: Rpc,
+    node: LocalStarknet,
     database_url: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -64,7 +65,8 @@ def mmbot(
     shutil.copy(PACKAGE_ROOT / "dagster_home" / "dagster.yaml", tmp_path)
     for chain in (devnet.l1, devnet.l2):
         ask(chain, "evm_mine")  # its time is now
-    environ = environment(devnet.deployment) | describe(node.url, messaging).settings()
+    deployed = Starknet(rpc_url=node.url, messaging=messaging)
+    environ = environment(devnet.deployment) | deployed.settings()
     environ |= {
         "MMBOT_ORIGINS": "zksync,starknet",
         "MMBOT_DATABASE_URL": database_url,
@@ -126,10 +128,9 @@ def test_each_fault_is_found(mmbot: Mmbot, changes: dict[str, str], expected: st
     assert any(expected in line for line in found), found
 
 
-def test_contracts_that_are_others_are_recognised(mmbot: Mmbot, devnet: Devnet, node: Rpc) -> None:
-    token = node.devnet("config")["eth_token"]
+def test_contracts_that_are_others_are_recognised(mmbot: Mmbot, devnet: Devnet) -> None:
     changes = {
-        "MMBOT_STARKNET_ESCROW_ADDRESS": token,
+        "MMBOT_STARKNET_ESCROW_ADDRESS": hex(ETH),
         "MMBOT_STARKNET_MESSAGING_ADDRESS": devnet.deployment.l1.registry,
     }
     found = faults(mmbot(**changes))
@@ -137,11 +138,13 @@ def test_contracts_that_are_others_are_recognised(mmbot: Mmbot, devnet: Devnet, 
     assert any("keeps no messages to Starknet" in line for line in found)
 
 
-def test_an_escrow_of_another_registry_or_paused_is_a_fault(mmbot: Mmbot, node: Rpc) -> None:
+def test_an_escrow_of_another_registry_or_paused_is_a_fault(
+    mmbot: Mmbot, node: LocalStarknet
+) -> None:
     stranger = account(5).address
-    node.devnet("setRegistry", address=stranger)
-    node.devnet("pause", paused=True)
-    node.devnet("mine")
+    node.store("registry", value=int(stranger, 16))
+    node.store("paused", value=1)
+    node.mine()
     found = faults(mmbot())
     assert any(f"takes claims from {stranger}, but our registry is" in line for line in found)
     assert any("is paused" in line for line in found)

@@ -11,7 +11,7 @@ from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging
 from tests.devnet.bridge import Devnet, rolled_back, running
 from tests.devnet.starknet_bridge import REGISTRY
 from tests.devnet.starknet_l1 import L1, MAKER, l1_at
-from tests.devnet.starknet_rpc import Rpc, starknet
+from tests.devnet.starknet_rpc import LocalStarknet, starknet
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def devnet(fresh_devnet: Devnet) -> Iterator[Devnet]:
 
 
 @pytest.fixture
-def rpc() -> Iterator[Rpc]:
+def rpc() -> Iterator[LocalStarknet]:
     with starknet(registry=int(REGISTRY, 16)) as rpc:
         yield rpc
 

@@ -1,14 +1,16 @@
 """The escrow on a local Starknet: its users, its views, and messages of its registry."""
 
+from dataclasses import replace
 from typing import Any
 
 from starknet_py.net.account.account import Account
 
 from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS, development_keys
 from mmbot_pipelines.devnet.starknet.felt import felt, felts, halves, selector_of
+from mmbot_pipelines.devnet.starknet.methods import l1_message
 from mmbot_pipelines.devnet.starknet.token import ETH
 from mmbot_pipelines.devnet.starknet.users import StarknetOrder, account
-from tests.devnet.starknet_rpc import Rpc, validated_client
+from tests.devnet.starknet_rpc import LocalStarknet, Rpc, validated_client
 
 ESCROW = felt(ESCROW_ADDRESS)
 REGISTRY = "0x" + "5a" * 20
@@ -19,7 +21,7 @@ ORDER = StarknetOrder(recipient=RECIPIENT, amount=10**17, fee=10**15)
 
 
 def user_of(rpc: Rpc, number: int = 2) -> Account:
-    user = account(rpc.url, development_keys(number), int(rpc("chainId"), 16))
+    user = account(rpc.url, development_keys(number))
     user._client = validated_client(rpc.url)
     return user
 
@@ -34,7 +36,7 @@ def view(rpc: Rpc, function: str, *calldata: int, to: str = ESCROW, at: Any = No
 
 
 def balance(rpc: Rpc, address: int, token: int = ETH) -> int:
-    low, high = view(rpc, "balance_of", address, to=felt(token))
+    low, high = view(rpc, "balanceOf", address, to=felt(token))
     return low + (high << 128)
 
 
@@ -49,5 +51,7 @@ def message(
     }
 
 
-def receipt_of(rpc: Rpc, sent: dict[str, str]) -> Any:
-    return rpc("getTransactionReceipt", sent["transaction_hash"])
+def delivered(rpc: LocalStarknet, message: dict[str, Any], nonce: int = 0) -> Any:
+    """Execute a message's handler without any L1, and return its receipt."""
+    handler = rpc.do(rpc.sequencer.deliver, replace(l1_message(message), nonce=nonce))
+    return rpc("getTransactionReceipt", felt(handler))

@@ -12,9 +12,9 @@ from mmbot_pipelines.devnet.artifacts import contract, send
 from mmbot_pipelines.devnet.chain import ask, connect
 from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS
 from mmbot_pipelines.devnet.starknet.delivery import L1Link
-from mmbot_pipelines.devnet.starknet.felt import felt, l1_message_hash, selector_of
+from mmbot_pipelines.devnet.starknet.felt import l1_message_hash, selector_of
 from tests.devnet.starknet_bridge import view
-from tests.devnet.starknet_rpc import Rpc
+from tests.devnet.starknet_rpc import LocalStarknet, Rpc
 
 MAKER, STRANGER = account(1).address, account(5).address
 CLAIM = selector_of("claim_payment")
@@ -62,9 +62,8 @@ def link(l1: L1, **more: Any) -> L1Link:
     return L1Link(rpc_url=l1.url, messaging=l1.messaging.address, poll=0.02, **more)
 
 
-def place(rpc: Rpc) -> int:
-    order = rpc.devnet("setOrder", recipient=felt(RECIPIENT), amount=AMOUNT, fee=FEE)
-    return int(order["order_id"], 16)
+def place(rpc: LocalStarknet) -> int:
+    return rpc.set_order(RECIPIENT, AMOUNT, FEE)
 
 
 def is_pending(rpc: Rpc, order_id: int) -> bool:

@@ -11,7 +11,7 @@ from tests.devnet.starknet_rpc import Rpc, run, validated_client
 
 TOKEN = felt(ETH)  # at the same address on every Starknet
 TRANSFER = felt(selector_of("Transfer"))
-BALANCE_OF = felt(selector_of("balance_of"))
+BALANCE_OF = felt(selector_of("balanceOf"))
 NOBODY = "0x1234567"
 TAGS = ("l1_accepted", "latest", "pre_confirmed")
 
@@ -137,20 +137,6 @@ class ReadingSuite:
     def test_an_unknown_entry_point_does_not_exist(self, rpc: Rpc) -> None:
         missing = felt(selector_of("no_such_function"))
         assert rpc.refused("call", call(missing), "latest").code == 21
-
-    def test_a_foreign_continuation_token_is_invalid(self, rpc: Rpc) -> None:
-        wanted = {**self.window(rpc), "chunk_size": 1, "continuation_token": "no token"}
-        assert rpc.refused("getEvents", wanted).code == 33
-
-    def test_a_huge_page_is_refused(self, rpc: Rpc) -> None:
-        assert rpc.refused("getEvents", {**self.window(rpc), "chunk_size": 10**6}).code == 31
-
-    def test_an_unknown_method_is_refused(self, rpc: Rpc) -> None:
-        assert rpc.wrong("noSuchMethod").code == -32601
-
-    @pytest.mark.parametrize("block_id", ["pending", {"block_number": -1}, {}, None])
-    def test_a_wrong_block_id_is_refused(self, rpc: Rpc, block_id: Any) -> None:
-        assert rpc.wrong("getBlockWithTxHashes", [block_id]).code == -32602
 
     def test_a_batch_is_answered_in_full(self, rpc: Rpc) -> None:
         batch = [rpc.request(f"starknet_{m}", []) for m in ("chainId", "nothing", "blockNumber")]

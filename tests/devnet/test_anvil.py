@@ -11,8 +11,9 @@ import pytest
 import requests
 
 from mmbot_pipelines.devnet.accounts import account
-from mmbot_pipelines.devnet.anvil import Anvil, AnvilError, find_anvil
+from mmbot_pipelines.devnet.anvil import Anvil, find_anvil
 from mmbot_pipelines.devnet.chain import ask, connect
+from mmbot_pipelines.devnet.local_chain import ChainError
 
 
 def wait_for_end(pid: int) -> bool:
@@ -45,7 +46,7 @@ def test_nothing_is_left_after_the_context() -> None:
         os.kill(pid, 0)
     with pytest.raises(requests.ConnectionError):
         requests.get(url, timeout=5)
-    with pytest.raises(AnvilError, match="not running"):
+    with pytest.raises(ChainError, match="not running"):
         _ = chain.pid
 
 
@@ -91,19 +92,19 @@ def test_dies_with_a_parent_that_is_killed() -> None:
 def test_a_taken_port_is_one_clear_line() -> None:
     with (
         Anvil(chain_id=1) as chain,
-        pytest.raises(AnvilError, match=r"^anvil of chain 2 ended.*Address already in use.*$"),
+        pytest.raises(ChainError, match=r"^anvil of chain 2 ended.*Address already in use.*$"),
     ):
         Anvil(chain_id=2, port=chain.port).start()
 
 
 def test_two_starts_of_one_chain_are_refused() -> None:
-    with Anvil(chain_id=1) as chain, pytest.raises(AnvilError, match="runs already"):
+    with Anvil(chain_id=1) as chain, pytest.raises(ChainError, match="runs already"):
         chain.start()
 
 
 def test_absent_binary_names_the_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(AnvilError, match="run `make setup`"):
+    with pytest.raises(ChainError, match="run `make setup`"):
         find_anvil([tmp_path])
 
 
@@ -135,14 +136,6 @@ def test_no_mining_waits_to_be_asked() -> None:
         assert w3.eth.block_number == 0
         ask(w3, "evm_mine")
         assert w3.eth.get_transaction_count(sender) == 1
-
-
-def test_safe_and_finalized_follow_the_epoch() -> None:
-    with Anvil(chain_id=1, slots_in_an_epoch=2) as chain:
-        w3 = connect(chain.url)
-        ask(w3, "anvil_mine", hex(10))
-        assert w3.eth.get_block("safe")["number"] == 8
-        assert w3.eth.get_block("finalized")["number"] == 6
 
 
 def test_block_time_makes_blocks_without_transactions() -> None:

@@ -14,7 +14,7 @@ from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from mmbot_pipelines.cli.screen import console
 from mmbot_pipelines.core.errors import StoreUnavailable
 from mmbot_pipelines.devnet import demo
-from mmbot_pipelines.devnet.anvil import AnvilError
+from mmbot_pipelines.devnet.local_chain import ChainError
 from mmbot_pipelines.devnet.orders import OrderKind, OrderSpec
 from mmbot_pipelines.devnet.stack import StackError
 from tests.bridge.orders import NOON, an_order
@@ -49,7 +49,7 @@ def test_a_restart_of_postgres_does_not_end_the_demo(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out.endswith("fee too low \nDROPPED 1\n")
 
 
-@pytest.mark.parametrize("error", [StackError, AnvilError])
+@pytest.mark.parametrize("error", [StackError, ChainError])
 def test_what_does_not_start_is_one_line(
     error: type[Exception],
     tmp_path: Path,

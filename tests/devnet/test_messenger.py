@@ -99,22 +99,6 @@ def test_a_new_messenger_goes_on_where_the_chain_stands(
     assert executions(devnet) == 2
 
 
-def test_a_request_waiting_in_the_pool_is_not_sent_again(
-    devnet: Devnet, messenger: Messenger
-) -> None:
-    for order_id, order in paid_orders(devnet, 2):
-        devnet.claim(order_id, order)
-    ask(devnet.l2, "evm_setAutomine", False)
-    try:
-        assert messenger.deliver(wait=False) == []
-        another(devnet).deliver(wait=False)
-        ask(devnet.l2, "evm_mine")
-    finally:
-        ask(devnet.l2, "evm_setAutomine", True)
-    assert executions(devnet) == 2
-    assert len(devnet.l2.eth.get_block("latest")["transactions"]) == 2
-
-
 def test_a_repeated_claim_is_delivered_and_reverts(devnet: Devnet, messenger: Messenger) -> None:
     ((order_id, order),) = paid_orders(devnet, 1)
     wallet_before = devnet.l2.eth.get_balance(devnet.deployment.market_maker)
@@ -125,41 +109,6 @@ def test_a_repeated_claim_is_delivered_and_reverts(devnet: Devnet, messenger: Me
     gained = devnet.l2.eth.get_balance(devnet.deployment.market_maker) - wallet_before
     (refund,) = refunds(devnet)  # anvil keeps no log of what reverted
     assert gained == order.amount + order.fee + refund
-
-
-def test_withheld_messages_wait(devnet: Devnet, messenger: Messenger) -> None:
-    ((order_id, order),) = paid_orders(devnet, 1)
-    devnet.claim(order_id, order)
-    messenger.withheld = True
-    assert messenger.deliver() == []
-    assert devnet.is_pending(order_id)
-    messenger.withheld = False
-    assert [d.success for d in messenger.deliver()] == [True]
-    assert not devnet.is_pending(order_id)
-
-
-def test_a_lost_message_is_used_up_and_a_new_claim_arrives(
-    devnet: Devnet, messenger: Messenger
-) -> None:
-    ((order_id, order),) = paid_orders(devnet, 1)
-    messenger.lost.add(0)
-    devnet.claim(order_id, order)
-    assert [d.success for d in messenger.deliver()] == [False]
-    assert another(devnet).deliver() == []
-    assert devnet.is_pending(order_id)
-    devnet.claim(order_id, order)
-    assert [(d.request.id, d.success) for d in messenger.deliver()] == [(1, True)]
-    assert not devnet.is_pending(order_id)
-
-
-def test_confirmations_hold_a_young_request_back(devnet: Devnet, messenger: Messenger) -> None:
-    messenger.confirmations = 2
-    ((order_id, order),) = paid_orders(devnet, 1)
-    devnet.claim(order_id, order)
-    ask(devnet.l1, "evm_mine")
-    assert messenger.deliver() == []
-    ask(devnet.l1, "evm_mine")
-    assert [d.success for d in messenger.deliver()] == [True]
 
 
 def test_old_requests_come_back_with_a_rollback_of_the_l2(

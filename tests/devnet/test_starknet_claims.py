@@ -15,20 +15,19 @@ from tests.devnet.starknet_bridge import (
     RECIPIENT,
     REGISTRY,
     balance,
+    delivered,
     message,
-    receipt_of,
     user_of,
     view,
 )
-from tests.devnet.starknet_rpc import Rpc, run, validated_client
+from tests.devnet.starknet_rpc import LocalStarknet, run, validated_client
 
 
-def test_a_claim_pays_amount_and_fee_to_the_market_maker(rpc: Rpc) -> None:
+def test_a_claim_pays_amount_and_fee_to_the_market_maker(rpc: LocalStarknet) -> None:
     run(place_orders(user_of(rpc), [ORDER]))
     wallet = development_keys(1).address
     before = balance(rpc, wallet)
-    sent = rpc.devnet("sendMessage", message=message(0, ORDER.amount), nonce=7)
-    receipt = receipt_of(rpc, sent)
+    receipt = delivered(rpc, message(0, ORDER.amount), nonce=7)
     assert balance(rpc, wallet) - before == ORDER.amount + ORDER.fee
     assert balance(rpc, ESCROW_ADDRESS) == 0
     assert view(rpc, "get_order_pending", 0, 0) == [0]
@@ -54,32 +53,29 @@ def test_a_claim_pays_amount_and_fee_to_the_market_maker(rpc: Rpc) -> None:
     ],
 )
 def test_a_false_claim_reverts_and_is_foreseen(
-    rpc: Rpc, claim: dict[str, Any], reason: str
+    rpc: LocalStarknet, claim: dict[str, Any], reason: str
 ) -> None:
     run(place_orders(user_of(rpc), [ORDER]))
     refusal = rpc.refused("estimateMessageFee", claim, "pre_confirmed")
     assert refusal.code == 40
     assert reason in str(refusal.data)
-    sent = rpc.devnet("sendMessage", message=claim, nonce=0)
-    receipt = receipt_of(rpc, sent)
+    receipt = delivered(rpc, claim)
     assert reason in receipt["revert_reason"]
     assert receipt["events"] == []
     assert view(rpc, "get_order_pending", 0, 0) == [1]
 
 
-def test_an_order_is_paid_once(rpc: Rpc) -> None:
+def test_an_order_is_paid_once(rpc: LocalStarknet) -> None:
     run(place_orders(user_of(rpc), [ORDER, ORDER]))
-    sent = [
-        rpc.devnet("sendMessage", message=message(0, ORDER.amount), nonce=nonce)
-        for nonce in range(2)
-    ]
-    statuses = [receipt_of(rpc, one)["execution_status"] for one in sent]
-    assert statuses == ["SUCCEEDED", "REVERTED"]
+    receipts = [delivered(rpc, message(0, ORDER.amount), nonce) for nonce in range(2)]
+    assert [r["execution_status"] for r in receipts] == ["SUCCEEDED", "REVERTED"]
     assert balance(rpc, ESCROW_ADDRESS) == ORDER.amount + ORDER.fee
 
 
 @pytest.mark.parametrize(("amounts", "paid"), [((1, 1), 2), ((1, 2), 0)])
-def test_a_batch_pays_all_or_nothing(rpc: Rpc, amounts: tuple[int, int], paid: int) -> None:
+def test_a_batch_pays_all_or_nothing(
+    rpc: LocalStarknet, amounts: tuple[int, int], paid: int
+) -> None:
     run(place_orders(user_of(rpc), [ORDER, ORDER]))
     claims = [[n, 0, RECIPIENT, ORDER.amount * times, 0] for n, times in enumerate(amounts)]
     batch = {
@@ -87,13 +83,13 @@ def test_a_batch_pays_all_or_nothing(rpc: Rpc, amounts: tuple[int, int], paid: i
         "entry_point_selector": BATCH,
         "payload": felts([2, *claims[0], *claims[1]]),
     }
-    rpc.devnet("sendMessage", message=batch, nonce=0)
+    delivered(rpc, batch)
     pending = [view(rpc, "get_order_pending", n, 0)[0] for n in range(2)]
     assert pending == ([0, 0] if paid else [1, 1])
     assert balance(rpc, ESCROW_ADDRESS) == (2 - paid) * (ORDER.amount + ORDER.fee)
 
 
-def test_a_message_fee_is_the_sum_of_its_gas(rpc: Rpc) -> None:
+def test_a_message_fee_is_the_sum_of_its_gas(rpc: LocalStarknet) -> None:
     run(place_orders(user_of(rpc), [ORDER]))
     claim = message(0, ORDER.amount)
     estimate = rpc("estimateMessageFee", claim, "pre_confirmed")
@@ -106,7 +102,7 @@ def test_a_message_fee_is_the_sum_of_its_gas(rpc: Rpc) -> None:
     assert estimate["unit"] == "WEI"
     assert 0 < total(estimate) < 10**15
     assert rpc("estimateMessageFee", claim, "pre_confirmed") == estimate
-    rpc.devnet("setGasPrice", gas="l1_gas", wei=10**12)
+    rpc.sequencer.prices["l1_gas"] = 10**12
     dearer = rpc("estimateMessageFee", claim, "pre_confirmed")
     assert int(dearer["overall_fee"], 16) > 100 * total(estimate)
 
@@ -119,19 +115,19 @@ def test_a_message_fee_is_the_sum_of_its_gas(rpc: Rpc) -> None:
     assert run(by_starknet_py()) == int(dearer["overall_fee"], 16)
 
 
-def test_a_message_to_nobody_has_no_price(rpc: Rpc) -> None:
+def test_a_message_to_nobody_has_no_price(rpc: LocalStarknet) -> None:
     lost = {**message(0, 1), "to_address": "0xdead"}
     assert rpc.refused("estimateMessageFee", lost, "latest").code == 20
     assert rpc.refused("estimateMessageFee", message(0, 1), {"block_number": 99}).code == 24
 
 
-def test_a_paused_escrow_takes_neither_orders_nor_claims(rpc: Rpc) -> None:
+def test_a_paused_escrow_takes_neither_orders_nor_claims(rpc: LocalStarknet) -> None:
     user = user_of(rpc)
     run(place_orders(user, [ORDER]))
-    rpc.devnet("pause", paused=True)
+    rpc.store("paused", value=1)
     with pytest.raises(RuntimeError, match="Pausable: paused"):
         run(place_orders(user, [ORDER]))
     refusal = rpc.refused("estimateMessageFee", message(0, ORDER.amount), "pre_confirmed")
     assert "Pausable: paused" in str(refusal.data)
-    rpc.devnet("pause", paused=False)
+    rpc.store("paused", value=0)
     assert run(place_orders(user, [ORDER])) == [1]

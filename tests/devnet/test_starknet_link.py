@@ -1,14 +1,11 @@
 """A local Starknet whose L1 is late, away, or holds messages from before."""
 
-import signal
-import subprocess
+from pathlib import Path
 
 from mmbot_pipelines.devnet.anvil import Anvil
 from mmbot_pipelines.devnet.deploy import deploy_l1
-from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS
 from mmbot_pipelines.devnet.starknet.delivery import L1Link
-from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging, describe, node_command
-from mmbot_pipelines.devnet.starknet.felt import felt
+from mmbot_pipelines.devnet.starknet.deployment import Starknet, StarknetProcess, deploy_messaging
 from tests.devnet.starknet_l1 import L1, MAKER, is_pending, l1_at, link, place
 from tests.devnet.starknet_rpc import Rpc, starknet
 from tests.polling import until
@@ -42,21 +39,12 @@ def test_an_l1_that_is_away_is_awaited() -> None:
                 assert not is_pending(rpc, order_id)
 
 
-def test_the_process_reports_its_address_and_ends_cleanly(l1: L1) -> None:
+def test_the_process_reports_its_address_and_ends_cleanly(l1: L1, tmp_path: Path) -> None:
     deployed = deploy_l1(l1.url, MAKER)
     messaging = deploy_messaging(deployed)
-    command = node_command(deployed, messaging, block_time=0.05)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        try:
-            url = process.stdout.readline().decode().strip()
-            rpc = Rpc(url)
-            origin = describe(url, messaging)
-            assert origin.settings()["MMBOT_STARKNET_ESCROW_ADDRESS"] == felt(ESCROW_ADDRESS)
-            until(lambda: rpc("blockNumber") > 2)
-        finally:
-            process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) == 0
-        assert process.stdout.read() == b""
-        assert process.stderr.read() == b""
+    with StarknetProcess(deployed, messaging, block_time=0.05, log=tmp_path / "log") as node:
+        rpc, pid = Rpc(node.url), node.pid
+        assert rpc("chainId") == Starknet(rpc_url=node.url, messaging=messaging).chain_id
+        until(lambda: rpc("blockNumber") > 2)
+    assert not Path(f"/proc/{pid}").exists()
+    assert (tmp_path / "log").read_text() == ""

@@ -3,17 +3,15 @@
 import asyncio
 from typing import Any
 
-import pytest
-
 from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS
 from mmbot_pipelines.devnet.starknet.felt import felt, felts, halves, selector_of
-from mmbot_pipelines.devnet.starknet.token import STRK
+from mmbot_pipelines.devnet.starknet.token import ETH, STRK
 from mmbot_pipelines.devnet.starknet.users import StarknetOrder, order_calls, place_orders
 from tests.devnet.starknet_bridge import ESCROW, ORDER, RECIPIENT, balance, user_of, view
-from tests.devnet.starknet_rpc import Refused, Rpc, run, validated_client
+from tests.devnet.starknet_rpc import LocalStarknet, run, validated_client
 
 
-def test_a_user_sets_an_order_by_an_estimated_transaction(rpc: Rpc) -> None:
+def test_a_user_sets_an_order_by_an_estimated_transaction(rpc: LocalStarknet) -> None:
     user = user_of(rpc)
 
     async def place() -> int:
@@ -22,7 +20,7 @@ def test_a_user_sets_an_order_by_an_estimated_transaction(rpc: Rpc) -> None:
 
     before, fees = balance(rpc, user.address), balance(rpc, user.address, STRK)
     tx_hash = run(place())
-    rpc.devnet("mine")
+    rpc.mine()
     receipt = rpc("getTransactionReceipt", felt(tx_hash))
     assert receipt["execution_status"] == "SUCCEEDED"
     assert before - balance(rpc, user.address) == ORDER.amount + ORDER.fee
@@ -36,19 +34,19 @@ def test_a_user_sets_an_order_by_an_estimated_transaction(rpc: Rpc) -> None:
     assert rpc("getNonce", "latest", felt(user.address)) == "0x1"
 
 
-def test_ids_go_on_and_amounts_reach_over_128_bits(rpc: Rpc) -> None:
+def test_ids_go_on_and_amounts_reach_over_128_bits(rpc: LocalStarknet) -> None:
     user, huge = user_of(rpc), 2**255 + 12345
-    rpc.devnet("mint", address=felt(user.address), amount=hex(2**255 + 20000))
+    rpc.store("balances", user.address, value=2**255 + 10**18, of=ETH)
     orders = [ORDER, StarknetOrder(recipient=2**160 - 1, amount=huge, fee=0), ORDER]
     assert run(place_orders(user, orders)) == [0, 1, 2]
     assert view(rpc, "get_order", 1, 0) == [2**160 - 1, *halves(huge), 0, 0]
 
 
-def test_events_are_read_to_the_end_by_tokens(rpc: Rpc) -> None:
+def test_events_are_read_to_the_end_by_tokens(rpc: LocalStarknet) -> None:
     for index in range(3):
         run(place_orders(user_of(rpc), [ORDER] * 4))
         if index < 2:
-            rpc.devnet("mine")
+            rpc.mine()
 
     async def read() -> list[Any]:
         chunk = await validated_client(rpc.url).get_events(
@@ -65,33 +63,7 @@ def test_events_are_read_to_the_end_by_tokens(rpc: Rpc) -> None:
     assert [event.block_number for event in events] == [1] * 4 + [2] * 4 + [3] * 4
 
 
-def test_the_escrow_can_be_made_to_lie(rpc: Rpc) -> None:
-    rpc.devnet("setMarketMaker", address="0x99")
-    rpc.devnet("setRegistry", address="0x" + "66" * 20)
-    assert view(rpc, "get_mm_starknet_contract") == [0x99]
-    assert view(rpc, "get_eth_transfer_contract") == [int("66" * 20, 16)]
-    assert rpc.devnet("config")["market_maker"] == "0x99"
-
-
-def test_an_event_may_have_any_shape(rpc: Rpc) -> None:
-    set_order = felt(selector_of("SetOrder"))
-    rpc.devnet("emitEvent", keys=[set_order], data=["0x1"])
-    rpc.devnet("emitEvent", keys=[set_order], data=felts([0, 0, 2**200, 1, 0, 1, 0]))
-    wanted = {"address": ESCROW, "keys": [[set_order]], "chunk_size": 10}
-    events = rpc("getEvents", wanted)["events"]
-    assert [event["data"][-1] for event in events] == ["0x1", "0x0"]
-    assert view(rpc, "get_order_pending", 0, 0) == [0]
-
-
-def test_orders_for_convenience_are_orders(rpc: Rpc) -> None:
-    placed = [rpc.devnet("setOrder", recipient=felt(RECIPIENT), amount=5, fee=1) for _ in range(2)]
-    assert [order["order_id"] for order in placed] == ["0x0", "0x1"]
-    assert view(rpc, "get_order", 1, 0) == [RECIPIENT, 5, 0, 1, 0]
-    with pytest.raises(Refused, match="deserialize param #1"):
-        rpc.devnet("setOrder", recipient=felt(2**160), amount=5, fee=1)
-
-
-def test_users_place_orders_at_the_same_time(rpc: Rpc) -> None:
+def test_users_place_orders_at_the_same_time(rpc: LocalStarknet) -> None:
     async def fan_out() -> list[list[int]]:
         users = [user_of(rpc, number) for number in (2, 3, 4)]
         return await asyncio.gather(*(place_orders(user, [ORDER]) for user in users))

@@ -1,19 +1,17 @@
 """Reorgs take back blocks, events and state together, and may bring other content."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from mmbot_pipelines.devnet.starknet.contracts import development_keys
-from mmbot_pipelines.devnet.starknet.felt import felt, felts, selector_of
-from mmbot_pipelines.devnet.starknet.users import StarknetOrder, account, place_orders
-from tests.devnet.starknet_bridge import ESCROW, REGISTRY, view
-from tests.devnet.starknet_rpc import Refused, Rpc, run, starknet
+from mmbot_pipelines.devnet.starknet.felt import felt, selector_of
+from mmbot_pipelines.devnet.starknet.users import StarknetOrder, place_orders
+from tests.devnet.starknet_bridge import ESCROW, REGISTRY, delivered, message, user_of, view
+from tests.devnet.starknet_rpc import LocalStarknet, Rpc, run, starknet
 
 
 @pytest.fixture
-def rpc() -> Iterator[Rpc]:
+def rpc() -> Iterator[LocalStarknet]:
     with starknet(registry=int(REGISTRY, 16), l1_depth=6) as rpc:
         yield rpc
 
@@ -29,20 +27,19 @@ def recipient(rpc: Rpc, order_id: int) -> int:
     return view(rpc, "get_order", order_id, 0)[0]
 
 
-def place(rpc: Rpc, to: int) -> Any:
-    return rpc.devnet("setOrder", recipient=felt(to), amount=10, fee=1)
+def newest_transaction(rpc: Rpc) -> str:
+    return str(rpc("getBlockWithTxHashes", "pre_confirmed")["transactions"][-1])
 
 
-def test_a_reorg_removes_blocks_with_their_events_and_state(rpc: Rpc) -> None:
+def test_a_reorg_removes_blocks_with_their_events_and_state(rpc: LocalStarknet) -> None:
     sent = []
     for to in (1, 2, 3):
-        sent.append(place(rpc, to)["transaction_hash"])
-        rpc.devnet("mine")
-    place(rpc, 4)
+        rpc.set_order(to, 10, 1)
+        sent.append(newest_transaction(rpc))
+        rpc.mine()
+    rpc.set_order(4, 10, 1)
     old = rpc("getBlockWithTxHashes", "latest")
-    result = rpc.devnet("reorg", depth=2)
-    assert old["block_hash"] in result["dropped"]
-    assert len(result["dropped"]) == 2
+    rpc.reorg(2)
     assert rpc("blockNumber") == 1
     assert orders(rpc) == [[1, 1]]
     assert [recipient(rpc, n) for n in range(4)] == [1, 0, 0, 0]
@@ -52,33 +49,29 @@ def test_a_reorg_removes_blocks_with_their_events_and_state(rpc: Rpc) -> None:
     assert rpc.refused("getEvents", gone).code == 24
 
 
-def test_an_id_is_used_again_with_other_content(rpc: Rpc) -> None:
-    place(rpc, 1)
-    old = rpc.devnet("mine")
-    rpc.devnet("reorg", depth=1)
-    assert place(rpc, 2)["order_id"] == "0x0"
-    new = rpc.devnet("mine")
+def test_an_id_is_used_again_with_other_content(rpc: LocalStarknet) -> None:
+    rpc.set_order(1, 10, 1)
+    rpc.mine()
+    old = rpc("blockHashAndNumber")
+    rpc.reorg(1)
+    assert rpc.set_order(2, 10, 1) == 0
+    rpc.mine()
+    new = rpc("blockHashAndNumber")
     assert new["block_number"] == old["block_number"]
     assert new["block_hash"] != old["block_hash"]
     assert orders(rpc) == [[2, 1]]
     assert recipient(rpc, 0) == 2
 
 
-def test_replay_brings_the_same_transactions_in_other_blocks(rpc: Rpc) -> None:
-    user = account(rpc.url, development_keys(2), int(rpc("chainId"), 16))
+def test_replay_brings_the_same_transactions_in_other_blocks(rpc: LocalStarknet) -> None:
+    user = user_of(rpc)
     run(place_orders(user, [StarknetOrder(recipient=7, amount=5, fee=1)]))
-    rpc.devnet("mine")
-    claim = {
-        "from_address": REGISTRY,
-        "to_address": ESCROW,
-        "entry_point_selector": felt(selector_of("claim_payment")),
-        "payload": felts([0, 0, 7, 5, 0]),
-    }
-    handler = rpc.devnet("sendMessage", message=claim, nonce=0)["transaction_hash"]
-    rpc.devnet("mine")
-    place(rpc, 8)
+    rpc.mine()
+    handler = delivered(rpc, message(0, 5, recipient=7))["transaction_hash"]
+    rpc.mine()
+    rpc.set_order(8, 10, 1)
     before = [rpc("getBlockWithTxHashes", {"block_number": n}) for n in range(3)]
-    rpc.devnet("reorg", depth=2, replay=True)
+    assert "error" not in rpc.post(rpc.request("devnet_reorg", [2, True]))
     after = [rpc("getBlockWithTxHashes", {"block_number": n}) for n in range(3)]
     assert [b["transactions"] for b in after] == [b["transactions"] for b in before]
     assert after[0] == before[0] | {"status": after[0]["status"]}
@@ -92,29 +85,17 @@ def test_replay_brings_the_same_transactions_in_other_blocks(rpc: Rpc) -> None:
     assert rpc("getNonce", "latest", felt(user.address)) == "0x1"
 
 
-def test_a_dropped_block_being_built_leaves_nothing(rpc: Rpc) -> None:
-    sent = place(rpc, 1)["transaction_hash"]
-    rpc.devnet("reorg", depth=0)
+def test_a_dropped_block_being_built_leaves_nothing(rpc: LocalStarknet) -> None:
+    rpc.set_order(1, 10, 1)
+    sent = newest_transaction(rpc)
+    rpc.reorg(0)
     assert orders(rpc) == []
     assert rpc.refused("getTransactionStatus", sent).code == 29
     assert rpc("getBlockWithTxHashes", "pre_confirmed")["transactions"] == []
 
 
-def test_what_l1_has_accepted_is_not_dropped(rpc: Rpc) -> None:
-    rpc.devnet("mine", blocks=8)
-    with pytest.raises(Refused, match="L1 accepted 2"):
-        rpc.devnet("reorg", depth=7)
-    assert rpc("blockNumber") == 8
-    rpc.devnet("reorg", depth=6)
+def test_what_l1_has_accepted_is_not_dropped(rpc: LocalStarknet) -> None:
+    rpc.mine(8)
+    rpc.reorg(7)
     assert rpc("blockNumber") == 2
     assert rpc("getBlockWithTxHashes", "latest")["status"] == "ACCEPTED_ON_L1"
-
-
-def test_a_continuation_token_of_a_dropped_block_is_invalid(rpc: Rpc) -> None:
-    for to in (1, 2):
-        place(rpc, to)
-        rpc.devnet("mine")
-    wanted = {"address": ESCROW, "to_block": "latest", "chunk_size": 1}
-    token = rpc("getEvents", wanted)["continuation_token"]
-    rpc.devnet("reorg", depth=1)
-    assert rpc.refused("getEvents", {**wanted, "continuation_token": token}).code == 33

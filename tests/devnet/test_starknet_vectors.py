@@ -9,16 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starknet_py.constants import FIELD_PRIME
 from starknet_py.hash.selector import get_selector_from_name
-from starknet_py.hash.transaction import TransactionHashPrefix
 
 from mmbot_pipelines.devnet.starknet.contracts import ESCROW
-from mmbot_pipelines.devnet.starknet.delivery import OPERATOR, TOPIC
 from mmbot_pipelines.devnet.starknet.felt import (
     halves,
     joined,
     l1_message_hash,
     pseudo_hash,
-    short_string,
 )
 
 SELECTORS = {
@@ -38,11 +35,6 @@ def test_names_give_the_protocols_selectors(name: str, selector: int) -> None:
 def test_claims_are_handled_only_for_l1() -> None:
     assert {SELECTORS["claim_payment"], SELECTORS["claim_payment_batch"]} == set(ESCROW.l1_handlers)
     assert not set(ESCROW.l1_handlers) & set(ESCROW.externals)
-
-
-def test_the_topic_is_the_published_contracts() -> None:
-    assert TOPIC == "0xdb80dd488acf86d17c747445b0eabb5d57c541d3bd7b6b87af987858e5066b2b"
-    assert len(OPERATOR) == 42
 
 
 @given(uint256, uint256, uint256, uint256, st.lists(uint256, max_size=8))
@@ -67,8 +59,3 @@ def test_halves_join_again(value: int) -> None:
 def test_pseudo_hashes_are_felts_and_differ_by_content(a: list[int], b: list[int]) -> None:
     assert pseudo_hash(*a) < FIELD_PRIME
     assert (pseudo_hash(*a) == pseudo_hash(*b)) == (a == b)
-
-
-def test_short_strings_are_as_in_cairo() -> None:
-    assert short_string("SN_MAIN") == 0x534E5F4D41494E
-    assert short_string("l1_handler") == TransactionHashPrefix.L1_HANDLER

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from eth_typing import ChecksumAddress
-from web3.types import FilterParams
 
 from mmbot_pipelines.adapters.bridge.registry import RegistryV1
 from mmbot_pipelines.adapters.bridge.starknet.messages import ByMessage
@@ -20,15 +19,14 @@ from mmbot_pipelines.bridge.ports.chains import Repayment
 from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.core.outbox import Fees
+from mmbot_pipelines.devnet.artifacts import contract
 from mmbot_pipelines.devnet.chain import ask
-from mmbot_pipelines.devnet.starknet.contracts import development_keys
-from mmbot_pipelines.devnet.starknet.delivery import TOPIC, L1Link, decoded
+from mmbot_pipelines.devnet.starknet.delivery import L1Link, message_of
 from mmbot_pipelines.devnet.starknet.deployment import Starknet as Deployed
-from mmbot_pipelines.devnet.starknet.deployment import describe
-from mmbot_pipelines.devnet.starknet.felt import felt, felts, selector_of
+from mmbot_pipelines.devnet.starknet.felt import selector_of
+from mmbot_pipelines.devnet.starknet.sequencer import USERS
 from tests.devnet.bridge import Devnet, rolled_back
-from tests.devnet.starknet_rpc import Rpc as NodeRpc
-from tests.devnet.starknet_rpc import specification
+from tests.devnet.starknet_rpc import LocalStarknet, specification
 from tests.devnet.starknet_rpc import starknet as node_in_thread
 from tests.ports.origin_memory import RECIPIENT
 
@@ -40,11 +38,11 @@ class StarknetPorts:
 
     accepted_depth = 0  # Starknet seals only what it accepts
 
-    def __init__(self, devnet: Devnet, messaging: ChecksumAddress, node: NodeRpc) -> None:
+    def __init__(self, devnet: Devnet, messaging: ChecksumAddress, node: LocalStarknet) -> None:
         deployment = devnet.deployment
         self.devnet = devnet
         self.node = node
-        self.deployed: Deployed = describe(node.url, messaging)
+        self.deployed: Deployed = Deployed(rpc_url=node.url, messaging=messaging)
         self.l1 = Rpc([deployment.l1.rpc_url], chain="L1", chain_id=deployment.l1.chain_id)
         self.l2 = self.client(node.url)
         self.chain = EthereumChain(self.l1, LocalSigner(deployment.private_key))
@@ -93,65 +91,46 @@ class StarknetPorts:
         self, count: int, *, amount: int = 10**16, fee: int = 10**15, recipient: Address = RECIPIENT
     ) -> list[int]:
         """Lock orders in the block that is being built; return their ids."""
-        given = {"recipient": felt(int(recipient, 16)), "amount": amount, "fee": fee}
-        sent = [self.node.devnet("setOrder", **given) for _ in range(count)]
-        return [int(order["order_id"], 16) for order in sent]
+        return [self.node.set_order(int(recipient, 16), amount, fee) for _ in range(count)]
 
     def set_orders(
         self, count: int, *, amount: int = 10**16, fee: int = 10**15, recipient: Address = RECIPIENT
     ) -> list[Order]:
         numbers = self.show(count, amount=amount, fee=fee, recipient=recipient)
-        self.node.devnet("mine")
+        self.node.mine()
         head = self.origin.head(Cursor.LATEST).number
         found = {o.number: o for o in self.origin.scan(self.origin.start, head).orders}
         return [found[number] for number in numbers]
 
     def garble(self) -> None:
-        self.node.devnet("emitEvent", keys=felts([selector_of("SetOrder")]), data=["0x1", "0x2"])
-        self.node.devnet("mine")
+        self.node.emit([selector_of("SetOrder")], [1, 2])
+        self.node.mine()
 
     def mine_l2(self, blocks: int) -> None:
-        self.node.devnet("mine", blocks=blocks)
+        self.node.mine(blocks)
 
     def reorg_l2(self, depth: int) -> None:
-        self.node.devnet("reorg", depth=depth)
-        self.node.devnet("mine", blocks=depth)
+        self.node.reorg(depth)
+        self.node.mine(depth)
 
     def pause(self) -> None:
-        self.node.devnet("pause", paused=True)
+        self.node.store("paused", value=1)
 
     def pay_elsewhere(self) -> None:
-        self.node.devnet("setMarketMaker", address=felt(development_keys(3).address))
+        self.node.store("wallet", value=USERS[1].address)
 
     def dearer(self, fees: Fees) -> Fees:
-        self.node.devnet("setGasPrice", gas="l1_gas", wei=10**11)
+        self.node.sequencer.prices["l1_gas"] = 10**11
         return fees
 
     def deliver(self) -> None:
-        asked: FilterParams = {
-            "address": self.deployed.messaging,
-            "topics": [TOPIC],  # type: ignore[list-item]
-            "fromBlock": 0,
-        }
-        for log in self.devnet.l1.eth.get_logs(asked):
-            sent = decoded(
-                {
-                    "data": log["data"].to_0x_hex(),
-                    "topics": [topic.to_0x_hex() for topic in log["topics"]],
-                    "transactionHash": log["transactionHash"].to_0x_hex(),
-                }
-            )
-            if sent.nonce in self._delivered:
-                continue
-            self._delivered.add(sent.nonce)
-            message = {
-                "from_address": f"{sent.from_address:#042x}",
-                "to_address": felt(sent.to_address),
-                "entry_point_selector": felt(sent.selector),
-                "payload": felts(sent.payload),
-            }
-            self.node.devnet("sendMessage", message=message, nonce=sent.nonce)
-        self.node.devnet("mine")
+        messaging = contract(self.devnet.l1, "StarknetMessaging", self.deployed.messaging)
+        for log in messaging.events.LogMessageToL2().get_logs(from_block=0):
+            sent = message_of(log)
+            if sent.nonce not in self._delivered:
+                self._delivered.add(sent.nonce)
+                self.node.do(self.node.sequencer.deliver, sent)
+        self.node.mine()
 
 
 @contextmanager

@@ -1,23 +1,24 @@
-"""How contracts of the local node run: calls, storage variables, events, reverts.
+"""How contracts of the local node run: typed arguments, storage, events, reverts.
 
-Contracts are written in Python, but live by Cairo's rules: calldata are felts, and a revert
-undoes everything.
+Contracts are Python functions annotated with Cairo's types; a revert undoes everything.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, get_type_hints
+
+from starknet_py.cairo.data_types import ArrayType, FeltType, TupleType, UintType
+from starknet_py.cairo.felt import encode_shortstring
+from starknet_py.serialization.errors import CairoSerializerException
+from starknet_py.serialization.factory import serializer_for_type
 
 from mmbot_pipelines.devnet.starknet.chain import Event, State
-from mmbot_pipelines.devnet.starknet.felt import (
-    U128,
-    felt,
-    joined,
-    pseudo_hash,
-    selector_of,
-    short_string,
-)
-from mmbot_pipelines.devnet.starknet.gas import Resources
+from mmbot_pipelines.devnet.starknet.felt import felt, pseudo_hash, selector_of
+
+Felt = Annotated[int, FeltType()]
+U256 = Annotated[int, UintType(256)]
+EthAddress = Annotated[int, UintType(160)]
+Felts = Annotated[list[int], ArrayType(FeltType())]
 
 
 class Reverted(Exception):
@@ -26,27 +27,18 @@ class Reverted(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.frames: list[tuple[int, int, int]] = []  # address, class hash, selector
+        self.frames: list[dict[str, str]] = []
 
     def nested(self) -> Any:
         """Return the CONTRACT_EXECUTION_ERROR of the specification."""
         error: Any = self.reason
-        for address, class_hash, selector in reversed(self.frames):
-            error = {
-                "contract_address": felt(address),
-                "class_hash": felt(class_hash),
-                "selector": felt(selector),
-                "error": error,
-            }
+        for frame in reversed(self.frames):
+            error = {**frame, "error": error}
         return error
 
     def text(self) -> str:
-        """Return the revert reason as a receipt carries it."""
-        lines = [
-            f"{depth}: Error in the called contract (contract address: {felt(address)}, "
-            f"class hash: {felt(class_hash)}, selector: {felt(selector)}):"
-            for depth, (address, class_hash, selector) in enumerate(self.frames)
-        ]
+        """Return the revert reason as a receipt carries it: the innermost call comes last."""
+        lines = [f"Error in the called contract {frame}:" for frame in self.frames]
         return "\n".join([*lines, self.reason])
 
 
@@ -60,46 +52,10 @@ class NoEntryPoint(Reverted):
 
 def panic(message: str) -> Reverted:
     """Return the revert that Cairo's `assert` makes of a short string."""
-    return Reverted(f"{felt(short_string(message))} ('{message}')")
+    return Reverted(f"{felt(encode_shortstring(message))} ('{message}')")
 
 
-class Calldata:
-    """Read a call's arguments one after another.
-
-    Raises:
-        Reverted: an argument is missing, out of its type's range, or left over.
-    """
-
-    def __init__(self, values: Sequence[int]) -> None:
-        self._values = list(values)
-        self._number = 0
-
-    def felt(self, below: int | None = None) -> int:
-        self._number += 1
-        return self._take(below)
-
-    def u256(self) -> int:
-        self._number += 1
-        return joined(self._take(U128), self._take(U128))
-
-    def eth_address(self) -> int:
-        return self.felt(2**160)
-
-    def array(self) -> list[int]:
-        self._number += 1
-        return [self._take() for _ in range(self._take(2**32))]
-
-    def end(self) -> None:
-        if self._values:
-            raise panic("Input too long for arguments")
-
-    def _take(self, below: int | None = None) -> int:
-        if not self._values or (below is not None and self._values[0] >= below):
-            raise panic(f"Failed to deserialize param #{self._number}")
-        return self._values.pop(0)
-
-
-EntryPoint = Callable[["Frame", Calldata], list[int]]
+EntryPoint = Callable[["Frame", Sequence[int]], list[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +67,34 @@ class Contract:
     l1_handlers: Mapping[int, EntryPoint]
 
 
-def contract(name: str, externals: Sequence[EntryPoint], **more: EntryPoint) -> Contract:
-    """Make a class out of Python functions named as its entry points.
-
-    more: functions under other names; those that begin with "l1_" are handlers of L1 messages.
-    """
-    named = {function.__name__: function for function in externals} | more
-    handlers = {n.removeprefix("l1_"): f for n, f in named.items() if n.startswith("l1_")}
+def contract(
+    name: str,
+    externals: Sequence[Callable[..., Any]],
+    l1_handlers: Sequence[Callable[..., Any]] = (),
+) -> Contract:
+    """Make a class out of annotated functions named as its entry points."""
     return Contract(
         class_hash=pseudo_hash("class", name),
-        externals={selector_of(n): f for n, f in named.items() if not n.startswith("l1_")},
-        l1_handlers={selector_of(n): f for n, f in handlers.items()},
+        externals={selector_of(f.__name__): _of_felts(f) for f in externals},
+        l1_handlers={selector_of(f.__name__): _of_felts(f) for f in l1_handlers},
     )
+
+
+def _of_felts(function: Callable[..., Any]) -> EntryPoint:
+    """Let a function take its arguments as calldata, and answer felts."""
+    _, *arguments, answer = get_type_hints(function, include_extras=True).values()
+    calldata = serializer_for_type(TupleType([hint.__metadata__[0] for hint in arguments]))
+    output = None if answer is type(None) else serializer_for_type(answer.__metadata__[0])
+
+    def entry_point(frame: "Frame", given: Sequence[int]) -> list[int]:
+        try:
+            values = calldata.deserialize(list(given))
+        except CairoSerializerException as e:
+            raise Reverted(f"Failed to deserialize the calldata: {e}") from e
+        result = function(frame, *values)
+        return [] if output is None else output.serialize(result)
+
+    return entry_point
 
 
 @dataclass(slots=True)
@@ -131,7 +103,7 @@ class ExecutionState:
 
     state: State
     transaction_hash: int = 0
-    signature: tuple[int, ...] = ()
+    signature: Sequence[int] = ()
     writes: State = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
 
@@ -149,9 +121,11 @@ class ExecutionState:
         selector: int,
         calldata: Sequence[int],
         *,
-        l1_handler: bool = False,
+        from_l1: bool = False,
     ) -> list[int]:
         """Call an entry point and return its felts.
+
+        from_l1: one of those that handle messages.
 
         Raises:
             Reverted: it failed; writes and events of this call are undone.
@@ -159,33 +133,18 @@ class ExecutionState:
         contract = self.contract(address)
         if contract is None:
             raise NoContract(f"Requested contract address {felt(address)} is not deployed.")
-        table = contract.l1_handlers if l1_handler else contract.externals
-        before = self.mark()
+        table = contract.l1_handlers if from_l1 else contract.externals
+        writes, events = dict(self.writes), len(self.events)
         try:
             if selector not in table:
                 raise NoEntryPoint(f"Entry point {felt(selector)} not found in contract.")
-            return table[selector](Frame(self, address, caller), Calldata(calldata))
+            return table[selector](Frame(self, address, caller), calldata)
         except Reverted as e:
-            self.undo(before)
-            e.frames.insert(0, (address, contract.class_hash, selector))
+            self.writes = writes
+            del self.events[events:]
+            place = {"contract_address": address, "class_hash": contract.class_hash}
+            e.frames.insert(0, {k: felt(v) for k, v in (place | {"selector": selector}).items()})
             raise
-
-    def mark(self) -> tuple[State, int]:
-        """Return this point, for `undo`."""
-        return dict(self.writes), len(self.events)
-
-    def undo(self, mark: tuple[State, int]) -> None:
-        """Remove all writes and events since the mark."""
-        self.writes = dict(mark[0])
-        del self.events[mark[1] :]
-
-    def resources(self, calldata: Sequence[int], *, from_l1: bool = False) -> Resources:
-        """Measure a transaction by its calldata, its writes and its events."""
-        return Resources(
-            l1_gas=16_000 + 600 * len(calldata) if from_l1 else 0,
-            l1_data_gas=128 + 64 * len(self.writes),
-            l2_gas=800_000 + 5_000 * len(calldata) + 40_000 * len(self.events),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +155,8 @@ class Frame:
     address: int
     caller: int
 
-    def read(self, variable: str, *keys: int) -> int:
-        return int(self.execution.read(self.address, variable, *keys))
+    def read(self, variable: str, *keys: int) -> Any:
+        return self.execution.read(self.address, variable, *keys)
 
     def write(self, variable: str, *keys: int, value: int) -> None:
         self.execution.writes[(self.address, variable, *keys)] = value

@@ -1,13 +1,10 @@
-"""Felts, u256 halves, selectors and hashes as Starknet's protocol defines them."""
+"""Felts, u256 halves, selectors and hashes as Starknet's protocol defines them. Pure."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from starknet_py.hash.selector import get_selector_from_name
 from starknet_py.hash.utils import keccak256
-
-U128 = 2**128
-FELT_250 = 2**250
 
 selector_of = lru_cache(maxsize=None)(get_selector_from_name)
 
@@ -23,7 +20,7 @@ def felts(values: Iterable[int]) -> list[str]:
 
 def halves(value: int) -> list[int]:
     """Split a u256 into [low, high] of 128 bits each."""
-    return [value % U128, value >> 128]
+    return [value % 2**128, value >> 128]
 
 
 def joined(low: int, high: int) -> int:
@@ -31,14 +28,9 @@ def joined(low: int, high: int) -> int:
     return (high << 128) + low
 
 
-def short_string(text: str) -> int:
-    """Encode up to 31 ASCII characters in one felt."""
-    return int.from_bytes(text.encode("ascii"), "big")
-
-
 def pseudo_hash(*parts: object) -> int:
     """Return a felt that is unique for these parts, where only uniqueness matters."""
-    return keccak256(repr(parts).encode()) % FELT_250
+    return keccak256(repr(parts).encode()) % 2**250
 
 
 def l1_message_hash(

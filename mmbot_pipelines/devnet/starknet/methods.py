@@ -1,29 +1,19 @@
 """The published methods that the local node answers, with the specification's objects."""
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from mmbot_pipelines.devnet.starknet import rpc
-from mmbot_pipelines.devnet.starknet.chain import (
-    Block,
-    BlockId,
-    Call,
-    Event,
-    Executed,
-    Invoke,
-    L1Message,
-    RpcError,
-)
-from mmbot_pipelines.devnet.starknet.execution import Contract, ExecutionState
-from mmbot_pipelines.devnet.starknet.felt import felt, felts, pseudo_hash
-from mmbot_pipelines.devnet.starknet.gas import GAS
-from mmbot_pipelines.devnet.starknet.rpc import Method, Readers
-from mmbot_pipelines.devnet.starknet.sequencer import SEQUENCER_ADDRESS, Sequencer
+from starknet_py.net.models.transaction import InvokeV3
+from starknet_py.net.schemas.broadcasted_txn import BroadcastedTransactionSchema
 
-SPEC_VERSION = "0.10.2"
-_MAX_CHUNK = 1024
-_TOKEN = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")  # block, and index of the event in it
+from mmbot_pipelines.devnet.starknet.chain import Block, Event, Executed, L1Message
+from mmbot_pipelines.devnet.starknet.delivery import Inbox
+from mmbot_pipelines.devnet.starknet.execution import ExecutionState
+from mmbot_pipelines.devnet.starknet.felt import felt, felts, pseudo_hash
+from mmbot_pipelines.devnet.starknet.gas import GAS, in_fri
+from mmbot_pipelines.devnet.starknet.rpc import RpcError
+from mmbot_pipelines.devnet.starknet.sequencer import CHAIN_ID, SEQUENCER_ADDRESS, Sequencer
+
 _ROOTS = (
     "new_root",
     "event_commitment",
@@ -31,160 +21,60 @@ _ROOTS = (
     "receipt_commitment",
     "state_diff_commitment",
 )
+_SIGNED = (
+    *("version", "signature", "nonce", "resource_bounds", "tip"),
+    *("calldata", "sender_address"),
+)
 Json = dict[str, Any]
 
 
 class StarknetMethods:
-    """Answer the published methods from one sequencer."""
+    """Answer the published methods from one sequencer; parameters have their published names."""
 
-    def __init__(
-        self, sequencer: Sequencer, messages: Callable[[int], Sequence[L1Message]]
-    ) -> None:
+    def __init__(self, sequencer: Sequencer, inbox: Inbox) -> None:
         self._sequencer = sequencer
         self._chain = sequencer.chain
-        self._messages = messages  # those that an L1 transaction sent; RpcError if unknown
+        self._inbox = inbox
 
-    def routes(self) -> Mapping[str, Method]:
-        """Return every method by its name, with its parameters."""
-        block: Readers = {"block_id": rpc.block_id}
-        address: Readers = {"contract_address": rpc.felt}
-        transaction = {"transaction_hash": rpc.felt}
-        estimated: Readers = {"request": rpc.invokes, "simulation_flags": rpc.flags, **block}
-        methods = {
-            "specVersion": Method(lambda: SPEC_VERSION, {}),
-            "chainId": Method(lambda: felt(self._sequencer.chain_id), {}),
-            "blockNumber": Method(lambda: self._chain.latest.number, {}),
-            "blockHashAndNumber": Method(lambda: place(self._chain.latest), {}),
-            "getBlockWithTxHashes": Method(self.block_with_hashes, block),
-            "getTransactionReceipt": Method(self.receipt, transaction),
-            "getTransactionStatus": Method(self.transaction_status, transaction),
-            "getMessagesStatus": Method(self.messages_status, {"transaction_hash": rpc.hex_number}),
-            "getEvents": Method(self.events, {"filter": dict}),
-            "getNonce": Method(self.nonce, {**block, **address}),
-            "getClassAt": Method(self.class_at, {**block, **address}),
-            "getClassHashAt": Method(self.class_hash, {**block, **address}),
-            "call": Method(self.call, {"request": rpc.function_call, **block}),
-            "estimateFee": Method(self.estimate_fee, estimated),
-            "estimateMessageFee": Method(
-                self.estimate_message_fee, {"message": rpc.message, **block}
-            ),
-            "addInvokeTransaction": Method(self.add_invoke, {"invoke_transaction": rpc.invoke}),
+    def routes(self) -> dict[str, Callable[..., Any]]:
+        """Return every method by its name."""
+        chain = self._chain
+        methods: dict[str, Callable[..., Any]] = {
+            "specVersion": lambda: "0.10.2",
+            "chainId": lambda: felt(CHAIN_ID),
+            "blockNumber": lambda: chain.block("latest").number,
+            "blockHashAndNumber": lambda: place(chain.block("latest")),
+            "getBlockWithTxHashes": self.block_with_hashes,
+            "getTransactionReceipt": self.receipt,
+            "getTransactionStatus": self.transaction_status,
+            "getMessagesStatus": self.messages_status,
+            "getEvents": self.events,
+            "getNonce": self.nonce,
+            "getClassAt": self.class_at,
+            "getClassHashAt": self.class_hash,
+            "call": self.call,
+            "estimateFee": self.estimate_fee,
+            "estimateMessageFee": self.estimate_message_fee,
+            "addInvokeTransaction": self.add_invoke,
         }
         return {f"starknet_{name}": method for name, method in methods.items()}
 
-    def block_with_hashes(self, block_id: BlockId) -> Json:
+    def block_with_hashes(self, block_id: Any) -> Json:
+        """Return a block with BLOCK_HEADER or, while it is being built, PRE_CONFIRMED_…"""
         block = self._chain.block(block_id)
-        return self._header(block) | {"transactions": felts(t.hash for t in block.transactions)}
-
-    def receipt(self, transaction_hash: int) -> Json:
-        block, executed = self._chain.place(transaction_hash)
-        answer: Json = {
-            "type": "INVOKE",
-            "transaction_hash": felt(executed.hash),
-            "actual_fee": {"amount": felt(executed.fee), "unit": "FRI"},
-            "finality_status": self._chain.finality(block),
-            "messages_sent": [],
-            "events": [event(e) for e in executed.events],
-            "execution_resources": {gas: getattr(executed.resources, gas) for gas in GAS},
-            **status(executed, "revert_reason"),
-            **place(block),
-        }
-        if isinstance(executed.source, L1Message):
-            answer["type"] = "L1_HANDLER"
-            answer["message_hash"] = f"{executed.source.hash:#066x}"
-            answer["actual_fee"]["unit"] = "WEI"
-        return answer
-
-    def transaction_status(self, transaction_hash: int) -> Json:
-        block, executed = self._chain.place(transaction_hash)
-        finality = {"finality_status": self._chain.finality(block)}
-        return finality | status(executed, "failure_reason")
-
-    def messages_status(self, transaction_hash: int) -> list[Json]:
-        hashes = [self._chain.handler_of(m.hash) for m in self._messages(transaction_hash)]
-        return [
-            {"transaction_hash": felt(tx_hash)} | self.transaction_status(tx_hash)
-            for tx_hash in hashes
-            if tx_hash is not None
-        ]
-
-    def events(self, filter: Json) -> Json:  # noqa: A002  the published name
-        """Return EVENTS_CHUNK: a page of events, and the token of the next page if any.
-
-        Raises:
-            RpcError: PAGE_SIZE_TOO_BIG, BLOCK_NOT_FOUND, INVALID_CONTINUATION_TOKEN.
-        """
-        if filter["chunk_size"] > _MAX_CHUNK:
-            raise RpcError("PAGE_SIZE_TOO_BIG")
-        first = self._height(filter.get("from_block", {"block_number": 0}))
-        last = self._height(filter.get("to_block", "pre_confirmed"))
-        if isinstance(filter.get("to_block"), dict):
-            # Only the tag `pre_confirmed` reaches the block being built.
-            last = min(last, self._chain.latest.number)
-        start, skip = _position(filter.get("continuation_token"), first, last)
-        given = filter.get("address", [])
-        addresses = set(rpc.felts(given if isinstance(given, list) else [given]))
-        keys = [set(rpc.felts(allowed)) for allowed in filter.get("keys", [])]
-        blocks = [*self._chain.sealed, self._chain.building][start : last + 1]
-        found: list[Json] = []
-        for block in blocks:
-            for position, (place_of, emitted) in enumerate(_emitted(block)):
-                if block.number == start and position < skip:
-                    continue
-                if not _matches(emitted, addresses, keys):
-                    continue
-                if len(found) == filter["chunk_size"]:
-                    return {"events": found, "continuation_token": f"{block.number}-{position}"}
-                found.append(event(emitted) | place(block) | place_of)
-        return {"events": found}
-
-    def nonce(self, block_id: BlockId, contract_address: int) -> str:
-        block = self._chain.block(block_id)
-        self._contract(block, contract_address)
-        return felt(ExecutionState(block.state).read("nonce", contract_address))
-
-    def class_at(self, block_id: BlockId, contract_address: int) -> Json:
-        """Return CONTRACT_CLASS of Cairo 1, without a program or ABI: these have none."""
-        self._contract(self._chain.block(block_id), contract_address)
-        return {
-            "sierra_program": [],
-            "contract_class_version": "0.1.0",
-            "entry_points_by_type": {"CONSTRUCTOR": [], "EXTERNAL": [], "L1_HANDLER": []},
-            "abi": "[]",
-        }
-
-    def class_hash(self, block_id: BlockId, contract_address: int) -> str:
-        return felt(self._contract(self._chain.block(block_id), contract_address).class_hash)
-
-    def call(self, request: Call, block_id: BlockId) -> list[str]:
-        return felts(self._sequencer.call(request, self._chain.block(block_id)))
-
-    def estimate_fee(
-        self, request: Sequence[Invoke], simulation_flags: Sequence[str], block_id: BlockId
-    ) -> list[dict[str, str]]:
-        block, validate = self._chain.block(block_id), "SKIP_VALIDATE" not in simulation_flags
-        return self._sequencer.estimate(request, block, validate=validate)
-
-    def estimate_message_fee(self, message: L1Message, block_id: BlockId) -> dict[str, str]:
-        return self._sequencer.estimate_message(message, self._chain.block(block_id))
-
-    def add_invoke(self, invoke_transaction: Invoke) -> Json:
-        if invoke_transaction.version != 3:
-            raise RpcError("UNSUPPORTED_TX_VERSION")
-        return {"transaction_hash": felt(self._sequencer.submit(invoke_transaction).hash)}
-
-    def _header(self, block: Block) -> Json:
-        """Return BLOCK_HEADER with the status, or PRE_CONFIRMED_BLOCK_HEADER."""
-        wei, fri = self._sequencer.prices, self._sequencer.prices.in_fri()
+        wei, fri = self._sequencer.prices, in_fri(self._sequencer.prices)
         answer = place(block) | {
             "timestamp": block.timestamp,
             "sequencer_address": felt(SEQUENCER_ADDRESS),
             "l1_da_mode": "BLOB",
             "starknet_version": "0.14.1",
+            "transactions": felts(t.hash for t in block.transactions),
         }
         for gas in GAS:
-            prices = {"price_in_fri": getattr(fri, gas), "price_in_wei": getattr(wei, gas)}
-            answer[f"{gas}_price"] = {unit: felt(price) for unit, price in prices.items()}
+            answer[f"{gas}_price"] = {
+                "price_in_fri": felt(fri[gas]),
+                "price_in_wei": felt(wei[gas]),
+            }
         if block.hash is None:
             return answer
         return answer | {
@@ -196,15 +86,123 @@ class StarknetMethods:
             "state_diff_length": 0,  # not counted
         }
 
-    def _contract(self, block: Block, address: int) -> Contract:
-        contract = ExecutionState(block.state).contract(address)
-        if contract is None:
-            raise RpcError("CONTRACT_NOT_FOUND")
-        return contract
+    def receipt(self, transaction_hash: str) -> Json:
+        block, executed = self._chain.place(int(transaction_hash, 16))
+        answer: Json = {
+            "type": "INVOKE",
+            "transaction_hash": felt(executed.hash),
+            "actual_fee": {"amount": felt(executed.fee), "unit": "FRI"},
+            "finality_status": self._chain.finality(block),
+            "messages_sent": [],
+            "events": [event(e) for e in executed.events],
+            "execution_resources": executed.gas,
+            **status(executed, "revert_reason"),
+            **place(block),
+        }
+        if executed.message is not None:
+            answer["type"] = "L1_HANDLER"
+            answer["message_hash"] = f"{executed.message.hash:#066x}"
+            answer["actual_fee"]["unit"] = "WEI"
+        return answer
 
-    def _height(self, given: Any) -> int:
-        block_id = rpc.block_id(given)
-        return self._chain.block(block_id).number if block_id.number is None else block_id.number
+    def transaction_status(self, transaction_hash: str) -> Json:
+        block, executed = self._chain.place(int(transaction_hash, 16))
+        finality = {"finality_status": self._chain.finality(block)}
+        return finality | status(executed, "failure_reason")
+
+    def messages_status(self, transaction_hash: str) -> list[Json]:
+        handlers = [
+            felt(message.handler)
+            for message in self._inbox.executed()
+            if message.l1_transaction == int(transaction_hash, 16)
+        ]
+        return [{"transaction_hash": h} | self.transaction_status(h) for h in handlers]
+
+    def events(self, filter: Json) -> Json:  # noqa: A002  the published name
+        """Return EVENTS_CHUNK: a page of events, and the token of the next page if any.
+
+        The token is how many events the pages before had.
+        """
+        last = filter.get("to_block", "pre_confirmed")
+        # Only the tag reaches the block being built.
+        building = [self._chain.building] if last == "pre_confirmed" else []
+        first = self._number(filter.get("from_block", {"block_number": 0}))
+        blocks = [*self._chain.sealed, *building][first : self._number(last) + 1]
+        keys = [set(allowed) for allowed in filter.get("keys", [])]
+        found = [
+            emitted
+            for block in blocks
+            for emitted in _emitted(block)
+            if _matches(emitted, filter.get("address"), keys)
+        ]
+        start = int(filter.get("continuation_token", 0))
+        end = start + filter["chunk_size"]
+        more = {"continuation_token": str(end)} if end < len(found) else {}
+        return {"events": found[start:end], **more}
+
+    def nonce(self, block_id: Any, contract_address: str) -> str:
+        state, address = self._deployed(block_id, contract_address)
+        return felt(state.read("nonce", address))
+
+    def class_at(self, block_id: Any, contract_address: str) -> Json:
+        """Return CONTRACT_CLASS of Cairo 1, without a program or ABI: these have none."""
+        self._deployed(block_id, contract_address)
+        return {
+            "sierra_program": [],
+            "contract_class_version": "0.1.0",
+            "entry_points_by_type": {"CONSTRUCTOR": [], "EXTERNAL": [], "L1_HANDLER": []},
+            "abi": "[]",
+        }
+
+    def class_hash(self, block_id: Any, contract_address: str) -> str:
+        state, address = self._deployed(block_id, contract_address)
+        return felt(state.read("class", address).class_hash)
+
+    def call(self, request: Json, block_id: Any) -> list[str]:
+        to, selector = (int(request[f], 16) for f in ("contract_address", "entry_point_selector"))
+        calldata = [int(word, 16) for word in request["calldata"]]
+        block = self._chain.block(block_id)
+        return felts(self._sequencer.call(to, selector, calldata, block))
+
+    def estimate_fee(
+        self, request: Sequence[Json], simulation_flags: Sequence[str], block_id: Any
+    ) -> list[dict[str, str]]:
+        block, validate = self._chain.block(block_id), "SKIP_VALIDATE" not in simulation_flags
+        (only,) = request
+        return [self._sequencer.estimate(_invoke(only), block, validate=validate)]
+
+    def estimate_message_fee(self, message: Json, block_id: Any) -> dict[str, str]:
+        block = self._chain.block(block_id)
+        return self._sequencer.estimate_message(l1_message(message), block)
+
+    def add_invoke(self, invoke_transaction: Json) -> Json:
+        return {"transaction_hash": felt(self._sequencer.submit(_invoke(invoke_transaction)))}
+
+    def _deployed(self, block_id: Any, contract_address: str) -> tuple[ExecutionState, int]:
+        """Return the state after a block, and the address of a contract in it."""
+        state, address = (
+            ExecutionState(self._chain.block(block_id).state),
+            int(contract_address, 16),
+        )
+        if state.contract(address) is None:
+            raise RpcError("CONTRACT_NOT_FOUND")
+        return state, address
+
+    def _number(self, block_id: Any) -> int:
+        """Return a block's number, of one that is still to come too."""
+        if isinstance(block_id, dict) and "block_number" in block_id:
+            return int(block_id["block_number"])
+        return self._chain.block(block_id).number
+
+
+def l1_message(given: Json) -> L1Message:
+    """Read MSG_FROM_L1."""
+    return L1Message(
+        from_address=int(given["from_address"], 16),
+        to_address=int(given["to_address"], 16),
+        selector=int(given["entry_point_selector"], 16),
+        payload=tuple(int(word, 16) for word in given["payload"]),
+    )
 
 
 def place(block: Block) -> Json:
@@ -229,35 +227,31 @@ def status(executed: Executed, reason: str) -> Json:
     return {"execution_status": "REVERTED", reason: executed.revert_reason}
 
 
-def _emitted(block: Block) -> list[tuple[Json, Event]]:
-    """List a block's events, each with its place in the block."""
+def _emitted(block: Block) -> list[Json]:
+    """List a block's events as EMITTED_EVENT."""
     return [
-        (
-            {
-                "transaction_hash": felt(executed.hash),
-                "transaction_index": index,
-                "event_index": event_index,
-            },
-            emitted,
-        )
+        event(emitted)
+        | place(block)
+        | {
+            "transaction_hash": felt(executed.hash),
+            "transaction_index": index,
+            "event_index": event_index,
+        }
         for index, executed in enumerate(block.transactions)
         for event_index, emitted in enumerate(executed.events)
     ]
 
 
-def _matches(emitted: Event, addresses: set[int], keys: Sequence[set[int]]) -> bool:
-    """Return whether a filter lets the event through; an empty set allows anything."""
-    if addresses and emitted.address not in addresses:
+def _matches(emitted: Json, address: str | None, keys: Sequence[set[str]]) -> bool:
+    """Return whether a filter lets the event through; an empty set allows any key."""
+    if address not in (None, emitted["from_address"]) or len(keys) > len(emitted["keys"]):
         return False
-    present = (*emitted.keys, *(None for _ in keys))
-    return all(not allowed or key in allowed for allowed, key in zip(keys, present, strict=False))
+    return all(
+        not allowed or key in allowed for allowed, key in zip(keys, emitted["keys"], strict=False)
+    )
 
 
-def _position(token: str | None, first: int, last: int) -> tuple[int, int]:
-    """Return block and event index where the page begins."""
-    if token is None:
-        return first, 0
-    found = _TOKEN.fullmatch(token)
-    if found is None or not first <= int(found[1]) <= last:
-        raise RpcError("INVALID_CONTINUATION_TOKEN")
-    return int(found[1]), int(found[2])
+def _invoke(transaction: Json) -> InvokeV3:
+    """Read BROADCASTED_INVOKE_TXN_V3."""
+    read = BroadcastedTransactionSchema().load(transaction)  # type: ignore[no-untyped-call]
+    return InvokeV3(**{name: getattr(read, name) for name in _SIGNED})

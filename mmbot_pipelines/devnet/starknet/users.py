@@ -10,10 +10,9 @@ from starknet_py.net.signer.key_pair import KeyPair
 
 from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS, Keys
 from mmbot_pipelines.devnet.starknet.felt import halves, joined, selector_of
-from mmbot_pipelines.devnet.starknet.gas import GasPrices
+from mmbot_pipelines.devnet.starknet.gas import PRICES, in_fri
+from mmbot_pipelines.devnet.starknet.sequencer import CHAIN_ID
 from mmbot_pipelines.devnet.starknet.token import ETH
-
-PRICES = GasPrices().in_fri()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,13 +24,13 @@ class StarknetOrder:
     fee: int  # wei
 
 
-def account(rpc_url: str, keys: Keys, chain_id: int) -> Account:
+def account(rpc_url: str, keys: Keys) -> Account:
     """Return starknet-py's account of a development key."""
     return Account(
         address=keys.address,
         client=FullNodeClient(node_url=rpc_url),
         key_pair=KeyPair(keys.private_key, keys.public_key),
-        chain=chain_id,
+        chain=CHAIN_ID,
     )
 
 
@@ -59,11 +58,8 @@ async def place_orders(user: Account, orders: Sequence[StarknetOrder]) -> list[i
         RuntimeError: the escrow refused one, so all.
     """
     # Fixed bounds: an estimate would cost a second signature, 0.1 s each here.
-    bounds = ResourceBoundsMapping(
-        l1_gas=ResourceBounds(0, PRICES.l1_gas * 2),
-        l1_data_gas=ResourceBounds(100_000, PRICES.l1_data_gas * 2),
-        l2_gas=ResourceBounds(100_000_000, PRICES.l2_gas * 2),
-    )
+    prices = in_fri(PRICES).items()
+    bounds = ResourceBoundsMapping(**{gas: ResourceBounds(10**8, 2 * each) for gas, each in prices})
     sent = await user.execute_v3(order_calls(orders), resource_bounds=bounds)
     receipt = await user.client.get_transaction_receipt(sent.transaction_hash)
     if receipt.revert_reason is not None:

@@ -32,9 +32,8 @@ def prove(ports: StarknetPorts, query: Any) -> None:
             for registry, wanted in asked["accounts"].items():
                 for slot in wanted["slots"]:
                     value = ask(ports.devnet.l1, "eth_getStorageAt", registry, slot, hex(number))
-                    ports.node.devnet(
-                        "proveSlot", account=registry, block=number, slot=slot, value=value
-                    )
+                    keys = (int(registry, 16), number, int(slot, 16))
+                    ports.node.store("proven", *keys, value=int(value, 16))
 
 
 def by_proof(ports: StarknetPorts, service: FakeProver, **changes: Any) -> ByProof:

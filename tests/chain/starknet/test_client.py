@@ -30,10 +30,9 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
         return
     with starknet() as node:
         for _ in range(5):
-            user = node.devnet("accounts")[2]["address"]
-            node.devnet("mint", address=user, amount=7, token="STRK")
-            node.devnet("mine")
-        node.devnet("mint", address=user, amount=7, token="STRK")
+            node.act("transfer", 5, 7, 0, to=TOKEN)
+            node.mine()
+        node.act("transfer", 5, 7, 0, to=TOKEN)
         yield node.url
 
 

@@ -113,7 +113,7 @@ def test_a_call_that_reverted_is_shown_again(
 
 def sent_unproven(ports: StarknetPorts, order: Order) -> TxHash:
     """Send what nobody has proven, past every estimate."""
-    user = account(ports.node.url, MAKER, int(ports.deployed.chain_id, 16))
+    user = account(ports.node.url, MAKER)
     call = Call(
         int(ports.deployed.escrow, 16), entrypoint("withdraw"), [order.number, 0, 1, 0, 1, 0]
     )
@@ -149,7 +149,7 @@ def test_an_escrow_that_refuses_now_keeps_the_order_waiting(
         (seen,) = origin.progress(orders)
         assert "is paused" in str(seen.waits)
         ports.mine_l2(20)
-    ports.node.devnet("pause", paused=False)
+    ports.node.store("paused", value=0)
     (seen,) = origin.progress(orders)
     assert seen.proven_in is not None
 

@@ -28,7 +28,7 @@ def estimated(ports: StarknetPorts, order: Order) -> int:
 def test_the_fee_is_the_estimate_and_its_margin_to_the_wei(
     ports: StarknetPorts, margin: int
 ) -> None:
-    ports.node.devnet("setGasPrice", gas="l2_gas", wei=200_003)
+    ports.node.sequencer.prices["l2_gas"] = 200_003
     (order,) = ports.set_orders(1)
     priced = ByMessage(
         ports.l2,
@@ -48,7 +48,7 @@ def test_a_fee_that_starknet_does_not_take_is_a_clear_failure(
 ) -> None:
     (order,) = ports.set_orders(1)
     for gas, price in (("l1_gas", l1_gas), ("l1_data_gas", others), ("l2_gas", others)):
-        ports.node.devnet("setGasPrice", gas=gas, wei=price)
+        ports.node.sequencer.prices[gas] = price
     for ask in (ports.origin.message_fee, ports.origin.claims):
         with pytest.raises(
             MessageFeeOutOfRange, match=r"at most 1 ETH \(1000000000000000000 wei\)"

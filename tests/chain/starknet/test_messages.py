@@ -61,7 +61,7 @@ def test_a_message_of_another_order_is_not_taken_for_it(ports: StarknetPorts) ->
 
 
 def test_a_message_on_its_way_is_not_lost(linked: StarknetPorts) -> None:
-    linked.node.devnet("setDelivery", mode="withhold")
+    linked.node.inbox.mode = "withhold"
     orders = named(linked, proved(linked, linked.set_orders(2)))
     assert linked.origin.progress(orders) == [Progress(), Progress()]
 
@@ -82,7 +82,7 @@ def test_a_message_that_failed_on_starknet_is_proven_lost(linked: StarknetPorts)
     (good,) = named(linked, proved(linked, [good]))
     consumed(linked, good.claim_ref)
     linked.mine_l2(1)
-    linked.node.devnet("setDelivery", mode="fail")
+    linked.node.inbox.mode = "fail"
     (bad,) = named(linked, proved(linked, [bad]))
     consumed(linked, bad.claim_ref)
     linked.mine_l2(1)
@@ -90,7 +90,7 @@ def test_a_message_that_failed_on_starknet_is_proven_lost(linked: StarknetPorts)
     assert of_good.lost is None
     assert isinstance(of_bad.lost, Undelivered)
     assert f"the claim's {bad.claim_ref} is consumed on L1" in str(of_bad.lost)
-    linked.node.devnet("setDelivery", mode="deliver")
+    linked.node.inbox.mode = "deliver"
     (again,) = named(linked, proved_again(linked, bad))
     assert again.claim_ref != bad.claim_ref
     until(lambda: held(linked, again.claim_ref) == 0, linked.mine)

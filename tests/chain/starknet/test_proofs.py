@@ -74,7 +74,7 @@ def test_a_call_that_the_node_does_not_know_may_still_be_on_its_way(
 ) -> None:
     orders = begun(ports, origin, paid(ports))
     (order,) = reported(orders, origin.progress(orders))
-    ports.node.devnet("reorg", depth=0)
+    ports.node.reorg(0)
     assert origin.progress([order]) == [Progress(proven_in=order.claim_tx)]  # the same bytes
 
 

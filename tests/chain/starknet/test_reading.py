@@ -12,7 +12,6 @@ from mmbot_pipelines.core.errors import RetryPolicy, RpcUnavailable
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.outbox import Block
 from mmbot_pipelines.devnet.accounts import account
-from mmbot_pipelines.devnet.starknet.felt import felt, felts
 from tests.adapters.rpc.fake_node import NOBODY
 from tests.ports.port_harness import claim, pay
 from tests.ports.starknet_ports import StarknetPorts
@@ -37,7 +36,7 @@ def test_an_order_whose_unsealed_block_is_dropped_is_absent(ports: StarknetPorts
     head = ports.origin.head(Cursor.LATEST)
     ports.show(1)
     (order,) = ports.origin.unsealed(head).orders
-    ports.node.devnet("reorg", depth=0)
+    ports.node.reorg(0)
     (failure,) = ports.origin.check([order])
     assert isinstance(failure, OrderAbsent)
     assert OrderAbsent.retry_policy is RetryPolicy.LATER
@@ -47,7 +46,7 @@ def test_another_order_under_a_dropped_ones_id_is_not_taken_for_it(ports: Starkn
     head = ports.origin.head(Cursor.LATEST)
     ports.show(1, amount=7)
     (order,) = ports.origin.unsealed(head).orders
-    ports.node.devnet("reorg", depth=0)
+    ports.node.reorg(0)
     ports.show(1, amount=8)
     (failure,) = ports.origin.check([order])
     assert isinstance(failure, EscrowMismatch)
@@ -66,11 +65,11 @@ def test_pages_and_the_reading_behind_the_head_lose_nothing(
 
 
 def test_malformed_events_of_any_shape_are_faults(ports: StarknetPorts) -> None:
-    key = felt(abi.SET_ORDER)
+    key = abi.SET_ORDER
     good = [0, 0, 5, 1, 0, 1, 0]
-    for keys, data in [([key, "0x1"], good), ([key], []), ([key], [*good[:2], 2**160, *good[3:]])]:
-        ports.node.devnet("emitEvent", keys=keys, data=felts(data))
-    ports.node.devnet("emitEvent", keys=["0x1"], data=[])  # another event altogether
+    for keys, data in [([key, 1], good), ([key], []), ([key], [*good[:2], 2**160, *good[3:]])]:
+        ports.node.emit(keys, data)
+    ports.node.emit([1], [])  # another event altogether
     ports.set_orders(1)
     scan = ports.origin.scan(0, ports.origin.head(Cursor.LATEST).number)
     assert len(scan.orders) == 1
@@ -111,7 +110,7 @@ def test_a_wallet_or_registry_of_others_names_both_and_the_setting(ports: Starkn
     (failure,) = other.check([order])
     assert str(failure).endswith("but MMBOT_STARKNET_WALLET_ADDRESS is 0x5")
     stranger = Address(account(5).address)
-    ports.node.devnet("setRegistry", address=stranger)
+    ports.node.store("registry", value=int(stranger, 16))
     (failure,) = ports.origin.check([order])
     assert str(failure) == (
         f"the escrow {ports.deployed.escrow} obeys {stranger}, "

@@ -120,7 +120,7 @@ def test_orders_come_back_by_messages(way: Way) -> None:
 
 
 def test_a_message_that_failed_is_claimed_again_and_paid_once(way: Way) -> None:
-    way.ports.node.devnet("setDelivery", mode="fail")
+    way.ports.node.inbox.mode = "fail"
     (key,) = way.claimed()
     first = way.order(key).claim_ref
     way.consumed(key)
@@ -129,7 +129,7 @@ def test_a_message_that_failed_is_claimed_again_and_paid_once(way: Way) -> None:
     order = way.order(key)
     assert (order.status, order.failed, order.attempt) == (Status.FULFILLED, True, 2)
     assert "Undelivered" in str(order.reason)
-    way.ports.node.devnet("setDelivery", mode="deliver")
+    way.ports.node.inbox.mode = "deliver"
     way.now += timedelta(minutes=5)
     assert steps.retry(way.bridge, way.run) == [key]
     way.claim([key])
@@ -142,7 +142,7 @@ def test_a_message_that_failed_is_claimed_again_and_paid_once(way: Way) -> None:
 
 
 def test_a_withheld_message_is_claimed_again_by_hand_and_paid_once(way: Way) -> None:
-    way.ports.node.devnet("setDelivery", mode="withhold")
+    way.ports.node.inbox.mode = "withhold"
     (key,) = way.claimed()
     steps.reprocess(way.bridge, [key], way.run)
     assert way.order(key).status is Status.PROVED  # too early
@@ -151,7 +151,7 @@ def test_a_withheld_message_is_claimed_again_by_hand_and_paid_once(way: Way) -> 
     way.mined()
     way.settle()
     assert way.order(key).status is Status.PROVED
-    way.ports.node.devnet("setDelivery", mode="deliver")  # and now both arrive
+    way.ports.node.inbox.mode = "deliver"  # and now both arrive
     way.consumed(key)
     way.ports.mine_l2(1)
     assert way.settle() == [key]
@@ -160,7 +160,7 @@ def test_a_withheld_message_is_claimed_again_by_hand_and_paid_once(way: Way) -> 
 
 def test_an_order_whose_unsealed_block_was_dropped_costs_nothing(way: Way) -> None:
     keys = way.found(2)
-    way.ports.node.devnet("reorg", depth=0)
+    way.ports.node.reorg(0)
     for _ in range(2):
         with suppress(OrdersFailed):
             steps.transfer(way.bridge, keys, way.run)
@@ -236,7 +236,7 @@ def test_a_wrong_api_key_is_an_error_of_the_order_and_no_loss(
 def test_orders_under_way_when_the_way_changes_are_taken_over(
     way: Way, ports: StarknetPorts, service: FakeProver
 ) -> None:
-    ports.node.devnet("setDelivery", mode="withhold")
+    ports.node.inbox.mode = "withhold"
     (key,) = way.claimed()
     other = Way(ports, ports.starknet(ports.l2, by_proof(ports, service)), way.now)
     other.store.stored = way.store.stored
