@@ -16,7 +16,6 @@ ESCROW = felt(ESCROW_ADDRESS)
 REGISTRY = "0x" + "5a" * 20
 RECIPIENT = 0x70997970C51812DC3A010C7D01B50E0D17DC79C8
 CLAIM = felt(selector_of("claim_payment"))
-BATCH = felt(selector_of("claim_payment_batch"))
 ORDER = StarknetOrder(recipient=RECIPIENT, amount=10**17, fee=10**15)
 
 

@@ -49,20 +49,6 @@ def test_a_reorg_removes_blocks_with_their_events_and_state(rpc: LocalStarknet) 
     assert rpc.refused("getEvents", gone).code == 24
 
 
-def test_an_id_is_used_again_with_other_content(rpc: LocalStarknet) -> None:
-    rpc.set_order(1, 10, 1)
-    rpc.mine()
-    old = rpc("blockHashAndNumber")
-    rpc.reorg(1)
-    assert rpc.set_order(2, 10, 1) == 0
-    rpc.mine()
-    new = rpc("blockHashAndNumber")
-    assert new["block_number"] == old["block_number"]
-    assert new["block_hash"] != old["block_hash"]
-    assert orders(rpc) == [[2, 1]]
-    assert recipient(rpc, 0) == 2
-
-
 def test_replay_brings_the_same_transactions_in_other_blocks(rpc: LocalStarknet) -> None:
     user = user_of(rpc)
     run(place_orders(user, [StarknetOrder(recipient=7, amount=5, fee=1)]))
@@ -83,15 +69,6 @@ def test_replay_brings_the_same_transactions_in_other_blocks(rpc: LocalStarknet)
     assert receipt["execution_status"] == "SUCCEEDED"
     assert receipt["block_hash"] == after[2]["block_hash"]
     assert rpc("getNonce", "latest", felt(user.address)) == "0x1"
-
-
-def test_a_dropped_block_being_built_leaves_nothing(rpc: LocalStarknet) -> None:
-    rpc.set_order(1, 10, 1)
-    sent = newest_transaction(rpc)
-    rpc.reorg(0)
-    assert orders(rpc) == []
-    assert rpc.refused("getTransactionStatus", sent).code == 29
-    assert rpc("getBlockWithTxHashes", "pre_confirmed")["transactions"] == []
 
 
 def test_what_l1_has_accepted_is_not_dropped(rpc: LocalStarknet) -> None:

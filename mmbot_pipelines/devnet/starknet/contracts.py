@@ -32,10 +32,6 @@ Calls = Annotated[
     ArrayType(TupleType([_FELT, _FELT, ArrayType(_FELT)])),
 ]
 Answers = Annotated[list[list[int]], ArrayType(ArrayType(_FELT))]
-Claims = Annotated[
-    list[tuple[int, int, int]],  # order id, recipient, amount in wei
-    ArrayType(TupleType([_UINT256, _UINT160, _UINT256])),
-]
 Terms = Annotated[tuple[int, int, int], TupleType([_UINT160, _UINT256, _UINT256])]
 
 
@@ -100,16 +96,10 @@ def claim_payment(
     frame: Frame, registry: Felt, number: U256, recipient: EthAddress, amount: U256
 ) -> None:
     """Pay the market maker for one order, on a message from the L1 registry."""
-    claim_payment_batch(frame, registry, [(number, recipient, amount)])
-
-
-def claim_payment_batch(frame: Frame, registry: Felt, claims: Claims) -> None:
-    """Pay the market maker for several orders, or for none of them."""
     _require_not_paused(frame)
     if registry != frame.read("registry"):
         raise panic("Only PAYMENT_REGISTRY_CONTRACT")
-    for claim in claims:
-        _pay_out(frame, *claim)
+    _pay_out(frame, number, recipient, amount)
 
 
 def withdraw(frame: Frame, number: U256, block: U256, slot: U256) -> None:
@@ -175,5 +165,5 @@ ESCROW = contract(
         *(set_order, withdraw, get_order, get_order_pending),
         *(is_paused, get_eth_transfer_contract, get_mm_starknet_contract),
     ],
-    l1_handlers=[claim_payment, claim_payment_batch],
+    l1_handlers=[claim_payment],
 )
