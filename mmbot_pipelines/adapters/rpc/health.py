@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 _FAULTS_TO_OPEN = 3  # in a row
 _MIN_OPEN_SECONDS = 5.0  # seconds; each further rest in a row is twice as long
 _MAX_OPEN_SECONDS = 300.0
+_MAX_PAUSE_SECONDS = 30.0  # that a node is obeyed where no other can be asked
 _MEMORY = 0.8  # share of the past in the averages: about the last five asked
 _TOLERATED_LAG = 5  # blocks: heights are never read at the same instant
 _OLD_SECONDS = 30.0  # age of a newest block from which on a node admits to be behind
@@ -38,8 +39,19 @@ class NodeFaultKind(StrEnum):
 class NodeFault(Exception):
     """The node gave no usable answer; the text names no URL."""
 
-    def __init__(self, text: str, kind: NodeFaultKind = NodeFaultKind.GARBAGE) -> None:
+    def __init__(
+        self,
+        text: str,
+        kind: NodeFaultKind = NodeFaultKind.GARBAGE,
+        *,
+        retry_after_seconds: float = 0.0,
+    ) -> None:
+        """Describe the fault.
+
+        retry_after_seconds: how long the node wants not to be asked (HTTP's Retry-After).
+        """
         self.kind = kind
+        self.retry_after_seconds = retry_after_seconds
         super().__init__(text)
 
 
@@ -116,6 +128,7 @@ class NodeHealth:
         self._in_a_row = 0
         self._rest = _MIN_OPEN_SECONDS
         self._open_until: float | None = None
+        self._paused_until: float | None = None
         self._lock = threading.Lock()
 
     @property
@@ -134,6 +147,16 @@ class NodeHealth:
         """Tell whether an open breaker may be tried again (half-open)."""
         return self._open_until is not None and now >= self._open_until
 
+    def refuse_if_paused(self, now: float) -> None:
+        """Pass, unless the node wants not to be asked now.
+
+        Raises:
+            NodeFault: it does; asking on would make the limit worse.
+        """
+        if self._paused_until is not None and now < self._paused_until:
+            left = self._paused_until - now
+            raise NodeFault(f"limits our rate for {left:.0f} s", NodeFaultKind.RATE_LIMITED)
+
     def record_success(self, seconds: float | None = None) -> bool:
         """Note an answer; tell whether this closes the breaker.
 
@@ -146,14 +169,16 @@ class NodeHealth:
                 past = seconds if self.seconds is None else self.seconds
                 self.seconds = _MEMORY * past + (1 - _MEMORY) * seconds
             self._in_a_row, self._rest = 0, _MIN_OPEN_SECONDS
-            self._open_until = self.fault = None
+            self._open_until = self._paused_until = self.fault = None
             return was_open
 
     def record_failure(self, fault: NodeFault, now: float) -> float | None:
         """Note a fault; return the seconds to rest if this opens the breaker, or opens it anew."""
         with self._lock:
             self.fault = fault
-            kind = fault.kind
+            kind, retry_after = fault.kind, fault.retry_after_seconds
+            if retry_after > 0:
+                self._paused_until = now + min(retry_after, _MAX_PAUSE_SECONDS)
             if kind in _SAFE_CHARACTERS:
                 return None
             self._success *= _MEMORY
@@ -165,7 +190,9 @@ class NodeHealth:
                 return None
             if not (trial or kind in _AT_ONCE or self._in_a_row >= _FAULTS_TO_OPEN):
                 return None
-            open_seconds = _MAX_OPEN_SECONDS if kind is NodeFaultKind.WRONG_CHAIN else self._rest
+            open_seconds = max(self._rest, min(retry_after, _MAX_OPEN_SECONDS))
+            if kind is NodeFaultKind.WRONG_CHAIN:
+                open_seconds = _MAX_OPEN_SECONDS
             self._open_until, self._rest = (
                 now + open_seconds,
                 min(2 * self._rest, _MAX_OPEN_SECONDS),

@@ -1,9 +1,10 @@
-"""Look at all nodes of a chain from time to time, beside the questions.
+"""Polls the nodes of one chain for their newest block, beside the questions. Reads chain.
 
-So a node that rests is tried again without anybody waiting for it, a primary that has
-recovered is found, and it is known who lags. A chain with one node needs no survey.
+So a node whose circuit is open is tried again without anybody waiting for it, a primary that has
+recovered is found, and it is known which node lags. A chain with one node is polled on request.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,30 +14,31 @@ from mmbot_pipelines.adapters.rpc.health import NodeFault, ReportedHead, W, lags
 
 _EVERY = 10.0  # seconds
 
-# The very first question waits so long for the nodes to show who is there, instead of a
-# whole timeout for a primary that hangs.
+# The very first question waits so long for the nodes to show which of them answer, instead of
+# a whole timeout for a primary that hangs.
 _FIRST_SECONDS = 1.0
 
 
 class HealthPoller(Generic[W]):
-    """The looks at one chain's nodes. Threads may share it."""
+    """Polls one chain's nodes. Threads may share it."""
 
     def __init__(
         self, nodes: Sequence[W], head: Callable[[W], ReportedHead], clock: Callable[[], float]
     ) -> None:
-        """Describe the survey; nothing is asked yet.
+        """Store what is polled; nothing is asked yet.
 
-        head: asks a node for its newest block, and keeps its health.
+        head: asks a node for its newest block, and records its health.
         """
         self._nodes = nodes
         self._head = head
         self._clock = clock
-        self._last: float | None = None  # when the last look began
-        self._busy: set[W] = set()
+        self._last: float | None = None  # when the last poll began
+        self._busy: dict[W, threading.Event] = {}  # set when the node has answered or failed
+        self._pid = os.getpid()
         self._lock = threading.Lock()
 
     def poll_if_due(self) -> None:
-        """Begin a look if one is due. Only the first is waited for, and not for long."""
+        """Begin a poll if one is due. Only the first is waited for, and not for long."""
         if len(self._nodes) == 1:
             return
         with self._lock:
@@ -46,34 +48,42 @@ class HealthPoller(Generic[W]):
                 n.health.can_retry(now) for n in self._nodes if n not in self._busy
             ):
                 return
-        done = self._begin()
+        answered = self._begin()
         if first:
-            done.wait(_FIRST_SECONDS)
+            end = time.monotonic() + _FIRST_SECONDS
+            for event in answered:
+                event.wait(max(0.0, end - time.monotonic()))
 
     def poll_now(self, *, resting: bool = False) -> None:
-        """Look at all nodes that do not rest, or at all, and wait for what they say."""
-        self._begin(resting=resting).wait()
+        """Poll the nodes, and wait for each, whichever thread asks it.
 
-    def _begin(self, *, resting: bool = False) -> threading.Event:
-        """Ask all nodes that are not asked already; return what tells that all have answered."""
-        done = threading.Event()
+        resting: also those whose circuit is open.
+        """
+        for event in self._begin(resting=resting):
+            event.wait()
+
+    def _begin(self, *, resting: bool = False) -> list[threading.Event]:
+        """Ask the nodes that no other poll is asking; return an event for each node polled."""
         with self._lock:
+            if self._pid != os.getpid():  # the threads that ask did not come along with the fork
+                self._pid, self._busy = os.getpid(), {}
             self._last = now = self._clock()
-            asked = [
+            polled = [
                 node
                 for node in self._nodes
-                if node not in self._busy
-                and (resting or node.health.is_serving or node.health.can_retry(now))
+                if resting or node.health.is_serving or node.health.can_retry(now)
             ]
-            self._busy.update(asked)
-        left, heads = set(asked), dict[W, ReportedHead]()
+            asked = [node for node in polled if node not in self._busy]
+            self._busy |= {node: threading.Event() for node in asked}
+            answered = [self._busy[node] for node in polled]
+        heads: dict[W, ReportedHead] = {}
 
         def ask(node: W) -> None:
             head = None
             try:
                 head = self._head(node)
             except NodeFault:
-                pass  # its health knows
+                pass  # recorded in its health
             finally:
                 with self._lock:
                     node.health.head = head
@@ -83,13 +93,8 @@ class HealthPoller(Generic[W]):
                     behind = lags(list(heads.values()), time.time())
                     for other, lag in zip(heads, behind, strict=True):
                         other.health.lag = lag
-                    self._busy.discard(node)
-                    left.discard(node)
-                    if not left:
-                        done.set()
+                    self._busy.pop(node).set()
 
         for node in asked:
             threading.Thread(target=ask, args=(node,), daemon=True).start()
-        if not asked:
-            done.set()
-        return done
+        return answered

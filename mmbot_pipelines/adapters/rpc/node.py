@@ -6,11 +6,12 @@ exception of the HTTP library, which repeats the URL, is passed on or chained.
 
 import itertools
 import json
-import logging
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -19,9 +20,6 @@ import urllib3
 
 from mmbot_pipelines.adapters.rpc.health import NodeFault, NodeFaultKind, NodeHealth
 from mmbot_pipelines.core.text import cleaned, redacted_host, secret_parts
-
-# Its debug lines show the path of each request.
-logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
 # Method and parameters, by position or by name.
 RpcCall = tuple[str, Sequence[Any] | Mapping[str, Any]]
@@ -121,9 +119,14 @@ class Node:
             allow_redirects=False,
         ) as response:
             if response.status_code not in _BODY_STATUSES:
-                limited = response.status_code == _LIMITED
-                kind = NodeFaultKind.RATE_LIMITED if limited else NodeFaultKind.HTTP
-                raise NodeFault(f"answered HTTP {response.status_code}", kind)
+                text = f"answered HTTP {response.status_code}"
+                if response.status_code != _LIMITED:
+                    raise NodeFault(text, NodeFaultKind.HTTP)
+                raise NodeFault(
+                    text,
+                    NodeFaultKind.RATE_LIMITED,
+                    retry_after_seconds=_seconds(response.headers.get("Retry-After", "")),
+                )
             # Unlike iter_content, this returns with whatever has come by now.
             while chunk := response.raw.read1(_CHUNK, decode_content=True):
                 read += chunk
@@ -134,6 +137,16 @@ class Node:
                 if time.monotonic() > deadline:
                     raise NodeFault("timed out", NodeFaultKind.TIMEOUT)
         return redact(bytes(read), self._keys)
+
+
+def _seconds(retry_after: str) -> float:
+    """Read Retry-After, seconds or a date (RFC 9110, section 10.2.3); 0 where it is neither."""
+    if re.fullmatch(r"[0-9]{1,9}", retry_after):
+        return float(retry_after)
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _answers(body: bytes, ids: Sequence[int]) -> list[Answer]:

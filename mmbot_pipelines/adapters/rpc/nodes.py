@@ -158,6 +158,7 @@ class Nodes:
         Raises:
             NodeFault: it gave no usable answer, or serves another chain.
         """
+        node.health.refuse_if_paused(self.clock())
         with self._noting(node):
             if not node.verified:
                 self._verify(node, node.ask(self._dialect.identity))
@@ -230,6 +231,7 @@ class Nodes:
     def _poll_node(self, node: Node) -> ReportedHead:
         """Ask a node for its newest block, and make sure that it still serves our chain."""
         identity, head = self._dialect.identity, self._dialect.head
+        node.health.refuse_if_paused(self.clock())
         with self._noting(node):
             asked = self.clock()
             answers = node.ask([*identity, *head])

@@ -51,6 +51,7 @@ class FakeNode:
         self.height = 100
         self.age = 0  # of its newest block, in seconds
         self.status = 200
+        self.headers: dict[str, str] = {}  # of the HTTP answer, beside its length
         self.body: bytes | Callable[[Any], bytes] | None = None
         self.silent = False  # takes the request and never answers
         self.gzip = False
@@ -122,6 +123,8 @@ def fake_node(chain_id: int = 1, **methods: Method) -> Iterator[FakeNode]:
             if node.gzip:
                 body = gzip.compress(body)
                 self.send_header("Content-Encoding", "gzip")
+            for name, value in node.headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if not node.drip_seconds:

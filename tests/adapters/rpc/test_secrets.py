@@ -1,5 +1,6 @@
 """Keys and passwords in URLs are shown nowhere."""
 
+import contextlib
 import logging
 import traceback
 
@@ -33,6 +34,18 @@ def test_url_is_in_no_error_no_log_and_no_repr(
     assert host in repr(client)
     text = "\n".join(logged)
     assert [secret for secret in secrets if secret in text.replace(__file__, "")] == []
+
+
+def test_odd_headers_put_no_url_into_the_log(
+    node: FakeNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    """urllib3 warns of them with the whole URL."""
+    caplog.set_level(logging.DEBUG)
+    node.headers = {"X-A": "b\r\nno header at all"}
+    with contextlib.suppress(RpcUnavailable):
+        rpc(f"{node.url}/v3/topsecret").call("eth_blockNumber")
+    assert len(node.requests) > 0
+    assert "topsecret" not in caplog.text
 
 
 KEY = "a1b2c3d4e5f6a1b2c3d4"
