@@ -9,16 +9,17 @@ pytest_plugins = ["tests.postgres"]
 
 # How long one example takes says how busy the machine is.
 settings.register_profile("no_deadline", deadline=None)
-settings.load_profile("no_deadline")
+settings.load_profile("no_deadline")  # 100 examples
+settings.register_profile("fast", deadline=None, max_examples=20)
 
 _HERE = Path(__file__).parent
 
 # These start the whole product, and their timeouts suppose that nothing else is running.
 _PRODUCT = ("e2e", "solo", "chaos/test_run.py")
 
-# These start Postgres or a chain; what is left in the folders of `make test-fast` does not.
-_SERVER_FIXTURES = {"postgres_url", "devnet", "port_devnet"}
-_SERVER_PARAMETERS = {"postgres", "anvil"}
+# These start a chain; what is left in the folders of `make test-fast` does not.
+_SERVER_FIXTURES = {"devnet", "port_devnet"}
+_SERVER_PARAMETERS = {"anvil"}
 _OWN_SERVERS = ("adapters/db/test_embedded.py", "bridge/test_database_outage.py")
 
 

@@ -1,4 +1,6 @@
-"""Postgres for tests: one server a session, one migrated database a test.
+"""Postgres for tests: one server a process, migrated once.
+
+Most tests share one database that is emptied before each; what needs its own gets a clone.
 
 MMBOT_TEST_DATABASE_URL names a server to use instead; its user must be allowed to create
 databases.
@@ -8,54 +10,103 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from itertools import count
 from pathlib import Path
 
 import psutil
 import pytest
-from sqlalchemy import Engine, NullPool, create_engine, text
+from sqlalchemy import Engine, NullPool, Table, create_engine, event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 
 from mmbot_pipelines.adapters.db import embedded, migrate
-from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect
+from mmbot_pipelines.adapters.db.tables import metadata
 from mmbot_pipelines.adapters.db.urls import store_url
-from mmbot_pipelines.bridge.ports.orders import Orders
-from tests.ports.orders_memory import OrdersMemory
 
 _numbers = count(1)
 _FOLDERS = "mmbot-postgres-"  # followed by the pid of the session
+_opened = ExitStack()  # until the session ends
 
 
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """Return the URL of a running server."""
+def pytest_unconfigure() -> None:
+    _opened.close()
+
+
+@cache
+def server() -> str:
+    """Return the URL of this process's server, which runs until the session ends."""
     given = os.environ.get("MMBOT_TEST_DATABASE_URL")
     if given:
-        yield given
-        return
+        return given
     _stop_orphans()
     folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDERS}{os.getpid()}-"))
+    _opened.callback(shutil.rmtree, folder)
+    _opened.callback(embedded.stop, folder / "data")
+    url = embedded.embedded_url(folder / "data")
+    with _admin(url).connect() as connection:
+        # the files need not survive a power cut
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+    return url
+
+
+@cache
+def template() -> str:
+    """Return the name of a migrated database to clone."""
+    url = _opened.enter_context(database(server()))
+    migrate.upgrade(url)
+    return str(make_url(url).database)
+
+
+@cache
+def _shared_engine() -> Engine:
+    url = _opened.enter_context(database(server(), template=template()))
+    engine = connect(url)
+    _opened.callback(engine.dispose)
+    return engine
+
+
+def clean_engine(*tables: Table) -> Engine:
+    """Return the database that the tests of this process share, with empty tables.
+
+    tables: those to empty; none given: all.
+    """
+    engine = _shared_engine()
+    with engine.begin() as connection:
+        names = ", ".join(map(str, tables or metadata.sorted_tables))
+        connection.execute(text(f"TRUNCATE {names}"))
+    return engine
+
+
+@contextmanager
+def unreachable(engine: Engine) -> Iterator[None]:
+    """Let no connection of this engine be had."""
+
+    def refuse(*_: object) -> None:
+        raise OperationalError("", {}, Exception("down"))
+
+    event.listen(engine, "checkout", refuse)
     try:
-        url = embedded.embedded_url(folder / "data")
-        with _admin(url).connect() as connection:
-            # the files need not survive a power cut
-            for setting in ("fsync", "full_page_writes", "synchronous_commit"):
-                connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
-            connection.execute(text("SELECT pg_reload_conf()"))
-        yield url
+        yield
     finally:
-        embedded.stop(folder / "data")
-        shutil.rmtree(folder)
+        event.remove(engine, "checkout", refuse)
 
 
 @pytest.fixture(scope="session")
-def migrated_template(postgres_url: str) -> Iterator[str]:
+def postgres_url() -> str:
+    """Return the URL of a running server."""
+    return server()
+
+
+@pytest.fixture(scope="session")
+def migrated_template() -> str:
     """Return the name of a migrated database to clone."""
-    with database(postgres_url) as url:
-        migrate.upgrade(url)
-        yield str(make_url(url).database)
+    return template()
 
 
 @pytest.fixture
@@ -97,12 +148,7 @@ def _admin(url: str) -> Engine:
     return create_engine(store_url(url), isolation_level="AUTOCOMMIT", poolclass=NullPool)
 
 
-@pytest.fixture(params=["memory", "postgres"])
-def orders(request: pytest.FixtureRequest) -> Iterator[Orders]:
-    """Return an empty store: each test that asks for it runs on both of them."""
-    if request.param == "memory":
-        yield OrdersMemory()
-        return
-    engine = connect(request.getfixturevalue("database_url"))
-    yield PgOrders(engine)
-    engine.dispose()
+@pytest.fixture
+def store() -> PgBridgeStore:
+    """Return an empty store."""
+    return PgBridgeStore(clean_engine())

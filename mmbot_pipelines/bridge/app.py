@@ -8,11 +8,10 @@ from mmbot_pipelines.bridge.policy import Caps, ConfirmationTier, Limits
 from mmbot_pipelines.bridge.poll_schedule import PollSchedule
 from mmbot_pipelines.bridge.ports.accounts import Accounts
 from mmbot_pipelines.bridge.ports.chains import Origin, Registry
-from mmbot_pipelines.bridge.ports.orders import Orders
+from mmbot_pipelines.bridge.ports.orders import BridgeStore
 from mmbot_pipelines.core.outbox import Chain
 from mmbot_pipelines.core.readings import SafetyThresholds
 from mmbot_pipelines.core.retry import Rebroadcasts
-from mmbot_pipelines.core.safety import SafetyStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +35,8 @@ class Rules:
 class Bridge:
     """The ports and rules that every step works with."""
 
-    orders: Orders
+    store: BridgeStore
     accounts: Accounts
-    safety: SafetyStore
     origins: Mapping[str, Origin]
     registry: Registry
     chain: Chain

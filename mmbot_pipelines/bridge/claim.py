@@ -26,8 +26,9 @@ from mmbot_pipelines.bridge.ports.chains import Settlement, Task
 from mmbot_pipelines.bridge.reorg.l2 import still_in_chain
 from mmbot_pipelines.bridge.reverts import check_market_maker, store_claim_reverts
 from mmbot_pipelines.bridge.submit import SubmitRequest, submit
+from mmbot_pipelines.bridge.transitions import change
 from mmbot_pipelines.core import failpoints
-from mmbot_pipelines.core.errors import ConcurrentUpdate, Failure, Waits
+from mmbot_pipelines.core.errors import Failure, Waits
 from mmbot_pipelines.core.money import Wei, format_ether
 from mmbot_pipelines.core.outbox import Call, Transaction, TxState
 
@@ -121,7 +122,7 @@ def _claim_of(work: Work, order: Order) -> Transaction | None:
         return None
     rows = [
         row
-        for row in work.bridge.orders.transactions(order.key)
+        for row in work.bridge.store.outbox.of(order.key)
         if row.purpose == REPAY and row.attempt == order.attempt
     ]
     return min(rows, key=lambda row: _BY_PREFERENCE.index(row.state), default=None)
@@ -155,10 +156,10 @@ def _claimed(bridge: Bridge, origin: str, poll_schedule: PollSchedule) -> list[O
 
     However many there are, a look reads two pages: the second one moves on through all of them.
     """
-    newest = bridge.orders.claimed(origin, newest=True, max_orders=PAGE)
+    newest = bridge.store.orders.claimed(origin, newest=True, max_orders=PAGE)
     if len(newest) < PAGE:
         return newest[::-1]
-    page = bridge.orders.claimed(origin, after=poll_schedule.reached, max_orders=PAGE)
+    page = bridge.store.orders.claimed(origin, after=poll_schedule.reached, max_orders=PAGE)
     poll_schedule.reached = (page[-1].changed_at, page[-1].number) if len(page) == PAGE else None
     return list({order.key: order for order in [*page, *newest[::-1]]}.values())
 
@@ -170,7 +171,7 @@ def claim_again(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
         OrdersFailed: the escrow could not be asked whether it has paid.
     """
     work = Work(bridge, run, "repay")
-    for origin, group in by_origin(o for o in bridge.orders.get(keys) if o.is_claimed):
+    for origin, group in by_origin(o for o in bridge.store.orders.get(keys) if o.is_claimed):
         work.in_batches(origin, group, partial(_claim_again, work, origin))
     work.finish()
 
@@ -245,8 +246,5 @@ def _give_up(work: Work, order: Order, failure: Failure) -> None:
 
 
 def _store(work: Work, after: Order, before: Order, what: str) -> None:
-    try:
-        work.bridge.orders.change(before, after, run_id=work.run.id, at=work.bridge.clock())
+    if change(work.bridge, work.run, before, after):
         work.run.log(f"{before.key}: {what}")
-    except ConcurrentUpdate:
-        work.run.log(f"{before.key}: order changed concurrently by another run; skipped")

@@ -25,7 +25,7 @@ def confirmed_ranges(bridge: Bridge, origin: str) -> list[ConfirmedRange] | None
             return l2.final().number
         return head - wanted if wanted else None
 
-    return [
+    sizes = [
         ConfirmedRange(
             min_amount=tier.amount,
             below_amount=above.amount if above else None,
@@ -33,6 +33,8 @@ def confirmed_ranges(bridge: Bridge, origin: str) -> list[ConfirmedRange] | None
         )
         for tier, above in itertools.zip_longest(steps, tiers)
     ]
+    # A young chain has fewer blocks than a size needs: no order of it is ready yet.
+    return [size for size in sizes if size.max_block is None or size.max_block >= 0]
 
 
 def split_confirmed(work: Work, origin: str, orders: Sequence[Order]) -> list[Order]:

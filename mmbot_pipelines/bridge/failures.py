@@ -6,12 +6,13 @@ from datetime import timedelta
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.guard import counts, guard_failures, halt_now, met_again
-from mmbot_pipelines.bridge.journal import Fault, Run
+from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.transitions import change, record_error, release
 from mmbot_pipelines.core import failpoints
+from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import (
-    ConcurrentUpdate,
     Failure,
     Halts,
     OrdersFailed,
@@ -85,7 +86,7 @@ class Work:
         A run begins seconds after it was asked for: meanwhile another one may have failed.
         """
         due, now = [], self.bridge.clock()
-        for order in self.bridge.orders.get(keys):
+        for order in self.bridge.store.orders.get(keys):
             if order.status is Status.DROPPED and Status.PENDING in statuses:
                 self.run.log(f"{order.key}: skipped, it was dropped: {order.reason}")
             elif order.status in statuses and not order.is_due(now):
@@ -111,16 +112,13 @@ class Work:
         failpoints.failpoint(failpoints.Point.FAILURE_SEEN)
         fault = fault_of(order, failure, self.step)
         self._counted |= counts(fault)
-        now = self.bridge.clock()
         if isinstance(failure, TryAgain):
-            self.bridge.orders.record_error(fault, at=now, run_id=self.run.id)
+            record_error(self.bridge, self.run, fault)
             self.run.log(f"{order.key}: {fault.kind}: {failure}; tried again shortly")
             return
         after = after_failure(self.bridge, order, failure)
-        try:
-            self.bridge.orders.change(order, after, run_id=self.run.id, at=now, fault=fault)
-        except ConcurrentUpdate:
-            self.bridge.orders.record_error(fault, at=now, run_id=self.run.id)
+        if change(self.bridge, self.run, order, after, fault=fault) is None:
+            record_error(self.bridge, self.run, fault)
         failpoints.failpoint(failpoints.Point.FAILURE_STORED)
         self.run.log(f"{order.key}: {after.reason}; {_then(after)}")
 
@@ -131,41 +129,27 @@ class Work:
 
     def roll_back(self, order: Order, back: Order, failure: Failure) -> None:
         """Store an order at an earlier state together with the failure that took it there."""
-        after, now = after_failure(self.bridge, back, failure), self.bridge.clock()
-        fault = fault_of(order, failure, self.step)
-        try:
-            self.bridge.orders.change(order, after, run_id=self.run.id, at=now, fault=fault)
+        after = after_failure(self.bridge, back, failure)
+        if change(self.bridge, self.run, order, after, fault=fault_of(order, failure, self.step)):
             self.run.log(f"{order.key}: back at {after.status}, {after.reason}; {_then(after)}")
-        except ConcurrentUpdate:
-            self.run.log(f"{order.key}: order changed concurrently by another run; skipped")
 
     def wait(self, order: Order, reason: str, *, searched_below: int | None = None) -> None:
         """Keep with a healthy order why it waits; what failed keeps its failure.
 
         searched_below: how far the search that it waits for has come.
         """
-        now = self.bridge.clock()
-        after = order if order.failed else order.with_wait_reason(reason, at=now)
+        after = order if order.failed else order.with_wait_reason(reason, at=self.bridge.clock())
         if searched_below is not None:
             after = replace(after, searched_below=searched_below)
-        if after == order:
-            return
-        try:
-            self.bridge.orders.change(order, after, run_id=self.run.id, at=now)
-        except ConcurrentUpdate:
-            self.run.log(f"{order.key}: order changed concurrently by another run; skipped")
+        if after != order:
+            change(self.bridge, self.run, order, after)
 
     def _store_wait(self, order: Order, cause: Waits) -> None:
         """Store why an order waits; an earlier failure is over, as it came as far as this."""
         self.run.log(f"{order.key}: {cause.reason} ({cause})")
-        now = self.bridge.clock()
-        after = order.with_wait_reason(cause.reason, at=now)
-        if after == order:
-            return
-        try:
-            self.bridge.orders.change(order, after, run_id=self.run.id, at=now)
-        except ConcurrentUpdate:
-            self.run.log(f"{order.key}: changed concurrently by another run; skipped")
+        after = order.with_wait_reason(cause.reason, at=self.bridge.clock())
+        if after != order:
+            change(self.bridge, self.run, order, after)
 
     def keep(self, orders: Sequence[Order], results: Sequence[Failure | None]) -> list[Order]:
         """Return the orders without a failure and store the failures of the others."""
@@ -211,7 +195,7 @@ class Work:
         begun = {order.key: order.status for order in part}
         return [
             order
-            for order in self.bridge.orders.get(list(begun))
+            for order in self.bridge.store.orders.get(list(begun))
             if order.key not in self.failed
             # accepted: decided, but nothing is signed yet
             and order.status in (begun[order.key], Status.PROCESSING)
@@ -228,7 +212,7 @@ class Work:
         )
         if (origin, fault.kind) not in self._recorded:
             self._recorded.add((origin, fault.kind))
-            self.bridge.orders.record_error(fault, at=self.bridge.clock(), run_id=self.run.id)
+            record_error(self.bridge, self.run, fault)
         count = "1 order is" if len(keys) == 1 else f"{len(keys)} orders are"
         self.run.log(f"{subject}: {fault.kind}: {failure}; {count} tried again shortly")
 
@@ -246,11 +230,7 @@ class Work:
         """Store one step of one order; None when another run was faster."""
         now = self.bridge.clock()
         after = order.after(fact, at=now, tx=tx, block=block, refund=refund, ref=ref, reason=reason)
-        try:
-            return self.bridge.orders.change(order, after, run_id=self.run.id, at=now, tx=tx)
-        except ConcurrentUpdate:
-            self.run.log(f"{order.key}: order changed concurrently by another run; skipped")
-            return None
+        return change(self.bridge, self.run, order, after, tx=tx)
 
     def finish(self) -> None:
         """End the step.
@@ -285,6 +265,6 @@ class Work:
         for keys, pause in ((silent, _AFTER_SILENCE_SECONDS), (soon, _AFTER_OUTAGE_SECONDS)):
             if keys:
                 early = timedelta(seconds=ASK_AGAIN_SECONDS - pause)
-                self.bridge.orders.release(keys, asked_at=self.bridge.clock() - early)
+                release(self.bridge, keys, asked_at=self.bridge.clock() - early)
         if self._left:
-            self.bridge.orders.release(self._left)
+            release(self.bridge, self._left)

@@ -17,10 +17,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.journal import Fault, Run
+from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.accounts import REPAY, TRANSFER, BalanceMark, Finished
 from mmbot_pipelines.core import safety
+from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import ConcurrentUpdate, Failure
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.readings import (
@@ -78,23 +79,23 @@ def guard(bridge: Bridge, run: Run) -> list[ScopeState]:
         StoreUnavailable: nothing can be judged, and nothing is sent either.
     """
     asked = bridge.clock()
-    scope_states = bridge.safety.scope_states()
+    scope_states = bridge.store.safety.scope_states()
     took = (bridge.clock() - asked).total_seconds()
     readings = [
         DatabaseLatency(scope=GLOBAL, seconds=took),
-        ExposureReading(scope=GLOBAL, out=bridge.accounts.exposure()),
+        ExposureReading(scope=GLOBAL, out=bridge.store.orders.exposure()),
         _gas_lost(bridge),
         *_failures(bridge, scope_states),
         *_chains(bridge, scope_states),
     ]
     _apply(bridge, run, scope_states, readings, complete=True)
-    return [s for s in bridge.safety.scope_states() if s.state is not State.NORMAL]
+    return [s for s in bridge.store.safety.scope_states() if s.state is not State.NORMAL]
 
 
 def guard_failures(bridge: Bridge, run: Run) -> None:
     """Judge the failures alone, right after one: a halt does not wait for the next tick."""
     try:
-        scope_states = bridge.safety.scope_states()
+        scope_states = bridge.store.safety.scope_states()
         readings: list[SafetyReading] = [_gas_lost(bridge), *_failures(bridge, scope_states)]
         _apply(bridge, run, scope_states, readings, complete=False)
     except Failure as e:
@@ -112,14 +113,15 @@ def met_again(order: Order, reason: str, at: datetime) -> bool:
 
 def halt_now(bridge: Bridge, run: Run, failure: Failure, scope: str = GLOBAL) -> None:
     """Halt a scope for a cause that all its orders share; nothing where it is halted already."""
-    before, now = state_of(bridge.safety.scope_states(), scope), bridge.clock()
+    before, now = state_of(bridge.store.safety.scope_states(), scope), bridge.clock()
     cause = type(failure).__name__
     breach = Breach(scope=scope, state=State.HALTED, cause=cause, why=f"{cause}: {failure}")
     after = next_scope_state(before, [breach], at=now, complete=False)
     if after is None:
         return
     try:
-        bridge.safety.change(before, after, at=now)
+        with bridge.store.begin() as uow:
+            uow.safety.change(before, after, at=now)
         run.log(f"safety: {after.summary}")
     except ConcurrentUpdate:
         run.log("safety: changed by somebody else just now; the next order that fails halts")
@@ -132,7 +134,8 @@ def halt(bridge: Bridge, scope: str, *, by: str, reason: str) -> ScopeState:
         InvalidDecision: the name or the reason is missing, or there is no such scope.
     """
     scope, now = require_scope(scope, bridge.origins), bridge.clock()
-    return safety.halt(bridge.safety, scope, by=by, reason=reason, at=now)
+    with bridge.store.begin() as uow:
+        return safety.halt(uow.safety, scope, by=by, reason=reason, at=now)
 
 
 def resume(bridge: Bridge, scope: str, *, by: str, reason: str) -> ScopeState:
@@ -142,7 +145,8 @@ def resume(bridge: Bridge, scope: str, *, by: str, reason: str) -> ScopeState:
         InvalidDecision: the name or the reason is missing, there is no such scope, or it is NORMAL.
     """
     scope, now = require_scope(scope, bridge.origins), bridge.clock()
-    return safety.resume(bridge.safety, scope, by=by, reason=reason, at=now)
+    with bridge.store.begin() as uow:
+        return safety.resume(uow.safety, scope, by=by, reason=reason, at=now)
 
 
 def _apply(
@@ -162,7 +166,8 @@ def _apply(
         if after is None:
             continue
         try:
-            bridge.safety.change(before, after, at=now)
+            with bridge.store.begin() as uow:
+                uow.safety.change(before, after, at=now)
         except ConcurrentUpdate:
             continue  # somebody else has judged; the next tick sees what is left to do
         if is_recorded(before, after):

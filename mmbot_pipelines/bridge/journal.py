@@ -17,16 +17,6 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """Something that could not be understood or done, kept for the operator."""
-
-    subject: str  # an order's key, or where the event stood
-    step: str
-    kind: str  # the error's class
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryEntry:
     """One change of one order."""
 
@@ -36,12 +26,3 @@ class HistoryEntry:
     run_id: str
     tx: TxHash | None
     reason: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorEntry:
-    """One error, kept for ever."""
-
-    fault: Fault
-    at: datetime
-    run_id: str

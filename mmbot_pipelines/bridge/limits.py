@@ -15,7 +15,7 @@ from datetime import timedelta
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports.outbox import Lane
+from mmbot_pipelines.bridge.ports.orders import BridgeUnitOfWork
 from mmbot_pipelines.core.money import Address, Wei, format_ether
 from mmbot_pipelines.core.safety import ScopeState, State, confirm, effective_state
 
@@ -57,25 +57,25 @@ class RunLimits:
         self.bridge = bridge
         self.sent = 0  # transfers of this run
 
-    def open(self, lane: Lane, origin: str) -> "Admission":
+    def open(self, uow: BridgeUnitOfWork, origin: str) -> "Admission":
         """Read states and limits anew, now that nobody else can sign."""
-        return Admission(self, lane, origin)
+        return Admission(self, uow, origin)
 
 
 class Admission:
     """What may be signed for one origin while the lane is held."""
 
-    def __init__(self, run_limits: RunLimits, lane: Lane, origin: str) -> None:
+    def __init__(self, run_limits: RunLimits, uow: BridgeUnitOfWork, origin: str) -> None:
         rules, now = run_limits.bridge.rules, run_limits.bridge.clock()
-        self._lane, self._origin = lane, origin
+        self._uow, self._origin = uow, origin
         self._gate, self._limits, self._caps = run_limits, rules.limits, rules.caps
-        self._now, self._scope_states = now, lane.scope_states()
+        self._now, self._scope_states = now, uow.safety.scope_states()
         self._scope_state = effective_state(self._scope_states, origin)
         caps, none = self._caps, dict[str, Wei]()
         by_day = caps.per_day is not None or caps.per_recipient is not None
-        self._out = lane.exposure() if caps.exposure is not None else Wei(0)
-        self._day = lane.paid_since(now - _DAY) if by_day else none
-        self._hour = lane.paid_since(now - _HOUR) if caps.per_hour is not None else none
+        self._out = uow.orders.exposure() if caps.exposure is not None else Wei(0)
+        self._day = uow.orders.paid_since(now - _DAY) if by_day else none
+        self._hour = uow.orders.paid_since(now - _HOUR) if caps.per_hour is not None else none
         self._taken: list[Order] = []
         self._held_back: dict[tuple[str, Address | None], list[Order]] = {}
         self._decided: dict[str, Order | None] = {}  # by this run; None: goes out
@@ -87,13 +87,13 @@ class Admission:
         self._decided[order.key] = waiting
         return wait
 
-    def confirm(self, lane: Lane) -> None:
+    def confirm(self) -> None:
         """Check, when all is signed, that the states are still as they were read.
 
         Raises:
             StatesChanged: one is not: nothing that was signed may be stored.
         """
-        confirm(self._scope_states, lane.lock_scope_states())
+        confirm(self._scope_states, self._uow.safety.hold())
 
     def take(self, order: Order) -> None:
         """Count an order whose transfer is stored."""
@@ -146,7 +146,7 @@ class Admission:
         """Return the oldest orders that wait with this reason, as this run has judged them."""
         known = (reason, recipient)
         if known not in self._held_back:
-            self._held_back[known] = self._lane.held_back(
+            self._held_back[known] = self._uow.orders.held_back(
                 self._origin, reason, recipient=recipient, max_orders=_MAX_RESERVING
             )
         stored = [other for other in self._held_back[known] if other.key not in self._decided]
@@ -203,7 +203,7 @@ def closed(work: Work, origin: str, orders: Sequence[Order]) -> bool:
     Raises:
         StoreUnavailable: the states cannot be read, so nothing may be sent.
     """
-    wait = _halted(effective_state(work.bridge.safety.scope_states(), origin))
+    wait = _halted(effective_state(work.bridge.store.safety.scope_states(), origin))
     if wait is None:
         return False
     log_waits(work, [(order, wait) for order in orders])

@@ -10,9 +10,9 @@ from datetime import timedelta
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.ports.accounts import CANCEL
-from mmbot_pipelines.bridge.ports.outbox import Lane
 from mmbot_pipelines.core.errors import NonceTooHigh
 from mmbot_pipelines.core.outbox import Chain
+from mmbot_pipelines.core.unit_of_work import Lane
 
 # Transactions of another program of the wallet that may wait in the pool at once.
 MAX_FOREIGN = 16
@@ -69,8 +69,8 @@ def fillable_gaps(bridge: Bridge, lowest: int, run: Run) -> Sequence[int] | None
     if free >= lowest:
         return None
     since = bridge.clock() - _HOUR
-    rows = bridge.orders.in_flight()
-    rows += bridge.orders.mined_since(max(0, bridge.chain.head().number - _BLOCKS_OF_AN_HOUR))
+    rows = bridge.store.outbox.in_flight()
+    rows += bridge.store.outbox.mined_since(max(0, bridge.chain.head().number - _BLOCKS_OF_AN_HOUR))
     filled = {
         row.nonce
         for row in rows

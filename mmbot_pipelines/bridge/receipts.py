@@ -12,7 +12,9 @@ from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.accounts import CANCEL, TRANSFER
 from mmbot_pipelines.bridge.reverts import is_recipients_doing, market_maker_refusal
 from mmbot_pipelines.bridge.still_wanted import still_wanted
+from mmbot_pipelines.bridge.transitions import record
 from mmbot_pipelines.core import failpoints
+from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import (
     ConcurrentUpdate,
     Failure,
@@ -39,7 +41,7 @@ def process_receipts(bridge: Bridge, run: Run) -> int:
     A row that no node knows any more is broadcast again by the way, though not at every look,
     and a late transfer only if it is still wanted.
     """
-    waiting = bridge.orders.in_flight()
+    waiting = bridge.store.outbox.in_flight()
     decided, failed = 0, False
     wanted = partial(still_wanted, bridge, run)
     for outcome in outcomes(bridge.chain, waiting, bridge.rebroadcasts, bridge.clock(), wanted):
@@ -61,37 +63,51 @@ def process_receipts(bridge: Bridge, run: Run) -> int:
 
 def _decide(bridge: Bridge, outcome: Outcome, run: Run) -> None:
     transaction, now = outcome.transaction, bridge.clock()
-    order = next(iter(bridge.orders.get([transaction.subject])), None)
+    order = next(iter(bridge.store.orders.get([transaction.subject])), None)
     if order is not None and _pays_replaced_order(bridge, order, outcome):
-        fault = fault_of(order, _replaced_order_paid(outcome), transaction.purpose)
-        bridge.orders.decide(outcome, None, None, run_id=run.id, at=now, fault=fault)
-        run.log(f"{order.key}: {fault.message}")
+        other = fault_of(order, _replaced_order_paid(outcome), transaction.purpose)
+        with bridge.store.begin() as uow:
+            uow.outbox.decide(outcome)
+            uow.errors.add([other], at=now, run_id=run.id)
+        run.log(f"{order.key}: {other.message}")
         return
     fact = _fact_for(order, outcome) if order is not None else None
     if order is None or fact is None:
-        bridge.orders.decide(outcome, None, None, run_id=run.id, at=now)
+        with bridge.store.begin() as uow:
+            uow.outbox.decide(outcome)
         return
     if transaction.purpose == CANCEL and outcome.receipt is not None:
         # Prices or a changed mind took it back, not a failure: it is decided about again.
         after = order.after(fact, at=now, reason=_cancelled(order, transaction))
-        bridge.orders.decide(outcome, order, after, run_id=run.id, at=now)
-        run.log(_log_line(order, after, outcome))
+        _store(bridge, outcome, order, after, run)
         return
     mined = fact in (Fact.MINED, Fact.PAID)
     after = order.after(fact, at=now, tx=transaction.hash if mined else None)
+    fault: Fault | None = None
     failure = None if mined else _failure(bridge, order, outcome)
-    if failure is None:
-        bridge.orders.decide(outcome, order, after, run_id=run.id, at=now)
-    elif isinstance(failure, Halts):
+    if isinstance(failure, Halts):
         # Before the order is set back: should we die here, the receipt is read again.
         halt_now(bridge, run, failure)
         after = after.with_wait_reason(failure.reason, at=now)
-        bridge.orders.decide(outcome, order, after, run_id=run.id, at=now)
-    else:
+    elif failure is not None:
         # One failure on top of those before the transaction: it was no progress.
         after = after_failure(bridge, replace(after, failures=order.failures), failure)
         fault = fault_of(order, failure, transaction.purpose)
-        bridge.orders.decide(outcome, order, after, run_id=run.id, at=now, fault=fault)
+    _store(bridge, outcome, order, after, run, fault)
+
+
+def _store(
+    bridge: Bridge,
+    outcome: Outcome,
+    order: Order,
+    after: Order,
+    run: Run,
+    fault: Fault | None = None,
+) -> None:
+    with bridge.store.begin() as uow:
+        uow.outbox.decide(outcome)
+        tx = outcome.transaction.hash
+        record(uow, order, after, run_id=run.id, at=bridge.clock(), tx=tx, fault=fault)
     run.log(_log_line(order, after, outcome))
 
 

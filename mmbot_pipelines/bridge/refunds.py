@@ -7,6 +7,7 @@ money, but a claim of a month costs a dozen questions more in a year.
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.journal import Run
+from mmbot_pipelines.bridge.ports.accounts import REPAY
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import format_ether
 
@@ -20,17 +21,19 @@ def record_refunds(bridge: Bridge, origin: str, run: Run) -> None:
         Failure: L1 or the L2 cannot be read.
     """
     now = bridge.clock()
-    claims = bridge.orders.unrefunded(origin, at=now, max_rows=_MAX_CLAIMS)
+    claims = bridge.store.outbox.unrefunded(REPAY, origin, at=now, max_rows=_MAX_CLAIMS)
     if not claims:
         return
     found = bridge.origins[origin].refunded([claim.hash for claim in claims])
     unknown = [c for c, refund in zip(claims, found, strict=True) if refund is None]
-    bridge.orders.postpone_refunds({c.hash: now + (now - c.stored_at) / 2 for c in unknown})
+    with bridge.store.begin() as uow:
+        uow.outbox.postpone_refunds({c.hash: now + (now - c.stored_at) / 2 for c in unknown})
     for claim, refund in zip(claims, found, strict=True):
         if refund is None:
             continue
         try:
-            bridge.orders.refund(claim, refund)
+            with bridge.store.begin() as uow:
+                uow.outbox.set_refund(claim, refund)
         except ConcurrentUpdate as e:
             run.log(f"{e}; skipped")
             continue

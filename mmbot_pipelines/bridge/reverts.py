@@ -12,8 +12,8 @@ from mmbot_pipelines.bridge.failures import Work, fault_of
 from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.accounts import TRANSFER
+from mmbot_pipelines.bridge.transitions import change
 from mmbot_pipelines.core.errors import (
-    ConcurrentUpdate,
     Failure,
     Halts,
     PaymentNotVisible,
@@ -143,7 +143,7 @@ def _open_transfers(work: Work, order: Order) -> list[Transaction]:
     """List the transfers of ours that have paid it, or may yet."""
     return [
         row
-        for row in work.bridge.orders.transactions(order.key)
+        for row in work.bridge.store.outbox.of(order.key)
         if row.purpose == TRANSFER and row.state in (TxState.STORED, TxState.MINED)
     ]
 
@@ -154,12 +154,8 @@ def _final(work: Work, row: Transaction) -> bool:
 
 
 def _unpaid(work: Work, order: Order) -> None:
-    at, orders = work.bridge.clock(), work.bridge.orders
     why = f"L1 reorged out {order.transfer_tx}, in which another program had paid it"
-    after = order.after(Fact.PAYMENT_REORGED, at=at, reason=why)
+    after = order.after(Fact.PAYMENT_REORGED, at=work.bridge.clock(), reason=why)
     fault = fault_of(order, Reorged(why), work.step)
-    try:
-        orders.change(order, after, run_id=work.run.id, at=at, fault=fault)
+    if change(work.bridge, work.run, order, after, fault=fault):
         work.run.log(f"{order.key}: {why}; now {after.status}")
-    except ConcurrentUpdate:
-        work.run.log(f"{order.key}: order changed concurrently by another run; skipped")

@@ -12,7 +12,7 @@ from mmbot_pipelines.bridge.confirmations import confirmed_ranges
 from mmbot_pipelines.bridge.failures import ASK_AGAIN_SECONDS
 from mmbot_pipelines.bridge.fill import resume_paid, transfer
 from mmbot_pipelines.bridge.guard import guard
-from mmbot_pipelines.bridge.journal import Fault, Run
+from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.orders import Cursor, Scan
@@ -22,14 +22,17 @@ from mmbot_pipelines.bridge.reorg.l1 import check_l1_reorgs
 from mmbot_pipelines.bridge.reorg.l2 import anchored, relocate_rescanned, review
 from mmbot_pipelines.bridge.reorg.settlements import review_settlements
 from mmbot_pipelines.bridge.stuck.replace import replace_stuck, stuck_transactions
-from mmbot_pipelines.core import failpoints
-from mmbot_pipelines.core.errors import (
-    ConcurrentUpdate,
-    Failure,
-    OrdersFailed,
-    RpcUnavailable,
-    RunDied,
+from mmbot_pipelines.bridge.transitions import (
+    change,
+    forget_runs,
+    record_error,
+    record_run,
+    record_scan,
+    release,
 )
+from mmbot_pipelines.core import failpoints
+from mmbot_pipelines.core.error_log import Fault
+from mmbot_pipelines.core.errors import Failure, OrdersFailed, RpcUnavailable, RunDied
 from mmbot_pipelines.core.safety import State, effective_state
 
 __all__ = [
@@ -40,9 +43,11 @@ __all__ = [
     "backfill",
     "check_l1_reorgs",
     "detect",
+    "forget_runs",
     "guard",
     "is_throttled",
     "process_receipts",
+    "record_run",
     "record_run_failure",
     "repay",
     "replace_stuck",
@@ -97,7 +102,8 @@ def detect(bridge: Bridge, origin: str, run: Run, kind: Cursor = Cursor.LATEST) 
 def _store(bridge: Bridge, origin: str, kind: Cursor, scan: Scan, run: Run) -> list[str]:
     failpoints.failpoint(failpoints.Point.SCANNED)
     relocate_rescanned(bridge, origin, scan.orders, run)
-    new = bridge.orders.add(origin, kind, scan, at=bridge.clock(), run_id=run.id)
+    with bridge.store.begin() as uow:
+        new = record_scan(uow, origin, kind, scan, run_id=run.id, at=bridge.clock())
     failpoints.failpoint(failpoints.Point.CURSOR_STORED)
     for order in scan.orders:
         if order.key in new:
@@ -117,14 +123,15 @@ def take_orders(
     if origin is not None and _UNPAID.issuperset(statuses):
         again = _NEVER_AGAIN_SECONDS if _is(bridge, origin, State.HALTED) else again
         confirmed = confirmed_ranges(bridge, origin)
-    orders = bridge.orders.take_for_run(
-        statuses,
-        origin,
-        at=bridge.clock(),
-        retake_after_seconds=again,
-        confirmed=confirmed,
-        max_orders=MAX_PER_TICK,
-    )
+    with bridge.store.begin() as uow:
+        orders = uow.orders.take_for_run(
+            statuses,
+            origin,
+            at=bridge.clock(),
+            retake_after_seconds=again,
+            confirmed=confirmed,
+            max_orders=MAX_PER_TICK,
+        )
     orders = reachable(bridge, orders)
     if orders:
         failpoints.failpoint(failpoints.Point.ASKED)
@@ -133,11 +140,11 @@ def take_orders(
 
 def is_throttled(bridge: Bridge, origin: str) -> bool:
     """Tell whether an origin's orders shall go one run after the other."""
-    return effective_state(bridge.safety.scope_states(), origin).is_slowed
+    return effective_state(bridge.store.safety.scope_states(), origin).is_slowed
 
 
 def _is(bridge: Bridge, origin: str, state: State) -> bool:
-    return effective_state(bridge.safety.scope_states(), origin).state is state
+    return effective_state(bridge.store.safety.scope_states(), origin).state is state
 
 
 def backfill(bridge: Bridge, run: Run) -> list[str]:
@@ -155,7 +162,7 @@ def backfill(bridge: Bridge, run: Run) -> list[str]:
             bridge.origins[origin].record_costs()
         except Failure as e:
             fault = Fault(subject=origin, step="backfill", kind=type(e).__name__, message=str(e))
-            bridge.orders.record_error(fault, at=bridge.clock(), run_id=run.id)
+            record_error(bridge, run, fault)
             run.log(f"{origin}: not read, {e}; tried again in 5 minutes")
         keys += [o.key for o in take_orders(bridge, [Status.PENDING, Status.PROCESSING], origin)]
     return keys
@@ -163,7 +170,7 @@ def backfill(bridge: Bridge, run: Run) -> list[str]:
 
 def retry(bridge: Bridge, run: Run) -> list[str]:
     """Return the failed orders whose next attempt has come."""
-    due = bridge.orders.due(at=bridge.clock(), max_orders=_MAX_RETRIED)
+    due = bridge.store.orders.due(at=bridge.clock(), max_orders=_MAX_RETRIED)
     for order in due:
         run.log(f"{order.key}: attempt {order.failures + 1} at {order.status}, {order.reason}")
     return [o.key for o in due]
@@ -188,7 +195,7 @@ def advance(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
 
 
 def _settle_all(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
-    for origin in sorted({o.origin for o in bridge.orders.get(keys)}):
+    for origin in sorted({o.origin for o in bridge.store.orders.get(keys)}):
         try:
             settle(bridge, origin, run)
         except Failure as e:
@@ -204,7 +211,7 @@ def reprocess(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
     Raises:
         OrdersFailed: an order failed again.
     """
-    for order in bridge.orders.get(keys):
+    for order in bridge.store.orders.get(keys):
         now = bridge.clock()
         if order.status is Status.DROPPED and not order.is_orphaned:
             again = order.after(Fact.REOPENED, at=now, reason="a person retries it")
@@ -212,15 +219,12 @@ def reprocess(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
             again = order.with_failures_cleared()
         else:
             continue
-        try:
-            bridge.orders.change(order, again, run_id=run.id, at=now, taken=True)
+        if change(bridge, run, order, again, taken=True):
             run.log(f"{order.key}: taken up again at {again.status}")
-        except ConcurrentUpdate:
-            run.log(f"{order.key}: changed just now, taken as it is")
     resume_paid(bridge, keys, run)
     claim_again(bridge, keys, run)
     advance(bridge, keys, run)
-    for order in bridge.orders.get(keys):
+    for order in bridge.store.orders.get(keys):
         run.log(f"{order.key}: now {order.status}")
 
 
@@ -233,15 +237,15 @@ def record_run_failure(
         and what nobody foresaw would come again. Where it was killed they go on at once.
     Returns whether anything was kept.
     """
-    kept = [entry.fault for entry in bridge.orders.errors_of_run(run.id)]
+    kept = [entry.fault for entry in bridge.store.errors.of_run(run.id)]
     if any(fault.kind == _DIED for fault in kept) or (step_ended and kept):
         return False
     named = {fault.subject for fault in kept}
-    silent = bridge.orders.get([key for key in keys if key not in named])
+    silent = bridge.store.orders.get([key for key in keys if key not in named])
     if not silent:
         return False
     if not step_ended:
-        bridge.orders.release([order.key for order in silent])
+        release(bridge, [order.key for order in silent])
     origins = ", ".join(sorted({order.origin for order in silent}))
     fault = Fault(
         subject=silent[0].key if len(silent) == 1 else origins,
@@ -249,7 +253,7 @@ def record_run_failure(
         kind=_DIED,
         message=why if len(silent) == 1 else f"{why}; it had {len(silent)} orders",
     )
-    bridge.orders.record_error(fault, at=bridge.clock(), run_id=run.id)
+    record_error(bridge, run, fault)
     return True
 
 
@@ -267,7 +271,7 @@ def reachable(bridge: Bridge, orders: Sequence[Order]) -> list[Order]:
         }
         found = [o for o in orders if o.origin not in away]
     if left := {o.key for o in orders}.difference(o.key for o in found):
-        bridge.orders.release(sorted(left))
+        release(bridge, sorted(left))
     return found
 
 

@@ -41,7 +41,7 @@ def still_wanted(bridge: Bridge, run: Run, rows: Sequence[Transaction]) -> list[
 
 def _against_transfers(bridge: Bridge, rows: Sequence[Transaction]) -> dict[TxHash, str]:
     transfers = {row.subject: row for row in rows if row.purpose == TRANSFER}
-    orders = {order.key: order for order in bridge.orders.get(sorted(transfers))}
+    orders = {order.key: order for order in bridge.store.orders.get(sorted(transfers))}
     against = {key: _stray(orders.get(key)) for key in transfers}
     candidates = [o for key, o in orders.items() if against[key] is None]
     against |= _reasons_against(bridge, _to_check(bridge, candidates, transfers), transfers)
@@ -56,7 +56,7 @@ def _against_claims(bridge: Bridge, rows: Sequence[Transaction]) -> dict[TxHash,
     when it was signed, and others wait behind it.
     """
     late = {row.subject: row.hash for row in rows if row.purpose == REPAY and _is_late(bridge, row)}
-    orders = sorted(bridge.orders.get(sorted(late)), key=lambda o: o.key) if late else []
+    orders = sorted(bridge.store.orders.get(sorted(late)), key=lambda o: o.key) if late else []
     found: dict[TxHash, str] = {}
     for origin, group in groupby(orders, lambda o: o.origin):
         claimed = list(group)
@@ -88,7 +88,7 @@ def _to_check(
 
     What was claimed already was mined before, and the escrow may have paid us for it.
     """
-    scope_states = bridge.safety.scope_states() if orders else []
+    scope_states = bridge.store.safety.scope_states() if orders else []
 
     def is_halted(order: Order) -> bool:
         return effective_state(scope_states, order.origin).state is State.HALTED
@@ -134,7 +134,7 @@ def check_again(
     market: Fees,
 ) -> dict[str, OrderCheck]:
     """Return what is against the stored transfers of an origin's orders, and what they cost now."""
-    scope_state = effective_state(bridge.safety.scope_states(), origin)
+    scope_state = effective_state(bridge.store.safety.scope_states(), origin)
     if scope_state.state is State.HALTED:
         return {o.key: OrderCheck(against=scope_state.summary) for o in orders}
     try:

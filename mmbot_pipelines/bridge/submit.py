@@ -8,12 +8,14 @@ from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.limits import Admission, RunLimits, Wait, log_waits
 from mmbot_pipelines.bridge.nonces import next_nonce
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports.outbox import Lane
+from mmbot_pipelines.bridge.ports.orders import BridgeUnitOfWork
+from mmbot_pipelines.bridge.transitions import record, record_error
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.errors import ConcurrentUpdate, InsufficientFunds, Waits
 from mmbot_pipelines.core.money import Gas, Wei, format_ether
 from mmbot_pipelines.core.outbox import Call, Fees, Transaction, max_total_cost
 from mmbot_pipelines.core.safety import StatesChanged
+from mmbot_pipelines.core.unit_of_work import Lane
 
 # How long the wallet's lane is held for signing, at most, beside the last signature.
 _MAX_LANE_SECONDS = 1.0
@@ -86,17 +88,18 @@ def _submit_batch(
     chain = bridge.chain
     chain_nonce = chain.nonce(pending=True)
     # What is mined and decided until the lane is ours is missing there, and in the balance.
-    since = [row for row in bridge.orders.in_flight() if row.wallet == chain.wallet]
+    since = [row for row in bridge.store.outbox.in_flight() if row.wallet == chain.wallet]
     balance = chain.balance()
     try:
-        with bridge.orders.lane(chain.chain_id, chain.wallet) as lane:
+        with bridge.store.begin() as uow:
+            lane = uow.outbox.lock_lane(chain.chain_id, chain.wallet)
             rows = {row.hash: row for row in [*since, *lane.in_flight()]}
             free = Wei(balance - max_total_cost(rows.values()))
-            admission = run_limits.open(lane, origin) if run_limits else None
+            admission = run_limits.open(uow, origin) if run_limits else None
             nonce = next_nonce(chain, lane, chain_nonce)
-            _sign(work, batch, lane, requests, fees, admission, free, nonce)
+            _sign(work, batch, uow, lane, requests, fees, admission, free, nonce)
             if admission:
-                admission.confirm(lane)
+                admission.confirm()
     except StatesChanged as e:
         work.run.log(f"{e}: {len(batch.stored)} signed transactions are thrown away, none was sent")
         if run_limits:
@@ -115,6 +118,7 @@ def _submit_batch(
 def _sign(
     work: Work,
     batch: _Batch,
+    uow: BridgeUnitOfWork,
     lane: Lane,
     requests: Sequence[SubmitRequest],
     fees: Fees,
@@ -127,7 +131,7 @@ def _sign(
     # Claims bring money back: they may use what the floor keeps from transfers.
     floor = bridge.rules.thresholds.min_balance if admission else None
     undecided = {(t.subject, t.purpose) for t in lane.in_flight()}
-    held = {o.key: o for o in lane.lock_orders([r.order for r in requests])}
+    held = {o.key: o for o in uow.orders.lock([r.order for r in requests])}
     for request in requests:
         if batch.stored and (bridge.clock() - begun).total_seconds() > _MAX_LANE_SECONDS:
             return
@@ -149,8 +153,11 @@ def _sign(
             continue
         transaction = _signed(work, order, request, nonce, fees)
         after = _sent(order, request, transaction)
+        at = transaction.stored_at
         try:
-            lane.store(order, after, transaction, run.id)
+            with uow.savepoint():  # another order's lost race takes nothing of this part back
+                lane.add(transaction)
+                record(uow, order, after, run_id=run.id, at=at, tx=transaction.hash)
         except ConcurrentUpdate as e:
             run.log(f"{e}: not sent")
             continue
@@ -196,7 +203,7 @@ def _broadcast(work: Work, stored: Sequence[tuple[Order, Transaction]]) -> None:
             work.run.log(f"{line} sent to {transaction.call.to}, value {value}")
         else:
             fault = fault_of(order, failure, "broadcast")
-            work.bridge.orders.record_error(fault, at=work.bridge.clock(), run_id=work.run.id)
+            record_error(work.bridge, work.run, fault)
             work.run.log(f"{line} stored, not yet taken by a node ({failure}); it is sent again")
 
 

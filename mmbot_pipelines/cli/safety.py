@@ -11,7 +11,7 @@ import typer
 from mmbot_pipelines import settings
 from mmbot_pipelines.cli.screen import acted_on, console, format_utc, plain
 from mmbot_pipelines.core import safety as states
-from mmbot_pipelines.core.safety import GLOBAL, InvalidDecision, SafetyStore, ScopeState
+from mmbot_pipelines.core.safety import GLOBAL, InvalidDecision, SafetyStates, ScopeState
 from mmbot_pipelines.wiring import shared
 
 By = Annotated[str, typer.Option(help="Your name.")]
@@ -24,11 +24,11 @@ def safety(
 ) -> None:
     """Show what is halted or throttled, since when and why, and what changed before."""
     database, out = shared.existing(settings.load_database()), console()
-    store = shared.safety(database)
-    scope_states = {s.scope: s for s in (ScopeState(scope=GLOBAL), *store.scope_states())}
+    store = shared.store(database)
+    scope_states = {s.scope: s for s in (ScopeState(scope=GLOBAL), *store.safety.scope_states())}
     for scope_state in scope_states.values():
         out.print(plain(scope_state.summary), soft_wrap=True)
-    changes = store.changes(history)
+    changes = store.safety.changes(history)
     out.print(f"\nHistory ({len(changes)}), newest first, times in UTC", style="bold")
     for change in changes:
         step = f"{change.scope}: {change.before} -> {change.after}"
@@ -49,16 +49,17 @@ def resume(*, by: By, reason: Reason, scope: Scope = GLOBAL) -> None:
 
 class _Decision(Protocol):
     def __call__(
-        self, store: SafetyStore, scope: str, *, by: str, reason: str, at: datetime
+        self, states: SafetyStates, scope: str, *, by: str, reason: str, at: datetime
     ) -> ScopeState: ...
 
 
 def _decide(decide: _Decision, scope: str, *, by: str, reason: str) -> None:
     database = shared.existing(settings.load_database())
-    store = shared.safety(database)
+    store = shared.store(database)
     try:
         known = states.require_scope(scope, settings.ORIGINS)
-        now = decide(store, known, by=by, reason=reason, at=datetime.now(UTC))
+        with store.begin() as uow:
+            now = decide(uow.safety, known, by=by, reason=reason, at=datetime.now(UTC))
     except InvalidDecision as e:
         console(stderr=True).print(plain(str(e)), soft_wrap=True)
         raise typer.Exit(1) from None

@@ -101,21 +101,30 @@ class SafetyChange:
     why: str
 
 
-class SafetyStore(Protocol):
-    """Where the states are kept, with a history that only grows."""
+class SafetyReads(Protocol):
+    """The states, with a history that only grows."""
 
     def scope_states(self) -> list[ScopeState]:
         """Return every scope that was ever changed, by name."""
 
+    def changes(self, max_rows: int) -> list[SafetyChange]:
+        """Return the newest rows of history, newest first."""
+
+
+class SafetyStates(SafetyReads, Protocol):
+    """The states within one transaction of the database."""
+
+    def hold(self) -> list[ScopeState]:
+        """Return every scope as `scope_states` does; none changes until the transaction ends."""
+
     def change(self, before: ScopeState, after: ScopeState, *, at: datetime) -> ScopeState:
         """Store the new state, with a row of history if state, author or reason differ.
+
+        Waits for those who are storing what they signed.
 
         Raises:
             ConcurrentUpdate: somebody changed the scope since; nothing was written.
         """
-
-    def changes(self, max_rows: int) -> list[SafetyChange]:
-        """Return the newest rows of history, newest first."""
 
 
 def is_recorded(before: ScopeState, after: ScopeState) -> bool:
@@ -182,22 +191,22 @@ def _recovered(now: ScopeState, at: datetime) -> ScopeState | None:
     return _moved(now, State.NORMAL, at=at, by=BOT, why=f"resolved: {now.why}")
 
 
-def halt(store: SafetyStore, scope: str, *, by: str, reason: str, at: datetime) -> ScopeState:
+def halt(states: SafetyStates, scope: str, *, by: str, reason: str, at: datetime) -> ScopeState:
     """Halt a scope by a person's word, also one that is halted already.
 
     Raises:
         InvalidDecision: the name or the reason is missing.
     """
-    return _decide(store, scope, State.HALTED, by=by, reason=reason, at=at)
+    return _decide(states, scope, State.HALTED, by=by, reason=reason, at=at)
 
 
-def resume(store: SafetyStore, scope: str, *, by: str, reason: str, at: datetime) -> ScopeState:
+def resume(states: SafetyStates, scope: str, *, by: str, reason: str, at: datetime) -> ScopeState:
     """Set a scope back to NORMAL by a person's decision; count failures from zero again.
 
     Raises:
         InvalidDecision: the name or the reason is missing, or the scope is NORMAL.
     """
-    return _decide(store, scope, State.NORMAL, by=by, reason=reason, at=at)
+    return _decide(states, scope, State.NORMAL, by=by, reason=reason, at=at)
 
 
 def require_scope(scope: str, parts: Iterable[str]) -> str:
@@ -213,19 +222,19 @@ def require_scope(scope: str, parts: Iterable[str]) -> str:
 
 
 def _decide(
-    store: SafetyStore, scope: str, state: State, *, by: str, reason: str, at: datetime
+    states: SafetyStates, scope: str, state: State, *, by: str, reason: str, at: datetime
 ) -> ScopeState:
     name, why = _required_text(by, "a name: who decides"), _required_text(reason, "a reason: why")
     if name.casefold() == BOT:
         raise InvalidDecision(f"{name} is the bot itself: name the person who decides")
     for _ in range(_TRIES):
-        scope_states = store.scope_states()
+        scope_states = states.scope_states()
         now = state_of(scope_states, scope)
         if state is now.state is State.NORMAL:
             others = [s.summary for s in scope_states if s.state is not State.NORMAL]
             raise InvalidDecision("; ".join([f"{scope} is NORMAL, nothing to resume", *others]))
         try:
-            return store.change(now, _moved(now, state, at=at, by=name, why=why), at=at)
+            return states.change(now, _moved(now, state, at=at, by=name, why=why), at=at)
         except ConcurrentUpdate:
             continue
     raise InvalidDecision(f"{scope} keeps changing at this moment: run the command again")

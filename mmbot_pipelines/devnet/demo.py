@@ -13,12 +13,12 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.origins import ORIGINS
-from mmbot_pipelines.bridge.ports.orders import Orders
+from mmbot_pipelines.bridge.ports.orders import OrderReads
 from mmbot_pipelines.cli.screen import console, plain
 from mmbot_pipelines.core.errors import InvalidSettings, StoreUnavailable
 from mmbot_pipelines.devnet.demo_folder import alone_in, settings_in
@@ -73,7 +73,7 @@ def demo(
                 f"for mmbot in another terminal: {take_up}",
             ):
                 screen.print(line, soft_wrap=True)
-            store = PgOrders(connect(stack.database_url))
+            store = PgBridgeStore(connect(stack.database_url)).orders
             placed: dict[str, OrderSpec] = {}
             order_specs = plan(stack.deployment, orders, seed=seed, origins=networks)
             users = threading.Thread(target=_place, args=(stack, order_specs, placed, stopped))
@@ -119,7 +119,7 @@ def _place(
 def _watch(
     screen: Console,
     stack: Stack,
-    store: Orders,
+    store: OrderReads,
     placed: dict[str, OrderSpec],
     expected: int,
     stopped: threading.Event,

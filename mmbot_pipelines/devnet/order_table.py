@@ -11,18 +11,18 @@ from rich.text import Text
 
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports.orders import OrderFilter, Orders
+from mmbot_pipelines.bridge.ports.orders import OrderFilter, OrderReads
 from mmbot_pipelines.cli.screen import eth, one_line
 
 _WAY = [s for s in Status if s is not Status.DROPPED]
 
 
-def all_orders(store: Orders) -> list[Order]:
+def all_orders(store: OrderReads) -> list[Order]:
     """List all orders as they were set."""
     return sorted(store.find(OrderFilter()), key=lambda o: (o.origin, o.number))
 
 
-def times(store: Orders, key: str) -> dict[Status, datetime]:
+def times(store: OrderReads, key: str) -> dict[Status, datetime]:
     """Return when an order first came to each state, UTC."""
     reached: dict[Status, datetime] = {}
     for entry in store.history(key):
@@ -30,7 +30,7 @@ def times(store: Orders, key: str) -> dict[Status, datetime]:
     return reached
 
 
-def report(store: Orders) -> dict[str, Any]:
+def report(store: OrderReads) -> dict[str, Any]:
     """Describe every order's way for a program."""
     orders = all_orders(store)
     return {

@@ -9,9 +9,8 @@ from mmbot_pipelines.adapters.bridge.registry import RegistryV1, abi_of, disagre
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
 from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
 from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
-from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
-from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.adapters.evm.chain import EthereumChain
 from mmbot_pipelines.adapters.evm.signing import WatchOnlyWallet
 from mmbot_pipelines.adapters.rpc.client import Rpc
@@ -61,9 +60,8 @@ def bridge(settings: Settings) -> Bridge:
     registry = RegistryV1(rpc, l1.registry_address, start_block=l1.start_block)
     engine = shared.engine(settings.database)
     return Bridge(
-        orders=PgOrders(engine),
+        store=PgBridgeStore(engine),
         accounts=PgAccounts(engine),
-        safety=PgSafety(engine),
         origins=origin_wiring.origins(
             origin_wiring.Shared(
                 settings=settings,

@@ -11,10 +11,10 @@ from sqlalchemy import Engine
 
 from mmbot_pipelines.adapters.db import pooling, startup
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.db.safety import PgSafety
+from mmbot_pipelines.adapters.db.unit_of_work import PgStore
 from mmbot_pipelines.core.alerts import Channel
 from mmbot_pipelines.core.errors import InvalidSettings
-from mmbot_pipelines.core.safety import SafetyStore
+from mmbot_pipelines.core.unit_of_work import Store
 from mmbot_pipelines.settings import Database, Key
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ def existing(database: Database) -> Database:
     return database
 
 
-def safety(database: Database) -> SafetyStore:
-    """Open the safety states, of whatever version the tables are: a halt waits for no migration.
+def store(database: Database) -> Store:
+    """Open the store, of whatever version the tables are: a halt waits for no migration.
 
     Raises:
         StoreUnavailable: the embedded server does not start.
     """
-    return PgSafety(connect(startup.database_url(database.url, folder=database.folder)))
+    return PgStore(connect(startup.database_url(database.url, folder=database.folder)))
 
 
 def engine(database: Database) -> Engine:

@@ -1,4 +1,4 @@
-"""What several attacks share: the bridge on in-memory twins, and one running Dagster."""
+"""What several attacks share: the bridge on in-memory chains, and one running Dagster."""
 
 from collections.abc import Iterator
 

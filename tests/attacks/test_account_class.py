@@ -16,7 +16,7 @@ from mmbot_pipelines.devnet.starknet.token import ETH
 from tests.attacks.liar import Liar
 from tests.chain.starknet.conftest import fresh, ports
 from tests.chain.starknet.proving import MAKER
-from tests.ports.invokes_memory import InvokesMemory
+from tests.ports.invokes import StoredInvokes
 from tests.ports.starknet_ports import StarknetPorts
 
 __all__ = ["fresh", "ports"]  # fixtures
@@ -38,7 +38,7 @@ def test_nothing_is_signed_for_an_account_that_nodes_show_differently(
         for urls in ([liar.url, ports.node.url], [ports.node.url, liar.url]):
             rpc = StarknetRpc(urls, chain_id=chain_id, quorum=2)
             wallet = StarknetWallet(Address(ports.deployed.wallet), key, chain_id=chain_id)
-            invokes = InvokesMemory()
+            invokes = StoredInvokes()
             with pytest.raises(RpcDisagrees, match="differ on the class of our account"):
                 StarknetLane(rpc, wallet, invokes).send([approve], ["starknet:1"])
             assert invokes.undecided(chain_id, wallet.address) == []

@@ -38,11 +38,11 @@ def test_a_wallet_that_is_no_market_maker_any_more_is_one_halt_and_no_parked_ord
     half_an_hour(harness)
     orders = [harness.order(key) for key in (*paid, *keys)]
     assert {(o.failed, o.failures) for o in orders} == {(False, 0)}
-    assert all(harness.store.errors(o.key) == [] for o in orders)
+    assert all(harness.store.errors.of(o.key) == [] for o in orders)
     assert {harness.order(key).reason for key in paid} == {OURS}
     assert state(harness) is State.HALTED
     assert f"have the owner call setMMAddress({harness.chain.wallet})" in why(harness)
-    assert [c.after for c in harness.safety.changes(9)] == [State.HALTED]
+    assert [c.after for c in harness.store.safety.changes(9)] == [State.HALTED]
     harness.registry.market_maker = harness.chain.wallet
     guard.resume(harness.bridge, GLOBAL, by="Ann", reason="the owner has set us again")
     harness.transfer(keys)
@@ -76,12 +76,12 @@ def test_the_deployed_words_are_understood(anvil_bridge: AnvilBridge) -> None:
     for _ in range(2):
         anvil_bridge.repay([paid])
         anvil_bridge.now += timedelta(seconds=10)
-    assert state_of(anvil_bridge.bridge.safety.scope_states(), GLOBAL).state is State.HALTED
+    assert state_of(anvil_bridge.bridge.store.safety.scope_states(), GLOBAL).state is State.HALTED
     guard.resume(anvil_bridge.bridge, GLOBAL, by="Ann", reason="to see the transfer refused, too")
     for _ in range(2):
         anvil_bridge.transfer([unpaid])
         anvil_bridge.now += timedelta(seconds=10)
-    assert state_of(anvil_bridge.bridge.safety.scope_states(), GLOBAL).state is State.HALTED
+    assert state_of(anvil_bridge.bridge.store.safety.scope_states(), GLOBAL).state is State.HALTED
     assert [anvil_bridge.order(key).reason for key in (paid, unpaid)] == [OURS, OURS]
     assert [anvil_bridge.order(key).failed for key in (paid, unpaid)] == [False, False]
     _set_market_maker(anvil_bridge, anvil_bridge.wallet)

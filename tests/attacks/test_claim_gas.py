@@ -5,20 +5,20 @@ from dataclasses import replace
 import pytest
 
 from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSync
+from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
 from mmbot_pipelines.bridge.gas_estimates import claim_gas, transfer_gas
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.money import Gas
 from tests.bridge.harness import BridgeHarness
-from tests.ports.safety_memory import AccountsMemory
 
 DEPLOYED = 140_400  # measured, into a queue in use; 157.7 k into an empty one
 
 
-class Receipts(AccountsMemory):
+class Receipts(PgAccounts):
     """Accounts whose receipts the test names."""
 
     def __init__(self, harness: BridgeHarness, *gas: int) -> None:
-        super().__init__(harness.store)
+        super().__init__(harness.engine)
         self.gas = [Gas(g) for g in gas]
 
     def gas_used(self, purpose: str, origin: str, *, max_count: int) -> list[Gas]:

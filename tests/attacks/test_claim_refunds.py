@@ -51,7 +51,7 @@ def test_the_wallet_on_the_l2_is_explained_to_the_wei(devnet: Devnet, engine: En
         assert gained == sum(o.amount + o.fee for o in orders) + sum(refunds)
 
         claims = [
-            t for key in keys for t in anvil_bridge.store.transactions(key) if t.purpose == "repay"
+            t for key in keys for t in anvil_bridge.store.outbox.of(key) if t.purpose == "repay"
         ]
         assert all(
             0.8 * t.call.value < r < t.call.value for t, r in zip(claims, refunds, strict=True)

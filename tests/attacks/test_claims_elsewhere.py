@@ -7,6 +7,8 @@ from datetime import timedelta
 import pytest
 from eth_typing import ChecksumAddress
 
+from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
+from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.alerting.rules import AlertThresholds, firing_alerts
 from mmbot_pipelines.bridge.alerting.snapshot import take_snapshot
@@ -25,8 +27,6 @@ from tests.bridge.harness import BridgeHarness
 from tests.bridge.reorged import at
 from tests.chain.starknet.test_way import Way
 from tests.devnet.bridge import Devnet, running
-from tests.ports.daemons_memory import DaemonsMemory
-from tests.ports.order_stats_memory import OrderStatsMemory
 from tests.ports.starknet_ports import StarknetPorts, on_starknet
 
 CLAIM = selector_of("claim_payment")
@@ -72,7 +72,7 @@ def test_nobody_is_paid_while_the_registry_sends_claims_elsewhere(
         with suppress(OrdersFailed):
             steps.transfer(way.bridge, keys, way.run)
         way.now += timedelta(seconds=10)
-    assert way.store.outbox == []
+    assert way.store.outbox.in_flight() == []
     assert state(way) is State.HALTED
     assert [way.order(key).failed for key in keys] == [False] * 3
     assert name in state_of(way.store.safety.scope_states(), "starknet").why
@@ -105,9 +105,9 @@ def test_a_mined_claim_without_our_message_halts_the_origin_at_once(ports: Stark
     assert (order.status, order.is_parked) == (Status.FULFILLED, True)
     assert "MessageMissing" in str(order.reason)
     assert state(way) is State.HALTED
-    purposes = [t.purpose for t in way.store.transactions(key)]
+    purposes = [t.purpose for t in way.store.outbox.of(key)]
     steps.advance(way.bridge, steps.retry(way.bridge, way.run), way.run)
-    assert [t.purpose for t in way.store.transactions(key)] == purposes
+    assert [t.purpose for t in way.store.outbox.of(key)] == purposes
 
 
 def test_it_is_critical_and_stops_new_orders_of_that_origin_alone() -> None:
@@ -115,7 +115,7 @@ def test_it_is_critical_and_stops_new_orders_of_that_origin_alone() -> None:
     key = at(harness, Status.PROVED).key
     harness.l2.known[key] = Progress(lost=MessageMissing("no message in its receipt"))
     harness.settle()
-    facts = take_snapshot(harness.bridge, OrderStatsMemory(harness.store), DaemonsMemory())
+    facts = take_snapshot(harness.bridge, PgOrderStats(harness.engine), PgDaemons(harness.engine))
     limits = AlertThresholds(max_exposure=None, min_balance=Wei(0), undelivered_after_seconds=1)
     alerts = {a.title: a.severity for a in firing_alerts(facts, limits).alerts}
     assert alerts == {
@@ -125,4 +125,4 @@ def test_it_is_critical_and_stops_new_orders_of_that_origin_alone() -> None:
     (new,) = harness.set_and_detect()
     harness.transfer([new])
     assert harness.order(new).status is Status.PENDING
-    assert state_of(harness.safety.scope_states(), "starknet").state is State.NORMAL
+    assert state_of(harness.store.safety.scope_states(), "starknet").state is State.NORMAL

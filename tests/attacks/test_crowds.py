@@ -21,6 +21,7 @@ from tests.bridge.harness import BridgeHarness
 from tests.chain.chain_harness import ChainHarness, played
 from tests.chaos.faulty_rpc import FaultyRpc
 from tests.devnet.bridge import Devnet, running
+from tests.ports.store_writes import take
 
 DUST, HONEST = 500, 5
 IN_A_BLOCK = 100
@@ -87,7 +88,8 @@ def error_rows(database_url: str) -> int:
 
 def tick(chain_harness: ChainHarness) -> None:
     """Take orders as the sensor does, and work on them as its run does."""
-    taken = chain_harness.bridge.orders.take_for_run(
+    taken = take(
+        chain_harness.bridge.store,
         UNPAID,
         "zksync",
         at=chain_harness.bridge.clock(),
@@ -130,7 +132,7 @@ def test_what_is_decided_stays_when_the_next_question_fails(harness: BridgeHarne
         + [Status.PROCESSING] * 2 * BATCH_SIZE
         + [Status.PENDING] * BATCH_SIZE
     )
-    (error,) = harness.store.every_error()  # one row of the run
+    (error,) = harness.errors()  # one row of the run
     assert (error.fault.subject, error.fault.kind) == ("zksync", "RpcUnavailable")
     harness.l2.check = check  # type: ignore[method-assign]
     again = [o.key for o in steps.take_orders(harness.bridge, UNPAID, "zksync")]
@@ -197,5 +199,5 @@ def test_a_run_of_many_orders_that_died_is_one_error(harness: BridgeHarness) -> 
     keys = harness.set_and_detect(100)
     for _ in range(2):  # the sensor looks twice at the same run
         steps.record_run_failure(harness.bridge, keys, harness.run, "killed", step_ended=False)
-    (error,) = harness.store.every_error()
+    (error,) = harness.errors()
     assert error.fault.message == "killed; it had 100 orders"

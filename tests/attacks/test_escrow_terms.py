@@ -121,12 +121,12 @@ def test_a_true_change_of_starknets_escrow_halts_and_parks_nobody(ports: Starkne
     for _ in range(2):
         steps.transfer(way.bridge, keys, way.run)
         way.now += timedelta(minutes=1)
-    assert way.store.outbox == []
-    assert {(o.failed, o.failures) for o in way.store.get(keys)} == {(False, 0)}
+    assert way.store.outbox.in_flight() == []
+    assert {(o.failed, o.failures) for o in way.store.orders.get(keys)} == {(False, 0)}
     assert state_of(way.store.safety.scope_states(), "starknet").why.startswith("EscrowNotOurs: ")
     assert EscrowNotOurs.halts_origin_only
 
 
 def _halted(chain_harness: ChainHarness) -> list[str]:
-    scope_states = chain_harness.bridge.safety.scope_states()
+    scope_states = chain_harness.bridge.store.safety.scope_states()
     return [s.scope for s in scope_states if s.state is State.HALTED]

@@ -94,7 +94,7 @@ def test_our_newest_transaction_in_another_block_at_a_higher_price_is_no_theft(
     anvil_bridge.bridge = _with_floor(anvil_bridge, Wei(10**30))
     assert _judged(anvil_bridge) is State.NORMAL
     before = anvil_bridge.ports.chain.account()
-    (row,) = anvil_bridge.store.transactions(keys[0])
+    (row,) = anvil_bridge.store.outbox.of(keys[0])
     ask(l1, "anvil_reorg", 1, [])
     base_fee = l1.eth.get_block("latest")["baseFeePerGas"]
     ask(l1, "anvil_setNextBlockBaseFeePerGas", hex(base_fee * 3 // 2))
@@ -131,7 +131,7 @@ def _judged(anvil_bridge: AnvilBridge) -> State:
     for _ in range(2):
         anvil_bridge.now += timedelta(seconds=5)
         guard.guard(anvil_bridge.bridge, anvil_bridge.run)
-    return state_of(anvil_bridge.bridge.safety.scope_states(), GLOBAL).state
+    return state_of(anvil_bridge.bridge.store.safety.scope_states(), GLOBAL).state
 
 
 def _with_floor(anvil_bridge: AnvilBridge, floor: Wei) -> steps.Bridge:

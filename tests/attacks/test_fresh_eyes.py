@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
+from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.bridge import guard, steps
 from mmbot_pipelines.bridge.alerting.rules import AlertThresholds, firing_alerts
 from mmbot_pipelines.bridge.alerting.snapshot import take_snapshot
@@ -21,8 +23,6 @@ from tests.adapters.rpc.faulty_nodes import rpc
 from tests.bridge.guard_steps import state, why
 from tests.bridge.harness import BridgeHarness
 from tests.bridge.transfers import ends
-from tests.ports.daemons_memory import DaemonsMemory
-from tests.ports.order_stats_memory import OrderStatsMemory
 
 STRANGER = Address("0x14dC79964da2C08b23698B3D3cc7Ca32193d9955")
 UNPAID = [Status.PENDING, Status.PROCESSING]
@@ -68,7 +68,7 @@ def test_a_mined_refusal_of_our_wallet_is_one_halt_and_the_order_stays_healthy(
     order = harness.order(key)
     assert ends(harness, key)[-1] == (step, 0, TxState.REVERTED)
     assert (order.failed, order.failures, order.reason) == (False, 0, NOT_OURS)
-    assert harness.store.errors(key) == []
+    assert harness.store.errors.of(key) == []
     assert state(harness) is State.HALTED
     assert why(harness).startswith("NotMarketMaker: ")
     harness.registry.market_maker = harness.chain.wallet
@@ -167,7 +167,7 @@ def test_paid_orders_that_wait_for_long_are_one_alert(harness: BridgeHarness, we
         harness.chain.base_fee *= 1000
     for _ in range(61):
         tick(harness)
-    facts = take_snapshot(harness.bridge, OrderStatsMemory(harness.store), DaemonsMemory())
+    facts = take_snapshot(harness.bridge, PgOrderStats(harness.engine), PgDaemons(harness.engine))
     (alert,) = firing_alerts(facts, OFF).alerts
     assert alert.key == "claims-overdue"
     assert "(5400000000000000 wei) are owed to us for 3 of them" in alert.text

@@ -10,9 +10,8 @@ import pytest
 from sqlalchemy import Engine
 
 from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
-from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.bridge import guard, steps, submit
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.ports.orders import OrderFilter
@@ -35,9 +34,8 @@ def engine(database_url: str) -> Iterator[Engine]:
 def stored(harness: BridgeHarness, engine: Engine) -> BridgeHarness:
     harness.bridge = replace(
         harness.bridge,
-        orders=PgOrders(engine),
+        store=PgBridgeStore(engine),
         accounts=PgAccounts(engine),
-        safety=PgSafety(engine),
         clock=lambda: datetime.now(UTC),
     )
     return harness
@@ -72,9 +70,9 @@ def test_a_halt_waits_for_no_signature_and_nothing_is_sent_after_it(stored: Brid
         run.result(60)
     assert sent == submit.BATCH_SIZE
     assert len(stored.chain.broadcasts) == submit.BATCH_SIZE
-    transferring = stored.bridge.orders.find(OrderFilter(status=Status.TRANSFERRING))
-    assert len(transferring) == len(stored.bridge.orders.in_flight()) == submit.BATCH_SIZE
-    waiting = stored.bridge.orders.find(OrderFilter(status=Status.PROCESSING))
+    transferring = stored.bridge.store.orders.find(OrderFilter(status=Status.TRANSFERRING))
+    assert len(transferring) == len(stored.bridge.store.outbox.in_flight()) == submit.BATCH_SIZE
+    waiting = stored.bridge.store.orders.find(OrderFilter(status=Status.PROCESSING))
     assert {order.reason for order in waiting} == {"waiting: global is HALTED"}
     assert any("thrown away, none was sent" in line for line in stored.logged)
     assert signer.signed < 2 * submit.BATCH_SIZE + 1  # nothing of the parts after it
@@ -117,5 +115,5 @@ def test_a_resume_or_throttle_in_mid_signature_is_decided_again(stored: BridgeHa
         guard.resume(stored.bridge, GLOBAL, by="Ann", reason="all is well")
         signer.let_on.set()
         run.result(60)
-    assert {o.status for o in stored.bridge.orders.get(keys)} == {Status.TRANSFERRING}
-    assert [row.nonce for row in stored.bridge.orders.in_flight()] == [0, 1, 2]
+    assert {o.status for o in stored.bridge.store.orders.get(keys)} == {Status.TRANSFERRING}
+    assert [row.nonce for row in stored.bridge.store.outbox.in_flight()] == [0, 1, 2]

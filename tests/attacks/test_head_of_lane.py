@@ -49,7 +49,7 @@ def test_a_claim_too_expensive_to_be_mined_blocks_nothing_and_is_retried(
     assert ends(harness, cheap)[1:] == [("repay", 0, REPLACED), ("cancel", 1, MINED)]
     order = harness.order(cheap)
     assert (order.status, order.failed, order.failures) == (Status.FULFILLED, False, 0)
-    assert (harness.store.errors(cheap), state(harness)) == ([], State.NORMAL)
+    assert (harness.store.errors.of(cheap), state(harness)) == ([], State.NORMAL)
     harness.repay([cheap])
     assert harness.order(cheap).reason == "waiting: its claim would cost what it brings"
     harness.chain.base_fee = GWEI
@@ -180,16 +180,13 @@ def test_a_row_with_absurd_gas_that_no_node_took_is_signed_again(
         patch.setattr(signing, "MIN_GAS", 0)
         patch.setattr(signing, "MAX_GAS", 2**64)
         anvil_bridge.transfer(keys)
-    assert [anvil_bridge.store.transactions(key)[0].gas for key in keys] == [gas] * 3
+    assert [anvil_bridge.store.outbox.of(key)[0].gas for key in keys] == [gas] * 3
     for _ in keys:
         anvil_bridge.replace_stuck(after=61)
         anvil_bridge.mine()
     assert [anvil_bridge.paid(key) for key in keys] == [1] * 3
     assert {anvil_bridge.order(key).status for key in keys} == {Status.FULFILLED}
-    assert {t.state for key in keys for t in anvil_bridge.store.transactions(key)} == {
-        MINED,
-        REPLACED,
-    }
+    assert {t.state for key in keys for t in anvil_bridge.store.outbox.of(key)} == {MINED, REPLACED}
 
 
 @pytest.mark.parametrize("purpose", ["transfer", "cancel"])
@@ -214,11 +211,11 @@ def test_a_row_with_absurd_fees_that_no_node_took_costs_the_markets_price(
     with monkeypatch.context() as patch:
         patch.setattr(EthereumChain, "fees", lambda _: replace(market, ceiling=Wei(10**14)))
         anvil_bridge.transfer([key])
-    assert anvil_bridge.store.transactions(key)[0].fees.ceiling == 10**14
+    assert anvil_bridge.store.outbox.of(key)[0].fees.ceiling == 10**14
     if purpose == "cancel":
         anvil_bridge.ports.pause()
     anvil_bridge.replace_stuck(after=61)
-    newest = anvil_bridge.store.transactions(key)[-1]
+    newest = anvil_bridge.store.outbox.of(key)[-1]
     assert (newest.purpose, newest.bump) == (purpose, 1)
     assert newest.fees.ceiling <= anvil_bridge.ports.chain.fees().ceiling
     anvil_bridge.mine()

@@ -23,10 +23,10 @@ from tests.attacks.liar import Liar, Lie
 from tests.chain.starknet.conftest import fresh
 from tests.chain.starknet.conftest import ports as starknet_ports
 from tests.devnet.bridge import Devnet, running
-from tests.ports.orders_memory import OrdersMemory
 from tests.ports.port_harness import AnvilPorts, claim, on_anvil, pay
-from tests.ports.safety_memory import AccountsMemory
 from tests.ports.starknet_ports import StarknetPorts
+from tests.ports.stores import books_on
+from tests.postgres import clean_engine
 
 __all__ = ["fresh", "starknet_ports"]  # fixtures
 
@@ -86,12 +86,11 @@ def starknet(ports: StarknetPorts, nodes: ExitStack, place: int, **lies: Lie) ->
 
 def backfilled(ports: Any, origin: Origin) -> list[Order]:
     """Run one backfill and return what it has stored."""
-    store = OrdersMemory()
+    stores = books_on(clean_engine())
     limits = Limits(min_transfer=Wei(1), max_transfer=Wei(10**17), min_margin_bps=0)
     bridge = Bridge(
-        orders=store,
-        accounts=AccountsMemory(store),
-        safety=store.safety,
+        store=stores.store,
+        accounts=stores.accounts,
         origins={origin.name: origin},
         registry=ports.registry,
         chain=ports.chain,
@@ -100,8 +99,8 @@ def backfilled(ports: Any, origin: Origin) -> list[Order]:
         draw=lambda: 0.5,
     )
     keys = steps.backfill(bridge, RUN)
-    assert store.errors(origin.name) == []
-    return sorted(store.get(keys), key=lambda order: order.number)
+    assert stores.store.errors.of(origin.name) == []
+    return sorted(stores.store.orders.get(keys), key=lambda order: order.number)
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -30,7 +30,7 @@ def stored(
 
 def known(anvil_bridge: AnvilBridge, keys: list[str]) -> list[bool]:
     """Return which first transfers some node has."""
-    hashes = [anvil_bridge.store.transactions(key)[0].hash for key in keys]
+    hashes = [anvil_bridge.store.outbox.of(key)[0].hash for key in keys]
     return anvil_bridge.ports.chain.known_by_node(hashes)
 
 
@@ -40,7 +40,7 @@ def end(anvil_bridge: AnvilBridge) -> None:
         anvil_bridge.look()
         anvil_bridge.replace_stuck(anvil_bridge.bridge.rules.stuck_after_seconds + 1)
         anvil_bridge.mine()
-    assert anvil_bridge.store.in_flight() == []
+    assert anvil_bridge.store.outbox.in_flight() == []
 
 
 def test_a_late_transfer_that_is_still_wanted_goes_out_at_the_first_look(
@@ -129,7 +129,7 @@ def claimed(anvil_bridge: AnvilBridge) -> str:
 
 
 def has_claim(anvil_bridge: AnvilBridge, key: str) -> bool:
-    (row,) = (t for t in anvil_bridge.store.transactions(key) if t.purpose == "repay")
+    (row,) = (t for t in anvil_bridge.store.outbox.of(key) if t.purpose == "repay")
     return anvil_bridge.ports.chain.known_by_node([row.hash]) == [True]
 
 

@@ -102,7 +102,7 @@ def test_one_liar_of_three_stops_nothing_and_moves_no_money(
         assert chain_harness.failed == []
         assert {o.status for o in chain_harness.orders()} == {Status.PROVED}
         assert chain_harness.payments() == {order.number: 1 for order in orders}
-        transactions = [t for o in orders for t in chain_harness.bridge.orders.transactions(o.key)]
+        transactions = [t for o in orders for t in chain_harness.bridge.store.outbox.of(o.key)]
         assert len(transactions) == 2 * len(orders)
         assert all(21_000 < t.gas < 400_000 for t in transactions)
         spent = before - chain_harness.ports.chain.balance() - sum(o.amount for o in orders)
@@ -135,7 +135,7 @@ def test_an_estimate_that_cannot_be_of_the_only_node_is_an_outage(
         for _ in range(5):  # for the transfer
             chain_harness.transfer()
         assert all("InvalidResponse" in failed for failed in chain_harness.failed)
-        assert chain_harness.bridge.orders.in_flight() == []
+        assert chain_harness.bridge.store.outbox.in_flight() == []
         assert not any(order.failed for order in chain_harness.orders())
         node.lies.clear()
         chain_harness.transfer()

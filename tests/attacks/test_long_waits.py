@@ -10,6 +10,7 @@ from mmbot_pipelines.core.errors import InsufficientFunds, RpcUnavailable, Waits
 from mmbot_pipelines.core.safety import GLOBAL
 from tests.bridge.harness import BridgeHarness
 from tests.bridge.test_alert_rules import proved, seen
+from tests.ports.store_writes import change
 
 
 def waits(harness: BridgeHarness) -> list[Alert]:
@@ -19,8 +20,12 @@ def waits(harness: BridgeHarness) -> list[Alert]:
 def wait(harness: BridgeHarness, keys: list[str], reason: str) -> None:
     for key in keys:
         order = harness.order(key)
-        harness.store.change(
-            order, order.with_wait_reason(reason, at=harness.now), run_id="r", at=harness.now
+        change(
+            harness.store,
+            order,
+            order.with_wait_reason(reason, at=harness.now),
+            run_id="r",
+            at=harness.now,
         )
 
 
@@ -64,8 +69,12 @@ def test_a_paid_order_that_waits_has_the_reason_in_the_alert_of_its_claim(
     key = proved(harness)
     order = harness.order(key)
     reason = "waiting: fund our Starknet account 0x1, it needs 1 STRK"
-    harness.store.change(
-        order, order.with_wait_reason(reason, at=harness.now), run_id="r", at=harness.now
+    change(
+        harness.store,
+        order,
+        order.with_wait_reason(reason, at=harness.now),
+        run_id="r",
+        at=harness.now,
     )
     harness.later(3601)
     (alert,) = seen(harness).alerts

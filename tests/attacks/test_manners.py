@@ -54,9 +54,9 @@ def test_many_claims_are_read_by_pages_and_none_is_forgotten(
     for number in range(5 * PAGE):
         at = long_ago + timedelta(seconds=number // 3)
         order = replace(an_order(number), status=Status.PROVED, changed_at=at)
-        harness.store.stored[order.key] = order
+        harness.put(order)
     read, asked = [], set()
-    claimed = harness.store.claimed
+    claimed = harness.store.orders.claimed
 
     def counted(origin: str, **how: object) -> list[Order]:
         found = claimed(origin, **how)  # type: ignore[arg-type]
@@ -67,7 +67,7 @@ def test_many_claims_are_read_by_pages_and_none_is_forgotten(
         asked.update(order.key for order in orders)
         return [None] * len(orders)
 
-    monkeypatch.setattr(harness.store, "claimed", counted)
+    monkeypatch.setattr(harness.store.orders, "claimed", counted)
     monkeypatch.setattr(harness.l2, "settled", settled)
     monkeypatch.setattr(harness.l2, "progress", lambda orders: [Progress()] * len(orders))
     looks = 5 * PAGE // MAX_ORDERS + 5

@@ -135,7 +135,7 @@ def test_an_unprofitable_claim_waits_healthy_and_goes_on_by_itself() -> None:
     order = harness.order(key)
     assert (order.status, order.failed, order.failures) == (Status.FULFILLED, False, 0)
     assert order.reason == ClaimCostGrew.reason
-    assert harness.store.errors(key) == []
+    assert harness.store.errors.of(key) == []
     harness.l2.claims = claims  # type: ignore[method-assign]
     harness.repay([key])
     harness.mine()

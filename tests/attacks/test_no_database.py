@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mmbot_pipelines.adapters.db import embedded, migrate, versions
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.core.safety import GLOBAL, State, state_of
 from tests.cli.command import caller
 from tests.settings.environments import GOOD
@@ -81,7 +81,10 @@ def test_an_embedded_database_is_joined_while_it_runs(
         logged = mmbot("halt", "--by", "Ann", "--reason", "a look")
         assert (logged.code, logged.err) == (0, "")
         assert f"database: the embedded one in {folder}" in logged.out
-        assert state_of(PgSafety(connect(url)).scope_states(), GLOBAL).state is State.HALTED
+        assert (
+            state_of(PgBridgeStore(connect(url)).safety.scope_states(), GLOBAL).state
+            is State.HALTED
+        )
     finally:
         embedded.stop(folder)
     assert mmbot("safety").code == 2
@@ -110,7 +113,7 @@ def test_a_halt_waits_for_no_migration_and_makes_none(
         assert logged.code == 0, logged.err
     assert migrate.pending(database_url)
     engine = connect(database_url)
-    assert state_of(PgSafety(engine).scope_states(), GLOBAL).state is State.HALTED
+    assert state_of(PgBridgeStore(engine).safety.scope_states(), GLOBAL).state is State.HALTED
     engine.dispose()
 
 

@@ -60,7 +60,7 @@ def test_what_is_right_again_seconds_later_halts_nothing(
     harness.transfer(asked(harness, 11))  # it is looked at again soon
     harness.mine()
     assert [harness.paid(key) for key in keys] == [1] * 3
-    assert harness.safety.scope_states() == []
+    assert harness.store.safety.scope_states() == []
 
 
 @pytest.mark.parametrize("lie", LIES)
@@ -71,7 +71,7 @@ def test_what_is_so_seconds_later_too_halts(
     lie(harness, True)
     harness.transfer(keys)
     harness.transfer(keys)  # in the same moment: it proves nothing more
-    assert harness.safety.scope_states() == []
+    assert harness.store.safety.scope_states() == []
     harness.transfer(asked(harness, 11))
     assert State.HALTED in (state(harness), state(harness, "zksync"))
     assert harness.chain.broadcasts == []
@@ -133,12 +133,12 @@ def test_the_only_node_of_l1_answers_nothing_for_a_moment(
         chain_harness.transfer()
         chain_harness.settle()
         assert set(chain_harness.payments().values()) == {1}
-        assert chain_harness.bridge.safety.scope_states() == []
+        assert chain_harness.bridge.store.safety.scope_states() == []
         node.lies["eth_call"] = nothing
         chain_harness.ports.set_orders(1)
         chain_harness.detect()
         for _ in range(2):
             chain_harness.transfer()
             chain_harness.passed += timedelta(seconds=10)
-        (scope_state,) = chain_harness.bridge.safety.scope_states()
+        (scope_state,) = chain_harness.bridge.store.safety.scope_states()
         assert scope_state.why.startswith("RegistryAbiMismatch: ")

@@ -66,7 +66,9 @@ def test_all_are_sent_at_the_first_looks_after_the_nodes_are_back(
         chain_harness.passed += timedelta(seconds=3)
         steps.guard(chain_harness.bridge, chain_harness.run)
         assert asked(chain_harness) == []  # a run would only fail
-    assert state_of(chain_harness.bridge.safety.scope_states(), GLOBAL).state is State.THROTTLED
+    assert (
+        state_of(chain_harness.bridge.store.safety.scope_states(), GLOBAL).state is State.THROTTLED
+    )
     node.fail(Fault.NONE)
     again = asked(chain_harness)  # nobody has measured yet that the node is back
     assert len(again) == BURST

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
+from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.alerting.rules import AlertThresholds, firing_alerts
 from mmbot_pipelines.bridge.alerting.snapshot import take_snapshot
@@ -15,8 +17,6 @@ from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging
 from tests.bridge.harness import BridgeHarness
 from tests.bridge.reorged import at
 from tests.devnet.bridge import Devnet, running
-from tests.ports.daemons_memory import DaemonsMemory
-from tests.ports.order_stats_memory import OrderStatsMemory
 from tests.ports.port_harness import claim, pay
 from tests.ports.starknet_ports import on_starknet
 
@@ -33,7 +33,7 @@ def devnet() -> Iterator[Devnet]:
 
 
 def alerts(harness: BridgeHarness) -> list[Alert]:
-    facts = take_snapshot(harness.bridge, OrderStatsMemory(harness.store), DaemonsMemory())
+    facts = take_snapshot(harness.bridge, PgOrderStats(harness.engine), PgDaemons(harness.engine))
     limits = AlertThresholds(max_exposure=None, min_balance=Wei(0), undelivered_after_seconds=1)
     return list(firing_alerts(facts, limits).alerts)
 
@@ -62,7 +62,7 @@ def test_an_escrow_that_paid_another_wallet_is_critical_and_searched_for_no_more
     harness.later(10_000)
     steps.advance(harness.bridge, steps.retry(harness.bridge, harness.run), harness.run)
     harness.mine()
-    assert [t.purpose for t in harness.store.transactions(key)] == ["transfer", "repay"]
+    assert [t.purpose for t in harness.store.outbox.of(key)] == ["transfer", "repay"]
     assert harness.order(key).is_parked
 
 
@@ -78,7 +78,7 @@ def test_a_person_who_retries_claims_nothing_again_while_the_money_is_elsewhere(
         lambda: steps.reprocess(harness.bridge, [key], harness.run)
     )
     harness.mine()
-    assert [t.purpose for t in harness.store.transactions(key)] == ["transfer", "repay"]
+    assert [t.purpose for t in harness.store.outbox.of(key)] == ["transfer", "repay"]
     assert harness.order(key).is_parked
 
 

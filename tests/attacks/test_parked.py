@@ -6,6 +6,7 @@ from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.ports.chains import Progress
 from mmbot_pipelines.core.errors import Undelivered
 from tests.bridge.harness import BridgeHarness
+from tests.ports.store_writes import change
 
 UNPAID = [Status.PENDING, Status.PROCESSING]
 
@@ -28,15 +29,20 @@ def test_a_retry_by_hand_is_one_attempt(harness: BridgeHarness) -> None:
 
     harness.failing(lambda: steps.reprocess(harness.bridge, [key], Run("person", log)))
     assert others == []
-    assert len(harness.store.errors(key)) == 2
+    assert len(harness.store.errors.of(key)) == 2
     assert harness.order(key).is_parked
 
 
 def test_a_retry_that_dies_is_asked_for_again(harness: BridgeHarness) -> None:
     key = park(harness)
     order = harness.order(key)
-    harness.store.change(
-        order, order.with_failures_cleared(), run_id="person", at=harness.now, taken=True
+    change(
+        harness.store,
+        order,
+        order.with_failures_cleared(),
+        run_id="person",
+        at=harness.now,
+        taken=True,
     )
     harness.later(51)
     assert [o.key for o in steps.take_orders(harness.bridge, UNPAID, "zksync")] == [key]
@@ -48,7 +54,7 @@ def test_a_run_that_begins_late_leaves_a_parked_order_alone(harness: BridgeHarne
     harness.registry.rejecting.add(harness.order(key).recipient)
     harness.failing(lambda: steps.advance(harness.bridge, [key], harness.run))
     harness.transfer(asked)
-    assert len(harness.store.errors(key)) == 1
+    assert len(harness.store.errors.of(key)) == 1
     assert harness.logged[-1] == f"{key}: skipped, it failed meanwhile; parked for a person"
 
 

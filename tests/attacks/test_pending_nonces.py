@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
+from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.alerting.rules import NONCE, AlertThresholds, firing_alerts
 from mmbot_pipelines.bridge.alerting.snapshot import take_snapshot
@@ -14,8 +16,6 @@ from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Call
 from tests.bridge.harness import BridgeHarness
 from tests.ports.chain_memory import WALLET
-from tests.ports.daemons_memory import DaemonsMemory
-from tests.ports.order_stats_memory import OrderStatsMemory
 
 THRESHOLDS = AlertThresholds(max_exposure=None, min_balance=Wei(0), undelivered_after_seconds=3600)
 
@@ -31,7 +31,7 @@ def count_too_many(harness: BridgeHarness, patch: pytest.MonkeyPatch, more: int)
 
 
 def alerts(harness: BridgeHarness) -> dict[str, Severity]:
-    facts = take_snapshot(harness.bridge, OrderStatsMemory(harness.store), DaemonsMemory())
+    facts = take_snapshot(harness.bridge, PgOrderStats(harness.engine), PgDaemons(harness.engine))
     return {alert.key: alert.severity for alert in firing_alerts(facts, THRESHOLDS).alerts}
 
 
@@ -46,9 +46,11 @@ def test_nothing_is_signed_above_a_nonce_that_cannot_be(
             harness.later(60)
             harness.replace_stuck()
         assert alerts(harness) == {NONCE: Severity.HIGH}
-        assert harness.store.in_flight() == []
+        assert harness.store.outbox.in_flight() == []
         assert harness.chain.broadcasts == []
-    assert all(not order.failed for order in harness.store.get(keys))  # healthy all the while
+    assert all(
+        not order.failed for order in harness.store.orders.get(keys)
+    )  # healthy all the while
     harness.transfer(keys)
     harness.mine()
     assert set(harness.statuses().values()) == {Status.FULFILLED}
@@ -105,11 +107,11 @@ def test_a_gap_that_may_not_be_filled_yet_raises_no_fees_above_it(
         harness.later(61)
         harness.replace_stuck()
         harness.mine()
-    stuck = {row.hash for row in harness.store.in_flight()}
+    stuck = {row.hash for row in harness.store.outbox.in_flight()}
     assert stuck
     for _ in range(3):
         harness.later(61)
         harness.replace_stuck()
-    assert {row.hash for row in harness.store.in_flight()} == stuck
+    assert {row.hash for row in harness.store.outbox.in_flight()} == stuck
     assert steps.stuck_transactions(harness.bridge)
     assert any("the next ones are filled later" in line for line in harness.logged)

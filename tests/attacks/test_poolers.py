@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.pooling import require_own_sessions, shares_backends
-from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.core.safety import State
 from mmbot_pipelines.devnet.local_chain import tied_to_parent
@@ -94,7 +94,7 @@ def test_a_pooler_that_strips_our_sessions_is_refused_by_start_and_doctor(
         # One transaction needs no session: a halt is not refused.
         stop = ("halt", "--by", "Ann", "--reason", "x")
         assert caller({"MMBOT_DATABASE_URL": url}, capsys, monkeypatch)(*stop).code == 0
-    (scope_state,) = PgSafety(connect(database_url)).scope_states()
+    (scope_state,) = PgBridgeStore(connect(database_url)).safety.scope_states()
     assert scope_state.state is State.HALTED
 
 

@@ -1,5 +1,7 @@
 """A wallet that is empty, or nearly: whatever waits for ETH stays healthy and goes on alone."""
 
+from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
+from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.alerting.rules import AlertThresholds, firing_alerts
 from mmbot_pipelines.bridge.alerting.snapshot import take_snapshot
@@ -10,8 +12,6 @@ from mmbot_pipelines.core.money import Wei
 from tests.bridge.guard_steps import state, thresholds
 from tests.bridge.harness import BridgeHarness
 from tests.ports.chain_memory import ETH, WALLET
-from tests.ports.daemons_memory import DaemonsMemory
-from tests.ports.order_stats_memory import OrderStatsMemory
 
 UNPAID = (Status.PENDING, Status.PROCESSING)
 GWEI = 10**9
@@ -20,7 +20,7 @@ FLOOR = "waiting: it would take the wallet under MMBOT_MIN_BALANCE_WEI"
 
 
 def alerts(harness: BridgeHarness, floor: int = 0) -> list[Alert]:
-    facts = take_snapshot(harness.bridge, OrderStatsMemory(harness.store), DaemonsMemory())
+    facts = take_snapshot(harness.bridge, PgOrderStats(harness.engine), PgDaemons(harness.engine))
     limits = AlertThresholds(
         max_exposure=None, min_balance=Wei(floor), undelivered_after_seconds=10**9
     )
@@ -45,7 +45,7 @@ def test_an_empty_wallet_parks_nobody_and_all_are_paid_after_the_refill(
     half_an_hour(harness)
     orders = [harness.order(key) for key in keys]
     assert {(o.failed, o.failures, o.reason) for o in orders} == {(False, 0, FUNDS)}
-    assert [harness.store.errors(key) for key in keys] == [[]] * 5
+    assert [harness.store.errors.of(key) for key in keys] == [[]] * 5
     assert str(state(harness)) == "NORMAL"
     (alert,) = alerts(harness)
     needs = sum(o.amount + o.fee for o in orders)
@@ -119,7 +119,7 @@ def test_no_first_claim_is_sent_whose_gas_costs_what_it_brings(harness: BridgeHa
     order = harness.order(key)
     assert (order.status, order.failed) == (Status.FULFILLED, False)
     assert order.reason == "waiting: its claim would cost what it brings"
-    assert len(harness.store.transactions(key)) == 1
+    assert len(harness.store.outbox.of(key)) == 1
     harness.chain.base_fee = GWEI
     harness.later(60)
     harness.repay([o.key for o in steps.take_orders(harness.bridge, [Status.FULFILLED])])

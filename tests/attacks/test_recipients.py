@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.journal import ErrorEntry
 from mmbot_pipelines.bridge.reverts import is_recipients_doing
+from mmbot_pipelines.core.error_log import ErrorEntry
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Block, Outcome, Receipt, TxState
 from mmbot_pipelines.core.readings import SafetyThresholds
@@ -55,7 +55,7 @@ def mood(chain_harness: ChainHarness, *, bad: bool) -> None:
 
 
 def state(chain_harness: ChainHarness) -> State:
-    return state_of(chain_harness.bridge.safety.scope_states(), GLOBAL).state
+    return state_of(chain_harness.bridge.store.safety.scope_states(), GLOBAL).state
 
 
 @pytest.mark.parametrize("code", [REVERTS, BURNS])
@@ -81,7 +81,7 @@ def test_recipients_that_change_their_mind_in_one_block_halt_nobody(
 
 
 def errors(chain_harness: ChainHarness, number: int) -> list[ErrorEntry]:
-    return chain_harness.bridge.orders.errors(f"zksync:{number}")
+    return chain_harness.bridge.store.errors.of(f"zksync:{number}")
 
 
 def test_a_recipient_that_relents_at_the_last_attempt_gets_one(chain_harness: ChainHarness) -> None:
@@ -113,7 +113,8 @@ def test_gas_that_strangers_cost_throttles_and_ends_by_itself(chain_harness: Cha
     chain_harness.settle()
     assert state(chain_harness) is State.THROTTLED
     assert (
-        "of gas within an hour" in state_of(chain_harness.bridge.safety.scope_states(), GLOBAL).why
+        "of gas within an hour"
+        in state_of(chain_harness.bridge.store.safety.scope_states(), GLOBAL).why
     )
     chain_harness.passed += chain_harness.passed.resolution * 3600 * 10**6 * 2
     steps.guard(chain_harness.bridge, chain_harness.run)

@@ -34,6 +34,7 @@ from tests.cli.command import Mmbot
 from tests.cli.conftest import mmbot
 from tests.devnet.bridge import running
 from tests.ports.port_harness import claim, on_anvil, pay
+from tests.ports.store_writes import reopen
 
 __all__ = ["mmbot"]  # fixture
 
@@ -102,7 +103,7 @@ def test_a_refund_that_stays_unknown_is_asked_for_less_and_less_often(
         for step in (harness.transfer, harness.repay):
             step([key])
             harness.mine()
-        return next(t.hash for t in harness.store.transactions(key) if t.purpose == "repay")
+        return next(t.hash for t in harness.store.outbox.of(key) if t.purpose == "repay")
 
     first = claim()
     for _ in range(3 * 24 * 12):  # three days of backfills
@@ -117,7 +118,7 @@ def test_a_refund_that_stays_unknown_is_asked_for_less_and_less_often(
     harness.l2.refunds[first] = Wei(7)
     harness.later(2 * 24 * 3600)
     record_refunds(harness.bridge, "zksync", harness.run)
-    assert [t.refund for t in harness.store.outbox if t.hash == first] == [7]
+    assert [t.refund for t in harness.transactions() if t.hash == first] == [7]
 
 
 def canonical(anvil_bridge: AnvilBridge) -> list[str]:
@@ -137,7 +138,7 @@ def claimed(anvil_bridge: AnvilBridge, count: int) -> list[str]:
 
 
 def claims(anvil_bridge: AnvilBridge, keys: list[str]) -> list[Transaction]:
-    return [t for key in keys for t in anvil_bridge.store.transactions(key) if t.purpose == "repay"]
+    return [t for key in keys for t in anvil_bridge.store.outbox.of(key) if t.purpose == "repay"]
 
 
 def test_what_a_failed_message_gives_back_is_recorded_to_the_wei(
@@ -173,7 +174,7 @@ def test_what_a_failed_message_gives_back_is_recorded_to_the_wei(
 
     # After a reorg of L1 it is unknown again.
     (row, *_) = claims(anvil_bridge, keys)
-    anvil_bridge.store.reopen_nonce(row, None, None, run_id="run", at=anvil_bridge.now)
+    reopen(anvil_bridge.store, row, None, None, run_id="run", at=anvil_bridge.now)
     assert claims(anvil_bridge, keys)[0].refund is None
     assert PgOrderStats(engine).day(since=since).refunded == 0
 

@@ -91,10 +91,10 @@ def test_a_registry_of_another_abi_is_one_halt_and_parks_no_order() -> None:
     for _ in range(3):
         harness.transfer(keys)
         harness.later(10)
-    scope_state = state_of(harness.safety.scope_states(), GLOBAL)
+    scope_state = state_of(harness.store.safety.scope_states(), GLOBAL)
     assert scope_state.state is State.HALTED
     assert "RegistryAbiMismatch: it answers as ABI v2" in scope_state.why
-    assert len(harness.safety.changes(10)) == 1
+    assert len(harness.store.safety.changes(10)) == 1
     assert not any(harness.order(key).failed for key in keys)
     assert set(harness.statuses().values()) == {Status.PENDING}
-    assert [e for key in keys for e in harness.store.errors(key)] == []
+    assert [e for key in keys for e in harness.store.errors.of(key)] == []

@@ -27,7 +27,7 @@ from tests.adapters.starknet.starknet_fakes import ORDER, StarknetFake, data_of,
 from tests.attacks.liar import Liar
 from tests.chain.starknet.conftest import fresh, ports
 from tests.chain.starknet.proving import MAKER
-from tests.ports.invokes_memory import InvokesMemory
+from tests.ports.invokes import StoredInvokes
 from tests.ports.starknet_ports import StarknetPorts
 
 __all__ = ["fresh", "ports"]  # fixtures
@@ -92,7 +92,7 @@ def test_one_wrong_nonce_is_never_signed(ports: StarknetPorts, lies: Any) -> Non
         Address(ports.deployed.wallet), SecretStr(hex(MAKER.private_key)), chain_id=chain_id
     )
     approve = Call(ETH, selector_of("approve"), [1, 1, 0])
-    invokes = InvokesMemory()
+    invokes = StoredInvokes()
     honest = [ports.node.url, f"{ports.node.url}/2"]
     with Liar(ports.node.url, starknet_getNonce=far) as liar:
         for urls, quorum in (([liar.url, honest[0]], 2), ([honest[0], liar.url], 2)):

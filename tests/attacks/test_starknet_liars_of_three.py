@@ -28,7 +28,7 @@ from tests.attacks.test_lost_claims import (
 from tests.attacks.test_lost_claims import origin as by_message
 from tests.chain.starknet.claims import proved
 from tests.chain.starknet.proving import begun, by_proof, paid, prove
-from tests.ports.invokes_memory import InvokesMemory
+from tests.ports.invokes import StoredInvokes
 from tests.ports.starknet_ports import StarknetPorts
 
 __all__ = ["fresh", "ports"]  # fixtures
@@ -166,7 +166,7 @@ def test_one_liar_of_three_does_not_set_what_is_final(
 
 
 def by_a_proof(
-    ports: StarknetPorts, service: FakeProver, invokes: InvokesMemory, nodes: list[str]
+    ports: StarknetPorts, service: FakeProver, invokes: StoredInvokes, nodes: list[str]
 ) -> Starknet:
     rpc = StarknetRpc(nodes, chain_id=ports.l2.chain_id, quorum=2)
     return ports.starknet(ports.l2, by_proof(ports, service, l2=rpc, invokes=invokes))
@@ -196,7 +196,7 @@ RECEIPTS: dict[str, dict[str, Lie]] = {
 def test_one_liar_of_three_neither_decides_nor_stops_our_transactions(
     ports: StarknetPorts, nodes: ExitStack, service: FakeProver, place: int, name: str
 ) -> None:
-    invokes = InvokesMemory()
+    invokes = StoredInvokes()
     liars = urls(ports, nodes, place, 3, **RECEIPTS[name])
     origin = by_a_proof(ports, service, invokes, liars)
     for count in (1, 2):
@@ -214,7 +214,7 @@ def test_one_liar_of_three_neither_decides_nor_stops_our_transactions(
 def test_one_liar_of_two_about_our_nonce_gets_nothing_signed(
     ports: StarknetPorts, nodes: ExitStack, service: FakeProver
 ) -> None:
-    invokes = InvokesMemory()
+    invokes = StoredInvokes()
     liars = urls(ports, nodes, 1, 2, **RECEIPTS["nonce too high"])
     origin = by_a_proof(ports, service, invokes, liars)
     (order,) = begun(ports, origin, paid(ports))

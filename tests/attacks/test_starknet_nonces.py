@@ -28,7 +28,7 @@ from tests.chain.starknet.conftest import fresh, ports, service
 from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, reported
 from tests.chaos.faulty_rpc import Fault
 from tests.devnet.starknet_rpc import run
-from tests.ports.invokes_memory import InvokesMemory
+from tests.ports.invokes import StoredInvokes
 from tests.ports.starknet_ports import StarknetPorts
 
 __all__ = ["fresh", "ports", "service"]  # fixtures
@@ -64,7 +64,7 @@ class DagsterServer:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def __post_init__(self) -> None:
-        self.invokes = InvokesMemory()
+        self.invokes = StoredInvokes()
         self.by_proof: ByProof = by_proof(
             self.ports,
             self.service,

@@ -1,6 +1,6 @@
 """Attacks on repayment by storage proofs: what was paid for is shown until the escrow pays.
 
-On a local Starknet, an anvil and a strict prover; the outbox is in memory where nothing dies.
+On a local Starknet, an anvil and a strict prover.
 """
 
 from dataclasses import replace
@@ -29,7 +29,7 @@ from tests.chain.starknet.conftest import fresh, ports, service
 from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, prove, reported, task_of
 from tests.chain.starknet.test_way import Way
 from tests.devnet.starknet_rpc import run
-from tests.ports.invokes_memory import InvokesMemory
+from tests.ports.invokes import StoredInvokes
 from tests.ports.starknet_ports import StarknetPorts
 
 __all__ = ["fresh", "ports", "service"]  # fixtures
@@ -42,12 +42,12 @@ class PowerCut(BaseException):
 
 
 @pytest.fixture
-def invokes() -> InvokesMemory:
-    return InvokesMemory()
+def invokes() -> StoredInvokes:
+    return StoredInvokes()
 
 
 @pytest.fixture
-def origin(ports: StarknetPorts, service: FakeProver, invokes: InvokesMemory) -> Starknet:
+def origin(ports: StarknetPorts, service: FakeProver, invokes: StoredInvokes) -> Starknet:
     return made(ports, service, invokes=invokes)
 
 
@@ -99,7 +99,7 @@ def test_a_stranger_who_is_first_by_a_moment_reverts_a_batch_once_and_buys_nothi
     ports: StarknetPorts,
     service: FakeProver,
     origin: Starknet,
-    invokes: InvokesMemory,
+    invokes: StoredInvokes,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     orders = begun(ports, origin, paid(ports, 4))
@@ -163,7 +163,7 @@ MAKER_WALLET: Any = f"0x{MAKER.address:064x}"
 
 
 def test_blocks_reorged_out_on_starknet_get_the_same_bytes_in_order(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet, invokes: InvokesMemory
+    ports: StarknetPorts, service: FakeProver, origin: Starknet, invokes: StoredInvokes
 ) -> None:
     orders = begun(ports, origin, paid(ports, 2))
     ports.mine_l2(1)
@@ -187,7 +187,7 @@ def test_blocks_reorged_out_on_starknet_get_the_same_bytes_in_order(
 
 
 def test_no_second_nonce_goes_out_before_the_first_is_decided(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet, invokes: InvokesMemory
+    ports: StarknetPorts, service: FakeProver, origin: Starknet, invokes: StoredInvokes
 ) -> None:
     first, second = begun(ports, origin, paid(ports, 2))
     assert origin.progress([first])[0].proven_in
@@ -203,7 +203,7 @@ def test_a_nonce_a_moment_old_loses_no_proof(
     ports: StarknetPorts,
     service: FakeProver,
     origin: Starknet,
-    invokes: InvokesMemory,
+    invokes: StoredInvokes,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     first, second = begun(ports, origin, paid(ports, 2))
@@ -226,7 +226,7 @@ def test_a_price_that_rises_before_it_is_sent_replaces_it_at_its_nonce(
     ports: StarknetPorts,
     service: FakeProver,
     origin: Starknet,
-    invokes: InvokesMemory,
+    invokes: StoredInvokes,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     orders = begun(ports, origin, paid(ports))
@@ -249,7 +249,7 @@ def test_a_price_that_rises_before_it_is_sent_replaces_it_at_its_nonce(
 
 
 def test_an_account_without_strk_waits_and_sends_the_same_bytes_after_the_refill(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet, invokes: InvokesMemory
+    ports: StarknetPorts, service: FakeProver, origin: Starknet, invokes: StoredInvokes
 ) -> None:
     orders = begun(ports, origin, paid(ports))
     ports.node.sequencer.prices["l2_gas"] = 10**22
@@ -290,6 +290,6 @@ def test_a_pause_and_a_stranger_neither_halt_nor_buy_a_proof(
         ports.mine_l2(1)
     way.settle()
     assert {way.order(key).status for key in keys} == {Status.COMPLETED}
-    assert [way.store.errors(key) for key in keys] == [[]] * 12
+    assert [way.store.errors.of(key) for key in keys] == [[]] * 12
     assert steps.guard(way.bridge, way.run) == []
     assert len(service.tasks) == 12

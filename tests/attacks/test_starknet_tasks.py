@@ -98,7 +98,7 @@ def test_a_block_that_cannot_be_proven_halts_nobody_however_many_orders_are_in_i
     steps.repay(way.bridge, keys, way.run)
     way.settle()
     steps.guard(way.bridge, way.run)
-    assert {e.fault.kind for key in keys for e in way.store.errors(key)} == {"ProofFailed"}
+    assert {e.fault.kind for key in keys for e in way.store.errors.of(key)} == {"ProofFailed"}
     assert way.store.safety.scope_states() == []
     service.default = ["DONE"]
     way.now += timedelta(minutes=2)

@@ -6,13 +6,14 @@ from importlib import import_module
 import pytest
 from sqlalchemy import Engine, func, select, text
 
-from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.tables.monitoring import tallies
 from mmbot_pipelines.adapters.metrics.figures import BUCKETS
 from mmbot_pipelines.bridge.lifecycle import Fact
 from tests.adapters.metrics.sample_store import at, fill, go
 from tests.bridge.orders import NOON
+from tests.ports.store_writes import reopen
 
 VERSIONS = "mmbot_pipelines.adapters.db.migrations.versions"
 MIGRATION, EXPOSURE = (
@@ -53,12 +54,12 @@ def test_an_upgrade_counts_what_is_stored_as_the_triggers_do(engine: Engine) -> 
 def test_no_counter_falls_when_chains_take_blocks_back(engine: Engine) -> None:
     fill(engine)
     before = sums(engine)
-    orders = PgOrders(engine)
-    go(orders, "zksync:6", Fact.SETTLEMENT_REORGED, 500)
-    (paid,) = orders.get(["zksync:5"])
-    (mined,) = orders.transactions(paid.key)
+    store = PgBridgeStore(engine)
+    go(store, "zksync:6", Fact.SETTLEMENT_REORGED, 500)
+    (paid,) = store.orders.get(["zksync:5"])
+    (mined,) = store.outbox.of(paid.key)
     back = paid.after(Fact.TRANSFER_REORGED, at=NOON)
-    orders.reopen_nonce(mined, paid, back, run_id="run", at=NOON + at(600))
+    reopen(store, mined, paid, back, run_id="run", at=NOON + at(600))
     after = sums(engine)
     assert after.pop(("orders", "zksync", "PROVED", "healthy")) == 1
     falling = {key for key in before if after.get(key, 0) < before[key]}
@@ -66,7 +67,7 @@ def test_no_counter_falls_when_chains_take_blocks_back(engine: Engine) -> None:
         ("orders", "zksync", "COMPLETED"),
         ("orders", "zksync", "FULFILLED"),
     }
-    go(orders, "zksync:6", Fact.SETTLED, 900)
+    go(store, "zksync:6", Fact.SETTLED, 900)
     assert sums(engine)["fees", "zksync"] == before["fees", "zksync"]
 
 

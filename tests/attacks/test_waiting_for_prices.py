@@ -8,6 +8,7 @@ from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.money import Address
 from tests.bridge.harness import BridgeHarness
+from tests.ports.store_writes import change
 
 GWEI = 10**9
 ZERO = Address("0x" + "0" * 40)
@@ -48,7 +49,7 @@ def test_an_order_that_waited_for_something_else_is_not_dropped_for_a_spike(
     (key,) = harness.set_and_detect()
     order = harness.order(key)
     waits = order.with_wait_reason("waiting: MMBOT_MAX_", at=harness.now)
-    harness.store.change(order, waits, run_id="run", at=harness.now)
+    change(harness.store, order, waits, run_id="run", at=harness.now)
     harness.later(7200)
     spike(harness)
     harness.transfer([key])
@@ -81,7 +82,7 @@ def test_a_dropped_order_that_is_orphaned_stays_dropped(harness: BridgeHarness) 
     gone = order.after(steps.Fact.REEMITTED, at=harness.now).after(
         steps.Fact.ORPHANED, at=harness.now
     )
-    harness.store.change(order, gone, run_id="run", at=harness.now)
+    change(harness.store, order, gone, run_id="run", at=harness.now)
     steps.reprocess(harness.bridge, [key], harness.run)
     assert harness.order(key).status is Status.DROPPED
     assert harness.chain.pool == {}

@@ -27,8 +27,8 @@ from moto.kms.models import kms_backends
 from moto.kms.responses import KmsResponse
 from web3.exceptions import TransactionNotFound
 
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect as connect_database
-from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.core.safety import GLOBAL, State, state_of
 from mmbot_pipelines.devnet import accounts
 from mmbot_pipelines.devnet.orders import burst
@@ -68,7 +68,7 @@ def _outage(number: int) -> dict[str, float]:
         back = time.monotonic()
         _await(lambda: len(_accepted(product, keys)) == BURST)
         out = time.monotonic() - back
-        safety = PgSafety(connect_database(product.stack.database_url))
+        safety = PgBridgeStore(connect_database(product.stack.database_url)).safety
         _await(lambda: state_of(safety.scope_states(), GLOBAL).state is State.NORMAL)
         normal = time.monotonic() - back
         product.await_completed(keys)

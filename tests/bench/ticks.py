@@ -1,17 +1,15 @@
 """Everything that ticks, pays, claims and is scraped, once, on a store in Postgres."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine
 
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
-from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
 from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
-from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
-from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.adapters.metrics.figures import PgFigures
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.alerting import notify
@@ -34,13 +32,7 @@ class BenchBridge:
     engine: Engine
 
     def __post_init__(self) -> None:
-        self.harness = BridgeHarness(now=datetime.now(UTC))
-        self.harness.bridge = replace(
-            self.harness.bridge,
-            orders=PgOrders(self.engine),
-            accounts=PgAccounts(self.engine),
-            safety=PgSafety(self.engine),
-        )
+        self.harness = BridgeHarness(now=datetime.now(UTC), engine=self.engine)
         most = Wei(10**6 * _ETH)
         self.harness.rules(
             caps=Caps(exposure=most, per_recipient=most, per_hour=most, per_day=most)
@@ -96,7 +88,8 @@ class BenchBridge:
         steps.settle(self.bridge, "zksync", self.harness.run)
 
     def lane(self) -> None:
-        with PgOrders(self.engine).lane(CHAIN_ID, Address(WALLET)) as lane:
+        with PgBridgeStore(self.engine).begin() as uow:
+            lane = uow.outbox.lock_lane(CHAIN_ID, Address(WALLET))
             lane.next_nonce(0)
             lane.next_bump(20_000_002)
             lane.in_flight()
@@ -123,8 +116,10 @@ class BenchBridge:
         PgOrderStats(self.engine).day(since=self.harness.now - timedelta(days=1))
 
     def failed(self) -> None:
-        found = self.bridge.orders.find(OrderFilter(failed=True, limit=1000))
-        self.bridge.orders.without_changes([o.key for o in found[:100]], since=self.harness.now)
+        found = self.bridge.store.orders.find(OrderFilter(failed=True, limit=1000))
+        self.bridge.store.orders.without_changes(
+            [o.key for o in found[:100]], since=self.harness.now
+        )
 
     def every_five_minutes(self) -> None:
         steps.backfill(self.bridge, self.harness.run)

@@ -14,6 +14,7 @@ from mmbot_pipelines.core.outbox import Call, Fees, Signed, TxState
 from mmbot_pipelines.core.safety import State, resume
 from tests.bridge.harness import BridgeHarness
 from tests.ports.chain_blocks import Executed
+from tests.ports.store_writes import decided
 
 UNPAID = [Status.PENDING, Status.PROCESSING]
 
@@ -98,9 +99,11 @@ class FaultHarness:
     def person(self) -> None:
         """Do what an operator does who sees that all is well again."""
         w = self.harness
-        for scope_state in w.safety.scope_states():
+        for scope_state in w.store.safety.scope_states():
             if scope_state.state is State.HALTED:
-                resume(w.safety, scope_state.scope, by="ann", reason="all is well", at=w.now)
+                decided(
+                    resume, w.store, scope_state.scope, by="ann", reason="all is well", at=w.now
+                )
 
     def calm(self) -> None:
         """End all faults, and give the bot the time it needs."""
@@ -130,7 +133,7 @@ class FaultHarness:
 
     def sign(self, call: Call, *, nonce: int, gas: Gas, fees: Fees) -> Signed:
         """Sign only what is for an order that the L2 has at this moment, at one nonce."""
-        rows, known = self.harness.store.outbox, self.harness.l2.orders()
+        rows, known = self.harness.transactions(), self.harness.l2.orders()
         again = any(row.nonce == nonce for row in rows)
         if b'"transfer"' in call.data:
             assert call in map(self._transfer, known), "a transfer for an order of no block"
@@ -146,14 +149,15 @@ class FaultHarness:
         paid = [t.call.data for t in self.transfers()]
         assert len(paid) == len(set(paid))
         store = self.harness.store
-        for order in store.find(OrderFilter()):
-            way = store.history(order.key)
+        histories = self.harness.histories()
+        for order in store.orders.find(OrderFilter()):
+            way = histories[order.key]
             assert way[-1].after is order.status
             for before, after in pairwise(way):
                 assert after.before is before.after
                 steps_ = {to for (at, _), to in NEXT.items() if at is before.after}
                 assert after.after is before.after or after.after in steps_
-        nonces = [(t.nonce, t.bump) for t in store.outbox]
+        nonces = [(t.nonce, t.bump) for t in self.harness.transactions()]
         assert len(nonces) == len(set(nonces))
 
     def transfers(self) -> list[Executed]:
@@ -167,10 +171,10 @@ class FaultHarness:
         """Check that nothing is left undone, and no money lost in silence."""
         self.check()
         harness, store = self.harness, self.harness.store
-        assert store.in_flight() == []
-        ours = {row.hash for row in store.outbox}
+        assert store.outbox.in_flight() == []
+        ours = {row.hash for row in self.harness.transactions()}
         assert not ours & {waiting.hash for waiting in harness.chain.pool.values()}
-        orders = {o.key: o for o in store.find(OrderFilter())}
+        orders = {o.key: o for o in store.orders.find(OrderFilter())}
         for order in orders.values():
             assert order.is_parked or order.status.is_final, f"{order.key}: {order.status}"
             if order.status is Status.COMPLETED and not order.is_orphaned:
@@ -183,7 +187,7 @@ class FaultHarness:
             if self._transfer(order) == self._transfer(logged):
                 assert (order.block, order.fee) == (logged.block, logged.fee)
             else:  # not relocated: the first order of this id was paid
-                kinds = {e.fault.kind for e in store.errors(order.key)}
+                kinds = {e.fault.kind for e in store.errors.of(order.key)}
                 assert "ReorgAfterPayment" in kinds, f"{logged.key} was lost"
         for transfer in self.transfers():
             if transfer.hash in ours:  # what others pay to a dropped order is theirs
@@ -196,7 +200,7 @@ class FaultHarness:
                 assert order.status is not Status.DROPPED
                 assert order.status is Status.COMPLETED or order.is_parked
                 return
-        kinds = {e.fault.kind for e in self.harness.store.every_error()}
+        kinds = {e.fault.kind for e in self.harness.errors()}
         assert "ReorgAfterPayment" in kinds
 
     def _paid_in(self, order: Order) -> TxHash | None:
@@ -206,8 +210,8 @@ class FaultHarness:
         return self.harness.registry.transfer(order)
 
     def _quiet(self) -> bool:
-        orders = self.harness.store.find(OrderFilter())
-        return not self.harness.store.in_flight() and all(
+        orders = self.harness.store.orders.find(OrderFilter())
+        return not self.harness.store.outbox.in_flight() and all(
             o.is_parked or o.status.is_final for o in orders
         )
 

@@ -9,11 +9,11 @@ from tests.bridge.harness import BridgeHarness
 
 
 def state(harness: BridgeHarness, scope: str = GLOBAL) -> State:
-    return state_of(harness.safety.scope_states(), scope).state
+    return state_of(harness.store.safety.scope_states(), scope).state
 
 
 def why(harness: BridgeHarness, scope: str = GLOBAL) -> str:
-    return state_of(harness.safety.scope_states(), scope).why
+    return state_of(harness.store.safety.scope_states(), scope).why
 
 
 def thresholds(harness: BridgeHarness, **changes: object) -> None:

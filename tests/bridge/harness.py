@@ -1,24 +1,37 @@
-"""The bridge on in-memory twins of all its ports, with a clock that tests move."""
+"""The bridge on in-memory chains and a real database, with a clock that tests move."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 
+from sqlalchemy import Engine, select
+from sqlalchemy.dialects.postgresql import insert
+
+from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
+from mmbot_pipelines.adapters.db.bridge.rows import history_of, order_values
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
+from mmbot_pipelines.adapters.db.error_log import error_of
+from mmbot_pipelines.adapters.db.outbox import transaction_of
+from mmbot_pipelines.adapters.db.tables.orders import errors, order_events, orders
+from mmbot_pipelines.adapters.db.tables.outbox import transactions
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.app import Bridge, Rules
-from mmbot_pipelines.bridge.journal import Run
+from mmbot_pipelines.bridge.journal import HistoryEntry, Run
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.policy import Limits
 from mmbot_pipelines.bridge.ports.orders import Cursor, OrderFilter
+from mmbot_pipelines.core.error_log import ErrorEntry
 from mmbot_pipelines.core.errors import OrdersFailed
 from mmbot_pipelines.core.money import Wei
+from mmbot_pipelines.core.outbox import Transaction
 from mmbot_pipelines.core.safety import GLOBAL
 from tests.ports.chain_memory import ChainMemory
-from tests.ports.orders_memory import OrdersMemory
 from tests.ports.origin_memory import OriginMemory
 from tests.ports.registry_memory import RegistryMemory
-from tests.ports.safety_memory import AccountsMemory
+from tests.postgres import clean_engine, unreachable
 
 
 @dataclass
@@ -29,6 +42,7 @@ class BridgeHarness:
     logged: list[str] = field(default_factory=list)
     lag: dict[str, float] = field(default_factory=dict)  # seconds, by chain
     more_origins: tuple[str, ...] = ()  # beside zksync
+    engine: Engine = field(default_factory=clean_engine)
 
     def __post_init__(self) -> None:
         self.chain = ChainMemory()
@@ -38,13 +52,11 @@ class BridgeHarness:
         self.others = {name: OriginMemory(self.registry, name) for name in self.more_origins}
         for other in self.others.values():
             other.clock = lambda: self.now
-        self.store = OrdersMemory()
-        self.safety = self.store.safety
+        self.store = PgBridgeStore(self.engine)
         self.run = Run("run-1", self.logged.append)
         self.bridge = Bridge(
-            orders=self.store,
-            accounts=AccountsMemory(self.store),
-            safety=self.safety,
+            store=self.store,
+            accounts=PgAccounts(self.engine),
             origins={"zksync": self.l2, **self.others},
             registry=self.registry,
             chain=self.chain,
@@ -79,13 +91,50 @@ class BridgeHarness:
         """Let time pass."""
         self.now += timedelta(seconds=seconds)
 
+    def unreachable(self) -> AbstractContextManager[None]:
+        """Let the database not be reached meanwhile."""
+        return unreachable(self.engine)
+
+    def put(self, *stored: Order) -> None:
+        """Store orders as they are, without a history."""
+        with self.engine.begin() as connection:
+            for order in stored:
+                new = insert(orders).values(**order_values(order))
+                connection.execute(
+                    new.on_conflict_do_update(
+                        index_elements=[orders.c.origin, orders.c.number],
+                        set_=order_values(order),
+                    )
+                )
+
+    def transactions(self) -> list[Transaction]:
+        """Return all stored transactions, oldest first."""
+        with self.engine.begin() as connection:
+            rows = connection.execute(select(transactions).order_by(transactions.c.id))
+            return [transaction_of(row) for row in rows]
+
+    def errors(self) -> list[ErrorEntry]:
+        """Return all stored errors, oldest first."""
+        with self.engine.begin() as connection:
+            return [
+                error_of(row) for row in connection.execute(select(errors).order_by(errors.c.id))
+            ]
+
+    def histories(self) -> dict[str, list[HistoryEntry]]:
+        """Return the history of every order, oldest change first."""
+        events = select(order_events).order_by(order_events.c.key, order_events.c.id)
+        with self.engine.begin() as connection:
+            rows = connection.execute(events).all()
+        by_key = groupby(rows, key=lambda row: str(row.key))
+        return {key: [history_of(row) for row in group] for key, group in by_key}
+
     def order(self, key: str) -> Order:
         """Return an order as it is stored now."""
-        return self.store.get([key])[0]
+        return self.store.orders.get([key])[0]
 
     def statuses(self) -> dict[str, Status]:
         """Return where every order stands."""
-        return {o.key: o.status for o in self.store.find(OrderFilter())}
+        return {o.key: o.status for o in self.store.orders.find(OrderFilter())}
 
     def set_and_detect(self, count: int = 1, **order: object) -> list[str]:
         """Let users set orders, and the bot find them."""

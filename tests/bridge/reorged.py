@@ -8,7 +8,7 @@ AMOUNT, FEE = 10**16, 10**16
 
 
 def kinds(harness: BridgeHarness, key: str) -> list[str]:
-    return [entry.fault.kind for entry in harness.store.errors(key)]
+    return [entry.fault.kind for entry in harness.store.errors.of(key)]
 
 
 def at(harness: BridgeHarness, status: Status) -> Order:

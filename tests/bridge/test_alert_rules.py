@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
+from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.alerting.rules import AlertThresholds, firing_alerts
 from mmbot_pipelines.bridge.alerting.snapshot import take_snapshot
@@ -15,14 +17,13 @@ from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Call
 from tests.bridge.harness import BridgeHarness
 from tests.ports.chain_memory import ETH
-from tests.ports.daemons_memory import DaemonsMemory
-from tests.ports.order_stats_memory import OrderStatsMemory
+from tests.ports.store_writes import change, change_state, decided
 
 OFF = AlertThresholds(max_exposure=None, min_balance=Wei(0), undelivered_after_seconds=3600)
 
 
 def seen(harness: BridgeHarness, thresholds: AlertThresholds = OFF) -> AlertSnapshot:
-    facts = take_snapshot(harness.bridge, OrderStatsMemory(harness.store), DaemonsMemory())
+    facts = take_snapshot(harness.bridge, PgOrderStats(harness.engine), PgDaemons(harness.engine))
     return firing_alerts(facts, thresholds)
 
 
@@ -38,7 +39,7 @@ def only(harness: BridgeHarness, thresholds: AlertThresholds = OFF) -> Alert:
 def park(harness: BridgeHarness, key: str, why: str = "no") -> None:
     order = harness.order(key)
     parked = order.with_failure(why, failed=True, next_attempt_at=None)
-    harness.store.change(order, parked, run_id="r", at=harness.now)
+    change(harness.store, order, parked, run_id="r", at=harness.now)
 
 
 def proved(harness: BridgeHarness) -> str:
@@ -80,7 +81,7 @@ def test_many_claims_that_do_not_arrive_are_one_more_alert(harness: BridgeHarnes
     keys = harness.set_and_detect(60)
     for key in keys:
         claimed = replace(harness.order(key), status=Status.PROVED, changed_at=harness.now)
-        harness.store.stored[key] = claimed
+        harness.put(claimed)
     harness.later(3601)
     first = {f"undelivered {key}" for key in keys[:50]}
     assert set(found(harness)) == first | {"undelivered-many"}
@@ -110,7 +111,7 @@ def test_an_order_that_is_tried_again_is_none(harness: BridgeHarness) -> None:
     (key,) = harness.set_and_detect()
     order = harness.order(key)
     failed = order.with_failure("no", failed=True, next_attempt_at=harness.now)
-    harness.store.change(order, failed, run_id="r", at=harness.now)
+    change(harness.store, order, failed, run_id="r", at=harness.now)
     assert found(harness) == {}
 
 
@@ -219,11 +220,13 @@ def test_a_nonce_that_was_taken_from_us(harness: BridgeHarness) -> None:
 
 
 def test_a_halt_is_critical_until_a_person_resumes(harness: BridgeHarness) -> None:
-    safety.halt(harness.safety, safety.GLOBAL, by="Ann", reason="odd @claims", at=harness.now)
+    decided(
+        safety.halt, harness.store, safety.GLOBAL, by="Ann", reason="odd @claims", at=harness.now
+    )
     alert = only(harness)
     assert (alert.key, alert.severity) == ("halted global", Severity.CRITICAL)
     assert "2026-11-20 12:00:00 UTC by Ann: odd ＠claims." in alert.text  # noqa: RUF001
-    safety.resume(harness.safety, safety.GLOBAL, by="Bob", reason="fine", at=harness.now)
+    decided(safety.resume, harness.store, safety.GLOBAL, by="Bob", reason="fine", at=harness.now)
     assert found(harness) == {}
 
 
@@ -231,7 +234,7 @@ def test_throttled_is_high_per_scope(harness: BridgeHarness) -> None:
     for scope in ("zksync", "starknet"):
         before = safety.ScopeState(scope=scope)
         after = replace(before, state=safety.State.THROTTLED, since=harness.now, why="slow")
-        harness.safety.change(before, after, at=harness.now)
+        change_state(harness.store, before, after, at=harness.now)
     assert found(harness) == {
         "throttled zksync": Severity.HIGH,
         "throttled starknet": Severity.HIGH,
@@ -239,6 +242,5 @@ def test_throttled_is_high_per_scope(harness: BridgeHarness) -> None:
 
 
 def test_without_the_store_nothing_is_reported(harness: BridgeHarness) -> None:
-    harness.store.down = True
-    with pytest.raises(StoreUnavailable):
+    with harness.unreachable(), pytest.raises(StoreUnavailable):
         seen(harness)

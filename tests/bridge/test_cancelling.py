@@ -14,6 +14,7 @@ from mmbot_pipelines.core.safety import GLOBAL, halt
 from tests.bridge.harness import BridgeHarness
 from tests.bridge.transfers import GWEI, ends, rows, transferring
 from tests.ports.chain_memory import WALLET
+from tests.ports.store_writes import decided
 
 
 def test_a_replacement_never_costs_more_than_the_margin(harness: BridgeHarness) -> None:
@@ -72,8 +73,15 @@ def unwanted() -> list[tuple[str, Callable[[BridgeHarness], object]]]:
         ("EscrowPaused", lambda w: setattr(w.l2, "paused", True)),
         ("AlreadyClaimed", lambda w: w.l2.pay(0)),
         ("SimulationReverted", lambda w: w.chain.refuse(lambda c: c.data != b"", "no")),
-        ("global is HALTED", lambda w: halt(w.safety, GLOBAL, by="ann", reason="x", at=w.now)),
+        (
+            "global is HALTED",
+            lambda w: decided(halt, w.store, GLOBAL, by="ann", reason="x", at=w.now),
+        ),
     ]
+
+
+def halted(harness: BridgeHarness, scope: str) -> None:
+    decided(halt, harness.store, scope, by="ann", reason="x", at=harness.now)
 
 
 @pytest.mark.parametrize(("kind", "change"), unwanted())
@@ -97,7 +105,7 @@ def test_a_halt_between_looking_and_signing_holds(harness: BridgeHarness, scope:
     check = harness.l2.check
 
     def halting_check(orders: list[Order]) -> list[Failure | None]:
-        halt(harness.safety, scope, by="ann", reason="x", at=harness.now)
+        halted(harness, scope)
         return check(orders)
 
     harness.l2.check = halting_check  # type: ignore[method-assign, assignment]

@@ -87,7 +87,7 @@ def test_a_person_claims_again_what_did_not_arrive(harness: BridgeHarness) -> No
     assert claims_mined(harness, key) == 2
     harness.l2.deliver()
     assert settle(harness) == [key]
-    reported = [h.reason for h in harness.store.history(key) if h.after is Status.FULFILLED]
+    reported = [h.reason for h in harness.store.orders.history(key) if h.after is Status.FULFILLED]
     assert reported[-1] == "claimed again by hand: nothing arrived in 3601 s"
     assert harness.paid(key) == 1
 
@@ -141,7 +141,7 @@ def test_a_claim_proven_lost_is_made_again_after_a_backoff(harness: BridgeHarnes
     order = harness.order(key)
     assert (order.status, order.failed, order.is_parked) == (Status.FULFILLED, True, False)
     assert order.reason == "Undelivered: used up on L1, not paid"
-    assert [e.fault.kind for e in harness.store.errors(key)] == ["Undelivered"]
+    assert [e.fault.kind for e in harness.store.errors.of(key)] == ["Undelivered"]
     assert steps.retry(harness.bridge, harness.run) == []
     harness.l2.known.clear()
     harness.later(61)
@@ -202,7 +202,7 @@ def test_a_task_given_and_not_stored_is_given_once_more_and_is_the_same(
 ) -> None:
     harness.l2.by_task = True
     key = paid(harness)
-    (order,) = harness.store.get([key])
+    (order,) = harness.store.orders.get([key])
     harness.l2.claims([order], harness.chain.fees())  # and the power fails
     harness.repay([key])
     assert harness.l2.tasks == [f"task {key}/1"]

@@ -2,36 +2,38 @@
 
 import pytest
 
+from mmbot_pipelines.adapters.db.outbox import PgOutbox
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.ports.chains import Progress
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Address, Wei
-from mmbot_pipelines.core.outbox import Call, TxState
+from mmbot_pipelines.core.outbox import Call, Outcome, TxState
 from tests.bridge.harness import BridgeHarness
 from tests.bridge.test_l1_reorgs import GWEI, finish, fulfilled, proved
+from tests.ports.store_writes import reopen
 
 ANYBODY = Call(to=Address("0x00000000000000000000000000000000000000Fe"), data=b"", value=Wei(1))
 
 
 def reorg_transfer(harness: BridgeHarness, key: str) -> None:
     """Reopen the transfer alone, as if a node showed it reorged out."""
-    row, order = harness.store.transactions(key)[0], harness.order(key)
+    row, order = harness.store.outbox.of(key)[0], harness.order(key)
     back = order.after(Fact.TRANSFER_REORGED, at=harness.now)
-    harness.store.reopen_nonce(row, order, back, run_id="run-0", at=harness.now)
+    reopen(harness.store, row, order, back, run_id="run-0", at=harness.now)
 
 
 def decide_claims_alone(harness: BridgeHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read receipts while another run changes the order: its transfer is decided later."""
-    decide = harness.store.decide
+    decide = PgOutbox.decide
 
-    def lose(outcome, *args, **kwargs):  # type: ignore[no-untyped-def]
+    def lose(outbox: PgOutbox, outcome: Outcome) -> None:
         if outcome.transaction.purpose == "transfer":
             raise ConcurrentUpdate("changed by somebody else")
-        decide(outcome, *args, **kwargs)
+        decide(outbox, outcome)
 
     with monkeypatch.context() as patch:
-        patch.setattr(harness.store, "decide", lose)
+        patch.setattr(PgOutbox, "decide", lose)
         steps.process_receipts(harness.bridge, harness.run)
 
 
@@ -63,7 +65,7 @@ def test_a_claim_that_failed_behind_its_transfer_is_made_again(
     decide_claims_alone(harness, monkeypatch)
     harness.chain.allow()
     assert harness.order(key).status is Status.TRANSFERRING
-    assert harness.store.transactions(key)[1].state is state
+    assert harness.store.outbox.of(key)[1].state is state
     steps.process_receipts(harness.bridge, harness.run)
     other = harness.set_and_detect()
     harness.transfer(other)
@@ -90,11 +92,11 @@ def test_a_transfer_is_not_judged_by_the_claim_behind_it(harness: BridgeHarness)
     harness.repay([key])
     harness.chain.reorg(1, keep=False)
     harness.look()
-    assert [t.purpose for t in harness.store.in_flight()] == ["transfer", "repay"]
+    assert [t.purpose for t in harness.store.outbox.in_flight()] == ["transfer", "repay"]
     harness.chain.base_fee = 3 * GWEI
     harness.later(61)
     harness.replace_stuck()
-    new = [t.purpose for t in harness.store.transactions(key) if t.bump]
+    new = [t.purpose for t in harness.store.outbox.of(key) if t.bump]
     assert new == ["transfer", "repay"]
     finish(harness)
 
@@ -102,7 +104,7 @@ def test_a_transfer_is_not_judged_by_the_claim_behind_it(harness: BridgeHarness)
 def test_transfer_and_claim_of_one_attempt_are_both_cancelled(harness: BridgeHarness) -> None:
     (key,) = harness.set_and_detect(fee=8 * 10**14)
     harness.transfer([key])
-    (transfer,) = harness.store.transactions(key)
+    (transfer,) = harness.store.outbox.of(key)
     harness.chain.base_fee = 10 * GWEI
     harness.later(61)
     harness.replace_stuck()
@@ -111,7 +113,7 @@ def test_transfer_and_claim_of_one_attempt_are_both_cancelled(harness: BridgeHar
     harness.chain.broadcast([transfer.raw])  # it wins against its cancellation
     harness.mine()
     harness.repay([key])
-    claim = harness.store.transactions(key)[-1]
+    claim = harness.store.outbox.of(key)[-1]
     harness.chain.reorg(1, keep=False)
     harness.look()
     harness.chain.refuse(lambda call: call.value >= 10**16, "no", foreseen=False)
@@ -122,8 +124,8 @@ def test_transfer_and_claim_of_one_attempt_are_both_cancelled(harness: BridgeHar
     harness.chain.base_fee = 20 * GWEI
     harness.later(61)
     harness.replace_stuck()
-    rows = harness.store.transactions(key)
+    rows = harness.store.outbox.of(key)
     assert [t.purpose for t in rows] == ["transfer", "cancel", "repay", "cancel"]
     assert rows[-1].nonce == claim.nonce
     harness.mine()
-    assert harness.store.in_flight() == []
+    assert harness.store.outbox.in_flight() == []

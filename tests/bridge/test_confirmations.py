@@ -36,7 +36,7 @@ def test_an_order_waits_for_blocks_on_top_by_its_size(harness: BridgeHarness) ->
     assert asked(harness) == keys[2:]
     harness.transfer(keys)
     assert set(harness.statuses().values()) == {Status.TRANSFERRING}
-    assert [harness.store.errors(key) for key in keys] == [[], [], []]
+    assert [harness.store.errors.of(key) for key in keys] == [[], [], []]
 
 
 def test_a_large_order_waits_until_l1_has_its_block(harness: BridgeHarness) -> None:
@@ -54,7 +54,7 @@ def test_a_large_order_waits_until_l1_has_its_block(harness: BridgeHarness) -> N
     final, block = harness.l2.final().number, harness.order(large).block.number
     assert final == block - 1
     assert f"{large}: waits, L1 has accepted {final}, not yet its block {block}" in harness.logged
-    assert (harness.order(large).failed, harness.store.errors(large)) == (False, [])
+    assert (harness.order(large).failed, harness.store.errors.of(large)) == (False, [])
     harness.l2.mine()
     assert asked(harness) == [large]
     harness.transfer(keys)

@@ -3,18 +3,17 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mmbot_pipelines.adapters.db import embedded, migrate
+from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from mmbot_pipelines.core.errors import OrdersFailed, StoreUnavailable
 from tests.bridge.harness import BridgeHarness
-from tests.ports.stores import in_postgres
 
 BURST = 20
 UNPAID = [Status.PENDING, Status.PROCESSING]
@@ -56,29 +55,29 @@ def round_of(harness: BridgeHarness) -> list[str]:
 def finish(harness: BridgeHarness) -> None:
     for _ in range(6):
         assert round_of(harness) == []
-    orders = harness.store.find(OrderFilter())
+    orders = harness.store.orders.find(OrderFilter())
     assert [o.status for o in orders] == [Status.COMPLETED] * BURST
     assert not any(o.failed for o in orders)
     assert [harness.paid(o.key) for o in orders] == [1] * BURST
     executed = harness.chain.executed()
     assert [t.nonce for t in executed] == list(range(2 * BURST))
-    assert harness.bridge.accounts.exposure() == 0
-    assert harness.bridge.orders.in_flight() == []
-    assert harness.safety.scope_states() == []
+    assert harness.bridge.store.orders.exposure() == 0
+    assert harness.bridge.store.outbox.in_flight() == []
+    assert harness.store.safety.scope_states() == []
 
 
-def test_nothing_is_sent_while_the_store_in_memory_is_away(harness: BridgeHarness) -> None:
+def test_nothing_is_sent_while_the_database_is_away(harness: BridgeHarness) -> None:
     harness.l2.set_orders(BURST // 2)
     round_of(harness)
     harness.l2.set_orders(BURST // 2)
     steps.detect(harness.bridge, "zksync", harness.run)
-    harness.store.down = True
-    sent = len(harness.chain.broadcasts)
-    for _ in range(3):
-        outages = round_of(harness)
-        assert set(outages) == {"database of the test: down"}
-    assert len(harness.chain.broadcasts) == sent
-    harness.store.down = False
+    with harness.unreachable():
+        sent = len(harness.chain.broadcasts)
+        for _ in range(3):
+            outages = round_of(harness)
+            assert outages != []
+            assert all(": down" in outage for outage in outages)
+        assert len(harness.chain.broadcasts) == sent
     finish(harness)
 
 
@@ -97,14 +96,13 @@ def burst(folder: Path) -> Iterator[BridgeHarness]:
     """Return a harness whose orders are in a Postgres that the test may stop."""
     url = embedded.embedded_url(folder)
     migrate.upgrade(url)
-    with in_postgres(url) as stores:
-        harness = BridgeHarness()
-        harness.store, harness.safety = stores.orders, stores.safety  # type: ignore[assignment]
-        harness.bridge = replace(
-            harness.bridge, orders=stores.orders, accounts=stores.accounts, safety=stores.safety
-        )
+    engine = connect(url)
+    try:
+        harness = BridgeHarness(engine=engine)
         harness.l2.set_orders(BURST)
         yield harness
+    finally:
+        engine.dispose()
     embedded.embedded_url(folder)
     migrate.downgrade(url, "base")
 

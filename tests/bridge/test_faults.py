@@ -3,13 +3,14 @@
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.journal import Fault
 from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import RpcUnavailable, StoreUnavailable
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.outbox import TxState
 from tests.bridge.harness import BridgeHarness
 from tests.ports.chain_memory import ETH
+from tests.ports.store_writes import note
 
 REJECTING = Address("0x00000000000000000000000000000000000000Fe")
 
@@ -26,7 +27,7 @@ def test_a_foreseen_revert_is_parked_without_spending_gas(harness: BridgeHarness
     assert harness.order(bad).status is Status.PROCESSING
     assert "Transfer failed." in (harness.order(bad).reason or "")
     assert harness.order(good).status is Status.TRANSFERRING
-    assert [e.fault.kind for e in harness.store.errors(bad)] == ["SimulationReverted"]
+    assert [e.fault.kind for e in harness.store.errors.of(bad)] == ["SimulationReverted"]
     harness.mine()
     assert len(harness.chain.executed()) == 1
     assert steps.retry(harness.bridge, harness.run) == []
@@ -44,8 +45,8 @@ def test_a_mined_revert_is_tried_again_later_and_then_parked(harness: BridgeHarn
         assert "Pausable: paused" in (order.reason or "")
         assert order.is_parked == (attempt == 3)
         harness.later(1000)
-    assert [e.fault.kind for e in harness.store.errors(key)] == ["Reverted"] * 3
-    assert [t.state for t in harness.store.transactions(key)] == [TxState.REVERTED] * 3
+    assert [e.fault.kind for e in harness.store.errors.of(key)] == ["Reverted"] * 3
+    assert [t.state for t in harness.store.outbox.of(key)] == [TxState.REVERTED] * 3
 
 
 def test_a_failed_order_waits_for_its_backoff(harness: BridgeHarness) -> None:
@@ -85,7 +86,7 @@ def test_an_outage_leaves_orders_healthy_and_asked_for_again(harness: BridgeHarn
     for _ in range(9):
         harness.failing(lambda: harness.transfer([key]))
     assert not harness.order(key).failed
-    assert len(harness.store.errors(key)) == 9
+    assert len(harness.store.errors.of(key)) == 9
     harness.chain.fault = None
     assert steps.take_orders(harness.bridge, [Status.PENDING]) == []
     harness.later(10)
@@ -117,7 +118,7 @@ def test_a_receipt_that_one_node_does_not_have_yet_is_no_loss(
         patch.setattr(harness.chain, "receipts", lambda hashes: [None] * len(hashes))
         assert steps.process_receipts(harness.bridge, harness.run) == 1
     assert harness.order(key).status is Status.TRANSFERRING
-    assert harness.store.errors(key) == []
+    assert harness.store.errors.of(key) == []
     assert len(harness.chain.broadcasts) == 1
     steps.process_receipts(harness.bridge, harness.run)
     assert harness.order(key).status is Status.FULFILLED
@@ -186,7 +187,7 @@ def test_reprocess_clears_what_was_parked(harness: BridgeHarness) -> None:
 def test_a_malformed_event_is_kept_and_stops_nothing(harness: BridgeHarness) -> None:
     fault = harness.l2.garble()
     (key,) = harness.set_and_detect()
-    assert [e.fault.message for e in harness.store.errors(fault.subject)] == [fault.message]
+    assert [e.fault.message for e in harness.store.errors.of(fault.subject)] == [fault.message]
     harness.transfer([key])
     assert harness.order(key).status is Status.TRANSFERRING
 
@@ -204,7 +205,7 @@ def test_a_run_that_died_is_noted_and_asked_for_again(harness: BridgeHarness) ->
     (key,) = harness.set_and_detect()
     steps.take_orders(harness.bridge, [Status.PENDING])
     assert steps.record_run_failure(harness.bridge, [key], harness.run, "killed", step_ended=False)
-    assert [e.fault.kind for e in harness.store.errors(key)] == ["RunDied"]
+    assert [e.fault.kind for e in harness.store.errors.of(key)] == ["RunDied"]
     assert [o.key for o in steps.take_orders(harness.bridge, [Status.PENDING])] == [key]
     assert not steps.record_run_failure(
         harness.bridge, [key], harness.run, "killed", step_ended=False
@@ -216,15 +217,13 @@ def test_a_run_that_could_not_keep_its_errors_is_noted_like_one_that_died(
     harness: BridgeHarness,
 ) -> None:
     keys = harness.set_and_detect(2)
-    harness.store.down = True
-    with pytest.raises(StoreUnavailable):
+    with harness.unreachable(), pytest.raises(StoreUnavailable):
         harness.transfer(keys)
-    harness.store.down = False
-    assert [harness.store.errors(key) for key in keys] == [[], []]
+    assert [harness.store.errors.of(key) for key in keys] == [[], []]
     assert steps.record_run_failure(
         harness.bridge, keys, harness.run, "no database", step_ended=True
     )
-    (error,) = harness.store.errors("zksync")
+    (error,) = harness.store.errors.of("zksync")
     assert error.fault.message == "no database; it had 2 orders"
 
 
@@ -242,12 +241,12 @@ def test_a_fault_that_nobody_foresaw_is_not_run_into_without_pause(harness: Brid
 def test_a_run_that_stored_one_orders_error_has_reported_everything(harness: BridgeHarness) -> None:
     keys = harness.set_and_detect(2)
     failed = Fault(subject=keys[0], step="transfer", kind="Reverted", message="no")
-    harness.store.record_error(failed, at=harness.bridge.clock(), run_id=harness.run.id)
+    note(harness.store, failed, at=harness.bridge.clock(), run_id=harness.run.id)
     assert not steps.record_run_failure(harness.bridge, keys, harness.run, "", step_ended=True)
     assert steps.record_run_failure(
         harness.bridge, keys, harness.run, "killed later", step_ended=False
     )
-    kinds = [[e.fault.kind for e in harness.store.errors(key)] for key in keys]
+    kinds = [[e.fault.kind for e in harness.store.errors.of(key)] for key in keys]
     assert kinds == [["Reverted"], ["RunDied"]]
 
 

@@ -21,10 +21,10 @@ def test_a_nonce_that_another_program_lost_is_filled(harness: BridgeHarness) -> 
     assert harness.chain.executed() == []
     harness.later(61)
     harness.replace_stuck()
-    assert [t.purpose for t in harness.store.transactions("nonce:0")] == ["cancel"]
+    assert [t.purpose for t in harness.store.outbox.of("nonce:0")] == ["cancel"]
     harness.mine()
     assert harness.order(key).status is Status.FULFILLED
-    assert harness.store.in_flight() == []
+    assert harness.store.outbox.in_flight() == []
     assert len(rows(harness, key)) == 1
 
 
@@ -69,17 +69,14 @@ def test_a_replacement_that_is_mined_while_receipts_are_read_is_no_loss(
 ) -> None:
     (key,) = harness.set_and_detect()
     harness.transfer([key])
-    before = harness.store.in_flight()
+    before = harness.store.outbox.in_flight()
     harness.later(61)
     harness.replace_stuck()
     harness.chain.mine()
     with monkeypatch.context() as patch:  # a look that began before the replacement
-        patch.setattr(harness.store, "in_flight", lambda: before)
+        patch.setattr(harness.store.outbox, "in_flight", lambda: before)
         steps.process_receipts(harness.bridge, harness.run)
     assert harness.order(key).status is Status.TRANSFERRING
     steps.process_receipts(harness.bridge, harness.run)
     assert harness.order(key).status is Status.FULFILLED
-    assert [row.state for row in harness.store.transactions(key)] == [
-        TxState.REPLACED,
-        TxState.MINED,
-    ]
+    assert [row.state for row in harness.store.outbox.of(key)] == [TxState.REPLACED, TxState.MINED]

@@ -5,14 +5,15 @@ from dataclasses import replace
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.journal import Fault
 from mmbot_pipelines.bridge.ports.chains import Progress
+from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import RpcUnavailable, StoreUnavailable, Undelivered
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.safety import GLOBAL, State
 from tests.bridge.guard_steps import complete, revert, state, thresholds, why
 from tests.bridge.harness import BridgeHarness
 from tests.ports.origin_memory import OriginMemory
+from tests.ports.store_writes import note
 
 REJECTING = Address("0x00000000000000000000000000000000000000Fe")
 
@@ -23,7 +24,7 @@ def test_failures_in_a_row_halt_at_once_and_without_a_tick(harness: BridgeHarnes
     revert(harness, 1)
     assert (state(harness), why(harness)) == (State.HALTED, "10 steps failed in a row")
     assert any(line.startswith("safety: global is HALTED since") for line in harness.logged)
-    (change,) = harness.safety.changes(9)
+    (change,) = harness.store.safety.changes(9)
     assert (change.before, change.after, change.by) == (State.NORMAL, State.HALTED, "mmbot")
 
 
@@ -71,7 +72,7 @@ def test_whatever_costs_us_money_or_is_our_fault_halts(
     for key in harness.set_and_detect(3):
         assert state(harness) is State.NORMAL
         fault = Fault(subject=key, step=step, kind=kind, message="no")
-        harness.store.record_error(fault, at=harness.now, run_id="run")
+        note(harness.store, fault, at=harness.now, run_id="run")
         steps.guard(harness.bridge, harness.run)
     assert state(harness) is State.HALTED
 
@@ -80,7 +81,7 @@ def test_orders_that_the_escrow_contradicts_halt_nobody(harness: BridgeHarness) 
     thresholds(harness, halt_after_failures=3)
     for key in harness.set_and_detect(10):
         fault = Fault(subject=key, step="transfer", kind="EscrowMismatch", message="no")
-        harness.store.record_error(fault, at=harness.now, run_id="run")
+        note(harness.store, fault, at=harness.now, run_id="run")
     steps.guard(harness.bridge, harness.run)
     assert state(harness) is State.NORMAL
 

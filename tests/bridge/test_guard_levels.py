@@ -42,7 +42,7 @@ def test_a_silent_chain_throttles_its_own_scope_until_it_answers(harness: Bridge
     harness.later(1)
     steps.guard(harness.bridge, harness.run)
     assert state(harness, "zksync") is State.NORMAL
-    assert [c.after for c in harness.safety.changes(9)] == [State.NORMAL, State.THROTTLED]
+    assert [c.after for c in harness.store.safety.changes(9)] == [State.NORMAL, State.THROTTLED]
 
 
 def test_a_chain_that_stands_throttles_and_then_halts(harness: BridgeHarness) -> None:
@@ -78,18 +78,17 @@ def test_exposure_at_its_limit_throttles_until_enough_is_back(harness: BridgeHar
 
 
 def test_a_slow_database_throttles(harness: BridgeHarness) -> None:
-    scope_states = harness.safety.scope_states
+    scope_states = harness.store.safety.scope_states
 
     def slow() -> object:
         harness.later(2.5)
         return scope_states()
 
-    harness.safety.scope_states = slow  # type: ignore[method-assign, assignment]
+    harness.store.safety.scope_states = slow  # type: ignore[method-assign, assignment]
     steps.guard(harness.bridge, harness.run)
     assert state_of(scope_states(), GLOBAL).why == "the database took 2.5 s to answer"
 
 
 def test_a_store_that_is_away_cannot_be_judged(harness: BridgeHarness) -> None:
-    harness.store.down = True
-    with pytest.raises(StoreUnavailable):
+    with harness.unreachable(), pytest.raises(StoreUnavailable):
         steps.guard(harness.bridge, harness.run)

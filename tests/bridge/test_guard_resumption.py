@@ -19,7 +19,7 @@ def test_after_a_resumption_failures_are_counted_from_zero(harness: BridgeHarnes
     assert state(harness) is State.NORMAL
     revert(harness, 1)
     assert state(harness) is State.HALTED
-    assert [c.by for c in harness.safety.changes(9)] == ["mmbot", "Ann", "mmbot"]
+    assert [c.by for c in harness.store.safety.changes(9)] == ["mmbot", "Ann", "mmbot"]
 
 
 def test_nothing_else_ends_a_halt(harness: BridgeHarness) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from mmbot_pipelines.adapters.db.safety import PgSafety, PgSafetyReads
 from mmbot_pipelines.bridge import guard, steps
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
@@ -114,7 +115,7 @@ def test_a_halt_between_decision_and_signing_holds(harness: BridgeHarness, scope
     harness.transfer(keys)
     assert [harness.order(k).status for k in keys] == [Status.PROCESSING] * 2
     assert [harness.order(k).reason for k in keys] == [f"waiting: {scope} is HALTED"] * 2
-    assert harness.store.outbox == []
+    assert harness.transactions() == []
     assert harness.chain.broadcasts == []
 
 
@@ -134,16 +135,18 @@ def test_what_was_signed_before_a_halt_and_never_sent_is_taken_back(harness: Bri
 
 
 @pytest.mark.parametrize("where", ["before", "in the lane"])
-def test_nothing_is_sent_when_the_states_cannot_be_read(harness: BridgeHarness, where: str) -> None:
+def test_nothing_is_sent_when_the_states_cannot_be_read(
+    harness: BridgeHarness, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (key,) = harness.set_and_detect()
 
     def away(*_: object) -> object:
         raise StoreUnavailable("database of the test: the states are away")
 
-    harness.safety.read_by = away  # type: ignore[method-assign, assignment]
+    monkeypatch.setattr(PgSafety, "hold", away)
     if where == "before":
-        harness.safety.scope_states = away  # type: ignore[method-assign, assignment]
+        monkeypatch.setattr(PgSafetyReads, "scope_states", away)
     assert "StoreUnavailable" in harness.failing(lambda: harness.transfer([key]))
     assert not harness.order(key).failed
-    assert harness.store.outbox == []
+    assert harness.transactions() == []
     assert harness.chain.broadcasts == []

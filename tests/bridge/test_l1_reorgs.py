@@ -42,10 +42,10 @@ def check(harness: BridgeHarness) -> None:
     for key in harness.statuses():
         assert harness.order(key).status is Status.COMPLETED
         assert harness.paid(key) == 1
-        way = [entry.after for entry in harness.store.history(key)]
+        way = [entry.after for entry in harness.store.orders.history(key)]
         for before, after in pairwise(way):
             assert before is after or after in {to for (at, _), to in NEXT.items() if at is before}
-    assert harness.store.in_flight() == []
+    assert harness.store.outbox.in_flight() == []
     assert [t.nonce for t in harness.chain.executed()] == list(range(len(harness.chain.executed())))
 
 
@@ -67,10 +67,10 @@ def finish(harness: BridgeHarness) -> None:
 
 def test_nothing_happens_without_a_reorg(harness: BridgeHarness) -> None:
     key = completed(harness)
-    history = harness.store.history(key)
+    history = harness.store.orders.history(key)
     harness.chain.mine(5)
     harness.look()
-    assert harness.store.history(key) == history
+    assert harness.store.orders.history(key) == history
 
 
 @pytest.mark.parametrize("keep", [True, False])
@@ -82,7 +82,7 @@ def test_a_transfer_reorged_out_is_sent_again_with_the_same_bytes(
     harness.chain.reorg(1, keep=keep)
     harness.look()
     assert set(harness.statuses().values()) == {Status.TRANSFERRING}
-    assert {e.fault.kind for key in keys for e in harness.store.errors(key)} == {"Reorged"}
+    assert {e.fault.kind for key in keys for e in harness.store.errors.of(key)} == {"Reorged"}
     assert [t.hash for t in harness.chain.pool.values()] == hashes
     harness.mine()
     assert set(harness.statuses().values()) == {Status.FULFILLED}
@@ -92,12 +92,12 @@ def test_a_transfer_reorged_out_is_sent_again_with_the_same_bytes(
 
 def test_a_transfer_that_moved_to_another_block_changes_no_order(harness: BridgeHarness) -> None:
     (key,) = fulfilled(harness)
-    history = harness.store.history(key)
+    history = harness.store.orders.history(key)
     harness.chain.reorg(1)
     harness.chain.mine()
     harness.look()
-    assert harness.store.history(key) == history
-    (row,) = harness.store.transactions(key)
+    assert harness.store.orders.history(key) == history
+    (row,) = harness.store.outbox.of(key)
     assert row.block == harness.chain.head()
     finish(harness)
 
@@ -134,7 +134,7 @@ def test_transfer_and_claim_reorged_out_together(harness: BridgeHarness, ports: 
     harness.mine()
     # both are mined in one block, the claim behind its transfer
     assert harness.order(key).status is Status.PROVED
-    assert len(harness.store.transactions(key)) == 2
+    assert len(harness.store.outbox.of(key)) == 2
     finish(harness)
 
 
@@ -152,7 +152,7 @@ def test_a_transfer_reorged_out_while_its_claim_waits(harness: BridgeHarness) ->
     assert (harness.order(key).status, harness.order(key).claim_tx) == (Status.PROVING, claim)
     harness.mine()
     assert harness.order(key).status is Status.PROVED
-    assert len(harness.store.transactions(key)) == 2
+    assert len(harness.store.outbox.of(key)) == 2
     finish(harness)
 
 
@@ -168,7 +168,7 @@ def test_a_revert_reorged_out_may_pay_the_next_time(harness: BridgeHarness) -> N
     order = harness.order(key)
     assert (order.status, order.failed) == (Status.TRANSFERRING, False)
     harness.transfer([key])
-    assert len(harness.store.transactions(key)) == 1
+    assert len(harness.store.outbox.of(key)) == 1
     harness.mine()
     assert harness.order(key).status is Status.FULFILLED
     finish(harness)
@@ -182,18 +182,14 @@ def test_of_two_attempts_one_pays_when_the_first_comes_back(harness: BridgeHarne
     harness.chain.allow()
     harness.later(1000)
     steps.advance(harness.bridge, steps.retry(harness.bridge, harness.run), harness.run)
-    assert [t.nonce for t in harness.store.transactions(key)] == [0, 1]
+    assert [t.nonce for t in harness.store.outbox.of(key)] == [0, 1]
     harness.chain.reorg(1)
     harness.look()
     harness.replace_stuck()  # the first is of no use any more: its nonce goes to nothing
-    assert [t.purpose for t in harness.store.transactions(key)] == [
-        "transfer",
-        "transfer",
-        "cancel",
-    ]
+    assert [t.purpose for t in harness.store.outbox.of(key)] == ["transfer", "transfer", "cancel"]
     harness.mine()
     assert harness.paid(key) == 1
-    assert harness.order(key).transfer_tx == harness.store.transactions(key)[1].hash
+    assert harness.order(key).transfer_tx == harness.store.outbox.of(key)[1].hash
     finish(harness)
 
 
@@ -209,7 +205,7 @@ def test_the_first_of_two_attempts_counts_when_it_is_faster(harness: BridgeHarne
     harness.look()
     harness.mine()
     assert harness.paid(key) == 1
-    assert harness.order(key).transfer_tx == harness.store.transactions(key)[0].hash
+    assert harness.order(key).transfer_tx == harness.store.outbox.of(key)[0].hash
     assert harness.order(key).status is Status.FULFILLED
     finish(harness)
 
@@ -222,7 +218,7 @@ def test_a_cancellation_reorged_out_gives_the_transfer_another_chance(
     harness.chain.base_fee = 10 * GWEI
     harness.later(61)
     harness.replace_stuck()
-    first = harness.store.transactions(key)[0]
+    first = harness.store.outbox.of(key)[0]
     harness.mine()
     assert harness.order(key).status is Status.PROCESSING
     harness.chain.base_fee = GWEI
@@ -230,7 +226,7 @@ def test_a_cancellation_reorged_out_gives_the_transfer_another_chance(
     harness.chain.broadcast([first.raw])  # a node that never saw the cancellation
     harness.look()
     assert harness.order(key).status is Status.TRANSFERRING
-    assert [t.state for t in harness.store.transactions(key)] == [TxState.STORED] * 2
+    assert [t.state for t in harness.store.outbox.of(key)] == [TxState.STORED] * 2
     finish(harness)
 
 
@@ -240,7 +236,7 @@ def test_a_replacement_reorged_out_may_lose_to_the_first(harness: BridgeHarness)
     harness.later(61)
     harness.replace_stuck()
     harness.mine()
-    first, second = harness.store.transactions(key)
+    first, second = harness.store.outbox.of(key)
     assert harness.order(key).transfer_tx == second.hash
     harness.chain.reorg(1, keep=False)
     harness.chain.broadcast([first.raw])
@@ -253,13 +249,13 @@ def test_a_replacement_reorged_out_may_lose_to_the_first(harness: BridgeHarness)
 
 def test_a_node_that_is_behind_takes_nothing_back(harness: BridgeHarness) -> None:
     key = proved(harness)
-    history = harness.store.history(key)
+    history = harness.store.orders.history(key)
     blocks, harness.chain.blocks = harness.chain.blocks, harness.chain.blocks[:-1]
     harness.look()
-    assert harness.store.history(key) == history
+    assert harness.store.orders.history(key) == history
     harness.chain.blocks = blocks
     harness.look()
-    assert harness.store.history(key) == history
+    assert harness.store.orders.history(key) == history
 
 
 def test_what_is_final_is_not_asked_for_again(harness: BridgeHarness) -> None:
@@ -283,5 +279,5 @@ def test_a_filled_gap_reorged_out_is_filled_again(harness: BridgeHarness) -> Non
     harness.mine()
     harness.chain.reorg(1, keep=False)
     harness.look()
-    assert [t.nonce for t in harness.store.in_flight()] == [0, 1]
+    assert [t.nonce for t in harness.store.outbox.in_flight()] == [0, 1]
     finish(harness)

@@ -22,10 +22,10 @@ def test_the_cursor_goes_back_to_where_the_chain_was_left(harness: BridgeHarness
     harness.l2.set_order(amount=5 * AMOUNT)
     harness.l2.mine(3)
     harness.detect()
-    (stored,) = harness.store.get(["zksync:0"])
+    (stored,) = harness.store.orders.get(["zksync:0"])
     assert stored.amount == 5 * AMOUNT
-    assert harness.store.cursor("zksync", Cursor.LATEST) == harness.l2.head(Cursor.LATEST)
-    (error,) = harness.store.errors("zksync")
+    assert harness.store.orders.cursor("zksync", Cursor.LATEST) == harness.l2.head(Cursor.LATEST)
+    (error,) = harness.store.errors.of("zksync")
     assert error.fault.kind == "Reorg"
     assert "read again from block 0" in error.fault.message  # nothing else is known
     assert harness.detect() == []
@@ -122,7 +122,7 @@ def test_an_order_that_comes_back_is_revived_and_paid(harness: BridgeHarness) ->
     harness.transfer([logged.key])
     harness.mine()
     assert harness.paid(logged.key) == 1
-    way = [entry.after for entry in harness.store.history(logged.key)]
+    way = [entry.after for entry in harness.store.orders.history(logged.key)]
     assert way[:3] == [Status.PENDING, Status.DROPPED, Status.PENDING]
 
 
@@ -181,7 +181,7 @@ def test_a_number_reused_is_paid_as_what_it_is_now(harness: BridgeHarness, seen:
     )
     assert [t.call.value for t in harness.chain.executed()] == [second.amount]
     assert "Reorged" in kinds(harness, first.key)
-    assert format_ether(first.amount) in harness.store.errors(first.key)[0].fault.message
+    assert format_ether(first.amount) in harness.store.errors.of(first.key)[0].fault.message
 
 
 def test_a_dropped_order_whose_number_is_reused_is_decided_again(harness: BridgeHarness) -> None:

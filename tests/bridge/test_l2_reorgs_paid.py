@@ -8,6 +8,7 @@ from mmbot_pipelines.core.money import format_ether
 from mmbot_pipelines.core.outbox import TxState
 from tests.bridge.harness import BridgeHarness
 from tests.bridge.reorged import AMOUNT, FEE, at, kinds
+from tests.ports.store_writes import change
 
 # while it is paid
 
@@ -21,7 +22,7 @@ def test_a_transfer_of_an_orphaned_order_is_cancelled_at_once(harness: BridgeHar
     assert kinds(harness, key) == ["OrderOrphaned"]
     harness.replace_stuck()
     harness.mine()
-    assert [(t.purpose, t.state) for t in harness.store.transactions(key)] == [
+    assert [(t.purpose, t.state) for t in harness.store.outbox.of(key)] == [
         ("transfer", TxState.REPLACED),
         ("cancel", TxState.MINED),
     ]
@@ -98,13 +99,13 @@ def test_a_payment_for_an_orphaned_order_is_reported(
     harness.detect()
     order = harness.order(key)
     assert (order.status, order.is_parked) == (status, True)
-    (error,) = harness.store.errors(key)
+    (error,) = harness.store.errors.of(key)
     assert error.fault.kind == "ReorgAfterPayment"
     assert format_ether(AMOUNT) in error.fault.message
     assert format_ether(AMOUNT + FEE) in error.fault.message
     harness.detect()
     steps.backfill(harness.bridge, harness.run)
-    assert len(harness.store.errors(key)) == 1
+    assert len(harness.store.errors.of(key)) == 1
 
 
 def test_nothing_is_claimed_for_an_orphaned_order(harness: BridgeHarness) -> None:
@@ -188,7 +189,8 @@ def test_a_claim_given_up_for_a_payment_that_was_reorged_out_is_retried(
     assert harness.order(key).status is Status.PROVING
     harness.repay([key])
     order = harness.order(key)
-    settled = harness.store.change(
+    settled = change(
+        harness.store,
         order,
         order.after(Fact.SETTLED, at=harness.now, tx=order.claim_tx),
         run_id="settle",
@@ -199,7 +201,7 @@ def test_a_claim_given_up_for_a_payment_that_was_reorged_out_is_retried(
     harness.replace_stuck()  # nobody waits for the claim any more
     harness.chain.max_per_block = None
     harness.mine()
-    assert harness.store.transactions(key)[-1].purpose == "cancel"
+    assert harness.store.outbox.of(key)[-1].purpose == "cancel"
     harness.detect()
     harness.l2.reorg(1)
     harness.detect()

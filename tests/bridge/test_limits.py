@@ -1,30 +1,23 @@
 """Limits on what goes out together: what does not fit waits, and is not forgotten."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import pytest
 
+from mmbot_pipelines.adapters.db.outbox import PgOutbox
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.ports.outbox import Lane
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.safety import GLOBAL, ScopeState, State
+from mmbot_pipelines.core.unit_of_work import Lane
 from tests.bridge.harness import BridgeHarness
-from tests.ports.stores import Stores, in_postgres
+from tests.ports.store_writes import change_state
 
 ONE = 10**16
 DAY = 24 * 3600
 OTHER = Address("0x15d34AAf54267DB7D7c367839AAf71A00a2C6A65")
 UNPAID = [Status.PENDING, Status.PROCESSING]
-
-
-@pytest.fixture
-def stores(database_url: str) -> Iterator[Stores]:
-    with in_postgres(database_url) as stores:
-        yield stores
 
 
 def caps(harness: BridgeHarness, **most: int) -> None:
@@ -54,7 +47,7 @@ def test_what_does_not_fit_waits_healthy_and_with_its_reason(harness: BridgeHarn
         order = harness.order(key)
         assert (order.status, order.failed, order.failures) == (Status.PROCESSING, False, 0)
         assert order.reason == "waiting: MMBOT_MAX_EXPOSURE_WEI reached"
-        assert harness.store.errors(key) == []
+        assert harness.store.errors.of(key) == []
     assert any(line.startswith(f"{keys[3]}: waiting: MMBOT_MAX_") for line in harness.logged)
     assert "0.03 ETH" in harness.logged[-1]
 
@@ -186,29 +179,18 @@ def test_a_failed_order_that_waits_keeps_its_failure(harness: BridgeHarness) -> 
     assert sent(harness) == [key]
 
 
-# many runs at once, on Postgres
+# many runs at once
 
 
-def on(harness: BridgeHarness, stores: Stores) -> None:
-    """Set another store in the harness's bridge."""
-    harness.store, harness.safety = stores.orders, stores.safety  # type: ignore[assignment]
-    harness.bridge = replace(
-        harness.bridge, orders=stores.orders, accounts=stores.accounts, safety=stores.safety
-    )
-
-
-def test_limits_hold_to_the_wei_however_many_runs_send(
-    harness: BridgeHarness, stores: Stores
-) -> None:
-    on(harness, stores)
+def test_limits_hold_to_the_wei_however_many_runs_send(harness: BridgeHarness) -> None:
     most = 7 * ONE + ONE // 2
     caps(harness, exposure=most, per_hour=most, per_recipient=most)
     keys = harness.set_and_detect(24)
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda key: harness.transfer([key]), [*keys, *keys]))
     assert len(sent(harness)) == 7
-    assert stores.accounts.exposure() == 7 * ONE
-    nonces = [t.nonce for t in stores.orders.in_flight()]
+    assert harness.bridge.store.orders.exposure() == 7 * ONE
+    nonces = [t.nonce for t in harness.store.outbox.in_flight()]
     assert nonces == list(range(7))
     waiting = [o for o in map(harness.order, keys) if o.status is Status.PROCESSING]
     assert len(waiting) == 17
@@ -216,10 +198,7 @@ def test_limits_hold_to_the_wei_however_many_runs_send(
     assert all(o.reason and o.reason.startswith("waiting: MMBOT_MAX_") for o in waiting)
 
 
-def test_once_a_halt_is_stored_nothing_more_is_signed(
-    harness: BridgeHarness, stores: Stores
-) -> None:
-    on(harness, stores)
+def test_once_a_halt_is_stored_nothing_more_is_signed(harness: BridgeHarness) -> None:
     keys = harness.set_and_detect(24)
 
     def work(key: str) -> int | None:
@@ -229,12 +208,12 @@ def test_once_a_halt_is_stored_nothing_more_is_signed(
         halted = ScopeState(
             scope=GLOBAL, state=State.HALTED, since=harness.now, by="Ann", why="look"
         )
-        stores.safety.change(ScopeState(scope=GLOBAL), halted, at=harness.now)
-        return len(stores.orders.in_flight())
+        change_state(harness.store, ScopeState(scope=GLOBAL), halted, at=harness.now)
+        return len(harness.store.outbox.in_flight())
 
     with ThreadPoolExecutor(4) as pool:
         signed = next(filter(lambda n: n is not None, list(pool.map(work, keys))))
-    assert len(stores.orders.in_flight()) == signed
+    assert len(harness.store.outbox.in_flight()) == signed
     assert signed < 24
     assert set(harness.statuses().values()) <= {
         Status.TRANSFERRING,
@@ -249,17 +228,17 @@ def test_what_is_mined_while_the_lane_is_waited_for_is_not_spent_twice(
     first, second = harness.set_and_detect(2, amount=10**17)
     harness.chain.endowment = 15 * 10**16
     harness.transfer([first])
-    lane = harness.store.lane
+    lock_lane = PgOutbox.lock_lane
 
-    def waited_for(chain_id: int, wallet: Address) -> AbstractContextManager[Lane]:
+    def waited_for(outbox: PgOutbox, chain_id: int, wallet: Address) -> Lane:
         harness.mine()
-        return lane(chain_id, wallet)
+        return lock_lane(outbox, chain_id, wallet)
 
     with monkeypatch.context() as patch:
-        patch.setattr(harness.store, "lane", waited_for)
+        patch.setattr(PgOutbox, "lock_lane", waited_for)
         # a node's refusal of a call that the wallet cannot pay comes too early for this
         patch.setattr(harness.chain, "simulate", lambda calls, _: [Gas(100_000)] * len(calls))
         harness.transfer([second])
     assert "the wallet has too little ETH" in (harness.order(second).reason or "")
     assert harness.order(first).status is Status.FULFILLED
-    assert harness.store.transactions(second) == []
+    assert harness.store.outbox.of(second) == []

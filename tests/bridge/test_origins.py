@@ -47,7 +47,7 @@ def test_orders_with_the_same_id_never_mix(harness: BridgeHarness, starknet: Ori
     harness.l2.deliver()
     starknet.deliver()
     assert sorted(settle(harness)) == sorted(only)
-    left = {o.key for o in harness.store.find(OrderFilter(status=Status.FULFILLED))}
+    left = {o.key for o in harness.store.orders.find(OrderFilter(status=Status.FULFILLED))}
     assert left == set(keys) - set(only)
 
 
@@ -99,15 +99,15 @@ def test_an_order_is_found_before_its_block_is_sealed_and_only_once(
     harness: BridgeHarness, starknet: OriginMemory
 ) -> None:
     steps.detect(harness.bridge, "starknet", harness.run)
-    before = harness.store.cursor("starknet", Cursor.LATEST)
+    before = harness.store.orders.cursor("starknet", Cursor.LATEST)
     starknet.show(1)
     assert steps.detect(harness.bridge, "starknet", harness.run) == ["starknet:0"]
-    assert harness.store.cursor("starknet", Cursor.LATEST) == before
+    assert harness.store.orders.cursor("starknet", Cursor.LATEST) == before
     starknet.show(1)
     assert steps.detect(harness.bridge, "starknet", harness.run) == ["starknet:1"]
     sealed = starknet.seal()
     assert steps.detect(harness.bridge, "starknet", harness.run) == []
-    assert harness.store.cursor("starknet", Cursor.LATEST) == sealed
+    assert harness.store.orders.cursor("starknet", Cursor.LATEST) == sealed
 
 
 def test_an_order_whose_unsealed_block_was_dropped_is_not_paid(

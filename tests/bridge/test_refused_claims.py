@@ -36,7 +36,7 @@ def test_a_node_that_is_a_block_behind_parks_and_halts_nothing(harness: BridgeHa
     )
     harness.chain.blocks = blocks
     steps.guard(harness.bridge, harness.run)
-    assert state_of(harness.safety.scope_states(), GLOBAL).state is State.NORMAL
+    assert state_of(harness.store.safety.scope_states(), GLOBAL).state is State.NORMAL
     assert not any(harness.order(key).failed for key in keys)
     harness.later(10)
     assert len(steps.take_orders(harness.bridge, [Status.FULFILLED])) == 12

@@ -9,6 +9,7 @@ from mmbot_pipelines.core.outbox import TxState
 from tests.bridge.harness import BridgeHarness
 from tests.bridge.transfers import GWEI, ends, rows, transferring
 from tests.ports.chain_memory import ETH
+from tests.ports.store_writes import change
 
 
 def test_what_is_young_and_can_be_mined_is_left_alone(harness: BridgeHarness) -> None:
@@ -16,7 +17,7 @@ def test_what_is_young_and_can_be_mined_is_left_alone(harness: BridgeHarness) ->
     harness.later(60)
     assert steps.stuck_transactions(harness.bridge) == []
     steps.replace_stuck(harness.bridge, harness.run)
-    assert len(harness.store.in_flight()) == 1
+    assert len(harness.store.outbox.in_flight()) == 1
 
 
 def test_a_rising_base_fee_is_followed_at_the_same_nonce(harness: BridgeHarness) -> None:
@@ -32,7 +33,7 @@ def test_a_rising_base_fee_is_followed_at_the_same_nonce(harness: BridgeHarness)
     order = harness.order(key)
     assert (order.status, order.transfer_tx) == (Status.FULFILLED, second.hash)
     assert harness.paid(key) == 1
-    assert harness.store.errors(key) == []
+    assert harness.store.errors.of(key) == []
 
 
 def test_each_replacement_outbids_the_one_before(harness: BridgeHarness) -> None:
@@ -112,7 +113,7 @@ def test_no_second_transfer_is_signed_while_one_is_undecided(harness: BridgeHarn
     bug = order.__class__.with_failures_cleared(order)
     object.__setattr__(bug, "status", Status.PROCESSING)
     object.__setattr__(bug, "attempt", 9)
-    harness.store.change(order, bug, run_id="bug", at=harness.now)
+    change(harness.store, order, bug, run_id="bug", at=harness.now)
     harness.transfer([key])
     assert len(rows(harness, key)) == 1
     assert harness.logged[-1].endswith("an earlier transfer is undecided, no other is signed")

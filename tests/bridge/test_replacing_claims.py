@@ -4,6 +4,7 @@ from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.safety import GLOBAL, halt
 from tests.bridge.harness import BridgeHarness
 from tests.bridge.transfers import GWEI, rows, transferring
+from tests.ports.store_writes import decided
 
 
 def test_a_claim_is_worth_what_is_owed_and_carries_its_message(harness: BridgeHarness) -> None:
@@ -38,7 +39,7 @@ def test_a_stuck_claim_is_replaced_while_halted(harness: BridgeHarness) -> None:
     (key,) = transferring(harness)
     harness.mine()
     harness.repay([key])
-    halt(harness.safety, GLOBAL, by="ann", reason="x", at=harness.now)
+    decided(halt, harness.store, GLOBAL, by="ann", reason="x", at=harness.now)
     harness.chain.base_fee = 5 * GWEI
     harness.mine()
     harness.replace_stuck()

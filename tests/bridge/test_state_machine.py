@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -12,6 +13,8 @@ from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Call
 from tests.bridge.fault_harness import FaultHarness, outage
 from tests.ports.chain_memory import WALLET
+
+pytestmark = pytest.mark.timeout(1800)
 
 GWEI = 10**9
 AMOUNTS = st.sampled_from([10**15, 10**16, 5 * 10**16])
@@ -171,7 +174,7 @@ class BridgeStateMachine(RuleBasedStateMachine):
 
 
 BridgeStateMachine.TestCase.settings = settings(
-    max_examples=150,
+    max_examples=3 * settings.default.max_examples // 2,
     stateful_step_count=50,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes minutes

@@ -22,13 +22,13 @@ def test_an_order_goes_all_the_way(harness: BridgeHarness) -> None:
     assert steps.settle(harness.bridge, "zksync", harness.run) == []
     harness.l2.deliver()
     assert steps.settle(harness.bridge, "zksync", harness.run) == [key]
-    history = [entry.after for entry in harness.store.history(key)]
+    history = [entry.after for entry in harness.store.orders.history(key)]
     assert history == [s for s in Status if s is not Status.DROPPED]
     order = harness.order(key)
     executed = [t.hash for t in harness.chain.executed()]
     assert [order.transfer_tx, order.claim_tx] == executed
     assert order.settle_tx is not None
-    assert harness.store.errors(key) == []
+    assert harness.store.errors.of(key) == []
 
 
 def test_a_burst_is_in_flight_together(harness: BridgeHarness) -> None:

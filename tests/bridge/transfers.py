@@ -8,7 +8,7 @@ GWEI = 10**9
 
 
 def rows(harness: BridgeHarness, key: str) -> list[Transaction]:
-    return harness.store.transactions(key)
+    return harness.store.outbox.of(key)
 
 
 def ends(harness: BridgeHarness, key: str) -> list[tuple[str, int, TxState]]:

@@ -5,8 +5,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine
 
 from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
-from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
-from mmbot_pipelines.adapters.db.safety import PgSafety
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.journal import Run
@@ -26,13 +25,12 @@ class AnvilBridge:
     def __init__(self, ports: AnvilPorts, engine: Engine) -> None:
         self.ports = ports
         self.now = datetime(2026, 11, 20, 12, tzinfo=UTC)
-        self.store = PgOrders(engine)
+        self.store = PgBridgeStore(engine)
         self.logged: list[str] = []
         self.run = Run("run", self.logged.append)
         self.bridge = Bridge(
-            orders=self.store,
+            store=self.store,
             accounts=PgAccounts(engine),
-            safety=PgSafety(engine),
             origins={"zksync": ports.origin},
             registry=ports.registry,
             chain=ports.chain,
@@ -51,11 +49,11 @@ class AnvilBridge:
         return self.ports.chain.wallet
 
     def order(self, key: str) -> Order:
-        return self.store.get([key])[0]
+        return self.store.orders.get([key])[0]
 
     def ends(self, key: str) -> list[tuple[str, TxState]]:
         """Return the states of an order's transactions, oldest first."""
-        return [(t.purpose, t.state) for t in self.store.transactions(key)]
+        return [(t.purpose, t.state) for t in self.store.outbox.of(key)]
 
     def find(self, count: int = 1, **order: int) -> list[str]:
         """Let users set orders, and the bot find them."""
@@ -110,7 +108,7 @@ class AnvilBridge:
 
     def paid(self, key: str) -> int:
         """Count the successful transfers that the chain has of an order's transactions."""
-        rows = [t for t in self.store.transactions(key) if t.purpose == "transfer"]
+        rows = [t for t in self.store.outbox.of(key) if t.purpose == "transfer"]
         receipts = self.ports.chain.receipts([t.hash for t in rows])
         return sum(r is not None and r.succeeded for r in receipts)
 

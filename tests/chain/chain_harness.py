@@ -10,9 +10,8 @@ from sqlalchemy import Engine
 from mmbot_pipelines.adapters.bridge.registry import TRANSFERRED, RegistryV1
 from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSync
 from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
-from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.adapters.evm.chain import EthereumChain, LocalSigner
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.bridge import steps
@@ -61,9 +60,8 @@ class ChainHarness:
             ours=frozenset({address, chain.wallet}),
         )
         self.bridge = Bridge(
-            orders=PgOrders(engine),
+            store=PgBridgeStore(engine),
             accounts=PgAccounts(engine),
-            safety=PgSafety(engine),
             origins={"zksync": origin},
             registry=registry,
             chain=chain,
@@ -73,10 +71,10 @@ class ChainHarness:
         )
 
     def orders(self) -> list[Order]:
-        return sorted(self.bridge.orders.find(OrderFilter()), key=lambda o: o.number)
+        return sorted(self.bridge.store.orders.find(OrderFilter()), key=lambda o: o.number)
 
     def order(self, number: int) -> Order:
-        return self.bridge.orders.get([f"zksync:{number}"])[0]
+        return self.bridge.store.orders.get([f"zksync:{number}"])[0]
 
     def statuses(self) -> dict[int, str]:
         """Return where every order stands; one that waits for a person is "parked"."""

@@ -141,10 +141,12 @@ def test_escrow_that_is_no_escrow_any_more_pays_nobody(chain_harness: ChainHarne
         chain_harness.detect()
         chain_harness.transfer()
         chain_harness.passed += timedelta(hours=1)
-        for scope_state in chain_harness.bridge.safety.scope_states():
+        for scope_state in chain_harness.bridge.store.safety.scope_states():
             if scope_state.state is State.HALTED:
                 resume(chain_harness.bridge, scope_state.scope, by="Ann", reason="the next code")
     assert chain_harness.payments() == {}
     assert set(chain_harness.statuses().values()) <= {"parked", "PROCESSING"}
     ask(l2, "anvil_setCode", escrow, honest)
-    assert "EscrowNotOurs" in {c.why.split(":")[0] for c in chain_harness.bridge.safety.changes(99)}
+    assert "EscrowNotOurs" in {
+        c.why.split(":")[0] for c in chain_harness.bridge.store.safety.changes(99)
+    }

@@ -113,4 +113,4 @@ def test_recipient_that_deceives_the_simulation_is_parked_at_once(
     chain_harness.finish()
     assert chain_harness.statuses() == {number: "parked"}
     assert chain_harness.payments() == {}
-    assert len(chain_harness.bridge.orders.errors(f"zksync:{number}")) == 1
+    assert len(chain_harness.bridge.store.errors.of(f"zksync:{number}")) == 1

@@ -37,7 +37,7 @@ def test_reason_of_a_revert_is_stored_as_one_short_line(
     ask(l1, "anvil_setCode", registry, reverting(text, characters))
     # Its view reverts too, with the same reason.
     chain_harness.transfer()
-    (error, *_) = chain_harness.bridge.orders.errors(order.key)
+    (error, *_) = chain_harness.bridge.store.errors.of(order.key)
     stored = [error.fault.message, chain_harness.order(order.number).reason or ""]
     stored += chain_harness.failed + chain_harness.logged
     for line in stored:

@@ -43,7 +43,7 @@ def proved(anvil_bridge: AnvilBridge) -> str:
 
 def test_a_burst_follows_the_base_fee_at_its_nonces(anvil_bridge: AnvilBridge) -> None:
     keys = transferring(anvil_bridge, 5, fee=10**17)
-    first = [anvil_bridge.store.transactions(key)[0].nonce for key in keys]
+    first = [anvil_bridge.store.outbox.of(key)[0].nonce for key in keys]
     anvil_bridge.base_fee(20)
     anvil_bridge.mine()
     assert {anvil_bridge.order(key).status for key in keys} == {Status.TRANSFERRING}
@@ -52,8 +52,8 @@ def test_a_burst_follows_the_base_fee_at_its_nonces(anvil_bridge: AnvilBridge) -
     assert {anvil_bridge.order(key).status for key in keys} == {Status.FULFILLED}
     for key, nonce in zip(keys, first, strict=True):
         assert anvil_bridge.ends(key) == [("transfer", REPLACED), ("transfer", MINED)]
-        assert {t.nonce for t in anvil_bridge.store.transactions(key)} == {nonce}
-        assert anvil_bridge.order(key).transfer_tx == anvil_bridge.store.transactions(key)[1].hash
+        assert {t.nonce for t in anvil_bridge.store.outbox.of(key)} == {nonce}
+        assert anvil_bridge.order(key).transfer_tx == anvil_bridge.store.outbox.of(key)[1].hash
         assert anvil_bridge.paid(key) == 1
 
 
@@ -61,21 +61,21 @@ def test_the_pool_takes_every_replacement(anvil_bridge: AnvilBridge) -> None:
     (key,) = transferring(anvil_bridge, fee=10**17)
     for bump in range(1, 6):
         anvil_bridge.replace_stuck(after=61)
-        newest = anvil_bridge.store.transactions(key)[-1]
+        newest = anvil_bridge.store.outbox.of(key)[-1]
         assert newest.bump == bump
         assert anvil_bridge.ports.chain.known_by_node([newest.hash]) == [True]
-    assert anvil_bridge.store.errors(key) == []
+    assert anvil_bridge.store.errors.of(key) == []
     anvil_bridge.mine()
     assert anvil_bridge.ends(key) == [("transfer", REPLACED)] * 5 + [("transfer", MINED)]
 
 
 def test_what_the_pool_forgot_is_sent_again(anvil_bridge: AnvilBridge) -> None:
     keys = transferring(anvil_bridge, 3)
-    anvil_bridge.ports.drop(anvil_bridge.store.transactions(keys[0])[0].hash)
+    anvil_bridge.ports.drop(anvil_bridge.store.outbox.of(keys[0])[0].hash)
     anvil_bridge.look()
     anvil_bridge.mine()
     assert {anvil_bridge.order(key).status for key in keys} == {Status.FULFILLED}
-    assert [len(anvil_bridge.store.transactions(key)) for key in keys] == [1, 1, 1]
+    assert [len(anvil_bridge.store.outbox.of(key)) for key in keys] == [1, 1, 1]
 
 
 def test_a_transfer_that_costs_too_much_is_cancelled(anvil_bridge: AnvilBridge) -> None:
@@ -96,7 +96,7 @@ def test_a_transfer_that_costs_too_much_is_cancelled(anvil_bridge: AnvilBridge) 
 def test_a_nonce_that_another_program_took_is_lost(anvil_bridge: AnvilBridge) -> None:
     keys = transferring(anvil_bridge, 2)
     for key in reversed(keys):
-        anvil_bridge.ports.drop(anvil_bridge.store.transactions(key)[0].hash)
+        anvil_bridge.ports.drop(anvil_bridge.store.outbox.of(key)[0].hash)
     anvil_bridge.elsewhere()
     anvil_bridge.look()
     first, second = keys
@@ -129,7 +129,7 @@ def test_an_empty_wallet_makes_room_for_what_it_can_pay(anvil_bridge: AnvilBridg
     (poor,) = anvil_bridge.find(amount=10**17, fee=10**16)
     anvil_bridge.transfer([poor])
     anvil_bridge.repay([paid])
-    anvil_bridge.ports.drop(anvil_bridge.store.transactions(poor)[0].hash)
+    anvil_bridge.ports.drop(anvil_bridge.store.outbox.of(poor)[0].hash)
     ask(anvil_bridge.ports.devnet.l1, "anvil_setBalance", anvil_bridge.wallet, hex(5 * 10**16))
     anvil_bridge.look()
     anvil_bridge.replace_stuck(after=61)
@@ -148,7 +148,7 @@ def test_l1_takes_a_transfer_back(anvil_bridge: AnvilBridge) -> None:
     assert {anvil_bridge.order(key).status for key in keys} == {Status.TRANSFERRING}
     anvil_bridge.mine()
     assert {anvil_bridge.order(key).status for key in keys} == {Status.FULFILLED}
-    assert [len(anvil_bridge.store.transactions(key)) for key in keys] == [1, 1, 1]
+    assert [len(anvil_bridge.store.outbox.of(key)) for key in keys] == [1, 1, 1]
     assert anvil_bridge.balance_of(RECIPIENT) - before == 3 * 10**16
 
 
@@ -180,7 +180,7 @@ def test_the_l2_takes_an_order_back_before_it_is_paid(anvil_bridge: AnvilBridge)
     anvil_bridge.transfer([key])
     order = anvil_bridge.order(key)
     assert (order.status, order.is_orphaned) == (Status.DROPPED, True)
-    assert anvil_bridge.store.in_flight() == []
+    assert anvil_bridge.store.outbox.in_flight() == []
 
 
 def test_a_number_reused_on_the_l2_is_paid_as_what_it_is_now(anvil_bridge: AnvilBridge) -> None:
@@ -193,7 +193,7 @@ def test_a_number_reused_on_the_l2_is_paid_as_what_it_is_now(anvil_bridge: Anvil
         anvil_bridge.mine()
     assert anvil_bridge.order(key).status is Status.FULFILLED
     assert anvil_bridge.balance_of(RECIPIENT) - before == 3 * 10**16
-    assert "Reorg" in {e.fault.kind for e in anvil_bridge.store.errors("zksync")}
+    assert "Reorg" in {e.fault.kind for e in anvil_bridge.store.errors.of("zksync")}
 
 
 def test_a_transfer_of_an_orphaned_order_is_cancelled(anvil_bridge: AnvilBridge) -> None:

@@ -2,14 +2,14 @@
 
 import pytest
 
-from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect
 from tests.cli.command import Mmbot, caller
 
 
 @pytest.fixture
-def store(database_url: str) -> PgOrders:
-    return PgOrders(connect(database_url))
+def store(database_url: str) -> PgBridgeStore:
+    return PgBridgeStore(connect(database_url))
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.cli import screen
 from mmbot_pipelines.core.money import UINT256_MAX
@@ -22,7 +22,7 @@ def test_no_orders_yet(mmbot: Mmbot) -> None:
     assert json.loads(mmbot("orders", "--json").out) == []
 
 
-def test_the_list_shows_each_order_in_a_line(store: PgOrders, mmbot: Mmbot) -> None:
+def test_the_list_shows_each_order_in_a_line(store: PgBridgeStore, mmbot: Mmbot) -> None:
     add(store, an_order(7), an_order(UINT256_MAX, amount=UINT256_MAX, fee=1))
     add(store, an_order(7, origin="starknet"))
     output = mmbot("orders")
@@ -39,21 +39,21 @@ def test_the_list_shows_each_order_in_a_line(store: PgOrders, mmbot: Mmbot) -> N
 
 
 def test_only_the_reason_gives_way_on_a_narrow_terminal(
-    store: PgOrders, mmbot: Mmbot, monkeypatch: pytest.MonkeyPatch
+    store: PgBridgeStore, mmbot: Mmbot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(screen, "_PIPED_WIDTH", 90)
     add(store, an_order(7))
-    fail(store, store.get(["zksync:7"])[0], "the call would revert: " + "why " * 100)
+    fail(store, store.orders.get(["zksync:7"])[0], "the call would revert: " + "why " * 100)
     out = mmbot("orders").out
     (line,) = (line for line in out.splitlines() if "zksync:7" in line)
     for part in ("PENDING", "parked", "0.01 ETH", "0.001 ETH", "ago", "the call", "…"):
         assert part in line
 
 
-def test_the_list_can_be_narrowed(store: PgOrders, mmbot: Mmbot) -> None:
+def test_the_list_can_be_narrowed(store: PgBridgeStore, mmbot: Mmbot) -> None:
     add(store, *(an_order(n) for n in range(4)))
     add(store, an_order(0, origin="starknet"))
-    orders = {o.key: o for o in store.get(["zksync:1", "zksync:2"])}
+    orders = {o.key: o for o in store.orders.get(["zksync:1", "zksync:2"])}
     step(store, orders["zksync:1"], Fact.REFUSED, 1, "fee too low")
     fail(store, orders["zksync:2"], "no thanks")
 
@@ -75,9 +75,9 @@ def test_an_unknown_status_is_reported_with_those_that_are(mmbot: Mmbot) -> None
     assert "FULFILLED" in output.err.upper()
 
 
-def test_json_keeps_every_digit(store: PgOrders, mmbot: Mmbot) -> None:
+def test_json_keeps_every_digit(store: PgBridgeStore, mmbot: Mmbot) -> None:
     add(store, an_order(UINT256_MAX, amount=UINT256_MAX))
-    fail(store, store.get([f"zksync:{UINT256_MAX}"])[0], HOSTILE)
+    fail(store, store.orders.get([f"zksync:{UINT256_MAX}"])[0], HOSTILE)
     (row,) = json.loads(mmbot("orders", "--json").out)
     assert row["key"] == f"zksync:{UINT256_MAX}"
     assert row["amount_wei"] == str(UINT256_MAX)
@@ -85,9 +85,9 @@ def test_json_keeps_every_digit(store: PgOrders, mmbot: Mmbot) -> None:
     assert row["reason"] == HOSTILE
 
 
-def test_the_list_separates_parked_from_retried(store: PgOrders, mmbot: Mmbot) -> None:
+def test_the_list_separates_parked_from_retried(store: PgBridgeStore, mmbot: Mmbot) -> None:
     add(store, an_order(1), an_order(2), an_order(3))
-    parked, soon, due = store.get(["zksync:1", "zksync:2", "zksync:3"])
+    parked, soon, due = store.orders.get(["zksync:1", "zksync:2", "zksync:3"])
     fail(store, parked, "no thanks")
     fail(store, soon, "out of funds", datetime.now(UTC) + timedelta(minutes=5, seconds=30))
     fail(store, due, "out of funds", NOON - timedelta(days=365))

@@ -5,35 +5,36 @@ from dataclasses import replace
 from datetime import timedelta
 
 from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
-from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.metrics.figures import PgFigures
 from mmbot_pipelines.adapters.starknet.invoke_store import PgInvokes
 from mmbot_pipelines.adapters.starknet.invokes import Invoke
-from mmbot_pipelines.bridge.journal import Fault
 from mmbot_pipelines.bridge.lifecycle import Fact
+from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Fees, Outcome, Receipt, TxState
 from tests.bridge.orders import NOON, an_order
 from tests.cli.command import Mmbot
 from tests.cli.stored_orders import HASH, HOSTILE, WALLET, add, fail, send, step
+from tests.ports.store_writes import change, decide, held, note
 
 
-def test_what_a_claim_goes_by_is_shown(store: PgOrders, mmbot: Mmbot) -> None:
+def test_what_a_claim_goes_by_is_shown(store: PgBridgeStore, mmbot: Mmbot) -> None:
     add(store, an_order(7, origin="starknet"))
-    (order,) = store.get(["starknet:7"])
+    (order,) = store.orders.get(["starknet:7"])
     claimed = replace(order, claim_ref="message 0x" + "ab" * 32)
-    store.change(order, claimed, run_id="run-1", at=NOON)
+    change(store, order, claimed, run_id="run-1", at=NOON)
     assert f"  claim      message 0x{'ab' * 32}" in mmbot("orders", "show", "starknet:7").out
     (row,) = json.loads(mmbot("orders", "--json").out)
     assert row["claim_ref"] == "message 0x" + "ab" * 32
 
 
-def test_the_whole_history_of_an_order(store: PgOrders, mmbot: Mmbot) -> None:
+def test_the_whole_history_of_an_order(store: PgBridgeStore, mmbot: Mmbot) -> None:
     add(store, an_order(7))
-    order = step(store, store.get(["zksync:7"])[0], Fact.ACCEPTED, 1)
+    order = step(store, store.orders.get(["zksync:7"])[0], Fact.ACCEPTED, 1)
     order = replace(fail(store, order, "SimulationReverted: no\nthanks"))
-    order = store.change(order, order.with_failures_cleared(), run_id="run-hand", at=NOON)
+    order = change(store, order, order.with_failures_cleared(), run_id="run-hand", at=NOON)
     order, sent = send(store, order)
     receipt = Receipt(
         hash=HASH,
@@ -42,7 +43,8 @@ def test_the_whole_history_of_an_order(store: PgOrders, mmbot: Mmbot) -> None:
         gas_used=Gas(106_000),
         gas_price=Wei(10**9 + 1),
     )
-    store.decide(
+    decide(
+        store,
         Outcome(transaction=sent, state=TxState.MINED, receipt=receipt),
         order,
         order.after(Fact.MINED, at=NOON + timedelta(seconds=9)),
@@ -70,21 +72,21 @@ def test_the_whole_history_of_an_order(store: PgOrders, mmbot: Mmbot) -> None:
     assert "      thanks" in output.out.splitlines()
 
 
-def test_all_errors_are_reported(store: PgOrders, mmbot: Mmbot) -> None:
+def test_all_errors_are_reported(store: PgBridgeStore, mmbot: Mmbot) -> None:
     add(store, an_order(7))
     for number in range(250):
         fault = Fault(subject="zksync:7", step="scan", kind="Malformed", message=f"fault {number}.")
-        store.record_error(fault, at=NOON, run_id="run")
+        note(store, fault, at=NOON, run_id="run")
     output = mmbot("orders", "show", "zksync:7")
     assert "Errors (250)" in output.out
     assert all(f"fault {number}." in output.out for number in range(250))
 
 
 def test_a_transaction_that_is_not_mined_shows_what_it_may_cost(
-    store: PgOrders, mmbot: Mmbot
+    store: PgBridgeStore, mmbot: Mmbot
 ) -> None:
     add(store, an_order(7))
-    send(store, step(store, store.get(["zksync:7"])[0], Fact.ACCEPTED, 1))
+    send(store, step(store, store.orders.get(["zksync:7"])[0], Fact.ACCEPTED, 1))
     output = mmbot("orders", "show", "zksync:7")
     assert "STORED" in output.out
     assert (
@@ -92,17 +94,19 @@ def test_a_transaction_that_is_not_mined_shows_what_it_may_cost(
     )
 
 
-def test_a_transaction_and_its_replacement_are_distinguished(store: PgOrders, mmbot: Mmbot) -> None:
+def test_a_transaction_and_its_replacement_are_distinguished(
+    store: PgBridgeStore, mmbot: Mmbot
+) -> None:
     add(store, an_order(7))
-    order, first = send(store, step(store, store.get(["zksync:7"])[0], Fact.ACCEPTED, 1))
+    order, first = send(store, step(store, store.orders.get(["zksync:7"])[0], Fact.ACCEPTED, 1))
     second = replace(
         first,
         bump=1,
         hash=TxHash("0x" + "ff" * 32),
         fees=Fees(base=Wei(10**9), priority=Wei(1), ceiling=Wei(3 * 10**9)),
     )
-    with store.lane(1, WALLET) as lane:
-        lane.replace(second)
+    with held(store, 1, WALLET) as (_uow, lane):
+        lane.add_replacement(second)
     undecided = mmbot("orders", "show", "zksync:7").out
     assert "transfer 1, nonce 41, STORED\n" in undecided
     assert "transfer 1, nonce 41, replacement 1, STORED\n" in undecided
@@ -115,7 +119,8 @@ def test_a_transaction_and_its_replacement_are_distinguished(store: PgOrders, mm
         gas_used=Gas(106_000),
         gas_price=Wei(10**9),
     )
-    store.decide(
+    decide(
+        store,
         Outcome(transaction=second, state=TxState.MINED, receipt=receipt, rivals=[first]),
         order,
         order.after(Fact.MINED, at=NOON, tx=second.hash),
@@ -129,9 +134,9 @@ def test_a_transaction_and_its_replacement_are_distinguished(store: PgOrders, mm
     assert "at most" not in decided
 
 
-def test_text_from_a_chain_is_only_text(store: PgOrders, mmbot: Mmbot) -> None:
+def test_text_from_a_chain_is_only_text(store: PgBridgeStore, mmbot: Mmbot) -> None:
     add(store, an_order(7))
-    fail(store, store.get(["zksync:7"])[0], HOSTILE)
+    fail(store, store.orders.get(["zksync:7"])[0], HOSTILE)
     for arguments in (["orders"], ["orders", "show", "zksync:7"]):
         output = mmbot(*arguments)
         assert output.code == 0
@@ -150,7 +155,7 @@ def test_an_order_that_does_not_exist(mmbot: Mmbot) -> None:
 
 
 def test_what_showing_a_proof_cost_is_shown(
-    store: PgOrders, mmbot: Mmbot, database_url: str
+    store: PgBridgeStore, mmbot: Mmbot, database_url: str
 ) -> None:
     add(store, an_order(7, origin="starknet"))
     invokes = PgInvokes(connect(database_url))

@@ -43,7 +43,7 @@ def test_a_parked_order_goes_on_at_once(harness: BridgeHarness, mmbot: Mmbot) ->
     assert f"{key}: taken up again at PROCESSING" in output.out
     assert harness.order(key).status is Status.TRANSFERRING
     assert not harness.order(key).failed
-    runs = {entry.run_id for entry in harness.store.history(key)}
+    runs = {entry.run_id for entry in harness.store.orders.history(key)}
     assert any(run.startswith("cli-") for run in runs)
 
 
@@ -66,8 +66,8 @@ def test_nothing_is_done_when_a_key_is_unknown(harness: BridgeHarness, mmbot: Mm
 
 def test_an_outage_is_one_line(harness: BridgeHarness, mmbot: Mmbot) -> None:
     key = park(harness)
-    harness.store.down = True
-    output = mmbot("retry", key)
-    assert (output.code, output.out) == (2, "")
-    assert output.err.startswith("StoreUnavailable: ")
-    assert len(output.err.splitlines()) == 1
+    with harness.unreachable():
+        output = mmbot("retry", key)
+        assert (output.code, output.out) == (2, "")
+        assert output.err.startswith("StoreUnavailable: ")
+        assert len(output.err.splitlines()) == 1

@@ -2,20 +2,21 @@
 
 import pytest
 
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.db.safety import PgSafety
-from mmbot_pipelines.core.safety import GLOBAL, SafetyStore, State, halt, state_of
+from mmbot_pipelines.core.safety import GLOBAL, State, halt, state_of
 from tests.bridge.orders import NOON
 from tests.cli.command import Mmbot, caller
+from tests.ports.store_writes import decided
 
 
 @pytest.fixture
-def store(database_url: str) -> SafetyStore:
-    return PgSafety(connect(database_url))
+def store(database_url: str) -> PgBridgeStore:
+    return PgBridgeStore(connect(database_url))
 
 
-def state(store: SafetyStore, scope: str = GLOBAL) -> State:
-    return state_of(store.scope_states(), scope).state
+def state(store: PgBridgeStore, scope: str = GLOBAL) -> State:
+    return state_of(store.safety.scope_states(), scope).state
 
 
 def test_nothing_was_ever_wrong(mmbot: Mmbot) -> None:
@@ -25,7 +26,7 @@ def test_nothing_was_ever_wrong(mmbot: Mmbot) -> None:
     assert "History (0)" in output.out
 
 
-def test_a_person_halts_and_resumes_everything(mmbot: Mmbot, store: SafetyStore) -> None:
+def test_a_person_halts_and_resumes_everything(mmbot: Mmbot, store: PgBridgeStore) -> None:
     output = mmbot("halt", "--by", "Ann", "--reason", "a look at the node")
     assert output.code == 0
     assert output.out.startswith("global is HALTED since ")
@@ -43,8 +44,8 @@ def test_a_person_halts_and_resumes_everything(mmbot: Mmbot, store: SafetyStore)
     assert "History (1)" in mmbot("safety", "--history", "1").out
 
 
-def test_one_origin_is_resumed_by_its_name(mmbot: Mmbot, store: SafetyStore) -> None:
-    halt(store, "starknet", by="Ann", reason="a look", at=NOON)
+def test_one_origin_is_resumed_by_its_name(mmbot: Mmbot, store: PgBridgeStore) -> None:
+    decided(halt, store, "starknet", by="Ann", reason="a look", at=NOON)
     output = mmbot("resume", "--by", "Ann", "--reason", "well")
     assert (output.code, output.out) == (1, "")
     assert output.err == (
@@ -65,15 +66,15 @@ def test_one_origin_is_resumed_by_its_name(mmbot: Mmbot, store: SafetyStore) -> 
     ],
 )
 def test_a_word_that_is_not_whole_is_refused_in_one_line(
-    mmbot: Mmbot, store: SafetyStore, command: str, given: list[str], expected: str
+    mmbot: Mmbot, store: PgBridgeStore, command: str, given: list[str], expected: str
 ) -> None:
-    halt(store, GLOBAL, by="Ann", reason="before", at=NOON)
+    decided(halt, store, GLOBAL, by="Ann", reason="before", at=NOON)
     output = mmbot(command, *given)
     assert (output.code, output.out) == (1, "")
     assert expected in output.err
     assert len(output.err.splitlines()) == 1
     assert state(store) is State.HALTED
-    assert len(store.changes(9)) == 1
+    assert len(store.safety.changes(9)) == 1
 
 
 @pytest.mark.parametrize("command", ["halt", "resume"])
@@ -83,8 +84,8 @@ def test_name_and_reason_must_be_given(mmbot: Mmbot, command: str) -> None:
     assert "--by" in output.err
 
 
-def test_text_is_only_text(mmbot: Mmbot, store: SafetyStore) -> None:
-    halt(store, GLOBAL, by="[red]Ann", reason="\x1b[2Jgone \u202e", at=NOON)
+def test_text_is_only_text(mmbot: Mmbot, store: PgBridgeStore) -> None:
+    decided(halt, store, GLOBAL, by="[red]Ann", reason="\x1b[2Jgone \u202e", at=NOON)
     output = mmbot("safety")
     assert "[red]Ann" in output.out
     assert not {"\x1b", "\u202e"} & set(output.out)

@@ -36,7 +36,7 @@ def work(environ: Mapping[str, str], expected: int, hours: int) -> None:
     turn(bridge, alert_service)
     while not is_settled(bridge, expected):
         if time.monotonic() > end:
-            raise TimeoutError(f"not at rest: {bridge.orders.find(OrderFilter())}")
+            raise TimeoutError(f"not at rest: {bridge.store.orders.find(OrderFilter())}")
         turn(bridge, alert_service)
 
 
@@ -85,5 +85,5 @@ def tried(step: Callable[[Run], object]) -> None:
 
 
 def is_settled(bridge: steps.Bridge, expected: int) -> bool:
-    found = bridge.orders.find(OrderFilter())
+    found = bridge.store.orders.find(OrderFilter())
     return len(found) == expected and all(o.status.is_final or o.is_parked for o in found)

@@ -1,16 +1,17 @@
-"""The sensor and the summary, evaluated by Dagster on a bridge in memory."""
+"""The sensor and the summary, evaluated by Dagster."""
 
 import dagster as dg
 import pytest
 
+from mmbot_pipelines.adapters.db.alerts import PgAlertLog
+from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
+from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.bridge.alerting.notify import JOURNAL, AlertService
 from mmbot_pipelines.bridge.alerting.rules import AlertThresholds
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.defs.bridge.alerts import alerts, daily_summary, definitions
 from tests.bridge.harness import BridgeHarness
-from tests.ports.alerts_memory import AlertLogMemory, ChannelMemory
-from tests.ports.daemons_memory import DaemonsMemory
-from tests.ports.order_stats_memory import OrderStatsMemory
+from tests.ports.channel_memory import ChannelMemory
 
 
 class AlertHarness:
@@ -19,11 +20,11 @@ class AlertHarness:
     def __init__(self) -> None:
         self.harness = BridgeHarness()
         self.channel = ChannelMemory()
-        self.log = AlertLogMemory()
+        self.log = PgAlertLog(self.harness.engine)
         self.alert_service = AlertService(
             bridge=self.harness.bridge,
-            records=OrderStatsMemory(self.harness.store),
-            daemons=DaemonsMemory(),
+            records=PgOrderStats(self.harness.engine),
+            daemons=PgDaemons(self.harness.engine),
             log=self.log,
             channels=[self.channel],
             thresholds=AlertThresholds(

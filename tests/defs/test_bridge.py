@@ -13,6 +13,7 @@ from mmbot_pipelines.defs.bridge.orders import (
     settlements_sensor,
 )
 from tests.bridge.harness import BridgeHarness
+from tests.ports.store_writes import change_state
 
 MAX_RUNS = 2
 
@@ -52,7 +53,7 @@ def test_throttled_is_one_run_where_there_were_several(harness: BridgeHarness) -
         assert len(tick(harness, instance).run_requests or []) == MAX_RUNS
         harness.l2.set_orders(MAX_RUNS)
         slower = ScopeState(scope="zksync", state=State.THROTTLED, since=harness.now, why="slow")
-        harness.safety.change(ScopeState(scope="zksync"), slower, at=harness.now)
+        change_state(harness.store, ScopeState(scope="zksync"), slower, at=harness.now)
         assert len(tick(harness, instance).run_requests or []) == 1
 
 

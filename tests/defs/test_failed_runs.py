@@ -50,7 +50,7 @@ def fill(
 
 
 def kinds(harness: BridgeHarness, key: str) -> list[str]:
-    return [e.fault.kind for e in harness.store.errors(key)]
+    return [e.fault.kind for e in harness.store.errors.of(key)]
 
 
 def test_a_run_that_died_is_noted_with_its_orders_once(harness: BridgeHarness) -> None:
@@ -69,7 +69,7 @@ def test_a_run_that_died_is_noted_with_its_orders_once(harness: BridgeHarness) -
         assert recorded == [died.run_id]
         assert tick(harness, instance, cursor)[0] == []
     assert [kinds(harness, subject) for subject in (*keys, "zksync")] == [[], [], ["RunDied"]]
-    assert died.run_id in harness.store.errors("zksync")[0].fault.message
+    assert died.run_id in harness.store.errors.of("zksync")[0].fault.message
     again = steps.take_orders(harness.bridge, [Status.PENDING])
     assert [order.key for order in again] == keys
 
@@ -90,12 +90,11 @@ def test_a_run_whose_failure_is_stored_late_is_noted_too(harness: BridgeHarness)
 def test_a_run_that_failed_without_the_database_is_noted(harness: BridgeHarness) -> None:
     keys = harness.set_and_detect(2)
     with dg.instance_for_test() as instance:
-        harness.store.down = True
-        fill(harness, instance, keys)
-        harness.store.down = False
+        with harness.unreachable():
+            fill(harness, instance, keys)
         tick(harness, instance)
     assert [kinds(harness, subject) for subject in (*keys, "zksync")] == [[], [], ["RunDied"]]
-    reported = harness.store.errors("zksync")[0].fault.message
+    reported = harness.store.errors.of("zksync")[0].fault.message
     assert "of fill_orders could not keep what failed: " in reported
 
 
@@ -109,7 +108,7 @@ def test_a_run_that_could_not_begin_is_noted_with_its_cause(harness: BridgeHarne
     with dg.instance_for_test() as instance:
         fill(harness, instance, [key], unwired)
         tick(harness, instance)
-    (error,) = harness.store.errors(key)
+    (error,) = harness.store.errors.of(key)
     assert error.fault.kind == "RunDied"
     assert error.fault.message.endswith(
         "of fill_orders could not begin: KmsUnavailable: "
@@ -164,10 +163,10 @@ def test_a_run_that_was_given_no_orders_and_died_is_recorded_with_those_it_found
         died = create_run_for_test(
             instance, "accepted_blocks_backfill", status=dg.DagsterRunStatus.STARTED
         )
-        harness.store.record_run(died.run_id, keys, at=harness.now)
+        steps.record_run(harness.bridge, died.run_id, keys)
         instance.report_run_failed(died)
         assert tick(harness, instance)[0] == [died.run_id]
-    assert [e.run_id for e in harness.store.errors("zksync")] == [died.run_id]
+    assert [e.run_id for e in harness.store.errors.of("zksync")] == [died.run_id]
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -185,7 +184,7 @@ def test_a_run_records_its_orders_and_tags_itself_only_with_a_single_one(
             instance=instance,
         )
     assert run.success
-    assert harness.store.orders_of_run(run.run_id) == keys
+    assert harness.store.orders.of_run(run.run_id) == keys
     assert request.tags.get("order") == (keys[0] if count == 1 else None)
     assert set(request.tags) <= {"order", "origin"}
 

@@ -19,10 +19,9 @@ from sqlalchemy.exc import OperationalError
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
 from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
 from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
-from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.defs.bridge import alerts, daemons, orders, recovery, run_requests, safety
 from mmbot_pipelines.defs.shared import retention
@@ -59,7 +58,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 def lose_database(alert_harness: AlertHarness) -> None:
     """Put Postgres' adapters into their places, and no Postgres behind them."""
     dead = connect(DEAD)
-    stores = {"orders": PgOrders(dead), "accounts": PgAccounts(dead), "safety": PgSafety(dead)}
+    stores = {"store": PgBridgeStore(dead), "accounts": PgAccounts(dead)}
     alert_harness.harness.bridge = replace(alert_harness.harness.bridge, **stores)
     records, heartbeats, log = PgOrderStats(dead), PgDaemons(dead), PgAlertLog(dead)
     alert_harness.alert_service = replace(
@@ -133,7 +132,7 @@ def unwired() -> dict[str, object]:
     @dg.resource
     @operator_errors()
     def resource(_: dg.InitResourceContext) -> object:
-        return PgOrders(connect(DEAD)).get(["zksync:1"])
+        return PgBridgeStore(connect(DEAD)).orders.get(["zksync:1"])
 
     return dict.fromkeys(("bridge", "alert_service"), resource)
 

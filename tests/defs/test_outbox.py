@@ -59,7 +59,7 @@ def test_the_run_replaces_them_and_claims_are_asked_for_beside_it(
     assert result.success
     harness.mine()
     assert harness.order(stuck).status is Status.FULFILLED
-    assert len(harness.store.transactions(stuck)) == 2
+    assert len(harness.store.outbox.of(stuck)) == 2
 
 
 def test_what_l1_reorged_out_is_seen_by_the_sensor(

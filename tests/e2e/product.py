@@ -7,7 +7,7 @@ from typing import Any
 import requests
 from web3.types import TxReceipt
 
-from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect as connect_database
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
@@ -20,7 +20,7 @@ from tests.chaos.invariants import audited, table
 class Product:
     def __init__(self, stack: FaultyStack) -> None:
         self.stack = stack
-        self.store = PgOrders(connect_database(stack.database_url))
+        self.store = PgBridgeStore(connect_database(stack.database_url))
         self.l1 = connect(stack.l1.url)
         self.chains = stack.chains()
         self.before = self.chains.snapshot()
@@ -33,7 +33,7 @@ class Product:
         return self.stack.users().place(order_spec)
 
     def orders(self, keys: Iterable[str]) -> list[Order]:
-        return self.store.get(list(keys))
+        return self.store.orders.get(list(keys))
 
     def await_all(
         self, keys: Sequence[str], there: Callable[[Order], bool], seconds: float = 300

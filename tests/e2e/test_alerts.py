@@ -2,8 +2,8 @@
 
 import time
 
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.db.safety import PgSafety
 from mmbot_pipelines.adapters.metrics.figures import PgFigures
 from mmbot_pipelines.bridge.alerting.notify import JOURNAL
 from mmbot_pipelines.core import safety
@@ -16,7 +16,7 @@ HALTED = "[CRITICAL] everything is halted"
 
 def test_a_halt_reaches_the_operator(product: Product) -> None:
     services, engine = product.stack.services, connect(product.stack.database_url)
-    states, figures = PgSafety(engine), PgFigures(lambda: engine, [JOURNAL])
+    states, figures = PgBridgeStore(engine).safety, PgFigures(lambda: engine, [JOURNAL])
     with Sink() as sink:
         safety.halt(states, safety.GLOBAL, by="Ann", reason="a test", at=NOON)
         try:

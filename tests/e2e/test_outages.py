@@ -67,7 +67,7 @@ def test_an_origin_that_is_away_stops_no_other_and_loses_no_order(product: Produ
         node.fail(Fault.NONE)
     line = next(line for line in logged.splitlines() if "RpcUnavailable" in line)
     assert "no RPC node of starknet answered: 127.0.0.1:" in line
-    assert [product.store.errors(key) for key in others] == [[]] * len(others)
+    assert [product.store.errors.of(key) for key in others] == [[]] * len(others)
     product.await_completed(unseen)
     product.check_invariants()
 

@@ -33,7 +33,7 @@ def test_processes_die_between_two_effects(product: Product, tmp_path: Path) -> 
     keys = product.place(burst(product.stack.deployment, 4, seed=5))  # a run for each
     product.await_completed(keys, seconds=400)
     assert not [t for t in tokens if t.exists()]
-    noted = {e.fault.kind for key in keys for e in product.store.errors(key)}
+    noted = {e.fault.kind for key in keys for e in product.store.errors.of(key)}
     assert "RunDied" in noted
     services.restart("code", product.stack.environ)
     product.check_invariants()

@@ -1,4 +1,4 @@
-"""Every suite here runs on the in-memory twin and on the real adapters."""
+"""Suites of chains run on the in-memory twin and on the real adapters, others on Postgres."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,8 @@ from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging
 from tests.devnet.bridge import Devnet, running
 from tests.ports.port_harness import MemoryPorts, PortHarness, on_anvil
 from tests.ports.starknet_ports import on_starknet
-from tests.ports.stores import Stores, in_memory, in_postgres
+from tests.ports.stores import Stores, books_on
+from tests.postgres import clean_engine
 
 # What a suite asks that does not differ between origins is asked of zkSync alone.
 _ON_STARKNET = ("test_origin", "test_registry")
@@ -47,10 +48,6 @@ def ports(request: pytest.FixtureRequest) -> Iterator[PortHarness]:
         yield on_l2
 
 
-@pytest.fixture(params=["memory", "postgres"])
-def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
-    if request.param == "memory":
-        yield in_memory()
-        return
-    with in_postgres(request.getfixturevalue("database_url")) as stores:
-        yield stores
+@pytest.fixture
+def stores() -> Stores:
+    return books_on(clean_engine())

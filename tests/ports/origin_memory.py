@@ -17,10 +17,10 @@ from mmbot_pipelines.bridge.escrow_errors import (
     OrderAbsent,
     PaidElsewhere,
 )
-from mmbot_pipelines.bridge.journal import Fault
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.chains import Progress, Settlement, Task
 from mmbot_pipelines.bridge.ports.orders import Cursor, Scan
+from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees

@@ -1,15 +1,20 @@
 """How suites write orders and transactions into a store."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
-from mmbot_pipelines.bridge.journal import Fault
+from mmbot_pipelines.bridge import transitions
 from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports.orders import Cursor, Orders, Scan
-from mmbot_pipelines.bridge.ports.outbox import Lane
+from mmbot_pipelines.bridge.ports.orders import BridgeStore, BridgeUnitOfWork, Cursor, Scan
+from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees, Outcome, Receipt, Transaction, TxState
+from mmbot_pipelines.core.safety import ScopeState
+from mmbot_pipelines.core.unit_of_work import Lane, Store
 from tests.bridge.orders import NOON, an_order
 
 CHAIN = 31337
@@ -23,18 +28,126 @@ def a_scan(*orders: Order, last: int = 10, faults: tuple[Fault, ...] = ()) -> Sc
     return Scan(last=Block(last, f"0x{last:064x}"), orders=list(orders), faults=list(faults))
 
 
-def add(store: Orders, *orders: Order, last: int = 10, faults: tuple[Fault, ...] = ()) -> list[str]:
+def add(
+    store: BridgeStore, *orders: Order, last: int = 10, faults: tuple[Fault, ...] = ()
+) -> list[str]:
     scan = a_scan(*orders, last=last, faults=faults)
-    return store.add("zksync", Cursor.LATEST, scan, at=NOON, run_id="scan")
+    return add_scan(store, "zksync", Cursor.LATEST, scan, at=NOON, run_id="scan")
+
+
+def add_scan(
+    store: BridgeStore, origin: str, kind: Cursor, scan: Scan, *, at: datetime, run_id: str
+) -> list[str]:
+    with store.begin() as uow:
+        return transitions.record_scan(uow, origin, kind, scan, at=at, run_id=run_id)
+
+
+def change(store: BridgeStore, before: Order, after: Order, **how: Any) -> Order:
+    with store.begin() as uow:
+        return transitions.record(uow, before, after, **how)
+
+
+def relocate(store: BridgeStore, before: Order, after: Order, **how: Any) -> Order:
+    with store.begin() as uow:
+        return transitions.record_other_content(uow, before, after, **how)
+
+
+def note(store: Store, fault: Fault, *, at: datetime, run_id: str) -> None:
+    with store.begin() as uow:
+        uow.errors.add([fault], at=at, run_id=run_id)
+
+
+def decide(
+    store: BridgeStore, outcome: Outcome, before: Order | None, after: Order | None, **how: Any
+) -> None:
+    with store.begin() as uow:
+        uow.outbox.decide(outcome)
+        _follow(uow, outcome.transaction, before, after, **how)
+
+
+def reopen(
+    store: BridgeStore,
+    row: Transaction,
+    before: Order | None,
+    after: Order | None,
+    *,
+    at: datetime,
+    **how: Any,
+) -> None:
+    with store.begin() as uow:
+        uow.outbox.reopen_nonce(row, at=at)
+        _follow(uow, row, before, after, at=at, **how)
+
+
+def _follow(
+    uow: BridgeUnitOfWork,
+    row: Transaction,
+    before: Order | None,
+    after: Order | None,
+    *,
+    at: datetime,
+    run_id: str,
+    fault: Fault | None = None,
+) -> None:
+    if before is not None and after is not None:
+        transitions.record(uow, before, after, at=at, run_id=run_id, tx=row.hash, fault=fault)
+    elif fault is not None:
+        uow.errors.add([fault], at=at, run_id=run_id)
+
+
+def change_state(
+    store: Store, before: ScopeState, after: ScopeState, *, at: datetime
+) -> ScopeState:
+    with store.begin() as uow:
+        return uow.safety.change(before, after, at=at)
+
+
+def decided(decide: Callable[..., ScopeState], store: Store, *who: Any, **word: Any) -> ScopeState:
+    """Halt or resume by a person's word."""
+    with store.begin() as uow:
+        return decide(uow.safety, *who, **word)
+
+
+def take(store: BridgeStore, *which: Any, **how: Any) -> list[Order]:
+    with store.begin() as uow:
+        return uow.orders.take_for_run(*which, **how)
+
+
+def release(store: BridgeStore, keys: list[str], *, asked_at: datetime | None = None) -> None:
+    with store.begin() as uow:
+        uow.orders.release(keys, asked_at=asked_at)
+
+
+def rewind(store: BridgeStore, origin: str, kind: Cursor, seen: Block, to: Block | None) -> None:
+    with store.begin() as uow:
+        uow.orders.rewind(origin, kind, seen, to)
+
+
+def set_refund(store: Store, row: Transaction, refund: Wei) -> None:
+    with store.begin() as uow:
+        uow.outbox.set_refund(row, refund)
+
+
+def move(store: Store, row: Transaction, receipt: Receipt) -> None:
+    with store.begin() as uow:
+        uow.outbox.move_to_block(row, receipt)
+
+
+@contextmanager
+def held(
+    store: BridgeStore, chain_id: int, wallet: Address
+) -> Iterator[tuple[BridgeUnitOfWork, Lane]]:
+    with store.begin() as uow:
+        yield uow, uow.outbox.lock_lane(chain_id, wallet)
 
 
 def later(seconds: float) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def step(store: Orders, order: Order, *facts: Fact) -> Order:
+def step(store: BridgeStore, order: Order, *facts: Fact) -> Order:
     for fact in facts:
-        order = store.change(order, order.after(fact, at=NOON), run_id="run", at=NOON)
+        order = change(store, order, order.after(fact, at=NOON), run_id="run", at=NOON)
     return order
 
 
@@ -58,24 +171,43 @@ def a_transaction(
 
 
 def send(
-    orders: Orders, *wanted: Order, chain_nonce: int = 0, wallet: Address = OURS
+    store: BridgeStore, *wanted: Order, chain_nonce: int = 0, wallet: Address = OURS
 ) -> list[Transaction]:
     sent = []
-    with orders.lane(CHAIN, wallet) as lane:
-        for order in lane.lock_orders(wanted):
+    with held(store, CHAIN, wallet) as (uow, lane):
+        for order in uow.orders.lock(wanted):
             sent.append(a_transaction(order, lane.next_nonce(chain_nonce), wallet=wallet))
-            put(lane, order, sent[-1])
+            put(uow, lane, order, sent[-1])
     return sent
 
 
-def put(lane: Lane, order: Order, transaction: Transaction) -> None:
-    after = order.after(Fact.SENT, at=NOON + later(1), tx=transaction.hash)
-    lane.store(order, after, transaction, "run")
+def put(uow: BridgeUnitOfWork, lane: Lane, order: Order, transaction: Transaction) -> None:
+    put_step(
+        uow,
+        lane,
+        order,
+        order.after(Fact.SENT, at=NOON + later(1), tx=transaction.hash),
+        transaction,
+    )
 
 
-def processing(orders: Orders, *numbers: int) -> list[Order]:
-    add(orders, *map(an_order, numbers))
-    return [step(orders, an_order(n), Fact.ACCEPTED) for n in numbers]
+def put_step(
+    uow: BridgeUnitOfWork,
+    lane: Lane,
+    order: Order,
+    after: Order,
+    sent: Transaction,
+    run_id: str = "run",
+) -> None:
+    with uow.savepoint():
+        lane.add(sent)
+        at = after.changed_at
+        transitions.record(uow, order, after, run_id=run_id, at=at, tx=sent.hash)
+
+
+def processing(store: BridgeStore, *numbers: int) -> list[Order]:
+    add(store, *map(an_order, numbers))
+    return [step(store, an_order(n), Fact.ACCEPTED) for n in numbers]
 
 
 def mined(transaction: Transaction, *, succeeded: bool = True) -> Outcome:

@@ -1,13 +1,13 @@
-"""How a store adds up money and finished steps: in memory and in Postgres."""
+"""How the store adds up money and finished steps."""
 
 from dataclasses import replace
 from datetime import timedelta
 
-from mmbot_pipelines.bridge.journal import Fault
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.accounts import BalanceMark
 from mmbot_pipelines.bridge.ports.orders import Cursor
+from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Account, Block
 from tests.bridge.orders import NOON, an_order
@@ -18,12 +18,18 @@ from tests.ports.store_writes import (
     a_scan,
     a_transaction,
     add,
+    add_scan,
+    change,
+    decide,
+    held,
     later,
     lost,
     mined,
+    note,
     put,
     send,
     step,
+    take,
 )
 from tests.ports.stores import Stores
 
@@ -32,39 +38,39 @@ RICH, POOR = Address("0x" + "11" * 20), Address("0x" + "22" * 20)
 
 
 def processing(stores: Stores, *orders: Order) -> list[Order]:
-    add(stores.orders, *orders)
-    return [step(stores.orders, order, Fact.ACCEPTED) for order in orders]
+    add(stores.store, *orders)
+    return [step(stores.store, order, Fact.ACCEPTED) for order in orders]
 
 
 def test_exposure_is_what_is_signed_and_not_yet_back(stores: Stores) -> None:
-    assert stores.accounts.exposure() == 0
+    assert stores.store.orders.exposure() == 0
     first, second, third = processing(stores, *(an_order(n, amount=10**n) for n in (1, 2, 3)))
-    sent = send(stores.orders, first, second)
-    assert stores.accounts.exposure() == 110
+    sent = send(stores.store, first, second)
+    assert stores.store.orders.exposure() == 110
     for transaction, fact in ((sent[0], Fact.MINED), (sent[1], Fact.REVERTED)):
-        (order,) = stores.orders.get([transaction.subject])
+        (order,) = stores.store.orders.get([transaction.subject])
         outcome = mined(transaction, succeeded=fact is Fact.MINED)
         after = order.after(fact, at=NOON)
-        stores.orders.decide(outcome, order, after, run_id="run", at=NOON)
-    assert stores.accounts.exposure() == 10
-    with stores.orders.lane(CHAIN, OURS) as lane:
-        put(lane, third, a_transaction(third, lane.next_nonce(0)))
-        assert lane.exposure() == 1010  # its own writing included
-        assert stores.accounts.exposure() == 10
-    (paid,) = stores.orders.get([first.key])
-    step(stores.orders, paid, Fact.SETTLED)
-    assert stores.accounts.exposure() == 1000
+        decide(stores.store, outcome, order, after, run_id="run", at=NOON)
+    assert stores.store.orders.exposure() == 10
+    with held(stores.store, CHAIN, OURS) as (uow, lane):
+        put(uow, lane, third, a_transaction(third, lane.next_nonce(0)))
+        assert uow.orders.exposure() == 1010  # its own writing included
+        assert stores.store.orders.exposure() == 10
+    (paid,) = stores.store.orders.get([first.key])
+    step(stores.store, paid, Fact.SETTLED)
+    assert stores.store.orders.exposure() == 1000
 
 
 def test_gas_lost_is_what_reverted_transfers_cost(stores: Stores) -> None:
     orders = processing(stores, *(an_order(n) for n in range(3)))
-    sent = send(stores.orders, *orders)
+    sent = send(stores.store, *orders)
     for transaction, fact in zip(sent, (Fact.MINED, Fact.REVERTED, Fact.REVERTED), strict=True):
-        (order,) = stores.orders.get([transaction.subject])
+        (order,) = stores.store.orders.get([transaction.subject])
         outcome = mined(transaction, succeeded=fact is Fact.MINED)
         after = order.after(fact, at=NOON)
-        stores.orders.decide(outcome, order, after, run_id="run", at=NOON)
-    (row,) = stores.orders.transactions(orders[1].key)
+        decide(stores.store, outcome, order, after, run_id="run", at=NOON)
+    (row,) = stores.store.outbox.of(orders[1].key)
     assert row.gas_used
     assert row.gas_price
     before = row.stored_at - later(1)
@@ -76,8 +82,8 @@ def test_exposure_is_exact_for_the_largest_amounts(stores: Stores) -> None:
     top = 2**256 - 1
     many = processing(stores, *(an_order(n, amount=top) for n in range(3)))
     for order in many:
-        step(stores.orders, order, Fact.PAID)
-    assert stores.accounts.exposure() == 3 * top
+        step(stores.store, order, Fact.PAID)
+    assert stores.store.orders.exposure() == 3 * top
 
 
 def test_transfers_are_summed_by_recipient_within_a_time(stores: Stores) -> None:
@@ -85,51 +91,51 @@ def test_transfers_are_summed_by_recipient_within_a_time(stores: Stores) -> None
         stores,
         *(replace(an_order(n, amount=10**n), recipient=RICH if n % 2 else POOR) for n in range(6)),
     )
-    with stores.orders.lane(CHAIN, OURS) as lane:
+    with held(stores.store, CHAIN, OURS) as (uow, lane):
         for nonce, order in enumerate(many):
             old = replace(a_transaction(order, nonce), stored_at=NOON + timedelta(hours=nonce))
-            put(lane, order, old)
-        assert lane.paid_since(NOON + timedelta(hours=3)) == {POOR: 10**4, RICH: 10**5}
-    sent = stores.orders.in_flight()
-    stores.orders.decide(mined(sent[5], succeeded=False), None, None, run_id="run", at=NOON)
-    stores.orders.decide(lost(sent[4]), None, None, run_id="run", at=NOON)
-    stores.orders.decide(mined(sent[3]), None, None, run_id="run", at=NOON)
-    with stores.orders.lane(CHAIN, OURS) as lane:
-        everything = lane.paid_since(NOON - timedelta(hours=1))
+            put(uow, lane, order, old)
+        assert uow.orders.paid_since(NOON + timedelta(hours=3)) == {POOR: 10**4, RICH: 10**5}
+    sent = stores.store.outbox.in_flight()
+    decide(stores.store, mined(sent[5], succeeded=False), None, None, run_id="run", at=NOON)
+    decide(stores.store, lost(sent[4]), None, None, run_id="run", at=NOON)
+    decide(stores.store, mined(sent[3]), None, None, run_id="run", at=NOON)
+    with held(stores.store, CHAIN, OURS) as (uow, lane):
+        everything = uow.orders.paid_since(NOON - timedelta(hours=1))
         assert everything == {POOR: 10**0 + 10**2, RICH: 10**1 + 10**3}
-    with stores.orders.lane(CHAIN, THEIRS) as lane:  # after a change of the key
-        assert lane.paid_since(NOON - timedelta(hours=1)) == everything
+    with held(stores.store, CHAIN, THEIRS) as (uow, lane):  # after a change of the key
+        assert uow.orders.paid_since(NOON - timedelta(hours=1)) == everything
 
 
 def test_a_claim_is_no_transfer(stores: Stores) -> None:
     (order,) = processing(stores, an_order(1))
-    paid = step(stores.orders, order, Fact.PAID)
-    with stores.orders.lane(CHAIN, OURS) as lane:
-        put(lane, paid, a_transaction(paid, 0, purpose="repay"))
-        assert lane.paid_since(NOON - timedelta(hours=1)) == {}
+    paid = step(stores.store, order, Fact.PAID)
+    with held(stores.store, CHAIN, OURS) as (uow, lane):
+        put(uow, lane, paid, a_transaction(paid, 0, purpose="repay"))
+        assert uow.orders.paid_since(NOON - timedelta(hours=1)) == {}
 
 
 def test_orders_held_back_are_the_healthy_ones_with_this_reason(stores: Stores) -> None:
     many = [replace(an_order(n), recipient=POOR if n == 6 else RICH) for n in (3, 1, 2, 4, 5, 6)]
     orders = processing(stores, *many)
     for order in (*orders[:2], orders[5]):
-        stores.orders.change(order, replace(order, reason="waits"), run_id="run", at=NOON)
+        change(stores.store, order, replace(order, reason="waits"), run_id="run", at=NOON)
     other = replace(orders[4], reason="waits for something else")
-    stores.orders.change(orders[4], other, run_id="run", at=NOON)
+    change(stores.store, orders[4], other, run_id="run", at=NOON)
     failing = orders[2].with_failure("waits", failed=True, next_attempt_at=None)
-    stores.orders.change(orders[2], failing, run_id="run", at=NOON)
-    with stores.orders.lane(CHAIN, OURS) as lane:
+    change(stores.store, orders[2], failing, run_id="run", at=NOON)
+    with held(stores.store, CHAIN, OURS) as (uow, _lane):
 
-        def held(
+        def waiting(
             origin: str = "zksync", recipient: Address | None = None, most: int = 10
         ) -> list[int]:
-            found = lane.held_back(origin, "waits", recipient=recipient, max_orders=most)
+            found = uow.orders.held_back(origin, "waits", recipient=recipient, max_orders=most)
             return [order.number for order in found]
 
-        assert held() == [1, 3, 6]
-        assert held(most=2) == [1, 3]
-        assert held(recipient=POOR) == [6]
-        assert held("starknet") == []
+        assert waiting() == [1, 3, 6]
+        assert waiting(most=2) == [1, 3]
+        assert waiting(recipient=POOR) == [6]
+        assert waiting("starknet") == []
 
 
 def test_a_reason_alone_does_not_ask_for_another_run(stores: Stores) -> None:
@@ -137,33 +143,31 @@ def test_a_reason_alone_does_not_ask_for_another_run(stores: Stores) -> None:
 
     def asked(seconds: float) -> int:
         at = NOON + later(seconds)
-        return len(
-            stores.orders.take_for_run([Status.PROCESSING], None, at=at, retake_after_seconds=30)
-        )
+        return len(take(stores.store, [Status.PROCESSING], None, at=at, retake_after_seconds=30))
 
     assert asked(0) == 1
-    waits = stores.orders.change(order, replace(order, reason="waits"), run_id="run", at=NOON)
+    waits = change(stores.store, order, replace(order, reason="waits"), run_id="run", at=NOON)
     assert (waits.reason, waits.version) == ("waits", order.version + 1)
-    assert len(stores.orders.history(order.key)) == 2
+    assert len(stores.store.orders.history(order.key)) == 2
     assert [asked(1), asked(30)] == [0, 1]
 
 
 def test_finished_steps_are_those_that_a_chain_proved_or_that_count(stores: Stores) -> None:
-    def note(key: str, kind: str, seconds: float, step: str = "transfer") -> None:
+    def noted(key: str, kind: str, seconds: float, step: str = "transfer") -> None:
         fault = Fault(subject=key, step=step, kind=kind, message="no")
-        stores.orders.record_error(fault, at=NOON + later(seconds), run_id="run")
+        note(stores.store, fault, at=NOON + later(seconds), run_id="run")
 
     first, second = processing(stores, an_order(1), an_order(2))
     for seconds, fact in ((10, Fact.PAID), (20, Fact.SENT), (30, Fact.MINED), (40, Fact.SETTLED)):
         at = NOON + later(seconds)
-        first = stores.orders.change(first, first.after(fact, at=at), run_id="run", at=at)
+        first = change(stores.store, first, first.after(fact, at=at), run_id="run", at=at)
     failing = second.with_failure("no", failed=False, next_attempt_at=None)
-    stores.orders.change(second, failing, run_id="run", at=NOON + later(50))
-    note(second.key, "Reverted", 25)
-    note(second.key, "Reverted", 35, step="repay")
-    note(second.key, "SimulationReverted", 45)
-    note(second.key, "NonceTaken", 60, step="repay")
-    note(second.key, "Reverted", 40)
+    change(stores.store, second, failing, run_id="run", at=NOON + later(50))
+    noted(second.key, "Reverted", 25)
+    noted(second.key, "Reverted", 35, step="repay")
+    noted(second.key, "SimulationReverted", 45)
+    noted(second.key, "NonceTaken", 60, step="repay")
+    noted(second.key, "Reverted", 40)
 
     def reported(seconds: float | None, most: int = 99) -> list[tuple[str, float, bool]]:
         since = None if seconds is None else NOON + later(seconds)
@@ -180,22 +184,22 @@ def test_finished_steps_are_those_that_a_chain_proved_or_that_count(stores: Stor
 
 def test_gas_of_the_newest_mined_of_a_kind_and_origin(stores: Stores) -> None:
     def paid(order: Order, gas: int, *, succeeded: bool = True) -> None:
-        (sent,) = send(stores.orders, order)
+        (sent,) = send(stores.store, order)
         outcome = mined(sent, succeeded=succeeded)
         assert outcome.receipt
         receipt = replace(outcome.receipt, gas_used=Gas(gas))
         outcome = replace(outcome, receipt=receipt)
-        stores.orders.decide(outcome, None, None, run_id="run", at=NOON)
+        decide(stores.store, outcome, None, None, run_id="run", at=NOON)
 
     orders = processing(stores, *map(an_order, range(5)))
     other = replace(an_order(9), origin="starknet")
     scan = a_scan(other)
-    stores.orders.add("starknet", Cursor.LATEST, scan, at=NOON, run_id="scan")
-    paid(step(stores.orders, other, Fact.ACCEPTED), 99)
+    add_scan(stores.store, "starknet", Cursor.LATEST, scan, at=NOON, run_id="scan")
+    paid(step(stores.store, other, Fact.ACCEPTED), 99)
     for gas, order in enumerate(orders[:3], 10):
         paid(order, gas)
     paid(orders[3], 13, succeeded=False)
-    send(stores.orders, orders[4])  # in no block yet
+    send(stores.store, orders[4])  # in no block yet
     assert stores.accounts.gas_used("transfer", "zksync", max_count=2) == [12, 11]
     assert stores.accounts.gas_used("transfer", "zksync", max_count=9) == [12, 11, 10]
     assert stores.accounts.gas_used("transfer", "starknet", max_count=9) == [99]
@@ -204,10 +208,10 @@ def test_gas_of_the_newest_mined_of_a_kind_and_origin(stores: Stores) -> None:
 
 
 def test_spent_is_what_mined_transactions_of_these_nonces_took(stores: Stores) -> None:
-    sent = send(stores.orders, *processing(stores, *(an_order(n) for n in (1, 2, 3, 4))))
+    sent = send(stores.store, *processing(stores, *(an_order(n) for n in (1, 2, 3, 4))))
     ends = (mined(sent[0]), mined(sent[1], succeeded=False), lost(sent[2]))
     for outcome in ends:
-        stores.orders.decide(outcome, None, None, run_id="run", at=NOON)
+        decide(stores.store, outcome, None, None, run_id="run", at=NOON)
     first = sent[0].nonce
 
     def spent(end: int, wallet: Address = OURS) -> int | None:

@@ -9,7 +9,7 @@ import pytest
 from mmbot_pipelines.adapters.alerts.apprise import AppriseChannel
 from mmbot_pipelines.core.alerts import Channel, Notification, NotSent, Severity
 from tests.adapters.alerts.sink import Sink
-from tests.ports.alerts_memory import ChannelMemory
+from tests.ports.channel_memory import ChannelMemory
 
 NOTICE = Notification(
     severity=Severity.HIGH, title="[HIGH] parked", text="why\nTo do: look", is_resolved=False

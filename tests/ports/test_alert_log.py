@@ -1,6 +1,5 @@
-"""What every log of alerts keeps: run on the one in memory and the one in Postgres."""
+"""How the log of alerts is kept."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -8,7 +7,6 @@ from datetime import timedelta
 import pytest
 
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
-from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.core.alerts import (
     Alert,
     AlertLog,
@@ -18,20 +16,15 @@ from mmbot_pipelines.core.alerts import (
     Severity,
 )
 from tests.bridge.orders import NOON
-from tests.ports.alerts_memory import AlertLogMemory
+from tests.postgres import clean_engine
 
 FLOOR = Alert(key="floor", severity=Severity.CRITICAL, title="low", text="1 wei\nTo do: send")
 PARKED = Alert(key="parked zksync:7", severity=Severity.HIGH, title="parked", text="\x00 why")
 
 
-@pytest.fixture(params=["memory", "postgres"])
-def log(request: pytest.FixtureRequest) -> Iterator[AlertLog]:
-    if request.param == "memory":
-        yield AlertLogMemory()
-        return
-    engine = connect(request.getfixturevalue("database_url"))
-    yield PgAlertLog(engine)
-    engine.dispose()
+@pytest.fixture
+def log() -> AlertLog:
+    return PgAlertLog(clean_engine())
 
 
 def see(

@@ -1,25 +1,18 @@
-"""Heartbeats, stored in memory and in Postgres, and the overlap of daemons."""
+"""Heartbeats, stored in Postgres, and the overlap of daemons."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
-from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.core.daemons import Daemon, Daemons, concurrent_daemons
 from tests.bridge.orders import NOON
-from tests.ports.daemons_memory import DaemonsMemory
+from tests.postgres import clean_engine
 
 
-@pytest.fixture(params=["memory", "postgres"])
-def daemons(request: pytest.FixtureRequest) -> Iterator[Daemons]:
-    if request.param == "memory":
-        yield DaemonsMemory()
-        return
-    engine = connect(request.getfixturevalue("database_url"))
-    yield PgDaemons(engine)
-    engine.dispose()
+@pytest.fixture
+def daemons() -> Daemons:
+    return PgDaemons(clean_engine())
 
 
 def beat(daemons: Daemons, name: str, *seconds: float) -> None:

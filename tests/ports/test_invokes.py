@@ -1,30 +1,23 @@
 """Transactions of a Starknet account: one nonce undecided at a time, for all callers."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.starknet.invoke_store import PgInvokes
 from mmbot_pipelines.adapters.starknet.invokes import Invoke, Invokes
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.core.outbox import TxState
-from tests.ports.invokes_memory import InvokesMemory
+from tests.postgres import clean_engine
 
 CHAIN, WALLET = 2**200, Address("0x" + "0a" * 32)
 
 
-@pytest.fixture(params=["memory", "postgres"])
-def invokes(request: pytest.FixtureRequest) -> Iterator[Invokes]:
-    if request.param == "memory":
-        yield InvokesMemory()
-        return
-    engine = connect(request.getfixturevalue("database_url"))
-    yield PgInvokes(engine)
-    engine.dispose()
+@pytest.fixture
+def invokes() -> Invokes:
+    return PgInvokes(clean_engine())
 
 
 def invoke(nonce: int, bump: int = 0, *subjects: str) -> Invoke:

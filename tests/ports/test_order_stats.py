@@ -1,33 +1,33 @@
-"""Statistics over all orders, in memory and in Postgres."""
+"""Statistics over all orders."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
 
 from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
-from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
-from mmbot_pipelines.adapters.db.engine import connect
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.ports.order_stats import Day, LongWait, OrderStats, Parked, Shortage
-from mmbot_pipelines.bridge.ports.orders import Orders
+from mmbot_pipelines.bridge.ports.orders import BridgeStore
 from mmbot_pipelines.core.money import Wei
 from tests.bridge.orders import NOON, an_order
-from tests.ports.order_stats_memory import OrderStatsMemory
-from tests.ports.orders_memory import OrdersMemory
 from tests.ports.store_writes import (
     CHAIN,
     FAULT,
     OURS,
     THEIRS,
     add,
+    change,
+    decide,
     lost,
     mined,
+    note,
     processing,
     send,
     step,
 )
+from tests.postgres import clean_engine
 
 NOTHING = Day(
     found=0,
@@ -45,19 +45,14 @@ NOTHING = Day(
 
 @dataclass
 class Kept:
-    orders: Orders
+    store: BridgeStore
     records: OrderStats
 
 
-@pytest.fixture(params=["memory", "postgres"])
-def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
-    if request.param == "memory":
-        store = OrdersMemory()
-        yield Kept(store, OrderStatsMemory(store))
-        return
-    engine = connect(request.getfixturevalue("database_url"))
-    yield Kept(PgOrders(engine), PgOrderStats(engine))
-    engine.dispose()
+@pytest.fixture
+def kept() -> Kept:
+    engine = clean_engine()
+    return Kept(PgBridgeStore(engine), PgOrderStats(engine))
 
 
 def test_an_empty_store(kept: Kept) -> None:
@@ -67,17 +62,17 @@ def test_an_empty_store(kept: Kept) -> None:
 
 
 def test_the_highest_nonce_is_the_wallets_own(kept: Kept) -> None:
-    first, second, other = processing(kept.orders, 1, 2, 3)
-    send(kept.orders, first, second, chain_nonce=2**64)
-    send(kept.orders, other, chain_nonce=2**70, wallet=THEIRS)
+    first, second, other = processing(kept.store, 1, 2, 3)
+    send(kept.store, first, second, chain_nonce=2**64)
+    send(kept.store, other, chain_nonce=2**70, wallet=THEIRS)
     assert kept.records.highest_nonce(CHAIN, OURS) == 2**64 + 1
     assert kept.records.highest_nonce(CHAIN + 1, OURS) is None
 
 
 def test_a_lost_nonce_is_one_that_none_of_ours_used(kept: Kept) -> None:
-    sent = send(kept.orders, *processing(kept.orders, 1, 2, 3), chain_nonce=5)
+    sent = send(kept.store, *processing(kept.store, 1, 2, 3), chain_nonce=5)
     for transaction, outcome in zip(sent, (mined, lost, lost), strict=True):
-        kept.orders.decide(outcome(transaction), None, None, run_id="r", at=NOON)
+        decide(kept.store, outcome(transaction), None, None, run_id="r", at=NOON)
     assert kept.records.nonces_lost(CHAIN, OURS, since=NOON) == [6, 7]
     assert kept.records.nonces_lost(CHAIN, OURS, since=NOON + timedelta(seconds=1)) == []
     assert kept.records.nonces_lost(CHAIN, THEIRS, since=NOON) == []
@@ -85,19 +80,19 @@ def test_a_lost_nonce_is_one_that_none_of_ours_used(kept: Kept) -> None:
 
 def test_a_day_in_sums(kept: Kept) -> None:
     big = 2**255
-    add(kept.orders, an_order(1), an_order(2, fee=big), an_order(3, fee=big - 1))
-    step(kept.orders, an_order(1), Fact.REFUSED)
+    add(kept.store, an_order(1), an_order(2, fee=big), an_order(3, fee=big - 1))
+    step(kept.store, an_order(1), Fact.REFUSED)
     for number in (2, 3):
         order = replace(an_order(number), fee=Wei(big - (number == 3)))
-        done = step(kept.orders, order, Fact.ACCEPTED)
-        (sent,) = send(kept.orders, done)
-        (before,) = kept.orders.get([done.key])
+        done = step(kept.store, order, Fact.ACCEPTED)
+        (sent,) = send(kept.store, done)
+        (before,) = kept.store.orders.get([done.key])
         after = before.after(Fact.MINED, at=NOON)
-        kept.orders.decide(mined(sent), before, after, run_id="r", at=NOON)
-    step(kept.orders, kept.orders.get(["zksync:2"])[0], Fact.SETTLED)
-    step(kept.orders, kept.orders.get(["zksync:3"])[0], Fact.SETTLED)
+        decide(kept.store, mined(sent), before, after, run_id="r", at=NOON)
+    step(kept.store, kept.store.orders.get(["zksync:2"])[0], Fact.SETTLED)
+    step(kept.store, kept.store.orders.get(["zksync:3"])[0], Fact.SETTLED)
     for _ in range(2):
-        kept.orders.record_error(replace(FAULT, subject="zksync:1"), at=NOON, run_id="r")
+        note(kept.store, replace(FAULT, subject="zksync:1"), at=NOON, run_id="r")
 
     assert kept.records.day(since=NOON) == Day(
         found=3,
@@ -116,8 +111,8 @@ def test_a_day_in_sums(kept: Kept) -> None:
 
 def test_a_shortage_counts_the_healthy_orders_that_wait_for_eth(kept: Kept) -> None:
     poor, other = "waiting: poor", "waiting: something else"
-    unpaid, paid, failed, elsewhere = processing(kept.orders, 1, 2, 3, 4)
-    paid = step(kept.orders, paid, Fact.PAID)
+    unpaid, paid, failed, elsewhere = processing(kept.store, 1, 2, 3, 4)
+    paid = step(kept.store, paid, Fact.PAID)
     for order, reason, ill in (
         (unpaid, poor, False),
         (paid, poor, False),
@@ -125,7 +120,7 @@ def test_a_shortage_counts_the_healthy_orders_that_wait_for_eth(kept: Kept) -> N
         (elsewhere, other, False),
     ):
         after = replace(order, reason=reason, failed=ill)
-        kept.orders.change(order, after, run_id="r", at=NOON)
+        change(kept.store, order, after, run_id="r", at=NOON)
     needs = unpaid.amount + unpaid.fee + paid.fee
     found = kept.records.shortage([poor, "waiting: other"], max_orders=9)
     assert found == Shortage(orders=2, needs=Wei(needs))
@@ -138,32 +133,32 @@ def test_a_shortage_counts_the_healthy_orders_that_wait_for_eth(kept: Kept) -> N
 def test_parked_orders_are_counted_and_the_first_unpaid_are_listed(kept: Kept) -> None:
     nothing = kept.records.parked(max_paid=1, max_unpaid=2)
     assert nothing == Parked(orders=0, paid=[], unpaid=[])
-    first, second, third, paid, failed = processing(kept.orders, 1, 2, 3, 4, 5)
-    paid = step(kept.orders, paid, Fact.PAID)
+    first, second, third, paid, failed = processing(kept.store, 1, 2, 3, 4, 5)
+    paid = step(kept.store, paid, Fact.PAID)
     for order in (first, second, third, paid):
         parked = order.with_failure("no", failed=True, next_attempt_at=None)
-        kept.orders.change(order, parked, run_id="r", at=NOON)
+        change(kept.store, order, parked, run_id="r", at=NOON)
     later = failed.with_failure("no", failed=True, next_attempt_at=NOON)
-    kept.orders.change(failed, later, run_id="r", at=NOON)
+    change(kept.store, failed, later, run_id="r", at=NOON)
     found = kept.records.parked(max_paid=1, max_unpaid=2)
     assert (found.orders, [o.number for o in found.unpaid]) == (4, [1, 2])
     assert [o.number for o in found.paid] == [4]
     assert kept.records.parked(max_paid=0, max_unpaid=0).paid == []
-    kept.orders.change(
-        found.unpaid[0], found.unpaid[0].with_failures_cleared(), run_id="r", at=NOON
+    change(
+        kept.store, found.unpaid[0], found.unpaid[0].with_failures_cleared(), run_id="r", at=NOON
     )
     found = kept.records.parked(max_paid=9, max_unpaid=9)
     assert (found.orders, [o.number for o in found.unpaid]) == (3, [2, 3])
 
 
 def test_what_is_owed_is_listed_by_whether_its_claim_is_on_its_way(kept: Kept) -> None:
-    orders = processing(kept.orders, 1, 2, 3, 4)
-    claimed, _, parked, failed = (step(kept.orders, o, Fact.PAID) for o in orders)
+    orders = processing(kept.store, 1, 2, 3, 4)
+    claimed, _, parked, failed = (step(kept.store, o, Fact.PAID) for o in orders)
     after = claimed.after(Fact.SENT, at=NOON, ref="task")
-    kept.orders.change(claimed, after, run_id="r", at=NOON)
+    change(kept.store, claimed, after, run_id="r", at=NOON)
     for order, then in ((parked, None), (failed, NOON)):
         ill = order.with_failure("no", failed=True, next_attempt_at=then)
-        kept.orders.change(order, ill, run_id="r", at=NOON)
+        change(kept.store, order, ill, run_id="r", at=NOON)
     on_its_way = kept.records.owed(claimed=True, max_orders=9)
     assert [o.number for o in on_its_way] == [1]
     others = kept.records.owed(claimed=False, max_orders=9)
@@ -174,14 +169,14 @@ def test_what_is_owed_is_listed_by_whether_its_claim_is_on_its_way(kept: Kept) -
 def test_long_waits_are_counted_by_reason_without_failed_and_finished_orders(kept: Kept) -> None:
     later = NOON + timedelta(seconds=1)
     assert kept.records.long_waits(before=later, max_orders=9) == []
-    first, second, other, silent, paid, failed = processing(kept.orders, 1, 2, 3, 4, 5, 6)
-    add(kept.orders, an_order(7))
-    step(kept.orders, an_order(7), Fact.REFUSED)
-    step(kept.orders, paid, Fact.PAID)
+    first, second, other, silent, paid, failed = processing(kept.store, 1, 2, 3, 4, 5, 6)
+    add(kept.store, an_order(7))
+    step(kept.store, an_order(7), Fact.REFUSED)
+    step(kept.store, paid, Fact.PAID)
     parked = failed.with_failure("no", failed=True, next_attempt_at=None)
-    kept.orders.change(failed, parked, run_id="r", at=NOON)
+    change(kept.store, failed, parked, run_id="r", at=NOON)
     for order, reason in ((first, "waiting: a"), (second, "waiting: a"), (other, "waiting: b")):
-        kept.orders.change(order, order.with_wait_reason(reason, at=NOON), run_id="r", at=NOON)
+        change(kept.store, order, order.with_wait_reason(reason, at=NOON), run_id="r", at=NOON)
     found = kept.records.long_waits(before=later, max_orders=9)
     assert [(wait.reason, wait.orders, wait.oldest) for wait in found] == [
         ("waiting: a", 2, first.key),

@@ -6,12 +6,24 @@ import pytest
 
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports.orders import ConfirmedRange, Cursor, OrderFilter, Orders
+from mmbot_pipelines.bridge.ports.orders import BridgeStore, ConfirmedRange, Cursor, OrderFilter
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block
 from tests.bridge.orders import NOON, an_order
-from tests.ports.store_writes import FAULT, add, lost, processing, send, step
+from tests.ports.store_writes import (
+    FAULT,
+    add,
+    change,
+    decide,
+    lost,
+    processing,
+    relocate,
+    rewind,
+    send,
+    step,
+    take,
+)
 
 
 def reemitted(order: Order) -> Order:
@@ -25,93 +37,93 @@ def reemitted(order: Order) -> Order:
     )
 
 
-def test_a_cursor_is_set_back_by_who_has_seen_it(orders: Orders) -> None:
-    add(orders, last=10)
-    seen = orders.cursor("zksync", Cursor.LATEST)
+def test_a_cursor_is_set_back_by_who_has_seen_it(store: BridgeStore) -> None:
+    add(store, last=10)
+    seen = store.orders.cursor("zksync", Cursor.LATEST)
     assert seen is not None
     with pytest.raises(ConcurrentUpdate):
-        orders.rewind("zksync", Cursor.LATEST, Block(10, "0xother"), Block(5, "0x5"))
+        rewind(store, "zksync", Cursor.LATEST, Block(10, "0xother"), Block(5, "0x5"))
     with pytest.raises(ConcurrentUpdate):
-        orders.rewind("zksync", Cursor.ACCEPTED, seen, Block(5, "0x5"))
-    orders.rewind("zksync", Cursor.LATEST, seen, Block(5, "0x5"))
-    assert orders.cursor("zksync", Cursor.LATEST) == Block(5, "0x5")
-    add(orders, last=6)
-    back = orders.cursor("zksync", Cursor.LATEST)
+        rewind(store, "zksync", Cursor.ACCEPTED, seen, Block(5, "0x5"))
+    rewind(store, "zksync", Cursor.LATEST, seen, Block(5, "0x5"))
+    assert store.orders.cursor("zksync", Cursor.LATEST) == Block(5, "0x5")
+    add(store, last=6)
+    back = store.orders.cursor("zksync", Cursor.LATEST)
     assert back is not None
     assert back.number == 6
-    orders.rewind("zksync", Cursor.LATEST, back, None)
-    assert orders.cursor("zksync", Cursor.LATEST) is None
+    rewind(store, "zksync", Cursor.LATEST, back, None)
+    assert store.orders.cursor("zksync", Cursor.LATEST) is None
     with pytest.raises(ConcurrentUpdate):
-        orders.rewind("zksync", Cursor.LATEST, back, None)
+        rewind(store, "zksync", Cursor.LATEST, back, None)
 
 
-def test_an_unpaid_order_is_relocated_with_history_and_error(orders: Orders) -> None:
+def test_an_unpaid_order_is_relocated_with_history_and_error(store: BridgeStore) -> None:
     order = an_order()
-    add(orders, order)
-    order = step(orders, order, Fact.ACCEPTED)
+    add(store, order)
+    order = step(store, order, Fact.ACCEPTED)
     after = reemitted(order)
-    reported = orders.relocate(order, after, run_id="run", at=NOON, fault=FAULT)
+    reported = relocate(store, order, after, run_id="run", at=NOON, fault=FAULT)
     assert reported == replace(after, version=order.version + 1)
-    assert orders.find(OrderFilter()) == [reported]
-    entry = orders.history(order.key)[-1]
+    assert store.orders.find(OrderFilter()) == [reported]
+    entry = store.orders.history(order.key)[-1]
     assert (entry.before, entry.after) == (Status.PROCESSING, Status.PENDING)
     assert (entry.tx, entry.reason) == (after.set_order_tx, "relocated")
-    assert [e.fault for e in orders.errors(order.key)] == [FAULT]
-    assert add(orders, replace(after, status=Status.PENDING)) == []
-    assert len(orders.errors(order.key)) == 1
+    assert [e.fault for e in store.errors.of(order.key)] == [FAULT]
+    assert add(store, replace(after, status=Status.PENDING)) == []
+    assert len(store.errors.of(order.key)) == 1
 
 
-def test_an_order_changed_since_is_not_relocated(orders: Orders) -> None:
+def test_an_order_changed_since_is_not_relocated(store: BridgeStore) -> None:
     order = an_order()
-    add(orders, order)
-    accepted = step(orders, order, Fact.ACCEPTED)
+    add(store, order)
+    accepted = step(store, order, Fact.ACCEPTED)
     with pytest.raises(ConcurrentUpdate):
-        orders.relocate(order, reemitted(order), run_id="late", at=NOON, fault=FAULT)
-    assert orders.get([order.key]) == [accepted]
-    assert orders.errors(order.key) == []
+        relocate(store, order, reemitted(order), run_id="late", at=NOON, fault=FAULT)
+    assert store.orders.get([order.key]) == [accepted]
+    assert store.errors.of(order.key) == []
 
 
-def test_an_order_that_may_be_paid_is_not_relocated(orders: Orders) -> None:
-    (order,) = processing(orders, 1)
-    (sent,) = send(orders, order)
-    (transferring,) = orders.get([order.key])
+def test_an_order_that_may_be_paid_is_not_relocated(store: BridgeStore) -> None:
+    (order,) = processing(store, 1)
+    (sent,) = send(store, order)
+    (transferring,) = store.orders.get([order.key])
     after = replace(transferring, amount=Wei(5))
     with pytest.raises(ValueError, match="only an unpaid order"):
-        orders.relocate(transferring, after, run_id="bug", at=NOON, fault=FAULT)
+        relocate(store, transferring, after, run_id="bug", at=NOON, fault=FAULT)
     bug = replace(transferring, status=Status.PROCESSING)
-    again = orders.change(transferring, bug, run_id="bug", at=NOON)
+    again = change(store, transferring, bug, run_id="bug", at=NOON)
     with pytest.raises(ConcurrentUpdate, match=r"may pay, or has paid"):
-        orders.relocate(again, reemitted(again), run_id="late", at=NOON, fault=FAULT)
-    assert orders.get([order.key]) == [again]
-    orders.decide(lost(sent), None, None, run_id="run", at=NOON)
-    reported = orders.relocate(again, reemitted(again), run_id="run", at=NOON, fault=FAULT)
+        relocate(store, again, reemitted(again), run_id="late", at=NOON, fault=FAULT)
+    assert store.orders.get([order.key]) == [again]
+    decide(store, lost(sent), None, None, run_id="run", at=NOON)
+    reported = relocate(store, again, reemitted(again), run_id="run", at=NOON, fault=FAULT)
     assert (reported.status, reported.amount, reported.transfer_tx) == (Status.PENDING, 5, None)
 
 
-def test_of_a_paid_order_only_the_fee_is_relocated(orders: Orders) -> None:
-    (order,) = processing(orders, 1)
-    send(orders, order)
-    (transferring,) = orders.get([order.key])
+def test_of_a_paid_order_only_the_fee_is_relocated(store: BridgeStore) -> None:
+    (order,) = processing(store, 1)
+    send(store, order)
+    (transferring,) = store.orders.get([order.key])
     dearer = replace(transferring, fee=Wei(77), block=Block(11, "0x11"))
-    reported = orders.relocate(transferring, dearer, run_id="run", at=NOON, fault=FAULT)
+    reported = relocate(store, transferring, dearer, run_id="run", at=NOON, fault=FAULT)
     assert (reported.status, reported.fee, reported.block) == (
         Status.TRANSFERRING,
         77,
         Block(11, "0x11"),
     )
-    assert orders.get([order.key]) == [reported]
-    assert orders.history(order.key)[-1].reason == FAULT.message
+    assert store.orders.get([order.key]) == [reported]
+    assert store.orders.history(order.key)[-1].reason == FAULT.message
 
 
-def test_only_confirmed_orders_are_taken(orders: Orders) -> None:
+def test_only_confirmed_orders_are_taken(store: BridgeStore) -> None:
     blocks = {1: 10, 2: 11, 3: 12}
     many = [replace(an_order(n, amount=n * 100), block=Block(b, "0x")) for n, b in blocks.items()]
-    add(orders, *many)
+    add(store, *many)
 
     def asked(*confirmed: ConfirmedRange) -> list[int]:
         statuses = [Status.PENDING]
-        found = orders.take_for_run(
-            statuses, "zksync", at=NOON, retake_after_seconds=0, confirmed=confirmed
+        found = take(
+            store, statuses, "zksync", at=NOON, retake_after_seconds=0, confirmed=confirmed
         )
         return [order.number for order in found]
 

@@ -1,4 +1,4 @@
-"""Whose turn it is, and what one run noted: asked in memory and in Postgres."""
+"""Which orders are taken for a run, and which errors one run stored."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -7,30 +7,30 @@ import pytest
 
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports.orders import MAX_PAUSE_SECONDS, PAUSE_SHARE, Orders
+from mmbot_pipelines.bridge.ports.orders import MAX_PAUSE_SECONDS, PAUSE_SHARE, BridgeStore
 from tests.bridge.orders import NOON, an_order
-from tests.ports.store_writes import FAULT, add, later, step
+from tests.ports.store_writes import FAULT, add, change, later, note, step, take
 
 UNPAID = [Status.PENDING, Status.PROCESSING]
 AGAIN_AFTER = 50
 
 
-def asked(orders: Orders, seconds: float, max_orders: int | None = None) -> set[int]:
+def asked(store: BridgeStore, seconds: float, max_orders: int | None = None) -> set[int]:
     at = NOON + later(seconds)
-    found = orders.take_for_run(
-        UNPAID, None, at=at, retake_after_seconds=AGAIN_AFTER, max_orders=max_orders
+    found = take(
+        store, UNPAID, None, at=at, retake_after_seconds=AGAIN_AFTER, max_orders=max_orders
     )
     return {order.number for order in found}
 
 
-def wait(orders: Orders, order: Order, reason: str = "waits", seconds: float = 0) -> Order:
+def wait(store: BridgeStore, order: Order, reason: str = "waits", seconds: float = 0) -> Order:
     at = NOON + later(seconds)
-    return orders.change(order, order.with_wait_reason(reason, at=at), run_id="run", at=at)
+    return change(store, order, order.with_wait_reason(reason, at=at), run_id="run", at=at)
 
 
-def test_a_slice_has_the_highest_fees_and_the_rest_comes_next(orders: Orders) -> None:
-    add(orders, *(an_order(n, fee=10**n) for n in (1, 2, 3, 4, 5)))
-    assert [asked(orders, second, max_orders=2) for second in range(4)] == [
+def test_a_slice_has_the_highest_fees_and_the_rest_comes_next(store: BridgeStore) -> None:
+    add(store, *(an_order(n, fee=10**n) for n in (1, 2, 3, 4, 5)))
+    assert [asked(store, second, max_orders=2) for second in range(4)] == [
         {4, 5},
         {2, 3},
         {1},
@@ -38,74 +38,76 @@ def test_a_slice_has_the_highest_fees_and_the_rest_comes_next(orders: Orders) ->
     ]
 
 
-def test_a_limit_of_0_takes_none_and_without_one_all_are_taken(orders: Orders) -> None:
-    add(orders, *(an_order(n) for n in (1, 2, 3)))
-    assert asked(orders, 0, max_orders=0) == set()
-    assert asked(orders, 0) == {1, 2, 3}
+def test_a_limit_of_0_takes_none_and_without_one_all_are_taken(store: BridgeStore) -> None:
+    add(store, *(an_order(n) for n in (1, 2, 3)))
+    assert asked(store, 0, max_orders=0) == set()
+    assert asked(store, 0) == {1, 2, 3}
 
 
-def test_of_equal_fees_the_one_asked_for_longest_ago_has_its_turn(orders: Orders) -> None:
-    add(orders, *(an_order(n) for n in (1, 2, 3)))
-    assert asked(orders, 1, max_orders=1) == {1}
-    assert asked(orders, 60, max_orders=2) == {2, 3}
-    assert asked(orders, 120, max_orders=1) == {1}
+def test_of_equal_fees_the_one_asked_for_longest_ago_has_its_turn(store: BridgeStore) -> None:
+    add(store, *(an_order(n) for n in (1, 2, 3)))
+    assert asked(store, 1, max_orders=1) == {1}
+    assert asked(store, 60, max_orders=2) == {2, 3}
+    assert asked(store, 120, max_orders=1) == {1}
 
 
-def test_orders_that_wait_come_after_all_others(orders: Orders) -> None:
+def test_orders_that_wait_come_after_all_others(store: BridgeStore) -> None:
     rich, poor = an_order(1, fee=10**9), an_order(2, fee=1)
-    add(orders, rich, poor)
-    wait(orders, rich)
-    assert asked(orders, 0, max_orders=1) == {2}
-    assert asked(orders, 1, max_orders=1) == {1}
+    add(store, rich, poor)
+    wait(store, rich)
+    assert asked(store, 0, max_orders=1) == {2}
+    assert asked(store, 1, max_orders=1) == {1}
 
 
 @pytest.mark.parametrize(
     ("waited", "pause"), [(400, 100), (4 * MAX_PAUSE_SECONDS, 300), (86_400, 300)]
 )
 def test_a_pending_order_that_waits_pauses_longer_the_longer_it_waits(
-    orders: Orders, waited: int, pause: int
+    store: BridgeStore, waited: int, pause: int
 ) -> None:
     order = an_order(1)
-    add(orders, order)
-    wait(orders, order)
+    add(store, order)
+    wait(store, order)
     assert min(waited / PAUSE_SHARE, MAX_PAUSE_SECONDS) == pause
-    assert asked(orders, waited) == {1}
-    assert asked(orders, waited + pause - 1) == set()
-    assert asked(orders, waited + pause) == {1}
+    assert asked(store, waited) == {1}
+    assert asked(store, waited + pause - 1) == set()
+    assert asked(store, waited + pause) == {1}
 
 
-def test_an_order_with_another_reason_or_state_has_no_long_pause(orders: Orders) -> None:
+def test_an_order_with_another_reason_or_state_has_no_long_pause(store: BridgeStore) -> None:
     other, decided = an_order(1), an_order(2)
-    add(orders, other, decided)
-    other, decided = wait(orders, other), step(orders, decided, Fact.ACCEPTED)
-    wait(orders, decided)
-    assert asked(orders, 1000) == {1, 2}
-    other = wait(orders, other, "waits for something else", 1000)
+    add(store, other, decided)
+    other, decided = wait(store, other), step(store, decided, Fact.ACCEPTED)
+    wait(store, decided)
+    assert asked(store, 1000) == {1, 2}
+    other = wait(store, other, "waits for something else", 1000)
     assert other.waiting_since == NOON + timedelta(seconds=1000)
-    assert asked(orders, 1000 + AGAIN_AFTER) == {1, 2}
+    assert asked(store, 1000 + AGAIN_AFTER) == {1, 2}
 
 
-def test_errors_of_a_run_are_those_that_it_stored_oldest_first(orders: Orders) -> None:
+def test_errors_of_a_run_are_those_that_it_stored_oldest_first(store: BridgeStore) -> None:
     order = an_order(1)
-    add(orders, order)
+    add(store, order)
     first, second = replace(FAULT, subject="zksync"), replace(FAULT, subject=order.key)
-    orders.record_error(first, at=NOON, run_id="ours")
-    orders.record_error(FAULT, at=NOON, run_id="theirs")
+    note(store, first, at=NOON, run_id="ours")
+    note(store, FAULT, at=NOON, run_id="theirs")
     failing = order.with_failure("no", failed=True, next_attempt_at=None)
-    orders.change(order, failing, run_id="ours", at=NOON + later(1), fault=second)
-    assert [entry.fault for entry in orders.errors_of_run("ours")] == [first, second]
-    assert [entry.run_id for entry in orders.errors_of_run("theirs")] == ["theirs"]
-    assert orders.errors_of_run("nobody's") == []
+    change(store, order, failing, run_id="ours", at=NOON + later(1), fault=second)
+    assert [entry.fault for entry in store.errors.of_run("ours")] == [first, second]
+    assert [entry.run_id for entry in store.errors.of_run("theirs")] == ["theirs"]
+    assert store.errors.of_run("nobody's") == []
 
 
-def test_orders_of_a_run_are_those_that_it_recorded(orders: Orders) -> None:
-    add(orders, an_order(1), an_order(2))
+def test_orders_of_a_run_are_those_that_it_recorded(store: BridgeStore) -> None:
+    add(store, an_order(1), an_order(2))
     keys = ["zksync:2", "zksync:1", "zksync:99"]
-    orders.record_run("ours", keys, at=NOON)
-    orders.record_run("ours", keys, at=NOON + later(5))  # a run may record them twice
-    orders.record_run("theirs", ["zksync:2"], at=NOON + later(9))
-    assert orders.orders_of_run("ours") == ["zksync:1", "zksync:2"]
-    assert orders.orders_of_run("nobody's") == []
-    assert orders.forget_runs(before=NOON + later(9)) == 2
-    assert orders.orders_of_run("ours") == []
-    assert orders.orders_of_run("theirs") == ["zksync:2"]
+    with store.begin() as uow:
+        uow.orders.record_run("ours", keys, at=NOON)
+        uow.orders.record_run("ours", keys, at=NOON + later(5))  # a run may record them twice
+        uow.orders.record_run("theirs", ["zksync:2"], at=NOON + later(9))
+    assert store.orders.of_run("ours") == ["zksync:1", "zksync:2"]
+    assert store.orders.of_run("nobody's") == []
+    with store.begin() as uow:
+        assert uow.orders.forget_runs(before=NOON + later(9)) == 2
+    assert store.orders.of_run("ours") == []
+    assert store.orders.of_run("theirs") == ["zksync:2"]

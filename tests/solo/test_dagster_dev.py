@@ -16,7 +16,7 @@ from urllib.parse import quote
 import psutil
 import pytest
 
-from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.embedded import embedded_url, stop
 from mmbot_pipelines.adapters.db.engine import connect as connect_database
 from mmbot_pipelines.adapters.db.migrate import pending
@@ -89,7 +89,7 @@ def dagster_dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterDev
 def completed(url: str, key: str) -> bool:
     if pending(url):  # `dagster dev` makes the tables
         return False
-    orders = PgOrders(connect_database(url)).get([key])
+    orders = PgBridgeStore(connect_database(url)).orders.get([key])
     return any(o.status is Status.COMPLETED for o in orders)
 
 

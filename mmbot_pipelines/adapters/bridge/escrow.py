@@ -9,9 +9,9 @@ from mmbot_pipelines.bridge.escrow_errors import (
     EscrowMismatch,
     OrderAbsent,
 )
-from mmbot_pipelines.bridge.journal import Fault
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.orders import Scan
+from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import Failure, Malformed
 from mmbot_pipelines.core.money import Address, TxHash, Wei, format_ether
 

@@ -1,9 +1,10 @@
 """Connections to the database, and what it means when there is none."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, Executable, Row, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -63,6 +64,26 @@ def transaction(engine: Engine) -> Iterator[Connection]:
             raise
         cause = (str(e.orig).strip() or type(e.orig).__name__).splitlines()[0]
         raise StoreUnavailable(f"{_named(engine)}: {_without_password(cause, engine)}") from None
+
+
+Rows = Callable[[Executable], Sequence[Row[Any]]]  # the answer to a question
+
+
+def rows_within(connection: Connection) -> Rows:
+    """Return how questions are asked within one transaction."""
+    return lambda query: connection.execute(query).all()
+
+
+def rows_of_each(engine: Engine) -> Rows:
+    """Return how questions are asked in a transaction of their own each."""
+    # One statement is a transaction by itself, without two more round trips to open and end one.
+    single = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    def rows(query: Executable) -> Sequence[Row[Any]]:
+        with transaction(single) as connection:
+            return connection.execute(query).all()
+
+    return rows
 
 
 def _is_outage(error: DBAPIError) -> bool:

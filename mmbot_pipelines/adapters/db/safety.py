@@ -1,4 +1,4 @@
-"""The safety states in Postgres.
+"""The safety states in Postgres: the ports `SafetyReads` and `SafetyStates`.
 
 Whoever has signed reads them again under a shared lock, at the end of its transaction, and
 whoever changes one takes that lock alone: once a halt is stored, nothing is stored or sent any
@@ -8,10 +8,10 @@ more that did not know of it, and no halt waits for a signature.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, func, insert, select, update
+from sqlalchemy import Connection, Executable, Row, func, insert, select, update
 from sqlalchemy.dialects import postgresql
 
-from mmbot_pipelines.adapters.db.engine import transaction
+from mmbot_pipelines.adapters.db.engine import Rows, rows_within
 from mmbot_pipelines.adapters.db.tables.monitoring import safety, safety_events
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.safety import SafetyChange, ScopeState, State, is_recorded
@@ -19,89 +19,76 @@ from mmbot_pipelines.core.safety import SafetyChange, ScopeState, State, is_reco
 _LOCK = 0x736166657479  # "safety"
 
 
-class PgSafety:
-    """The port `SafetyStore` on Postgres.
+class PgSafetyReads:
+    """Questions about the states."""
 
-    Every method raises StoreUnavailable when the database cannot be reached.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
 
     def scope_states(self) -> list[ScopeState]:
-        """Return every scope that was ever changed, by name."""
-        with transaction(self._engine) as connection:
-            return read_scope_states(connection)
-
-    def change(self, before: ScopeState, after: ScopeState, *, at: datetime) -> ScopeState:
-        """Write the new standing, and its row of history if it tells something new.
-
-        Waits for those who are storing what they signed.
-
-        Raises:
-            ConcurrentUpdate: somebody changed the scope since; nothing was written.
-        """
-        values = _values(after) | {"version": before.version + 1}
-        with transaction(self._engine) as connection:
-            connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-            if before.since is None:  # no row; one of an old release may have version 0
-                written = connection.execute(
-                    postgresql.insert(safety)
-                    .values(scope=before.scope, **values)
-                    .on_conflict_do_nothing()
-                    .returning(safety)
-                ).one_or_none()
-            else:
-                written = connection.execute(
-                    update(safety)
-                    .where(safety.c.scope == before.scope, safety.c.version == before.version)
-                    .values(**values)
-                    .returning(safety)
-                ).one_or_none()
-            if written is None:
-                raise ConcurrentUpdate(
-                    f"the safety state of {before.scope} was changed by somebody else"
-                )
-            if is_recorded(before, after):
-                connection.execute(
-                    insert(safety_events).values(
-                        scope=before.scope,
-                        before=before.state.value,
-                        after=after.state.value,
-                        at=at,
-                        by_whom=after.by,
-                        why=after.why,
-                    )
-                )
-            return _scope_state(written)
+        return [_scope_state(row) for row in self._rows(select(safety).order_by(safety.c.scope))]
 
     def changes(self, max_rows: int) -> list[SafetyChange]:
-        """Return the newest rows of history, newest first."""
         newest = select(safety_events).order_by(safety_events.c.id.desc()).limit(max_rows)
-        with transaction(self._engine) as connection:
-            return [
-                SafetyChange(
-                    scope=row.scope,
-                    before=State(row.before),
-                    after=State(row.after),
-                    at=row.at,
-                    by=row.by_whom,
-                    why=row.why,
+        return [
+            SafetyChange(
+                scope=row.scope,
+                before=State(row.before),
+                after=State(row.after),
+                at=row.at,
+                by=row.by_whom,
+                why=row.why,
+            )
+            for row in self._rows(newest)
+        ]
+
+
+class PgSafety(PgSafetyReads):
+    """The states within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(rows_within(connection))
+        self._connection = connection
+
+    def hold(self) -> list[ScopeState]:
+        self._connection.execute(select(func.pg_advisory_xact_lock_shared(_LOCK)))
+        return self.scope_states()
+
+    def change(self, before: ScopeState, after: ScopeState, *, at: datetime) -> ScopeState:
+        values = _values(after) | {"version": before.version + 1}
+        self._connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+        write: Executable
+        if before.since is None:  # no row; one of an old release may have version 0
+            write = (
+                postgresql.insert(safety)
+                .values(scope=before.scope, **values)
+                .on_conflict_do_nothing()
+                .returning(safety)
+            )
+        else:
+            write = (
+                update(safety)
+                .where(safety.c.scope == before.scope, safety.c.version == before.version)
+                .values(**values)
+                .returning(safety)
+            )
+        written = self._connection.execute(write).one_or_none()
+        if written is None:
+            raise ConcurrentUpdate(
+                f"the safety state of {before.scope} was changed by somebody else"
+            )
+        if is_recorded(before, after):
+            self._connection.execute(
+                insert(safety_events).values(
+                    scope=before.scope,
+                    before=before.state.value,
+                    after=after.state.value,
+                    at=at,
+                    by_whom=after.by,
+                    why=after.why,
                 )
-                for row in connection.execute(newest)
-            ]
-
-
-def lock_scope_states(connection: Connection) -> list[ScopeState]:
-    """Read every scope's standing; none changes until this transaction ends."""
-    connection.execute(select(func.pg_advisory_xact_lock_shared(_LOCK)))
-    return read_scope_states(connection)
-
-
-def read_scope_states(connection: Connection) -> list[ScopeState]:
-    return [
-        _scope_state(row) for row in connection.execute(select(safety).order_by(safety.c.scope))
-    ]
+            )
+        return _scope_state(written)
 
 
 def _scope_state(row: Row[Any]) -> ScopeState:

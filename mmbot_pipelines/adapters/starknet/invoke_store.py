@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Engine, Text, and_, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from mmbot_pipelines.adapters.db.bridge.wallet_lane import lock_key
 from mmbot_pipelines.adapters.db.engine import transaction
+from mmbot_pipelines.adapters.db.outbox import lock_key
 from mmbot_pipelines.adapters.db.tables.outbox import EXECUTED, invokes
 from mmbot_pipelines.adapters.starknet.invokes import Invoke
 from mmbot_pipelines.core.errors import ConcurrentUpdate
@@ -151,7 +151,7 @@ class PgInvokes:
 
     def _read(self, query: Any) -> list[Invoke]:
         with transaction(self._engine) as connection:
-            return [_invoke(row) for row in connection.execute(query)]
+            return [invoke_of(row) for row in connection.execute(query)]
 
 
 def _of(chain_id: int, wallet: Address) -> ColumnElement[bool]:
@@ -179,7 +179,8 @@ def _values(invoke: Invoke) -> dict[str, object]:
     }
 
 
-def _invoke(row: Any) -> Invoke:
+def invoke_of(row: Any) -> Invoke:
+    """Read a row of `invokes`."""
     return Invoke(
         chain_id=row.chain_id,
         wallet=Address(row.wallet),

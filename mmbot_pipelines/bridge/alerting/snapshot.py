@@ -96,8 +96,8 @@ def take_snapshot(bridge: Bridge, records: OrderStats, daemons: Daemons) -> Brid
         claimed=claimed,
         unclaimed=unclaimed,
         more_owed=len(claimed) == _MAX_CLAIMED or len(unclaimed) == _MAX_UNCLAIMED,
-        exposure=bridge.accounts.exposure(),
-        scope_states=[s for s in bridge.safety.scope_states() if s.state is not State.NORMAL],
+        exposure=bridge.store.orders.exposure(),
+        scope_states=[s for s in bridge.store.safety.scope_states() if s.state is not State.NORMAL],
         silent=silent,
         wallet=chain.wallet,
         long_waits=records.long_waits(

@@ -40,9 +40,6 @@ class BalanceMark:
 class Accounts(Protocol):
     """Questions about all orders at once."""
 
-    def exposure(self) -> Wei:
-        """Sum the amounts of all orders that are OUT, in wei."""
-
     def gas_lost(self, *, since: datetime) -> Wei:
         """Sum what transfers stored since then paid for gas and reverted, in wei."""
 

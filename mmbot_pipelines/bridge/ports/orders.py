@@ -1,17 +1,20 @@
 """The store of orders: the orders, their history and errors, and how far origins were read."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import EllipsisType
 from typing import Protocol
 
-from mmbot_pipelines.bridge.journal import ErrorEntry, Fault, HistoryEntry
+from mmbot_pipelines.bridge.journal import HistoryEntry
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports.outbox import Outbox
-from mmbot_pipelines.core.money import TxHash, Wei
+from mmbot_pipelines.core.error_log import Fault
+from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Block
+from mmbot_pipelines.core.unit_of_work import Store, UnitOfWork
 
 # How soon a PENDING order that waits is looked at again: after a fourth of the time it waits.
 PAUSE_SHARE = 4
@@ -56,24 +59,11 @@ class ConfirmedRange:
     max_block: int | None
 
 
-class Orders(Outbox, Protocol):
-    """The truth: orders, their history and errors, the outbox, and the cursors."""
+class OrderReads(Protocol):
+    """The orders, their history, and how far the origins have been read."""
 
     def cursor(self, origin: str, kind: Cursor) -> Block | None:
         """Return the last block read, or None before the first."""
-
-    def add(self, origin: str, kind: Cursor, scan: Scan, *, at: datetime, run_id: str) -> list[str]:
-        """Store new orders and faults and move the cursor, all or nothing.
-
-        Returns the keys that were new; a stored order is never overwritten.
-        """
-
-    def rewind(self, origin: str, kind: Cursor, seen: Block, to: Block | None) -> None:
-        """Set a cursor back from `seen` to an earlier block, or to before the first.
-
-        Raises:
-            ConcurrentUpdate: the cursor was moved since; nothing was written.
-        """
 
     def get(self, keys: Sequence[str]) -> list[Order]:
         """Return the orders of these keys that exist, in the order asked for."""
@@ -83,28 +73,6 @@ class Orders(Outbox, Protocol):
 
     def without_changes(self, keys: Sequence[str], *, since: datetime) -> set[str]:
         """Return which of these orders have no row of history since then."""
-
-    def take_for_run(
-        self,
-        statuses: Sequence[Status],
-        origin: str | None,
-        *,
-        at: datetime,
-        retake_after_seconds: float,
-        confirmed: Sequence[ConfirmedRange] | None = None,
-        max_orders: int | None = None,
-    ) -> list[Order]:
-        """Take the healthy orders that no run was asked for within `retake_after_seconds` seconds.
-
-        Whoever takes an order asks for its run. Those that wait for something come after all
-        others; one that is PENDING is taken again after a PAUSE_SHARE of the time that it had
-        waited when it was last taken, at the latest after MAX_PAUSE_SECONDS.
-        confirmed: only orders of one of these kinds.
-        max_orders: those with the highest fees, where there are more.
-        """
-
-    def release(self, keys: Sequence[str], *, asked_at: datetime | None = None) -> None:
-        """Let orders be asked for as if they had been at that time, or never: their run ended."""
 
     def due(self, *, at: datetime, max_orders: int | None = None) -> list[Order]:
         """List failed orders whose next attempt has come, the longest due first."""
@@ -137,55 +105,102 @@ class Orders(Outbox, Protocol):
     def newest_not_final(self, origin: str, *, max_orders: int) -> list[Order]:
         """List COMPLETED orders whose settlement L1 has not accepted yet, newest change first."""
 
-    def change(
-        self,
-        before: Order,
-        after: Order,
-        *,
-        run_id: str,
-        at: datetime,
-        tx: TxHash | None = None,
-        fault: Fault | None = None,
-        taken: bool = False,
-    ) -> Order:
-        """Write the new row, its history row and its error, if the row is still `before`.
+    def history(self, key: str) -> list[HistoryEntry]:
+        """Return all changes of an order, oldest first."""
 
-        taken: the caller's run goes on with the order, so `ask` returns it to no other for now.
+    def of_run(self, run_id: str) -> list[str]:
+        """Return the keys of the orders that a run recorded to work on."""
+
+    def exposure(self) -> Wei:
+        """Sum the amounts of all orders that are OUT, in wei."""
+
+    def paid_since(self, at: datetime) -> dict[Address, Wei]:
+        """Sum transfers of all wallets since then by recipient, without those that failed."""
+
+    def held_back(
+        self, origin: str, reason: str, *, recipient: Address | None, max_orders: int
+    ) -> list[Order]:
+        """List an origin's healthy orders that wait with this reason, lowest number first.
+
+        recipient: only orders to this one; None: to any.
+        """
+
+
+class Orders(OrderReads, Protocol):
+    """The orders within one transaction. What a change means is decided in `transitions`."""
+
+    def insert(self, orders: Sequence[Order]) -> list[Order]:
+        """Store those that are new and return them; a stored order is never overwritten."""
+
+    def lock(self, wanted: Sequence[Order]) -> list[Order]:
+        """Lock the rows that nobody changed since they were read, and return them."""
+
+    def update(
+        self, before: Order, after: Order, *, asked_at: datetime | EllipsisType | None = ...
+    ) -> Order:
+        """Write an order's row if it is still `before`, and return it with its new version.
+
+        asked_at: when a run was asked for, None: by nobody; left as it is where it is not given.
 
         Raises:
             ConcurrentUpdate: somebody changed the order since; nothing was written.
         """
 
-    def relocate(
-        self, before: Order, after: Order, *, run_id: str, at: datetime, fault: Fault
-    ) -> Order:
-        """Write what the escrow logs now under an unpaid order's number: other content.
+    def add_history(self, entries: Sequence[tuple[str, HistoryEntry]]) -> None:
+        """Append changes of orders, each with the order's key."""
 
-        The only step that may change recipient, amount and fee; of an order that is paid it
-        may change the fee, which no transfer carries.
+    def move_cursor(self, origin: str, kind: Cursor, last: Block) -> None:
+        """Write the last block read; a cursor never goes back by this."""
+
+    def rewind(self, origin: str, kind: Cursor, seen: Block, to: Block | None) -> None:
+        """Set a cursor back from `seen` to an earlier block, or to before the first.
 
         Raises:
-            ConcurrentUpdate: the order was changed since, or a transfer of what it was is undecided
-                or mined; nothing was written.
+            ConcurrentUpdate: the cursor was moved since; nothing was written.
         """
 
-    def record_error(self, fault: Fault, *, at: datetime, run_id: str) -> None:
-        """Keep an error that belongs to no change of an order."""
+    def take_for_run(
+        self,
+        statuses: Sequence[Status],
+        origin: str | None,
+        *,
+        at: datetime,
+        retake_after_seconds: float,
+        confirmed: Sequence[ConfirmedRange] | None = None,
+        max_orders: int | None = None,
+    ) -> list[Order]:
+        """Take the healthy orders that no run was asked for within `retake_after_seconds` seconds.
 
-    def history(self, key: str) -> list[HistoryEntry]:
-        """Return all changes of an order, oldest first."""
+        Oldest change first. Two who take at the same time never take the same order. Those that
+        wait for something come after all others; one that is PENDING is taken again after a
+        PAUSE_SHARE of the time that it had waited when it was last taken, at the latest after
+        MAX_PAUSE_SECONDS.
+        confirmed: only orders of one of these kinds.
+        max_orders: those with the highest fees, where there are more.
+        """
 
-    def errors(self, key: str) -> list[ErrorEntry]:
-        """Return all errors of an order, oldest first."""
+    def release(self, keys: Sequence[str], *, asked_at: datetime | None = None) -> None:
+        """Let orders be taken as if they had been at that time, or never: their run ended."""
 
     def record_run(self, run_id: str, keys: Sequence[str], *, at: datetime) -> None:
         """Record that a run works on these orders, those of them that are stored."""
 
-    def orders_of_run(self, run_id: str) -> list[str]:
-        """Return the keys of the orders that a run recorded to work on."""
-
     def forget_runs(self, *, before: datetime) -> int:
         """Delete which orders runs worked on that began before; return how many rows."""
 
-    def errors_of_run(self, run_id: str) -> list[ErrorEntry]:
-        """Return all errors that a run stored, oldest first."""
+
+class BridgeUnitOfWork(UnitOfWork, Protocol):
+    """One database transaction of the bridge."""
+
+    @property
+    def orders(self) -> Orders: ...
+
+
+class BridgeStore(Store, Protocol):
+    """The truth of the bridge: orders beside what every application stores."""
+
+    @property
+    def orders(self) -> OrderReads: ...
+
+    def begin(self) -> AbstractContextManager[BridgeUnitOfWork]:
+        """Begin a transaction: leaving commits, an exception takes everything back."""

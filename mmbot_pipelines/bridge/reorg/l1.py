@@ -7,6 +7,7 @@ from mmbot_pipelines.bridge.failures import fault_of
 from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import NEXT, Fact
 from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.transitions import record
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.errors import ConcurrentUpdate, Reorged
 from mmbot_pipelines.core.outbox import Block, Receipt, Transaction, TxState
@@ -21,7 +22,7 @@ def check_l1_reorgs(bridge: Bridge, run: Run) -> None:
     """
     chain = bridge.chain
     head = chain.head()
-    lately = bridge.orders.mined_since(max(0, head.number - bridge.rules.l1_finality_blocks))
+    lately = bridge.store.outbox.mined_since(max(0, head.number - bridge.rules.l1_finality_blocks))
     rows = [t for t in lately if t.wallet == chain.wallet]
     speakers = list({row.block: row for row in rows}.values())
     stands = {
@@ -48,7 +49,8 @@ def _compare(
     if was is None or (receipt is not None and receipt.block == was):
         return
     if receipt is not None and receipt.succeeded is (row.state is TxState.MINED):
-        bridge.orders.move_to_block(row, receipt)
+        with bridge.store.begin() as uow:
+            uow.outbox.move_to_block(row, receipt)
         run.log(f"{row.subject}: {row.hash} moved from block {was.number} to {receipt.block}")
         return
     if receipt is None and head.number < was.number:
@@ -59,16 +61,19 @@ def _compare(
 
 def _roll_back(bridge: Bridge, row: Transaction, was: Block, run: Run) -> None:
     now = bridge.clock()
-    order = next(iter(bridge.orders.get([row.subject])), None)
+    order = next(iter(bridge.store.orders.get([row.subject])), None)
     fact = _fact(bridge, order, row) if order is not None else None
     why = f"{row.purpose} {row.hash} stood in block {was.number} {was.hash}, which was reorged out"
     if order is None or fact is None:
-        bridge.orders.reopen_nonce(row, None, None, run_id=run.id, at=now)
+        with bridge.store.begin() as uow:
+            uow.outbox.reopen_nonce(row, at=now)
         run.log(f"{row.subject}: {why}; it is sent again")
         return
     after = order.after(fact, at=now, reason=why)
     fault = fault_of(order, Reorged(why), row.purpose)
-    bridge.orders.reopen_nonce(row, order, after, run_id=run.id, at=now, fault=fault)
+    with bridge.store.begin() as uow:
+        uow.outbox.reopen_nonce(row, at=now)
+        record(uow, order, after, run_id=run.id, at=now, tx=row.hash, fault=fault)
     run.log(f"{order.key}: {why}; now {after.status}, it is sent again")
 
 
@@ -77,7 +82,7 @@ def _fact(bridge: Bridge, order: Order, row: Transaction) -> Fact | None:
 
     A cancellation that is taken back gives what it cancelled another chance.
     """
-    rows = bridge.orders.transactions(order.key)
+    rows = bridge.store.outbox.of(order.key)
     hashes = {t.hash for t in rows if t.nonce == row.nonce}
     fact = Fact.CLAIM_REORGED if order.claim_tx in hashes else Fact.TRANSFER_REORGED
     concerned = not hashes.isdisjoint({order.claim_tx, order.transfer_tx})

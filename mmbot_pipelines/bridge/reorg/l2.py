@@ -8,13 +8,15 @@ from collections.abc import Sequence
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import Work
-from mmbot_pipelines.bridge.journal import Fault, Run
+from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.chains import Origin
 from mmbot_pipelines.bridge.ports.orders import Cursor, OrderFilter
 from mmbot_pipelines.bridge.reorg.relocate import relocate_order
 from mmbot_pipelines.bridge.reorg.settlements import review_settlements_above
+from mmbot_pipelines.bridge.transitions import record_error
 from mmbot_pipelines.core import failpoints
+from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.outbox import Block
 
@@ -39,7 +41,7 @@ def anchored(bridge: Bridge, origin: str, kind: Cursor, head: Block, run: Run) -
     Where the chain has left the cursor, all unfinished orders are looked at first, and then
     the cursor goes back to a block that is in the chain.
     """
-    l2, cursor = bridge.origins[origin], bridge.orders.cursor(origin, kind)
+    l2, cursor = bridge.origins[origin], bridge.store.orders.cursor(origin, kind)
     if cursor is None or cursor == head:
         return cursor
     behind = head.number < cursor.number
@@ -60,13 +62,14 @@ def anchored(bridge: Bridge, origin: str, kind: Cursor, head: Block, run: Run) -
     run.log(f"{origin}: {line}")
     if now is not None:
         fault = Fault(subject=origin, step="scan", kind="Reorg", message=line)
-        bridge.orders.record_error(fault, at=bridge.clock(), run_id=run.id)
+        record_error(bridge, run, fault)
         review_settlements_above(bridge, origin, run, first=first)
     failpoints.failpoint(failpoints.Point.L2_REORG_REVIEWED)
     try:
-        bridge.orders.rewind(origin, kind, cursor, to)
+        with bridge.store.begin() as uow:
+            uow.orders.rewind(origin, kind, cursor, to)
     except ConcurrentUpdate:
-        return bridge.orders.cursor(origin, kind)
+        return bridge.store.orders.cursor(origin, kind)
     return to
 
 
@@ -76,7 +79,7 @@ def review(bridge: Bridge, origin: str, run: Run) -> None:
 
 
 def _review(bridge: Bridge, origin: str, run: Run, *, first: int, max_orders: int) -> None:
-    unfinished = bridge.orders.unfinished(origin, first=first, max_orders=max_orders)
+    unfinished = bridge.store.orders.unfinished(origin, first=first, max_orders=max_orders)
     still_in_chain(Work(bridge, run, "review"), origin, unfinished)
 
 
@@ -110,7 +113,7 @@ def still_in_chain(work: Work, origin: str, orders: Sequence[Order]) -> list[Ord
 
 def relocate_rescanned(bridge: Bridge, origin: str, scanned: Sequence[Order], run: Run) -> None:
     """Take stored orders to where a scan has found them again, if their own block is gone."""
-    stored = {order.key: order for order in bridge.orders.get([o.key for o in scanned])}
+    stored = {order.key: order for order in bridge.store.orders.get([o.key for o in scanned])}
     other = [o for o in scanned if o.key in stored and stored[o.key].block != o.block]
     if not other:
         return
@@ -132,8 +135,10 @@ def _now(l2: Origin, numbers: set[int]) -> dict[int, Block | None]:
 def _left_at(bridge: Bridge, origin: str, below: int) -> int | None:
     """Return a block below which the chain is as it was; None: none is known."""
     l2 = bridge.origins[origin]
-    known = {order.block for order in bridge.orders.find(OrderFilter(origin=origin, limit=_KNOWN))}
-    known |= {cursor for kind in Cursor if (cursor := bridge.orders.cursor(origin, kind))}
+    known = {
+        order.block for order in bridge.store.orders.find(OrderFilter(origin=origin, limit=_KNOWN))
+    }
+    known |= {cursor for kind in Cursor if (cursor := bridge.store.orders.cursor(origin, kind))}
     blocks = _now(l2, {block.number for block in known if block.number < below})
     still_in_chain = [number for number, now in blocks.items() if now in known]
     return max(l2.start, max(still_in_chain) + 1 - _MARGIN) if still_in_chain else None

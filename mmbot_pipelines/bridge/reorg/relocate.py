@@ -6,6 +6,7 @@ from mmbot_pipelines.bridge.escrow_errors import OrderAbsent
 from mmbot_pipelines.bridge.failures import Work, fault_of
 from mmbot_pipelines.bridge.lifecycle import ORPHANED_HASH, Fact, Status
 from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.transitions import change, record_other_content
 from mmbot_pipelines.core.errors import (
     ConcurrentUpdate,
     Failure,
@@ -89,8 +90,8 @@ def _other(work: Work, order: Order, again: Order) -> Order | None:
     )
     fault = fault_of(order, Reorged(why), work.step)
     try:
-        orders = work.bridge.orders
-        stored = orders.relocate(order, after, run_id=work.run.id, at=at, fault=fault)
+        with work.bridge.store.begin() as uow:
+            stored = record_other_content(uow, order, after, run_id=work.run.id, at=at, fault=fault)
         work.run.log(f"{order.key}: {why}")
     except ConcurrentUpdate as e:
         work.run.log(f"{order.key}: not relocated, {e}")
@@ -110,13 +111,9 @@ def _moved(work: Work, order: Order, again: Order) -> Order | None:
     else:
         back, line = order.with_failures_cleared(), f"goes on, {where}"
     after = replace(back, block=again.block, set_order_tx=again.set_order_tx)
-    try:
-        tx = again.set_order_tx
-        stored = work.bridge.orders.change(order, after, run_id=work.run.id, at=at, tx=tx)
-    except ConcurrentUpdate:
-        work.run.log(f"{order.key}: order changed concurrently by another run; skipped")
-        return None
-    work.run.log(f"{order.key}: {line}")
+    stored = change(work.bridge, work.run, order, after, tx=again.set_order_tx)
+    if stored is not None:
+        work.run.log(f"{order.key}: {line}")
     return stored
 
 
@@ -133,11 +130,8 @@ def _orphan(work: Work, order: Order, why: str) -> None:
         # What is completed is not taken up again, but its number is not silently another.
         after = replace(order if order.status.is_final else stopped, block=block)
     fault = fault_of(order, failure, work.step)
-    try:
-        work.bridge.orders.change(order, after, run_id=work.run.id, at=at, fault=fault)
+    if change(work.bridge, work.run, order, after, fault=fault):
         work.run.log(f"{order.key}: {fault.kind}: {failure}")
-    except ConcurrentUpdate:
-        work.run.log(f"{order.key}: order changed concurrently by another run; skipped")
 
 
 def _failure(order: Order, why: str) -> Failure:

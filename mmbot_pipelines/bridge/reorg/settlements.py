@@ -17,7 +17,8 @@ from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.accounts import REPAY
 from mmbot_pipelines.bridge.ports.chains import Settlement
 from mmbot_pipelines.bridge.ports.orders import Cursor
-from mmbot_pipelines.core.errors import ConcurrentUpdate, Reorged
+from mmbot_pipelines.bridge.transitions import change
+from mmbot_pipelines.core.errors import Reorged
 from mmbot_pipelines.core.outbox import TxState
 
 # Settlements that one review looks at: of the newest, of those that have become final, and
@@ -39,16 +40,16 @@ def review_settlements(bridge: Bridge, origin: str, run: Run) -> None:
     now, final = bridge.clock(), bridge.origins[origin].final().number
     newest = [
         order
-        for order in bridge.orders.newest_not_final(origin, max_orders=_MAX_NEWEST)
+        for order in bridge.store.orders.newest_not_final(origin, max_orders=_MAX_NEWEST)
         if now - order.changed_at >= _VISIBLE_AFTER
     ]
-    old = bridge.orders.not_final(origin, last=final, max_orders=_MAX_FINAL)
+    old = bridge.store.orders.not_final(origin, last=final, max_orders=_MAX_FINAL)
     _review(bridge, origin, list({o.key: o for o in [*newest, *old]}.values()), final, run)
 
 
 def review_settlements_above(bridge: Bridge, origin: str, run: Run, *, first: int) -> None:
     """Check all settlements from a block on, which the L2 has replaced."""
-    above = bridge.orders.not_final(origin, first=first, max_orders=_MAX_FORKED)
+    above = bridge.store.orders.not_final(origin, first=first, max_orders=_MAX_FORKED)
     if above:
         _review(bridge, origin, above, bridge.origins[origin].final().number, run)
 
@@ -74,32 +75,24 @@ def _still_settled(bridge: Bridge, order: Order, seen: Settlement, final: int, r
     refund = known if seen.refund is None else seen.refund
     settled = replace(order, settle_tx=seen.tx, settle_block=seen.block, claim_refund=refund)
     after = replace(settled, settle_final=seen.block.number <= final)
-    if after == order:
-        return
-    try:
-        bridge.orders.change(order, after, run_id=run.id, at=bridge.clock(), tx=seen.tx)
-    except ConcurrentUpdate:
-        run.log(f"{order.key}: order changed concurrently by another run; skipped")
+    if after != order:
+        change(bridge, run, order, after, tx=seen.tx)
 
 
 def _settlement_reorged(bridge: Bridge, order: Order, run: Run) -> None:
     """Take an order back from COMPLETED whose payment the L2 has taken back."""
-    now = bridge.clock()
     why = f"the escrow's payment in {order.settle_tx} was reorged out"
-    after = order.after(_reorg_fact(bridge, order), at=now, reason=why)
+    after = order.after(_reorg_fact(bridge, order), at=bridge.clock(), reason=why)
     fault = fault_of(order, Reorged(why), "settle")
-    try:
-        bridge.orders.change(order, after, run_id=run.id, at=now, fault=fault)
+    if change(bridge, run, order, after, fault=fault):
         run.log(f"{order.key}: {why}; now {after.status}")
-    except ConcurrentUpdate:
-        run.log(f"{order.key}: order changed concurrently by another run; skipped")
 
 
 def _reorg_fact(bridge: Bridge, order: Order) -> Fact:
     """Say how far a claim is whose payment was reorged out: it may be unmined or given up."""
     if order.claim_ref is not None:
         return Fact.SETTLEMENT_REORGED
-    rows = bridge.orders.transactions(order.key)
+    rows = bridge.store.outbox.of(order.key)
     states = {r.state for r in rows if (r.purpose, r.attempt) == (REPAY, order.attempt)}
     if TxState.MINED in states:
         return Fact.SETTLEMENT_REORGED

@@ -26,7 +26,7 @@ def find_stuck(bridge: Bridge, waiting: Sequence[Transaction], market: Fees) -> 
     """Return the nonces that block the lane, and the transfers that may not be wanted."""
     now, after = bridge.clock(), bridge.rules.stuck_after_seconds
     in_the_way = {rows[-1].hash for rows in blocking(waiting, market, at=now, after_seconds=after)}
-    orders = {o.key: o for o in bridge.orders.get(sorted({row.subject for row in waiting}))}
+    orders = {o.key: o for o in bridge.store.orders.get(sorted({row.subject for row in waiting}))}
     nonces = by_nonce(waiting)
     stuck_nonces = [
         StuckNonce(
@@ -55,7 +55,7 @@ def plan_replacements(
     checks = _order_checks(bridge, stuck_nonces, market)
     quotes = FeeQuotes(bridge, stuck_nonces, market)
     balance = bridge.chain.balance()
-    everything = max_total_cost(bridge.orders.in_flight())
+    everything = max_total_cost(bridge.store.outbox.in_flight())
     helped = True
     replacement: Replacement | str | None
     for stuck_nonce in stuck_nonces:

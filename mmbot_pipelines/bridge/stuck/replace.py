@@ -10,13 +10,15 @@ from dataclasses import dataclass
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import BATCH_SIZE
-from mmbot_pipelines.bridge.journal import Fault, Run
+from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.nonces import fillable_gaps, gap_subject
 from mmbot_pipelines.bridge.ports.accounts import CANCEL, TRANSFER
 from mmbot_pipelines.bridge.receipts import process_receipts
 from mmbot_pipelines.bridge.stuck.nonce import CANCEL_GAS, Replacement, StuckNonce
 from mmbot_pipelines.bridge.stuck.plan import find_stuck, plan_replacements
+from mmbot_pipelines.bridge.transitions import record_error
 from mmbot_pipelines.core import failpoints
+from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import ConcurrentUpdate, Failure
 from mmbot_pipelines.core.money import Gas, Wei, format_ether, format_gwei
 from mmbot_pipelines.core.outbox import (
@@ -83,7 +85,7 @@ def replace_stuck(bridge: Bridge, run: Run) -> None:
 
 def _waiting(bridge: Bridge) -> list[Transaction]:
     wallet = bridge.chain.wallet
-    return [row for row in bridge.orders.in_flight() if row.wallet == wallet]
+    return [row for row in bridge.store.outbox.in_flight() if row.wallet == wallet]
 
 
 def _gaps(
@@ -104,11 +106,12 @@ def _gaps(
 
 def _freed(bridge: Bridge, nonce: int, run: Run) -> bool:
     """Take up again what filled a nonce before, where it was lost to somebody since."""
-    rows = bridge.orders.transactions(gap_subject(nonce))
+    rows = bridge.store.outbox.of(gap_subject(nonce))
     if not rows:
         return False
     try:
-        bridge.orders.reopen_nonce(rows[-1], None, None, run_id=run.id, at=bridge.clock())
+        with bridge.store.begin() as uow:
+            uow.outbox.reopen_nonce(rows[-1], at=bridge.clock())
         run.log(f"{gap_subject(nonce)}: it is free again, {rows[-1].hash} is sent again")
     except ConcurrentUpdate as e:
         run.log(f"{e}: not sent again")
@@ -151,11 +154,12 @@ def _store(bridge: Bridge, txs: Sequence[_ReplacementTx], run: Run) -> list[Tran
         return []
     chain, stored = bridge.chain, []
     balance = chain.balance()
-    with bridge.orders.lane(chain.chain_id, chain.wallet) as lane:
+    with bridge.store.begin() as uow:
+        lane = uow.outbox.lock_lane(chain.chain_id, chain.wallet)
         in_flight = lane.in_flight()
         free = balance - max_total_cost(in_flight)
         taken = {rows[0].nonce: max_total_cost(rows) for rows in by_nonce(in_flight)}
-        scope_states = lane.scope_states()
+        scope_states = uow.safety.scope_states()
         for tx in txs:
             if halted := _halted(tx, scope_states):
                 run.log(f"{tx.subject}: nonce {tx.nonce} is not replaced, {halted.summary}")
@@ -181,14 +185,14 @@ def _store(bridge: Bridge, txs: Sequence[_ReplacementTx], run: Run) -> list[Tran
                 stored_at=bridge.clock(),
             )
             try:
-                lane.replace(row)
+                lane.add_replacement(row)
             except ConcurrentUpdate as e:
                 run.log(f"{e}: not replaced")
                 continue
             run.log(_log_line(row, tx.why))
             stored.append(row)
             free -= max(more, 0)
-        confirm(scope_states, lane.lock_scope_states())
+        confirm(scope_states, uow.safety.hold())
     # Committed: should we die from here on, the receipts sensor broadcasts the same bytes.
     failpoints.failpoint(failpoints.Point.REPLACEMENT_STORED)
     return stored
@@ -205,7 +209,7 @@ def _broadcast(bridge: Bridge, stored: Sequence[Transaction], run: Run) -> None:
     for row, failure in zip(stored, results, strict=True):
         if failure is not None:
             fault = _fault(row, failure)
-            bridge.orders.record_error(fault, at=bridge.clock(), run_id=run.id)
+            record_error(bridge, run, fault)
             run.log(f"{row.subject}: {row.hash} is not yet taken by a node ({failure})")
     failpoints.failpoint(failpoints.Point.REPLACEMENT_BROADCAST)
 

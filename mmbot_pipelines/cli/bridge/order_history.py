@@ -6,10 +6,11 @@ from datetime import datetime
 from rich.console import Console
 
 from mmbot_pipelines.adapters.starknet.invokes import Invoke
-from mmbot_pipelines.bridge.journal import ErrorEntry, HistoryEntry
+from mmbot_pipelines.bridge.journal import HistoryEntry
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports.orders import Orders
+from mmbot_pipelines.bridge.ports.orders import BridgeStore
 from mmbot_pipelines.cli.screen import format_duration, format_utc, plain
+from mmbot_pipelines.core.error_log import ErrorEntry
 from mmbot_pipelines.core.money import format_ether, format_gwei, in_strk
 from mmbot_pipelines.core.outbox import Transaction, TxState
 
@@ -20,7 +21,7 @@ _COST_NOTHING = {
 
 
 def print_history(
-    order: Order, store: Orders, invokes: Sequence[Invoke], out: Console, now: datetime
+    order: Order, store: BridgeStore, invokes: Sequence[Invoke], out: Console, now: datetime
 ) -> None:
     """Print an order's facts, states, transactions and errors, oldest first."""
     state = failure_status(order, now)
@@ -28,10 +29,10 @@ def print_history(
     for line in _facts(order):
         out.print(plain(line), soft_wrap=True)
     for heading, parts in (
-        ("History", [_change(h) for h in store.history(order.key)]),
-        ("Transactions", [_transaction(t) for t in store.transactions(order.key)]),
+        ("History", [_change(h) for h in store.orders.history(order.key)]),
+        ("Transactions", [_transaction(t) for t in store.outbox.of(order.key)]),
         *([("L2 transactions", [_invoke(i) for i in invokes])] if invokes else []),
-        ("Errors", [_error(e) for e in store.errors(order.key)]),
+        ("Errors", [_error(e) for e in store.errors.of(order.key)]),
     ):
         out.print(f"\n{heading} ({len(parts)}), times in UTC", style="bold")
         for first, *details in parts:

@@ -47,7 +47,7 @@ def listed(
         return
     wanted = OrderFilter(status=status, origin=origin, failed=failed, limit=limit)
     database = shared.existing(settings.load_database())
-    found = bridge_store.orders(database).find(wanted)
+    found = bridge_store.store(database).orders.find(wanted)
     if as_json:
         typer.echo(json.dumps([_as_json(order) for order in found], indent=2))
     elif found:
@@ -62,8 +62,8 @@ def show(key: Annotated[str, typer.Argument(help=f'The order, e.g. "{EXAMPLE_KEY
     """Show one order's whole history: states, transactions, errors."""
     require_keys([key])
     database = shared.existing(settings.load_database())
-    store = bridge_store.orders(database)
-    found = store.get([key])
+    store = bridge_store.store(database)
+    found = store.orders.get([key])
     if not found:
         message = (
             f"{key}: no such order (database: {database.description}); `mmbot orders` lists them"

@@ -24,7 +24,7 @@ def retry(
     read = settings.load()
     database = shared.existing(read.database)
     bridge = wiring.bridge(read)
-    missing = set(keys) - {order.key for order in bridge.orders.get(keys)}
+    missing = set(keys) - {order.key for order in bridge.store.orders.get(keys)}
     if missing:
         typer.echo(f"{', '.join(sorted(missing))}: no such order; nothing was done", err=True)
         raise typer.Exit(1)

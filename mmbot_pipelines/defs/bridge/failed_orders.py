@@ -31,7 +31,7 @@ _RECOVERED_FOR = timedelta(days=7)
 def failed_order(context: dg.AssetExecutionContext, bridge: Bridge) -> dg.MaterializeResult[None]:
     key = context.partition_key
     reprocess_one(context.op_execution_context, bridge, key)
-    order = bridge.orders.get([key])[0]
+    order = bridge.store.orders.get([key])[0]
     return dg.MaterializeResult(metadata={"order": key, "status": str(order.status)})
 
 
@@ -43,7 +43,8 @@ def failed_order(context: dg.AssetExecutionContext, bridge: Bridge) -> dg.Materi
 @operator_errors()
 def failed_orders(context: dg.SensorEvaluationContext, bridge: Bridge) -> dg.SensorResult:
     failed = {
-        order.key for order in bridge.orders.find(OrderFilter(failed=True, limit=_MAX_OFFERED))
+        order.key
+        for order in bridge.store.orders.find(OrderFilter(failed=True, limit=_MAX_OFFERED))
     }
     offered = set(context.instance.get_dynamic_partitions(str(FAILED_ORDERS.name)))
     added = sorted(failed - offered)
@@ -69,9 +70,11 @@ def _unneeded_partitions(
     The run that recovers an order stores its output after that, for which the partition must
     be there.
     """
-    stored = {order.key: order for order in bridge.orders.get(offered)}
+    stored = {order.key: order for order in bridge.store.orders.get(offered)}
     healthy = [key for key, order in stored.items() if not order.failed]
-    without_changes = bridge.orders.without_changes(healthy, since=bridge.clock() - _RECOVERED_FOR)
+    without_changes = bridge.store.orders.without_changes(
+        healthy, since=bridge.clock() - _RECOVERED_FOR
+    )
     unneeded = [key for key in offered if key in without_changes or key not in stored]
     if not unneeded:
         return []

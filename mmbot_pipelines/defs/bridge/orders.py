@@ -152,7 +152,7 @@ def _reactions(
     ids = {
         entry.run_id
         for key in completed[:_MAX_CLAIMS_SHOWN]
-        for entry in bridge.orders.history(key)
+        for entry in bridge.store.orders.history(key)
         if entry.after is Status.PROVING
     }
     runs = instance.get_runs(dg.RunsFilter(run_ids=sorted(ids))) if ids else []
@@ -194,7 +194,7 @@ def replace(context: dg.OpExecutionContext, bridge: Bridge) -> None:
     run = op_run(context)
     with operator_errors():
         keys = order_keys(context.op_config["order_keys"])
-        bridge.orders.record_run(run.id, keys, at=bridge.clock())
+        steps.record_run(bridge, run.id, keys)
         steps.replace_stuck(bridge, run)
 
 
@@ -211,7 +211,7 @@ def replacements(bridge: steps.Bridge) -> Iterator[dg.RunRequest]:
     stuck = steps.stuck_transactions(bridge)
     if stuck:
         turn = int(bridge.clock().timestamp()) // _ASK_AGAIN_SECONDS
-        keys = sorted({row.subject for row in stuck if bridge.orders.get([row.subject])})
+        keys = sorted({row.subject for row in stuck if bridge.store.orders.get([row.subject])})
         yield dg.RunRequest(
             run_key=f"replace {stuck[0].hash} {turn}",
             job_name=replace_stuck_transactions.name,

@@ -42,7 +42,7 @@ def reprocess_order() -> None:
 
 def backfill(bridge: steps.Bridge, run: Run) -> list[str]:
     """Read the accepted blocks again; forget what runs of long ago worked on."""
-    bridge.orders.forget_runs(before=bridge.clock() - _RUNS_KEPT)
+    steps.forget_runs(bridge, before=bridge.clock() - _RUNS_KEPT)
     return steps.backfill(bridge, run)
 
 
@@ -58,7 +58,7 @@ def every_five_minutes(
             keys = find(bridge, run)
             run.log(f"orders to take on: {', '.join(keys) or 'none'}")
             context.instance.add_run_tags(context.run_id, order_tags(keys))
-            bridge.orders.record_run(run.id, keys, at=bridge.clock())
+            steps.record_run(bridge, run.id, keys)
             steps.advance(bridge, keys, run)
 
     @dg.job(name=name, description=description, executor_def=dg.in_process_executor)

@@ -63,7 +63,7 @@ def order_tags(keys: Sequence[str]) -> dict[str, str]:
 
 def orders_of_run(bridge: steps.Bridge, run: dg.DagsterRun) -> list[str]:
     """Return the orders of a run: those it recorded, or those it was launched for."""
-    recorded = bridge.orders.orders_of_run(run.run_id)
+    recorded = bridge.store.orders.of_run(run.run_id)
     if recorded:
         return recorded
     named = [*_launched_for(run), *(run.tags.get(tag) for tag in (ORDER, PARTITION_TAG))]
@@ -146,7 +146,7 @@ def step_op(name: str, do: Callable[[steps.Bridge, Sequence[str], Run], None]) -
     def op(context: dg.OpExecutionContext, bridge: Bridge) -> None:
         with operator_errors():
             keys, run = order_keys(context.op_config["order_keys"]), op_run(context)
-            bridge.orders.record_run(run.id, keys, at=bridge.clock())
+            steps.record_run(bridge, run.id, keys)
             do(bridge, keys, run)
 
     return op
@@ -157,9 +157,9 @@ def reprocess_one(context: dg.OpExecutionContext, bridge: steps.Bridge, key: str
     with operator_errors():
         order_keys([key])
         context.instance.add_run_tags(context.run_id, order_tags([key]))
-        if not bridge.orders.get([key]):
+        if not bridge.store.orders.get([key]):
             raise OrdersFailed(
                 f"no order {key!r}: give one that `mmbot orders` lists, e.g. {EXAMPLE_KEY}"
             )
-        bridge.orders.record_run(context.run_id, [key], at=bridge.clock())
+        steps.record_run(bridge, context.run_id, [key])
         steps.reprocess(bridge, [key], op_run(context))

@@ -10,11 +10,12 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, inspect, tex
 from sqlalchemy.schema import CreateSchema
 
 from mmbot_pipelines.adapters.db import migrate
-from mmbot_pipelines.adapters.db.safety import PgSafety
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.tables import SCHEMA, metadata
 from mmbot_pipelines.adapters.db.urls import DAGSTER_SCHEMA, store_url
 from mmbot_pipelines.core.errors import InvalidSettings, StoreUnavailable
 from mmbot_pipelines.core.safety import GLOBAL, State, resume
+from tests.ports.store_writes import decided
 
 
 def engine(url: str) -> Engine:
@@ -73,10 +74,12 @@ def test_a_halt_outlives_every_migration_and_a_person_ends_it(empty_database_url
     for down in ("0002", "0003", "0016"):
         migrate.downgrade(empty_database_url, down)
         migrate.upgrade(empty_database_url)
-        (standing,) = PgSafety(engine(empty_database_url)).scope_states()
+        (standing,) = PgBridgeStore(engine(empty_database_url)).safety.scope_states()
         assert (standing.state, standing.by, standing.why) == (State.HALTED, "Ann", "a look")
-    store, now = PgSafety(engine(empty_database_url)), datetime.now(UTC)
-    assert resume(store, GLOBAL, by="Bob", reason="all is well", at=now).state is State.NORMAL
+    store, now = PgBridgeStore(engine(empty_database_url)), datetime.now(UTC)
+    assert (
+        decided(resume, store, GLOBAL, by="Bob", reason="all is well", at=now).state is State.NORMAL
+    )
 
 
 def test_many_start_together(empty_database_url: str) -> None:

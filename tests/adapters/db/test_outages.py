@@ -9,13 +9,13 @@ from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect, transaction
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from mmbot_pipelines.core.errors import StoreUnavailable
 from tests.bridge.orders import NOON, an_order
-from tests.ports.store_writes import CHAIN, OURS, a_transaction, add, put, step
+from tests.ports.store_writes import CHAIN, OURS, a_transaction, add, held, put, step
 
 UNREACHABLE = "postgresql://mmbot:s3cr%20t@127.0.0.1:1/bot"
 
@@ -36,13 +36,13 @@ def end_all_others(url: str) -> None:
 
 
 def test_every_method_reports_in_one_line_that_nobody_answers() -> None:
-    store = PgOrders(connect(UNREACHABLE))
+    store = PgBridgeStore(connect(UNREACHABLE))
     order = an_order()
     asked = [
-        lambda: store.find(OrderFilter()),
+        lambda: store.orders.find(OrderFilter()),
         lambda: add(store, order),
         lambda: step(store, order, Fact.ACCEPTED),
-        lambda: store.lane(CHAIN, OURS).__enter__(),
+        lambda: held(store, CHAIN, OURS).__enter__(),
     ]
     for ask in asked:
         with pytest.raises(StoreUnavailable) as e:
@@ -60,7 +60,7 @@ def test_the_password_is_nowhere(url: str, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(psycopg, "connect", refuse_with_password)
     monkeypatch.setattr(psycopg.Connection, "connect", refuse_with_password)
     with pytest.raises(StoreUnavailable) as e:
-        PgOrders(connect(url)).find(OrderFilter())
+        PgBridgeStore(connect(url)).orders.find(OrderFilter())
     assert str(e.value) == 'database bot at 127.0.0.1: connection failed: password "***" refused'
     assert e.value.__cause__ is None
     assert e.value.__suppress_context__
@@ -69,36 +69,36 @@ def test_the_password_is_nowhere(url: str, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_missing_database_is_named(database_url: str) -> None:
     url = make_url(database_url).set(database="absent").render_as_string(hide_password=False)
     with pytest.raises(StoreUnavailable, match=r'database absent at .*"absent" does not exist'):
-        PgOrders(connect(url)).find(OrderFilter())
+        PgBridgeStore(connect(url)).orders.find(OrderFilter())
 
 
 def test_a_broken_connection_in_the_pool_is_replaced(engine: Engine, database_url: str) -> None:
-    store = PgOrders(engine)
+    store = PgBridgeStore(engine)
     add(store, an_order())
     end_all_others(database_url)
-    assert len(store.find(OrderFilter())) == 1
+    assert len(store.orders.find(OrderFilter())) == 1
 
 
 def test_a_lane_that_breaks_leaves_nothing(engine: Engine, database_url: str) -> None:
-    store = PgOrders(engine)
+    store = PgBridgeStore(engine)
     add(store, an_order())
     order = step(store, an_order(), Fact.ACCEPTED)
 
     def broken_lane() -> None:
-        with store.lane(CHAIN, OURS) as lane:
-            put(lane, order, a_transaction(order, lane.next_nonce(0)))
+        with held(store, CHAIN, OURS) as (uow, lane):
+            put(uow, lane, order, a_transaction(order, lane.next_nonce(0)))
             end_all_others(database_url)
 
     with pytest.raises(StoreUnavailable, match="database mmbot_test"):
         broken_lane()
-    assert store.in_flight() == []
-    assert store.get([order.key]) == [order]
-    with store.lane(CHAIN, OURS) as lane:  # the lane is free again
+    assert store.outbox.in_flight() == []
+    assert store.orders.get([order.key]) == [order]
+    with held(store, CHAIN, OURS) as (_uow, lane):  # the lane is free again
         assert lane.next_nonce(0) == 0
 
 
 def test_a_lane_held_too_long_is_given_back(engine: Engine) -> None:
-    store = PgOrders(engine)
+    store = PgBridgeStore(engine)
 
     def stopped_process() -> None:
         with transaction(engine) as connection:
@@ -110,7 +110,7 @@ def test_a_lane_held_too_long_is_given_back(engine: Engine) -> None:
 
     with pytest.raises(StoreUnavailable, match="idle-in-transaction"):
         stopped_process()
-    assert store.find(OrderFilter()) == []
+    assert store.orders.find(OrderFilter()) == []
 
 
 def test_a_statement_that_lasts_too_long_is_an_outage(engine: Engine) -> None:
@@ -128,7 +128,7 @@ def test_too_many_at_once_is_an_outage(database_url: str) -> None:
     engine.pool._timeout = 0.05  # type: ignore[attr-defined]
     held = [engine.connect() for _ in range(8)]
     with pytest.raises(StoreUnavailable, match="all our connections are in use"):
-        PgOrders(engine).find(OrderFilter())
+        PgBridgeStore(engine).orders.find(OrderFilter())
     for connection in held:
         connection.close()
     engine.dispose()
@@ -148,9 +148,9 @@ def test_bugs_are_not_outages(engine: Engine) -> None:
 def test_the_session_is_in_utc_whatever_the_server_reports(
     engine: Engine, database_url: str
 ) -> None:
-    add(PgOrders(engine), an_order())
+    add(PgBridgeStore(engine), an_order())
     given = "-c timezone=Asia/Tokyo"
     url = make_url(database_url).update_query_dict({"options": given})
-    other = PgOrders(connect(url.render_as_string(hide_password=False)))
-    assert other.find(OrderFilter(status=Status.PENDING)) == [an_order()]
-    assert str(other.find(OrderFilter())[0].changed_at) == str(NOON)
+    other = PgBridgeStore(connect(url.render_as_string(hide_password=False)))
+    assert other.orders.find(OrderFilter(status=Status.PENDING)) == [an_order()]
+    assert str(other.orders.find(OrderFilter())[0].changed_at) == str(NOON)

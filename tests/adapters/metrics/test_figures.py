@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine
 
-from mmbot_pipelines.adapters.db.bridge.orders import PgOrders
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.metrics.figures import BUCKETS, Figures, PgFigures
 from mmbot_pipelines.bridge.alerting.notify import JOURNAL
@@ -79,8 +79,8 @@ def test_durations_are_counted_up_to_each_bound(engine: Engine) -> None:
 def test_what_a_reorg_removes_still_counts_once(engine: Engine) -> None:
     fill(engine)
     before = read(engine).to_transfer
-    go(PgOrders(engine), "zksync:5", Fact.TRANSFER_REORGED, 50)
-    go(PgOrders(engine), "zksync:5", Fact.MINED, 90)
+    go(PgBridgeStore(engine), "zksync:5", Fact.TRANSFER_REORGED, 50)
+    go(PgBridgeStore(engine), "zksync:5", Fact.MINED, 90)
     assert read(engine).to_transfer == before
 
 

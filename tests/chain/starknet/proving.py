@@ -17,7 +17,7 @@ from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.starknet.contracts import development_keys
 from tests.adapters.bridge.starknet.fake_prover import API_KEY, FakeProver
-from tests.ports.invokes_memory import InvokesMemory
+from tests.ports.invokes import StoredInvokes
 from tests.ports.port_harness import pay
 from tests.ports.starknet_ports import StarknetPorts
 
@@ -55,7 +55,7 @@ def by_proof(ports: StarknetPorts, service: FakeProver, **changes: Any) -> ByPro
         "poll_seconds": 0,
         "unknown_seconds": 0,
     } | changes
-    invokes = given.pop("invokes", None) or InvokesMemory()
+    invokes = given.pop("invokes", None) or StoredInvokes()
     l2 = given.pop("l2", ports.l2)
     clock: dict[str, Any] = {"now": given.pop("now")} if "now" in given else {}
     wallet = StarknetWallet(Address(ports.deployed.wallet), key, chain_id=chain_id)

@@ -21,7 +21,7 @@ from mmbot_pipelines.devnet.starknet.users import account
 from tests.adapters.bridge.starknet.fake_prover import API_KEY, FakeProver
 from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, prove, reported, task_of
 from tests.devnet.starknet_rpc import run
-from tests.ports.invokes_memory import InvokesMemory
+from tests.ports.invokes import StoredInvokes
 from tests.ports.starknet_ports import StarknetPorts
 
 
@@ -158,7 +158,7 @@ def test_a_wrong_key_of_our_account_is_one_line_without_it(
     ports: StarknetPorts, service: FakeProver, origin: Starknet
 ) -> None:
     orders = begun(ports, origin, paid(ports))
-    invokes = InvokesMemory()
+    invokes = StoredInvokes()
     wrong = by_proof(ports, service, private_key="0xabc123", invokes=invokes)
     shut = ports.starknet(ports.l2, wrong)
     with pytest.raises(RpcRefused, match="fix MMBOT_STARKNET_PRIVATE_KEY") as refused:

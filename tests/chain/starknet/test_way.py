@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import Engine
 
 from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
+from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.journal import Run
@@ -18,29 +21,29 @@ from mmbot_pipelines.core.money import Wei
 from tests.adapters.bridge.starknet.fake_prover import FakeProver
 from tests.chain.starknet.claims import consumed
 from tests.chain.starknet.proving import by_proof
-from tests.ports.orders_memory import OrdersMemory
-from tests.ports.safety_memory import AccountsMemory
 from tests.ports.starknet_ports import StarknetPorts
+from tests.postgres import clean_engine
 
 FEE = 10**16
 
 
 @dataclass
 class Way:
-    """The bridge with real adapters, a store in memory, and a clock that tests move."""
+    """The bridge with real adapters, a real database, and a clock that tests move."""
 
     ports: StarknetPorts
     origin: Starknet
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    engine: Engine | None = None
 
     def __post_init__(self) -> None:
-        self.store = OrdersMemory()
+        self.engine = self.engine or clean_engine()
+        self.store = PgBridgeStore(self.engine)
         self.logged: list[str] = []
         self.run = Run("run-1", self.logged.append)
         self.bridge = Bridge(
-            orders=self.store,
-            accounts=AccountsMemory(self.store),
-            safety=self.store.safety,
+            store=self.store,
+            accounts=PgAccounts(self.engine),
             origins={"starknet": self.origin},
             registry=self.ports.registry,
             chain=self.ports.chain,
@@ -84,7 +87,7 @@ class Way:
         return steps.settle(self.bridge, "starknet", self.run)
 
     def order(self, key: str) -> Order:
-        return self.store.get([key])[0]
+        return self.store.orders.get([key])[0]
 
     def consumed(self, key: str) -> None:
         """Await that L1 knows of the delivery."""
@@ -137,7 +140,7 @@ def test_a_message_that_failed_is_claimed_again_and_paid_once(way: Way) -> None:
     way.consumed(key)
     way.ports.mine_l2(1)
     assert way.settle() == [key]
-    purposes = [t.purpose for t in way.store.transactions(key)]
+    purposes = [t.purpose for t in way.store.outbox.of(key)]
     assert purposes == ["transfer", "repay", "repay"]
 
 
@@ -165,7 +168,7 @@ def test_an_order_whose_unsealed_block_was_dropped_costs_nothing(way: Way) -> No
         with suppress(OrdersFailed):
             steps.transfer(way.bridge, keys, way.run)
         way.ports.mine()
-    assert way.store.outbox == []
+    assert way.store.outbox.in_flight() == []
     # Other orders have their ids now: these are paid, as the escrow has them.
     way.ports.show(2, amount=2 * 10**16, fee=FEE)
     way.ports.mine_l2(1)
@@ -199,7 +202,7 @@ def test_orders_come_back_by_proofs(proofs: Way, service: FakeProver) -> None:
     assert len({proofs.order(key).claim_tx for key in keys}) == 1
     proofs.ports.mine_l2(1)
     assert sorted(proofs.settle()) == keys
-    assert {t.purpose for key in keys for t in proofs.store.transactions(key)} == {"transfer"}
+    assert {t.purpose for key in keys for t in proofs.store.outbox.of(key)} == {"transfer"}
 
 
 def test_a_failing_task_is_given_again_after_its_backoff(proofs: Way, service: FakeProver) -> None:
@@ -210,7 +213,7 @@ def test_a_failing_task_is_given_again_after_its_backoff(proofs: Way, service: F
     order = proofs.order(key)
     assert (order.status, order.failed) == (Status.FULFILLED, True)
     assert "no memory" in str(order.reason)
-    assert [e.fault.kind for e in proofs.store.errors(key)] == ["ProofFailed"]
+    assert [e.fault.kind for e in proofs.store.errors.of(key)] == ["ProofFailed"]
     assert steps.retry(proofs.bridge, proofs.run) == []
     proofs.now += timedelta(minutes=2)
     steps.advance(proofs.bridge, steps.retry(proofs.bridge, proofs.run), proofs.run)
@@ -229,7 +232,7 @@ def test_a_wrong_api_key_is_an_error_of_the_order_and_no_loss(
         steps.repay(way.bridge, [key], way.run)
     order = way.order(key)
     assert (order.status, order.failed, order.is_parked) == (Status.FULFILLED, True, False)
-    stored = [str(e) for e in way.store.errors(key)] + way.logged
+    stored = [str(e) for e in way.store.errors.of(key)] + way.logged
     assert "hunter2" not in "".join(stored)
 
 
@@ -238,8 +241,7 @@ def test_orders_under_way_when_the_way_changes_are_taken_over(
 ) -> None:
     ports.node.inbox.mode = "withhold"
     (key,) = way.claimed()
-    other = Way(ports, ports.starknet(ports.l2, by_proof(ports, service)), way.now)
-    other.store.stored = way.store.stored
+    other = Way(ports, ports.starknet(ports.l2, by_proof(ports, service)), way.now, way.engine)
     other.settle()
     assert other.order(key).status is Status.PROVED  # the message may still arrive
     other.now += timedelta(hours=2)

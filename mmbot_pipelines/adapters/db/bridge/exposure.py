@@ -1,14 +1,11 @@
-"""How much is paid out and how work ended, summed up in the caller's database transaction."""
+"""The port `Accounts` on Postgres: what was spent, and how work ended."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import (
-    ARRAY,
     Connection,
     Engine,
-    Text,
-    any_,
     func,
     literal,
     literal_column,
@@ -17,13 +14,10 @@ from sqlalchemy import (
 )
 
 from mmbot_pipelines.adapters.db.bridge import wallets
-from mmbot_pipelines.adapters.db.bridge.rows import order_of
 from mmbot_pipelines.adapters.db.columns import Instant
 from mmbot_pipelines.adapters.db.engine import transaction
-from mmbot_pipelines.adapters.db.tables.monitoring import tallies
-from mmbot_pipelines.adapters.db.tables.orders import HELD_BACK, errors, order_events, orders
+from mmbot_pipelines.adapters.db.tables.orders import errors, order_events
 from mmbot_pipelines.adapters.db.tables.outbox import origin_of_transaction, transactions
-from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.accounts import PROVEN, TRANSFER, BalanceMark, Finished
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import TxState
@@ -37,11 +31,6 @@ class PgAccounts:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-
-    def exposure(self) -> Wei:
-        """Sum the amounts of all orders that are OUT, in wei."""
-        with transaction(self._engine) as connection:
-            return exposure(connection)
 
     def gas_lost(self, *, since: datetime) -> Wei:
         """Sum what transfers stored since then paid for gas and reverted, in wei."""
@@ -89,49 +78,6 @@ class PgAccounts:
         """Store the wallet's newest explained balance."""
         with transaction(self._engine) as connection:
             wallets.mark_balance(connection, chain_id, wallet, mark)
-
-
-def exposure(connection: Connection) -> Wei:
-    """Sum the amounts whose transfer is stored and that the escrows have not paid back."""
-    # a sum that triggers keep, for the lane and every tick ask for it
-    out = select(func.sum(tallies.c.value)).where(tallies.c.name == "exposure")
-    return Wei(int(connection.scalar(out) or 0))
-
-
-def paid_since(connection: Connection, at: datetime) -> dict[Address, Wei]:
-    """Sum transfers since then by recipient; one that cannot pay any more is none."""
-    # an order counts once, however often its transfer was replaced
-    paid = (
-        select(transactions.c.subject)
-        .where(
-            transactions.c.purpose == TRANSFER,
-            transactions.c.state.in_([TxState.STORED.value, TxState.MINED.value]),
-            transactions.c.stored_at > at,
-        )
-        .distinct()
-    )
-    sums = connection.execute(
-        select(orders.c.recipient, func.sum(orders.c.amount))
-        # as an array, for of what a join brings Postgres expects too much, and reads all orders
-        .where(orders.c.key == any_(func.array(paid.scalar_subquery(), type_=ARRAY(Text))))
-        .group_by(orders.c.recipient)
-    )
-    return {Address(recipient): Wei(int(total)) for recipient, total in sums}
-
-
-def held_back(
-    connection: Connection, origin: str, reason: str, recipient: Address | None, max_orders: int
-) -> list[Order]:
-    """List an origin's healthy orders that wait with this reason, lowest number first."""
-    waiting = (
-        select(orders)
-        .where(HELD_BACK, orders.c.origin == origin, func.md5(orders.c.reason) == func.md5(reason))
-        .order_by(orders.c.number)
-        .limit(max_orders)
-    )
-    if recipient is not None:
-        waiting = waiting.where(orders.c.recipient == recipient)
-    return [order_of(row) for row in connection.execute(waiting)]
 
 
 def _finished(

@@ -1,16 +1,14 @@
 """Rows of the database as the bridge's own values, and back."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Row
 
-from mmbot_pipelines.bridge.journal import ErrorEntry, Fault, HistoryEntry
+from mmbot_pipelines.adapters.db.outbox import block_of
+from mmbot_pipelines.bridge.journal import HistoryEntry
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.core.outbox import Block, Call, Fees, Receipt, Transaction, TxState
-
-_AT_ONCE = datetime.fromtimestamp(0, UTC)
+from mmbot_pipelines.core.outbox import Block
 
 Values = dict[str, object]
 
@@ -38,7 +36,7 @@ def order_of(row: Row[Any]) -> Order:
         claim_tx=row.claim_tx,
         claim_ref=row.claim_ref,
         settle_tx=row.settle_tx,
-        settle_block=_block(row.settle_block_number, row.settle_block_hash),
+        settle_block=block_of(row.settle_block_number, row.settle_block_hash),
         settle_final=row.settle_final,
         claim_cost=row.claim_cost,
         claim_refund=row.claim_refund,
@@ -48,7 +46,7 @@ def order_of(row: Row[Any]) -> Order:
 
 
 def order_values(order: Order) -> Values:
-    """Write an order as a new row of `orders`."""
+    """Write an order as a row of `orders`."""
     return {
         "origin": order.origin,
         "number": order.number,
@@ -56,13 +54,6 @@ def order_values(order: Order) -> Values:
         "amount": order.amount,
         "fee": order.fee,
         "version": order.version,
-        **step_values(order),
-    }
-
-
-def step_values(order: Order) -> Values:
-    """Write the columns of an order that a step may change."""
-    return {
         "block_number": order.block.number,
         "block_hash": order.block.hash,
         "set_order_tx": order.set_order_tx,
@@ -88,76 +79,6 @@ def step_values(order: Order) -> Values:
     }
 
 
-def transaction_of(row: Row[Any]) -> Transaction:
-    """Read a row of `transactions`."""
-    return Transaction(
-        subject=row.subject,
-        purpose=row.purpose,
-        attempt=row.attempt,
-        bump=row.bump,
-        chain_id=row.chain_id,
-        wallet=row.wallet,
-        nonce=row.nonce,
-        hash=row.hash,
-        raw=row.raw,
-        call=Call(to=row.call_to, data=row.call_data, value=row.call_value),
-        gas=row.gas,
-        fees=Fees(base=row.fee_base, priority=row.fee_priority, ceiling=row.fee_ceiling),
-        stored_at=row.stored_at,
-        state=TxState(row.state),
-        block=_block(row.block_number, row.block_hash),
-        gas_used=row.gas_used,
-        gas_price=row.gas_price,
-        refund=row.refund,
-    )
-
-
-def transaction_values(transaction: Transaction) -> Values:
-    """Write a transaction as a new row of `transactions`."""
-    block = transaction.block
-    return {
-        "subject": transaction.subject,
-        "purpose": transaction.purpose,
-        "attempt": transaction.attempt,
-        "bump": transaction.bump,
-        "chain_id": transaction.chain_id,
-        "wallet": transaction.wallet,
-        "nonce": transaction.nonce,
-        "hash": transaction.hash,
-        "raw": transaction.raw,
-        "call_to": transaction.call.to,
-        "call_data": transaction.call.data,
-        "call_value": transaction.call.value,
-        "gas": transaction.gas,
-        "fee_base": transaction.fees.base,
-        "fee_priority": transaction.fees.priority,
-        "fee_ceiling": transaction.fees.ceiling,
-        "stored_at": transaction.stored_at,
-        "state": transaction.state.value,
-        "block_number": block and block.number,
-        "block_hash": block and block.hash,
-        "gas_used": transaction.gas_used,
-        "gas_price": transaction.gas_price,
-        "refund": transaction.refund,
-    }
-
-
-def _block(number: int | None, block_hash: str | None) -> Block | None:
-    return None if number is None or block_hash is None else Block(number, block_hash)
-
-
-def receipt_values(receipt: Receipt | None) -> Values:
-    """Write what a receipt says into a row of `transactions`; None: not mined."""
-    return {
-        "block_number": receipt and receipt.block.number,
-        "block_hash": receipt and receipt.block.hash,
-        "gas_used": receipt and receipt.gas_used,
-        "gas_price": receipt and receipt.gas_price,
-        "refund": None,
-        "refund_due_at": _AT_ONCE,
-    }
-
-
 def history_of(row: Row[Any]) -> HistoryEntry:
     """Read a row of `order_events`."""
     return HistoryEntry(
@@ -170,10 +91,14 @@ def history_of(row: Row[Any]) -> HistoryEntry:
     )
 
 
-def error_of(row: Row[Any]) -> ErrorEntry:
-    """Read a row of `errors`."""
-    return ErrorEntry(
-        fault=Fault(subject=row.subject, step=row.step, kind=row.kind, message=row.message),
-        at=row.at,
-        run_id=row.run_id,
-    )
+def history_values(key: str, entry: HistoryEntry) -> Values:
+    """Write a change of an order as a new row of `order_events`."""
+    return {
+        "key": key,
+        "before": entry.before and entry.before.value,
+        "after": entry.after.value,
+        "at": entry.at,
+        "run_id": entry.run_id,
+        "tx": entry.tx,
+        "reason": entry.reason,
+    }

@@ -1,0 +1,287 @@
+"""The outbox in Postgres: the ports `OutboxReads`, `Outbox` and `Lane`, whose docstrings hold."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    func,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql
+
+from mmbot_pipelines.adapters.db.engine import Rows, rows_within
+from mmbot_pipelines.adapters.db.tables.outbox import origin_of_transaction, transactions
+from mmbot_pipelines.core.errors import ConcurrentUpdate
+from mmbot_pipelines.core.money import Address, TxHash, Wei
+from mmbot_pipelines.core.outbox import Block, Call, Fees, Outcome, Receipt, Transaction, TxState
+
+_STORED = transactions.c.state == TxState.STORED.value
+_AT_ONCE = datetime.fromtimestamp(0, UTC)
+_BY_NONCE = (transactions.c.nonce, transactions.c.bump, transactions.c.id)
+
+
+class PgOutboxReads:
+    """Questions about transactions."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def of(self, subject: str) -> list[Transaction]:
+        named = transactions.c.subject == subject
+        return self._transactions(select(transactions).where(named).order_by(transactions.c.id))
+
+    def in_flight(self) -> list[Transaction]:
+        return self._transactions(select(transactions).where(_STORED).order_by(*_BY_NONCE))
+
+    def mined_since(self, block: int) -> list[Transaction]:
+        since = transactions.c.block_number >= block
+        return self._transactions(select(transactions).where(since).order_by(*_BY_NONCE))
+
+    def unrefunded(
+        self, purpose: str, origin: str, *, at: datetime, max_rows: int
+    ) -> list[Transaction]:
+        due = and_(
+            transactions.c.state == TxState.MINED.value,
+            # written out, as the index has it
+            transactions.c.purpose == literal(purpose, literal_execute=True),
+            transactions.c.refund.is_(None),
+            origin_of_transaction == origin,
+            transactions.c.refund_due_at <= at,
+        )
+        turn = transactions.c.refund_due_at, transactions.c.id
+        return self._transactions(select(transactions).where(due).order_by(*turn).limit(max_rows))
+
+    def _transactions(self, query: Select[Any]) -> list[Transaction]:
+        return [transaction_of(row) for row in self._rows(query)]
+
+
+class PgOutbox(PgOutboxReads):
+    """The transactions within one transaction of the database."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(rows_within(connection))
+        self._connection = connection
+
+    def lock_lane(self, chain_id: int, wallet: Address) -> "PgLane":
+        key = lock_key(chain_id, wallet)
+        self._connection.execute(select(func.pg_advisory_xact_lock(key)))
+        return PgLane(self._connection, chain_id, wallet)
+
+    def decide(self, outcome: Outcome) -> None:
+        decided = outcome.transaction
+        others = TxState.LOST if outcome.state is TxState.LOST else TxState.REPLACED
+        values = {"state": outcome.state.value} | receipt_values(outcome.receipt)
+        self._write(decided, _STORED, values)
+        # Only now: a replacement that was stored at the same moment is seen by this update.
+        rivals = self._connection.scalars(
+            update(transactions)
+            .where(_of_nonce(decided), _STORED)
+            .values(state=others.value)
+            .returning(transactions.c.hash)
+        )
+        if outcome.misses_any_of(rivals):
+            raise ConcurrentUpdate(
+                f"{decided.subject}: nonce {decided.nonce} was replaced meanwhile"
+            )
+
+    def reopen_nonce(self, row: Transaction, *, at: datetime) -> None:
+        undecided = {"state": TxState.STORED.value, "stored_at": at} | receipt_values(None)
+        self._write(row, _as_read(row), undecided)
+        self._connection.execute(update(transactions).where(_of_nonce(row)).values(**undecided))
+
+    def move_to_block(self, mined: Transaction, receipt: Receipt) -> None:
+        self._write(mined, _as_read(mined), receipt_values(receipt))
+
+    def set_refund(self, mined: Transaction, refund: Wei) -> None:
+        unknown = and_(_as_read(mined), transactions.c.refund.is_(None))
+        self._write(mined, unknown, {"refund": refund})
+
+    def postpone_refunds(self, due: Mapping[TxHash, datetime]) -> None:
+        if not due:
+            return
+        unknown = transactions.c.hash == bindparam("mined"), transactions.c.refund.is_(None)
+        rows = [{"mined": tx, "due": at} for tx, at in sorted(due.items())]
+        self._connection.execute(
+            update(transactions).where(*unknown).values(refund_due_at=bindparam("due")), rows
+        )
+
+    def _write(
+        self, row: Transaction, only: ColumnElement[bool], values: dict[str, object]
+    ) -> None:
+        written = self._connection.scalar(
+            update(transactions)
+            .where(transactions.c.hash == row.hash, only)
+            .values(**values)
+            .returning(transactions.c.id)
+        )
+        if written is None:
+            raise ConcurrentUpdate(
+                f"{row.subject}: transaction {row.hash} was decided by somebody else"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class PgLane:
+    """A wallet's nonces, held until the transaction ends."""
+
+    connection: Connection
+    chain_id: int
+    wallet: Address
+
+    def next_nonce(self, chain_nonce: int) -> int:
+        highest = self.connection.scalar(select(func.max(transactions.c.nonce)).where(self._ours()))
+        return chain_nonce if highest is None else max(chain_nonce, highest + 1)
+
+    def next_bump(self, nonce: int) -> int:
+        of_nonce = and_(self._ours(), transactions.c.nonce == nonce)
+        subjects = select(transactions.c.subject).where(of_nonce)
+        # two questions, each with an index of its own: an OR of both would read every row
+        alternatives = (of_nonce, transactions.c.subject.in_(subjects))
+        highest = [
+            self.connection.scalar(select(func.max(transactions.c.bump)).where(rows))
+            for rows in alternatives
+        ]
+        return max((bump + 1 for bump in highest if bump is not None), default=0)
+
+    def in_flight(self) -> list[Transaction]:
+        rows = self.connection.execute(
+            select(transactions)
+            .where(self._ours(), _STORED)
+            .order_by(transactions.c.nonce, transactions.c.bump)
+        )
+        return [transaction_of(row) for row in rows]
+
+    def add(self, transaction: Transaction) -> None:
+        if (transaction.chain_id, transaction.wallet) != (self.chain_id, self.wallet):
+            raise ValueError(f"{transaction.subject}: not a transaction of this lane's wallet")
+        stored = self.connection.scalar(
+            postgresql.insert(transactions)
+            .values(**transaction_values(transaction))
+            .on_conflict_do_nothing()
+            .returning(transactions.c.id)
+        )
+        if stored is None:
+            raise ConcurrentUpdate(
+                f"{transaction.subject}: {transaction.purpose} {transaction.attempt} or nonce "
+                f"{transaction.nonce} has a transaction already"
+            )
+
+    def add_replacement(self, transaction: Transaction) -> None:
+        # locked: what is decided at this moment waits, and decides about this one too
+        rows = self.connection.execute(
+            select(transactions.c.subject, transactions.c.state)
+            .where(self._ours(), transactions.c.nonce == transaction.nonce)
+            .with_for_update()
+        ).all()
+        open_ = {True: TxState.STORED.value, False: TxState.LOST.value}
+        if any(row.state != open_[row.subject == transaction.subject] for row in rows):
+            raise ConcurrentUpdate(f"{transaction.subject}: nonce {transaction.nonce} is decided")
+        self.add(transaction)
+
+    def _ours(self) -> ColumnElement[bool]:
+        return and_(transactions.c.chain_id == self.chain_id, transactions.c.wallet == self.wallet)
+
+
+def lock_key(chain_id: int, wallet: Address) -> int:
+    """Return the advisory lock's key of a wallet's lane."""
+    # pg_advisory_xact_lock takes a signed 64-bit number (Postgres manual, 9.28.10)
+    name = f"{chain_id}:{wallet.lower()}".encode()
+    return int.from_bytes(blake2b(name, digest_size=8).digest(), signed=True)
+
+
+def _as_read(row: Transaction) -> ColumnElement[bool]:
+    return and_(
+        transactions.c.state == row.state.value,
+        transactions.c.block_hash == (row.block and row.block.hash),
+    )
+
+
+def _of_nonce(row: Transaction) -> ColumnElement[bool]:
+    return and_(
+        transactions.c.chain_id == row.chain_id,
+        transactions.c.wallet == row.wallet,
+        transactions.c.nonce == row.nonce,
+        transactions.c.subject == row.subject,
+    )
+
+
+def transaction_of(row: Row[Any]) -> Transaction:
+    """Read a row of `transactions`."""
+    return Transaction(
+        subject=row.subject,
+        purpose=row.purpose,
+        attempt=row.attempt,
+        bump=row.bump,
+        chain_id=row.chain_id,
+        wallet=row.wallet,
+        nonce=row.nonce,
+        hash=row.hash,
+        raw=row.raw,
+        call=Call(to=row.call_to, data=row.call_data, value=row.call_value),
+        gas=row.gas,
+        fees=Fees(base=row.fee_base, priority=row.fee_priority, ceiling=row.fee_ceiling),
+        stored_at=row.stored_at,
+        state=TxState(row.state),
+        block=block_of(row.block_number, row.block_hash),
+        gas_used=row.gas_used,
+        gas_price=row.gas_price,
+        refund=row.refund,
+    )
+
+
+def transaction_values(transaction: Transaction) -> dict[str, object]:
+    """Write a transaction as a new row of `transactions`."""
+    block = transaction.block
+    return {
+        "subject": transaction.subject,
+        "purpose": transaction.purpose,
+        "attempt": transaction.attempt,
+        "bump": transaction.bump,
+        "chain_id": transaction.chain_id,
+        "wallet": transaction.wallet,
+        "nonce": transaction.nonce,
+        "hash": transaction.hash,
+        "raw": transaction.raw,
+        "call_to": transaction.call.to,
+        "call_data": transaction.call.data,
+        "call_value": transaction.call.value,
+        "gas": transaction.gas,
+        "fee_base": transaction.fees.base,
+        "fee_priority": transaction.fees.priority,
+        "fee_ceiling": transaction.fees.ceiling,
+        "stored_at": transaction.stored_at,
+        "state": transaction.state.value,
+        "block_number": block and block.number,
+        "block_hash": block and block.hash,
+        "gas_used": transaction.gas_used,
+        "gas_price": transaction.gas_price,
+        "refund": transaction.refund,
+    }
+
+
+def receipt_values(receipt: Receipt | None) -> dict[str, object]:
+    """Write what a receipt says into a row of `transactions`; None: not mined."""
+    return {
+        "block_number": receipt and receipt.block.number,
+        "block_hash": receipt and receipt.block.hash,
+        "gas_used": receipt and receipt.gas_used,
+        "gas_price": receipt and receipt.gas_price,
+        "refund": None,
+        "refund_due_at": _AT_ONCE,
+    }
+
+
+def block_of(number: int | None, block_hash: str | None) -> Block | None:
+    """Read a block from its two columns."""
+    return None if number is None or block_hash is None else Block(number, block_hash)
