@@ -13,8 +13,8 @@ from starknet_py.net.client_models import Call
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
 from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
+from mmbot_pipelines.adapters.starknet.decoding import word
 from mmbot_pipelines.adapters.starknet.lane import StarknetLane
-from mmbot_pipelines.adapters.starknet.node import word
 from mmbot_pipelines.adapters.starknet.wallet import StarknetWallet
 from mmbot_pipelines.bridge.ports.chains import Settlement
 from mmbot_pipelines.core.errors import RpcUnavailable

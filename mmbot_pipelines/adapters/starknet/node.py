@@ -5,32 +5,33 @@ Whatever an answer has that the specification has not is the node's fault, never
 """
 
 import contextlib
-import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-from starknet_py.constants import EXPECTED_RPC_VERSION, FIELD_PRIME
+from starknet_py.constants import EXPECTED_RPC_VERSION
 
 from mmbot_pipelines.adapters.rpc.error_class import node_fault_of
 from mmbot_pipelines.adapters.rpc.health import NodeFault, NodeFaultKind, ReportedHead
 from mmbot_pipelines.adapters.rpc.node import Answer, Node, RpcCall, RpcError
 from mmbot_pipelines.adapters.rpc.nodes import Dialect, Nodes
+from mmbot_pipelines.adapters.starknet.decoding import (
+    felt,
+    felts,
+    listed,
+    members,
+    text,
+    whole,
+    word,
+)
 from mmbot_pipelines.core.outbox import Block
 from mmbot_pipelines.core.text import cleaned
 
 _SHOWN = 40  # characters of a strange value that an error repeats
 _NUMBERS = 2**63  # of blocks, as they are stored
-_HEX = re.compile(r"0x[0-9a-fA-F]{1,64}")
-
-# Where an error keeps the error of the call within.
-_NESTED = ("revert_error", "execution_error", "error")
 
 BLOCK_NOT_FOUND = 24  # Starknet JSON-RPC specification, errors
 _PUBLISHED = range(1, 200)  # the errors of the specification itself
-
-GASES = ("l1_gas", "l1_data_gas", "l2_gas")
 
 # A view: contract, selector and calldata.
 View = tuple[int, int, Sequence[int]]
@@ -156,83 +157,6 @@ class StarknetNode:
             raise NodeFault(f"answered with an error of its own: {answer}", kind)
 
 
-@dataclass(frozen=True, slots=True)
-class FeeEstimate:
-    """What an execution takes; its unit says whether it is in wei or fri."""
-
-    gas: Mapping[str, tuple[int, int]]  # consumed, and its price, by kind
-    total: int
-    unit: str
-
-    @staticmethod
-    def read(value: object) -> "FeeEstimate":
-        """Read FEE_ESTIMATE or MESSAGE_FEE_ESTIMATE of the specification.
-
-        Raises:
-            NodeFault: it is none.
-        """
-        parts = {f"{gas}_{part}": felt for gas in GASES for part in ("consumed", "price")}
-        found = members(value, overall_fee=felt, unit=text, **parts)
-        return FeeEstimate(
-            {gas: (found[f"{gas}_consumed"], found[f"{gas}_price"]) for gas in GASES},
-            found["overall_fee"],
-            found["unit"],
-        )
-
-
-def word(value: int) -> str:
-    """Write a felt as a hash of 32 bytes, as explorers do."""
-    return f"0x{value:064x}"
-
-
-def felt(value: object) -> int:
-    """Read a felt.
-
-    Raises:
-        NodeFault: it is none.
-    """
-    if isinstance(value, str) and _HEX.fullmatch(value) and int(value, 16) < FIELD_PRIME:
-        return int(value, 16)
-    raise NodeFault(f"answered {cleaned(value, _SHOWN)}, which is no felt")
-
-
-def felts(value: object) -> list[int]:
-    """Read a list of felts."""
-    return [felt(one) for one in listed(value)]
-
-
-def whole(value: object) -> int:
-    """Read a whole number that JSON has as one, e.g. a block's."""
-    if type(value) is int and value >= 0:
-        return value
-    raise NodeFault(f"answered {cleaned(value, _SHOWN)}, which is no possible number")
-
-
-def text(value: object) -> str:
-    """Read a text."""
-    if isinstance(value, str):
-        return value
-    raise NodeFault(f"answered {cleaned(value, _SHOWN)}, which is no text")
-
-
-def listed(value: object) -> list[Any]:
-    """Read a list."""
-    if isinstance(value, list):
-        return value
-    raise NodeFault(f"answered {cleaned(value, _SHOWN)}, which is no list")
-
-
-def members(value: object, **readers: Callable[[Any], Any]) -> dict[str, Any]:
-    """Read an object, and these members of it; others stay as they came.
-
-    Raises:
-        NodeFault: it is no object, or has not these members.
-    """
-    if not isinstance(value, dict):
-        raise NodeFault(f"answered {cleaned(value, _SHOWN)}, which is no object")
-    return value | {name: read(value.get(name)) for name, read in readers.items()}
-
-
 def _block_id(at: int | str | Block) -> object:
     if isinstance(at, Block):
         return {"block_hash": hex(int(at.hash, 16))}
@@ -246,22 +170,6 @@ def _block(answer: object) -> Block:
     if type(number) is not int or not 0 <= number < _NUMBERS:
         raise NodeFault(f"answered a block of no possible number: {cleaned(number, _SHOWN)}")
     return Block(number, word(found["block_hash"]))
-
-
-def reason(error: RpcError) -> str:
-    """Return why a call failed, as the innermost of the nested calls says.
-
-    Source: Starknet JSON-RPC specification, CONTRACT_EXECUTION_ERROR.
-    """
-    inner = error.data
-    while isinstance(inner, dict):
-        inner = next((inner[name] for name in _NESTED if name in inner), None)
-    return cleaned(f"{error.message}: {innermost(str(inner))}" if inner else error)
-
-
-def innermost(trace: str) -> str:
-    """Return the last line of a trace of nested calls: it holds the reason."""
-    return (trace.strip().splitlines() or [""])[-1]
 
 
 def _check(answers: Sequence[Answer], chain: str, chain_id: int) -> None:

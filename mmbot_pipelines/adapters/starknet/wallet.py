@@ -19,10 +19,9 @@ from starknet_py.net.schemas.broadcasted_txn import BroadcastedTransactionSchema
 
 from mmbot_pipelines.adapters.rpc.health import NodeFault
 from mmbot_pipelines.adapters.rpc.node import RpcError
-from mmbot_pipelines.adapters.starknet.node import (
+from mmbot_pipelines.adapters.starknet.decoding import (
     GASES,
     FeeEstimate,
-    StarknetNode,
     felt,
     innermost,
     listed,
@@ -31,6 +30,7 @@ from mmbot_pipelines.adapters.starknet.node import (
     text,
     word,
 )
+from mmbot_pipelines.adapters.starknet.node import StarknetNode
 from mmbot_pipelines.core.errors import RpcRefused
 from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.core.text import cleaned

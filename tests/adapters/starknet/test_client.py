@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mmbot_pipelines.adapters.starknet.node import StarknetNode, word
+from mmbot_pipelines.adapters.starknet.decoding import word
+from mmbot_pipelines.adapters.starknet.node import StarknetNode
 from mmbot_pipelines.core.errors import RpcRefused, RpcUnavailable, WrongChain
 from mmbot_pipelines.core.outbox import Block
 from tests.adapters.rpc.fake_node import refuse

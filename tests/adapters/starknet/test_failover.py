@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from mmbot_pipelines.adapters.starknet.node import StarknetNode, word
+from mmbot_pipelines.adapters.starknet.decoding import word
+from mmbot_pipelines.adapters.starknet.node import StarknetNode
 from mmbot_pipelines.core.errors import RpcRefused, RpcUnavailable
 from mmbot_pipelines.core.outbox import Block
 from tests.adapters.rpc.fake_node import NOBODY, refuse

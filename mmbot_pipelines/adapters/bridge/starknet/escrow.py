@@ -11,7 +11,7 @@ from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 from starknet_py.hash.selector import get_selector_from_name
 
-from mmbot_pipelines.adapters.starknet.node import word
+from mmbot_pipelines.adapters.starknet.decoding import word
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.errors import Malformed
 from mmbot_pipelines.core.money import Address, TxHash, Wei

@@ -9,9 +9,7 @@ from mmbot_pipelines.adapters.rpc.health import NodeFault, NodeFaultKind
 from mmbot_pipelines.adapters.rpc.node import RpcError
 from mmbot_pipelines.adapters.rpc.nodes import ReorgDuringRead
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
-from mmbot_pipelines.adapters.starknet.node import (
-    BLOCK_NOT_FOUND,
-    StarknetNode,
+from mmbot_pipelines.adapters.starknet.decoding import (
     felt,
     felts,
     listed,
@@ -20,6 +18,7 @@ from mmbot_pipelines.adapters.starknet.node import (
     whole,
     word,
 )
+from mmbot_pipelines.adapters.starknet.node import BLOCK_NOT_FOUND, StarknetNode
 from mmbot_pipelines.core.money import TxHash
 from mmbot_pipelines.core.outbox import Block
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from mmbot_pipelines.adapters.bridge.escrow import EscrowOrder, EscrowTerms
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
 from mmbot_pipelines.adapters.rpc.node import RpcError
-from mmbot_pipelines.adapters.starknet.node import StarknetNode, reason
+from mmbot_pipelines.adapters.starknet.decoding import reason
+from mmbot_pipelines.adapters.starknet.node import StarknetNode
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Block

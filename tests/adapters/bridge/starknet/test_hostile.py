@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
-from mmbot_pipelines.adapters.starknet.node import StarknetNode, word
+from mmbot_pipelines.adapters.starknet.decoding import word
+from mmbot_pipelines.adapters.starknet.node import StarknetNode
 from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.errors import Failure, RpcUnavailable
 from mmbot_pipelines.core.outbox import Block

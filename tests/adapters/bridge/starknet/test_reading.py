@@ -8,7 +8,7 @@ import pytest
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
 from mmbot_pipelines.adapters.bridge.starknet import events
 from mmbot_pipelines.adapters.bridge.starknet.events import UNSEALED, ReorgDuringRead
-from mmbot_pipelines.adapters.starknet.node import word
+from mmbot_pipelines.adapters.starknet.decoding import word
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.errors import RpcUnavailable

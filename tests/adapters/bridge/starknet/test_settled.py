@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
-from mmbot_pipelines.adapters.starknet.node import word
+from mmbot_pipelines.adapters.starknet.decoding import word
 from mmbot_pipelines.bridge.ports.chains import Settlement
 from mmbot_pipelines.core.errors import RpcRefused
 from mmbot_pipelines.core.money import TxHash
