@@ -26,7 +26,7 @@ class OrderTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Payment:
+class RegistryTransfer:
     """One Transfer event of the registry."""
 
     key: str  # of the order, "ORIGIN:NUMBER"
@@ -49,7 +49,7 @@ class ChainFacts:
     """What the chains hold, since the audited period began."""
 
     locked: Mapping[str, OrderTerms]  # by the order's key, as the escrows log them
-    payments: Sequence[Payment]
+    payments: Sequence[RegistryTransfer]
     transactions: Sequence[MinedTransaction]
     nonces: range  # of the wallet's mined transactions
     wallet_change: int  # of the wallet's balance on L1, wei

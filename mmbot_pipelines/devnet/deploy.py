@@ -20,7 +20,7 @@ ALIAS_OFFSET = 0x1111000000000000000000000000000000001111
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class L1:
+class L1Deployment:
     """What is deployed on L1."""
 
     rpc_url: str
@@ -33,7 +33,7 @@ class L1:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ZkSync:
+class ZkSyncDeployment:
     """What the zkSync origin consists of."""
 
     rpc_url: str
@@ -63,8 +63,8 @@ class Deployment:
 
     market_maker: ChecksumAddress
     private_key: str = field(repr=False)  # the market maker's, 0x and 64 hex digits
-    l1: L1
-    zksync: ZkSync
+    l1: L1Deployment
+    zksync: ZkSyncDeployment
 
 
 def aliased(address: ChecksumAddress) -> ChecksumAddress:
@@ -76,12 +76,12 @@ def aliased(address: ChecksumAddress) -> ChecksumAddress:
     return Web3.to_checksum_address(f"0x{shown:040x}")
 
 
-def deploy_l1(rpc_url: str, market_maker: ChecksumAddress) -> L1:
+def deploy_l1(rpc_url: str, market_maker: ChecksumAddress) -> L1Deployment:
     """Deploy the registry and the odd recipients; origins add themselves later."""
     w3 = connect(rpc_url)
     owner = accounts.account(accounts.OWNER).address
     start_block = w3.eth.block_number + 1
-    return L1(
+    return L1Deployment(
         rpc_url=rpc_url,
         chain_id=w3.eth.chain_id,
         start_block=start_block,
@@ -94,7 +94,7 @@ def deploy_l1(rpc_url: str, market_maker: ChecksumAddress) -> L1:
     )
 
 
-def deploy_zksync(rpc_url: str, l1: L1, wallet: ChecksumAddress) -> ZkSync:
+def deploy_zksync(rpc_url: str, l1: L1Deployment, wallet: ChecksumAddress) -> ZkSyncDeployment:
     """Deploy escrow and diamond, and set their addresses in the registry."""
     on_l1, on_l2 = connect(l1.rpc_url), connect(rpc_url)
     owner = accounts.account(accounts.ORIGIN_OWNER).address
@@ -104,7 +104,7 @@ def deploy_zksync(rpc_url: str, l1: L1, wallet: ChecksumAddress) -> ZkSync:
     escrow = deploy_behind_proxy(on_l2, "Escrow", claimer, wallet, sender=owner).address
     registry = contract(on_l1, "PaymentRegistry", l1.registry)
     send(registry.functions.setZKSync(diamond, escrow), sender=l1.owner)
-    return ZkSync(
+    return ZkSyncDeployment(
         rpc_url=rpc_url,
         chain_id=on_l2.eth.chain_id,
         start_block=start_block,

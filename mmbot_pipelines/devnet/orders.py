@@ -14,7 +14,7 @@ from web3.types import Wei
 from mmbot_pipelines.devnet import accounts
 from mmbot_pipelines.devnet.artifacts import contract
 from mmbot_pipelines.devnet.chain import connect, mined, one_block
-from mmbot_pipelines.devnet.deploy import Deployment, ZkSync
+from mmbot_pipelines.devnet.deploy import Deployment, ZkSyncDeployment
 
 MILLI = 10**15  # wei in a thousandth of an ETH
 GOOD_FEE = 5 * MILLI
@@ -104,7 +104,7 @@ def plan(
     ]
 
 
-def submit(w3: Web3, zksync: ZkSync, order: OrderSpec) -> HexBytes:
+def submit(w3: Web3, zksync: ZkSyncDeployment, order: OrderSpec) -> HexBytes:
     """Send the user's set_order without awaiting its block, and return its hash."""
     call = contract(w3, "Escrow", zksync.escrow).functions.set_order(order.recipient, order.fee)
     return call.transact(
@@ -117,7 +117,7 @@ def submit(w3: Web3, zksync: ZkSync, order: OrderSpec) -> HexBytes:
     )
 
 
-def place(zksync: ZkSync, order: OrderSpec) -> int:
+def place(zksync: ZkSyncDeployment, order: OrderSpec) -> int:
     """Lock one order in the escrow and return its id, once its block is there.
 
     Raises:
@@ -127,7 +127,7 @@ def place(zksync: ZkSync, order: OrderSpec) -> int:
     return order_id(w3, zksync, submit(w3, zksync, order))
 
 
-def place_many(zksync: ZkSync, orders: Sequence[OrderSpec]) -> list[int]:
+def place_many(zksync: ZkSyncDeployment, orders: Sequence[OrderSpec]) -> list[int]:
     """Lock all orders in one block and return their ids, in the order of `orders`.
 
     Raises:
@@ -139,7 +139,7 @@ def place_many(zksync: ZkSync, orders: Sequence[OrderSpec]) -> list[int]:
     return [order_id(w3, zksync, tx_hash) for tx_hash in sent]
 
 
-def order_id(w3: Web3, zksync: ZkSync, tx_hash: HexBytes) -> int:
+def order_id(w3: Web3, zksync: ZkSyncDeployment, tx_hash: HexBytes) -> int:
     """Return the id that the escrow gave the order of a transaction.
 
     Raises:

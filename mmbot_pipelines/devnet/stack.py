@@ -25,7 +25,7 @@ from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT, Anvil
 from mmbot_pipelines.devnet.chain import ask, connect
 from mmbot_pipelines.devnet.deploy import Deployment, deploy_all, environment
 from mmbot_pipelines.devnet.starknet.deployment import (
-    Starknet,
+    StarknetDeployment,
     StarknetProcess,
     deploy_messaging,
 )
@@ -74,7 +74,7 @@ class Stack:
         self.code_port = free_port(0)
         self.environ: dict[str, str] = {}
         self.deployment: Deployment
-        self.starknet: Starknet | None = None
+        self.starknet: StarknetDeployment | None = None
         self.origins = tuple(origins)
         self.services = Supervisor(log_start, self._keep_postgres)
         self._block_seconds = (l1_block_seconds, l2_block_seconds)
@@ -189,7 +189,7 @@ class Stack:
             **self._more,
         }
 
-    def _start_starknet(self) -> Starknet:
+    def _start_starknet(self) -> StarknetDeployment:
         messaging = deploy_messaging(self.deployment.l1)
         node = StarknetProcess(
             self.deployment.l1,
@@ -198,7 +198,7 @@ class Stack:
             log=self.log("starknet"),
         )
         url = self._cleanup.enter_context(node).url
-        return Starknet(rpc_url=url, messaging=messaging)
+        return StarknetDeployment(rpc_url=url, messaging=messaging)
 
     def _code_server(self) -> list[str]:
         """Return the command of the one process that webserver and daemon ask for our code.

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 
-from mmbot_pipelines.devnet.deploy import ZkSync
+from mmbot_pipelines.devnet.deploy import ZkSyncDeployment
 from mmbot_pipelines.devnet.orders import OrderSpec, place, place_many
-from mmbot_pipelines.devnet.starknet.deployment import Starknet
+from mmbot_pipelines.devnet.starknet.deployment import StarknetDeployment
 from mmbot_pipelines.devnet.starknet.sequencer import USERS
 from mmbot_pipelines.devnet.starknet.users import StarknetOrder, account, place_orders
 
@@ -13,7 +13,7 @@ from mmbot_pipelines.devnet.starknet.users import StarknetOrder, account, place_
 class Users:
     """Everybody who wants money on L1."""
 
-    def __init__(self, zksync: ZkSync, starknet: Starknet | None) -> None:
+    def __init__(self, zksync: ZkSyncDeployment, starknet: StarknetDeployment | None) -> None:
         self._zksync = zksync
         self._starknet = starknet
 

@@ -21,7 +21,7 @@ from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.core.failpoints import Point
 from mmbot_pipelines.settings.bridge import (
     Execution,
-    Limits,
+    OrderLimits,
     OriginNode,
     Safety,
     Served,
@@ -29,7 +29,7 @@ from mmbot_pipelines.settings.bridge import (
 )
 from mmbot_pipelines.settings.renamed import with_new_names
 from mmbot_pipelines.settings.section import Section
-from mmbot_pipelines.settings.shared import L1, Database, General, Key, Node, Ui
+from mmbot_pipelines.settings.shared import L1, ChainSection, Database, General, Key, Ui
 from mmbot_pipelines.settings.urls import place
 from mmbot_pipelines.settings.values import TierSetting
 
@@ -38,11 +38,11 @@ __all__ = [
     "L1",
     "ORIGINS",
     "VARIABLES",
+    "ChainSection",
     "Database",
     "Execution",
     "Key",
-    "Limits",
-    "Node",
+    "OrderLimits",
     "OriginNode",
     "Safety",
     "Settings",
@@ -64,7 +64,7 @@ _SECTIONS: tuple[type[Section], ...] = (
     Key,
     Ui,
     Served,
-    Limits,
+    OrderLimits,
     Safety,
     Execution,
     *_ORIGINS.values(),
@@ -101,7 +101,7 @@ class Settings(BaseModel):
     l1: L1
     key: Key | None  # None in a process that only looks
     origin_sections: tuple[OriginNode, ...]  # of `origins`, in their order
-    limits: Limits
+    limits: OrderLimits
     safety: Safety
     execution: Execution
     rpc_quorum: int | None  # as it was asked for; see `quorum`
@@ -113,7 +113,7 @@ class Settings(BaseModel):
         """Return the section of an origin that is served."""
         return self.origin_sections[self.origins.index(name)]
 
-    def quorum(self, chain: Node) -> int:
+    def quorum(self, chain: ChainSection) -> int:
         """Return how many nodes of a chain must agree before money is paid."""
         return self.rpc_quorum or min(2, len(set(chain.urls)))
 
@@ -144,7 +144,7 @@ def load(environ: Mapping[str, str] = os.environ, *, keys: bool = True) -> Setti
     key = _read(Key, given, faults) if keys else None
     names = served.origins if served else ()
     origins = {name: _read(_ORIGINS[name], given, faults) for name in names}
-    limits = _read(Limits, given, faults)
+    limits = _read(OrderLimits, given, faults)
     safety = _read(Safety, given, faults)
     execution = _read(Execution, given, faults)
     _read(Ui, given, faults)  # its faults belong to the others'
@@ -231,7 +231,7 @@ def _read(section: type[_S], given: Mapping[str, str], faults: list[str]) -> _S 
         return None
 
 
-def _lacking_nodes(quorum: int, chains: Mapping[str, Node | None]) -> list[str]:
+def _lacking_nodes(quorum: int, chains: Mapping[str, ChainSection | None]) -> list[str]:
     return [
         f"MMBOT_RPC_QUORUM asks for {quorum} nodes, but MMBOT_{name.upper()}_RPC_URLS names "
         f"{len(set(chain.urls))}: name more or ask for fewer"

@@ -45,7 +45,7 @@ class Database(Section):
         return f"{urls.database(self.url.get_secret_value())} (MMBOT_DATABASE_URL)"
 
 
-class Node(Section):
+class ChainSection(Section):
     """A chain and the nodes that serve it."""
 
     rpc_urls: tuple[SecretStr, ...]  # the first is the primary
@@ -56,7 +56,7 @@ class Node(Section):
         return [url.get_secret_value() for url in self.rpc_urls]
 
 
-class L1(Node):
+class L1(ChainSection):
     """Ethereum, where recipients are paid."""
 
     rpc_urls: urls.RpcUrls = _variable(

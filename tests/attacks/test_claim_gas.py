@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSync
+from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSyncOrigin
 from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
 from mmbot_pipelines.bridge.gas_estimates import claim_gas, transfer_gas
 from mmbot_pipelines.bridge.lifecycle import Status
@@ -30,7 +30,7 @@ class Receipts(PgAccounts):
 @pytest.fixture
 def harness() -> BridgeHarness:
     harness = BridgeHarness()
-    harness.l2.claim_gas = ZkSync.claim_gas
+    harness.l2.claim_gas = ZkSyncOrigin.claim_gas
     return harness
 
 
@@ -52,7 +52,7 @@ def test_an_order_that_only_an_underrated_claim_pays_for_is_not_filled(
         return (transfer + claim) * fees.expected + message
 
     (costly,) = harness.l2.set_orders(1, fee=fee(80_000))
-    (fair,) = harness.l2.set_orders(1, fee=fee(ZkSync.claim_gas))
+    (fair,) = harness.l2.set_orders(1, fee=fee(ZkSyncOrigin.claim_gas))
     harness.detect()
     harness.transfer([costly.key, fair.key])
     assert harness.statuses()[costly.key] is not Status.TRANSFERRING
@@ -60,7 +60,7 @@ def test_an_order_that_only_an_underrated_claim_pays_for_is_not_filled(
 
 
 def test_receipts_of_claims_decide_with_room_for_an_empty_queue(harness: BridgeHarness) -> None:
-    assert claim_gas(harness.bridge, "zksync") == ZkSync.claim_gas == 158_000
+    assert claim_gas(harness.bridge, "zksync") == ZkSyncOrigin.claim_gas == 158_000
     seen(harness, DEPLOYED, DEPLOYED + 200, DEPLOYED)
     assert 157_700 <= claim_gas(harness.bridge, "zksync") < 159_000
     seen(harness, *[200_000] * 3)  # the contracts were changed
@@ -70,7 +70,7 @@ def test_receipts_of_claims_decide_with_room_for_an_empty_queue(harness: BridgeH
 @pytest.mark.parametrize("lie", [0, 1, 21_000, 10**7, 2**256 - 1])
 def test_one_absurd_receipt_changes_no_decision(harness: BridgeHarness, lie: int) -> None:
     seen(harness, lie)
-    assert claim_gas(harness.bridge, "zksync") == ZkSync.claim_gas
+    assert claim_gas(harness.bridge, "zksync") == ZkSyncOrigin.claim_gas
     seen(harness, lie, DEPLOYED)
     assert claim_gas(harness.bridge, "zksync") == DEPLOYED * 9 // 8
 

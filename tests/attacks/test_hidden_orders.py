@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
-from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSync
+from mmbot_pipelines.adapters.bridge.starknet.origin import StarknetOrigin
+from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSyncOrigin
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
 from mmbot_pipelines.bridge import steps
@@ -62,11 +62,13 @@ def urls(nodes: ExitStack, url: str, place: int, count: int, lies: dict[str, Lie
     return [nodes.enter_context(Liar(url, **reported)).url for reported in given]
 
 
-def zksync(ports: AnvilPorts, nodes: ExitStack, place: int, count: int = 2, **lies: Lie) -> ZkSync:
+def zksync(
+    ports: AnvilPorts, nodes: ExitStack, place: int, count: int = 2, **lies: Lie
+) -> ZkSyncOrigin:
     zksync = ports.devnet.deployment.zksync
     found = urls(nodes, zksync.rpc_url, place, count, lies)
     l2 = Rpc(found, chain="zksync", chain_id=zksync.chain_id, quorum=2)
-    return ZkSync(
+    return ZkSyncOrigin(
         l2,
         ports.l1,
         ports.registry.address,
@@ -78,7 +80,7 @@ def zksync(ports: AnvilPorts, nodes: ExitStack, place: int, count: int = 2, **li
     )
 
 
-def starknet(ports: StarknetPorts, nodes: ExitStack, place: int, **lies: Lie) -> Starknet:
+def starknet(ports: StarknetPorts, nodes: ExitStack, place: int, **lies: Lie) -> StarknetOrigin:
     found = urls(nodes, ports.node.url, place, 2, lies)
     rpc = StarknetRpc(found, chain_id=int(ports.deployed.chain_id, 16), quorum=2)
     return ports.starknet(rpc, ports.by_message)

@@ -10,7 +10,7 @@ from eth_typing import ChecksumAddress
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
 from mmbot_pipelines.adapters.bridge.starknet.message_status import L1_TO_L2_MESSAGES
 from mmbot_pipelines.adapters.bridge.starknet.messages import ByMessage
-from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
+from mmbot_pipelines.adapters.bridge.starknet.origin import StarknetOrigin
 from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
@@ -53,7 +53,7 @@ def nodes() -> Iterator[ExitStack]:
         yield nodes
 
 
-def origin(ports: StarknetPorts, l1: list[str], l2: list[str], quorum: int) -> Starknet:
+def origin(ports: StarknetPorts, l1: list[str], l2: list[str], quorum: int) -> StarknetOrigin:
     """Return the origin as it sees these nodes."""
     on_l1 = Rpc(l1, chain="L1", chain_id=ports.l1.chain_id, quorum=quorum)
     on_l2 = StarknetRpc(l2, chain_id=ports.l2.chain_id, quorum=quorum)

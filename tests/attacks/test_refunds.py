@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Engine
 
 from mmbot_pipelines.adapters.bridge.zksync import refunds
-from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSync
+from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSyncOrigin
 from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.metrics.figures import PgFigures
@@ -60,13 +60,13 @@ def anvil_bridge(engine: Engine) -> Iterator[AnvilBridge]:
         yield AnvilBridge(ports, engine)
 
 
-def behind(anvil_bridge: AnvilBridge, nodes: ExitStack, *lies: Lie) -> ZkSync:
+def behind(anvil_bridge: AnvilBridge, nodes: ExitStack, *lies: Lie) -> ZkSyncOrigin:
     """Return the origin behind nodes that lie about receipts; two of them must agree."""
     zksync = anvil_bridge.ports.devnet.deployment.zksync
     found = [
         nodes.enter_context(Liar(zksync.rpc_url, eth_getTransactionReceipt=lie)).url for lie in lies
     ]
-    return ZkSync(
+    return ZkSyncOrigin(
         Rpc(found, chain="zksync", chain_id=zksync.chain_id, quorum=2),
         anvil_bridge.ports.l1,
         anvil_bridge.ports.registry.address,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
-from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
+from mmbot_pipelines.adapters.bridge.starknet.origin import StarknetOrigin
 from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.rpc.decoding import InvalidResponse
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
@@ -71,7 +71,7 @@ def urls(ports: StarknetPorts, nodes: ExitStack, place: int, count: int, **lies:
 
 def with_liar(
     ports: StarknetPorts, nodes: ExitStack, place: int, count: int, **lies: Lie
-) -> Starknet:
+) -> StarknetOrigin:
     l1 = ports.devnet.deployment.l1.rpc_url
     second = nodes.enter_context(Liar(l1)).url
     return by_message(ports, [l1, second], urls(ports, nodes, place, count, **lies), 2)
@@ -167,7 +167,7 @@ def test_one_liar_of_three_does_not_set_what_is_final(
 
 def by_a_proof(
     ports: StarknetPorts, service: FakeProver, invokes: StoredInvokes, nodes: list[str]
-) -> Starknet:
+) -> StarknetOrigin:
     rpc = StarknetRpc(nodes, chain_id=ports.l2.chain_id, quorum=2)
     return ports.starknet(ports.l2, by_proof(ports, service, l2=rpc, invokes=invokes))
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from starknet_py.net.client_models import Call, ResourceBounds, ResourceBoundsMapping
 
-from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
+from mmbot_pipelines.adapters.bridge.starknet.origin import StarknetOrigin
 from mmbot_pipelines.adapters.bridge.starknet.proofs import ByProof
 from mmbot_pipelines.adapters.starknet.invokes import Invoke
 from mmbot_pipelines.adapters.starknet.lane import StarknetLane
@@ -72,7 +72,7 @@ class DagsterServer:
             invokes=self.invokes,
             now=lambda: self.now,
         )
-        self.origin: Starknet = self.ports.starknet(self.ports.l2, self.by_proof)
+        self.origin: StarknetOrigin = self.ports.starknet(self.ports.l2, self.by_proof)
 
     def proving(self, count: int = 1) -> list[Order]:
         return begun(self.ports, self.origin, paid(self.ports, count))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starknet_py.net.client_models import Call, ResourceBounds, ResourceBoundsMapping
 
-from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
+from mmbot_pipelines.adapters.bridge.starknet.origin import StarknetOrigin
 from mmbot_pipelines.adapters.bridge.starknet.proofs import entrypoint
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.rpc.node import RpcError
@@ -47,11 +47,11 @@ def invokes() -> StoredInvokes:
 
 
 @pytest.fixture
-def origin(ports: StarknetPorts, service: FakeProver, invokes: StoredInvokes) -> Starknet:
+def origin(ports: StarknetPorts, service: FakeProver, invokes: StoredInvokes) -> StarknetOrigin:
     return made(ports, service, invokes=invokes)
 
 
-def made(ports: StarknetPorts, service: FakeProver, **changes: Any) -> Starknet:
+def made(ports: StarknetPorts, service: FakeProver, **changes: Any) -> StarknetOrigin:
     return ports.starknet(ports.l2, by_proof(ports, service, **changes))
 
 
@@ -76,13 +76,13 @@ def nonce(ports: StarknetPorts) -> int:
     return int(ports.node("getNonce", "pre_confirmed", felt(MAKER.address)), 16)
 
 
-def settled(ports: StarknetPorts, origin: Starknet, orders: list[Order]) -> list[bool]:
+def settled(ports: StarknetPorts, origin: StarknetOrigin, orders: list[Order]) -> list[bool]:
     ports.mine_l2(1)
     return [paid is not None for paid in origin.settled(orders)]
 
 
 def test_a_stranger_who_shows_one_proof_first_spoils_no_other(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: StarknetOrigin
 ) -> None:
     orders = begun(ports, origin, paid(ports, 20))
     for order in orders:
@@ -98,7 +98,7 @@ def test_a_stranger_who_shows_one_proof_first_spoils_no_other(
 def test_a_stranger_who_is_first_by_a_moment_reverts_a_batch_once_and_buys_nothing(
     ports: StarknetPorts,
     service: FakeProver,
-    origin: Starknet,
+    origin: StarknetOrigin,
     invokes: StoredInvokes,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -163,7 +163,7 @@ MAKER_WALLET: Any = f"0x{MAKER.address:064x}"
 
 
 def test_blocks_reorged_out_on_starknet_get_the_same_bytes_in_order(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet, invokes: StoredInvokes
+    ports: StarknetPorts, service: FakeProver, origin: StarknetOrigin, invokes: StoredInvokes
 ) -> None:
     orders = begun(ports, origin, paid(ports, 2))
     ports.mine_l2(1)
@@ -187,7 +187,7 @@ def test_blocks_reorged_out_on_starknet_get_the_same_bytes_in_order(
 
 
 def test_no_second_nonce_goes_out_before_the_first_is_decided(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet, invokes: StoredInvokes
+    ports: StarknetPorts, service: FakeProver, origin: StarknetOrigin, invokes: StoredInvokes
 ) -> None:
     first, second = begun(ports, origin, paid(ports, 2))
     assert origin.progress([first])[0].proven_in
@@ -202,7 +202,7 @@ def test_no_second_nonce_goes_out_before_the_first_is_decided(
 def test_a_nonce_a_moment_old_loses_no_proof(
     ports: StarknetPorts,
     service: FakeProver,
-    origin: Starknet,
+    origin: StarknetOrigin,
     invokes: StoredInvokes,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -225,7 +225,7 @@ def test_a_nonce_a_moment_old_loses_no_proof(
 def test_a_price_that_rises_before_it_is_sent_replaces_it_at_its_nonce(
     ports: StarknetPorts,
     service: FakeProver,
-    origin: Starknet,
+    origin: StarknetOrigin,
     invokes: StoredInvokes,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -249,7 +249,7 @@ def test_a_price_that_rises_before_it_is_sent_replaces_it_at_its_nonce(
 
 
 def test_an_account_without_strk_waits_and_sends_the_same_bytes_after_the_refill(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet, invokes: StoredInvokes
+    ports: StarknetPorts, service: FakeProver, origin: StarknetOrigin, invokes: StoredInvokes
 ) -> None:
     orders = begun(ports, origin, paid(ports))
     ports.node.sequencer.prices["l2_gas"] = 10**22
@@ -265,7 +265,7 @@ def test_an_account_without_strk_waits_and_sends_the_same_bytes_after_the_refill
 def test_a_pause_and_a_stranger_neither_halt_nor_buy_a_proof(
     ports: StarknetPorts,
     service: FakeProver,
-    origin: Starknet,
+    origin: StarknetOrigin,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     way = Way(ports, origin)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
+from mmbot_pipelines.adapters.bridge.starknet.origin import StarknetOrigin
 from mmbot_pipelines.adapters.bridge.starknet.proofs import TransferNotFinal
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.escrow_errors import EscrowPaused
@@ -44,7 +44,7 @@ def test_a_404_of_a_gateway_throws_no_proof_away(
 
 
 def test_a_reorg_of_l1_orders_the_proof_of_the_new_block_of_a_strict_prover(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: StarknetOrigin
 ) -> None:
     (order,) = paid(ports)
     (first,) = origin.claims([order], ports.chain.fees())  # died before it was stored
@@ -76,7 +76,7 @@ def test_no_proof_is_ordered_before_the_transfer_is_final(
 
 
 def test_no_proof_is_ordered_of_an_escrow_that_does_not_pay_us(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: StarknetOrigin
 ) -> None:
     orders = paid(ports)
     ports.pause()

@@ -9,7 +9,7 @@ from mmbot_pipelines.bridge.audit import (
     ChainFacts,
     MinedTransaction,
     OrderTerms,
-    Payment,
+    RegistryTransfer,
     StoredEvent,
     StoredFacts,
     StoredOrder,
@@ -84,7 +84,7 @@ def facts() -> Facts:
     """Return the facts of a completed, a dropped and a parked order, without a violation."""
     chain = ChainFacts(
         locked={f"zksync:{n}": TERMS for n in range(3)},
-        payments=[Payment(key="zksync:0", recipient=TERMS.recipient, amount=TERMS.amount)],
+        payments=[RegistryTransfer(key="zksync:0", recipient=TERMS.recipient, amount=TERMS.amount)],
         transactions=[mined("0xa", 5), mined("0xb", 6), mined("0xc", 7, succeeded=False)],
         nonces=range(5, 8),
         wallet_change=-(TERMS.amount + 7 + 3 * 20),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine
 
 from mmbot_pipelines.adapters.bridge.registry import TRANSFERRED, RegistryV1
-from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSync
+from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSyncOrigin
 from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect
@@ -43,7 +43,7 @@ class ChainHarness:
         chain = EthereumChain(l1, LocalSigner(deployment.private_key))
         address = Address(deployment.l1.registry)
         registry = RegistryV1(l1, address, start_block=deployment.l1.start_block)
-        origin = ZkSync(
+        origin = ZkSyncOrigin(
             l2,
             l1,
             address,

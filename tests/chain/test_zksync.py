@@ -7,7 +7,7 @@ import pytest
 from web3 import Web3
 
 from mmbot_pipelines.adapters.bridge.zksync.diamond import BASE_COST
-from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSync
+from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSyncOrigin
 from mmbot_pipelines.adapters.evm.logs import LogScanner
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.bridge.escrow_errors import EscrowNotOurs, EscrowPaused
@@ -22,7 +22,7 @@ from tests.ports.port_harness import AnvilPorts, claim, pay
 IMPLEMENTATION = 0x360894A13BA1A3210667C828492DB98DCA3E2076CC3735A920A3CA505D382BBC  # ERC-1967
 
 
-def zksync(ports: AnvilPorts, **changes: Any) -> ZkSync:
+def zksync(ports: AnvilPorts, **changes: Any) -> ZkSyncOrigin:
     deployed = ports.devnet.deployment.zksync
     given = {
         "escrow": Address(deployed.escrow),
@@ -31,7 +31,7 @@ def zksync(ports: AnvilPorts, **changes: Any) -> ZkSync:
         "start": 0,
         "accepted": "safe",
     } | changes
-    return ZkSync(ports.l2, ports.l1, given.pop("registry", ports.registry.address), **given)
+    return ZkSyncOrigin(ports.l2, ports.l1, given.pop("registry", ports.registry.address), **given)
 
 
 def test_burst_of_orders_in_one_block_is_read_checked_and_settled(ports: AnvilPorts) -> None:

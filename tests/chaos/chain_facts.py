@@ -10,11 +10,11 @@ from hexbytes import HexBytes
 from web3 import Web3
 from web3.types import TxData
 
-from mmbot_pipelines.bridge.audit import ChainFacts, MinedTransaction, OrderTerms, Payment
+from mmbot_pipelines.bridge.audit import ChainFacts, MinedTransaction, OrderTerms, RegistryTransfer
 from mmbot_pipelines.devnet.artifacts import contract
 from mmbot_pipelines.devnet.chain import connect
-from mmbot_pipelines.devnet.deploy import Deployment, ZkSync
-from mmbot_pipelines.devnet.starknet.deployment import Starknet
+from mmbot_pipelines.devnet.deploy import Deployment, ZkSyncDeployment
+from mmbot_pipelines.devnet.starknet.deployment import StarknetDeployment
 from mmbot_pipelines.devnet.starknet.felt import felt, joined, selector_of
 from mmbot_pipelines.devnet.starknet.token import ETH
 
@@ -42,7 +42,7 @@ class ZkSyncOrigin:
     name = "zksync"
     code = 1
 
-    def __init__(self, deployed: ZkSync) -> None:
+    def __init__(self, deployed: ZkSyncDeployment) -> None:
         self._deployed = deployed
         self._w3 = connect(deployed.rpc_url)
 
@@ -66,7 +66,7 @@ class StarknetOrigin:
     name = "starknet"
     code = 0
 
-    def __init__(self, deployed: Starknet) -> None:
+    def __init__(self, deployed: StarknetDeployment) -> None:
         self._deployed = deployed
 
     def orders(self) -> dict[str, OrderTerms]:
@@ -168,7 +168,7 @@ class Chains:
             if not isinstance(given, HexBytes | bytes) and given["from"] == self._wallet
         ]
 
-    def _payments(self, first: int) -> list[Payment]:
+    def _payments(self, first: int) -> list[RegistryTransfer]:
         """Read every Transfer event of the registry."""
         registry = contract(self._l1, "PaymentRegistry", self._registry)
         names = {origin.code: origin.name for origin in self.origins}
@@ -177,7 +177,9 @@ class Chains:
             info = log["args"]["transferInfo"]
             name = names.get(info["chainId"], f"chain {info['chainId']}")
             key = f"{name}:{log['args']['orderId']}"
-            payments.append(Payment(key=key, recipient=info["destAddress"], amount=info["amount"]))
+            payments.append(
+                RegistryTransfer(key=key, recipient=info["destAddress"], amount=info["amount"])
+            )
         return payments
 
     def _mined(self, given: TxData) -> MinedTransaction:

@@ -15,7 +15,7 @@ from mmbot_pipelines.devnet.artifacts import send
 from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.deploy import environment
 from mmbot_pipelines.devnet.starknet.contracts import development_keys
-from mmbot_pipelines.devnet.starknet.deployment import Starknet, deploy_messaging
+from mmbot_pipelines.devnet.starknet.deployment import StarknetDeployment, deploy_messaging
 from mmbot_pipelines.devnet.starknet.felt import selector_of
 from mmbot_pipelines.devnet.starknet.token import ETH
 from tests.adapters.bridge.starknet.fake_prover import API_KEY, FakeProver, fake_prover
@@ -65,7 +65,7 @@ def mmbot(
     shutil.copy(PACKAGE_ROOT / "dagster_home" / "dagster.yaml", tmp_path)
     for chain in (devnet.l1, devnet.l2):
         ask(chain, "evm_mine")  # its time is now
-    deployed = Starknet(rpc_url=node.url, messaging=messaging)
+    deployed = StarknetDeployment(rpc_url=node.url, messaging=messaging)
     environ = environment(devnet.deployment) | deployed.settings()
     environ |= {
         "MMBOT_ORIGINS": "zksync,starknet",

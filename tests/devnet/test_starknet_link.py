@@ -5,7 +5,11 @@ from pathlib import Path
 from mmbot_pipelines.devnet.anvil import Anvil
 from mmbot_pipelines.devnet.deploy import deploy_l1
 from mmbot_pipelines.devnet.starknet.delivery import L1Link
-from mmbot_pipelines.devnet.starknet.deployment import Starknet, StarknetProcess, deploy_messaging
+from mmbot_pipelines.devnet.starknet.deployment import (
+    StarknetDeployment,
+    StarknetProcess,
+    deploy_messaging,
+)
 from tests.devnet.starknet_l1 import L1, MAKER, is_pending, l1_at, link, place
 from tests.devnet.starknet_rpc import Rpc, starknet
 from tests.polling import until
@@ -44,7 +48,7 @@ def test_the_process_reports_its_address_and_ends_cleanly(l1: L1, tmp_path: Path
     messaging = deploy_messaging(deployed)
     with StarknetProcess(deployed, messaging, block_time=0.05, log=tmp_path / "log") as node:
         rpc, pid = Rpc(node.url), node.pid
-        assert rpc("chainId") == Starknet(rpc_url=node.url, messaging=messaging).chain_id
+        assert rpc("chainId") == StarknetDeployment(rpc_url=node.url, messaging=messaging).chain_id
         until(lambda: rpc("blockNumber") > 2)
     assert not Path(f"/proc/{pid}").exists()
     assert (tmp_path / "log").read_text() == ""

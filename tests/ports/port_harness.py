@@ -10,7 +10,7 @@ from typing import Protocol
 
 from mmbot_pipelines.adapters.bridge.registry import RegistryV1
 from mmbot_pipelines.adapters.bridge.zksync.escrow import SET_ORDER
-from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSync
+from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSyncOrigin
 from mmbot_pipelines.adapters.evm.chain import EthereumChain, LocalSigner
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.bridge.order import Order
@@ -152,7 +152,7 @@ class AnvilPorts:
             self.l1, Address(deployment.l1.registry), start_block=deployment.l1.start_block
         )
         self.registry = registry
-        self.origin = ZkSync(
+        self.origin = ZkSyncOrigin(
             self.l2,
             self.l1,
             registry.address,

@@ -9,7 +9,7 @@ from eth_typing import ChecksumAddress
 
 from mmbot_pipelines.adapters.bridge.registry import RegistryV1
 from mmbot_pipelines.adapters.bridge.starknet.messages import ByMessage
-from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
+from mmbot_pipelines.adapters.bridge.starknet.origin import StarknetOrigin
 from mmbot_pipelines.adapters.evm.chain import EthereumChain, LocalSigner
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.node import Node
@@ -22,7 +22,7 @@ from mmbot_pipelines.core.outbox import Fees
 from mmbot_pipelines.devnet.artifacts import contract
 from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.starknet.delivery import L1Link, message_of
-from mmbot_pipelines.devnet.starknet.deployment import Starknet as Deployed
+from mmbot_pipelines.devnet.starknet.deployment import StarknetDeployment as Deployed
 from mmbot_pipelines.devnet.starknet.felt import selector_of
 from mmbot_pipelines.devnet.starknet.sequencer import USERS
 from tests.devnet.bridge import Devnet, rolled_back
@@ -66,7 +66,7 @@ class StarknetPorts:
         """Return a client of nodes of this chain."""
         return StarknetRpc(urls, chain_id=int(self.deployed.chain_id, 16))
 
-    def starknet(self, rpc: StarknetRpc, repayment: Repayment, **changes: Any) -> Starknet:
+    def starknet(self, rpc: StarknetRpc, repayment: Repayment, **changes: Any) -> StarknetOrigin:
         """Return the origin as other clients or settings make it."""
         given = {
             "escrow": Address(self.deployed.escrow),
@@ -76,7 +76,7 @@ class StarknetPorts:
         } | changes
         if isinstance(repayment, ByMessage):
             given.setdefault("elsewhere", repayment.elsewhere)
-        return Starknet(rpc, repayment, **given)
+        return StarknetOrigin(rpc, repayment, **given)
 
     def mine(self) -> None:
         ask(self.devnet.l1, "evm_mine")

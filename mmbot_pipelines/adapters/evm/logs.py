@@ -88,7 +88,7 @@ class LogScanner:
         """Return the answers of those nodes that are alike, as many as the quorum has."""
 
         def asked(end: int) -> list[tuple[list[Log], Block]] | None:
-            votes = _Votes(
+            votes = _RangeVotes(
                 self._rpc.quorum, lambda poll: self._read_range(poll, wanted, first, end)
             )
 
@@ -171,7 +171,7 @@ class LogScanner:
         return found
 
 
-class _Votes:
+class _RangeVotes:
     """What nodes show of one range, sorted by what they show alike."""
 
     def __init__(self, quorum: int, read: Callable[[Poll], Found]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmbot_pipelines.devnet.starknet.felt import l1_message_hash, pseudo_hash
-from mmbot_pipelines.devnet.starknet.rpc import RpcError
+from mmbot_pipelines.devnet.starknet.rpc import ErrorResponse
 
 # By ("class" | "nonce", address) or (address, variable, keys...); never changed in place.
 State = dict[tuple[Any, ...], Any]
@@ -38,7 +38,7 @@ class L1Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class StarknetEvent:
     """An event that a contract emitted."""
 
     address: int
@@ -51,7 +51,7 @@ class Executed:
     """A transaction in a block, with its outcome."""
 
     hash: int
-    events: tuple[Event, ...]
+    events: tuple[StarknetEvent, ...]
     revert_reason: str | None
     gas: dict[str, int]  # used, by its kind
     fee: int  # in fri
@@ -60,7 +60,7 @@ class Executed:
 
 
 @dataclass(slots=True, kw_only=True)
-class Block:
+class StarknetBlock:
     """A block and the state after it; its hash is None while it is being built."""
 
     number: int
@@ -71,17 +71,19 @@ class Block:
     transactions: list[Executed] = field(default_factory=list)
 
 
-class Chain:
+class StarknetChain:
     """Hold the sealed blocks and the pre-confirmed one."""
 
     def __init__(self, genesis: State, l1_depth: int) -> None:
         """l1_depth: blocks on top of one that L1 has accepted."""
-        self.sealed: list[Block] = []
-        self.building = Block(number=0, parent_hash=0, timestamp=int(time.time()), state=genesis)
+        self.sealed: list[StarknetBlock] = []
+        self.building = StarknetBlock(
+            number=0, parent_hash=0, timestamp=int(time.time()), state=genesis
+        )
         self._branch = 0  # so that blocks after a reorg have other hashes
         self._l1_depth = l1_depth
         self._l1_accepted = 0  # block 0 is agreed on from the start
-        self._places: dict[int, tuple[Block, Executed]] = {}
+        self._places: dict[int, tuple[StarknetBlock, Executed]] = {}
         self.seal()
 
     def add(self, executed: Executed, writes: State) -> None:
@@ -100,7 +102,7 @@ class Chain:
         self._l1_accepted = max(self._l1_accepted, block.number - self._l1_depth)
         self._begin()
 
-    def drop(self, depth: int) -> list[Block]:
+    def drop(self, depth: int) -> list[StarknetBlock]:
         """Remove the block being built and the last `depth` sealed ones, and return them.
 
         Those that L1 has accepted stay.
@@ -114,7 +116,7 @@ class Chain:
         self._begin()
         return dropped
 
-    def block(self, block_id: Any) -> Block:
+    def block(self, block_id: Any) -> StarknetBlock:
         """Find a block by its BLOCK_ID in the specification.
 
         Raises:
@@ -133,22 +135,22 @@ class Chain:
                 for block in reversed(self.sealed):
                     if block.hash == int(wanted, 16):
                         return block
-        raise RpcError("BLOCK_NOT_FOUND")
+        raise ErrorResponse("BLOCK_NOT_FOUND")
 
-    def place(self, transaction_hash: int) -> tuple[Block, Executed]:
+    def place(self, transaction_hash: int) -> tuple[StarknetBlock, Executed]:
         """Find a transaction and its block.
 
         Raises:
             RpcError: TXN_HASH_NOT_FOUND.
         """
         if transaction_hash not in self._places:
-            raise RpcError("TXN_HASH_NOT_FOUND")
+            raise ErrorResponse("TXN_HASH_NOT_FOUND")
         return self._places[transaction_hash]
 
     def knows(self, transaction_hash: int) -> bool:
         return transaction_hash in self._places
 
-    def finality(self, block: Block) -> str:
+    def finality(self, block: StarknetBlock) -> str:
         """Return TXN_FINALITY_STATUS, which is also BLOCK_STATUS."""
         if block.hash is None:
             return "PRE_CONFIRMED"
@@ -156,7 +158,7 @@ class Chain:
 
     def _begin(self) -> None:
         parent = self.sealed[-1]
-        self.building = Block(
+        self.building = StarknetBlock(
             number=parent.number + 1,
             parent_hash=parent.hash or 0,
             timestamp=max(int(time.time()), parent.timestamp),

@@ -58,7 +58,7 @@ class Inbox:
         return bool(due)
 
 
-class Delivery:
+class StarknetDelivery:
     """Deliver messages while `run` runs; it waits for an L1 that is away."""
 
     def __init__(self, inbox: Inbox, link: L1Link) -> None:

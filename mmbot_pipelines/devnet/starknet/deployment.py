@@ -8,7 +8,7 @@ from eth_typing import ChecksumAddress
 
 from mmbot_pipelines.devnet.artifacts import contract, deploy, send
 from mmbot_pipelines.devnet.chain import connect
-from mmbot_pipelines.devnet.deploy import L1
+from mmbot_pipelines.devnet.deploy import L1Deployment
 from mmbot_pipelines.devnet.local_chain import LocalChain
 from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS
 from mmbot_pipelines.devnet.starknet.felt import felt, selector_of
@@ -16,7 +16,7 @@ from mmbot_pipelines.devnet.starknet.sequencer import CHAIN_ID, MARKET_MAKER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Starknet:
+class StarknetDeployment:
     """What the Starknet origin consists of; L2 addresses are felts in hex."""
 
     rpc_url: str
@@ -41,7 +41,7 @@ class Starknet:
         }
 
 
-def deploy_messaging(l1: L1) -> ChecksumAddress:
+def deploy_messaging(l1: L1Deployment) -> ChecksumAddress:
     """Deploy the messaging contract on L1, and set it and the escrow in the registry."""
     w3 = connect(l1.rpc_url)
     messaging = deploy(w3, "StarknetMessaging", sender=l1.owner).address
@@ -55,7 +55,12 @@ class StarknetProcess(LocalChain):
     """Run the node of a deployment, as a context manager."""
 
     def __init__(
-        self, l1: L1, messaging: ChecksumAddress, *, block_time: float, log: Path | None = None
+        self,
+        l1: L1Deployment,
+        messaging: ChecksumAddress,
+        *,
+        block_time: float,
+        log: Path | None = None,
     ) -> None:
         """Describe the node. block_time: seconds between two blocks."""
         super().__init__("the local Starknet", log=log)

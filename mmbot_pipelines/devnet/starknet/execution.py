@@ -12,7 +12,7 @@ from starknet_py.cairo.felt import encode_shortstring
 from starknet_py.serialization.errors import CairoSerializerException
 from starknet_py.serialization.factory import serializer_for_type
 
-from mmbot_pipelines.devnet.starknet.chain import Event, State
+from mmbot_pipelines.devnet.starknet.chain import StarknetEvent, State
 from mmbot_pipelines.devnet.starknet.felt import felt, pseudo_hash, selector_of
 
 Felt = Annotated[int, FeltType()]
@@ -21,7 +21,7 @@ EthAddress = Annotated[int, UintType(160)]
 Felts = Annotated[list[int], ArrayType(FeltType())]
 
 
-class Reverted(Exception):
+class ExecutionReverted(Exception):
     """Execution stopped; `frames` are the calls it went through, outermost first."""
 
     def __init__(self, reason: str) -> None:
@@ -42,17 +42,17 @@ class Reverted(Exception):
         return "\n".join([*lines, self.reason])
 
 
-class NoContract(Reverted):
+class NoContract(ExecutionReverted):
     """Nothing is deployed at the called address."""
 
 
-class NoEntryPoint(Reverted):
+class NoEntryPoint(ExecutionReverted):
     """The called contract has no such function."""
 
 
-def panic(message: str) -> Reverted:
+def panic(message: str) -> ExecutionReverted:
     """Return the revert that Cairo's `assert` makes of a short string."""
-    return Reverted(f"{felt(encode_shortstring(message))} ('{message}')")
+    return ExecutionReverted(f"{felt(encode_shortstring(message))} ('{message}')")
 
 
 EntryPoint = Callable[["Frame", Sequence[int]], list[int]]
@@ -90,7 +90,7 @@ def _of_felts(function: Callable[..., Any]) -> EntryPoint:
         try:
             values = calldata.deserialize(list(given))
         except CairoSerializerException as e:
-            raise Reverted(f"Failed to deserialize the calldata: {e}") from e
+            raise ExecutionReverted(f"Failed to deserialize the calldata: {e}") from e
         result = function(frame, *values)
         return [] if output is None else output.serialize(result)
 
@@ -105,7 +105,7 @@ class ExecutionState:
     transaction_hash: int = 0
     signature: Sequence[int] = ()
     writes: State = field(default_factory=dict)
-    events: list[Event] = field(default_factory=list)
+    events: list[StarknetEvent] = field(default_factory=list)
 
     def read(self, *slot: Any) -> Any:
         return self.writes[slot] if slot in self.writes else self.state.get(slot, 0)
@@ -139,7 +139,7 @@ class ExecutionState:
             if selector not in table:
                 raise NoEntryPoint(f"Entry point {felt(selector)} not found in contract.")
             return table[selector](Frame(self, address, caller), calldata)
-        except Reverted as e:
+        except ExecutionReverted as e:
             self.writes = writes
             del self.events[events:]
             place = {"contract_address": address, "class_hash": contract.class_hash}
@@ -162,7 +162,7 @@ class Frame:
         self.execution.writes[(self.address, variable, *keys)] = value
 
     def emit(self, keys: Sequence[int], data: Sequence[int]) -> None:
-        self.execution.events.append(Event(self.address, tuple(keys), tuple(data)))
+        self.execution.events.append(StarknetEvent(self.address, tuple(keys), tuple(data)))
 
     def call(self, address: int, function: str, *calldata: int) -> list[int]:
         return self.execution.call(self.address, address, selector_of(function), calldata)

@@ -6,12 +6,12 @@ from typing import Any
 from starknet_py.net.models.transaction import InvokeV3
 from starknet_py.net.schemas.broadcasted_txn import BroadcastedTransactionSchema
 
-from mmbot_pipelines.devnet.starknet.chain import Block, Event, Executed, L1Message
+from mmbot_pipelines.devnet.starknet.chain import Executed, L1Message, StarknetBlock, StarknetEvent
 from mmbot_pipelines.devnet.starknet.delivery import Inbox
 from mmbot_pipelines.devnet.starknet.execution import ExecutionState
 from mmbot_pipelines.devnet.starknet.felt import felt, felts, pseudo_hash
 from mmbot_pipelines.devnet.starknet.gas import GAS, in_fri
-from mmbot_pipelines.devnet.starknet.rpc import RpcError
+from mmbot_pipelines.devnet.starknet.rpc import ErrorResponse
 from mmbot_pipelines.devnet.starknet.sequencer import CHAIN_ID, SEQUENCER_ADDRESS, Sequencer
 
 _ROOTS = (
@@ -185,7 +185,7 @@ class StarknetMethods:
             int(contract_address, 16),
         )
         if state.contract(address) is None:
-            raise RpcError("CONTRACT_NOT_FOUND")
+            raise ErrorResponse("CONTRACT_NOT_FOUND")
         return state, address
 
     def _number(self, block_id: Any) -> int:
@@ -205,13 +205,13 @@ def l1_message(given: Json) -> L1Message:
     )
 
 
-def place(block: Block) -> Json:
+def place(block: StarknetBlock) -> Json:
     """Return block number and hash; a block being built has no hash yet."""
     number: Json = {"block_number": block.number}
     return number if block.hash is None else number | {"block_hash": felt(block.hash)}
 
 
-def event(emitted: Event) -> Json:
+def event(emitted: StarknetEvent) -> Json:
     """Return EVENT."""
     return {
         "from_address": felt(emitted.address),
@@ -227,7 +227,7 @@ def status(executed: Executed, reason: str) -> Json:
     return {"execution_status": "REVERTED", reason: executed.revert_reason}
 
 
-def _emitted(block: Block) -> list[Json]:
+def _emitted(block: StarknetBlock) -> list[Json]:
     """List a block's events as EMITTED_EVENT."""
     return [
         event(emitted)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from mmbot_pipelines.devnet.starknet.delivery import Delivery, Inbox, L1Link
+from mmbot_pipelines.devnet.starknet.delivery import Inbox, L1Link, StarknetDelivery
 from mmbot_pipelines.devnet.starknet.methods import StarknetMethods
 from mmbot_pipelines.devnet.starknet.rpc import answer
 from mmbot_pipelines.devnet.starknet.sequencer import Sequencer
@@ -48,7 +48,7 @@ async def serve(
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
-    work = [seal()] if link is None else [seal(), Delivery(inbox, link).run()]
+    work = [seal()] if link is None else [seal(), StarknetDelivery(inbox, link).run()]
     tasks = [asyncio.create_task(coroutine) for coroutine in work]
     try:
         host, port = runner.addresses[0][:2]

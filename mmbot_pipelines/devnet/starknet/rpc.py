@@ -27,7 +27,7 @@ _ERRORS = {
 }
 
 
-class RpcError(Exception):
+class ErrorResponse(Exception):
     """A published error, by its name in the specification."""
 
     def __init__(self, name: str, data: Any = None) -> None:
@@ -44,9 +44,9 @@ def answer(methods: Mapping[str, Callable[..., Any]], request: Any) -> dict[str,
     given = request.get("params", [])
     try:
         if request["method"] not in methods:
-            raise RpcError("METHOD_NOT_FOUND")
+            raise ErrorResponse("METHOD_NOT_FOUND")
         method = methods[request["method"]]
         result = method(**given) if isinstance(given, dict) else method(*given)
-    except RpcError as e:
+    except ErrorResponse as e:
         return answered | {"error": e.body}
     return answered | {"result": result}

@@ -8,7 +8,13 @@ from typing import TypeVar
 from starknet_py.cairo.felt import encode_shortstring
 from starknet_py.net.models.transaction import InvokeV3
 
-from mmbot_pipelines.devnet.starknet.chain import Block, Chain, Executed, L1Message, State
+from mmbot_pipelines.devnet.starknet.chain import (
+    Executed,
+    L1Message,
+    StarknetBlock,
+    StarknetChain,
+    State,
+)
 from mmbot_pipelines.devnet.starknet.contracts import (
     ACCOUNT,
     ESCROW,
@@ -18,15 +24,15 @@ from mmbot_pipelines.devnet.starknet.contracts import (
     development_keys,
 )
 from mmbot_pipelines.devnet.starknet.execution import (
+    ExecutionReverted,
     ExecutionState,
     Frame,
     NoContract,
     NoEntryPoint,
-    Reverted,
 )
 from mmbot_pipelines.devnet.starknet.felt import felt, pseudo_hash, selector_of
 from mmbot_pipelines.devnet.starknet.gas import GAS, PRICES, estimate, fee, in_fri
-from mmbot_pipelines.devnet.starknet.rpc import RpcError
+from mmbot_pipelines.devnet.starknet.rpc import ErrorResponse
 from mmbot_pipelines.devnet.starknet.token import ETH, STRK, TOKEN, move
 
 CHAIN_ID = encode_shortstring("SN_DEVNET")
@@ -58,7 +64,7 @@ class Sequencer:
     def __init__(self, registry: int = 0, *, l1_depth: int = 10) -> None:
         """registry: PaymentRegistry on L1. l1_depth: blocks on top of one that L1 accepted."""
         self.prices = dict(PRICES)
-        self.chain = Chain(genesis(registry), l1_depth)
+        self.chain = StarknetChain(genesis(registry), l1_depth)
         self._unsigned_ids = count()
 
     def submit(self, tx: InvokeV3, *, validate: bool = True) -> int:
@@ -69,21 +75,21 @@ class Sequencer:
         """
         tx_hash = tx.calculate_hash(CHAIN_ID)
         if self.chain.knows(tx_hash):
-            raise RpcError("DUPLICATE_TX")
+            raise ErrorResponse("DUPLICATE_TX")
         execution = ExecutionState(self.chain.building.state, tx_hash, tx.signature)
         if (fault := _nonce_fault(execution, tx)) is not None:
-            raise RpcError("INVALID_TRANSACTION_NONCE", fault)
+            raise ErrorResponse("INVALID_TRANSACTION_NONCE", fault)
         if validate:
             self._check_fee(execution, tx)
             try:
                 execution.call(0, tx.sender_address, VALIDATE, tx.calldata)
-            except Reverted as e:
-                raise RpcError("VALIDATION_FAILURE", e.text()) from e
+            except ExecutionReverted as e:
+                raise ErrorResponse("VALIDATION_FAILURE", e.text()) from e
         execution.writes["nonce", tx.sender_address] = tx.nonce + 1
         revert = None
         try:
             execution.call(0, tx.sender_address, EXECUTE, tx.calldata)
-        except Reverted as e:
+        except ExecutionReverted as e:
             revert = e
         gas = _gas(execution, tx.calldata)
         paid = min(
@@ -120,9 +126,9 @@ class Sequencer:
         execution, revert = ExecutionState(self.chain.building.state), None
         try:
             if failure is not None:
-                raise Reverted(failure)
+                raise ExecutionReverted(failure)
             _handle(execution, message)
-        except Reverted as e:
+        except ExecutionReverted as e:
             revert = e
         again = partial(self.deliver, message, failure)
         gas = _gas(execution, message.payload, from_l1=True)
@@ -141,7 +147,9 @@ class Sequencer:
             if block is not dropped[-1]:
                 self.chain.seal()
 
-    def call(self, to: int, selector: int, calldata: Sequence[int], block: Block) -> list[int]:
+    def call(
+        self, to: int, selector: int, calldata: Sequence[int], block: StarknetBlock
+    ) -> list[int]:
         """Call a function of a contract and forget what it changed.
 
         Raises:
@@ -149,12 +157,12 @@ class Sequencer:
         """
         try:
             return ExecutionState(block.state).call(0, to, selector, calldata)
-        except Reverted as e:
+        except ExecutionReverted as e:
             if isinstance(e, NoEntryPoint) and len(e.frames) == 1:
-                raise RpcError("ENTRYPOINT_NOT_FOUND") from e
+                raise ErrorResponse("ENTRYPOINT_NOT_FOUND") from e
             raise _contract_error(e) from e
 
-    def estimate_message(self, message: L1Message, block: Block) -> dict[str, str]:
+    def estimate_message(self, message: L1Message, block: StarknetBlock) -> dict[str, str]:
         """Return MESSAGE_FEE_ESTIMATE for a message sent now.
 
         Raises:
@@ -163,11 +171,11 @@ class Sequencer:
         execution = ExecutionState(block.state)
         try:
             _handle(execution, message)
-        except Reverted as e:
+        except ExecutionReverted as e:
             raise _contract_error(e) from e
         return estimate(_gas(execution, message.payload, from_l1=True), self.prices, "WEI")
 
-    def estimate(self, tx: InvokeV3, block: Block, *, validate: bool) -> dict[str, str]:
+    def estimate(self, tx: InvokeV3, block: StarknetBlock, *, validate: bool) -> dict[str, str]:
         """Return FEE_ESTIMATE for an account's transaction.
 
         Raises:
@@ -176,12 +184,12 @@ class Sequencer:
         execution = ExecutionState(block.state, tx.calculate_hash(CHAIN_ID), tx.signature)
         try:
             if (fault := _nonce_fault(execution, tx)) is not None:
-                raise Reverted(fault)
+                raise ExecutionReverted(fault)
             for entry_point in (VALIDATE, EXECUTE) if validate else (EXECUTE,):
                 execution.call(0, tx.sender_address, entry_point, tx.calldata)
-        except Reverted as e:
+        except ExecutionReverted as e:
             data = {"transaction_index": 0, "execution_error": e.nested()}
-            raise RpcError("TRANSACTION_EXECUTION_ERROR", data) from e
+            raise ErrorResponse("TRANSACTION_EXECUTION_ERROR", data) from e
         return estimate(_gas(execution, tx.calldata), in_fri(self.prices), "FRI")
 
     def _unsigned(self, action: Callable[[ExecutionState], T], tx_hash: int | None = None) -> T:
@@ -197,10 +205,10 @@ class Sequencer:
         for gas in GAS:
             bound = getattr(tx.resource_bounds, gas)
             if bound.max_price_per_unit < prices[gas]:
-                raise RpcError("INSUFFICIENT_RESOURCES_FOR_VALIDATE")
+                raise ErrorResponse("INSUFFICIENT_RESOURCES_FOR_VALIDATE")
             max_fee += bound.max_amount * bound.max_price_per_unit
         if execution.read(STRK, "balances", tx.sender_address) < max_fee:
-            raise RpcError("INSUFFICIENT_ACCOUNT_BALANCE")
+            raise ErrorResponse("INSUFFICIENT_ACCOUNT_BALANCE")
 
     def _add(
         self,
@@ -210,7 +218,7 @@ class Sequencer:
         *,
         gas: dict[str, int] | None = None,
         fee: int = 0,
-        revert: Reverted | None = None,
+        revert: ExecutionReverted | None = None,
         message: L1Message | None = None,
     ) -> None:
         executed = Executed(
@@ -249,8 +257,8 @@ def _gas(
     }
 
 
-def _contract_error(revert: Reverted) -> RpcError:
+def _contract_error(revert: ExecutionReverted) -> ErrorResponse:
     """Return the published error of a call that reverted."""
     if isinstance(revert, NoContract) and not revert.frames:
-        return RpcError("CONTRACT_NOT_FOUND")
-    return RpcError("CONTRACT_ERROR", {"revert_error": revert.nested()})
+        return ErrorResponse("CONTRACT_NOT_FOUND")
+    return ErrorResponse("CONTRACT_ERROR", {"revert_error": revert.nested()})

@@ -14,7 +14,7 @@ from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.settings import values
 from mmbot_pipelines.settings.section import Section
 from mmbot_pipelines.settings.section import variable as _variable
-from mmbot_pipelines.settings.shared import Node
+from mmbot_pipelines.settings.shared import ChainSection
 
 
 def _origins(text: str) -> list[str]:
@@ -33,7 +33,7 @@ class Served(Section):
     origins: Origins = _variable("MMBOT_ORIGINS", tuple(ORIGINS)[:1])
 
 
-class Limits(Section):
+class OrderLimits(Section):
     """Which orders to fill, and how much money may be out at once."""
 
     # A claim's gas and message at 100 gwei, see .env.example.
@@ -91,7 +91,7 @@ class Execution(Section):
     undelivered_after_seconds: values.Seconds = _variable("MMBOT_UNDELIVERED_AFTER_SECONDS", 3600.0)
 
 
-class OriginNode(Node):
+class OriginNode(ChainSection):
     """A chain that orders come from; each origin has its own kind."""
 
     KEYS: ClassVar[tuple[str, ...]] = ()  # variables that move money
@@ -100,7 +100,7 @@ class OriginNode(Node):
     chain_id: int
     escrow_address: Address
 
-    def lacks(self, limits: Limits) -> list[str]:
+    def lacks(self, limits: OrderLimits) -> list[str]:
         """Return, a line each, what the origin asks for beside its own settings."""
         return []
 

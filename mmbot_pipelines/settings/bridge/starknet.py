@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, SecretStr, model_validator
 
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.settings import urls, values
-from mmbot_pipelines.settings.bridge import Limits, OriginNode
+from mmbot_pipelines.settings.bridge import OrderLimits, OriginNode
 from mmbot_pipelines.settings.section import variable as _variable
 
 REPAYMENTS = ("message", "storage_proof")
@@ -120,7 +120,7 @@ class Starknet(OriginNode):
         raw = self.chain_id.to_bytes(32, "big").lstrip(b"\0")
         return raw.decode() if raw.replace(b"_", b"").isalnum() else hex(self.chain_id)
 
-    def lacks(self, limits: Limits) -> list[str]:
+    def lacks(self, limits: OrderLimits) -> list[str]:
         """Return one line for each limit on reorg losses that must be set, or be `none`."""
         faults = []
         if "confirmations" not in limits.model_fields_set:

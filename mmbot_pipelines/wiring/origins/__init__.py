@@ -20,7 +20,7 @@ from mmbot_pipelines.bridge.ports.chains import Origin
 from mmbot_pipelines.core.errors import NotServed
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.safety import GLOBAL
-from mmbot_pipelines.settings import Node, Settings
+from mmbot_pipelines.settings import ChainSection, Settings
 
 POLL_SECONDS = 5.0  # for the age of a chain's newest block
 
@@ -111,6 +111,6 @@ def _newest(settings: Settings, scope: str) -> datetime:
     return watched_nodes(settings, scope).newest_block()
 
 
-def watched_on_evm(chain: str, node: Node, chain_id: int, quorum: int) -> Nodes:
+def watched_on_evm(chain: str, node: ChainSection, chain_id: int, quorum: int) -> Nodes:
     """Return the nodes of a chain of the EVM for who watches them."""
     return Rpc(node.urls, chain=chain, chain_id=chain_id, quorum=quorum, read_seconds=POLL_SECONDS)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def origin(section: Section, shared: Shared) -> Origin:
     """Plug the origin together, with claims by messages or by proofs."""
     from mmbot_pipelines.adapters.bridge.starknet.messages import ByMessage  # noqa: PLC0415
-    from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet  # noqa: PLC0415
+    from mmbot_pipelines.adapters.bridge.starknet.origin import StarknetOrigin  # noqa: PLC0415
     from mmbot_pipelines.adapters.starknet.client import StarknetRpc  # noqa: PLC0415
 
     quorum = shared.settings.quorum(section)
@@ -39,7 +39,7 @@ def origin(section: Section, shared: Shared) -> Origin:
         )
     else:
         repayment = _proofs(section, rpc, shared)
-    return Starknet(
+    return StarknetOrigin(
         rpc,
         repayment,
         escrow=section.escrow_address,

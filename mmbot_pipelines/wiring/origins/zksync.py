@@ -1,6 +1,6 @@
 """zkSync's settings become its adapter."""
 
-from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSync
+from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSyncOrigin
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.nodes import Nodes
 from mmbot_pipelines.bridge.ports.chains import Origin
@@ -10,10 +10,10 @@ from mmbot_pipelines.wiring.origins import Shared, watched_on_evm
 
 def origin(section: zksync.ZkSync, shared: Shared) -> Origin:
     """Plug the origin together; our wallet on L1 is paid unless the settings name another."""
-    return ZkSync(
+    return ZkSyncOrigin(
         Rpc(
             section.urls,
-            chain=ZkSync.name,
+            chain=ZkSyncOrigin.name,
             chain_id=section.chain_id,
             quorum=shared.settings.quorum(section),
         ),
@@ -31,4 +31,4 @@ def origin(section: zksync.ZkSync, shared: Shared) -> Origin:
 
 def watched_nodes(section: zksync.ZkSync, *, quorum: int) -> Nodes:
     """Return its nodes for who watches them."""
-    return watched_on_evm(ZkSync.name, section, section.chain_id, quorum)
+    return watched_on_evm(ZkSyncOrigin.name, section, section.chain_id, quorum)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmbot_pipelines.adapters.bridge.registry import RegistryV1
-from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSync
+from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSyncOrigin
 from mmbot_pipelines.adapters.evm.chain import EthereumChain, LocalSigner
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.node import Answer, RpcCall, RpcError
@@ -95,8 +95,8 @@ def registry(answers: Sequence[Answer]) -> RegistryV1:
     return RegistryV1(client(answers, "L1"), HOME, start_block=90)
 
 
-def zksync(answers: Sequence[Answer]) -> ZkSync:
-    return ZkSync(
+def zksync(answers: Sequence[Answer]) -> ZkSyncOrigin:
+    return ZkSyncOrigin(
         client(answers, "zksync"),
         client(answers, "L1"),
         HOME,

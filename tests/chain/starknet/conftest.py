@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from eth_typing import ChecksumAddress
 
-from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
+from mmbot_pipelines.adapters.bridge.starknet.origin import StarknetOrigin
 from mmbot_pipelines.devnet.starknet.delivery import L1Link
 from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging
 from tests.adapters.bridge.starknet.fake_prover import FakeProver, fake_prover
@@ -44,5 +44,5 @@ def service(ports: StarknetPorts) -> Iterator[FakeProver]:
 
 
 @pytest.fixture
-def origin(ports: StarknetPorts, service: FakeProver) -> Starknet:
+def origin(ports: StarknetPorts, service: FakeProver) -> StarknetOrigin:
     return ports.starknet(ports.l2, by_proof(ports, service))

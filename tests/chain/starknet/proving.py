@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
+from mmbot_pipelines.adapters.bridge.starknet.origin import StarknetOrigin
 from mmbot_pipelines.adapters.bridge.starknet.proofs import ByProof, entrypoint
 from mmbot_pipelines.adapters.bridge.starknet.prover import Prover
 from mmbot_pipelines.adapters.starknet.lane import StarknetLane
@@ -71,7 +71,7 @@ def paid(ports: StarknetPorts, count: int = 1) -> list[Order]:
     ]
 
 
-def begun(ports: StarknetPorts, origin: Starknet, orders: list[Order]) -> list[Order]:
+def begun(ports: StarknetPorts, origin: StarknetOrigin, orders: list[Order]) -> list[Order]:
     """Claim orders and leave them as the steps would."""
     tasks = origin.claims(orders, ports.chain.fees())
     assert all(isinstance(task, Task) for task in tasks)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from starknet_py.net.client_models import Call, ResourceBounds, ResourceBoundsMapping
 
-from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
+from mmbot_pipelines.adapters.bridge.starknet.origin import StarknetOrigin
 from mmbot_pipelines.adapters.bridge.starknet.proofs import (
     ProofFailed,
     TransferNotFound,
@@ -26,7 +26,7 @@ from tests.ports.starknet_ports import StarknetPorts
 
 
 def test_a_failed_task_and_one_that_is_forgotten_are_lost(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: StarknetOrigin
 ) -> None:
     orders = begun(ports, origin, paid(ports, 3))
     service.outcomes[task_of(orders[0])] = [
@@ -46,7 +46,7 @@ def test_a_failed_task_and_one_that_is_forgotten_are_lost(
 
 
 def test_a_wrong_api_key_is_reported_and_nothing_is_lost(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: StarknetOrigin
 ) -> None:
     orders = paid(ports, 2)
     shut = ports.starknet(ports.l2, by_proof(ports, service, api_key="hunter2"))
@@ -59,7 +59,7 @@ def test_a_wrong_api_key_is_reported_and_nothing_is_lost(
 
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b"null"])
 def test_garbage_of_the_prover_is_an_outage(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet, body: bytes
+    ports: StarknetPorts, service: FakeProver, origin: StarknetOrigin, body: bytes
 ) -> None:
     orders = paid(ports, 2)
     proving = begun(ports, origin, orders)
@@ -71,7 +71,7 @@ def test_garbage_of_the_prover_is_an_outage(
 
 
 def test_a_transfer_that_l1_does_not_show_cannot_be_proven(
-    ports: StarknetPorts, origin: Starknet
+    ports: StarknetPorts, origin: StarknetOrigin
 ) -> None:
     (order,) = paid(ports)
     unknown = replace(order, transfer_tx=TxHash("0x" + "ab" * 32))
@@ -80,7 +80,7 @@ def test_a_transfer_that_l1_does_not_show_cannot_be_proven(
 
 
 def test_a_proof_of_something_else_is_refused_and_spoils_no_neighbour(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: StarknetOrigin
 ) -> None:
     orders = begun(ports, origin, paid(ports, 3))
     # not the block that was proven
@@ -96,7 +96,7 @@ def test_a_proof_of_something_else_is_refused_and_spoils_no_neighbour(
 
 
 def test_a_call_that_reverted_is_shown_again(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: StarknetOrigin
 ) -> None:
     (order,) = begun(ports, origin, paid(ports))
     (shown,) = reported([order], [Progress(proven_in=sent_unproven(ports, order))])
@@ -127,7 +127,7 @@ def sent_unproven(ports: StarknetPorts, order: Order) -> TxHash:
 
 
 def test_a_prover_that_reports_done_too_early_costs_no_transaction(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: StarknetOrigin
 ) -> None:
     service.prove = lambda _: None
     nonce = ports.node("getNonce", "pre_confirmed", felt(MAKER.address))
@@ -141,7 +141,7 @@ def test_a_prover_that_reports_done_too_early_costs_no_transaction(
 
 
 def test_an_escrow_that_refuses_now_keeps_the_order_waiting(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: StarknetOrigin
 ) -> None:
     orders = begun(ports, origin, paid(ports))
     ports.pause()
@@ -155,7 +155,7 @@ def test_an_escrow_that_refuses_now_keeps_the_order_waiting(
 
 
 def test_a_wrong_key_of_our_account_is_one_line_without_it(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: StarknetOrigin
 ) -> None:
     orders = begun(ports, origin, paid(ports))
     invokes = StoredInvokes()
@@ -169,7 +169,7 @@ def test_a_wrong_key_of_our_account_is_one_line_without_it(
 
 
 def test_an_escrow_with_another_entrypoint_needs_its_name(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: StarknetOrigin
 ) -> None:
     orders = begun(ports, origin, paid(ports))
     other = by_proof(ports, service, entrypoint=entrypoint("take_it"))

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
+from mmbot_pipelines.adapters.bridge.starknet.origin import StarknetOrigin
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.chains import Progress, Settlement
@@ -13,13 +13,13 @@ from tests.chain.starknet.proving import MAKER, begun, by_proof, paid, reported
 from tests.ports.starknet_ports import StarknetPorts
 
 
-def txs(origin: Starknet, orders: list[Order]) -> list[TxHash | None]:
+def txs(origin: StarknetOrigin, orders: list[Order]) -> list[TxHash | None]:
     seen = origin.settled(orders)
     return [one.tx if isinstance(one, Settlement) else None for one in seen]
 
 
 def test_a_proof_makes_the_escrow_pay(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: StarknetOrigin
 ) -> None:
     orders = begun(ports, origin, paid(ports, 3))
     seen = origin.progress(orders)
@@ -33,7 +33,7 @@ def test_a_proof_makes_the_escrow_pay(
 
 
 def test_nothing_is_sent_on_l1_and_the_cost_is_as_set(
-    ports: StarknetPorts, origin: Starknet
+    ports: StarknetPorts, origin: StarknetOrigin
 ) -> None:
     orders = ports.set_orders(2)
     assert origin.claim_gas == 0
@@ -41,7 +41,7 @@ def test_nothing_is_sent_on_l1_and_the_cost_is_as_set(
 
 
 def test_a_slow_task_is_waited_for(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: StarknetOrigin
 ) -> None:
     (order,) = begun(ports, origin, paid(ports))
     service.outcomes["task-0"] = ["PENDING", "IN_PROGRESS", "IN_PROGRESS", "DONE"]
@@ -52,7 +52,7 @@ def test_a_slow_task_is_waited_for(
 
 
 def test_a_task_without_end_is_neither_lost_nor_proven(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: StarknetOrigin
 ) -> None:
     (order,) = begun(ports, origin, paid(ports))
     service.outcomes["task-0"] = ["PENDING"]
@@ -60,7 +60,7 @@ def test_a_task_without_end_is_neither_lost_nor_proven(
 
 
 def test_the_next_attempt_is_a_new_task(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: StarknetOrigin
 ) -> None:
     (order,) = paid(ports)
     begun(ports, origin, [order])
@@ -70,7 +70,7 @@ def test_the_next_attempt_is_a_new_task(
 
 
 def test_a_call_that_the_node_does_not_know_may_still_be_on_its_way(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: StarknetOrigin
 ) -> None:
     orders = begun(ports, origin, paid(ports))
     (order,) = reported(orders, origin.progress(orders))
@@ -79,7 +79,7 @@ def test_a_call_that_the_node_does_not_know_may_still_be_on_its_way(
 
 
 def test_what_was_shown_and_not_stored_is_not_shown_twice(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: StarknetOrigin
 ) -> None:
     (order,) = begun(ports, origin, paid(ports))
     (seen,) = origin.progress([order])
@@ -92,7 +92,7 @@ def test_what_was_shown_and_not_stored_is_not_shown_twice(
 
 
 def test_messages_of_the_other_way_are_left_alone(
-    ports: StarknetPorts, service: FakeProver, origin: Starknet
+    ports: StarknetPorts, service: FakeProver, origin: StarknetOrigin
 ) -> None:
     (order,) = ports.set_orders(1)
     other = replace(order, status=Status.PROVED, claim_ref="message 0x" + "ab" * 32)

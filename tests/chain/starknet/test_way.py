@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine
 
-from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
+from mmbot_pipelines.adapters.bridge.starknet.origin import StarknetOrigin
 from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.bridge import steps
@@ -32,7 +32,7 @@ class Way:
     """The bridge with real adapters, a real database, and a clock that tests move."""
 
     ports: StarknetPorts
-    origin: Starknet
+    origin: StarknetOrigin
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     engine: Engine | None = None
 

@@ -42,7 +42,7 @@ _SHIFT = 20
 _Seen = Settlement | PaidElsewhere | None
 
 
-class Starknet:
+class StarknetOrigin:
     """One escrow on Starknet. Threads may share it."""
 
     name = "starknet"

@@ -35,7 +35,7 @@ from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees
 
 
-class ZkSync:
+class ZkSyncOrigin:
     """One escrow on zkSync. Threads may share it."""
 
     name = "zksync"

@@ -3,7 +3,7 @@
 from typing import Any
 
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
-from mmbot_pipelines.adapters.bridge.starknet.origin import Starknet
+from mmbot_pipelines.adapters.bridge.starknet.origin import StarknetOrigin
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.chains import Progress
 from mmbot_pipelines.core.errors import Failure, RpcRefused
@@ -41,10 +41,10 @@ class NoRepayment:
         pass
 
 
-def origin(*nodes: StarknetFake | str, quorum: int = 1, **changes: Any) -> Starknet:
+def origin(*nodes: StarknetFake | str, quorum: int = 1, **changes: Any) -> StarknetOrigin:
     given = {"escrow": ESCROW, "wallet": WALLET, "registry": REGISTRY, "start": 0} | changes
     rpc = given.pop("rpc", None) or client(*nodes, quorum=quorum)
-    return Starknet(rpc, NoRepayment(), clock=lambda: NOW, **given)  # type: ignore[arg-type]
+    return StarknetOrigin(rpc, NoRepayment(), clock=lambda: NOW, **given)  # type: ignore[arg-type]
 
 
 def payment(number: int, wallet: int, amount: int, block: int = 60) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from eth_abi import encode
 
 from mmbot_pipelines.adapters.bridge.zksync import escrow as abi
-from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSync
+from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSyncOrigin
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.bridge.escrow_errors import EscrowNotOurs, EscrowPaused, PaidElsewhere
 from mmbot_pipelines.bridge.order import Order
@@ -88,9 +88,9 @@ def l1() -> Iterator[FakeNode]:
 
 
 @pytest.fixture
-def origin(l1: FakeNode, l2: EscrowNode) -> ZkSync:
+def origin(l1: FakeNode, l2: EscrowNode) -> ZkSyncOrigin:
     on_l1 = Rpc([l1.url], chain="L1", chain_id=1)
-    return ZkSync(
+    return ZkSyncOrigin(
         Rpc([l2.node.url], chain="zksync", chain_id=1),
         on_l1,
         REGISTRY,
@@ -115,7 +115,7 @@ def paid(amount: int, number: int = 7, wallet: Address = WALLET) -> bytes:
 # --- scan
 
 
-def test_scan_stamps_orders_with_the_clock(l2: EscrowNode, origin: ZkSync) -> None:
+def test_scan_stamps_orders_with_the_clock(l2: EscrowNode, origin: ZkSyncOrigin) -> None:
     l2.events = {5: set_order(0), 6: b"\1", 7: set_order(UINT256_MAX)}
     scan = origin.scan(0, 100)
     assert [(o.number, o.block.number) for o in scan.orders] == [(0, 5), (UINT256_MAX, 7)]
@@ -124,7 +124,7 @@ def test_scan_stamps_orders_with_the_clock(l2: EscrowNode, origin: ZkSync) -> No
     assert scan.last == Block(100, word(100))
 
 
-def test_outage_is_no_empty_scan(l2: EscrowNode, origin: ZkSync) -> None:
+def test_outage_is_no_empty_scan(l2: EscrowNode, origin: ZkSyncOrigin) -> None:
     l2.node.status = 502
     with pytest.raises(RpcUnavailable, match="no RPC node of zksync answered"):
         origin.scan(0, 100)
@@ -135,13 +135,13 @@ def test_outage_is_no_empty_scan(l2: EscrowNode, origin: ZkSync) -> None:
 # --- check
 
 
-def test_check_asks_everything_at_one_block(l2: EscrowNode, origin: ZkSync) -> None:
+def test_check_asks_everything_at_one_block(l2: EscrowNode, origin: ZkSyncOrigin) -> None:
     assert origin.check([ORDER] * 40) == [None] * 40
     assert set(l2.asked_at) == {hex(100)}
     assert len(l2.node.requests) == 5  # chain id, head, terms, and 80 views in two
 
 
-def test_refusal_of_one_order_stands_in_its_place(l2: EscrowNode, origin: ZkSync) -> None:
+def test_refusal_of_one_order_stands_in_its_place(l2: EscrowNode, origin: ZkSyncOrigin) -> None:
     good = l2.views[abi.GET_ORDER.selector]
     refusal = Refusal(-32000, "timeout")
     l2.views[abi.GET_ORDER.selector] = lambda number: refusal if number == 8 else good
@@ -154,7 +154,7 @@ def test_refusal_of_one_order_stands_in_its_place(l2: EscrowNode, origin: ZkSync
 @pytest.mark.parametrize("view", [abi.GET_ORDER, abi.IS_ORDER_PENDING, abi.WALLET, abi.REGISTRY])
 @pytest.mark.parametrize("answer", [b"", b"\xff" * 32, b"\0" * 31, b"\xff" * 96])
 def test_answer_that_cannot_be_passes_nothing(
-    l2: EscrowNode, origin: ZkSync, view: abi.Function, answer: bytes
+    l2: EscrowNode, origin: ZkSyncOrigin, view: abi.Function, answer: bytes
 ) -> None:
     l2.views[view.selector] = answer
     (failure,) = origin.check([ORDER])
@@ -163,7 +163,7 @@ def test_answer_that_cannot_be_passes_nothing(
     assert view.name in str(failure)
 
 
-def test_refused_terms_pass_nothing(l2: EscrowNode, origin: ZkSync) -> None:
+def test_refused_terms_pass_nothing(l2: EscrowNode, origin: ZkSyncOrigin) -> None:
     l2.views[abi.WALLET.selector] = Refusal(-32000, "timeout")
     assert [type(f) for f in origin.check([ORDER] * 2)] == [RpcRefused] * 2
 
@@ -180,7 +180,7 @@ def test_refused_terms_pass_nothing(l2: EscrowNode, origin: ZkSync) -> None:
     ],
 )
 def test_only_a_contract_without_a_pause_is_never_paused(
-    l2: EscrowNode, origin: ZkSync, answer: Any, failure: type[Exception] | None
+    l2: EscrowNode, origin: ZkSyncOrigin, answer: Any, failure: type[Exception] | None
 ) -> None:
     l2.views[abi.PAUSED.selector] = answer
     (found,) = origin.check([ORDER])
@@ -190,14 +190,14 @@ def test_only_a_contract_without_a_pause_is_never_paused(
 # --- claims
 
 
-def test_message_is_priced_once_for_all_orders(l1: FakeNode, origin: ZkSync) -> None:
+def test_message_is_priced_once_for_all_orders(l1: FakeNode, origin: ZkSyncOrigin) -> None:
     seen = []
     l1.methods["eth_call"] = lambda call, _: seen.append(call["data"]) or word(1234)
     assert origin.message_fee([ORDER] * 9, FEES) == [1234] * 9
     assert seen == ["0xb473318e" + "".join(word(n)[2:] for n in (21, 1_000_000, 800))]
 
 
-def test_price_that_the_diamond_refuses_is_one_line(l1: FakeNode, origin: ZkSync) -> None:
+def test_price_that_the_diamond_refuses_is_one_line(l1: FakeNode, origin: ZkSyncOrigin) -> None:
     def call(*_: Any) -> None:
         raise Refusal(3, "execution reverted: too cheap")
 
@@ -214,7 +214,11 @@ def test_price_that_the_diamond_refuses_is_one_line(l1: FakeNode, origin: ZkSync
     ],
 )
 def test_no_claim_is_built_for_an_escrow_that_would_not_pay_us_now(
-    l2: EscrowNode, origin: ZkSync, view: abi.Function, answer: bytes, failure: type[Exception]
+    l2: EscrowNode,
+    origin: ZkSyncOrigin,
+    view: abi.Function,
+    answer: bytes,
+    failure: type[Exception],
 ) -> None:
     l2.views[view.selector] = answer
     assert [type(claim) for claim in origin.claims([ORDER] * 2, FEES)] == [failure] * 2
@@ -235,13 +239,13 @@ def claimed(l2: EscrowNode) -> EscrowNode:
 
 @pytest.mark.parametrize("amount", [1000, 1010])  # with and without the fee
 def test_payment_settles_whatever_amount_the_escrow_logs(
-    claimed: EscrowNode, origin: ZkSync, amount: int
+    claimed: EscrowNode, origin: ZkSyncOrigin, amount: int
 ) -> None:
     claimed.events = {70: paid(amount)}
     assert origin.settled([ORDER]) == [paid_in(70)]
 
 
-def test_payment_to_another_wallet_is_named(claimed: EscrowNode, origin: ZkSync) -> None:
+def test_payment_to_another_wallet_is_named(claimed: EscrowNode, origin: ZkSyncOrigin) -> None:
     claimed.events = {70: paid(1000, wallet=RECIPIENT)}
     (seen,) = origin.settled([ORDER])
     assert isinstance(seen, PaidElsewhere)
@@ -250,19 +254,19 @@ def test_payment_to_another_wallet_is_named(claimed: EscrowNode, origin: ZkSync)
 
 @pytest.mark.parametrize("event", [paid(999), paid(1005), paid(1000, number=8), b"\1" * 95])
 def test_event_of_something_else_settles_nothing(
-    claimed: EscrowNode, origin: ZkSync, event: bytes
+    claimed: EscrowNode, origin: ZkSyncOrigin, event: bytes
 ) -> None:
     claimed.events = {70: event}
     assert origin.settled([ORDER]) == [None]
 
 
-def test_event_alone_settles_nothing(l2: EscrowNode, origin: ZkSync) -> None:
+def test_event_alone_settles_nothing(l2: EscrowNode, origin: ZkSyncOrigin) -> None:
     l2.events = {70: paid(1000)}  # while the escrow still shows the order as pending
     assert origin.settled([ORDER]) == [None]
 
 
 def test_payment_before_the_order_was_set_is_of_another_life(
-    claimed: EscrowNode, origin: ZkSync
+    claimed: EscrowNode, origin: ZkSyncOrigin
 ) -> None:
     claimed.events = {49: paid(1000)}
     assert origin.settled([ORDER]) == [None]
@@ -270,12 +274,12 @@ def test_payment_before_the_order_was_set_is_of_another_life(
     assert origin.settled([ORDER]) == [paid_in(50)]
 
 
-def test_pending_orders_cost_no_reading_of_logs(l2: EscrowNode, origin: ZkSync) -> None:
+def test_pending_orders_cost_no_reading_of_logs(l2: EscrowNode, origin: ZkSyncOrigin) -> None:
     assert origin.settled([ORDER] * 3) == [None] * 3
     assert l2.ranges == []
 
 
-def test_refusal_is_not_taken_for_unsettled(l2: EscrowNode, origin: ZkSync) -> None:
+def test_refusal_is_not_taken_for_unsettled(l2: EscrowNode, origin: ZkSyncOrigin) -> None:
     l2.views[abi.IS_ORDER_PENDING.selector] = Refusal(-32000, "timeout")
     with pytest.raises(RpcRefused, match="timeout"):
         origin.settled([ORDER])
