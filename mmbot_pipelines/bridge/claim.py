@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.claim_cost import ClaimCost, unprofitable
 from mmbot_pipelines.bridge.escrow_errors import (
     MessageMissing,
     PaidElsewhere,
@@ -28,18 +29,12 @@ from mmbot_pipelines.bridge.reverts import check_market_maker, store_claim_rever
 from mmbot_pipelines.bridge.submit import SubmitRequest, submit
 from mmbot_pipelines.bridge.transitions import change
 from mmbot_pipelines.core import failpoints
-from mmbot_pipelines.core.errors import Failure, Waits
+from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Wei, format_ether
 from mmbot_pipelines.core.outbox import Call, Transaction, TxState
 
 _CLAIMED = {TxState.MINED: Fact.MINED, TxState.STORED: Fact.SENT}
 _BY_PREFERENCE = [*_CLAIMED, *(state for state in TxState if state not in _CLAIMED)]
-
-
-class ClaimUnprofitable(Waits):
-    """A claim's message and gas cost as much as the claim brings: prices must fall first."""
-
-    reason = "waiting: its claim would cost what it brings"
 
 
 def repay(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
@@ -63,8 +58,8 @@ def _claim(work: Work, origin: str, orders: list[Order]) -> None:
     begun = l2.claims(orders, fees)
     calls: list[tuple[Order, Call]] = []
     for order, claim in zip(orders, begun, strict=True):
-        if isinstance(claim, Call) and (unprofitable := _unprofitable(order, claim.value)):
-            work.fail(order, unprofitable)
+        if isinstance(claim, Call) and (loss := unprofitable(order, claim.value)):
+            work.fail(order, loss)
         elif isinstance(claim, Call):
             calls.append((order, claim))
         elif isinstance(claim, Failure):
@@ -77,23 +72,12 @@ def _claim(work: Work, origin: str, orders: list[Order]) -> None:
     for (order, call), estimate in zip(calls, gas, strict=True):
         if isinstance(estimate, Failure):
             foreseen.append((order, estimate))
-        elif unprofitable := _unprofitable(order, Wei(call.value + estimate * fees.expected)):
-            work.fail(order, unprofitable)
+        elif loss := unprofitable(order, ClaimCost(estimate, call.value).at(fees.expected)):
+            work.fail(order, loss)
         else:
             requests.append(SubmitRequest(order=order, call=call, gas=estimate, reserve=Wei(0)))
     submit(work, requests, fees, origin=origin)
     store_claim_reverts(work, foreseen)
-
-
-def _unprofitable(order: Order, cost: Wei) -> ClaimUnprofitable | None:
-    """Return why a claim that costs this much, in wei, is not sent now; None: it is worth it."""
-    brings = order.amount + order.fee
-    if cost < brings:
-        return None
-    return ClaimUnprofitable(
-        f"its message and gas cost {format_ether(cost)} at the price of now, it brings "
-        f"{format_ether(brings)}"
-    )
 
 
 def _resume_claimed(work: Work, orders: Sequence[Order]) -> list[Order]:

@@ -10,6 +10,7 @@ from itertools import groupby
 
 from mmbot_pipelines.bridge import gas_estimates
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.claim_cost import ClaimCost
 from mmbot_pipelines.bridge.confirmations import split_confirmed
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.journal import Run
@@ -125,8 +126,8 @@ def _fill(
             order=order,
             call=calls[order.key],
             gas=cost.transfer_gas,
-            reserve=Wei(cost.claim_gas * market.ceiling + cost.message),
-            claim_cost=cost.claim,
+            reserve=cost.claim.at(market.ceiling),
+            claim_cost=cost.claim.at(cost.gas_price),
         )
         for order, cost in _decide(work, origin, orders, gas, market)
     ]
@@ -150,9 +151,8 @@ def _decide(
         estimate = gas[order.key]
         cost = Cost(
             transfer_gas=typical if isinstance(estimate, Failure) else estimate,
-            claim_gas=claim_gas,
+            claim=ClaimCost(claim_gas, message),
             gas_price=fees.expected,
-            message=message,
         )
         reason = shortfall(order, work.bridge.rules.limits, cost)
         if reason is not None:
@@ -176,9 +176,8 @@ def _affordable(work: Work, origin: str, orders: Sequence[Order], fees: Fees) ->
     """
     min_cost = Cost(
         transfer_gas=_MIN_TRANSFER_GAS,
-        claim_gas=gas_estimates.claim_gas(work.bridge, origin),
+        claim=ClaimCost(gas_estimates.claim_gas(work.bridge, origin), Wei(0)),
         gas_price=fees.expected,
-        message=Wei(0),
     )
     found = []
     for order in orders:

@@ -8,6 +8,7 @@ what depends on prices can become right by itself.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mmbot_pipelines.bridge.claim_cost import ClaimCost
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.money import Address, Gas, Wei, format_ether
 
@@ -56,19 +57,13 @@ class Cost:
     """What filling one order takes out of the wallet for good, beside the amount itself."""
 
     transfer_gas: Gas
-    claim_gas: Gas  # the order's share of its claim transaction
+    claim: ClaimCost
     gas_price: Wei  # wei per gas, expected
-    message: Wei  # L1 -> L2 message fee
-
-    @property
-    def claim(self) -> Wei:
-        """Return what the claim costs, gas and message, in wei."""
-        return Wei(self.claim_gas * self.gas_price + self.message)
 
     @property
     def total(self) -> Wei:
         """Return the whole cost in wei."""
-        return Wei(self.transfer_gas * self.gas_price + self.claim)
+        return Wei(self.transfer_gas * self.gas_price + self.claim.at(self.gas_price))
 
 
 def refusal(order: Order, limits: Limits) -> str | None:

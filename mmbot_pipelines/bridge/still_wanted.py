@@ -18,7 +18,7 @@ from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.accounts import REPAY, TRANSFER
 from mmbot_pipelines.core.errors import Failure, Halts, SimulationReverted, TryAgain
-from mmbot_pipelines.core.money import Gas, TxHash
+from mmbot_pipelines.core.money import Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Call, Fees, Transaction
 from mmbot_pipelines.core.safety import State, effective_state
 
@@ -116,13 +116,16 @@ def _reasons_against(
     return found
 
 
+_NOTHING = Wei(0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderCheck:
     """What an order whose transfer is stored but not mined looks like now."""
 
     against: str | None = None
     outage: bool = False  # what is against it may be over soon
-    message: int = 0  # wei that its claim's message would cost
+    message: Wei = _NOTHING  # what its claim's message would cost
     gas: Gas | Failure | None = None  # of its transfer now
 
 

@@ -49,6 +49,11 @@ class Alert:
     title: str
     text: str  # the facts, then what to do about them
 
+    @classmethod
+    def to_act(cls, key: str, severity: Severity, title: str, facts: str, to_do: str) -> "Alert":
+        """Return an alert whose text ends with what to do."""
+        return cls(key=key, severity=severity, title=title, text=f"{facts}\nTo do: {to_do}")
+
 
 class AlertPhase(StrEnum):
     FIRING = "firing"  # it holds, and was not sent

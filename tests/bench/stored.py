@@ -4,7 +4,7 @@ from importlib import import_module
 
 from sqlalchemy import Connection, Engine, text
 
-from mmbot_pipelines.bridge.claim import ClaimUnprofitable
+from mmbot_pipelines.bridge.claim_cost import ClaimUnprofitable
 from mmbot_pipelines.bridge.fill import PricesTooHigh
 from mmbot_pipelines.core.errors import InsufficientFunds
 

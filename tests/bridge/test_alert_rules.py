@@ -153,6 +153,18 @@ def test_a_message_is_undelivered_after_its_time(harness: BridgeHarness) -> None
     assert found(harness) == {f"undelivered {key}": Severity.HIGH}
 
 
+def test_a_transaction_in_no_block_is_stuck_after_its_time(harness: BridgeHarness) -> None:
+    keys = harness.set_and_detect(2)
+    harness.transfer(keys)
+    harness.later(900)
+    assert found(harness) == {}
+    harness.later(1)
+    assert found(harness) == {"wallet-stuck": Severity.HIGH}
+    assert f"transfer of {keys[0]}" in only(harness).text
+    harness.mine()
+    assert found(harness) == {}
+
+
 def test_exposure_counts_what_is_paid_and_not_repaid(harness: BridgeHarness) -> None:
     keys = harness.set_and_detect(4)
     limit = replace(OFF, max_exposure=Wei(5 * harness.order(keys[0]).amount))

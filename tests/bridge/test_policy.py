@@ -5,6 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmbot_pipelines.bridge.claim_cost import ClaimCost
 from mmbot_pipelines.bridge.policy import Cost, Limits, refusal, shortfall
 from mmbot_pipelines.core.money import UINT256_MAX, Address, Gas, Wei
 from tests.bridge.orders import an_order
@@ -12,9 +13,8 @@ from tests.bridge.orders import an_order
 LIMITS = Limits(min_transfer=Wei(1), max_transfer=Wei(10**17), min_margin_bps=10)
 COST = Cost(
     transfer_gas=Gas(100_000),
-    claim_gas=Gas(60_000),
+    claim=ClaimCost(Gas(60_000), Wei(5 * 10**13)),
     gas_price=Wei(2 * 10**9),
-    message=Wei(5 * 10**13),
 )
 TOTAL = 160_000 * 2 * 10**9 + 5 * 10**13
 
@@ -73,7 +73,9 @@ def test_an_accepted_order_never_loses_money(
 ) -> None:
     limits = Limits(min_transfer=Wei(1), max_transfer=Wei(UINT256_MAX), min_margin_bps=bps)
     cost = Cost(
-        transfer_gas=Gas(100_000), claim_gas=Gas(60_000), gas_price=Wei(price), message=Wei(message)
+        transfer_gas=Gas(100_000),
+        claim=ClaimCost(Gas(60_000), Wei(message)),
+        gas_price=Wei(price),
     )
     order = an_order(amount=amount, fee=fee)
     if refusal(order, limits) is None and shortfall(order, limits, cost) is None:

@@ -59,7 +59,7 @@ class NodeFault(Exception):
 _AT_ONCE = (NodeFaultKind.TIMEOUT, NodeFaultKind.RATE_LIMITED, NodeFaultKind.WRONG_CHAIN)
 
 # About the question or the head of the chain: no reason to rest.
-_SAFE_CHARACTERS = (NodeFaultKind.TOO_LARGE, NodeFaultKind.BEHIND)
+_NON_TRIPPING = (NodeFaultKind.TOO_LARGE, NodeFaultKind.BEHIND)
 
 # Makes a node worse, but lets it serve: a hostile contract may have provoked it.
 _DUBIOUS = (NodeFaultKind.INTERNAL, NodeFaultKind.OUTVOTED)
@@ -179,7 +179,7 @@ class NodeHealth:
             kind, retry_after = fault.kind, fault.retry_after_seconds
             if retry_after > 0:
                 self._paused_until = now + min(retry_after, _MAX_PAUSE_SECONDS)
-            if kind in _SAFE_CHARACTERS:
+            if kind in _NON_TRIPPING:
                 return None
             self._success *= _MEMORY
             if kind in _DUBIOUS:

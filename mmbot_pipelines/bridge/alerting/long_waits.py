@@ -23,12 +23,12 @@ def notices(waits: Sequence[LongWait]) -> Iterator[Alert]:
             continue
         why = sanitized(wait.reason or "no reason is stored, see its errors")
         count = "1 order" if wait.orders == 1 else f"{wait.orders} orders"
-        yield Alert(
-            key=f"waiting {sha256(str(wait.reason).encode()).hexdigest()[:12]}",
-            severity=Severity.LOW,
-            title="orders wait for long",
-            text=f"{count}, healthy: {why}. The oldest is {wait.oldest}, unchanged since "
-            f"{wait.since:%Y-%m-%d %H:%M:%S} UTC.\n"
-            f"To do: see `mmbot orders show {wait.oldest}`; nothing, if you know the reason: they "
+        yield Alert.to_act(
+            f"waiting {sha256(str(wait.reason).encode()).hexdigest()[:12]}",
+            Severity.LOW,
+            "orders wait for long",
+            f"{count}, healthy: {why}. The oldest is {wait.oldest}, unchanged since "
+            f"{wait.since:%Y-%m-%d %H:%M:%S} UTC.",
+            f"see `mmbot orders show {wait.oldest}`; nothing, if you know the reason: they "
             "go on by themselves when it is gone.",
         )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from mmbot_pipelines.bridge.alerting import wallet
 from mmbot_pipelines.bridge.alerting.long_waits import notices
 from mmbot_pipelines.bridge.alerting.snapshot import BridgeSnapshot
 from mmbot_pipelines.bridge.escrow_errors import is_paid_to_other_wallet
@@ -16,17 +17,12 @@ from mmbot_pipelines.core.money import Wei, format_ether
 from mmbot_pipelines.core.safety import GLOBAL, ScopeState, State
 from mmbot_pipelines.core.text import sanitized
 
-FLOOR = "wallet-floor"
-SHORT = "wallet-short"
-SHARED = "wallet-shared"
-NONCE = "wallet-nonce"
 EXPOSURE = "exposure"
 MANY_PARKED = "parked-many"
 UNDELIVERED = "undelivered-many"
 CLAIMS_OVERDUE = "claims-overdue"
 
 _EXPOSURE_PERCENT = 80
-_SHOWN_NONCES = 10
 _MAX_UNDELIVERED = 50  # claims that have an alert of their own
 
 
@@ -49,22 +45,16 @@ def firing_alerts(facts: BridgeSnapshot, thresholds: AlertThresholds) -> AlertSn
         *_unclaimed(facts, thresholds.undelivered_after_seconds),
         *notices(facts.long_waits),
         *_exposure(facts, thresholds.max_exposure),
-        *_funds(facts, thresholds.min_balance),
-        *_shared(facts),
-        *_impossible_nonce(facts),
+        *wallet.alerts(facts, thresholds.min_balance),
         *_silent(facts),
         *([concurrent_daemons_alert(facts.daemons)] if facts.daemons else []),
     ]
     unknown = set()
     if facts.balance is None:
-        unknown.add(FLOOR)
+        unknown.add(wallet.FLOOR)
     if not facts.nonces_known:
-        unknown |= {SHARED, NONCE}
+        unknown |= {wallet.SHARED, wallet.NONCE}
     return AlertSnapshot(alerts=alerts, unknown=frozenset(unknown))
-
-
-def _alert(key: str, severity: Severity, title: str, facts: str, to_do: str) -> Alert:
-    return Alert(key=key, severity=severity, title=title, text=f"{facts}\nTo do: {to_do}")
 
 
 def _safety_alert(scope_state: ScopeState) -> Alert:
@@ -73,14 +63,14 @@ def _safety_alert(scope_state: ScopeState) -> Alert:
     since = f"Since {scope_state.since:%Y-%m-%d %H:%M:%S} UTC by " if scope_state.since else "By "
     facts = f"{since}{sanitized(scope_state.by)}: {why}."
     if scope_state.state is State.HALTED:
-        return _alert(
+        return Alert.to_act(
             f"halted {scope}",
             Severity.CRITICAL,
             f"{what} is halted",
             f"{facts} Nothing new is sent; what is owed to us is still claimed.",
             f"fix the cause, then `mmbot resume --scope {scope} --by NAME --reason TEXT`.",
         )
-    return _alert(
+    return Alert.to_act(
         f"throttled {scope}",
         Severity.HIGH,
         f"{what} is throttled",
@@ -94,7 +84,7 @@ def _parked(order: Order) -> Alert:
     at = f"at {order.status} after {order.failures} failures: {why}."
     hand = f"see `mmbot orders show {order.key}`, fix the cause, then `mmbot retry {order.key}`."
     if is_paid_to_other_wallet(order):
-        return _alert(
+        return Alert.to_act(
             f"elsewhere {order.key}",
             Severity.CRITICAL,
             f"the escrow paid {order.key} to another wallet",
@@ -105,7 +95,7 @@ def _parked(order: Order) -> Alert:
         )
     if order.status in PAID:
         owed = format_ether(order.amount + order.fee)
-        return _alert(
+        return Alert.to_act(
             f"unrepaid {order.key}",
             Severity.CRITICAL,
             f"{order.key} is paid, but cannot be claimed",
@@ -115,7 +105,7 @@ def _parked(order: Order) -> Alert:
     paid = "not paid"
     if order.status is Status.TRANSFERRING:
         paid = f"paid if {order.transfer_tx} is mined before its cancellation"
-    return _alert(
+    return Alert.to_act(
         f"parked {order.key}",
         Severity.HIGH,
         f"{order.key} is parked",
@@ -128,7 +118,7 @@ def _many_parked(facts: BridgeSnapshot) -> Iterator[Alert]:
     """Yield one alert for all parked orders that have none of their own."""
     shown, total = len(facts.parked), facts.parked_in_all
     if total > shown:
-        yield _alert(
+        yield Alert.to_act(
             MANY_PARKED,
             Severity.HIGH,
             f"{total} orders are parked",
@@ -141,7 +131,7 @@ def _many_parked(facts: BridgeSnapshot) -> Iterator[Alert]:
 def _undelivered(facts: BridgeSnapshot, after_seconds: float) -> Iterator[Alert]:
     late = [o for o in facts.claimed if _age(facts, o) > after_seconds]
     for order in late[:_MAX_UNDELIVERED]:
-        yield _alert(
+        yield Alert.to_act(
             f"undelivered {order.key}",
             Severity.HIGH,
             f"the claim of {order.key} does not arrive on {order.origin}",
@@ -154,7 +144,7 @@ def _undelivered(facts: BridgeSnapshot, after_seconds: float) -> Iterator[Alert]
         )
     if len(late) > _MAX_UNDELIVERED:
         min_amount = "at least " if facts.more_owed else ""
-        yield _alert(
+        yield Alert.to_act(
             UNDELIVERED,
             Severity.HIGH,
             f"{min_amount}{len(late)} claims do not arrive",
@@ -175,7 +165,7 @@ def _unclaimed(facts: BridgeSnapshot, after_seconds: float) -> Iterator[Alert]:
         oldest = late[0]
         min_amount = "at least " if facts.more_owed else ""
         why = sanitized(oldest.reason or f"its claim {oldest.claim_tx} is not mined")
-        yield _alert(
+        yield Alert.to_act(
             CLAIMS_OVERDUE,
             Severity.HIGH,
             "paid orders are not claimed yet",
@@ -196,7 +186,7 @@ def _age(facts: BridgeSnapshot, order: Order) -> float:
 def _exposure(facts: BridgeSnapshot, max_exposure: Wei | None) -> Iterator[Alert]:
     out = facts.exposure
     if max_exposure is not None and out * 100 > max_exposure * _EXPOSURE_PERCENT:
-        yield _alert(
+        yield Alert.to_act(
             EXPOSURE,
             Severity.MEDIUM,
             f"over {_EXPOSURE_PERCENT} % of the exposure limit is used",
@@ -207,69 +197,9 @@ def _exposure(facts: BridgeSnapshot, max_exposure: Wei | None) -> Iterator[Alert
         )
 
 
-def _funds(facts: BridgeSnapshot, floor: Wei) -> Iterator[Alert]:
-    """Yield one alert for a wallet that has too little, however many orders wait for it."""
-    waiting, has = facts.shortage, facts.balance
-    count = "1 order waits" if waiting.orders == 1 else f"{waiting.orders} orders wait"
-    count = f"at least {count}" if waiting.more else count
-    wait = f" {count} for ETH, healthy." if waiting.orders else ""
-    missing = waiting.needs + floor - (has or 0)
-    min_amount = f"at least {format_ether(missing)}" if missing > 0 else "ETH"
-    send = f"send {min_amount} to {facts.wallet} on L1"
-    if has is not None and has < floor:
-        yield _alert(
-            FLOOR,
-            Severity.CRITICAL,
-            "the wallet is below its floor",
-            f"It has {format_ether(has)}; the floor is {format_ether(floor)}. No transfer is "
-            f"sent.{wait}",
-            f"{send}, or lower MMBOT_MIN_BALANCE_WEI; orders go on by themselves then.",
-        )
-    elif waiting.orders:
-        held = "" if has is None else f"It has {format_ether(has)}."
-        yield _alert(
-            SHORT,
-            Severity.HIGH,
-            "the wallet has too little ETH",
-            f"{held}{wait}".strip(),
-            f"{send}; orders go on by themselves then.",
-        )
-
-
-def _shared(facts: BridgeSnapshot) -> Iterator[Alert]:
-    seen = []
-    if facts.foreign_nonce is not None:
-        seen.append(f"Nonce {facts.foreign_nonce} is mined, which this bot never gave out.")
-    if facts.lost_nonces:
-        shown = ", ".join(map(str, facts.lost_nonces[-_SHOWN_NONCES:]))
-        seen.append(f"Nonces of ours that others used within a day: {shown}.")
-    if seen:
-        yield _alert(
-            SHARED,
-            Severity.CRITICAL,
-            "another program uses the wallet",
-            " ".join(seen),
-            "stop the other program, or give the bot a wallet of its own; if you know of no "
-            "other program, the key is stolen: move the money.",
-        )
-
-
-def _impossible_nonce(facts: BridgeSnapshot) -> Iterator[Alert]:
-    if facts.impossible_nonce is not None:
-        yield _alert(
-            NONCE,
-            Severity.HIGH,
-            "a node of L1 counts transactions that cannot be",
-            f"It counts {facts.impossible_nonce} transactions of the wallet, many more than are "
-            "mined and than this bot ever signed. Nothing is signed on its word.",
-            "take the node out of MMBOT_L1_RPC_URLS; if another program of yours has so many "
-            "transactions waiting, stop it.",
-        )
-
-
 def _silent(facts: BridgeSnapshot) -> Iterator[Alert]:
     for chain, why in facts.silent.items():
-        yield _alert(
+        yield Alert.to_act(
             f"rpc {chain}",
             Severity.HIGH,
             f"no RPC node of {chain} answers",
@@ -284,7 +214,7 @@ def concurrent_daemons_alert(daemons: Sequence[Daemon]) -> Alert:
     shown = ", ".join(
         f"{sanitized(d.name)} since {d.first_at:%Y-%m-%d %H:%M:%S} UTC" for d in daemons
     )
-    return _alert(
+    return Alert.to_act(
         "daemons",
         Severity.CRITICAL,
         "two bots on one database",

@@ -16,6 +16,7 @@ from mmbot_pipelines.bridge.submit import BalanceFloorReached
 from mmbot_pipelines.core.daemons import HEARTBEAT_TIMEOUT, Daemon, Daemons, concurrent_daemons
 from mmbot_pipelines.core.errors import Failure, InsufficientFunds, RpcUnavailable
 from mmbot_pipelines.core.money import Address, Wei
+from mmbot_pipelines.core.outbox import Transaction
 from mmbot_pipelines.core.safety import ScopeState, State
 
 # Longer than a node may take, shorter than a sensor's tick: a hanging node is one that is down.
@@ -57,6 +58,7 @@ class BridgeSnapshot:
     foreign_nonce: int | None  # mined for the wallet, never given out by us
     lost_nonces: Sequence[int]  # given out by us, used by somebody else
     nonces_known: bool  # whether the chain told its nonce
+    oldest_in_flight: Transaction | None  # the first attempt of what is in no block for longest
     impossible_nonce: int | None  # a count of the wallet's transactions that cannot be
     daemons: Sequence[Daemon]  # that live beside another one
 
@@ -113,6 +115,9 @@ def take_snapshot(bridge: Bridge, records: OrderStats, daemons: Daemons) -> Brid
             chain.chain_id, chain.wallet, since=now - _NONCE_LOSS_ALERT_FOR
         ),
         nonces_known=known,
+        oldest_in_flight=min(
+            bridge.store.outbox.in_flight(), key=lambda row: row.stored_at, default=None
+        ),
         impossible_nonce=pending if impossible else None,
         daemons=concurrent_daemons(daemons.alive_since(now - HEARTBEAT_TIMEOUT)),
     )

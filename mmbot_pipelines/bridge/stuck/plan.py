@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.claim_cost import ClaimCost
 from mmbot_pipelines.bridge.gas_estimates import claim_gas
 from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.order import Order
@@ -94,8 +95,8 @@ def _transferred(
         return quotes.cancelling(stuck_nonce, f"cancelled, {check.against}") if unwanted else None
     if not stuck_nonce.blocks:
         return None
-    claim = claim_gas(bridge, order.origin) * quotes.market.expected + check.message
-    margin = max(0, order.fee - claim)
+    claim = ClaimCost(claim_gas(bridge, order.origin), check.message)
+    margin = max(0, order.fee - claim.at(quotes.market.expected))
     gas = gas_of(newest, check.gas)
     fees = quotes.fees(stuck_nonce, margin // gas) if gas else None
     if gas and fees and newest.call.value + gas * fees.ceiling <= funds:
