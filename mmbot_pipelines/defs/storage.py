@@ -1,6 +1,6 @@
-"""Dagster's runs and events, beside the orders in the one database.
+"""Dagster's storage in the bot's own database.
 
-`dagster_home/dagster.yaml` names this class, so that the database is set in one place.
+`dagster_home/dagster.yaml` names `Storage`, so that MMBOT_DATABASE_URL is the only setting.
 """
 
 from typing import Any, ClassVar, Self
@@ -38,9 +38,9 @@ def _still_there(connection: Any, record: Any, _: Any) -> None:
 
 
 class Storage(DagsterPostgresStorage):
-    """Keep what Dagster knows in the schema `dagster` of MMBOT_DATABASE_URL.
+    """Runs and events in the schema `dagster` of MMBOT_DATABASE_URL.
 
-    Dagster opens it anew for every tick of every sensor: the tables are looked for once.
+    Dagster opens it for every tick of every sensor; it checks for its tables once per process.
     """
 
     _has_tables: ClassVar[bool] = False
@@ -54,10 +54,10 @@ class Storage(DagsterPostgresStorage):
     def from_config_value(  # type: ignore[override]
         cls, inst_data: ConfigurableClassData | None, config_value: dict[str, Any]
     ) -> Self:
-        """Open the storage that the environment names, and guard the UI that opens it.
+        """Open the storage that the environment names, and install the guard of the UI.
 
-        `dagster dev` starts the webserver itself, and this is the one place of ours that every
-        webserver comes by before it serves.
+        Every webserver opens its storage before it serves, also that of `dagster dev`, which
+        runs no other code of ours.
         """
         drop_keys()
         ui_guard.install(load_ui().hosts)
@@ -73,12 +73,12 @@ class Storage(DagsterPostgresStorage):
 
 
 def require_ours(instance: dg.DagsterInstance | None) -> None:
-    """Refuse work that a Dagster without `Storage` asks for: nothing guards its UI.
+    """Refuse requests of a Dagster instance without `Storage`: its UI has no guard.
 
-    A webserver or daemon with another DAGSTER_HOME reaches our code server all the same.
+    A webserver or daemon with another DAGSTER_HOME can still reach our code server.
 
     Raises:
-        InvalidSettings: the instance keeps its runs elsewhere.
+        InvalidSettings: the instance has another storage.
     """
     ref = instance.get_ref() if instance is not None and instance.is_persistent else None
     storage = ref.storage_data if ref is not None else None

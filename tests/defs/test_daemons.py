@@ -37,13 +37,15 @@ def tick(
 
 def test_one_daemon_is_as_it_should_be(alert_harness: AlertHarness) -> None:
     with dg.instance_for_test() as instance:
-        assert tick(alert_harness, instance, ("a", 60), ("a", 30), ("a", 0)) == "one daemon at work"
+        assert (
+            tick(alert_harness, instance, ("a", 60), ("a", 30), ("a", 0)) == "one daemon is alive"
+        )
     assert send_alerts(alert_harness.alert_service).alerts == []
 
 
 def test_the_second_daemon_is_reported(alert_harness: AlertHarness) -> None:
     with dg.instance_for_test() as instance:
-        assert tick(alert_harness, instance, ("a", 60), ("b", 45)) == "one daemon at work"
+        assert tick(alert_harness, instance, ("a", 60), ("b", 45)) == "one daemon is alive"
         logged = tick(alert_harness, instance, ("a", 30), ("b", 15))
     assert logged.startswith(
         "[CRITICAL] two bots on one database: 2 daemons are at work at once: a"

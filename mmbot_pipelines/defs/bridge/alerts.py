@@ -1,10 +1,10 @@
-"""When the operator is told.
+"""Alerts and the daily summary as a sensor and a schedule.
 
-alerts          every 15 seconds: what is wrong, and what is over
-daily_summary   every day at 08:00 UTC: what the last 24 hours brought
+alerts          every 15 seconds: sends new and resolved alerts
+daily_summary   every day at 08:00 UTC: sends a summary of the last 24 hours
 
-Both tell the log of their own tick or run too, so that the UI shows all of it even where
-MMBOT_ALERT_URLS names nobody.
+Both also write to the log of their own tick or run, so that the UI shows every notification
+even where MMBOT_ALERT_URLS is empty.
 """
 
 import logging
@@ -22,14 +22,14 @@ AlertService = dg.ResourceParam[bridge_alerting.AlertService]
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """The port `Channel` into the log that Dagster shows."""
+    """An alert channel that writes to the log which Dagster shows."""
 
     warn: Callable[[str], None]
     info: Callable[[str], None]
     name: str = bridge_alerting.JOURNAL
 
     def send(self, notification: Notification) -> None:
-        """Write a notice down; this cannot fail."""
+        """Log a notification: open alerts above LOW as warnings. Never raises."""
         is_loud = not notification.is_resolved and notification.severity is not Severity.LOW
         (self.warn if is_loud else self.info)(f"{notification.title}\n{notification.text}")
 
@@ -44,7 +44,7 @@ def _with_journal(
 @dg.sensor(
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Tells every alert channel what is wrong, once, and when it is over.",
+    description="Sends each alert to every channel once, and again when it is resolved.",
 )
 @operator_errors()
 def alerts(context: dg.SensorEvaluationContext, alert_service: AlertService) -> dg.SkipReason:
@@ -55,7 +55,7 @@ def alerts(context: dg.SensorEvaluationContext, alert_service: AlertService) -> 
     return dg.SkipReason("\n".join([holding or "nothing is wrong", *sent.problems]))
 
 
-@dg.op(description="Tell every alert channel what the last 24 hours brought.", config_schema={})
+@dg.op(description="Send a summary of the last 24 hours to every alert channel.", config_schema={})
 def summarize(context: dg.OpExecutionContext, alert_service: AlertService) -> None:
     with operator_errors():
         sent = bridge_alerting.send_daily_summary(_with_journal(alert_service, context.log))
@@ -65,7 +65,7 @@ def summarize(context: dg.OpExecutionContext, alert_service: AlertService) -> No
 
 @dg.job(
     executor_def=dg.in_process_executor,
-    description="Tell every alert channel what the last 24 hours brought.",
+    description="Send a summary of the last 24 hours to every alert channel.",
 )
 def daily_summary() -> None:
     summarize()
@@ -81,7 +81,7 @@ definitions = dg.Definitions(
             cron_schedule="0 8 * * *",
             execution_timezone="UTC",
             default_status=dg.DefaultScheduleStatus.RUNNING,
-            description="Tells every alert channel what the last 24 hours brought.",
+            description="Sends a summary of the last 24 hours to every alert channel.",
         )
     ],
 )

@@ -1,4 +1,4 @@
-"""All that Dagster is given of the bridge."""
+"""The bridge's Dagster definitions."""
 
 import sys
 
@@ -31,7 +31,7 @@ def definitions() -> dg.Definitions:
 
 
 def merged(settings: Settings) -> dg.Definitions:
-    """Return the bridge's definitions for these settings; reads nothing else."""
+    """Return the bridge's definitions for these settings, without reading the environment."""
     return dg.Definitions.merge(
         orders.definitions(settings.origins, settings.execution.max_runs_per_tick),
         recovery.definitions,

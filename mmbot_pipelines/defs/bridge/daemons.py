@@ -1,9 +1,9 @@
-"""Who keeps Dagster's clock, as its own heartbeats tell.
+"""Detection of two Dagster daemons on one database, by their heartbeats.
 
-daemons   every 5 s: notes which daemons live, and says when there are two
+daemons   every 5 s: records which daemons are alive, and warns when there are two
 
-Dagster keeps only the newest heartbeat of each kind of daemon, whoever wrote it: two
-processes overwrite each other's by turns, and who looks often enough sees both.
+Dagster stores one heartbeat for each kind of daemon. Two daemons overwrite each other's in
+turn, so a sensor that reads it often enough sees the ids of both.
 """
 
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from mmbot_pipelines.defs.shared.operator_errors import operator_errors
     name="daemons",
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Notes which daemons live on this database, and says when there are two.",
+    description="Records which daemons use this database, and warns when there are two.",
 )
 @operator_errors()
 def daemons(context: dg.SensorEvaluationContext, alert_service: AlertService) -> dg.SkipReason:
@@ -34,7 +34,7 @@ def daemons(context: dg.SensorEvaluationContext, alert_service: AlertService) ->
         alert = concurrent_daemons_alert(both)
         context.log.warning(f"{alert.title}\n{alert.text}")
         return dg.SkipReason(f"[{alert.severity}] {alert.title}: {alert.text}")
-    return dg.SkipReason("one daemon at work" if known else "no daemon was heard yet")
+    return dg.SkipReason("one daemon is alive" if known else "no daemon has sent a heartbeat yet")
 
 
 definitions = dg.Definitions(sensors=[daemons])

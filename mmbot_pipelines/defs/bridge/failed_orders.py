@@ -1,8 +1,8 @@
-"""Failed orders as partitions of an asset: materializing one takes the order up again.
+"""Failed orders as partitions of an asset: materializing one retries the order.
 
-failed_orders   every 5 seconds: a partition for each failed order; a recovered one keeps its
-                partition for 7 days, with the runs that it shows
-failed_order    by hand, as an asset: reprocesses the order of a partition
+failed_orders   every 5 seconds: adds a partition for each failed order; a recovered order keeps
+                its partition, which lists its runs, for 7 days
+failed_order    an asset: materializing a partition reprocesses its order
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _RECOVERED_FOR = timedelta(days=7)
 @dg.asset(
     partitions_def=FAILED_ORDERS,
     config_schema={},
-    description="A failed or parked order. Materialize its partition to take it up again.",
+    description="A failed or parked order. Materialize its partition to retry it.",
 )
 def failed_order(context: dg.AssetExecutionContext, bridge: Bridge) -> dg.MaterializeResult[None]:
     key = context.partition_key
@@ -65,10 +65,10 @@ def failed_orders(context: dg.SensorEvaluationContext, bridge: Bridge) -> dg.Sen
 def _unneeded_partitions(
     instance: dg.DagsterInstance, bridge: steps.Bridge, offered: Sequence[str]
 ) -> list[str]:
-    """Return the partitions that nobody needs any more.
+    """Return the partitions to delete: of orders that recovered 7 days ago, or are gone.
 
-    The run that recovers an order stores its output after that, for which the partition must
-    be there.
+    A run stores its output, which needs the partition, after it has recovered the order: one
+    that an unfinished run uses is kept.
     """
     stored = {order.key: order for order in bridge.store.orders.get(offered)}
     healthy = [key for key, order in stored.items() if not order.failed]

@@ -20,8 +20,8 @@ from mmbot_pipelines.defs.bridge.run_requests import Bridge, orders_of_run, sens
 from mmbot_pipelines.defs.shared.dagster_internals import DagsterRunReaction
 from mmbot_pipelines.defs.shared.operator_errors import OperatorError, operator_errors
 
-# How far back before the last tick each tick looks. A failure is dated by when it happened,
-# but can be seen only once it is stored, and while the database is away that is late.
+# How far back before the last tick each tick reads. A failure has the time when it happened,
+# but is stored later where the database was away.
 _LOOKBACK = timedelta(minutes=10)
 _FIRST_LOOKBACK = timedelta(hours=1)
 
@@ -67,9 +67,9 @@ def record_failed_runs(
 
 
 def _looked_at(context: dg.SensorEvaluationContext, now: datetime) -> tuple[datetime, list[str]]:
-    """Return since when failed runs are looked at, UTC, and which were before.
+    """Return the UTC time from which failed runs are read, and the ids of those read before.
 
-    Anybody may edit the cursor in the UI: one that cannot be read is as good as none.
+    Anybody may edit the cursor in the UI: an invalid one is treated as none.
     """
     first = now - _FIRST_LOOKBACK - _LOOKBACK
     if not context.cursor:
@@ -86,12 +86,12 @@ def _looked_at(context: dg.SensorEvaluationContext, now: datetime) -> tuple[date
 
 
 def _ending(instance: dg.DagsterInstance, failed: dg.DagsterRun) -> tuple[str, bool]:
-    """Tell how a run ended, and whether its step came to say what failed."""
+    """Return how a run ended, and whether its step failed (False: its process died before that)."""
     who = f"run {failed.run_id} of {failed.job_name}"
     for entry in instance.all_logs(failed.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
         if (event := entry.dagster_event) is not None:
             ours = event.step_failure_data.user_failure_data
-            # The text of a fault that nobody foresaw stays in the run's own page.
+            # The text of an unexpected exception stays on the run's own page.
             cause = ours.description if ours and ours.description else "an unforeseen fault"
             return f"{who} could not keep what failed: {cause.splitlines()[0]}", True
     for entry in instance.all_logs(failed.run_id, of_type=dg.DagsterEventType.RUN_FAILURE):

@@ -1,12 +1,11 @@
-"""When orders move. How they move is in `mmbot_pipelines.bridge.steps`.
+"""Sensors and jobs that move orders; the steps are in `mmbot_pipelines.bridge.steps`.
 
-    <origin>_orders        stores new orders, asks for fill_orders
-    l1_receipts            takes orders on by their receipts, asks for repay_orders; and for
-                           replace_stuck_transactions
+    <origin>_orders        stores new orders, requests fill_orders
+    l1_receipts            reads receipts, requests repay_orders and replace_stuck_transactions
     <origin>_settlements   completes the orders that the escrow has paid us for
 
-The database is the truth, Dagster the clock: an order is taken for a run in the
-database, so that it is asked for once, and again when that run died.
+An order is reserved for a run in the database: no second run is requested for it, until that
+run has died.
 """
 
 from collections.abc import Iterator, Sequence
@@ -49,14 +48,14 @@ def repay_orders() -> None:
 
 
 def orders_sensor(origin: str, max_runs: int) -> dg.SensorDefinition:
-    """Make the sensor that finds an origin's new orders and asks for their transfer."""
+    """Return the sensor that stores an origin's new orders and requests their transfer."""
 
     @dg.sensor(
         name=f"{origin}_orders",
         job=fill_orders,
         minimum_interval_seconds=1,
         default_status=_RUNNING,
-        description=f"Stores new orders of the {origin} escrow and asks for their transfer.",
+        description=f"Stores new orders of the {origin} escrow and requests their transfer.",
     )
     def sensor(
         context: dg.SensorEvaluationContext, bridge: Bridge
@@ -79,14 +78,14 @@ def orders_sensor(origin: str, max_runs: int) -> dg.SensorDefinition:
 
 
 def receipts_sensor(origins: Sequence[str], max_runs: int) -> dg.SensorDefinition:
-    """Make the sensor that reads receipts and asks for the claims of what was paid."""
+    """Return the sensor that reads receipts and requests claims and replacements."""
 
     @dg.sensor(
         name="l1_receipts",
         jobs=[repay_orders, replace_stuck_transactions],
         minimum_interval_seconds=1,
         default_status=_RUNNING,
-        description="Reads the receipts of our transactions; asks for claims and replacements.",
+        description="Reads the receipts of our transactions; requests claims and replacements.",
     )
     def sensor(
         context: dg.SensorEvaluationContext, bridge: Bridge
@@ -118,7 +117,7 @@ def receipts_sensor(origins: Sequence[str], max_runs: int) -> dg.SensorDefinitio
 
 
 def settlements_sensor(origin: str) -> dg.SensorDefinition:
-    """Make the sensor that completes an origin's orders when the escrow has paid."""
+    """Return the sensor that completes an origin's orders when the escrow has paid."""
 
     @dg.sensor(
         name=f"{origin}_settlements",
@@ -144,10 +143,10 @@ def settlements_sensor(origin: str) -> dg.SensorDefinition:
 def _reactions(
     instance: dg.DagsterInstance, bridge: steps.Bridge, completed: Sequence[str]
 ) -> Iterator[DagsterRunReaction | dg.SkipReason]:
-    """React to the runs that claimed these orders.
+    """Yield a reaction to each run that claimed these orders.
 
-    A tick that asks for no run is skipped to Dagster, whatever it did; one that reacts to a run
-    is successful, and stands in that run's log.
+    Dagster shows a tick that requests no run as skipped, whatever it did. With a reaction to a
+    run it shows the tick as successful, and the reaction in that run's log.
     """
     ids = {
         entry.run_id
@@ -165,7 +164,7 @@ def _reactions(
 
 
 def definitions(origins: Sequence[str], max_runs: int) -> dg.Definitions:
-    """Return the bridge's own definitions."""
+    """Return the jobs and sensors that move orders."""
     return dg.Definitions(
         jobs=[fill_orders, repay_orders, replace_stuck_transactions],
         sensors=[
@@ -176,7 +175,7 @@ def definitions(origins: Sequence[str], max_runs: int) -> dg.Definitions:
     )
 
 
-# One run for the same stuck transactions within this time: it decides for all of them.
+# At most one run for the same stuck transactions within this time: it handles all of them.
 _ASK_AGAIN_SECONDS = 30
 
 
@@ -184,7 +183,7 @@ _STUCK = {
     "order_keys": dg.Field(
         [dg.String],
         default_value=[],
-        description="Whose transactions were stuck when the run was asked for; all are looked at.",
+        description="The orders whose transactions were stuck at the request; the run checks all.",
     )
 }
 
@@ -200,14 +199,14 @@ def replace(context: dg.OpExecutionContext, bridge: Bridge) -> None:
 
 @dg.job(
     executor_def=dg.in_process_executor,
-    description="Replace transactions that block the lane, or take back what is not wanted.",
+    description="Replace transactions that block the nonce queue; cancel what is not wanted.",
 )
 def replace_stuck_transactions() -> None:
     replace()
 
 
 def replacements(bridge: steps.Bridge) -> Iterator[dg.RunRequest]:
-    """Ask for one run where transactions are stuck."""
+    """Request one run if transactions are stuck."""
     stuck = steps.stuck_transactions(bridge)
     if stuck:
         turn = int(bridge.clock().timestamp()) // _ASK_AGAIN_SECONDS

@@ -1,8 +1,8 @@
-"""What keeps orders from being lost: backfill, retry, dead runs, and a person's hand.
+"""Backfill, retry and manual reprocessing, so that no order is lost.
 
-accepted_blocks_backfill   every 5 min: what the sensors may have missed
-failed_orders_retry        every 5 min: what may be tried again
-reprocess_order            by hand, from the launchpad: one order, as far as it goes
+accepted_blocks_backfill   every 5 min: detects orders that the sensors may have missed
+failed_orders_retry        every 5 min: retries failed orders that are due
+reprocess_order            from the launchpad: advances one order as far as possible
 """
 
 from collections.abc import Callable
@@ -18,11 +18,11 @@ from mmbot_pipelines.defs.bridge.failed_runs import failed_runs
 from mmbot_pipelines.defs.bridge.run_requests import Bridge, op_run, order_tags, reprocess_one
 from mmbot_pipelines.defs.shared.operator_errors import operator_errors
 
-_RUNS_KEPT = timedelta(days=30)  # long after a failed run was recorded with its orders
+_RUNS_KEPT = timedelta(days=30)  # `failed_runs` needs the orders of a run for an hour
 
 
 @dg.op(
-    description="Take one order up again, clear its failure, and go as far as it can go.",
+    description="Clear the failure of one order and advance it as far as possible.",
     config_schema={
         "order_key": dg.Field(dg.String, description=f'The order, e.g. "{EXAMPLE_KEY}".')
     },
@@ -33,7 +33,7 @@ def reprocess(context: dg.OpExecutionContext, bridge: Bridge) -> None:
 
 @dg.job(
     executor_def=dg.in_process_executor,
-    description="Take one order up again by hand. Put its key into the launchpad.",
+    description="Retry one order by hand. Put its key into the launchpad.",
     config={"ops": {"reprocess": {"config": {"order_key": ""}}}},
 )
 def reprocess_order() -> None:
@@ -41,7 +41,7 @@ def reprocess_order() -> None:
 
 
 def backfill(bridge: steps.Bridge, run: Run) -> list[str]:
-    """Read the accepted blocks again; forget what runs of long ago worked on."""
+    """Read the accepted blocks again; delete the orders of runs older than 30 days."""
     steps.forget_runs(bridge, before=bridge.clock() - _RUNS_KEPT)
     return steps.backfill(bridge, run)
 
@@ -49,7 +49,7 @@ def backfill(bridge: steps.Bridge, run: Run) -> list[str]:
 def every_five_minutes(
     name: str, description: str, find: Callable[[steps.Bridge, Run], list[str]]
 ) -> dg.ScheduleDefinition:
-    """Make a job that finds orders and advances them, and its schedule."""
+    """Return a schedule of a job that finds orders and advances them."""
 
     @dg.op(name=f"{name}_op", description=description, config_schema={})
     def op(context: dg.OpExecutionContext, bridge: Bridge) -> None:

@@ -1,7 +1,7 @@
-"""What ops and sensors are given: the wired bridge and watch. Reads the environment when used.
+"""Dagster resources of the bridge: they read the environment when first used.
 
-The resources take no configuration: Dagster would read it from the environment of whoever
-launches a run, where the wallet's key is.
+They take no configuration: a value `{"env": NAME}` in it would make Dagster read any variable of
+the process that launches a run, the wallet's key included.
 """
 
 from functools import cache
@@ -37,10 +37,10 @@ class BridgeResource(dg.ConfigurableResource[Bridge]):
 
 
 class AlertServiceResource(dg.ConfigurableResource[AlertService]):
-    """The bridge's readings and alert channels, wired from the environment once per process."""
+    """The bridge's alert service, wired from the environment once per process."""
 
     def create_resource(self, context: dg.InitResourceContext) -> AlertService:
-        """Return the watch."""
+        """Return the alert service."""
         with operator_errors():
             require_ours(context.instance)
             return wiring.alert_service(settings())

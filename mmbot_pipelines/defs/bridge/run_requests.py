@@ -1,4 +1,4 @@
-"""How Dagster is asked for runs, and how a run finds its orders again in the UI."""
+"""Run requests for orders, and the orders of a run. Dagster and the store."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,17 +16,17 @@ from mmbot_pipelines.defs.shared.operator_errors import operator_errors
 
 Bridge = dg.ResourceParam[steps.Bridge]
 
-# The daemon comes back to a sensor after 5 seconds at the earliest: a tick that looks
-# for most of that time sees a block at once, and the daemon still stops quickly.
+# The daemon evaluates a sensor again after 5 seconds at the earliest: a tick that polls for
+# most of that time sees a block at once, and the daemon still stops quickly.
 _TICK_SECONDS = 4.0
 _POLL_EVERY_SECONDS = 0.25
 
-# Packed runs are worth their start only when they hold a good number of orders.
+# Starting a process costs seconds: a run of several orders holds 50 or more.
 _MIN_PACK = 50
 
 
-# Ticks whose runs may be under way at once, and how long a run can be: see max_runtime in
-# dagster.yaml, after which a run that no process works on is taken for dead.
+# How many ticks' runs may be unfinished at once, and how long a run can last: Dagster ends it
+# after max_runtime_seconds in dagster.yaml.
 _RUN_LIMIT_FACTOR = 2
 _MAX_RUNNING_FOR = timedelta(seconds=150)
 
@@ -44,7 +44,7 @@ ORIGIN = "origin"  # the tag of a run whose orders are all of one origin
 
 
 def polls() -> Iterator[None]:
-    """Yield for each look of one tick: at least once, then until the tick's time is up."""
+    """Yield for each poll of one tick: once, then every 0.25 s for 4 s in total."""
     end = time.monotonic() + _TICK_SECONDS
     yield
     while time.monotonic() + _POLL_EVERY_SECONDS < end:
@@ -55,8 +55,8 @@ def polls() -> Iterator[None]:
 def order_tags(keys: Sequence[str]) -> dict[str, str]:
     """Tag a run with its order, where it has only one.
 
-    Dagster supposes few tag keys: runs of several orders are found through the database, which
-    holds the orders of every run that began (`record_run`).
+    Dagster is built for few tag keys: the orders of other runs are in the database, where every
+    run stores them when it begins (`record_run`).
     """
     return {ORDER: keys[0]} if len(keys) == 1 else {}
 
@@ -71,7 +71,7 @@ def orders_of_run(bridge: steps.Bridge, run: dg.DagsterRun) -> list[str]:
 
 
 def _launched_for(run: dg.DagsterRun) -> Iterator[object]:
-    """Yield what a run's configuration names as orders; nobody has checked it yet."""
+    """Yield the order keys in a run's configuration, unchecked."""
     ops = run.run_config.get("ops")
     for op in ops.values() if isinstance(ops, Mapping) else ():
         match op:
@@ -84,10 +84,10 @@ def _launched_for(run: dg.DagsterRun) -> Iterator[object]:
 def run_requests(
     op: str, origin: str, orders: Sequence[Order], max_runs: int, job: str | None = None
 ) -> Iterator[dg.RunRequest]:
-    """Ask for one run per order, or for packed runs when more orders wait than `max_runs`.
+    """Request one run per order, or runs of many orders when there are more than `max_runs`.
 
     origin: of all these orders.
-    job: which one, where the sensor asks for several.
+    job: its name, where the sensor requests runs of several jobs.
     """
     size = 1 if len(orders) <= max_runs else max(_MIN_PACK, -(-len(orders) // max_runs))
     for start in range(0, len(orders), size):
@@ -102,7 +102,7 @@ def run_requests(
 def is_run_limit_reached(
     context: dg.SensorEvaluationContext, job: dg.JobDefinition, origin: str, max_runs: int
 ) -> bool:
-    """Return whether so many runs of a job are unfinished for an origin that more only slow it."""
+    """Return whether an origin has the maximum of unfinished runs of a job."""
     under_way = dg.RunsFilter(
         job_name=job.name,
         tags={ORIGIN: origin},
@@ -128,17 +128,17 @@ def order_keys(given: Sequence[str]) -> list[str]:
 
 
 def sensor_run(context: dg.SensorEvaluationContext) -> Run:
-    """Name a sensor's tick as the one at work."""
+    """Return the `Run` of a sensor's tick, under which its changes are recorded."""
     return Run(id=f"sensor {context.sensor_name}", log=context.log.info)
 
 
 def op_run(context: dg.OpExecutionContext) -> Run:
-    """Name an op's run as the one at work."""
+    """Return the `Run` of an op, under which its changes are recorded."""
     return Run(id=context.run_id, log=context.log.info)
 
 
 def step_op(name: str, do: Callable[[steps.Bridge, Sequence[str], Run], None]) -> dg.OpDefinition:
-    """Make an op that takes the configured orders one step."""
+    """Return an op that calls a step with the configured orders."""
 
     purpose = (do.__doc__ or "").partition("\n")[0]
 
@@ -153,7 +153,7 @@ def step_op(name: str, do: Callable[[steps.Bridge, Sequence[str], Run], None]) -
 
 
 def reprocess_one(context: dg.OpExecutionContext, bridge: steps.Bridge, key: str) -> None:
-    """Take one order up again by hand, in the run of `context`."""
+    """Retry one order at a person's request, in the run of `context`."""
     with operator_errors():
         order_keys([key])
         context.instance.add_run_tags(context.run_id, order_tags([key]))

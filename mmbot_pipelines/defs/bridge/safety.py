@@ -1,8 +1,8 @@
-"""The safety states in Dagster: judged by a sensor, changed by a person's hand.
+"""The circuit breaker in Dagster: a sensor opens it, a person may open and close it.
 
-safety   every 5 s: measures, and throttles, halts or lets go again
-halt     by hand, from the launchpad: no transfer is sent from now on
-resume   by hand, from the launchpad: the only way out of a halt, beside `mmbot resume`
+safety   every 5 s: measures, then throttles, halts or returns to NORMAL
+halt     from the launchpad: stops transfers
+resume   from the launchpad: ends a halt, as `mmbot resume` does; nothing else ends one
 """
 
 from typing import Protocol
@@ -18,7 +18,7 @@ from mmbot_pipelines.defs.shared.operator_errors import operator_errors
 _MIN_SECONDS = 5
 
 
-# A person's decision: who, why, and for what.
+# A person's decision, as the launchpad asks for it.
 _DECISION = {
     "by": dg.Field(dg.String, description="Your name."),
     "reason": dg.Field(dg.String, description="Why, for those who read it later."),
@@ -38,7 +38,7 @@ class _Decide(Protocol):
     name="safety",
     minimum_interval_seconds=_MIN_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Measures failures, money and chains; throttles, halts, or lets go again.",
+    description="Measures failures, money and chains; throttles, halts or returns to NORMAL.",
 )
 @operator_errors()
 def safety_sensor(context: dg.SensorEvaluationContext, bridge: Bridge) -> dg.SkipReason:
@@ -50,7 +50,7 @@ def safety_sensor(context: dg.SensorEvaluationContext, bridge: Bridge) -> dg.Ski
 
 
 def _job(name: str, description: str, decide: _Decide) -> dg.JobDefinition:
-    op_name = f"{name}_transfers"  # Dagster wants another name than the job's
+    op_name = f"{name}_transfers"  # Dagster refuses the job's own name
 
     @dg.op(name=op_name, description=description, config_schema=_DECISION)
     def op(context: dg.OpExecutionContext, bridge: Bridge) -> None:
@@ -77,12 +77,12 @@ definitions = dg.Definitions(
     jobs=[
         _job(
             "halt",
-            "Send no transfer from now on; claims go on. Say who you are and why.",
+            "Stop transfers; claims go on. Give your name and the reason.",
             guard.halt,
         ),
         _job(
             "resume",
-            "Send transfers again. Say who you are and why; failures are counted anew.",
+            "Send transfers again; resets the failure counts. Give your name and the reason.",
             guard.resume,
         ),
     ],

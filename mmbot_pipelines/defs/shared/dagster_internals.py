@@ -1,7 +1,7 @@
 """All that the product uses of Dagster's private API, checked against one version.
 
-Whoever raises Dagster's version reads what stands here, runs tests/defs and tests/attacks, and
-then raises `CHECKED_AGAINST`.
+To upgrade Dagster: check every name in this file, run tests/defs and tests/attacks, then set
+`CHECKED_AGAINST`.
 """
 
 import sys

@@ -1,6 +1,7 @@
-"""Takes the keys from Dagster's own processes under `dagster dev`, which gives all to all.
+"""Removal of keys from the environment of the webserver and daemon of `dagster dev`.
 
-Its webserver and daemon move no money: the code server signs, which `dagster dev` starts itself.
+`dagster dev` hands its whole environment to every process that it starts. Only its code server
+signs, and keeps the keys.
 """
 
 import os
@@ -11,9 +12,9 @@ from mmbot_pipelines.settings import without_keys
 
 
 def drop_keys() -> None:
-    """Start this process again without keys, if it is one of those that need none.
+    """Replace this process by itself without keys, if it is a webserver or daemon.
 
-    The memory that /proc/PID/environ shows cannot be emptied: a new program has one of its own.
+    A process cannot clear what /proc/PID/environ shows, so it executes its program again.
     """
     program = getattr(sys.modules["__main__"], "__spec__", None)
     if (

@@ -1,7 +1,7 @@
-"""Failures as Dagster shows them: red, in words, without a trace of code.
+"""Expected failures as Dagster shows them: the cause as text, without a stack trace.
 
-The database may be away, or a chain's nodes: that is no bug, and who looks at a run or a
-tick needs its cause alone. What nobody foresaw keeps its trace.
+A database or a node that cannot be reached is no bug: the operator needs the cause alone. An
+unexpected exception keeps its stack trace.
 """
 
 from collections.abc import Iterator
@@ -19,10 +19,10 @@ from mmbot_pipelines.defs.shared.dagster_internals import (
 
 
 class OperatorError(DagsterUserCodeProcessError, dg.Failure):
-    """What failed, as a run, a tick and a code location show it.
+    """A failure that runs, ticks and code locations show as one text.
 
-    A step takes it for a failure by intention. Everywhere else Dagster takes it for an error
-    that another process has written down already, and shows that one in its place.
+    A step treats it as an intended failure (`dg.Failure`). Everywhere else Dagster treats it as
+    an error that another process has serialized already, and shows that one in its place.
     """
 
     def __init__(self, text: str) -> None:
@@ -34,10 +34,10 @@ class OperatorError(DagsterUserCodeProcessError, dg.Failure):
 
 @contextmanager
 def operator_errors() -> Iterator[None]:
-    """Fail what is at work with the cause in words; also a decorator.
+    """Turn expected exceptions into `OperatorError`; also a decorator.
 
     Raises:
-        OperatorError: see there.
+        OperatorError: the body failed for a reason that the operator can act on.
     """
     try:
         yield
@@ -53,7 +53,7 @@ def operator_errors() -> Iterator[None]:
 
 
 def _cause(error: BaseException) -> str:
-    """Return the first line of what the driver said."""
+    """Return the first line of the database driver's own error."""
     while deeper := getattr(error, "orig", None) or error.__cause__:
         error = deeper
     return (str(error).strip() or type(error).__name__).splitlines()[0]

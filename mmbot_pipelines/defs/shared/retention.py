@@ -1,8 +1,8 @@
-"""What Dagster forgets: runs that ended long ago, their events, and the logs of old ticks.
+"""Deletion of old runs, their events, and the logs of old ticks from Dagster's storage.
 
 old_runs_cleanup   every day at 03:30 UTC; by hand with another age, when the disk is full
 
-A run leaves about 25 rows and 35 kB. The orders' own history is elsewhere and stays.
+A run leaves about 25 rows and 35 kB. The history of orders is in the store, and stays.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -20,13 +20,13 @@ _FINISHED = [
 ]
 _BATCH = 100  # runs that are read at once
 _MAX_DAYS = 36_500
-_MAX_SECONDS = 3600  # a run killed here has still deleted what it has deleted
+_MAX_SECONDS = 3600  # a run that is ended then has deleted a part, and the next one goes on
 
 
 def forget_runs(instance: dg.DagsterInstance, before: datetime) -> int:
-    """Delete the runs that ended before, oldest first; return how many.
+    """Delete runs that ended before a time, oldest first; return how many.
 
-    Their events, tags, outputs and logs go with them. What has not ended stays.
+    Their events, tags, outputs and logs are deleted too. Unfinished runs stay.
     """
     filters = dg.RunsFilter(statuses=_FINISHED, updated_before=before)
     deleted = 0
@@ -43,7 +43,7 @@ def forget_runs(instance: dg.DagsterInstance, before: datetime) -> int:
 
 
 def forget_tick_logs(folder: Path, before: datetime) -> int:
-    """Delete the logs of ticks written before; return how many.
+    """Delete logs of ticks that were written before a time; return how many.
 
     folder: where the ticks of all sensors and schedules log, one file each. Dagster deletes
     the ticks themselves (dagster.yaml, `retention`), but not these.
@@ -73,7 +73,7 @@ def forget(context: dg.OpExecutionContext) -> None:
 
 
 def definitions(keep_days: int) -> dg.Definitions:
-    """Return the cleanup, which keeps what ended within so many days."""
+    """Return the cleanup job and its schedule; it keeps runs of the last `keep_days` days."""
 
     @dg.job(
         executor_def=dg.in_process_executor,

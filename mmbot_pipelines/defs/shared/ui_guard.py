@@ -1,4 +1,4 @@
-"""A guard in front of Dagster's UI: it answers its own pages and terminals, and no web page.
+"""ASGI middleware that refuses requests to Dagster's UI from other web pages.
 
 The UI has no password, Dagster checks neither Host nor Origin, and it executes a mutation in a
 plain GET: any page that the operator's browser opens could launch runs. Dagster 1.13 has no
@@ -18,8 +18,7 @@ from starlette.websockets import WebSocketClose
 
 from mmbot_pipelines.defs.shared.dagster_internals import add_middleware
 
-# Names that lead to this machine alone, whatever a resolver says. Any port: an SSH tunnel has
-# one of its own.
+# Names of this machine that no DNS server can redirect. With any port: an SSH tunnel has its own.
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z._-]+)(?::[0-9]{1,5})?")
 _POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
@@ -47,7 +46,7 @@ class UiGuard:
         self._hosts = _LOOPBACK | {host.lower() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or hand it on."""
+        """Refuse one request, or pass it on."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -91,7 +90,7 @@ class UiGuard:
 
 
 def _unframed(send: Send) -> Send:
-    """Forbid other pages to show ours in a frame, where clicks can be led astray."""
+    """Add headers that forbid other pages to frame ours (clickjacking)."""
 
     async def forward(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -106,7 +105,7 @@ def _unframed(send: Send) -> Send:
 
 
 def install(hosts: Iterable[str]) -> None:
-    """Put the guard in front of every webserver that this process makes; elsewhere do nothing.
+    """Add the guard to every webserver that this process creates, if it is a webserver.
 
     Raises:
         RuntimeError: this version of Dagster builds its webserver in another way.
