@@ -25,6 +25,7 @@ from mmbot_pipelines.adapters.db import embedded, migrate
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.tables import metadata
+from mmbot_pipelines.adapters.db.tables.monitoring import tallies
 from mmbot_pipelines.adapters.db.urls import store_url
 
 _numbers = count(1)
@@ -77,9 +78,11 @@ def clean_engine(*tables: Table) -> Engine:
     tables: those to empty; none given: all.
     """
     engine = _shared_engine()
+    # The sums last, for triggers write them. To truncate makes files anew, and takes 20 times as
+    # long.
+    emptied = sorted(tables or reversed(metadata.sorted_tables), key=lambda t: t is tallies)
     with engine.begin() as connection:
-        names = ", ".join(map(str, tables or metadata.sorted_tables))
-        connection.execute(text(f"TRUNCATE {names}"))
+        connection.execute(text("; ".join(f"DELETE FROM {table}" for table in emptied)))
     return engine
 
 

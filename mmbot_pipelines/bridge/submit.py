@@ -1,9 +1,12 @@
 """How a step's transactions go out: stored with the order's step first, then broadcast."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from mmbot_pipelines.bridge.failures import BATCH_SIZE, Work, fault_of
+from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.failures import BATCH_SIZE, Work
+from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.limits import Admission, RunLimits, Wait, log_waits
 from mmbot_pipelines.bridge.nonces import next_nonce
@@ -11,6 +14,7 @@ from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.orders import BridgeUnitOfWork
 from mmbot_pipelines.bridge.transitions import record, record_error
 from mmbot_pipelines.core import failpoints
+from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import ConcurrentUpdate, InsufficientFunds, Waits
 from mmbot_pipelines.core.money import Gas, Wei, format_ether
 from mmbot_pipelines.core.outbox import Call, Fees, Transaction, max_total_cost
@@ -25,6 +29,77 @@ class BalanceFloorReached(Waits):
     """A transfer would take the wallet under its floor: what is there is kept for claims."""
 
     reason = "waiting: it would take the wallet under MMBOT_MIN_BALANCE_WEI"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsigned:
+    """A transaction of the wallet before it is signed."""
+
+    subject: str
+    purpose: str
+    attempt: int
+    nonce: int
+    call: Call
+    gas: Gas
+    fees: Fees
+
+
+@contextmanager
+def hold_lane(bridge: Bridge) -> Iterator[tuple[BridgeUnitOfWork, Lane, Wei]]:
+    """Hold the wallet's lane in a unit of work; yield both, and what the wallet has free, in wei.
+
+    What is in flight may take the rest of the balance. It may be less than nothing.
+    """
+    chain = bridge.chain
+    # What is mined and decided until the lane is ours is missing there, and in the balance.
+    since = [row for row in bridge.store.outbox.in_flight() if row.wallet == chain.wallet]
+    balance = chain.balance()
+    with bridge.store.begin() as uow:
+        lane = uow.outbox.lock_lane(chain.chain_id, chain.wallet)
+        rows = {row.hash: row for row in [*since, *lane.in_flight()]}
+        yield uow, lane, Wei(balance - max_total_cost(rows.values()))
+
+
+def sign(bridge: Bridge, unsigned: Unsigned, *, bump: int = 0) -> Transaction:
+    """Sign a transaction; nothing is stored or sent yet.
+
+    bump: how many of ours came before it at its nonce.
+    """
+    chain = bridge.chain
+    signed = chain.sign(unsigned.call, nonce=unsigned.nonce, gas=unsigned.gas, fees=unsigned.fees)
+    return Transaction(
+        subject=unsigned.subject,
+        purpose=unsigned.purpose,
+        attempt=unsigned.attempt,
+        bump=bump,
+        chain_id=chain.chain_id,
+        wallet=chain.wallet,
+        nonce=unsigned.nonce,
+        hash=signed.hash,
+        raw=signed.raw,
+        call=unsigned.call,
+        gas=unsigned.gas,
+        fees=unsigned.fees,
+        stored_at=bridge.clock(),
+    )
+
+
+def broadcast(bridge: Bridge, run: Run, stored: Sequence[Transaction]) -> list[Transaction]:
+    """Broadcast stored transactions; record errors of those not taken, return the others."""
+    results = bridge.chain.broadcast([row.raw for row in stored]) if stored else []
+    taken = []
+    for row, failure in zip(stored, results, strict=True):
+        if failure is None:
+            taken.append(row)
+            continue
+        kind = type(failure).__name__
+        fault = Fault(subject=row.subject, step="broadcast", kind=kind, message=str(failure))
+        record_error(bridge, run, fault)
+        run.log(
+            f"{row.subject}: {row.purpose} {row.hash} with nonce {row.nonce} stored, not yet taken "
+            f"by a node ({failure}); it is sent again"
+        )
+    return taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +142,7 @@ class _Batch:
     """What became of the requests while the wallet's lane was held once."""
 
     done: int = 0  # requests
-    stored: list[tuple[Order, Transaction]] = field(default_factory=list)
+    stored: list[Transaction] = field(default_factory=list)
     unfunded: list[tuple[Order, Waits]] = field(default_factory=list)
     waiting: list[tuple[Order, Wait]] = field(default_factory=list)
 
@@ -85,18 +160,11 @@ def _submit_batch(
     what was signed while the states changed is thrown away, and decided again.
     """
     bridge, batch, sent = work.bridge, _Batch(), run_limits.sent if run_limits else 0
-    chain = bridge.chain
-    chain_nonce = chain.nonce(pending=True)
-    # What is mined and decided until the lane is ours is missing there, and in the balance.
-    since = [row for row in bridge.store.outbox.in_flight() if row.wallet == chain.wallet]
-    balance = chain.balance()
+    chain_nonce = bridge.chain.nonce(pending=True)
     try:
-        with bridge.store.begin() as uow:
-            lane = uow.outbox.lock_lane(chain.chain_id, chain.wallet)
-            rows = {row.hash: row for row in [*since, *lane.in_flight()]}
-            free = Wei(balance - max_total_cost(rows.values()))
+        with hold_lane(bridge) as (uow, lane, free):
             admission = run_limits.open(uow, origin) if run_limits else None
-            nonce = next_nonce(chain, lane, chain_nonce)
+            nonce = next_nonce(bridge.chain, lane, chain_nonce)
             _sign(work, batch, uow, lane, requests, fees, admission, free, nonce)
             if admission:
                 admission.confirm()
@@ -107,7 +175,11 @@ def _submit_batch(
         return 0
     # Committed: should we die from here on, the receipts sensor broadcasts the same bytes.
     failpoints.failpoint(failpoints.Point(f"{work.step}-stored"))
-    _broadcast(work, batch.stored)
+    for row in broadcast(bridge, work.run, batch.stored):
+        work.run.log(
+            f"{row.subject}: {row.purpose} {row.hash} with nonce {row.nonce} sent to "
+            f"{row.call.to}, value {format_ether(row.call.value)}"
+        )
     failpoints.failpoint(failpoints.Point(f"{work.step}-broadcast"))
     log_waits(work, batch.waiting)
     for order, failure in batch.unfunded:
@@ -151,7 +223,16 @@ def _sign(
         if needed > free - (floor or 0):
             batch.unfunded.append((order, _insufficient(needed, free, floor or Wei(0))))
             continue
-        transaction = _signed(work, order, request, nonce, fees)
+        unsigned = Unsigned(
+            subject=order.key,
+            purpose=work.step,
+            attempt=order.attempt,
+            nonce=nonce,
+            call=request.call,
+            gas=request.gas,
+            fees=fees,
+        )
+        transaction = sign(bridge, unsigned)
         after = _sent(order, request, transaction)
         at = transaction.stored_at
         try:
@@ -161,7 +242,7 @@ def _sign(
         except ConcurrentUpdate as e:
             run.log(f"{e}: not sent")
             continue
-        batch.stored.append((after, transaction))
+        batch.stored.append(transaction)
         undecided.add((order.key, work.step))
         if admission:
             admission.take(order)
@@ -171,40 +252,6 @@ def _sign(
 def _sent(order: Order, request: SubmitRequest, transaction: Transaction) -> Order:
     sent = order.after(Fact.SENT, at=transaction.stored_at, tx=transaction.hash)
     return sent if request.claim_cost is None else replace(sent, claim_cost=request.claim_cost)
-
-
-def _signed(
-    work: Work, order: Order, request: SubmitRequest, nonce: int, fees: Fees
-) -> Transaction:
-    chain = work.bridge.chain
-    signed = chain.sign(request.call, nonce=nonce, gas=request.gas, fees=fees)
-    return Transaction(
-        subject=order.key,
-        purpose=work.step,
-        attempt=order.attempt,
-        chain_id=chain.chain_id,
-        wallet=chain.wallet,
-        nonce=nonce,
-        hash=signed.hash,
-        raw=signed.raw,
-        call=request.call,
-        gas=request.gas,
-        fees=fees,
-        stored_at=work.bridge.clock(),
-    )
-
-
-def _broadcast(work: Work, stored: Sequence[tuple[Order, Transaction]]) -> None:
-    results = work.bridge.chain.broadcast([t.raw for _, t in stored]) if stored else []
-    for (order, transaction), failure in zip(stored, results, strict=True):
-        line = f"{order.key}: {work.step} {transaction.hash} with nonce {transaction.nonce}"
-        if failure is None:
-            value = format_ether(transaction.call.value)
-            work.run.log(f"{line} sent to {transaction.call.to}, value {value}")
-        else:
-            fault = fault_of(order, failure, "broadcast")
-            record_error(work.bridge, work.run, fault)
-            work.run.log(f"{line} stored, not yet taken by a node ({failure}); it is sent again")
 
 
 def _insufficient(needed: int, free: int, floor: Wei) -> Waits:

@@ -16,11 +16,10 @@ from mmbot_pipelines.bridge.ports.accounts import CANCEL, TRANSFER
 from mmbot_pipelines.bridge.receipts import process_receipts
 from mmbot_pipelines.bridge.stuck.nonce import CANCEL_GAS, Replacement, StuckNonce
 from mmbot_pipelines.bridge.stuck.plan import find_stuck, plan_replacements
-from mmbot_pipelines.bridge.transitions import record_error
+from mmbot_pipelines.bridge.submit import Unsigned, broadcast, hold_lane, sign
 from mmbot_pipelines.core import failpoints
-from mmbot_pipelines.core.error_log import Fault
-from mmbot_pipelines.core.errors import ConcurrentUpdate, Failure
-from mmbot_pipelines.core.money import Gas, Wei, format_ether, format_gwei
+from mmbot_pipelines.core.errors import ConcurrentUpdate
+from mmbot_pipelines.core.money import Wei, format_ether, format_gwei
 from mmbot_pipelines.core.outbox import (
     Call,
     Fees,
@@ -32,16 +31,9 @@ from mmbot_pipelines.core.safety import ScopeState, State, StatesChanged, confir
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _ReplacementTx:
+class _ReplacementTx(Unsigned):
     """A transaction to be signed for a nonce that is taken, or that nobody has taken."""
 
-    subject: str
-    purpose: str
-    attempt: int
-    nonce: int
-    call: Call
-    gas: Gas
-    fees: Fees
     why: str
 
 
@@ -75,12 +67,17 @@ def replace_stuck(bridge: Bridge, run: Run) -> None:
             _replacement_tx(bridge, replacement)
             for replacement in plan_replacements(bridge, stuck_nonces, market, run)
         ]
+    if not txs:
+        return
     try:
         stored = _store(bridge, txs[:BATCH_SIZE], run)
     except StatesChanged as e:
         run.log(f"{e}: nothing is replaced now")
         return
-    _broadcast(bridge, stored, run)
+    # Committed: should we die from here on, the receipts sensor broadcasts the same bytes.
+    failpoints.failpoint(failpoints.Point.REPLACEMENT_STORED)
+    broadcast(bridge, run, stored)
+    failpoints.failpoint(failpoints.Point.REPLACEMENT_BROADCAST)
 
 
 def _waiting(bridge: Bridge) -> list[Transaction]:
@@ -150,40 +147,19 @@ def _replacement_tx(bridge: Bridge, replacement: Replacement) -> _ReplacementTx:
 
 
 def _store(bridge: Bridge, txs: Sequence[_ReplacementTx], run: Run) -> list[Transaction]:
-    if not txs:
-        return []
-    chain, stored = bridge.chain, []
-    balance = chain.balance()
-    with bridge.store.begin() as uow:
-        lane = uow.outbox.lock_lane(chain.chain_id, chain.wallet)
-        in_flight = lane.in_flight()
-        free = balance - max_total_cost(in_flight)
-        taken = {rows[0].nonce: max_total_cost(rows) for rows in by_nonce(in_flight)}
-        scope_states = uow.safety.scope_states()
+    stored: list[Transaction] = []
+    with hold_lane(bridge) as (uow, lane, free):
+        taken = {rows[0].nonce: max_total_cost(rows) for rows in by_nonce(lane.in_flight())}
+        scope_states, left = uow.safety.scope_states(), free
         for tx in txs:
             if halted := _halted(tx, scope_states):
                 run.log(f"{tx.subject}: nonce {tx.nonce} is not replaced, {halted.summary}")
                 continue
             more = tx.call.value + tx.gas * tx.fees.ceiling - taken.get(tx.nonce, 0)
-            if more > max(free, 0):
-                run.log(f"{tx.subject}: nonce {tx.nonce} is not replaced, {_short(more, free)}")
+            if more > max(left, 0):
+                run.log(f"{tx.subject}: nonce {tx.nonce} is not replaced, {_short(more, left)}")
                 continue
-            signed = chain.sign(tx.call, nonce=tx.nonce, gas=tx.gas, fees=tx.fees)
-            row = Transaction(
-                subject=tx.subject,
-                purpose=tx.purpose,
-                attempt=tx.attempt,
-                bump=lane.next_bump(tx.nonce),
-                chain_id=chain.chain_id,
-                wallet=chain.wallet,
-                nonce=tx.nonce,
-                hash=signed.hash,
-                raw=signed.raw,
-                call=tx.call,
-                gas=tx.gas,
-                fees=tx.fees,
-                stored_at=bridge.clock(),
-            )
+            row = sign(bridge, tx, bump=lane.next_bump(tx.nonce))
             try:
                 lane.add_replacement(row)
             except ConcurrentUpdate as e:
@@ -191,10 +167,8 @@ def _store(bridge: Bridge, txs: Sequence[_ReplacementTx], run: Run) -> list[Tran
                 continue
             run.log(_log_line(row, tx.why))
             stored.append(row)
-            free -= max(more, 0)
+            left = Wei(left - max(more, 0))
         confirm(scope_states, uow.safety.hold())
-    # Committed: should we die from here on, the receipts sensor broadcasts the same bytes.
-    failpoints.failpoint(failpoints.Point.REPLACEMENT_STORED)
     return stored
 
 
@@ -202,21 +176,6 @@ def _halted(tx: _ReplacementTx, scope_states: Sequence[ScopeState]) -> ScopeStat
     """Return the halt under which a transfer is not to be paid more for, if there is one."""
     scope_state = effective_state(scope_states, tx.subject.partition(":")[0])
     return scope_state if tx.purpose == TRANSFER and scope_state.state is State.HALTED else None
-
-
-def _broadcast(bridge: Bridge, stored: Sequence[Transaction], run: Run) -> None:
-    results = bridge.chain.broadcast([row.raw for row in stored]) if stored else []
-    for row, failure in zip(stored, results, strict=True):
-        if failure is not None:
-            fault = _fault(row, failure)
-            record_error(bridge, run, fault)
-            run.log(f"{row.subject}: {row.hash} is not yet taken by a node ({failure})")
-    failpoints.failpoint(failpoints.Point.REPLACEMENT_BROADCAST)
-
-
-def _fault(row: Transaction, failure: Failure) -> Fault:
-    kind = type(failure).__name__
-    return Fault(subject=row.subject, step="broadcast", kind=kind, message=str(failure))
 
 
 def _log_line(row: Transaction, why: str) -> str:
