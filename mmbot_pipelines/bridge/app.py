@@ -25,7 +25,7 @@ class Rules:
     confirmations: tuple[ConfirmationTier, ...] = ()
     wait_for_price_seconds: float = 86_400.0  # after which an order is dropped as too dear
     stuck_after_seconds: float = 60.0  # from when on an undecided transaction is replaced
-    l1_finality_blocks: int = 64  # how deep L1 is looked at for what it takes back
+    l1_finality_blocks: int = 64  # how many blocks of L1 are checked for reorgs
     undelivered_after_seconds: float = 3600.0  # after which a person may have it claimed again
     caps: Caps = field(default_factory=Caps)
     thresholds: SafetyThresholds = field(default_factory=SafetyThresholds)

@@ -38,7 +38,7 @@ _BY_PREFERENCE = [*_CLAIMED, *(state for state in TxState if state not in _CLAIM
 
 
 def repay(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
-    """Claim the locked money of these orders, whatever the limits say by now.
+    """Claim the locked money of these orders, whatever the limits are by now.
 
     Raises:
         OrdersFailed: some orders failed; the others were sent.
@@ -81,7 +81,7 @@ def _claim(work: Work, origin: str, orders: list[Order]) -> None:
 
 
 def _resume_claimed(work: Work, orders: Sequence[Order]) -> list[Order]:
-    """Let orders wait for claims that stayed in the lane while their transfer was unmined.
+    """Let orders wait for claims that stayed in the lane while their transfer was in no block.
 
     A claim that was decided meanwhile is looked at by nobody else any more: what became of
     it is one step, and where it is of no use, a new attempt begins.
@@ -149,7 +149,7 @@ def _claimed(bridge: Bridge, origin: str, poll_schedule: PollSchedule) -> list[O
 
 
 def claim_again(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
-    """Give up, because a person says so, the claims that have not arrived for long.
+    """Give up, on a person's request, the claims that have not arrived for long.
 
     Raises:
         OrdersFailed: the escrow could not be asked whether it has paid.

@@ -26,10 +26,9 @@ from mmbot_pipelines.core.outbox import Block
 from mmbot_pipelines.core.retry import backoff
 from mmbot_pipelines.core.safety import GLOBAL
 
-# A run that was asked for and has not moved its order by then has died with the process
-# that could have told (others are told of at once, see `record_run_failure`). Many times a cold
-# start,
-# so that a slow machine is not given more to do; less than a minute.
+# A run that was asked for and has not moved its order by then died with the process that could
+# have recorded it (others are recorded at once, see `record_run_failure`). Many times a cold
+# start, so that a slow machine is not given more to do; less than a minute.
 ASK_AGAIN_SECONDS = 50
 
 # Orders that are decided and sent together: what is asked of a node for them at once, and how
@@ -98,7 +97,7 @@ class Work:
     def fail(self, order: Order, failure: Failure) -> None:
         """Store a failure with its order and go on with the others.
 
-        An outage says nothing about the order: its error is kept, the order stays
+        An outage is no fault of the order: its error is kept, the order stays
         healthy and is asked for again. What only waits is no failure at all.
         """
         if isinstance(failure, Halts) and met_again(order, failure.reason, self.bridge.clock()):
@@ -202,7 +201,7 @@ class Work:
         ]
 
     def _outage(self, origin: str, hit: Sequence[Order], failure: Failure) -> None:
-        """Note an outage once: it says nothing about the orders, which stay healthy."""
+        """Record an outage once; the orders stay healthy."""
         failpoints.failpoint(failpoints.Point.FAILURE_SEEN)
         keys = [order.key for order in hit if order.key not in self.failed]
         self.failed |= dict.fromkeys(keys, failure)

@@ -8,7 +8,7 @@ loses its nonce, contradicts the chain, or is a claim that fails, is our own fau
 money: it counts. A proof that fails does not: one block of L1 that the prover cannot prove fails
 all orders paid in it, and strangers choose how many these are; each is claimed again, and parked
 when nothing helps. An order that the escrow contradicts is parked and does not count: one node
-that invents orders could halt us by it. Outages say nothing about orders and never count; neither
+that invents orders could halt us by it. Outages are no fault of an order and never count; neither
 does an empty wallet, which has its own floor.
 """
 
@@ -68,7 +68,7 @@ _NEWEST = 200  # steps that are looked at
 
 
 def counts(fault: Fault) -> bool:
-    """Tell whether a failure counts towards a halt."""
+    """Return whether a failure counts towards a halt."""
     return (fault.step, fault.kind) in COUNTED
 
 

@@ -10,7 +10,7 @@ from mmbot_pipelines.core.money import TxHash
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Who is at work, and where what is done is told to the operator."""
+    """The run or tick at work, and its log."""
 
     id: str
     log: Callable[[str], None]

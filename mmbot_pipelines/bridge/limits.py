@@ -58,7 +58,7 @@ class RunLimits:
         self.sent = 0  # transfers of this run
 
     def open(self, uow: BridgeUnitOfWork, origin: str) -> "Admission":
-        """Read states and limits anew, now that nobody else can sign."""
+        """Read states and limits again, now that nobody else can sign."""
         return Admission(self, uow, origin)
 
 
@@ -81,7 +81,7 @@ class Admission:
         self._decided: dict[str, Order | None] = {}  # by this run; None: goes out
 
     def wait(self, order: Order) -> Wait | None:
-        """Say why an order cannot go out now, or None when it can."""
+        """Return why an order cannot go out now, or None when it can."""
         wait = _halted(self._scope_state) or self._throttled(order) or self._over_limit(order)
         waiting = None if wait is None else order.with_wait_reason(wait.reason, at=self._now)
         self._decided[order.key] = waiting
@@ -185,7 +185,7 @@ def _halted(scope_state: ScopeState) -> Wait | None:
 
 
 def log_waits(work: Work, waiting: Sequence[tuple[Order, Wait]]) -> None:
-    """Say why orders wait and keep it with them; a halt is one line for all."""
+    """Log why orders wait and store it with them; a halt is one line for all."""
     halted = [wait for _, wait in waiting if wait.halted]
     if halted:
         count = "1 order waits" if len(halted) == 1 else f"{len(halted)} orders wait"
@@ -198,7 +198,7 @@ def log_waits(work: Work, waiting: Sequence[tuple[Order, Wait]]) -> None:
 
 
 def closed(work: Work, origin: str, orders: Sequence[Order]) -> bool:
-    """Keep all orders back when their origin is halted; tell whether it is.
+    """Keep all orders back when their origin is halted; return whether it is.
 
     Raises:
         StoreUnavailable: the states cannot be read, so nothing may be sent.

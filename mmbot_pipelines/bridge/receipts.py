@@ -112,7 +112,7 @@ def _store(
 
 
 def _fact_for(order: Order, outcome: Outcome) -> Fact | None:
-    """Say what a nonce's end means for the order; None: the order does not wait for it.
+    """Return what a nonce's outcome means for the order; None: the order does not wait for it.
 
     A transfer that was mined pays the order wherever it stands, even if a later one was
     sent since: an older one comes back when L1 takes a block back.
@@ -131,7 +131,7 @@ def _fact_for(order: Order, outcome: Outcome) -> Fact | None:
 
 
 def _pays_replaced_order(bridge: Bridge, order: Order, outcome: Outcome) -> bool:
-    """Tell whether a transfer was mined for what the order's number stood for before."""
+    """Return whether a transfer was mined for what the order's number stood for before."""
     row = outcome.transaction
     if row.purpose != TRANSFER or outcome.state is not TxState.MINED:
         return False
@@ -168,7 +168,7 @@ def _refused(bridge: Bridge, outcome: Outcome) -> Failure | None:
     except TryAgain:
         raise
     except Failure:
-        return None  # what the registry does not say must not hold up the other receipts
+        return None  # an answer that the registry does not give must not hold up the other receipts
 
 
 def _cancelled(order: Order, row: Transaction) -> str:

@@ -1,8 +1,8 @@
 """Why a call of ours reverts, and whose doing it is. Reads chain, writes store.
 
-A revert's words are not proof: whoever writes a contract writes its words, too. So the registry
+A revert's text is no proof: the author of a contract chooses it. So the registry
 itself is asked whom it takes. Where nothing was sent, looking again costs nothing; and where the
-money is out, nothing is given up for what one node says.
+money is out, nothing is given up on one node's answer.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from mmbot_pipelines.core.errors import (
 from mmbot_pipelines.core.money import Gas
 from mmbot_pipelines.core.outbox import UNKNOWN, Chain, Outcome, Transaction, TxState
 
-# What the PaymentRegistry says when the recipient did not take the money, and only then.
+# The PaymentRegistry's revert reason when the recipient did not take the money, and only then.
 _NOT_TAKEN = "Transfer failed."
 
 _NO_REASON = "reverted without a reason"
@@ -34,11 +34,11 @@ _NO_REASON = "reverted without a reason"
 def is_recipients_doing(chain: Chain, order: Order, outcome: Outcome) -> bool:
     """Return whether a reverted transfer is the doing of its recipient.
 
-    It is where the registry says so; where gas ran out, or no reason came, in a call of an
-    account with code; and where no replay reverts, for only code that looks at its
-    surroundings behaves differently then, and such code may be gone in the same block.
+    It is where the registry's reason is that; where gas ran out, or no reason came, in a call of an
+    account with code; and where no replay reverts, for only code that reads its
+    context behaves differently then, and such code may be gone in the same block.
 
-    What no node can say any more, as with pruned state, counts as its doing: it is not tried
+    What no node can answer any more, as with pruned state, counts as its doing: it is not tried
     again by itself, and holds no other receipt up.
 
     Raises:
@@ -57,7 +57,7 @@ def is_recipients_doing(chain: Chain, order: Order, outcome: Outcome) -> bool:
         return True
 
 
-# What the registry says to a stranger: its modifier, and OwnableUnauthorizedAccount(address).
+# The registry's reverts for a stranger: its modifier, and OwnableUnauthorizedAccount(address).
 _REVERT_REASONS = ("Only Owner or MM", "0x118cdaa7")
 
 
@@ -99,8 +99,8 @@ def market_maker_refusal(bridge: Bridge, words: str) -> NotMarketMaker | None:
 
 
 def _is_authority_revert(result: Gas | Failure) -> bool:
-    words = str(result) if isinstance(result, SimulationReverted) else ""
-    return any(reason in words for reason in _REVERT_REASONS)
+    text = str(result) if isinstance(result, SimulationReverted) else ""
+    return any(reason in text for reason in _REVERT_REASONS)
 
 
 # How often a payment of another program is looked for, with growing waits, until we pay.
@@ -130,7 +130,7 @@ def _payment_not_visible(work: Work, order: Order, failure: Failure) -> None:
     if any(not _final(work, row) for row in ours):
         work.fail(
             order, not_visible
-        )  # should it be taken back, `check_l1_reorgs` finds that by its receipt
+        )  # should it be reorged out, `check_l1_reorgs` finds that by its receipt
     elif ours:
         work.fail(order, ClaimRefused(f"{why}; is this the registry that it was paid in?"))
     elif order.failures + 1 < min(_MAX_CHECKS, work.bridge.rules.max_attempts):

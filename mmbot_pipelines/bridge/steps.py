@@ -1,7 +1,7 @@
 """What the bridge does when it is asked: the calls that Dagster and the CLI make.
 
-New order, retry, backfill, a person's reprocessing: all come to `advance`, and whoever
-asks twice changes nothing.
+New order, retry, backfill, a person's reprocessing: all come to `advance`, and asking
+twice changes nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -70,7 +70,7 @@ _OVERLAP = 20
 MAX_PER_TICK = 100
 _MAX_RETRIED = 200
 
-# While orders cannot be paid, each gets one run that says so, and the next one after that.
+# While orders cannot be paid, each gets one run that logs it, and the next one after that.
 _NEVER_AGAIN_SECONDS = 10**9
 
 _DIED = RunDied.__name__
@@ -139,7 +139,7 @@ def take_orders(
 
 
 def is_throttled(bridge: Bridge, origin: str) -> bool:
-    """Tell whether an origin's orders shall go one run after the other."""
+    """Return whether an origin's orders shall go one run after the other."""
     return effective_state(bridge.store.safety.scope_states(), origin).is_slowed
 
 

@@ -1,9 +1,9 @@
 """Which stored transactions are still wanted before they are sent late. Reads chains and store.
 
 A transfer leaves in the moment after it is stored. What is late was kept back by an outage or by
-our death, was dropped, or stood in a block that L1 took back: meanwhile the L2 may have taken the
-order back, somebody else may have filled it, or a person has halted. So it is looked at again as
-before its signature. Of a late claim the escrow alone is asked: whether it still pays us. What is
+our death, was dropped, or stood in a block that was reorged out: meanwhile the order
+may be orphaned, filled by somebody else, or halted by a person. So it is checked again as before
+its signature. Of a late claim the escrow alone is asked: whether it still pays us. What is
 not sent keeps its nonce until `stuck` cancels it there.
 """
 

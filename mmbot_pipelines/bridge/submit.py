@@ -213,7 +213,7 @@ def _sign(
             run.log(f"{request.order.key}: order changed concurrently by another run; skipped")
             continue
         if (order.key, work.step) in undecided:
-            # Whatever its status says: two of them at two nonces could both be mined.
+            # Whatever its status is: two of them at two nonces could both be mined.
             run.log(f"{order.key}: an earlier {work.step} is undecided, no other is signed")
             continue
         if admission and (wait := admission.wait(order)):

@@ -122,7 +122,7 @@ def record_other_content(
     stored = _record(
         uow, before, after, run_id=run_id, at=at, tx=after.set_order_tx, fault=fault, taken=False
     )
-    # The row is locked by now: whoever signs for this order waits, and finds it changed.
+    # The row is locked by now: a signer for this order waits, and finds it changed.
     for row in uow.outbox.of(before.key):
         pays = row.purpose == TRANSFER and row.state in (TxState.STORED, TxState.MINED)
         if pays and not same_payment:

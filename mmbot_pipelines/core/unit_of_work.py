@@ -132,7 +132,7 @@ class UnitOfWork(Protocol):
     def errors(self) -> ErrorLog: ...
 
     def savepoint(self) -> AbstractContextManager[None]:
-        """Begin a part of which an exception takes back no more than the part itself."""
+        """Begin a part that an exception rolls back alone."""
 
 
 class Store(Protocol):

@@ -101,7 +101,7 @@ def channels(alert_urls: Sequence[SecretStr]) -> list[Channel]:
     """
     if not alert_urls:
         return []
-    # Most processes tell nobody anything, and Apprise takes a second to import.
+    # Most processes send no alert, and Apprise takes a second to import.
     from mmbot_pipelines.adapters.alerts.apprise import AppriseChannel  # noqa: PLC0415
 
     urls = [url.get_secret_value() for url in alert_urls]

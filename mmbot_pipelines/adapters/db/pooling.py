@@ -24,7 +24,7 @@ _BACKEND = text("SELECT pg_backend_pid()")
 def require_own_sessions(url: str) -> None:
     """Check that what a session is opened with holds, and that no other client shares it.
 
-    A database that cannot be reached passes: whoever uses it finds out, and tries again.
+    A database that cannot be reached passes: its first use finds out, and tries again.
 
     Raises:
         InvalidSettings: a connection pooler stands in between that does not keep sessions apart.

@@ -1,8 +1,8 @@
 """The safety states in Postgres: the ports `SafetyReads` and `SafetyStates`.
 
-Whoever has signed reads them again under a shared lock, at the end of its transaction, and
-whoever changes one takes that lock alone: once a halt is stored, nothing is stored or sent any
-more that did not know of it, and no halt waits for a signature.
+A signer reads them again under a shared lock at the end of its transaction, and a change of one
+takes that lock alone: once a halt is stored, nothing is stored or sent that did not know of it,
+and no halt waits for a signature.
 """
 
 from datetime import datetime

@@ -25,7 +25,7 @@ class PgUnitOfWork:
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """Begin a part of which an exception takes back no more than the part itself."""
+        """Begin a part that an exception rolls back alone."""
         with self._connection.begin_nested():
             yield
 

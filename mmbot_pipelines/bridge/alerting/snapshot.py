@@ -40,7 +40,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BridgeSnapshot:
-    """What the store and the chains say, at one time."""
+    """What the store and the chains answer at one time."""
 
     at: datetime  # UTC
     parked: Sequence[Order]  # the first that are PAID, and the first of the others
@@ -54,10 +54,10 @@ class BridgeSnapshot:
     wallet: Address  # on L1
     long_waits: Sequence[LongWait]
     shortage: Shortage  # orders that wait for ETH in it
-    balance: Wei | None  # of the L1 wallet; None where the chain does not say
+    balance: Wei | None  # of the L1 wallet; None where the chain does not answer
     foreign_nonce: int | None  # mined for the wallet, never given out by us
     lost_nonces: Sequence[int]  # given out by us, used by somebody else
-    nonces_known: bool  # whether the chain told its nonce
+    nonces_known: bool  # whether the chain returned its nonce
     oldest_in_flight: Transaction | None  # the first attempt of what is in no block for longest
     impossible_nonce: int | None  # a count of the wallet's transactions that cannot be
     daemons: Sequence[Daemon]  # that live beside another one
@@ -67,7 +67,7 @@ def take_snapshot(bridge: Bridge, records: OrderStats, daemons: Daemons) -> Brid
     """Read the store, and ask every chain once.
 
     Raises:
-        StoreUnavailable: the truth is away; nothing can be said.
+        StoreUnavailable: the database is away; nothing is known.
     """
     chain, now = bridge.chain, bridge.clock()
     probes: dict[str, Callable[[], object]] = {"L1": chain.head}
@@ -124,7 +124,7 @@ def take_snapshot(bridge: Bridge, records: OrderStats, daemons: Daemons) -> Brid
 
 
 def _silence(head: "Future[object]") -> str | None:
-    """Say why no node of a chain answered; an answer that is an error is an answer too."""
+    """Return why no node of a chain answered; None: one did, be it by an error."""
     try:
         head.result(_PROBE_SECONDS)
     except NoAnswer:

@@ -1,4 +1,4 @@
-"""See what L1 takes back: what was mined stands in another block, or in none."""
+"""Find reorgs of L1: what was mined stands in another block, or in none."""
 
 from collections.abc import Sequence
 
@@ -78,9 +78,9 @@ def _roll_back(bridge: Bridge, row: Transaction, was: Block, run: Run) -> None:
 
 
 def _fact(bridge: Bridge, order: Order, row: Transaction) -> Fact | None:
-    """Say what it means for the order; None: it had gone another way since.
+    """Return what it means for the order; None: the order has moved on since.
 
-    A cancellation that is taken back gives what it cancelled another chance.
+    A cancellation that is reorged out gives what it cancelled another chance.
     """
     rows = bridge.store.outbox.of(order.key)
     hashes = {t.hash for t in rows if t.nonce == row.nonce}

@@ -86,7 +86,7 @@ def _review(bridge: Bridge, origin: str, run: Run, *, first: int, max_orders: in
 def still_in_chain(work: Work, origin: str, orders: Sequence[Order]) -> list[Order]:
     """Return the orders that the chain has now, with the block that has them.
 
-    The others are taken back, or told anew, or cannot be judged now and wait.
+    The others were reorged out, or are logged again, or cannot be checked now and wait.
     """
     l2 = work.bridge.origins[origin]
     blocks = _now(l2, {order.block.number for order in orders})

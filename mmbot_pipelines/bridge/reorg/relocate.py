@@ -1,4 +1,4 @@
-"""What becomes of one order whose block the L2 has taken back."""
+"""What becomes of one order whose block was reorged out of the L2."""
 
 from dataclasses import replace
 
@@ -34,7 +34,7 @@ def relocate_order(work: Work, order: Order, again: Order | None, head: Block) -
 
 
 def same_content(order: Order, again: Order) -> bool:
-    """Tell whether it is this very order, wherever it stands."""
+    """Return whether it is this very order, wherever it stands."""
     content = (order.key, order.recipient, order.amount, order.fee)
     return content == (again.key, again.recipient, again.amount, again.fee)
 
@@ -46,9 +46,9 @@ def _missing(work: Work, order: Order, head: Block) -> Order | None:
         work.run.log(f"{order.key}: waits, no node has block {order.block.number} now")
         return None
     (against,) = work.bridge.origins[order.origin].check([order])
-    # Paused, paid out, not to be read: none of it says that the order is gone.
+    # Paused, paid out, not readable: none of it means that the order is gone.
     if not isinstance(against, OrderAbsent):
-        line = f"says {type(against).__name__}" if against else "holds it"
+        line = f"answers {type(against).__name__}" if against else "holds it"
         work.run.log(f"{order.key}: waits, the escrow {line}, but its event is not found")
         return None
     _orphan(work, order, f"its block {order.block.number} was reorged out, and no other has it")
@@ -56,7 +56,7 @@ def _missing(work: Work, order: Order, head: Block) -> Order | None:
 
 
 def _is_known_orphan(order: Order) -> bool:
-    """Tell whether it has been told that the order, which may be paid, stands in no block."""
+    """Return whether it is recorded that the order, which may be paid, stands in no block."""
     renewed = order.is_parked or order.status.is_final
     return order.is_orphaned and order.status not in _UNPAID and renewed
 

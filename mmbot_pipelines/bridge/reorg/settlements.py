@@ -1,8 +1,8 @@
 """Check the escrow's payments until L1 has accepted their blocks. Reads chain, writes store.
 
 An L2 may take hours of blocks back (one did in September 2025): a COMPLETED order has
-its money only when its settlement's block is final. Until then it is read again, whatever
-the clock says, and never after.
+its money only when its settlement's block is final. Until then it is read again, however
+late it is, and never after.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ _VISIBLE_AFTER = timedelta(minutes=1)
 def review_settlements(bridge: Bridge, origin: str, run: Run) -> None:
     """Check the newest settlements, and those whose blocks have become final.
 
-    A payment may be seen before the cursor comes to its block, and be taken back before.
+    A payment may be seen before the cursor comes to its block, and be reorged out before.
     """
     now, final = bridge.clock(), bridge.origins[origin].final().number
     newest = [
@@ -80,7 +80,7 @@ def _still_settled(bridge: Bridge, order: Order, seen: Settlement, final: int, r
 
 
 def _settlement_reorged(bridge: Bridge, order: Order, run: Run) -> None:
-    """Take an order back from COMPLETED whose payment the L2 has taken back."""
+    """Take an order whose payment was reorged out back from COMPLETED."""
     why = f"the escrow's payment in {order.settle_tx} was reorged out"
     after = order.after(_reorg_fact(bridge, order), at=bridge.clock(), reason=why)
     fault = fault_of(order, Reorged(why), "settle")
@@ -89,7 +89,7 @@ def _settlement_reorged(bridge: Bridge, order: Order, run: Run) -> None:
 
 
 def _reorg_fact(bridge: Bridge, order: Order) -> Fact:
-    """Say how far a claim is whose payment was reorged out: it may be unmined or given up."""
+    """Return how far a claim is whose payment was reorged out: in no block, or given up."""
     if order.claim_ref is not None:
         return Fact.SETTLEMENT_REORGED
     rows = bridge.store.outbox.of(order.key)

@@ -1,4 +1,4 @@
-"""What is to be done about a stuck transaction: pay more for it, take it back, or wait.
+"""What is to be done about a stuck transaction: raise its fee, cancel it, or wait.
 
 A transfer may cost at most what the order's fee leaves beside its claim, a claim at most
 what is owed to us. Where that does not suffice for long, the lowest nonce is cancelled, so
@@ -52,7 +52,7 @@ def _is_unwanted(stuck_nonce: StuckNonce) -> bool:
 def plan_replacements(
     bridge: Bridge, stuck_nonces: Sequence[StuckNonce], market: Fees, run: Run
 ) -> Iterator[Replacement]:
-    """Yield what helps, and say where nothing does."""
+    """Yield the replacements that help, and log where none does."""
     checks = _order_checks(bridge, stuck_nonces, market)
     quotes = FeeQuotes(bridge, stuck_nonces, market)
     balance = bridge.chain.balance()
@@ -90,7 +90,7 @@ def _transferred(
 ) -> Replacement | None:
     newest, may_end = stuck_nonce.newest, stuck_nonce.old and stuck_nonce.first
     if check.against is not None:
-        # An outage says nothing about the order: it is waited for, but not for long.
+        # An outage is no fault of the order: it is waited for, but not for long.
         unwanted = may_end or not check.outage
         return quotes.cancelling(stuck_nonce, f"cancelled, {check.against}") if unwanted else None
     if not stuck_nonce.blocks:

@@ -1,4 +1,4 @@
-"""Get the lane going again: what is stuck is replaced at its own nonce, or taken back.
+"""Get the lane going again: what is stuck is replaced at its own nonce, or cancelled.
 
 All transactions of one nonce exclude each other on chain, so an order can never be paid
 twice by a replacement. A transfer that is not wanted any more gives its nonce to a
@@ -38,7 +38,7 @@ class _ReplacementTx(Unsigned):
 
 
 def stuck_transactions(bridge: Bridge) -> list[Transaction]:
-    """Return the newest transaction of each nonce that shall be replaced or taken back."""
+    """Return the newest transaction of each nonce that shall be replaced or cancelled."""
     waiting = _waiting(bridge)
     if not waiting or bridge.rules.dry_run:
         return []
@@ -91,7 +91,7 @@ def _gaps(
     """Return the nonces below ours that were not given out by us, and keep us waiting.
 
     Another program of the wallet had them and lost them, in a reorg or from the pool; or its
-    transaction is stuck. (Which of the two, no node tells: what "pending" counts differs.)
+    transaction is stuck. (Which of the two, no node can answer: what "pending" counts differs.)
     """
     lowest = waiting[0].nonce
     if not any(

@@ -55,15 +55,15 @@ alerts = Table(
     Column("severity", Text, nullable=False),
     Column("title", SafeText, nullable=False),
     Column("text", SafeText, nullable=False),
-    Column("lasting", Boolean, nullable=False),  # false: told once, without a recovery notice
+    Column("lasting", Boolean, nullable=False),  # false: sent once, and never resolved
     Column("since", Instant, nullable=False),
     Column("sent_at", Instant),
     Column("resolved_at", Instant),
     Column(
         "closed_at", Instant
     ),  # when the channel was notified of its end: nothing is left to send
-    Column("taken_at", Instant),  # by whoever is telling it now
-    at_least("tries", 0),  # to tell it that failed
+    Column("taken_at", Instant),  # by the process that sends it now
+    at_least("tries", 0),  # failed attempts to send it
     one_of("severity", ["CRITICAL", "HIGH", "MEDIUM", "LOW"]),
 )
 Index(

@@ -88,7 +88,7 @@ Index(
     postgresql_where=(orders.c.status == Status.COMPLETED.value) & ~orders.c.settle_final,
 )
 Index("orders_due", orders.c.next_attempt_at, postgresql_where=orders.c.failed)
-# As text, for Postgres matches an index only where a query says the same words.
+# As text, for Postgres matches an index only where a query has the same text.
 OPEN = text("status NOT IN ('COMPLETED', 'DROPPED')")
 HEALTHY = text("NOT failed AND status NOT IN ('COMPLETED', 'DROPPED')")
 Index("orders_healthy", orders.c.status, orders.c.changed_at, postgresql_where=HEALTHY)
@@ -151,7 +151,7 @@ Index(
     orders.c.number,
     postgresql_where=OPEN,
 )
-# Orders whose claim is on a way that no transaction of ours tells the end of; and those that
+# Orders whose claim's outcome is decided off L1, by an L2 message or a prover; and those that
 # are paid and have no such claim, but for the parked.
 CLAIMED = text("(status = 'PROVED' OR status = 'PROVING' AND claim_ref IS NOT NULL)")
 PARKED = text("failed AND next_attempt_at IS NULL")
