@@ -35,7 +35,7 @@ class AppriseChannel:
             InvalidSettings: Apprise does not know such a URL.
         """
         scheme = url.partition("://")[0].lower()
-        # The digest tells two URLs of one scheme apart, and a changed one from the old one.
+        # The digest differs between two URLs of one scheme, and after a URL is changed.
         self.name = f"{scheme} {blake2b(url.encode(), digest_size=4).hexdigest()}"
         self._send_seconds = send_seconds
         logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)

@@ -36,11 +36,11 @@ class EscrowOrder:
 
     @property
     def absent(self) -> bool:
-        """Tell that there is no such order."""
+        """Return whether the escrow holds no order under this id."""
         return int(self.recipient, 16) == self.amount == self.fee == 0
 
     def is_of(self, order: Order) -> bool:
-        """Tell whether it is this very order."""
+        """Return whether the escrow holds the order with the same terms."""
         held = (self.recipient, self.amount, self.fee)
         return held == (order.recipient, order.amount, order.fee)
 
@@ -96,7 +96,7 @@ def without_invented(
 
 
 def order_fault(order: Order, held: EscrowOrder | Failure, escrow: Address) -> Failure | None:
-    """Say what speaks against paying this order."""
+    """Return why the order must not be paid, or None where the escrow holds it as read."""
     if isinstance(held, Failure):
         return held
     if held.absent:

@@ -43,7 +43,7 @@ def abi_of(rpc: Rpc, address: Address) -> str | None:
     Asks the newest block for `transfers(0)`, which every version has under one selector.
 
     Raises:
-        RpcRefused, RpcUnavailable: no node said.
+        RpcRefused, RpcUnavailable: no node answered.
     """
     (answer,) = call_views(rpc, [(address, TRANSFERS.encode(bytes(32)))], "latest")
     if isinstance(answer, RpcError):
@@ -52,7 +52,7 @@ def abi_of(rpc: Rpc, address: Address) -> str | None:
 
 
 def disagreement(address: Address, found: str | None) -> str:
-    """Say in one line that a registry is not of ABI v1, and the remedy."""
+    """Return one line: the registry is not of ABI v1, and which setting fixes that."""
     what = f"answers as ABI {found}" if found else "does not answer as a PaymentRegistry"
     return (
         f"MMBOT_L1_REGISTRY_ABI is v1, but {address} {what}: set MMBOT_L1_REGISTRY_ADDRESS to "
@@ -76,7 +76,7 @@ class RegistryV1:
         return Call(to=self.address, data=data, value=order.amount)
 
     def used(self, orders: Sequence[Order]) -> list[bool]:
-        """Tell which orders the registry has marked as paid, at the newest block."""
+        """Return whether the registry has each order marked as paid, at the newest block."""
         calls = [(self.address, TRANSFERS.encode(transfer_key(order))) for order in orders]
         answers = call_trusted_views(self._rpc, calls, quorum.now(self._rpc))
         return [self._is_used(o, answer) for o, answer in zip(orders, answers, strict=True)]

@@ -1,4 +1,4 @@
-"""Blocks as a node tells them (eth_getBlockByNumber)."""
+"""Block headers as a node returns them (eth_getBlockByNumber)."""
 
 from dataclasses import dataclass
 

@@ -54,7 +54,7 @@ def find_known(rpc: Rpc, hashes: Sequence[TxHash]) -> set[TxHash]:
 
 
 def is_of(tx: TxHash, answer: Answer) -> bool:
-    """Tell whether a node's answer is this very transaction (eth_getTransactionByHash).
+    """Return whether a node's answer is this very transaction (eth_getTransactionByHash).
 
     Raises:
         InvalidResponse: it is no transaction.
@@ -63,7 +63,7 @@ def is_of(tx: TxHash, answer: Answer) -> bool:
 
 
 def rejection(error: RpcError) -> Failure:
-    """Say why no node takes a transaction."""
+    """Return the failure that a node's rejection of a transaction means."""
     error_text = error.message.lower()
     if "nonce too low" in error_text or "nonce is too low" in error_text:
         return NonceTaken(f"its nonce was used by another transaction: {error}")
@@ -77,7 +77,7 @@ def rejection(error: RpcError) -> Failure:
 
 
 def lacks_funds(error: RpcError) -> bool:
-    """Tell an empty wallet by the words that the clients use (geth, anvil, Nethermind, Besu)."""
+    """Return whether an error means a wallet short of funds (geth, anvil, Nethermind, Besu)."""
     error_text = error.message.lower()
     return (
         ("insufficient" in error_text and ("fund" in error_text or "balance" in error_text))

@@ -107,7 +107,7 @@ class EthereumChain:
         return count
 
     def simulate(self, calls: Sequence[Call], fees: Fees) -> list[Gas | Failure]:
-        """Estimate the gas of each call from the wallet, or say why it would fail.
+        """Estimate the gas of each call from the wallet, or return why it would fail.
 
         An estimate has a quarter of headroom, for the state that changes until the call
         is mined, but no more than a transaction can have.
@@ -149,7 +149,7 @@ class EthereumChain:
         return quorum.receipts(self._rpc, asked, read, min_height=self._nonce_height)
 
     def known_by_node(self, hashes: Sequence[TxHash]) -> list[bool]:
-        """Tell which transactions the node has, mined or waiting."""
+        """Return, for each transaction, whether the node has it, mined or pending."""
         answers = self._rpc.batch([("eth_getTransactionByHash", (h,)) for h in hashes])
         return [self._known(h, a) for h, a in zip(hashes, answers, strict=True)]
 

@@ -95,7 +95,7 @@ def _asked(calls: Sequence[tuple[Address, bytes]], block: Block | int | str) -> 
 
 
 def refused(error: RpcError, what: str) -> Failure:
-    """Say that a view could not be read, and why."""
+    """Return the failure that a view cannot be read, with the reason."""
     return RpcRefused(f"{what} cannot be read: {reverts.reason(error) or error}")
 
 

@@ -111,7 +111,7 @@ def _rpc_call(
 def _ask(
     rpc: Rpc, calls: Sequence[Call], rpc_calls: Sequence[RpcCall], at: Block | str
 ) -> tuple[list[_Estimate], int]:
-    """Return what enough nodes say of each call, and the most gas that a block takes."""
+    """Return each call's estimate by a quorum of nodes, and the gas limit of a block."""
     header = blocks.header_call(at.number if isinstance(at, Block) else at)
 
     def read(poll: Poll) -> tuple[list[_Estimate], int]:
@@ -160,7 +160,7 @@ def _usable(
 
 
 def _agreed(vote: Sequence[_Estimate], quorum: int) -> _Estimate | None:
-    """Return the highest estimate of those that are alike, or what as many nodes say instead."""
+    """Return the highest of a quorum of like estimates, or the failure that a quorum reports."""
     estimates = sorted(v for v in vote if not isinstance(v, Failure))
     for lowest in estimates:
         alike = [gas for gas in estimates if lowest <= gas <= _MAX_SPREAD * lowest]
@@ -191,8 +191,8 @@ def _read(rpc: Rpc, poll: Poll, call: Call, answer: Answer, block_limit: int) ->
         gas = decoding.quantity(answer)
         if not min_gas(call) <= gas <= min(MAX_GAS, block_limit):
             raise decoding.InvalidResponse(
-                f"{poll.host} estimates {gas} gas for a call of {rpc.chain} that takes at least "
-                f"{min_gas(call)}, and a transaction at most {min(MAX_GAS, block_limit)}"
+                f"{poll.host} estimates {gas} gas for a call of {rpc.chain} that takes no less "
+                f"than {min_gas(call)}, and a transaction at most {min(MAX_GAS, block_limit)}"
             )
         return gas
     why = reverts.reason(answer)
@@ -213,7 +213,7 @@ def _short_of_gas(
     funds: int,
     at: Block | str,
 ) -> list[_Estimate]:
-    """Tell a wallet that is short of gas from a call that reverts.
+    """Replace reverts that have no other cause than a wallet that is short of gas.
 
     Too little gas makes a call revert that would not. So what reverts with as much as the
     wallet can pay for is asked again with all that a transaction can have, at no price.

@@ -15,7 +15,7 @@ from mmbot_pipelines.core.outbox import Block, Fees
 
 _DEFAULT_PRIORITY = Wei(10**9)  # per gas, where the node has no opinion
 
-# What a broken or lying node says must neither drop all orders as too dear nor be signed.
+# A wrong fee of a broken or lying node must neither drop orders as unprofitable nor be signed.
 _MAX_BASE_FEE = Wei(10**15)  # per gas: a hundred times what mainnet has ever seen
 _MAX_PRIORITY = Wei(2 * 10**10)  # per gas: a transaction that is outbid is replaced at higher fees
 

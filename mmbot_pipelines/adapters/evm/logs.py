@@ -1,7 +1,7 @@
 """Logs of a contract in bounded ranges of blocks.
 
-Nodes limit ranges differently, and say so in different words: any refusal halves the
-range, and what works is remembered.
+Nodes limit ranges differently, with errors of their own: any refusal halves the range, and
+the size that works is remembered.
 
     scan       what the best node shows
     witnessed  what each of as many nodes shows as the quorum has: one of them hides nothing

@@ -32,7 +32,7 @@ class BlockReplaced(RpcUnavailable):
 
 @dataclass(slots=True)
 class _Votes(Generic[T]):
-    """What the polls of one question say, sorted by what they agree on."""
+    """The polls of one question, grouped by equal answers."""
 
     groups: list[tuple[T, list[Poll]]] = field(default_factory=list)
     unusable: list[tuple[Failure, Poll]] = field(default_factory=list)
@@ -102,7 +102,7 @@ def base_fee(rpc: Rpc, block: Block) -> Wei | None:
     """Return the base fee of a block, in wei per gas; None before EIP-1559.
 
     Raises:
-        RpcDisagrees: the nodes tell different ones.
+        RpcDisagrees: the nodes return different ones.
         BlockReplaced: a node has another block in its place by now.
         RpcUnavailable: too few nodes answered, or have the block.
     """
@@ -147,7 +147,7 @@ def receipts(
 
 
 def each(rpc: Rpc, rpc_calls: Sequence[RpcCall], read: Callable[[Poll], list[T]]) -> list[T | None]:
-    """Return what as many nodes say of each thing as the quorum asks for; None: no such say.
+    """Return the answers that a quorum of nodes gives, one by one; None where there is none.
 
     read: raises what is wrong with a node's answers; they count for nothing then.
 
@@ -184,7 +184,7 @@ def _usable(polls: Sequence[Poll], read: Callable[[Poll], list[T]]) -> list[tupl
 
 
 def _columns(found: Sequence[tuple[Poll, list[T]]]) -> list[list[tuple[Poll, T]]]:
-    """Return what each node says, by transaction."""
+    """Return the nodes' answers by transaction."""
     if not found:
         return []
     return [[(poll, values[i]) for poll, values in found] for i in range(len(found[0][1]))]
@@ -212,7 +212,7 @@ def _receipt(rpc: Rpc, seen: Sequence[_Seen]) -> Receipt | None:
 
 
 def usable(rpc: Rpc, rpc_calls: Sequence[RpcCall], read: Callable[[Poll], T]) -> list[T]:
-    """Return what at least as many nodes say as the quorum asks for, though it may differ.
+    """Return the usable answers of a quorum of nodes or more; they may differ.
 
     A node whose answer cannot be is passed over, and the next one is asked.
 
@@ -235,12 +235,12 @@ def _enough_usable(rpc: Rpc, read: Callable[[Poll], T]) -> Callable[[Sequence[Po
 
 
 def agreed(rpc: Rpc, rpc_calls: Sequence[RpcCall], read: Callable[[Poll], T], what: str) -> T:
-    """Return what as many nodes say as the quorum asks for.
+    """Return the answer that a quorum of nodes agrees on.
 
     read: raises what is wrong with a node's answers; they count for nothing then.
 
     Raises:
-        RpcDisagrees: not as many say the same.
+        RpcDisagrees: no quorum gives the same answer.
         Failure: what is wrong with an answer, where it is that.
     """
     return _agreed(rpc, rpc_calls, read, what)[0]

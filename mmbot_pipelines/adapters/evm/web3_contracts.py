@@ -1,7 +1,7 @@
 """Contracts with dynamic types, encoded and decoded by web3 over the failover pool. Reads chain.
 
 What is of static types is asked by `evm.contracts`, many questions in one request. web3 takes
-a second to import: whoever needs this module imports it inside a function.
+a second to import: callers import this module inside a function.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -72,7 +72,7 @@ def call(function: ContractFunction, *, sender: Address, value: Wei, balance: We
 
     Raises:
         RpcError: the call reverts, or the node refuses it.
-        Malformed: it returns something else than its ABI says.
+        Malformed: the result is not of the types in its ABI.
         RpcUnavailable: too few nodes answered, or they disagree.
     """
     tx: TxParams = {"from": sender, "value": Web3.to_wei(value, "wei")}

@@ -1,4 +1,7 @@
-"""All metrics, read anew for a scrape and kept for as long as reading them was work."""
+"""All metrics: read for a scrape, and kept for no less time than reading them took.
+
+Reads chain and store.
+"""
 
 import threading
 import time
@@ -26,7 +29,7 @@ from mmbot_pipelines.adapters.rpc.nodes import Nodes
 from mmbot_pipelines.core.errors import Failure, InvalidSettings
 from mmbot_pipelines.core.money import Wei
 
-_KEEP_SECONDS = 5.0  # at least, so that several who scrape read once
+_KEEP_SECONDS = 5.0  # minimum, so that several scrapers cause one reading
 _WAIT_SECONDS = 7.0  # of a scrape, whatever hangs: Prometheus waits for 10
 _HANGS_SECONDS = 30.0  # a reading that lasts longer will not end: it has failed
 _SHARE = 10  # reading takes at most a tenth of the time, however large the tables are
@@ -63,7 +66,7 @@ class Kept(Generic[_T]):
         self._done.set()
 
     def renew(self) -> threading.Event:
-        """Begin to read what is old; return what tells of the reading's end."""
+        """Begin a new reading where the value is old; return an event that is set at its end."""
         with self._turn:
             now = self._clock()
             if self._done.is_set() and (self._until is None or now >= self._until):
@@ -97,7 +100,7 @@ def node_health(chains: Sequence[Nodes]) -> list[NodeHealthReport]:
     Two of one chain at one host become "host" and "host#2".
     """
     with ThreadPoolExecutor(max(1, len(chains))) as pool:
-        list(pool.map(lambda chain: chain.poll_health(resting=True), chains))
+        list(pool.map(lambda chain: chain.poll_health(include_open=True), chains))
     seen: Counter[tuple[str, str]] = Counter()
     records = [record for chain in chains for record in chain.health()]
     for place, record in enumerate(records):
@@ -130,7 +133,7 @@ class Metrics(Collector):
         self._min_balance = min_balance
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every metric; of what cannot be read there is none, and `up` says so."""
+        """Yield every metric; one that cannot be read is left out (`database_up` 0)."""
         for kept in (self._nodes, self._figures, self._balance):
             kept.renew()
         end = time.monotonic() + _WAIT_SECONDS
@@ -155,7 +158,7 @@ class Metrics(Collector):
             yield gauge("wallet_balance_wei", "What the L1 wallet has.", float(balance))
         if self._min_balance:
             floor = float(self._min_balance)
-            yield gauge("wallet_floor_wei", "What the L1 wallet should have at least.", floor)
+            yield gauge("wallet_floor_wei", "Balance below which the L1 wallet needs funds.", floor)
         if self._max_exposure is not None:
             limit = float(self._max_exposure)
             yield gauge("exposure_limit_wei", "What may be paid out and not yet repaid.", limit)

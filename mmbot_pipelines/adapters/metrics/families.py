@@ -20,7 +20,7 @@ from mmbot_pipelines.core.safety import GLOBAL, State
 
 
 def order_metrics(figures: Figures, origins: Sequence[str]) -> Iterator[Metric]:
-    """Say where orders stand, how long they took, and what failed."""
+    """Yield orders by status, their durations, and failures."""
     zeros = {(o, s.value, c): 0.0 for o in origins for s in Status for c in CONDITIONS}
     yield _gauges(
         "orders",
@@ -56,7 +56,7 @@ def order_metrics(figures: Figures, origins: Sequence[str]) -> Iterator[Metric]:
 
 
 def money_metrics(figures: Figures, origins: Sequence[str]) -> Iterator[Metric]:
-    """Say what is out, earned and spent, in wei."""
+    """Yield exposure, earnings and costs, in wei."""
     none = {(origin,): 0.0 for origin in origins}
     yield _gauges(
         "exposure_wei",
@@ -97,7 +97,7 @@ def money_metrics(figures: Figures, origins: Sequence[str]) -> Iterator[Metric]:
 
 
 def transaction_metrics(figures: Figures) -> Iterator[Metric]:
-    """Say what is signed and not yet mined."""
+    """Yield transactions in flight, and replacements."""
     none = {(purpose,): 0.0 for purpose in ("transfer", "repay")}
     yield _gauges(
         "transactions_in_flight",
@@ -119,7 +119,7 @@ def transaction_metrics(figures: Figures) -> Iterator[Metric]:
 
 
 def safety_metrics(figures: Figures, origins: Sequence[str]) -> Iterator[Metric]:
-    """Say which states hold, and what an operator was told."""
+    """Yield the safety states, and open and unsent alerts."""
     now = dict.fromkeys((GLOBAL, *origins), State.NORMAL.value) | dict(figures.safety)
     yield _gauges(
         "safety_state",
@@ -133,7 +133,7 @@ def safety_metrics(figures: Figures, origins: Sequence[str]) -> Iterator[Metric]
     )
     yield _gauges(
         "alerts_open",
-        "Conditions that an operator was told of and that still hold.",
+        "Open alerts: conditions that were reported and still hold.",
         ("severity",),
         {(severity.value,): 0.0 for severity in Severity} | dict(figures.alerts_open),
     )
@@ -146,7 +146,7 @@ def safety_metrics(figures: Figures, origins: Sequence[str]) -> Iterator[Metric]
 
 
 def node_metrics(nodes: Sequence[NodeHealthReport]) -> Iterator[Metric]:
-    """Say how every RPC node answers."""
+    """Yield health, latency and lag of every RPC node."""
     labels = ("chain", "node")
     yield _gauges(
         "rpc_up",

@@ -1,4 +1,4 @@
-"""What the database says in numbers. Reads the store, of its large tables a few rows each.
+"""Figures for the metrics. Reads the store, of its large tables a few rows each.
 
 Sums over all rows stand in `tallies`; whatever only grows never falls there, so it goes on
 growing across restarts of everything.
@@ -73,7 +73,7 @@ class PgFigures:
     ) -> None:
         """Take how to open the database; nothing is opened before the first reading.
 
-        channels: the alert channels that are told; the first of them every time.
+        channels: names of the alert channels; the first receives every alert.
         """
         self._open = open_engine
         self._channels = list(channels)

@@ -1,8 +1,8 @@
-"""JSON-RPC of one EVM chain over several nodes, the first being the primary.
+"""JSON-RPC of one EVM chain over several nodes, the first being the primary. Reads chain.
 
-    batch   the best node answers; what is a node's own fault goes to the next one
-    poll    as many nodes answer as money's word needs, none of them behind an earlier poll
-    all     every node is asked: for what the whole network shall hear
+    batch   the best node answers; after a fault of its own the next one is asked
+    poll    a quorum of nodes answers, none of them behind an earlier poll
+    all     every node is asked: for transactions that the whole network must receive
 
 An error that every node would repeat is the answer, and is asked of no other node.
 """
@@ -22,12 +22,12 @@ from mmbot_pipelines.core.text import cleaned
 __all__ = ["Answer", "Poll", "ResponseTooLarge", "Rpc", "RpcCall", "RpcError"]
 
 _HEIGHT: RpcCall = ("eth_blockNumber", ())
-_FLOOR_SECONDS = 60.0  # a chain that is set back for longer is believed
+_FLOOR_SECONDS = 60.0  # a chain that is lower for longer was really set back
 
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """What one node says."""
+    """One node's answers to a batch of questions."""
 
     host: str
     height: int  # its newest block; 0 where it was not asked for
@@ -81,10 +81,10 @@ class Rpc(Nodes):
         enough: Callable[[Sequence[Poll]], bool] = lambda _: True,
         min_height: int = 0,
     ) -> list[Poll]:
-        """Ask as many nodes as the quorum has; none is behind an earlier poll.
+        """Ask a quorum of nodes; none is behind an earlier poll.
 
         enough: while such polls are not, one more node is asked, as long as there is one.
-        min_height: nothing is taken from a node that is behind this block.
+        min_height: a node that is behind this block is passed over.
 
         Raises:
             RpcUnavailable: too few nodes answered.
@@ -106,17 +106,16 @@ class Rpc(Nodes):
         return polls
 
     def outvoted(self, polls: Sequence[Poll], what: str) -> None:
-        """Note with nodes that as many as the quorum has contradict them."""
+        """Record with nodes that a quorum contradicts them."""
         for poll in polls:
             self.record_doubt(poll.node, f"contradicts the others about {what}")
 
     def all(
         self, rpc_calls: Sequence[RpcCall], *, enough: Callable[[list[Answer]], bool]
     ) -> list[list[Answer]]:
-        """Ask every node, also those that rest; return what came, from the best node first.
+        """Ask every node, also with open circuits; return the answers, the best node's first.
 
-        enough: such answers, and the nodes that are still silent are waited for no longer
-            than a second.
+        enough: after such answers the other nodes get one more second.
 
         Raises:
             RpcUnavailable: no node answered.
@@ -142,7 +141,7 @@ class Rpc(Nodes):
         min_height: int = 0,
         usable: Callable[[Poll], bool] = lambda _: True,
     ) -> tuple[Node, Poll]:
-        """Ask node after node, until one answers usably and without a fault of its own.
+        """Ask node after node until one gives a usable answer without a fault of its own.
 
         Where all have faults, the answers with the fewest are returned.
         """
@@ -160,7 +159,7 @@ class Rpc(Nodes):
             if not poll.node_faults and usable(poll):
                 return node, poll
             if not poll.node_faults:
-                self.record_doubt(node, "gave an answer that cannot be")
+                self.record_doubt(node, "gave an impossible answer")
                 rejected = rejected or (node, poll)
                 continue
             if NodeFaultKind.RATE_LIMITED in poll.node_faults:
@@ -173,10 +172,10 @@ class Rpc(Nodes):
         return found
 
     def _answerable(self, node: Node, rpc_calls: Sequence[RpcCall], min_height: int) -> Poll:
-        """Ask one node for the quorum; an answer with a fault of its own is none."""
+        """Ask one node of the quorum; an answer with a fault of its own counts as none."""
         poll = self._ask(node, rpc_calls, fresh=True, min_height=min_height)
         if poll.node_faults:
-            raise NodeFault(f"cannot tell ({poll.node_faults[0]})", poll.node_faults[0])
+            raise NodeFault(f"gives no usable answer ({poll.node_faults[0]})", poll.node_faults[0])
         return poll
 
     def _ask(
@@ -187,10 +186,10 @@ class Rpc(Nodes):
         fresh: bool = False,
         min_height: int = 0,
     ) -> Poll:
-        """Ask one node, and keep its health.
+        """Ask one node, and record its health.
 
-        fresh: nothing is taken from a node that is behind the floor.
-        min_height: nor from one that is behind this.
+        fresh: refuse the answers of a node that is behind the floor.
+        min_height: refuse those of a node that is behind this block.
 
         Raises:
             NodeFault: it gave no usable answer, serves another chain, or is behind.
@@ -217,7 +216,7 @@ class Rpc(Nodes):
         return Poll(node.host, height, node, answers, node_faults)
 
     def _reach(self, polls: Sequence[Poll]) -> None:
-        """Raise the floor to a height that several nodes vouch for: one alone sets none."""
+        """Raise the floor to a height that several nodes have reached; one alone sets none."""
         nodes = self.members
         if len(nodes) == 1:
             return
@@ -230,7 +229,7 @@ class Rpc(Nodes):
 
 
 class _Floor:
-    """The height that answers have reached: nothing older is believed for a while."""
+    """The height that answers have reached: for a minute no older answer is accepted."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -239,11 +238,11 @@ class _Floor:
 
     @property
     def height(self) -> int:
-        """Return the height; 0 once it was long ago."""
+        """Return the height; 0 where it was reached more than a minute ago."""
         return self._height if self._clock() - self._at < _FLOOR_SECONDS else 0
 
     def reach(self, height: int) -> None:
-        """Note that answers were of this height."""
+        """Record that answers were of this height."""
         self._height, self._at = max(self.height, height), self._clock()
 
 
@@ -277,4 +276,4 @@ def _quantity(reported: Answer, what: str) -> int:
     try:
         return decoding.quantity(reported)
     except decoding.InvalidResponse:
-        raise NodeFault(f"does not tell its {what}: {cleaned(reported)}") from None
+        raise NodeFault(f"does not return its {what}: {cleaned(reported)}") from None

@@ -53,7 +53,7 @@ _BROKEN = (
 
 
 def node_fault_of(rpc_call: RpcCall, answer: Answer) -> NodeFaultKind | None:
-    """Say what is wrong with the node, or None where another one would say the same."""
+    """Return what is wrong with the node, or None where every node would answer the same."""
     method, _ = rpc_call
     if answer is None and method == "eth_getBlockByNumber":
         return NodeFaultKind.BEHIND
@@ -63,7 +63,7 @@ def node_fault_of(rpc_call: RpcCall, answer: Answer) -> NodeFaultKind | None:
 
 
 def _error(method: str, error: RpcError) -> NodeFaultKind | None:
-    # A contract chooses the words of its revert: they say nothing about the node.
+    # A contract chooses the text of its revert: it is no evidence about the node.
     if reverts.reason(error) is not None:
         return None
     error_text = error.message.lower()

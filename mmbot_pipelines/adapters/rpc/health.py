@@ -1,6 +1,6 @@
-"""How one RPC node is doing: its score, its lag, and the circuit breaker that rests it.
+"""Health of one RPC node: score, lag and circuit breaker.
 
-Pure: whoever calls brings the time, in seconds of any clock that only rises.
+Pure: the caller passes the time, in seconds of any clock that only rises.
 """
 
 import threading
@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Protocol, TypeVar
 
 _FAULTS_TO_OPEN = 3  # in a row
-_MIN_OPEN_SECONDS = 5.0  # seconds; each further rest in a row is twice as long
+_MIN_OPEN_SECONDS = 5.0  # seconds; each further opening in a row is twice as long
 _MAX_OPEN_SECONDS = 300.0
 _MAX_PAUSE_SECONDS = 30.0  # that a node is obeyed where no other can be asked
 _MEMORY = 0.8  # share of the past in the averages: about the last five asked
@@ -22,7 +22,7 @@ _AS_GOOD = 0.75  # of the best score: among these the one named first is asked
 
 
 class NodeFaultKind(StrEnum):
-    """What is wrong with a node, or with what it says."""
+    """What is wrong with a node, or with its answers."""
 
     UNREACHABLE = "unreachable"
     TIMEOUT = "timed out"
@@ -58,7 +58,7 @@ class NodeFault(Exception):
 # Each further try would cost a whole timeout, or make a limit worse, or reach a wrong chain.
 _AT_ONCE = (NodeFaultKind.TIMEOUT, NodeFaultKind.RATE_LIMITED, NodeFaultKind.WRONG_CHAIN)
 
-# About the question or the head of the chain: no reason to rest.
+# About the question or the head of the chain: no reason to open the breaker.
 _NON_TRIPPING = (NodeFaultKind.TOO_LARGE, NodeFaultKind.BEHIND)
 
 # Makes a node worse, but lets it serve: a hostile contract may have provoked it.
@@ -67,7 +67,7 @@ _DUBIOUS = (NodeFaultKind.INTERNAL, NodeFaultKind.OUTVOTED)
 
 @dataclass(frozen=True, slots=True)
 class ReportedHead:
-    """What a node says of its newest block."""
+    """The newest block that a node reports."""
 
     height: int
     made_at: float | None = None  # Unix time; None where the node shows no possible one
@@ -102,7 +102,7 @@ def lags(heads: Sequence[ReportedHead], now: float) -> list[int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeHealthReport:
-    """The record of one node's health at one time, for whoever watches nodes."""
+    """The record of one node's health at one time, for alerts, metrics, guard and doctor."""
 
     chain: str
     host: str  # and port; nothing else of the URL
@@ -116,7 +116,7 @@ class NodeHealthReport:
 
 
 class NodeHealth:
-    """What is remembered of one node. Threads may share it."""
+    """The health that is kept of one node. Threads may share it."""
 
     def __init__(self) -> None:
         self.lag: int | None = None  # blocks behind the others at the last look
@@ -133,7 +133,7 @@ class NodeHealth:
 
     @property
     def is_serving(self) -> bool:
-        """Tell whether the breaker is closed."""
+        """Return whether the breaker is closed."""
         return self._open_until is None
 
     @property
@@ -144,7 +144,7 @@ class NodeHealth:
         return self._success * speed * fresh
 
     def can_retry(self, now: float) -> bool:
-        """Tell whether an open breaker may be tried again (half-open)."""
+        """Return whether an open breaker may be tried again (half-open)."""
         return self._open_until is not None and now >= self._open_until
 
     def refuse_if_paused(self, now: float) -> None:
@@ -158,7 +158,7 @@ class NodeHealth:
             raise NodeFault(f"limits our rate for {left:.0f} s", NodeFaultKind.RATE_LIMITED)
 
     def record_success(self, seconds: float | None = None) -> bool:
-        """Note an answer; tell whether this closes the breaker.
+        """Record an answer; return whether this closes the breaker.
 
         seconds: that it took, given only where all nodes are asked the same.
         """
@@ -173,7 +173,7 @@ class NodeHealth:
             return was_open
 
     def record_failure(self, fault: NodeFault, now: float) -> float | None:
-        """Note a fault; return the seconds to rest if this opens the breaker, or opens it anew."""
+        """Record a fault; return for how many seconds it opens the breaker, or None."""
         with self._lock:
             self.fault = fault
             kind, retry_after = fault.kind, fault.retry_after_seconds
@@ -200,7 +200,7 @@ class NodeHealth:
             return open_seconds
 
     def reading(self, chain: str, host: str, *, primary: bool) -> NodeHealthReport:
-        """Return what can be shown."""
+        """Return the record as it is now; it has no part of the URL but its host."""
         return NodeHealthReport(
             chain=chain,
             host=host,
@@ -226,7 +226,7 @@ W = TypeVar("W", bound=HasHealth)
 
 
 def best_first(nodes: Iterable[W], first: W | None = None) -> list[W]:
-    """Sort nodes, best first; those that rest come last, for when nobody else answers.
+    """Sort nodes, best first; open circuits come last, for when no other node answers.
 
     The one named first in the settings is preferred while it is about as good.
     """

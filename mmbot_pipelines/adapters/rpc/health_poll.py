@@ -54,15 +54,15 @@ class HealthPoller(Generic[W]):
             for event in answered:
                 event.wait(max(0.0, end - time.monotonic()))
 
-    def poll_now(self, *, resting: bool = False) -> None:
+    def poll_now(self, *, include_open: bool = False) -> None:
         """Poll the nodes, and wait for each, whichever thread asks it.
 
-        resting: also those whose circuit is open.
+        include_open: also nodes whose circuit is open.
         """
-        for event in self._begin(resting=resting):
+        for event in self._begin(include_open=include_open):
             event.wait()
 
-    def _begin(self, *, resting: bool = False) -> list[threading.Event]:
+    def _begin(self, *, include_open: bool = False) -> list[threading.Event]:
         """Ask the nodes that no other poll is asking; return an event for each node polled."""
         with self._lock:
             if self._pid != os.getpid():  # the threads that ask did not come along with the fork
@@ -71,7 +71,7 @@ class HealthPoller(Generic[W]):
             polled = [
                 node
                 for node in self._nodes
-                if resting or node.health.is_serving or node.health.can_retry(now)
+                if include_open or node.health.is_serving or node.health.can_retry(now)
             ]
             asked = [node for node in polled if node not in self._busy]
             self._busy |= {node: threading.Event() for node in asked}

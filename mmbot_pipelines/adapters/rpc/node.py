@@ -1,6 +1,6 @@
-"""One JSON-RPC node behind one URL.
+"""One JSON-RPC node behind one URL. Reads chain.
 
-The URL may carry an API key: nothing but what core.hosts allows is ever shown, and no
+The URL may hold an API key: only its redacted host is ever shown (core.text), and no
 exception of the HTTP library, which repeats the URL, is passed on or chained.
 """
 
@@ -107,7 +107,7 @@ class Node:
         return read
 
     def _read_from(self, session: requests.Session, body: bytes) -> bytes:
-        # The library's read timeout starts anew with every packet.
+        # The library's read timeout starts again with every packet.
         deadline = time.monotonic() + sum(self._timeouts)
         read = bytearray()
         with session.post(
@@ -196,18 +196,18 @@ _KEY_CHARACTERS = 16
 def secrets_in(url: str) -> tuple[bytes, ...]:
     """Return what may be a secret in a URL, and differs from common words."""
     parts = urlsplit(url)
-    words = [
+    candidates = [
         *(parts.username or "", parts.password or ""),
         *unquote(parts.path).split("/"),
         *(value for _, value in parse_qsl(parts.query)),
         *secret_parts(url),
     ]
-    long = (w for w in words if len(w) >= _KEY_CHARACTERS and any(c.isdigit() for c in w))
+    long = (w for w in candidates if len(w) >= _KEY_CHARACTERS and any(c.isdigit() for c in w))
     return tuple(w.encode() for w in long)
 
 
 def redact(answer: bytes, keys: Sequence[bytes]) -> bytes:
-    """Return a node's answer without our keys: it may say which one it refuses."""
+    """Return a node's answer without our keys: it may repeat the one that it refuses."""
     for key in keys:
         answer = answer.replace(key, b"***")
     return answer

@@ -1,6 +1,6 @@
-"""The failover pool: the nodes of one chain, asked with their health kept, best first.
+"""The failover pool: the nodes of one chain, the healthiest asked first. Reads chain.
 
-It knows no method of any chain: what a node is asked to prove who it is and how far it is
+It knows no method of any chain: which questions identify a node and return its newest block
 comes as a `Dialect`.
 """
 
@@ -111,12 +111,12 @@ class Nodes:
             for node in self.members
         ]
 
-    def poll_health(self, *, resting: bool = False) -> None:
-        """Look at all nodes that do not rest, or at all, now.
+    def poll_health(self, *, include_open: bool = False) -> None:
+        """Poll all nodes now, and wait for each; the pool does so by itself where it has several.
 
-        It happens by itself every few seconds where there are several.
+        include_open: also nodes whose circuit is open.
         """
-        self._poller.poll_now(resting=resting)
+        self._poller.poll_now(include_open=include_open)
 
     def newest_block(self) -> datetime:
         """Return when the newest block was made (its timestamp), in UTC.
@@ -130,7 +130,7 @@ class Nodes:
         """
         self.poll_health()
         if all(node.health.head is None for node in self.members):
-            self.poll_health(resting=True)
+            self.poll_health(include_open=True)
         heads = [node.health.head for node in best_first(self.members)]
         made = [head.made_at for head in heads if head and head.made_at is not None]
         if not made:
@@ -141,19 +141,19 @@ class Nodes:
         return datetime.fromtimestamp(made[0], UTC)
 
     def ordered(self, first: Node | None = None) -> list[Node]:
-        """Sort the nodes, best first, by what is known of them now."""
+        """Return the nodes, best first by their health now."""
         self._poller.poll_if_due()
         return best_first(self.members, first)
 
     def parts(self, rpc_calls: Sequence[RpcCall], *, room: int = 0) -> Iterator[Sequence[RpcCall]]:
-        """Cut questions into as many as fit into one request, with room for some more."""
+        """Split questions into batches that fit into one request, with room for some more."""
         size = max(1, self._max_batch - room)
         for start in range(0, len(rpc_calls), size):
             yield rpc_calls[start : start + size]
 
     @contextmanager
     def using(self, node: Node) -> Iterator[None]:
-        """Verify a node before its first use, and keep its health by how the block ends.
+        """Verify a node before its first use, and record in its health how the block ends.
 
         Raises:
             NodeFault: it gave no usable answer, or serves another chain.
@@ -171,7 +171,7 @@ class Nodes:
         *,
         enough: Callable[[Sequence[_T]], bool] = lambda _: True,
     ) -> list[tuple[Node, _T]]:
-        """Ask as many nodes as the quorum has at once; the next stand in for those that fail.
+        """Ask a quorum of nodes at once; the next ones replace those that fail.
 
         enough: while such answers are not, one more node is asked, as long as there is one.
 
@@ -197,7 +197,7 @@ class Nodes:
     def outage(
         self, faults: Sequence[tuple[Node, NodeFault]], *, answered: int = 0
     ) -> RpcUnavailable | WrongChain:
-        """Put in one line why no node answered, or too few."""
+        """Return the failure that no node answered, or too few, with each one's fault."""
         reported = "; ".join(f"{node.host} {fault}" for node, fault in faults)
         kinds = [fault.kind for _, fault in faults]
         if kinds.count(NodeFaultKind.WRONG_CHAIN) == len(self.members):
@@ -213,7 +213,7 @@ class Nodes:
     def record_doubt(
         self, node: Node, why: str, kind: NodeFaultKind = NodeFaultKind.OUTVOTED
     ) -> None:
-        """Note with a node that its answers cannot be, or that others contradict them."""
+        """Record that a node's answers are impossible, or contradicted by others."""
         self.fault(node, NodeFault(why, kind))
         now = self.clock()
         if now - self._doubted.get(node, -_LOG_SECONDS) >= _LOG_SECONDS:
@@ -221,15 +221,14 @@ class Nodes:
             _log.warning("%s: node %s %s", self.chain, node.host, why)
 
     def fault(self, node: Node, fault: NodeFault) -> None:
-        """Note a fault with a node; its breaker may open."""
+        """Record a fault of a node; its circuit may open."""
         open_seconds = node.health.record_failure(fault, self.clock())
         if open_seconds is not None and len(self.members) > 1:
-            _log.warning(
-                "%s: node %s %s; it rests %.0f s", self.chain, node.host, fault, open_seconds
-            )
+            text = "%s: node %s %s; circuit open for %.0f s"
+            _log.warning(text, self.chain, node.host, fault, open_seconds)
 
     def _poll_node(self, node: Node) -> ReportedHead:
-        """Ask a node for its newest block, and make sure that it still serves our chain."""
+        """Ask a node for its newest block, and verify that it still serves our chain."""
         identity, head = self._dialect.identity, self._dialect.head
         node.health.refuse_if_paused(self.clock())
         with self._noting(node):
@@ -261,10 +260,10 @@ def fan_out(
     *,
     enough: Callable[[_T], bool] = lambda _: False,
 ) -> list[tuple[Node, _T | NodeFault]]:
-    """Ask all nodes at the same time; return what came, in the order of the nodes.
+    """Ask all nodes at the same time; return their answers in the order of the nodes.
 
-    enough: one such answer, and the nodes that are still silent get a second; they are
-        asked to the end all the same.
+    enough: after one such answer the other nodes get one more second; their requests go on
+        beyond it.
     """
     came: SimpleQueue[tuple[Node, _T | NodeFault] | BaseException] = SimpleQueue()
 

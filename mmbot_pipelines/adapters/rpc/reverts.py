@@ -1,4 +1,4 @@
-"""Why a call reverted, in words.
+"""Why a call reverted, as text for people. Pure.
 
 Source: Solidity documentation, "Panic via assert and Error via require".
 """
@@ -27,7 +27,7 @@ _PANICS = {
     0x51: "call of an uninitialised function",
 }
 
-# What clients say, but for spaces, when a call fails without REVERT.
+# Clients' errors, without spaces, where a call fails without REVERT.
 _EXCEPTIONS = (
     "revert",
     "outofgas",
@@ -43,7 +43,7 @@ _EXCEPTIONS = (
 
 
 def decode_revert(returned: bytes) -> str:
-    """Say what a reverted call returned. Never raises, whatever a contract returns."""
+    """Return the reason in a revert's data. Never raises, whatever a contract returns."""
     selector, rest = returned[:4], returned[4:]
     if not returned:
         return "reverted without a reason"
@@ -62,7 +62,7 @@ def decode_revert(returned: bytes) -> str:
 
 
 def reason(error: RpcError) -> str | None:
-    """Say why the call reverted, or None where the error is not about the call itself."""
+    """Return why the call reverted, or None where the error is not about the call itself."""
     returned = _returned(error.data)
     error_text = error.message.lower().replace(" ", "")
     if returned:

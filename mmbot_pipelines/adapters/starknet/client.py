@@ -24,7 +24,7 @@ Work = Callable[[StarknetNode], T]
 
 @dataclass(frozen=True, slots=True)
 class _NodeAnswer(Generic[T]):
-    """What one node has found, or what every node would say against the question."""
+    """What one node has found, or the error that every node would answer."""
 
     found: list[T]  # one, or none
     against: Failure | None = None
@@ -120,12 +120,12 @@ class StarknetRpc(Nodes):
     ) -> list[list[T]]:
         """Do the same work about many things at as many nodes as the quorum asks for.
 
-        Returns what the nodes say, thing by thing. Where the first ones differ about any, all
-        others are asked too; what as many say alike as the quorum asks for then stands alone.
+        Returns the nodes' answers, thing by thing. Where the first ones differ about any, all
+        others are asked too; an answer that a quorum gives then stands alone.
         word: what makes two answers alike.
-        provable: False for what only all nodes together can say.
+        provable: False for an answer that counts only where all nodes give it.
         about: what the answers are about, where one that is another is a node's fault; what is
-            not provable is none, for a node that is behind says it.
+            not provable is none, for a node that is behind gives it too.
 
         Raises:
             RpcDisagrees, RpcRefused, RpcUnavailable, WrongChain: see `witnesses`.
@@ -168,7 +168,7 @@ class StarknetRpc(Nodes):
         against = [answer.against for _, answer in reported if answer.against is not None]
         if found and against:
             raise RpcDisagrees(
-                f"nodes of starknet disagree: {len(found)} answered, others say "
+                f"nodes of starknet disagree: {len(found)} answered, others: "
                 f"{'; '.join(map(str, against))}"
             )
         if against:
@@ -176,7 +176,7 @@ class StarknetRpc(Nodes):
         return found
 
     def _everybody(self, work: Work[T]) -> list[tuple[Node, T]]:
-        """Do the same work at all nodes; return what those found that can tell.
+        """Do the same work at all nodes; return what the nodes found that answered.
 
         Raises:
             RpcDisagrees: fewer than the quorum asks for.
@@ -190,7 +190,7 @@ class StarknetRpc(Nodes):
             else:
                 found += [(node, one) for one in answer.found]
         if len(found) < self.quorum:
-            raise RpcDisagrees(f"nodes of starknet disagree, others say {'; '.join(failed)}")
+            raise RpcDisagrees(f"nodes of starknet disagree, others: {'; '.join(failed)}")
         return found
 
     def _answer(self, node: Node, work: Work[T]) -> _NodeAnswer[T]:

@@ -25,7 +25,7 @@ GASES = ("l1_gas", "l1_data_gas", "l2_gas")
 
 @dataclass(frozen=True, slots=True)
 class FeeEstimate:
-    """What an execution takes; its unit says whether it is in wei or fri."""
+    """The fee of an execution; its unit is WEI or FRI."""
 
     gas: Mapping[str, tuple[int, int]]  # consumed, and its price, by kind
     total: int
@@ -101,7 +101,7 @@ def members(value: object, **readers: Callable[[Any], Any]) -> dict[str, Any]:
 
 
 def reason(error: RpcError) -> str:
-    """Return why a call failed, as the innermost of the nested calls says.
+    """Return why a call failed: the reason of the innermost of the nested calls.
 
     Source: Starknet JSON-RPC specification, CONTRACT_EXECUTION_ERROR.
     """

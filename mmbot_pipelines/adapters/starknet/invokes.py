@@ -1,6 +1,6 @@
 """Invoke transactions of a Starknet account, stored before they are sent. Pure, with its port.
 
-A row holds nonce, hash and the signed bytes: after a crash the same bytes go out again. No
+A row holds nonce, hash and the signed bytes: after a restart the same bytes go out again. No
 second nonce is stored while one is undecided. Rows may share a nonce: the later one replaces
 what the sequencer never took, and only one of them can be executed.
 

@@ -183,7 +183,7 @@ class StarknetLane:
         self.wallet.cairo = kinds[0]
 
     def _next_nonce(self) -> int:
-        """Return the account's next nonce, as many nodes alike as the quorum asks for say it.
+        """Return the account's next nonce, as a quorum of nodes returns it.
 
         One that is too high would be stored, could never be executed, and would hold the lane.
         """
@@ -200,7 +200,7 @@ class StarknetLane:
         return self._rpc.agreed(asked, _same_nonce, about="our account's next nonce")
 
     def _decide_nonce(self, group: Sequence[Invoke]) -> InFlightInvoke | None:
-        """Decide a nonce if the quorum says how; else make sure that a node has it."""
+        """Decide a nonce where a quorum shows its outcome; else make sure that a node has it."""
         nonce = group[-1].nonce
 
         def asked(node: StarknetNode) -> list[_Seen]:
@@ -251,7 +251,7 @@ class StarknetLane:
         _log.warning("starknet: our transaction %s is lost, %s", invoke.hash, why)
 
     def _reorged_before(self, nonce: int, later: Invoke) -> list[Invoke]:
-        """Return what a reorg took back before a transaction: it must be executed first."""
+        """Return rows before a transaction that a reorg removed: they must be executed first."""
         self.invokes.reopen(self.wallet.chain_id, self.wallet.address, nonce)
         rows = self.invokes.undecided(self.wallet.chain_id, self.wallet.address)
         first = rows[0].nonce

@@ -147,7 +147,7 @@ class StarknetNode:
         ]
 
     def _refuse_own(self, rpc_call: RpcCall, answer: Answer) -> None:
-        """Refuse an error of the node itself: it says nothing about the question."""
+        """Raise an error of the node itself: it is no answer to the question."""
         if not isinstance(answer, RpcError) or answer.code in _PUBLISHED:
             return
         kind = node_fault_of(rpc_call, answer)
@@ -178,7 +178,7 @@ def _check(answers: Sequence[Answer], chain: str, chain_id: int) -> None:
         version, found = text(answers[0]), felt(answers[1])
     except NodeFault:
         reported = cleaned([str(answer) for answer in answers], 2 * _SHOWN)
-        raise NodeFault(f"does not tell its version and chain: {reported}") from None
+        raise NodeFault(f"does not return its version and chain: {reported}") from None
     if version.split(".")[:2] != EXPECTED_RPC_VERSION.split(".")[:2]:
         raise NodeFault(
             f"speaks Starknet JSON-RPC {cleaned(version, _SHOWN)}, not {EXPECTED_RPC_VERSION}: "
@@ -194,7 +194,7 @@ def _check(answers: Sequence[Answer], chain: str, chain_id: int) -> None:
 def _head(answers: Sequence[Answer]) -> ReportedHead:
     newest, header = answers
     if isinstance(newest, RpcError):
-        raise NodeFault(f"does not tell its newest block: {newest}")
+        raise NodeFault(f"does not return its newest block: {newest}")
     made = None
     with contextlib.suppress(NodeFault):
         made = members(header, timestamp=whole)["timestamp"]

@@ -22,7 +22,7 @@ class InFlightInvoke:
 
     @property
     def why(self) -> str:
-        """Say in one line why it was refused."""
+        """Return one line: why it was refused, and what fixes that."""
         if self.refused is not None and self.refused.code == _BALANCE_TOO_LOW:
             need = f"{at_most(self.invoke.raw) / 10**18:.6f} STRK"
             return f"waiting: fund our Starknet account {self.invoke.wallet}, it needs {need}"
@@ -35,7 +35,7 @@ def outcome(status: TxStatus | None) -> str:
 
 
 def decided(seen: Sequence[TxStatus | None]) -> TxState | None:
-    """Return what became of a transaction, if all of these say the same."""
+    """Return what became of a transaction, where all of these agree; else None."""
     if not all(status is not None and status.accepted for status in seen):
         return None
     failed = {status.reverted is not None for status in seen if status is not None}

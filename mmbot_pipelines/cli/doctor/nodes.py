@@ -48,7 +48,7 @@ def compared(
     """
     pools = {url: pool(url) for url in urls}
     for one in pools.values():
-        one.poll_health(resting=True)
+        one.poll_health(include_open=True)
     records = {url: one.health()[0] for url, one in pools.items()}
     best = max((seen.head.height for seen in records.values() if seen.head), default=0)
     for url, seen in records.items():

@@ -165,7 +165,7 @@ def test_wrong_chain_is_quarantined_with_one_line_and_the_others_serve(
         clock.now += 1
     host = node.url.removeprefix("http://")
     assert [r.getMessage() for r in caplog.records] == [
-        f"L1: node {host} serves chain 5, but MMBOT_L1_CHAIN_ID is 1; it rests 300 s"
+        f"L1: node {host} serves chain 5, but MMBOT_L1_CHAIN_ID is 1; circuit open for 300 s"
     ]
     assert node.asked == []
 

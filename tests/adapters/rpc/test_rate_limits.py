@@ -29,7 +29,7 @@ def test_a_node_alone_is_not_asked_before_its_time(node: FakeNode, clock: Clock)
     clock.now += 19
     with pytest.raises(RpcUnavailable, match="limits our rate for 1 s"):
         client.call(*RPC_CALL)
-    client.poll_health(resting=True)
+    client.poll_health(include_open=True)
     assert len(node.requests) == seen
     clock.now += 1
     assert client.call(*RPC_CALL) == 1

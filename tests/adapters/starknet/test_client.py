@@ -58,7 +58,7 @@ def test_a_node_of_another_chain_is_skipped_and_its_circuit_opens(
         assert rpc.ask(StarknetNode.newest).number == 7
     assert rpc.witnesses(StarknetNode.newest) == [Block(7, word(7))]
     assert len(node.node.requests) == 1  # the first look, which found it out
-    (line,) = [line for line in caplog.messages if "rests 300 s" in line]
+    (line,) = [line for line in caplog.messages if "circuit open for 300 s" in line]
     assert "serves Starknet chain 0x534e5f5345504f4c4941, but MMBOT_STARKNET_CHAIN_ID" in line
 
 

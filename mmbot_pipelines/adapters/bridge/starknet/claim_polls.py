@@ -1,4 +1,4 @@
-"""How often a claim on its way is looked after, by whoever sends claims of its kind."""
+"""When each claim under way is polled again. Pure: kept in memory only."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,15 +7,15 @@ from mmbot_pipelines.bridge.order import Order
 
 
 class ClaimPolls:
-    """Remembers when each claim was last looked after. Forgotten at a restart: no harm."""
+    """Limits how often each claim is polled. A restart forgets it: claims are polled earlier."""
 
     def __init__(
         self, kind: str, *, seconds: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Begin with nothing looked after.
+        """Begin with no claim polled.
 
         kind: what the names of these claims begin with, e.g. "message ".
-        seconds: between two looks after one claim.
+        seconds: between two polls of one claim.
         """
         self._kind = kind
         self._seconds = seconds

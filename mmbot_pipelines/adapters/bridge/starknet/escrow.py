@@ -44,7 +44,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """What the escrow says it has paid out."""
+    """A payment that the escrow has logged (event ClaimPayment)."""
 
     number: int
     wallet: Address
@@ -104,8 +104,8 @@ def message_hash(sender: int, to: int, nonce: int, selector: int, payload: Seque
 
     Source: Starknet's core contract, keccak256 of every item as a uint256.
     """
-    words = (sender, to, nonce, selector, len(payload), *payload)
-    return keccak(b"".join(item.to_bytes(32, "big") for item in words))
+    items = (sender, to, nonce, selector, len(payload), *payload)
+    return keccak(b"".join(item.to_bytes(32, "big") for item in items))
 
 
 def order_set(event: Event, *, origin: str, at: datetime) -> Order:

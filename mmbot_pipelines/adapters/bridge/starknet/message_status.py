@@ -1,7 +1,7 @@
 """What becomes of a claim's message between L1 and Starknet. Reads both chains.
 
-Nothing is given up on the word of one node: what a receipt says, what L1 has consumed and
-what Starknet made of it count when as many nodes say the same as the quorum asks for.
+No claim is given up because of one node: a receipt, a consumed message and its execution on
+Starknet count when a quorum of nodes shows the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ _LOG_MESSAGE = {
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What a claim's receipt says of its message."""
+    """A claim's message, as the claim's receipt on L1 shows it."""
 
     block: Block  # of L1
     message: TxHash | None  # the hash that L1 keeps it under; None: there is no message
@@ -66,7 +66,7 @@ class Messages:
     messaging: Address  # Starknet's core contract on L1
 
     def sent(self, orders: Sequence[Order]) -> dict[str, Sent]:
-        """Return what the claims' receipts say, by order; nothing where no quorum agrees.
+        """Return the claims' messages by order; an order is absent where no quorum agrees.
 
         Raises:
             RpcUnavailable: too few nodes answered.
@@ -98,7 +98,7 @@ class Messages:
 
         Raises:
             RpcDisagrees, BlockReplaced, RpcUnavailable: see `quorum.read`; also where what a
-                node refuses says nothing about the registry.
+                node refuses is no statement about the registry.
         """
         asked = {registry.ESCROW: int(self.escrow, 16), registry.SELECTOR: abi.CLAIM}
         calls = [(self.registry, function.encode()) for function in asked]
@@ -140,7 +140,7 @@ class Messages:
         return {key for key, answer in zip(old, answers, strict=True) if self._is_gone(answer)}
 
     def failed(self, orders: Sequence[Order]) -> dict[str, Undelivered]:
-        """Return which claims Starknet has executed without effect, as the quorum says."""
+        """Return the claims that Starknet executed without effect, where a quorum agrees."""
         if not orders:
             return {}
 

@@ -77,7 +77,7 @@ class ByMessage:
         return [self._fees.price(orders)] * len(orders) if orders else []
 
     def claims(self, orders: Sequence[Order], fees: Fees) -> list[Call | Failure]:
-        """Build the L1 calls that make the escrow pay us; what is too dear now waits."""
+        """Build the L1 calls that make the escrow pay us; a claim that costs too much now waits."""
         values = self.message_fee(orders, fees)
         return [self._claim(o, value, fees) for o, value in zip(orders, values, strict=True)]
 
@@ -101,7 +101,7 @@ class ByMessage:
 
         A claim that is mined without a message can never arrive. A message that L1 has
         consumed in a finalized block was executed on Starknet; it is lost only where all
-        witnesses say that it failed there, and that the escrow has not paid.
+        witnesses agree that it failed there and that the escrow has not paid.
         """
         proved = [o for o in orders if o.status is Status.PROVED and o.claim_tx]
         new = [order for order in proved if order.claim_ref is None]

@@ -134,7 +134,7 @@ class StarknetOrigin:
         """Price what each claim costs beside gas on L1, in wei.
 
         Raises:
-            Failure: no claim can be priced, if possible with what the escrow says against it.
+            Failure: no claim can be priced; where the escrow refuses claims, with its reason.
         """
         try:
             return self._repayment.message_fee(orders, fees)
@@ -175,7 +175,7 @@ class StarknetOrigin:
 
         An order counts only when an accepted block has a payment of it to our wallet, and
         the escrow holds it unchanged there, no longer pending. Where nodes differ, one may be
-        behind, or may lie: what fewer than the quorum say proves nothing.
+        behind, or may lie: an answer of fewer nodes than the quorum proves nothing.
         """
         if not orders:
             return []
@@ -250,7 +250,7 @@ class StarknetOrigin:
         ]
 
     def _fault(self, terms: EscrowTerms) -> Failure | None:
-        """Say what speaks against paying any order of this escrow."""
+        """Return why no order of this escrow may be paid, or None."""
         if int(terms.wallet, 16) != int(self._wallet, 16):
             return EscrowNotOurs(
                 f"the escrow {self._escrow} pays {terms.wallet}, "

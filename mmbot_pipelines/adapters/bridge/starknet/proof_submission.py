@@ -1,8 +1,8 @@
 """Shows proofs to the escrow, again and again until it has paid. Reads and writes Starknet.
 
 A proof was paid for, so whatever spoils showing it (a pause, a stale nonce, a stranger who
-was first, a reorg) only delays it. Only what the escrow still refuses on its own some
-blocks later, as the quorum says, is given up.
+was first, a reorg) only delays it. A proof is given up only when a quorum of nodes shows that
+the escrow refuses it, alone in its transaction, and still does some blocks later.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ class ProofFailed(TryLater):
 
 @dataclass(frozen=True, slots=True)
 class ProofRefusal:
-    """What the escrow says against one proof, at all witnesses."""
+    """Why the escrow refuses one proof, where all witnesses agree that it does."""
 
     why: str
     block: int  # the newest sealed one that all of them have
@@ -150,7 +150,7 @@ class ProofSubmitter:
         return ready, [order for order in orders if order not in ready]
 
     def _pauses(self, orders: Sequence[Order]) -> dict[str, datetime]:
-        """Return until when each order rests: longer with each revert of its own."""
+        """Return until when each order's proof is held back: longer with each revert of its own."""
         reverted = self.lane.invokes.reverted([order.key for order in orders])
         until = {}
         for order in orders:
@@ -166,7 +166,7 @@ class ProofSubmitter:
         return [order for order in orders if order.key in spoiled]
 
     def _refusal(self, order: Order) -> ProofRefusal | None:
-        """Return what the escrow says against a proof, if the quorum says so."""
+        """Return why the escrow refuses a proof, or None where no quorum shows that it does."""
 
         def asked(node: StarknetNode) -> list[tuple[str | None, int]]:
             block = node.newest()

@@ -64,7 +64,7 @@ class TransferNotFound(TryLater):
 
 
 class TransferNotFinal(Waits):
-    """The transfer that is to be proven may still be taken back by a reorg of L1."""
+    """The transfer that is to be proven is not final: a reorg of L1 may still remove it."""
 
     reason = "waiting: its transfer needs MMBOT_L1_FINALITY_BLOCKS before a proof is ordered"
 
@@ -180,7 +180,7 @@ class ByProof:
             return e
         self._unknown.pop(task, None)
         if state is TaskState.FAILED:
-            reported = f"{order.claim_ref} failed: {why}, says {self._prover.host}"
+            reported = f"{order.claim_ref} failed: {why} (reported by {self._prover.host})"
             return Progress(lost=ProofFailed(reported))
         return state
 

@@ -1,4 +1,4 @@
-"""What Starknet's Escrow says when it is asked, many questions at once."""
+"""Views of Starknet's Escrow, called many at once. Reads chain."""
 
 import json
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ def held(
 
 
 def lacks_function(error: RpcError) -> bool:
-    """Tell whether a call failed because the contract has no such function."""
+    """Return whether a call failed because the contract has no such function."""
     reported = json.dumps([error.message, error.data], default=str)
     error_text = error.code == _CONTRACT_ERROR and any(
         words in reported for words in _NO_ENTRYPOINT_WORDS
@@ -76,7 +76,7 @@ def _held(
 
 
 def _is_paused(answer: list[int] | RpcError, escrow: Address) -> bool:
-    """Tell whether the escrow is paused; one that has no such function never is."""
+    """Return whether the escrow is paused; one that has no such function never is."""
     if isinstance(answer, RpcError) and lacks_function(answer):
         return False
     return _felts("is_paused", answer, escrow, 1).boolean()

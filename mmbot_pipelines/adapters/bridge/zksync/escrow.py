@@ -27,7 +27,7 @@ _ALIAS_OFFSET = 0x1111000000000000000000000000000000001111
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """What the escrow says it has paid out."""
+    """A payment that the escrow has logged (event ClaimPayment)."""
 
     number: int
     claimer: Address

@@ -177,7 +177,7 @@ class ZkSyncOrigin:
         ]
 
     def progress(self, orders: Sequence[Order]) -> list[Progress]:
-        """Return nothing: only the escrow's payment tells that a message has arrived."""
+        """Return no progress: only the escrow's payment shows that a message has arrived."""
         return [Progress()] * len(orders)
 
     def refunded(self, claims: Sequence[TxHash]) -> list[Wei | None]:

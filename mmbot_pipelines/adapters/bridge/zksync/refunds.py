@@ -119,7 +119,7 @@ def _minted_in(rpc: Rpc, txs: Sequence[TxHash], wallet: Address) -> list[Wei | N
 
 
 def _minted(tx: TxHash, answer: Answer, wallet: Address) -> Wei | None:
-    """Sum what a receipt's logs say was minted to the wallet; None where there is no receipt."""
+    """Sum what a transaction minted to the wallet, in wei; None where there is no receipt."""
     logs = _logs(tx, answer)
     return None if logs is None else Wei(sum(_amount(log, wallet) for log in logs))
 

@@ -1,4 +1,4 @@
-"""What zkSync's Escrow says when it is asked, all at one block."""
+"""Views of zkSync's Escrow, called together at one block. Reads chain."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -57,7 +57,7 @@ def _held(
 
 
 def _is_paused(answer: bytes | RpcError, escrow: Address) -> bool:
-    """Tell whether the escrow is paused; one that has no such function never is."""
+    """Return whether the escrow is paused; one that has no such function never is."""
     if answer == b"" or (isinstance(answer, RpcError) and reverts.reason(answer)):
         return False
     (paused,) = _decoded(abi.PAUSED, answer, escrow)

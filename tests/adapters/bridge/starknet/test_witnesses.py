@@ -42,7 +42,7 @@ def test_a_witness_alone_neither_parks_nor_fails_an_order(
     node.views[abi.GET_ORDER_PENDING] = spare.views[abi.GET_ORDER_PENDING] = [0]
     node.pages = spare.pages = [[payment(7, 0xA11, 1000)]]
     truth, spare.views[abi.GET_ORDER] = spare.views[abi.GET_ORDER], [2**160, 0, 0, 0, 0]
-    with pytest.raises(RpcDisagrees, match="1 answered, others say get_order"):
+    with pytest.raises(RpcDisagrees, match="1 answered, others: get_order"):
         origin(node, spare, quorum=2).settled([ORDER])
     node.views[abi.GET_ORDER] = spare.views[abi.GET_ORDER]
     with pytest.raises(Malformed):
