@@ -112,6 +112,7 @@ class NodeHealthReport:
     seconds: float | None  # that it takes to answer, on average
     lag: int | None  # blocks behind the others, see `lags`
     fault: str | None  # the last one, gone with the next success
+    fault_kind: NodeFaultKind | None
     head: ReportedHead | None  # None where it gave none when it was polled last
 
 
@@ -210,6 +211,7 @@ class NodeHealth:
             seconds=self.seconds,
             lag=self.lag,
             fault=None if self.fault is None else str(self.fault),
+            fault_kind=None if self.fault is None else self.fault.kind,
             head=self.head,
         )
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from mmbot_pipelines.adapters.evm.quorum import newest
 from mmbot_pipelines.adapters.rpc.client import Rpc
+from mmbot_pipelines.adapters.rpc.health import NodeFaultKind
 from mmbot_pipelines.adapters.rpc.nodes import Nodes
 from mmbot_pipelines.cli.doctor.findings import CheckResult, fault, note, ok
 from mmbot_pipelines.cli.screen import format_duration
@@ -55,7 +56,9 @@ def compared(
         where = f"{seen.chain} node {place(url)}"
         if seen.head is None:
             setting = f"MMBOT_{seen.chain.upper()}_RPC_URLS"
-            yield fault(where, f"{seen.host} {seen.fault}: fix {setting} or start the node")
+            is_other = seen.fault_kind is NodeFaultKind.WRONG_CHAIN
+            fix = f"fix {setting}" if is_other else f"fix {setting} or start the node"
+            yield fault(where, f"{seen.host} {seen.fault}: {fix}")
             continue
         lag = best - seen.head.height
         text = f"chain {name}, block {seen.head.height}"
