@@ -1,7 +1,7 @@
 """The port `Channel` by Apprise: one URL of MMBOT_ALERT_URLS is one channel.
 
-A URL is a secret as a whole: for some services its host is the token. Of it only the
-scheme is ever shown, and Apprise's own log, which knows all of it, is switched off.
+A URL is a secret as a whole: for some services its host is the token. Only its
+scheme is ever shown, and Apprise's own log, which has the whole URL, is switched off.
 """
 
 import logging
@@ -27,7 +27,7 @@ class AppriseChannel:
     """One Apprise URL."""
 
     def __init__(self, url: str, *, number: int = 1, send_seconds: float = _SEND_SECONDS) -> None:
-        """Understand the URL; nothing is sent yet.
+        """Parse the URL; nothing is sent yet.
 
         number: its place in MMBOT_ALERT_URLS, from 1.
 
@@ -63,7 +63,7 @@ class AppriseChannel:
         return f"AppriseChannel({self.name})"
 
     def send(self, notification: Notification) -> None:
-        """Hand a notice over.
+        """Send a notification.
 
         Raises:
             NotSent: the service did not take it within 10 seconds.

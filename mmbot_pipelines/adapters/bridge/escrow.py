@@ -1,4 +1,4 @@
-"""What an escrow holds and whom it serves, on any origin network."""
+"""What an escrow stores of orders and of its own terms, alike on every origin. Pure."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from mmbot_pipelines.core.money import Address, TxHash, Wei, format_ether
 
 @dataclass(frozen=True, slots=True)
 class EscrowTerms:
-    """Whom the escrow obeys and pays."""
+    """Which registry may claim from the escrow, and which wallet it pays."""
 
     paused: bool
     wallet: Address  # on the origin network, that it pays
@@ -49,7 +49,7 @@ class EscrowOrder:
 
 
 class Logged(Protocol):
-    """Where an event of the escrow stands, on any origin network."""
+    """The position of an escrow's event on its chain, alike on every origin."""
 
     @property
     def tx(self) -> TxHash: ...

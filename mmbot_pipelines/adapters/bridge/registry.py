@@ -1,4 +1,4 @@
-"""The PaymentRegistry on L1, ABI v1: the port `bridge.ports.Registry`."""
+"""The PaymentRegistry on L1, ABI v1: the port `bridge.ports.Registry`. Reads chain."""
 
 from collections.abc import Sequence
 
@@ -64,7 +64,7 @@ class RegistryV1:
     """One registry. Threads may share it."""
 
     def __init__(self, rpc: Rpc, address: Address, *, start_block: int) -> None:
-        """Name the registry; `start_block` is the first that can hold a transfer of ours."""
+        """Describe the registry; `start_block` is the first that can hold a transfer of ours."""
         self.address = address
         self._rpc = rpc
         self._start_block = start_block

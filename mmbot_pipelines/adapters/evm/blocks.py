@@ -11,7 +11,7 @@ from mmbot_pipelines.core.outbox import Block
 
 
 class NodeBehind(RpcUnavailable):
-    """The node does not have a block yet that another answer has promised."""
+    """The node does not have a block that another answer has referred to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

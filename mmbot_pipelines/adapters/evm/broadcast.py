@@ -1,4 +1,4 @@
-"""Hand signed transactions to the network: to every node, and to understand the refusals."""
+"""Broadcast signed transactions to every node, and classify the rejections. Writes chain."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ class Underpriced(RpcRefused):
 
 
 def send(rpc: Rpc, raws: Sequence[bytes]) -> list[Answer]:
-    """Send to all nodes; what one of them took is taken, else the best node's word counts.
+    """Send to all nodes; one that accepts is enough, else the best node's rejection counts.
 
     Raises:
         RpcUnavailable: no node answered.
@@ -33,7 +33,7 @@ def send(rpc: Rpc, raws: Sequence[bytes]) -> list[Answer]:
 
 
 def find_known(rpc: Rpc, hashes: Sequence[TxHash]) -> set[TxHash]:
-    """Return the transactions that some node has, mined or waiting.
+    """Return the transactions that some node has, mined or pending.
 
     Raises:
         RpcUnavailable: no node answered.

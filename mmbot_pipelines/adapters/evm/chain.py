@@ -1,4 +1,4 @@
-"""The chain our wallet pays on, and the wallet itself: the port `core.outbox.Chain`."""
+"""The chain our wallet pays on, and the wallet: the port `core.outbox.Chain`. Reads chain."""
 
 from collections.abc import Sequence
 
@@ -87,7 +87,7 @@ class EthereumChain:
         )
 
     def nonce(self, *, pending: bool) -> int:
-        """Count the wallet's transactions: mined ones, or with those waiting in the pool."""
+        """Return the wallet's next nonce: after mined transactions, or also after pending ones."""
         method = "eth_getTransactionCount"
         if pending:
             # Pools differ. What a node has not seen, the outbox knows; a number too high
@@ -119,7 +119,7 @@ class EthereumChain:
         return sign(self._signer, call, chain_id=self.chain_id, nonce=nonce, gas=gas, fees=fees)
 
     def broadcast(self, raws: Sequence[bytes]) -> list[Failure | None]:
-        """Hand signed transactions to the network; one it already has counts as handed over.
+        """Broadcast signed transactions; one that the network already has counts as broadcast.
 
         Where no node answers, the outage stands in every place: some may be handed over.
         """
@@ -154,7 +154,7 @@ class EthereumChain:
         return [self._known(h, a) for h, a in zip(hashes, answers, strict=True)]
 
     def known_by_any_node(self, hashes: Sequence[TxHash]) -> list[bool]:
-        """Return which transactions any node at all has, mined or waiting: each is asked."""
+        """Return which transactions at least one node has, mined or pending: each is asked."""
         there = broadcast.find_known(self._rpc, hashes)
         return [tx in there for tx in hashes]
 

@@ -1,4 +1,4 @@
-"""Functions and events of contracts: encoded, asked in batches, decoded strictly."""
+"""Functions and events of contracts: encoded, called in batches, decoded strictly. Reads chain."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ def call_views(
 def call_trusted_views(
     rpc: Rpc, calls: Sequence[tuple[Address, bytes]], block: Block | str
 ) -> list[bytes | RpcError]:
-    """Call views at one block on as many nodes as the quorum has: money is paid on them.
+    """Call views at one block on a quorum of nodes, for decisions about money.
 
     Raises:
         RpcDisagrees, BlockReplaced, RpcUnavailable: see `quorum.read`.

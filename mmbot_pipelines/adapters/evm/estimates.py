@@ -1,8 +1,8 @@
 """Estimate the gas of calls by asking nodes (eth_estimateGas). Reads the chain.
 
 The price that will be signed is part of the question: a contract can read it (GASPRICE), and
-what it does at another price is no estimate. As many nodes are asked as the quorum has, and
-the highest of what they agree on is taken; what cannot be is no estimate at all.
+what it does at another price is no estimate. A quorum of nodes is asked, and the highest
+estimate that they agree on is taken; an impossible one does not count.
 """
 
 from collections.abc import Callable, Sequence
@@ -56,7 +56,7 @@ def simulate(rpc: Rpc, wallet: Address, calls: Sequence[Call], fees: Fees) -> li
 
 
 def balance(rpc: Rpc, wallet: Address, at: Block | str) -> Wei:
-    """Return the wallet's balance at a block, in wei, on the quorum's word.
+    """Return the wallet's balance at a block, in wei, as a quorum of nodes shows it.
 
     Raises:
         RpcRefused: a node refuses it.

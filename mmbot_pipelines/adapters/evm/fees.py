@@ -57,7 +57,7 @@ def _base_fee(rpc: Rpc, poll: Poll) -> Wei | None:
 
 
 def _tip(rpc: Rpc) -> Wei | None:
-    """Return the median tip; None where no node has an opinion: it is a habit, no standard.
+    """Return the median tip; None where no node returns one: the method is not in the standard.
 
     Where the first nodes' differ widely, the others are asked too.
     """

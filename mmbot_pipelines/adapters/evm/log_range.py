@@ -34,7 +34,7 @@ Found = tuple[list[Log], Block]
 
 
 def questions(wanted: LogFilter, first: int, last: int) -> list[RpcCall]:
-    """Ask for a range between two looks at its last block, whose hash stands for all before it."""
+    """Ask for a range between two reads of its last block: its hash pins all before it."""
     asked = {
         "address": wanted.address,
         "topics": ["0x" + topic.hex() for topic in wanted.topics],
@@ -48,7 +48,7 @@ def questions(wanted: LogFilter, first: int, last: int) -> list[RpcCall]:
 def logs_of(
     answers: Sequence[Answer], wanted: LogFilter, first: int, last: int, chain: str
 ) -> Found | None:
-    """Read the answers to `questions`; None if the last block changed between the looks."""
+    """Read the answers to `questions`; None if the last block changed in between."""
     before, answer, after = answers
     if isinstance(answer, RpcError):
         raise answer
@@ -99,7 +99,7 @@ def receipt_logs(receipt: Mapping[str, object], tx: TxHash) -> list[Log]:
 
 
 def _check(logs: Sequence[Log], wanted: LogFilter, first: int, last: Block) -> None:
-    """Refuse logs that were not asked for: money is paid on their word."""
+    """Refuse logs that were not asked for: money is paid because of them."""
     for log in logs:
         asked_for = (
             log.address == wanted.address and log.topics[: len(wanted.topics)] == wanted.topics

@@ -1,11 +1,11 @@
-"""Logs of a contract in bounded ranges of blocks.
+"""Logs of a contract in bounded ranges of blocks. Reads chain.
 
 Nodes limit ranges differently, with errors of their own: any refusal halves the range, and
 the size that works is remembered.
 
-    scan       what the best node shows
-    witnessed  what each of as many nodes shows as the quorum has: one of them hides nothing
-    backwards  what as many nodes show alike as the quorum has: one of them invents nothing
+    scan       the logs of the best node
+    witnessed  the logs of each node of a quorum: a single one can hide nothing
+    backwards  the logs that a quorum of nodes shows alike: a single one can invent nothing
 """
 
 import threading
@@ -58,7 +58,7 @@ class LogScanner:
         )
 
     def witnessed(self, wanted: LogFilter, first: int, last: int) -> tuple[list[list[Log]], Block]:
-        """Read logs at as many nodes as the quorum has; return what each shows, and the block.
+        """Read logs at a quorum of nodes; return what each shows, and the last block.
 
         All of them have that block. Each may hide logs, or invent some.
 
@@ -73,7 +73,7 @@ class LogScanner:
         return [logs for logs, _ in found], found[0][1]
 
     def _agreed(self, wanted: LogFilter, first: int, last: int) -> tuple[list[Log], Block]:
-        """Read logs as many nodes show alike as the quorum has."""
+        """Read the logs that a quorum of nodes shows alike."""
         if self._rpc.quorum == 1:
             return self.scan(wanted, first, last)
         return self._polled(wanted, first, last, lambda logs, block: (block, tuple(logs)))[0]
@@ -85,7 +85,7 @@ class LogScanner:
         last: int,
         alike: Callable[[list[Log], Block], Hashable],
     ) -> list[tuple[list[Log], Block]]:
-        """Return the answers of those nodes that are alike, as many as the quorum has."""
+        """Return the equal answers of a quorum of nodes."""
 
         def asked(end: int) -> list[tuple[list[Log], Block]] | None:
             votes = _RangeVotes(
@@ -172,7 +172,7 @@ class LogScanner:
 
 
 class _RangeVotes:
-    """What nodes show of one range, sorted by what they show alike."""
+    """The nodes' answers for one range, grouped by equal logs."""
 
     def __init__(self, quorum: int, read: Callable[[Poll], Found]) -> None:
         self._quorum = quorum
@@ -181,7 +181,7 @@ class _RangeVotes:
     def winner(
         self, polls: Sequence[Poll], alike: Callable[[list[Log], Block], Hashable]
     ) -> list[tuple[Poll, Found]] | None:
-        """Return the polls that are alike, where as many are as the quorum has."""
+        """Return the polls of a quorum with equal answers, or None."""
         groups: dict[Hashable, list[tuple[Poll, Found]]] = {}
         for poll in polls:
             try:
@@ -192,7 +192,7 @@ class _RangeVotes:
         return next((group for group in groups.values() if len(group) >= self._quorum), None)
 
     def others(self, polls: Sequence[Poll], winner: list[tuple[Poll, Found]]) -> list[Poll]:
-        """Return the polls whose answers are others; those that only refuse are not."""
+        """Return the polls with other logs; those that only refuse are left out."""
         hosts = {poll.host for poll, _ in winner}
         return [
             poll

@@ -1,10 +1,10 @@
-"""What money is paid on: read from as many nodes as MMBOT_RPC_QUORUM asks for.
+"""Reads for decisions about money, from as many nodes as MMBOT_RPC_QUORUM asks for.
 
 Honest nodes are rarely at the same block. So all are asked about the newest block that all
 of them have, and each must show that very block, by its hash, before and after its answers.
 
-Where the first nodes differ, the others are asked one by one, and what as many as the quorum
-has agree on counts: one wrong node of three stops nothing.
+Where the first nodes differ, the others are asked one by one, and the answer of a quorum
+counts: one wrong node of three stops nothing. Reads chain.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class RpcDisagrees(RpcUnavailable):
-    """Nodes disagree about one block: nothing is paid on the word of any."""
+    """Nodes disagree about one block: no money is paid because of any of them."""
 
 
 class BlockReplaced(RpcUnavailable):
@@ -54,7 +54,7 @@ class _Votes(Generic[T]):
 
 
 def newest(rpc: Rpc, tag: str = "latest") -> Block:
-    """Return the newest block that as many nodes have as the quorum asks for.
+    """Return the newest block that a quorum of nodes has.
 
     tag: "latest", "safe" or "finalized".
 
@@ -72,7 +72,7 @@ def newest(rpc: Rpc, tag: str = "latest") -> Block:
 
 
 def now(rpc: Rpc) -> Block | str:
-    """Return where to read a state once: at "latest" by one node, else at a block of all."""
+    """Return where to read a state: "latest" for one node, else a block that a quorum has."""
     return "latest" if rpc.quorum == 1 else newest(rpc)
 
 
@@ -123,7 +123,7 @@ def receipts(
     *,
     min_height: int,
 ) -> list[Receipt | None]:
-    """Return the receipts that as many nodes have as the quorum asks for.
+    """Return the receipts that a quorum of nodes has.
 
     None is no proof: a transaction is not mined, or too few nodes have come to its block.
     min_height: nodes that are behind this block are not asked.
@@ -283,7 +283,7 @@ def _still(rpc: Rpc, poll: Poll, now: Block, was: Block) -> None:
 
 
 def _comparable(answer: Answer) -> object:
-    """Return what must be the same: clients word their errors differently."""
+    """Return the part of an answer that must be equal: clients word their errors differently."""
     if isinstance(answer, RpcError):
         return RpcError, reverts.reason(answer) is not None
     return answer.lower() if isinstance(answer, str) else answer

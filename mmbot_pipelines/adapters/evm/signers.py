@@ -1,4 +1,4 @@
-"""Who signs for the wallet: a key in this process's memory, or one in AWS KMS."""
+"""The wallet's signer by its settings: a key in this process's memory, or one in AWS KMS."""
 
 from pathlib import Path
 

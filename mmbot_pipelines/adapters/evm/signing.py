@@ -1,4 +1,4 @@
-"""Who signs for the wallet, and what is signed."""
+"""Transactions of the wallet, signed; and the port of its signer. Pure."""
 
 import contextlib
 import re
@@ -41,7 +41,7 @@ class Signer(Protocol):
 
 
 class WatchOnlyWallet:
-    """A wallet without its key, for processes that only look."""
+    """A wallet without its key, for processes that sign nothing."""
 
     def __init__(self, address: Address) -> None:
         self.address = address

@@ -1,6 +1,6 @@
 """Contracts with dynamic types, encoded and decoded by web3 over the failover pool. Reads chain.
 
-What is of static types is asked by `evm.contracts`, many questions in one request. web3 takes
+Contracts of static types are called by `evm.contracts`, many views in one request. web3 takes
 a second to import: callers import this module inside a function.
 """
 

@@ -111,7 +111,7 @@ def node_health(chains: Sequence[Nodes]) -> list[NodeHealthReport]:
 
 
 class Metrics(Collector):
-    """What prometheus-client asks at every scrape."""
+    """The collector that prometheus-client calls at every scrape."""
 
     def __init__(
         self,

@@ -4,7 +4,7 @@
     poll    a quorum of nodes answers, none of them behind an earlier poll
     all     every node is asked: for transactions that the whole network must receive
 
-An error that every node would repeat is the answer, and is asked of no other node.
+An error that every node would repeat is the answer; no other node is asked.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""How JSON-RPC writes numbers, bytes and hashes.
+"""Numbers, bytes and hashes as JSON-RPC writes them, strictly read. Pure.
 
 Source: Ethereum JSON-RPC specification, "Hex value encoding".
 """
@@ -19,7 +19,7 @@ _SHOWN = 80  # characters of a bad value that an error repeats
 
 
 class InvalidResponse(RpcUnavailable):
-    """A node's answer cannot be what it claims to be: as good as none."""
+    """A node's answer is malformed or impossible: it counts as none."""
 
 
 def quantity(value: object) -> int:

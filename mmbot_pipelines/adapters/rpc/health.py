@@ -74,7 +74,7 @@ class ReportedHead:
 
     @staticmethod
     def read(height: int, made_at: int | None) -> "ReportedHead":
-        """Return the head with its time, where that can be one."""
+        """Return the head, with its time where that is a possible one."""
         can_be = made_at is not None and made_at < _END_OF_TIME
         return ReportedHead(height, made_at if can_be else None)
 
@@ -149,10 +149,10 @@ class NodeHealth:
         return self._open_until is not None and now >= self._open_until
 
     def refuse_if_paused(self, now: float) -> None:
-        """Pass, unless the node wants not to be asked now.
+        """Check that the node has not asked for a pause that is still on (Retry-After).
 
         Raises:
-            NodeFault: it does; asking on would make the limit worse.
+            NodeFault: it has; asking now would make its limit worse.
         """
         if self._paused_until is not None and now < self._paused_until:
             left = self._paused_until - now
@@ -217,7 +217,7 @@ class NodeHealth:
 
 
 class HasHealth(Protocol):
-    """A node whose health is kept, whatever it speaks."""
+    """A node with its health, whatever its protocol."""
 
     host: str
     health: NodeHealth

@@ -1,7 +1,7 @@
-"""JSON-RPC of Starknet over several nodes, the first being the primary.
+"""JSON-RPC of Starknet over several nodes, the first being the primary. Reads chain.
 
-What is asked is a piece of work: a function of one node that asks as often as it has reason
-to, and begins again at the next node where the first gives no usable answer.
+The unit is a piece of work: a function of one node that asks it as often as needed. It begins
+again at the next node where the first gives no usable answer.
 """
 
 from collections import Counter
@@ -212,7 +212,7 @@ class StarknetRpc(Nodes):
             return _NodeAnswer([], against=e)
 
     def _do(self, node: Node, work: Work[T], *, same_at_every_node: bool = False) -> T:
-        """Do work at one node, and keep its health."""
+        """Do work at one node, and record its health."""
         try:
             with self.using(node):
                 return work(

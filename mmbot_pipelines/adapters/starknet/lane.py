@@ -71,7 +71,7 @@ class StarknetLane:
         self._rpc = rpc
 
     def in_flight(self) -> InFlightInvoke | None:
-        """Decide what is decided, send again what no node knows, return what is open."""
+        """Decide executed transactions, resend those that no node knows, return the undecided."""
         rows = self.invokes.undecided(self.wallet.chain_id, self.wallet.address)
         while rows:
             group = [row for row in rows if row.nonce == rows[0].nonce]

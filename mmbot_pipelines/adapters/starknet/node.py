@@ -1,7 +1,7 @@
-"""One Starknet node during one piece of work: asked over the pool, read by the specification.
+"""One Starknet node during one piece of work, asked over the pool. Reads chain.
 
-starknet-py has the hashes, selectors and signatures; a node is asked as any other chain's.
-Whatever an answer has that the specification has not is the node's fault, never a value.
+starknet-py computes hashes, selectors and signatures; a node is asked like any other chain's.
+An answer that the specification does not allow is a fault of the node.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
-"""Our account on Starknet, which shows proofs to the escrow. Reads and writes the chain.
+"""Our account on Starknet, which submits proofs to the escrow. Reads and writes chain.
 
-It signs and hands over; when, and with which nonce, is decided in `starknet_lane`. The key
+It signs and broadcasts; `starknet.lane` decides when, and with which nonce. The key
 is used nowhere else.
 """
 

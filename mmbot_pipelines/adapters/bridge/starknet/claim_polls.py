@@ -23,7 +23,7 @@ class ClaimPolls:
         self._looked: dict[str, float] = {}
 
     def due(self, orders: Sequence[Order]) -> list[Order]:
-        """List the orders whose claim is to be looked after now, and note that it is."""
+        """Return the orders whose claims are due to be polled, and record that they are polled."""
         now = self._clock()
         ours = {
             o.claim_ref: o for o in orders if o.claim_ref and o.claim_ref.startswith(self._kind)

@@ -1,4 +1,4 @@
-"""The Starknet Escrow's functions, events and messages: felts in, felts out.
+"""The Starknet Escrow's functions, events and messages, encoded and decoded. Pure.
 
 A u256 goes as two felts of 128 bits, the low half first; an address of L1 as one felt.
 """
@@ -52,9 +52,9 @@ class Payment:
 
 
 class Felts:
-    """Reads values one after the other: nothing missing, nothing more, each in its range.
+    """A reader of felts in sequence.
 
-    Every method raises Malformed.
+    Every method raises Malformed where felts are missing, left over or out of range.
     """
 
     def __init__(self, name: str, values: Sequence[int], count: int) -> None:

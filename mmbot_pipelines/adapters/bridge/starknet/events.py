@@ -1,4 +1,4 @@
-"""Events of the Escrow in bounded ranges of blocks (starknet_getEvents)."""
+"""Events of the Escrow in bounded ranges of blocks (starknet_getEvents). Reads chain."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -78,7 +78,7 @@ class EscrowEvents:
         return events
 
     def behind(self, node: StarknetNode, sealed: Block) -> list[Event]:
-        """Read the events of all blocks behind `sealed`, up to the one that is being built."""
+        """Read the events of all blocks after `sealed`, up to the one that is being built."""
         first = sealed.number + 1
         try:
             events = self._pages(node, first, "pre_confirmed")
@@ -115,7 +115,7 @@ class EscrowEvents:
         raise NodeFault("answered pages of events without end")
 
     def _read(self, emitted: Any, first: int) -> Event:
-        """Read EMITTED_EVENT; refuse one that was not asked for: money is paid on its word."""
+        """Read EMITTED_EVENT; refuse one that was not asked for: money is paid because of it."""
         one = members(
             emitted,
             from_address=felt,

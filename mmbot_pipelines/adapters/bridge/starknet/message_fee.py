@@ -1,8 +1,7 @@
 """What a claim's message to Starknet costs, as the quorum prices it. Reads chain.
 
-Nobody gives back on L1 what a message is overpaid, and Starknet carries none that is
-underpaid. So no node's number is believed alone: not its unit, not its sum, and where
-several are to agree, not the highest of them.
+What a message is overpaid is not refunded on L1, and Starknet executes none that is underpaid.
+So an estimate is checked, its unit and its sum, and a quorum of nodes must give about the same.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Claims by a message from L1: priced, asked for, and followed until they arrive."""
+"""Claims by a message from L1: priced, built, and followed until they arrive. Reads chain."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -97,7 +97,7 @@ class ByMessage:
         """Do nothing: nothing of ours is sent to Starknet."""
 
     def progress(self, orders: Sequence[Order]) -> list[Progress]:
-        """Find out which messages are ours, and which are used up without effect.
+        """Return which claims' messages were sent, and which were consumed without effect.
 
         A claim that is mined without a message can never arrive. A message that L1 has
         consumed in a finalized block was executed on Starknet; it is lost only where all

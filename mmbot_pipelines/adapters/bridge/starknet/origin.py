@@ -1,4 +1,4 @@
-"""Starknet as an origin of orders: the port `bridge.ports.Origin`."""
+"""Starknet as an origin of orders: the port `bridge.ports.Origin`. Reads chain."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -146,7 +146,7 @@ class StarknetOrigin:
             raise
 
     def claims(self, orders: Sequence[Order], fees: Fees) -> Sequence[Call | Task | Failure]:
-        """Begin to claim what the escrow still holds for us: by L1 calls, or by tasks."""
+        """Start claims of what the escrow still holds for us: by L1 calls, or by prover tasks."""
         against = {o.key: f for o, f in zip(orders, self.check(orders), strict=True) if f}
         good = [order for order in orders if order.key not in against]
         begun = dict(
@@ -159,7 +159,7 @@ class StarknetOrigin:
         return [begun[o.key] if o.key in begun else _not_claimed(against[o.key]) for o in orders]
 
     def progress(self, orders: Sequence[Order]) -> list[Progress]:
-        """Look after claims on their way, which the escrow has not paid yet."""
+        """Return the progress of claims that the escrow has not paid yet."""
         return self._repayment.progress(orders) if orders else []
 
     def refunded(self, claims: Sequence[TxHash]) -> list[Wei | None]:
@@ -267,14 +267,14 @@ class StarknetOrigin:
 
 
 def _alike(order: Order, seen: Sequence[_Seen]) -> _Seen | RpcDisagrees:
-    """Return what all witnesses have seen of an order's payment, or that they differ."""
+    """Return the payment of an order that all witnesses show, or that they disagree."""
     if len({str(one) for one in seen}) == 1:
         return seen[0]
     return RpcDisagrees(f"nodes of starknet differ on whether the escrow has paid {order.key}")
 
 
 def _agreed(order: Order, faults: Sequence[Failure | None]) -> Failure | None:
-    """Return what all witnesses have against an order, or that they differ: nothing is paid."""
+    """Return why an order must not be paid: the witnesses' reason, or that they disagree."""
     fault_texts = list(map(_fault_text, faults))
     if len(set(fault_texts)) == 1:
         return faults[0]
@@ -287,7 +287,7 @@ def _fault_text(fault: Failure | None) -> str:
 
 
 def _not_claimed(fault: Failure) -> Failure:
-    """Return what keeps an order from being claimed: some of it passes by itself."""
+    """Return why an order cannot be claimed now; some reasons pass by themselves."""
     if isinstance(fault, AlreadyClaimed):
         return PaymentUnsealed(str(fault))
     return fault

@@ -1,7 +1,7 @@
-"""Shows proofs to the escrow, again and again until it has paid. Reads and writes Starknet.
+"""Submits storage proofs to the escrow, again until it has paid. Reads and writes Starknet.
 
-A proof was paid for, so whatever spoils showing it (a pause, a stale nonce, a stranger who
-was first, a reorg) only delays it. A proof is given up only when a quorum of nodes shows that
+A proof was paid for, so whatever makes a submission fail (a pause, a stale nonce, a stranger
+who was first, a reorg) only delays it. A proof is given up only when a quorum of nodes shows that
 the escrow refuses it, alone in its transaction, and still does some blocks later.
 """
 
@@ -47,7 +47,7 @@ class ProofRefusal:
 
 
 class ProofSubmitter:
-    """Shows proofs of many orders to one escrow."""
+    """Submits proofs of many orders to one escrow."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class ProofSubmitter:
         return [order for order in orders if order.claim_tx and is_open(order.claim_tx)]
 
     def submit_proofs(self, orders: Sequence[Order]) -> dict[str, Progress]:
-        """Show what the escrow has not paid yet: in one transaction, or alone after a revert.
+        """Submit the proofs of unpaid orders: in one transaction, or alone after a revert.
 
         Raises:
             RpcRefused: our account does not take our signature.
@@ -144,7 +144,7 @@ class ProofSubmitter:
         return None
 
     def _ready(self, orders: Sequence[Order]) -> tuple[list[Order], list[Order]]:
-        """Part the orders that may be sent now from those that reverted too often lately."""
+        """Split orders into those that may be sent now and those that are held back."""
         pauses = self._pauses(orders)
         ready = [order for order in orders if pauses[order.key] <= self.lane.now()]
         return ready, [order for order in orders if order not in ready]

@@ -1,8 +1,8 @@
 """Claims by a storage proof: the registry's record of our transfer is proven on Starknet.
 
 Asks the prover, L1 and Starknet; writes transactions of our account through the lane. A
-prover works on a task; then our account shows the escrow where to look. Both may be done
-twice: the same task is given under the same key, and the escrow pays once.
+prover works on a task; then our account submits the proof to the escrow. Both may be done
+twice: the same task has the same idempotency key, and the escrow pays once.
 """
 
 import hashlib
@@ -121,7 +121,7 @@ class ByProof:
         return [self._cost] * len(orders)
 
     def claims(self, orders: Sequence[Order], fees: Fees) -> list[Task | Failure]:
-        """Give one task for each order whose transfer is final on L1.
+        """Order one proof for each order whose transfer is final on L1.
 
         Raises:
             RpcUnavailable: L1 cannot be read.
@@ -135,7 +135,7 @@ class ByProof:
         )
 
     def progress(self, orders: Sequence[Order]) -> list[Progress]:
-        """Look after the tasks, and show finished proofs to the escrow until it has paid.
+        """Poll the tasks, and submit finished proofs until the escrow has paid.
 
         Raises:
             ProverUnavailable, ProverRefused: of no task anything is known.
@@ -185,7 +185,7 @@ class ByProof:
         return state
 
     def _forgotten(self, order: Order, task: str, unknown: TaskUnknown) -> Progress:
-        """Give a task up that the prover has not known for long: once may be a gateway's word."""
+        """Give up a task that the prover keeps not knowing: one such answer may be a gateway's."""
         now = self._clock()
         since, polls = self._unknown.get(task, (now, 0))
         self._unknown[task] = since, polls + 1
@@ -220,7 +220,7 @@ class ByProof:
         return Task(f"{_KIND}{task} of block {block}")
 
     def _key(self, order: Order, wanted: Slots) -> str:
-        """Return a key that is another one whenever the task or whom it is for is."""
+        """Return the idempotency key of a task: another task or recipient has another key."""
         named = [self._escrow, order.key, order.attempt, self._prover.query(wanted)]
         return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
 

@@ -57,7 +57,7 @@ class Slots:
     slots: Sequence[int]
 
     def query(self, destination: str) -> dict[str, Any]:
-        """Write it down as the body of a request."""
+        """Return the body of a request for these slots."""
         slots = {"slots": [f"0x{slot:064x}" for slot in self.slots]}
         return {
             "destinationChainId": destination,
@@ -191,7 +191,7 @@ class Prover:
             return response.status_code, bytes(read)
 
     def _shown(self, text: object) -> str:
-        """Return the prover's words without our keys, which it may echo."""
+        """Return the prover's error without our keys, which it may echo."""
         reported = str(text)
         for secret in (self._key.get_secret_value(), *secret_parts(self._url)):
             reported = reported.replace(secret, "…")

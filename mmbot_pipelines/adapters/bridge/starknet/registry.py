@@ -1,4 +1,4 @@
-"""What the PaymentRegistry on L1 has for this origin: its claims, and where it sends them."""
+"""The PaymentRegistry's functions for this origin: claims, and where they go. Pure."""
 
 from mmbot_pipelines.adapters.evm.contracts import Function
 from mmbot_pipelines.bridge.order import Order

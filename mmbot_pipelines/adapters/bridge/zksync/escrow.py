@@ -1,4 +1,4 @@
-"""The zkSync Escrow's functions and events, encoded and decoded."""
+"""The zkSync Escrow's functions and events, encoded and decoded. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime

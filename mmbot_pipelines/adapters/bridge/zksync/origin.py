@@ -1,4 +1,4 @@
-"""zkSync as an origin of orders: the port `bridge.ports.Origin`."""
+"""zkSync as an origin of orders: the port `bridge.ports.Origin`. Reads chain."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -147,7 +147,7 @@ class ZkSyncOrigin:
         if not orders:
             return []
         call = BASE_COST.encode(fees.ceiling, self._claim_gas_limit, GAS_PER_PUBDATA)
-        # Nobody gives back on L1 what a claim's message is overpaid.
+        # What a claim's message is overpaid is not refunded on L1.
         block = quorum.now(self._l1)
         answer = call_trusted_views(self._l1, [(self._diamond, call)], block)[0]
         if isinstance(answer, RpcError):
@@ -234,7 +234,7 @@ class ZkSyncOrigin:
         return views.held(self._rpc, self._escrow, [o.number for o in orders], block)
 
     def _fault(self, block: Block) -> Failure | None:
-        """Return what speaks against every order of this escrow."""
+        """Return why no order of this escrow may be paid, or None."""
         try:
             terms = views.terms(self._rpc, self._escrow, block)
         except Malformed as e:

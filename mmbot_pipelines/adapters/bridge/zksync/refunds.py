@@ -1,4 +1,4 @@
-"""What zkSync gives back of a claim's message: reads receipts of the L2.
+"""Refunds of claims' messages on zkSync. Reads receipts of both chains.
 
 A message of L1 is one transaction of the L2. What its value paid for and it did not use, the
 bootloader mints to the refund recipient in that same transaction: the base token, a system

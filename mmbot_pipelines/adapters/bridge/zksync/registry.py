@@ -1,4 +1,4 @@
-"""What the PaymentRegistry on L1 has for this origin: its claims."""
+"""The PaymentRegistry's claims for this origin. Pure."""
 
 from mmbot_pipelines.adapters.evm.contracts import Function
 from mmbot_pipelines.bridge.order import Order
