@@ -111,14 +111,21 @@ class Messenger:
         return [r for r in requested if r.mark not in done[by[r.id]]]
 
     def run(self, stop: threading.Event, *, poll: float = 0.2) -> None:
-        """Deliver until `stop` is set; a chain that cannot be reached is asked again.
+        """Deliver at each new block until `stop` is set; retry while a chain is unreachable.
 
-        poll: seconds between two passes.
+        poll: seconds between two looks for a new block.
         """
+        delivered_at: list[str] = []
         while not stop.is_set():
             try:
-                for delivery in self.deliver():
-                    log.info("request %d: %s", delivery.request.id, outcome(delivery))
+                heads = [
+                    ask(w3, "eth_getBlockByNumber", "latest", False)["hash"]
+                    for w3 in (self.l1, self.l2)
+                ]
+                if heads != delivered_at:
+                    for delivery in self.deliver():
+                        log.info("request %d: %s", delivery.request.id, outcome(delivery))
+                    delivered_at = heads
             except (requests.RequestException, Web3Exception, RuntimeError) as error:
                 log.warning("the messages wait: %s", error)
             stop.wait(poll)
