@@ -35,7 +35,7 @@ def test_a_node_alone_is_not_asked_before_its_time(node: FakeNode, clock: Clock)
     assert client.call(*RPC_CALL) == 1
 
 
-def test_a_date_says_it_too(node: FakeNode, clock: Clock) -> None:
+def test_a_date_counts_too(node: FakeNode, clock: Clock) -> None:
     client = rpc(node, clock=clock)
     until = datetime.now(UTC) + timedelta(hours=1)
     limited(node, client, format_datetime(until, usegmt=True))
