@@ -13,15 +13,20 @@ def kinds(harness: BridgeHarness, key: str) -> list[str]:
 
 def at(harness: BridgeHarness, status: Status) -> Order:
     """Bring one order to a status; return it as the escrow logged it."""
-    (logged,) = harness.l2.set_orders(1)
-    (key,) = harness.detect()
+    return all_at(harness, status, 1)[0]
+
+
+def all_at(harness: BridgeHarness, status: Status, count: int) -> list[Order]:
+    """Bring orders to a status together; return them as the escrow logged them."""
+    logged = harness.l2.set_orders(count)
+    keys = harness.detect()
     if status in (Status.TRANSFERRING, Status.FULFILLED, Status.PROVING, Status.PROVED):
-        harness.transfer([key])
+        harness.transfer(keys)
     if status in (Status.FULFILLED, Status.PROVING, Status.PROVED):
         harness.mine()
     if status in (Status.PROVING, Status.PROVED):
-        harness.repay([key])
+        harness.repay(keys)
     if status is Status.PROVED:
         harness.mine()
-    assert harness.order(key).status is status
+    assert {harness.order(key).status for key in keys} == {status}
     return logged

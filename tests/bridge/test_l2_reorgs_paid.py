@@ -7,7 +7,7 @@ from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.core.money import format_ether
 from mmbot_pipelines.core.outbox import TxState
 from tests.bridge.harness import BridgeHarness
-from tests.bridge.reorged import AMOUNT, FEE, at, kinds
+from tests.bridge.reorged import AMOUNT, FEE, all_at, at, kinds
 from tests.ports.store_writes import change
 
 # while it is paid
@@ -230,7 +230,7 @@ def test_a_payment_reorged_out_is_waited_for_again(harness: BridgeHarness) -> No
 def test_a_payment_reorged_out_before_the_cursor_reached_it_is_detected(
     harness: BridgeHarness,
 ) -> None:
-    keys = [at(harness, Status.PROVED).key for _ in range(60)]
+    keys = [order.key for order in all_at(harness, Status.PROVED, 60)]
     harness.detect()
     harness.l2.deliver()
     assert harness.settle() == keys  # in a block that the cursor has not come to
