@@ -16,9 +16,10 @@ HALTED = "[CRITICAL] everything is halted"
 
 def test_a_halt_reaches_the_operator(product: Product) -> None:
     services, engine = product.stack.services, connect(product.stack.database_url)
-    states, figures = PgBridgeStore(engine).safety, PgFigures(lambda: engine, [JOURNAL])
+    store, figures = PgBridgeStore(engine), PgFigures(lambda: engine, [JOURNAL])
     with Sink() as sink:
-        safety.halt(states, safety.GLOBAL, by="Ann", reason="a test", at=NOON)
+        with store.begin() as uow:
+            safety.halt(uow.safety, safety.GLOBAL, by="Ann", reason="a test", at=NOON)
         try:
             services.restart("code", product.stack.environ | {"MMBOT_ALERT_URLS": sink.url})
             end = time.monotonic() + 90
@@ -27,6 +28,7 @@ def test_a_halt_reaches_the_operator(product: Product) -> None:
                 time.sleep(0.2)
             assert figures.read().alerts_open[("CRITICAL",)] == 1
         finally:
-            safety.resume(states, safety.GLOBAL, by="Ann", reason="it is over", at=NOON)
+            with store.begin() as uow:
+                safety.resume(uow.safety, safety.GLOBAL, by="Ann", reason="it is over", at=NOON)
             services.restart("code", product.stack.environ)
             engine.dispose()
