@@ -1,7 +1,8 @@
 """The networks whose escrows hold orders, a line for each. Pure.
 
-To add one: its line here, the module or folder of its name in `adapters/bridge`, `wiring/origins`,
-`settings/bridge` and `cli/doctor`; the suite of the port `Origin` runs on it then.
+To add one: its line here, and the module or folder of its name in `adapters/bridge`,
+`wiring/origins`, `settings/bridge` and `cli/doctor`. The tests then ask for its files, and for the
+ports that the suite of `Origin` runs on (tests/ports/conftest.py).
 """
 
 # Each with the number that the PaymentRegistry has for it, not its EIP-155 chain id.

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from eth_typing import ChecksumAddress
 
+from mmbot_pipelines.bridge.origins import ORIGINS
 from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging
 from tests.devnet.bridge import Devnet, running
 from tests.ports.port_harness import MemoryPorts, PortHarness, on_anvil
@@ -12,8 +13,10 @@ from tests.ports.starknet_ports import on_starknet
 from tests.ports.stores import Stores, books_on
 from tests.postgres import clean_engine
 
-# What a suite asks that does not differ between origins is asked of zkSync alone.
-_ON_STARKNET = ("test_origin", "test_registry")
+# These suites run on every origin of the registry; a new one needs its line here. What the others
+# ask does not differ between origins, and is asked of zkSync alone.
+_OF_ORIGINS = ("test_origin", "test_registry")
+_REAL_PORTS = {"zksync": "anvil", "starknet": "starknet"}
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +33,8 @@ def port_messaging(port_devnet: Devnet) -> ChecksumAddress:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "ports" in metafunc.fixturenames:
         module = metafunc.module.__name__.rpartition(".")[2]
-        stages = ["memory", "anvil", *(["starknet"] if module in _ON_STARKNET else [])]
+        origins = ORIGINS if module in _OF_ORIGINS else ["zksync"]
+        stages = ["memory", *(_REAL_PORTS[origin] for origin in origins)]
         metafunc.parametrize("ports", stages, indirect=True)
 
 
