@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from mmbot_pipelines.adapters.db.urls import store_url
-from mmbot_pipelines.defs.bridge import orders, recovery
+from mmbot_pipelines.defs.bridge import failed_orders, orders
 from tests.attacks.dagster_server import SECRET, SECRET_NAME, DagsterServer
 from tests.bridge.harness import BridgeHarness
 from tests.polling import until
@@ -172,7 +172,7 @@ def test_a_text_that_is_no_order_key_is_repeated_nowhere(
         "repay_orders": {"repay": {"config": {"order_keys": [key]}}},
     }.items():
         whole = dg.Definitions.merge(
-            recovery.definitions,
+            failed_orders.definitions,
             orders.definitions(["zksync"], 4),
             dg.Definitions(resources={"bridge": harness.bridge}),
         )

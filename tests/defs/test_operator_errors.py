@@ -23,7 +23,16 @@ from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.core.errors import RpcUnavailable
-from mmbot_pipelines.defs.bridge import alerts, daemons, orders, recovery, run_requests, safety
+from mmbot_pipelines.defs.bridge import (
+    alerts,
+    daemons,
+    failed_orders,
+    failed_runs,
+    orders,
+    run_requests,
+    safety,
+    schedules,
+)
 from mmbot_pipelines.defs.shared import retention
 from mmbot_pipelines.defs.shared.operator_errors import operator_errors
 from mmbot_pipelines.devnet.stack import free_port
@@ -31,7 +40,9 @@ from tests.defs.test_alerts import AlertHarness
 
 DEFINITIONS = (
     orders.definitions(["zksync"], max_runs=2),
-    recovery.definitions,
+    failed_runs.definitions,
+    failed_orders.definitions,
+    schedules.definitions,
     safety.definitions,
     alerts.definitions,
     daemons.definitions,

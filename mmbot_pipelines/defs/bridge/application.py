@@ -4,7 +4,16 @@ import sys
 
 import dagster as dg
 
-from mmbot_pipelines.defs.bridge import alerts, daemons, orders, recovery, resources, safety
+from mmbot_pipelines.defs.bridge import (
+    alerts,
+    daemons,
+    failed_orders,
+    failed_runs,
+    orders,
+    resources,
+    safety,
+    schedules,
+)
 from mmbot_pipelines.settings import Settings
 from mmbot_pipelines.wiring.bridge import refuse_another_registry
 
@@ -34,7 +43,9 @@ def merged(settings: Settings) -> dg.Definitions:
     """Return the bridge's definitions for these settings, without reading the environment."""
     return dg.Definitions.merge(
         orders.definitions(settings.origins, settings.execution.max_runs_per_tick),
-        recovery.definitions,
+        failed_runs.definitions,
+        failed_orders.definitions,
+        schedules.definitions,
         safety.definitions,
         alerts.definitions,
         daemons.definitions,

@@ -1,5 +1,6 @@
-"""Failed orders as partitions of an asset: materializing one retries the order.
+"""Failed orders as partitions of an asset, and retrying one order by hand.
 
+reprocess_order from the launchpad: advances one order as far as possible
 failed_orders   every 5 seconds: adds a partition for each failed order; a recovered order keeps
                 its partition, which lists its runs, for 7 days
 failed_order    an asset: materializing a partition reprocesses its order
@@ -11,6 +12,7 @@ from datetime import timedelta
 import dagster as dg
 
 from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.origins import EXAMPLE_KEY
 from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from mmbot_pipelines.defs.bridge.run_requests import UNFINISHED, Bridge, reprocess_one
 from mmbot_pipelines.defs.shared.dagster_internals import PARTITION_TAG
@@ -33,6 +35,25 @@ def failed_order(context: dg.AssetExecutionContext, bridge: Bridge) -> dg.Materi
     reprocess_one(context.op_execution_context, bridge, key)
     order = bridge.store.orders.get([key])[0]
     return dg.MaterializeResult(metadata={"order": key, "status": str(order.status)})
+
+
+@dg.op(
+    description="Clear the failure of one order and advance it as far as possible.",
+    config_schema={
+        "order_key": dg.Field(dg.String, description=f'The order, e.g. "{EXAMPLE_KEY}".')
+    },
+)
+def reprocess(context: dg.OpExecutionContext, bridge: Bridge) -> None:
+    reprocess_one(context, bridge, context.op_config["order_key"])
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    description="Retry one order by hand. Put its key into the launchpad.",
+    config={"ops": {"reprocess": {"config": {"order_key": ""}}}},
+)
+def reprocess_order() -> None:
+    reprocess()
 
 
 @dg.sensor(
@@ -83,3 +104,6 @@ def _unneeded_partitions(
     )
     used = {run.tags[PARTITION_TAG] for run in under_way}
     return [key for key in unneeded if key not in used]
+
+
+definitions = dg.Definitions(assets=[failed_order], jobs=[reprocess_order], sensors=[failed_orders])

@@ -101,3 +101,6 @@ def _ending(instance: dg.DagsterInstance, failed: dg.DagsterRun) -> tuple[str, b
         if error is not None and error.cls_name == OperatorError.__name__:
             return f"{who} could not begin: {error.message.splitlines()[0]}", False
     return f"{who} ended without finishing its step", False
+
+
+definitions = dg.Definitions(sensors=[failed_runs])
