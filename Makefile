@@ -63,6 +63,9 @@ bench: setup ## measure ticks and the scrape at 1 k, 100 k and 1 M stored orders
 bench-outage: setup ## measure how soon the product goes on after an outage, and how soon it halts
 	@$(BIN)/python -m tests.bench.product
 
+mutate: setup ## change core/ and the bridge at random places, and count what the fast tests notice
+	@$(BIN)/python -m tests.mutation
+
 snapshot: setup ## write again which definitions Dagster is given (tests/defs/definitions.json)
 	@$(BIN)/python -m tests.defs.snapshot
 
@@ -87,4 +90,4 @@ lock: ## write both locks again from pyproject.toml: requirements.lock, and the 
 clean: ## remove what the demo left behind
 	@rm -rf .mmbot
 
-.PHONY: help setup server demo test test-fast chaos bench bench-outage snapshot check format lock clean
+.PHONY: help setup server demo test test-fast chaos bench bench-outage mutate snapshot check format lock clean

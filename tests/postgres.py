@@ -3,7 +3,7 @@
 Most tests share one database that is emptied before each; what needs its own gets a clone.
 
 MMBOT_TEST_DATABASE_URL names a server to use instead; its user must be allowed to create
-databases.
+databases. MMBOT_TEST_TEMPLATE names a migrated database on it.
 """
 
 import os
@@ -35,6 +35,8 @@ _opened = ExitStack()  # until the session ends
 
 def pytest_unconfigure() -> None:
     _opened.close()
+    for opened in (server, template, _shared_engine):  # for a second session of this process
+        opened.cache_clear()
 
 
 @cache
@@ -59,6 +61,9 @@ def server() -> str:
 @cache
 def template() -> str:
     """Return the name of a migrated database to clone."""
+    given = os.environ.get("MMBOT_TEST_TEMPLATE")
+    if given:
+        return given
     url = _opened.enter_context(database(server()))
     migrate.upgrade(url)
     return str(make_url(url).database)
