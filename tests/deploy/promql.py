@@ -18,14 +18,3 @@ def grouped(expression: str) -> set[str]:
     """Return the labels that aggregations and matchings name."""
     lists = [re.split(r"[\s,]+", names.strip()) for names in _GROUPED.findall(expression)]
     return {name for names in lists for name in names if name}
-
-
-def balanced(expression: str) -> bool:
-    """Return whether all brackets are balanced."""
-    waiting: list[str] = []
-    for character in _STRING.sub("", expression):
-        if character in "([{":
-            waiting.append({"(": ")", "[": "]", "{": "}"}[character])
-        elif character in ")]}" and (not waiting or waiting.pop() != character):
-            return False
-    return not waiting

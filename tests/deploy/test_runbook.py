@@ -6,7 +6,6 @@ from collections.abc import Callable
 import pytest
 import yaml
 
-from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.cli.main import COMMANDS
 from tests.deploy.units import ROOT, UNITS, services
 from tests.documents import called, dagster_names, understood, words
@@ -44,13 +43,6 @@ def test_it_has_an_action_for_every_alert_of_prometheus() -> None:
             assert logged, f"the runbook has nothing about {rule['alert']}"
 
 
-def test_it_explains_every_state() -> None:
-    explained = re.findall(r"^\| ([A-Z]+) \|", RUNBOOK, re.MULTILINE)
-    assert explained == list(Status)
-    asked_for = set(re.findall(r"--status (\w+)", RUNBOOK))
-    assert {Status(name.upper()) for name in asked_for} > {Status.PROVED}
-
-
 @pytest.mark.parametrize(
     ("pattern", "there"),
     [
@@ -66,8 +58,3 @@ def test_every_file_and_service_it_names_exists(pattern: str, there: Callable[[s
     named = set(re.findall(pattern, RUNBOOK))
     assert named
     assert {name for name in named if not there(name)} == set()
-
-
-def test_the_services_it_explains_are_those_there_are() -> None:
-    reported = re.findall(r"^\| `(mmbot-\w+)` \|", RUNBOOK, re.MULTILINE)
-    assert sorted(reported) == sorted(services())

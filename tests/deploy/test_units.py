@@ -10,7 +10,7 @@ import yaml
 
 from mmbot_pipelines.devnet.stack import Stack
 from tests.deploy.commands import PROGRAMS, listens_on, missing_files, misunderstood
-from tests.deploy.units import INSTALLED, ROOT, UNITS, command, read, services
+from tests.deploy.units import INSTALLED, ROOT, UNITS, command, services
 
 ANALYZE = shutil.which("systemd-analyze")
 NAMES = list(services())
@@ -56,27 +56,6 @@ def test_systemd_reports_what_is_wrong_with_one(installed: Path) -> None:
 def test_systemd_calls_them_well_hardened(installed: Path, name: str) -> None:
     reported = analyze("security", "--offline=yes", "--threshold=20", installed / f"{name}.service")
     assert reported.returncode == 0, reported.stdout[-300:]
-
-
-def test_the_target_starts_them_all() -> None:
-    (wanted,) = read(UNITS / "mmbot.target")["Wants"]
-    assert sorted(wanted.split()) == [f"{name}.service" for name in NAMES]
-    assert NAMES == ["mmbot-code", "mmbot-daemon", "mmbot-metrics", "mmbot-webserver"]
-    for unit in services().values():
-        assert unit["PartOf"] == ["mmbot.target"]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_each_comes_back_by_itself_and_has_no_rights(name: str) -> None:
-    unit = services()[name]
-    assert (unit["Restart"], unit["RestartSec"]) == (["always"], ["2"])
-    assert unit["StartLimitIntervalSec"] == ["0"]
-    assert (unit["User"], unit["CapabilityBoundingSet"]) == (["mmbot"], [""])
-    assert unit["NoNewPrivileges"] == ["yes"]
-    assert unit["ProtectSystem"] == ["strict"]
-    keys = ["/etc/mmbot/keys.env"] if name == "mmbot-code" else []
-    assert [p for p in unit["EnvironmentFile"] if p not in keys] == ["/etc/mmbot/env"]
-    assert "Requires" not in unit  # a restart of Postgres must not stop the bot
 
 
 @pytest.mark.parametrize("name", NAMES)
