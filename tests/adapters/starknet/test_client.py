@@ -1,7 +1,6 @@
 """The Starknet client: versions, chains, answers, and threads that share it."""
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -49,19 +48,6 @@ def test_a_node_of_another_version_is_passed_over(node: StarknetFake, spare: Sta
     assert newest(node, spare).number == 7
 
 
-def test_a_node_of_another_chain_is_skipped_and_its_circuit_opens(
-    node: StarknetFake, spare: StarknetFake, caplog: pytest.LogCaptureFixture
-) -> None:
-    node.chain_id, spare.head = 0x534E5F5345504F4C4941, 7
-    rpc = client(node, spare)
-    for _ in range(5):
-        assert rpc.ask(StarknetNode.newest).number == 7
-    assert rpc.witnesses(StarknetNode.newest) == [Block(7, word(7))]
-    assert len(node.node.requests) == 1  # the first look, which found it out
-    (line,) = [line for line in caplog.messages if "circuit open for 300 s" in line]
-    assert "serves Starknet chain 0x534e5f5345504f4c4941, but MMBOT_STARKNET_CHAIN_ID" in line
-
-
 def test_nodes_that_all_serve_another_chain_stop_everything(
     node: StarknetFake, spare: StarknetFake
 ) -> None:
@@ -94,13 +80,6 @@ def test_many_questions_go_in_few_requests(node: StarknetFake) -> None:
     node.node.requests.clear()
     assert len(rpc.ask(lambda at: at.blocks(range(40)))) == 40
     assert [len(request) for request in node.node.requests] == [15, 15, 10]
-
-
-def test_threads_share_a_client(node: StarknetFake) -> None:
-    rpc = client(node)
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: rpc.ask(StarknetNode.newest).number, range(40)))
-    assert found == [100] * 40
 
 
 def test_a_forked_process_opens_connections_of_its_own(node: StarknetFake) -> None:

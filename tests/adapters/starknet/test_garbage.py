@@ -2,18 +2,11 @@
 
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmbot_pipelines.core.errors import RpcUnavailable
 from tests.adapters.starknet.starknet_fakes import StarknetFake, newest
-
-
-def test_an_answer_without_end_is_cut_off(node: StarknetFake) -> None:
-    node.node.body = b" " * 100_000
-    with pytest.raises(RpcUnavailable, match="answered more than 5000 bytes"):
-        newest(node, max_bytes=5_000)
 
 
 @given(
