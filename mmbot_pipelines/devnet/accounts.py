@@ -6,7 +6,6 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
 MNEMONIC = "test test test test test test test test test test test junk"  # anvil's default
-ACCOUNTS = 10  # what anvil funds by default, each with 10,000 ETH
 
 OWNER = 0  # deploys and owns the contracts of L1
 MARKET_MAKER = 1

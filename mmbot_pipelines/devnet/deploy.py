@@ -1,6 +1,5 @@
 """The bridge's contracts on the local chains, wired to each other."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from eth_typing import ChecksumAddress
@@ -128,14 +127,10 @@ def deploy_all(l1_rpc_url: str, zksync_rpc_url: str) -> Deployment:
     )
 
 
-def environment(deployment: Deployment, **more_origins: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings that point the product at these chains.
-
-    more_origins: by the origin's name, its own settings, e.g.
-        `environment(deployment, starknet={"MMBOT_STARKNET_RPC_URLS": ...})`.
-    """
+def environment(deployment: Deployment) -> dict[str, str]:
+    """Return the settings that point the product at these chains."""
     l1 = deployment.l1
-    settings = {
+    return {
         "MMBOT_L1_RPC_URLS": l1.rpc_url,
         "MMBOT_L1_CHAIN_ID": str(l1.chain_id),
         "MMBOT_L1_REGISTRY_ADDRESS": l1.registry,
@@ -144,9 +139,6 @@ def environment(deployment: Deployment, **more_origins: Mapping[str, str]) -> di
         "MMBOT_L1_REGISTRY_ABI": "v1",
         "MMBOT_L1_PRIVATE_KEY": deployment.private_key,
         "MMBOT_L1_WALLET_ADDRESS": deployment.market_maker,
-        "MMBOT_ORIGINS": ",".join(["zksync", *more_origins]),
+        "MMBOT_ORIGINS": "zksync",
         **deployment.zksync.settings(),
     }
-    for origin in more_origins.values():
-        settings |= origin
-    return settings

@@ -53,13 +53,6 @@ def test_environment_names_every_setting(devnet: Devnet) -> None:
     assert Account.from_key(settings["MMBOT_L1_PRIVATE_KEY"]).address == deployment.market_maker
 
 
-def test_another_origin_joins_by_its_name(devnet: Devnet) -> None:
-    settings = environment(devnet.deployment, starknet={"MMBOT_STARKNET_CHAIN_ID": "SN_SEPOLIA"})
-    assert settings["MMBOT_ORIGINS"] == "zksync,starknet"
-    assert settings["MMBOT_STARKNET_CHAIN_ID"] == "SN_SEPOLIA"
-    assert settings["MMBOT_ZKSYNC_CHAIN_ID"] == "270"
-
-
 def test_the_key_is_not_in_the_deployments_words(devnet: Devnet) -> None:
     assert devnet.deployment.private_key[2:] not in repr(devnet.deployment)
 
