@@ -178,7 +178,7 @@ l2, l1, origin, claimed = (on_zksync.l2, on_zksync.l1, on_zksync.origin, on_zksy
 
 
 def test_an_order_that_nobody_paid_is_not_searched_from_its_block_on_at_every_look(
-    claimed: on_zksync.EscrowNode, origin: on_zksync.ZkSync
+    claimed: on_zksync.EscrowNode, origin: on_zksync.ZkSyncOrigin
 ) -> None:
     claimed.head = 50_000
     assert origin.settled([on_zksync.ORDER]) == [None]

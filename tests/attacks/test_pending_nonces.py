@@ -7,8 +7,9 @@ import pytest
 from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.alerting.rules import NONCE, AlertThresholds, firing_alerts
+from mmbot_pipelines.bridge.alerting.rules import AlertThresholds, firing_alerts
 from mmbot_pipelines.bridge.alerting.snapshot import take_snapshot
+from mmbot_pipelines.bridge.alerting.wallet import NONCE
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.nonces import MAX_FOREIGN
 from mmbot_pipelines.core.alerts import Severity
