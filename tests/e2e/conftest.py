@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from mmbot_pipelines.devnet.orders import burst
 from tests.chaos.faulty_stack import FaultyStack
 from tests.e2e.product import Product
 
@@ -13,3 +14,11 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     home = tmp_path_factory.mktemp("product")
     with FaultyStack(home, nodes=1, chains=["STARKNET"], settings={}) as stack:
         yield Product(stack)
+
+
+@pytest.fixture(scope="package")
+def completed(product: Product) -> list[str]:
+    """Return the keys of two orders of one block that went all the way, each in runs of its own."""
+    keys = product.place(burst(product.stack.deployment, 2, seed=6))
+    product.await_completed(keys)
+    return keys

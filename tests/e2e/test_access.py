@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import psutil
+import pytest
 import requests
 
 from mmbot_pipelines.defs.shared.dagster_internals import TICK_LOGS
-from mmbot_pipelines.devnet.orders import burst
 from mmbot_pipelines.settings import KEYS
 from tests.e2e.product import Product
 
@@ -49,8 +49,7 @@ def test_a_foreign_page_is_not_answered(product: Product) -> None:
     assert requests.get(ui, headers={"Host": "evil.example"}, timeout=30).status_code == 403
 
 
+@pytest.mark.usefixtures("completed")
 def test_ticks_leave_their_logs_where_the_cleanup_looks(product: Product) -> None:
-    (key,) = product.place(burst(product.stack.deployment, 1, seed=99))
-    product.await_completed([key])
     folder = product.stack.dagster_home / "storage" / TICK_LOGS
     assert list(folder.glob("zksync_orders/*"))

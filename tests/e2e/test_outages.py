@@ -74,7 +74,7 @@ def test_an_origin_that_is_away_stops_no_other_and_loses_no_order(product: Produ
 
 def small(product: Product, origin: str, *, seed: int) -> list[OrderSpec]:
     """Make up orders that are paid while an origin is THROTTLED, too."""
-    order_specs = burst(product.stack.deployment, 4, seed=seed)
+    order_specs = burst(product.stack.deployment, 2, seed=seed)
     return [replace(one, origin=origin, amount=10**16) for one in order_specs]
 
 

@@ -8,10 +8,10 @@ from tests.e2e.product import Product
 
 
 def test_the_daemon_is_killed_with_orders_under_way(product: Product) -> None:
-    keys = product.place(burst(product.stack.deployment, 3, seed=3))
+    keys = product.place(burst(product.stack.deployment, 2, seed=3))
     product.await_all(keys, lambda _: True)  # all are stored
     product.stack.services["daemon"].kill()
-    more = product.place(burst(product.stack.deployment, 2, seed=4))
+    more = product.place(burst(product.stack.deployment, 1, seed=4))
     product.await_completed([*keys, *more])
     product.check_invariants()
 

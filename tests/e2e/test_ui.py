@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from mmbot_pipelines.devnet.chain import ask
-from mmbot_pipelines.devnet.orders import OrderKind, burst, order_spec
+from mmbot_pipelines.devnet.orders import OrderKind, order_spec
 from tests.e2e.product import Product
 
 CHROMIUM = shutil.which("chromium")
@@ -32,16 +32,16 @@ def page() -> Iterator[Page]:
         browser.close()
 
 
-def test_the_runs_page_filters_by_an_order(product: Product, page: Page) -> None:
-    keys = product.place(burst(product.stack.deployment, 2, seed=6))
-    product.await_completed(keys)
-    tag = f"order={keys[0]}"
+def test_the_runs_page_filters_by_an_order(
+    product: Product, page: Page, completed: list[str]
+) -> None:
+    tag = f"order={completed[0]}"
     page.goto(f"{product.stack.ui}/runs?q[0]={quote('tag:' + tag)}")
-    runs = product.runs(order=keys[0])
+    runs = product.runs(order=completed[0])
     assert len(runs) == 2
     for run in runs:
         expect(page.get_by_text(run["runId"][:8]).first).to_be_visible()
-    other = product.runs(order=keys[1])[0]["runId"][:8]
+    other = product.runs(order=completed[1])[0]["runId"][:8]
     expect(page.get_by_text(other)).to_have_count(0)
 
 
