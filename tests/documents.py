@@ -7,7 +7,15 @@ import dagster as dg
 import pytest
 
 from mmbot_pipelines.cli.main import main
-from mmbot_pipelines.defs.bridge import alerts, daemons, orders, recovery, safety
+from mmbot_pipelines.defs.bridge import (
+    alerts,
+    daemons,
+    failed_orders,
+    failed_runs,
+    orders,
+    safety,
+    schedules,
+)
 from mmbot_pipelines.defs.shared import retention
 
 
@@ -42,7 +50,10 @@ def dagster_names() -> set[str]:
     parts = [
         orders.definitions(["zksync", "starknet"], 4),
         retention.definitions(30),
-        *(part.definitions for part in (alerts, daemons, safety, recovery)),
+        *(
+            part.definitions
+            for part in (alerts, daemons, safety, failed_runs, failed_orders, schedules)
+        ),
     ]
     return set().union(*map(_names_of, parts))
 

@@ -34,10 +34,13 @@ def explained(engine: Engine) -> Iterator[Plans]:
         if many or not statement.startswith(("SELECT", "UPDATE", "INSERT", "DELETE", "WITH")):
             return
         plans.asked.add(statement)
-        cursor.execute("SAVEPOINT explained")
+        writes = not cursor.connection.autocommit  # a single read has no transaction
+        if writes:
+            cursor.execute("SAVEPOINT explained")
         cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}", given)
         (reported,) = cursor.fetchone()
-        cursor.execute("ROLLBACK TO SAVEPOINT explained")
+        if writes:
+            cursor.execute("ROLLBACK TO SAVEPOINT explained")
         for plan in reported if isinstance(reported, list) else json.loads(reported):
             _note(plans, plan["Plan"], statement)
 

@@ -59,6 +59,17 @@ def test_systemd_calls_them_well_hardened(installed: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_each_comes_back_by_itself_and_has_no_rights(name: str) -> None:
+    unit = services()[name]
+    assert (unit["Restart"], unit["RestartSec"]) == (["always"], ["2"])
+    assert unit["StartLimitIntervalSec"] == ["0"]
+    assert (unit["User"], unit["CapabilityBoundingSet"]) == (["mmbot"], [""])
+    keys = ["/etc/mmbot/keys.env"] if name == "mmbot-code" else []
+    assert [p for p in unit["EnvironmentFile"] if p not in keys] == ["/etc/mmbot/env"]
+    assert "Requires" not in unit  # a restart of Postgres must not stop the bot
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_each_command_is_understood(name: str) -> None:
     reported = command(services()[name])
     assert missing_files(reported) == []

@@ -14,7 +14,7 @@ def test_a_burst_is_transferred_and_claimed_in_few_blocks(product: Product) -> N
             receipts = product.receipts(sent)
             assert all(r["status"] == 1 for r in receipts)
             blocks = {r["blockNumber"] for r in receipts}
-            assert max(blocks) - min(blocks) <= 2, (origin, blocks)
+            assert len(blocks) <= 4, (origin, blocks)  # packed: 15 orders in a few runs
     product.check_invariants()
 
 

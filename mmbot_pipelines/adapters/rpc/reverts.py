@@ -72,7 +72,8 @@ def reason(error: RpcError) -> str | None:
     _, colon, text = error.message.partition("execution reverted: ")
     if colon and text:
         return text
-    return "reverted without a reason" if "revert" in error_text else error.message
+    has_reason = error_text and "revert" not in error_text
+    return error.message if has_reason else "reverted without a reason"
 
 
 def _returned(given: object) -> bytes:
