@@ -174,7 +174,7 @@ class BridgeStateMachine(RuleBasedStateMachine):
 
 
 BridgeStateMachine.TestCase.settings = settings(
-    max_examples=3 * settings.default.max_examples // 2,
+    max_examples=settings.default.max_examples // 2,
     stateful_step_count=50,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes minutes
