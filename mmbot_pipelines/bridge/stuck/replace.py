@@ -46,7 +46,7 @@ def stuck_transactions(bridge: Bridge) -> list[Transaction]:
 
 
 def replace_stuck(bridge: Bridge, run: Run) -> None:
-    """Replace stuck transactions at their nonces, with higher fees, or take them back.
+    """Replace stuck transactions at their nonces with higher fees, or cancel them.
 
     Rows are written before anything is broadcast, as for every transaction.
     """
