@@ -20,6 +20,7 @@ from mmbot_pipelines.core.errors import ConcurrentUpdate, Failure, InvalidSettin
 COMMANDS = {
     "demo": (None, "Run the bridge on local chains, and show every order's way."),
     "orders": ("bridge.orders", "List the orders, or show one order's whole history."),
+    "report": ("bridge.report", "Show what was earned and what it cost, by day and origin."),
     "doctor": (
         "doctor.command",
         "Check every setting, the database, the chains and the contracts.",

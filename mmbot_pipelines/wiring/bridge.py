@@ -9,6 +9,7 @@ from mmbot_pipelines.adapters.bridge.registry import RegistryV1, abi_of, disagre
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
 from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
 from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
+from mmbot_pipelines.adapters.db.bridge.reports import PgReports
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.adapters.evm.chain import EthereumChain
@@ -121,6 +122,7 @@ def alert_service(settings: Settings) -> AlertService:
     return AlertService(
         bridge=bridge(settings),
         records=PgOrderStats(engine),
+        reports=PgReports(engine),
         daemons=PgDaemons(engine),
         log=PgAlertLog(engine),
         channels=shared.channels(settings.alert_urls),

@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import Engine
 
 from mmbot_pipelines.adapters.bridge.zksync.refunds import _minted
-from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
+from mmbot_pipelines.adapters.db.bridge.reports import PgReports
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.ports.reports import total
 from mmbot_pipelines.core.money import Address, TxHash
 from tests.chain.anvil_bridge import AnvilBridge
 from tests.devnet.bridge import Devnet, running
@@ -33,11 +34,12 @@ def devnet() -> Iterator[Devnet]:
         yield devnet
 
 
-def test_the_wallet_on_the_l2_is_explained_to_the_wei(devnet: Devnet, engine: Engine) -> None:
+def test_the_report_explains_the_wallet_to_the_wei(devnet: Devnet, engine: Engine) -> None:
     with on_anvil(devnet) as ports:
         anvil_bridge = AnvilBridge(ports, engine)
-        balance = devnet.l2.eth.get_balance
-        before = balance(devnet.deployment.market_maker)
+        wallet = devnet.deployment.market_maker
+        balance, on_l1 = devnet.l2.eth.get_balance, devnet.l1.eth.get_balance
+        before, before_on_l1 = balance(wallet), on_l1(wallet)
         keys = anvil_bridge.find(3)
         anvil_bridge.transfer(keys)
         anvil_bridge.mine()
@@ -46,7 +48,7 @@ def test_the_wallet_on_the_l2_is_explained_to_the_wei(devnet: Devnet, engine: En
         anvil_bridge.settle()
         orders = [anvil_bridge.order(key) for key in keys]
         assert [o.status for o in orders] == [Status.COMPLETED] * 3
-        gained = balance(devnet.deployment.market_maker) - before
+        gained = balance(wallet) - before
         refunds = [o.claim_refund or 0 for o in orders]
         assert gained == sum(o.amount + o.fee for o in orders) + sum(refunds)
 
@@ -56,10 +58,14 @@ def test_the_wallet_on_the_l2_is_explained_to_the_wei(devnet: Devnet, engine: En
         assert all(
             0.8 * t.call.value < r < t.call.value for t, r in zip(claims, refunds, strict=True)
         )
-        day = PgOrderStats(engine).day(since=anvil_bridge.now - timedelta(days=1))
+        report = PgReports(engine).days(since=anvil_bridge.now - timedelta(days=1))
+        day = total(entry.figures for entry in report)
         assert day.refunded == sum(refunds)
         assert day.messages_paid == sum(t.call.value for t in claims)
-        assert day.profit == day.earned + day.refunded - day.gas_paid - day.messages_paid
+        # The report adds up to what the chains did to the wallet.
+        assert gained == day.repaid + day.earned + day.refunded
+        assert before_on_l1 - on_l1(wallet) == day.paid + day.gas_paid + day.messages_paid
+        assert day.profit == gained - (before_on_l1 - on_l1(wallet))
 
         # A settlement that is reorged out loses its refund too.
         assert orders[0].after(Fact.SETTLEMENT_REORGED, at=anvil_bridge.now).claim_refund is None

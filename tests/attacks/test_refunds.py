@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,12 +16,13 @@ from sqlalchemy import Engine
 
 from mmbot_pipelines.adapters.bridge.zksync import refunds
 from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSyncOrigin
-from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
+from mmbot_pipelines.adapters.db.bridge.reports import PgReports
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.metrics.figures import PgFigures
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.ports.chains import Settlement
+from mmbot_pipelines.bridge.ports.reports import Figures, total
 from mmbot_pipelines.bridge.refunds import record_refunds
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Transaction
@@ -121,6 +122,10 @@ def test_a_refund_that_stays_unknown_is_asked_for_less_and_less_often(
     assert [t.refund for t in harness.transactions() if t.hash == first] == [7]
 
 
+def last_day(engine: Engine, since: datetime) -> Figures:
+    return total(entry.figures for entry in PgReports(engine).days(since=since))
+
+
 def canonical(anvil_bridge: AnvilBridge) -> list[str]:
     deployment = anvil_bridge.ports.devnet.deployment
     l1, l2 = anvil_bridge.ports.devnet.l1, anvil_bridge.ports.devnet.l2
@@ -152,14 +157,14 @@ def test_what_a_failed_message_gives_back_is_recorded_to_the_wei(
     origin = behind(anvil_bridge, nodes, inflated, truth, truth)
     anvil_bridge.bridge = replace(anvil_bridge.bridge, origins={"zksync": origin})
     since = anvil_bridge.now - timedelta(days=1)
-    before = PgOrderStats(engine).day(since=since)
+    before = last_day(engine, since)
     for _ in range(2):
         anvil_bridge.now += timedelta(minutes=5)
         steps.backfill(anvil_bridge.bridge, anvil_bridge.run)
         assert [t.refund for t in claims(anvil_bridge, keys)] == [BACK, 0, None], (
             anvil_bridge.logged[-3:]
         )
-    day = PgOrderStats(engine).day(since=since)
+    day = last_day(engine, since)
     assert (before.refunded, day.refunded) == (0, BACK)
     assert day.profit == before.profit + BACK
     figures = PgFigures(lambda: engine).read()
@@ -176,7 +181,7 @@ def test_what_a_failed_message_gives_back_is_recorded_to_the_wei(
     (row, *_) = claims(anvil_bridge, keys)
     reopen(anvil_bridge.store, row, None, None, run_id="run", at=anvil_bridge.now)
     assert claims(anvil_bridge, keys)[0].refund is None
-    assert PgOrderStats(engine).day(since=since).refunded == 0
+    assert last_day(engine, since).refunded == 0
 
 
 @pytest.mark.parametrize("forged", [{"address": BASE_TOKEN}, {"topics": [MINT]}])

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
 from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
+from mmbot_pipelines.adapters.db.bridge.reports import PgReports
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.adapters.metrics.figures import PgFigures
@@ -103,6 +104,7 @@ class BenchBridge:
         looking = notify.AlertService(
             bridge=self.bridge,
             records=records,
+            reports=PgReports(self.engine),
             daemons=daemons,
             log=log,
             channels=[],
@@ -113,7 +115,7 @@ class BenchBridge:
         records.nonces_lost(CHAIN_ID, Address(WALLET), since=self.harness.now - timedelta(days=1))
 
     def summary(self) -> None:
-        PgOrderStats(self.engine).day(since=self.harness.now - timedelta(days=1))
+        PgReports(self.engine).days(since=self.harness.now - timedelta(days=1))
 
     def failed(self) -> None:
         found = self.bridge.store.orders.find(OrderFilter(failed=True, limit=1000))

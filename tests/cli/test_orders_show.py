@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
-from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
+from mmbot_pipelines.adapters.db.bridge.reports import PgReports
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.metrics.figures import PgFigures
@@ -180,7 +180,8 @@ def test_what_showing_a_proof_cost_is_shown(
     assert "L2 transactions (2)" in output
     assert "cost 0.0025 STRK (2500000000000000 fri), for 2 orders together" in output
     assert "given up, the account's next nonce was 4" in output
-    day = PgOrderStats(connect(database_url)).day(since=NOON)
+    (entry,) = PgReports(connect(database_url)).days(since=NOON)
+    day = entry.figures
     assert day.starknet_fees == 25 * 10**14
     assert day.profit == 0
     figures = PgFigures(lambda: connect(database_url)).read()

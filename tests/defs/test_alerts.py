@@ -5,6 +5,7 @@ import pytest
 
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
 from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
+from mmbot_pipelines.adapters.db.bridge.reports import PgReports
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.bridge.alerting.notify import JOURNAL, AlertService
 from mmbot_pipelines.bridge.alerting.rules import AlertThresholds
@@ -24,6 +25,7 @@ class AlertHarness:
         self.alert_service = AlertService(
             bridge=self.harness.bridge,
             records=PgOrderStats(self.harness.engine),
+            reports=PgReports(self.harness.engine),
             daemons=PgDaemons(self.harness.engine),
             log=self.log,
             channels=[self.channel],

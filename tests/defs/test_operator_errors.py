@@ -19,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
 from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
 from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
+from mmbot_pipelines.adapters.db.bridge.reports import PgReports
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.adapters.db.engine import connect
@@ -76,6 +77,7 @@ def lose_database(alert_harness: AlertHarness) -> None:
         alert_harness.alert_service,
         bridge=alert_harness.harness.bridge,
         records=records,
+        reports=PgReports(dead),
         daemons=heartbeats,
         log=log,
     )

@@ -8,13 +8,12 @@ import pytest
 from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.bridge.lifecycle import Fact
-from mmbot_pipelines.bridge.ports.order_stats import Day, LongWait, OrderStats, Parked, Shortage
+from mmbot_pipelines.bridge.ports.order_stats import LongWait, OrderStats, Parked, Shortage
 from mmbot_pipelines.bridge.ports.orders import BridgeStore
 from mmbot_pipelines.core.money import Wei
 from tests.bridge.orders import NOON, an_order
 from tests.ports.store_writes import (
     CHAIN,
-    FAULT,
     OURS,
     THEIRS,
     add,
@@ -22,25 +21,11 @@ from tests.ports.store_writes import (
     decide,
     lost,
     mined,
-    note,
     processing,
     send,
     step,
 )
 from tests.postgres import clean_engine
-
-NOTHING = Day(
-    found=0,
-    transferred=0,
-    completed=0,
-    dropped=0,
-    errors=0,
-    earned=Wei(0),
-    gas_paid=Wei(0),
-    messages_paid=Wei(0),
-    refunded=Wei(0),
-    starknet_fees=0,
-)
 
 
 @dataclass
@@ -58,7 +43,6 @@ def kept() -> Kept:
 def test_an_empty_store(kept: Kept) -> None:
     assert kept.records.highest_nonce(CHAIN, OURS) is None
     assert kept.records.nonces_lost(CHAIN, OURS, since=NOON) == []
-    assert kept.records.day(since=NOON) == NOTHING
 
 
 def test_the_highest_nonce_is_the_wallets_own(kept: Kept) -> None:
@@ -76,37 +60,6 @@ def test_a_lost_nonce_is_one_that_none_of_ours_used(kept: Kept) -> None:
     assert kept.records.nonces_lost(CHAIN, OURS, since=NOON) == [6, 7]
     assert kept.records.nonces_lost(CHAIN, OURS, since=NOON + timedelta(seconds=1)) == []
     assert kept.records.nonces_lost(CHAIN, THEIRS, since=NOON) == []
-
-
-def test_a_day_in_sums(kept: Kept) -> None:
-    big = 2**255
-    add(kept.store, an_order(1), an_order(2, fee=big), an_order(3, fee=big - 1))
-    step(kept.store, an_order(1), Fact.REFUSED)
-    for number in (2, 3):
-        order = replace(an_order(number), fee=Wei(big - (number == 3)))
-        done = step(kept.store, order, Fact.ACCEPTED)
-        (sent,) = send(kept.store, done)
-        (before,) = kept.store.orders.get([done.key])
-        after = before.after(Fact.MINED, at=NOON)
-        decide(kept.store, mined(sent), before, after, run_id="r", at=NOON)
-    step(kept.store, kept.store.orders.get(["zksync:2"])[0], Fact.SETTLED)
-    step(kept.store, kept.store.orders.get(["zksync:3"])[0], Fact.SETTLED)
-    for _ in range(2):
-        note(kept.store, replace(FAULT, subject="zksync:1"), at=NOON, run_id="r")
-
-    assert kept.records.day(since=NOON) == Day(
-        found=3,
-        transferred=2,
-        completed=2,
-        dropped=1,
-        errors=2,
-        earned=Wei(2 * big - 1),
-        gas_paid=Wei(2 * 20_000 * 2),
-        messages_paid=Wei(0),
-        refunded=Wei(0),
-        starknet_fees=0,
-    )
-    assert kept.records.day(since=NOON + timedelta(seconds=9)) == NOTHING
 
 
 def test_a_shortage_counts_the_healthy_orders_that_wait_for_eth(kept: Kept) -> None:

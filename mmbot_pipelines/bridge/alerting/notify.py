@@ -7,7 +7,8 @@ from datetime import timedelta
 from mmbot_pipelines.bridge.alerting.rules import AlertThresholds, firing_alerts
 from mmbot_pipelines.bridge.alerting.snapshot import BridgeSnapshot, take_snapshot
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.ports.order_stats import Day, OrderStats
+from mmbot_pipelines.bridge.ports.order_stats import OrderStats
+from mmbot_pipelines.bridge.ports.reports import Figures, Reports, total
 from mmbot_pipelines.core import alerts
 from mmbot_pipelines.core.alerts import Alert, AlertLog, Channel, Severity
 from mmbot_pipelines.core.daemons import Daemons
@@ -23,6 +24,7 @@ class AlertService:
 
     bridge: Bridge
     records: OrderStats
+    reports: Reports
     daemons: Daemons
     log: AlertLog
     channels: Sequence[Channel]
@@ -49,13 +51,13 @@ def send_alerts(service: AlertService) -> AlertRound:
 def send_daily_summary(service: AlertService) -> AlertRound:
     """Send every channel the summary of the last 24 hours."""
     facts = take_snapshot(service.bridge, service.records, service.daemons)
-    day = service.records.day(since=facts.at - timedelta(days=1))
-    alert = summary(facts, day)
+    days = service.reports.days(since=facts.at - timedelta(days=1))
+    alert = summary(facts, total(entry.figures for entry in days))
     problems = alerts.post(service.log, service.channels, alert, at=facts.at)
     return AlertRound(alerts=[alert], problems=problems)
 
 
-def summary(facts: BridgeSnapshot, day: Day) -> Alert:
+def summary(facts: BridgeSnapshot, day: Figures) -> Alert:
     """Write the daily summary."""
     balance = "unknown" if facts.balance is None else format_ether(facts.balance)
     to_do = (

@@ -1,4 +1,4 @@
-"""Sums and lists over many orders, for alerts and the daily summary. Ports only."""
+"""Sums and lists over many orders, for alerts. Ports only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,30 +13,6 @@ from mmbot_pipelines.core.money import Address, Wei
 WAITING = (Status.PENDING, Status.PROCESSING, Status.FULFILLED)
 
 PAID = (Status.FULFILLED, Status.PROVING, Status.PROVED)  # the recipient is; we are not
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Day:
-    """What happened since some time."""
-
-    found: int  # orders
-    transferred: int
-    completed: int
-    dropped: int
-    errors: int
-    earned: Wei  # the completed orders' fees
-    gas_paid: Wei  # by all transactions stored since, mined or reverted
-    messages_paid: Wei  # by the claims among them that were mined
-    refunded: Wei  # on the L2s, of messages: the completed orders', and those that failed
-    starknet_fees: int  # in fri, by our own transactions on L2s; not part of the profit
-
-    @property
-    def profit(self) -> Wei:
-        """Return what is left of the fees, in wei; below 0 where the costs are higher.
-
-        What is paid in STRK is not in it.
-        """
-        return Wei(self.earned + self.refunded - self.gas_paid - self.messages_paid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +51,6 @@ class OrderStats(Protocol):
 
     def nonces_lost(self, chain_id: int, wallet: Address, *, since: datetime) -> Sequence[int]:
         """List nonces stored since then that went to a transaction that is not ours, rising."""
-
-    def day(self, *, since: datetime) -> Day:
-        """Sum up what happened since then."""
 
     def shortage(self, reasons: Sequence[str], *, max_orders: int) -> Shortage:
         """Sum up healthy orders that wait with one of these reasons, at most so many."""

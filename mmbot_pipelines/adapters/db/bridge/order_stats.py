@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, and_, case, distinct, func, select, union_all
+from sqlalchemy import ColumnElement, Engine, and_, case, func, select, union_all
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from mmbot_pipelines.adapters.db.bridge.rows import order_of
@@ -17,16 +16,13 @@ from mmbot_pipelines.adapters.db.tables.orders import (
     PARKED_UNPAID,
     UNCLAIMED,
     WAITING_HEALTHY,
-    errors,
-    order_events,
     orders,
 )
-from mmbot_pipelines.adapters.db.tables.outbox import invokes, transactions
+from mmbot_pipelines.adapters.db.tables.outbox import transactions
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.origins import ORIGINS
-from mmbot_pipelines.bridge.ports.accounts import REPAY
-from mmbot_pipelines.bridge.ports.order_stats import PAID, Day, LongWait, Parked, Shortage
+from mmbot_pipelines.bridge.ports.order_stats import PAID, LongWait, Parked, Shortage
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import TxState
 
@@ -70,46 +66,6 @@ class PgOrderStats:
         )
         with transaction(self._engine) as connection:
             return list(connection.scalars(nonces))
-
-    def day(self, *, since: datetime) -> Day:
-        """Sum up what happened since then."""
-        came = order_events.c.before.is_distinct_from(order_events.c.after)
-        moved = select(
-            _keys(order_events.c.before.is_(None)),
-            _keys(and_(order_events.c.after == Status.FULFILLED.value, came)),
-            _keys(order_events.c.after == Status.COMPLETED.value),
-            _keys(order_events.c.after == Status.DROPPED.value),
-        ).where(order_events.c.at >= since)
-        completed = orders.c.status == Status.COMPLETED.value
-        fees = select(func.sum(orders.c.fee), func.sum(orders.c.claim_refund)).where(
-            completed, orders.c.changed_at >= since
-        )
-        claimed = and_(transactions.c.purpose == REPAY, transactions.c.state == TxState.MINED.value)
-        spent = select(
-            func.sum(transactions.c.gas_used * transactions.c.gas_price),
-            func.sum(transactions.c.call_value).filter(claimed),
-            func.sum(transactions.c.refund),
-        ).where(transactions.c.stored_at >= since)
-        failed = select(func.count()).where(errors.c.at >= since)
-        with transaction(self._engine) as connection:
-            found, transferred, done, dropped = connection.execute(moved).one()
-            earned, refunded = connection.execute(fees).one()
-            gas, messages, failed_back = connection.execute(spent).one()
-            strk = connection.scalar(
-                select(func.sum(invokes.c.fee)).where(invokes.c.stored_at >= since)
-            )
-            return Day(
-                found=found,
-                transferred=transferred,
-                completed=done,
-                dropped=dropped,
-                errors=connection.scalar(failed) or 0,
-                earned=Wei(int(earned or 0)),
-                gas_paid=Wei(int(gas or 0)),
-                messages_paid=Wei(int(messages or 0)),
-                refunded=Wei(int(refunded or 0) + int(failed_back or 0)),
-                starknet_fees=int(strk or 0),
-            )
 
     def shortage(self, reasons: Sequence[str], *, max_orders: int) -> Shortage:
         """Sum up healthy orders that wait with one of these reasons, at most so many."""
@@ -200,7 +156,3 @@ class PgOrderStats:
 
 def _of(chain_id: int, wallet: Address) -> ColumnElement[bool]:
     return and_(transactions.c.chain_id == chain_id, transactions.c.wallet == wallet)
-
-
-def _keys(where: ColumnElement[bool]) -> ColumnElement[Any]:
-    return func.count(distinct(order_events.c.key)).filter(where)

@@ -1,0 +1,106 @@
+"""mmbot report: what was earned and what it cost, by day and origin."""
+
+import json
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+from rich import box
+from rich.table import Table
+
+from mmbot_pipelines import settings
+from mmbot_pipelines.adapters.db.bridge.reports import PgReports
+from mmbot_pipelines.cli.screen import acted_on, console, eth
+from mmbot_pipelines.core.errors import InvalidSettings
+from mmbot_pipelines.core.money import in_strk
+from mmbot_pipelines.wiring import shared
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COUNTS = ("found", "transferred", "completed", "dropped", "errors")
+_ETH = ("paid", "earned", "gas_paid", "messages_paid", "refunded", "profit")
+_SECONDS = ("transfer_p50", "transfer_p95", "repayment_p50", "repayment_p95")
+_DAYS = 7  # shown where none is asked for
+
+
+def report(
+    *,
+    first: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=["%Y-%m-%d"], help="The first day, in UTC; else a week."),
+    ] = None,
+    last: Annotated[
+        datetime | None,
+        typer.Option("--to", formats=["%Y-%m-%d"], help="The last day, in UTC; else today."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, amounts in wei.")] = False,
+    csv: Annotated[
+        Path | None, typer.Option(help="Write the table to this file too, amounts in wei.")
+    ] = None,
+) -> None:
+    # Only here: no other command waits for pandas.
+    from mmbot_pipelines.bridge.report import daily  # noqa: PLC0415
+
+    end = (last or datetime.now(UTC)).date()
+    begin = first.date() if first else end - timedelta(days=_DAYS - 1)
+    if begin > end:
+        raise InvalidSettings(f"--from {begin} is after --to {end}: swap them")
+    database = shared.existing(settings.load_database())
+    reports = PgReports(shared.engine(database))
+    since = datetime.combine(begin, time(), UTC)
+    until = datetime.combine(end, time(), UTC) + timedelta(days=1)
+    table = daily(
+        reports.days(since=since, until=until), reports.order_times(since=since, until=until)
+    )
+    if csv is not None:
+        _write(table, csv)
+    if as_json:
+        typer.echo(json.dumps(_as_json(table), indent=2))
+    else:
+        console().print(_screen(table, f"{begin} to {end}, UTC"))
+    acted_on(database, stderr=as_json)
+
+
+def _write(table: "pd.DataFrame", path: Path) -> None:
+    try:
+        table.to_csv(path)
+    except OSError as e:
+        raise InvalidSettings(f"--csv: {path} cannot be written: {e.strerror or e}") from None
+
+
+def _rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
+    plain = table.astype(object).where(table.notna(), None)
+    return cast(list[dict[str, Any]], plain.reset_index().to_dict("records"))
+
+
+def _as_json(table: "pd.DataFrame") -> list[dict[str, object]]:
+    # JSON numbers lose digits from 2^53 on in most readers
+    wei = {*_ETH, "repaid"}
+    return [
+        {
+            f"{name}_wei" if name in wei else name: str(value) if name in wei else value
+            for name, value in row.items()
+        }
+        for row in _rows(table)
+    ]
+
+
+def _screen(table: "pd.DataFrame", title: str) -> Table:
+    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for heading in ("day", "origin"):
+        shown.add_column(heading, no_wrap=True)
+    in_strk_too = bool(table["starknet_fees"].any())
+    for heading in (*_COUNTS, *_ETH, *(["starknet_fees"] if in_strk_too else []), *_SECONDS):
+        shown.add_column(heading.replace("_", " "), justify="right")
+    for row in _rows(table):
+        shown.add_row(
+            row["day"],
+            row["origin"],
+            *(str(row[name]) for name in _COUNTS),
+            *(eth(row[name]) for name in _ETH),
+            *([in_strk(row["starknet_fees"])] if in_strk_too else []),
+            *("" if row[name] is None else f"{row[name]:.1f} s" for name in _SECONDS),
+        )
+    return shown
