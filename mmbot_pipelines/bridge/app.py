@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from mmbot_pipelines.bridge.policy import Caps, ConfirmationTier, Limits
+from mmbot_pipelines.bridge.confirmations import ConfirmationTier
+from mmbot_pipelines.bridge.policy import Caps, Limits
 from mmbot_pipelines.bridge.poll_schedule import PollSchedule
 from mmbot_pipelines.bridge.ports.accounts import Accounts
 from mmbot_pipelines.bridge.ports.chains import Origin, Registry

@@ -1,62 +1,61 @@
-"""An order is paid only when enough blocks of its L2 stand on top of its own, or L1 has it."""
+"""How many blocks of its L2 must stand on top of an order's before it is paid. Pure."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.failures import Work
-from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.policy import ConfirmationTier, blocks_on_top
-from mmbot_pipelines.bridge.ports.orders import ConfirmedRange, Cursor
 from mmbot_pipelines.core.money import Wei
 
 
-def confirmed_ranges(bridge: Bridge, origin: str) -> list[ConfirmedRange] | None:
-    """Return which orders of an origin have enough blocks on top now; None: all of them."""
-    tiers = bridge.rules.confirmations
-    if not tiers:
-        return None
-    l2 = bridge.origins[origin]
-    head = l2.head(Cursor.LATEST).number
-    steps = [ConfirmationTier(Wei(0), 0), *tiers]
+@dataclass(frozen=True, slots=True)
+class ConfirmationTier:
+    """How many L2 blocks must stand on top of an order's, from this amount on.
+
+    None: L1 must have accepted its block, so that nothing takes it back any more.
+    """
+
+    amount: Wei
+    blocks: int | None
+
+
+def blocks_on_top(tiers: Sequence[ConfirmationTier], amount: Wei) -> int | None:
+    """Return how many blocks an order of this amount waits for, None for L1; tiers rise."""
+    return next((tier.blocks for tier in reversed(tiers) if tier.amount <= amount), 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmedRange:
+    """Orders of a size, `least` to below `limit` in wei, that stand in block `newest` or before.
+
+    None: any size from `least` on, any block.
+    """
+
+    min_amount: Wei
+    below_amount: Wei | None
+    max_block: int | None
+
+
+def confirmed_ranges(
+    tiers: Sequence[ConfirmationTier], head: int, final: Callable[[], int]
+) -> list[ConfirmedRange]:
+    """Return which orders have enough blocks on top now.
+
+    head: number of the newest L2 block. final: of the newest that L1 has accepted; called only
+        where a tier asks for it.
+    """
 
     def newest(wanted: int | None) -> int | None:
         if wanted is None:
-            return l2.final().number
+            return final()
         return head - wanted if wanted else None
 
-    sizes = [
+    ranges = [
         ConfirmedRange(
             min_amount=tier.amount,
             below_amount=above.amount if above else None,
             max_block=newest(tier.blocks),
         )
-        for tier, above in itertools.zip_longest(steps, tiers)
+        for tier, above in itertools.zip_longest([ConfirmationTier(Wei(0), 0), *tiers], tiers)
     ]
-    # A young chain has fewer blocks than a size needs: no order of it is ready yet.
-    return [size for size in sizes if size.max_block is None or size.max_block >= 0]
-
-
-def split_confirmed(work: Work, origin: str, orders: Sequence[Order]) -> list[Order]:
-    """Return the orders with enough blocks on top; the others wait, healthy."""
-    tiers = work.bridge.rules.confirmations
-    if not tiers or not orders:
-        return list(orders)
-    l2 = work.bridge.origins[origin]
-    head = l2.head(Cursor.LATEST).number
-    wants = [(order, blocks_on_top(tiers, order.amount)) for order in orders]
-    final = l2.final().number if any(wanted is None for _, wanted in wants) else 0
-    confirmed = []
-    for order, wanted in wants:
-        number, there = order.block.number, head - order.block.number
-        if wanted == 0 or (number <= final if wanted is None else there >= wanted):
-            confirmed.append(order)
-        elif wanted is None:
-            work.run.log(f"{order.key}: waits, L1 has accepted {final}, not yet its block {number}")
-            work.wait(order, "waiting: L1 must accept its block")
-        else:
-            work.run.log(
-                f"{order.key}: waits, {max(there, 0)} of {wanted} blocks are on top of its own"
-            )
-            work.wait(order, f"waiting: {wanted} blocks must stand on top of its own")
-    return confirmed
+    # A young chain has fewer blocks than a tier needs: no order of it is ready yet.
+    return [r for r in ranges if r.max_block is None or r.max_block >= 0]

@@ -9,13 +9,12 @@ from functools import partial
 from itertools import groupby
 
 from mmbot_pipelines.bridge import gas_estimates
+from mmbot_pipelines.bridge.admission import RunLimits, closed, split_confirmed
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.claim_cost import ClaimCost
-from mmbot_pipelines.bridge.confirmations import split_confirmed
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
-from mmbot_pipelines.bridge.limits import RunLimits, closed
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.policy import Cost, refusal, shortfall
 from mmbot_pipelines.bridge.reorg.l2 import still_in_chain

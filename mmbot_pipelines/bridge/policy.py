@@ -5,7 +5,6 @@ are by then. What the order and the settings alone refuse is final, until a pers
 what depends on prices can become right by itself.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmbot_pipelines.bridge.claim_cost import ClaimCost
@@ -34,22 +33,6 @@ class Caps:
     per_hour: Wei | None = None
     per_day: Wei | None = None
     throttled_transfers: int = 1  # of one run, while THROTTLED
-
-
-@dataclass(frozen=True, slots=True)
-class ConfirmationTier:
-    """How many L2 blocks must stand on top of an order's, from this amount on.
-
-    None: L1 must have accepted its block, so that nothing takes it back any more.
-    """
-
-    amount: Wei
-    blocks: int | None
-
-
-def blocks_on_top(tiers: Sequence[ConfirmationTier], amount: Wei) -> int | None:
-    """Return how many blocks an order of this amount waits for, None for L1; tiers rise."""
-    return next((tier.blocks for tier in reversed(tiers) if tier.amount <= amount), 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,7 +122,10 @@ def take_orders(
     again, confirmed = ASK_AGAIN_SECONDS, None
     if origin is not None and _UNPAID.issuperset(statuses):
         again = _NEVER_AGAIN_SECONDS if _is(bridge, origin, State.HALTED) else again
-        confirmed = confirmed_ranges(bridge, origin)
+        tiers, l2 = bridge.rules.confirmations, bridge.origins[origin]
+        if tiers:
+            head = l2.head(Cursor.LATEST).number
+            confirmed = confirmed_ranges(tiers, head, lambda: l2.final().number)
     with bridge.store.begin() as uow:
         orders = uow.orders.take_for_run(
             statuses,

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from mmbot_pipelines.bridge.admission import Admission, RunLimits, Wait, log_waits
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import BATCH_SIZE, Work
 from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import Fact
-from mmbot_pipelines.bridge.limits import Admission, RunLimits, Wait, log_waits
 from mmbot_pipelines.bridge.nonces import next_nonce
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.orders import BridgeUnitOfWork

@@ -19,7 +19,8 @@ from mmbot_pipelines.adapters.starknet.invoke_store import PgInvokes
 from mmbot_pipelines.bridge.alerting.notify import JOURNAL, AlertService
 from mmbot_pipelines.bridge.alerting.rules import AlertThresholds
 from mmbot_pipelines.bridge.app import Bridge, Rules
-from mmbot_pipelines.bridge.policy import Caps, ConfirmationTier, Limits
+from mmbot_pipelines.bridge.confirmations import ConfirmationTier
+from mmbot_pipelines.bridge.policy import Caps, Limits
 from mmbot_pipelines.core import failpoints, readings
 from mmbot_pipelines.core.errors import Failure, InvalidSettings
 from mmbot_pipelines.core.safety import GLOBAL

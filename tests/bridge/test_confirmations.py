@@ -1,8 +1,8 @@
 """An order is paid only with enough blocks of its L2 on top of its own."""
 
 from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.confirmations import ConfirmationTier
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.policy import ConfirmationTier
 from mmbot_pipelines.core.money import Wei
 from tests.bridge.harness import BridgeHarness
 from tests.bridge.reorged import AMOUNT, at

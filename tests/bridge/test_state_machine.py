@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from mmbot_pipelines.bridge.policy import ConfirmationTier
+from mmbot_pipelines.bridge.confirmations import ConfirmationTier
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Call

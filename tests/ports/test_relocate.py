@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from mmbot_pipelines.bridge.confirmations import ConfirmedRange
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports.orders import BridgeStore, ConfirmedRange, Cursor, OrderFilter
+from mmbot_pipelines.bridge.ports.orders import BridgeStore, Cursor, OrderFilter
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block

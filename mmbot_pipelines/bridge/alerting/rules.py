@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mmbot_pipelines.bridge.alerting import wallet
+from mmbot_pipelines.bridge.alerting import stuck_transaction, wallet
 from mmbot_pipelines.bridge.alerting.long_waits import notices
 from mmbot_pipelines.bridge.alerting.snapshot import BridgeSnapshot
 from mmbot_pipelines.bridge.escrow_errors import is_paid_to_other_wallet
@@ -46,6 +46,7 @@ def firing_alerts(facts: BridgeSnapshot, thresholds: AlertThresholds) -> AlertSn
         *notices(facts.long_waits),
         *_exposure(facts, thresholds.max_exposure),
         *wallet.alerts(facts, thresholds.min_balance),
+        *stuck_transaction.alerts(facts),
         *_silent(facts),
         *([concurrent_daemons_alert(facts.daemons)] if facts.daemons else []),
     ]

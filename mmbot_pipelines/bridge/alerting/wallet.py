@@ -1,4 +1,4 @@
-"""Which alerts of the wallet fire: its ETH, its nonces, its transactions. Pure."""
+"""Which alerts of the wallet fire: its ETH and its nonces. Pure."""
 
 from collections.abc import Iterator
 
@@ -10,10 +10,6 @@ FLOOR = "wallet-floor"
 SHORT = "wallet-short"
 SHARED = "wallet-shared"
 NONCE = "wallet-nonce"
-STUCK = "wallet-stuck"
-
-# How long a transaction may be in no block; MmbotTransactionStuck of Prometheus has the same.
-_STUCK_SECONDS = 900
 
 _SHOWN_NONCES = 10
 
@@ -21,24 +17,8 @@ _SHOWN_NONCES = 10
 def alerts(facts: BridgeSnapshot, floor: Wei) -> Iterator[Alert]:
     """Yield the wallet's alerts; floor in wei, 0: none."""
     yield from _funds(facts, floor)
-    yield from _stuck_transaction(facts)
     yield from _shared(facts)
     yield from _impossible_nonce(facts)
-
-
-def _stuck_transaction(facts: BridgeSnapshot) -> Iterator[Alert]:
-    """Yield one alert for the transaction that is in no block for longest, if that is too long."""
-    row = facts.oldest_in_flight
-    if row is not None and (facts.at - row.stored_at).total_seconds() > _STUCK_SECONDS:
-        yield Alert.to_act(
-            STUCK,
-            Severity.HIGH,
-            "a transaction is stuck",
-            f"The {row.purpose} of {row.subject} with nonce {row.nonce} is in no block since "
-            f"{row.stored_at:%Y-%m-%d %H:%M:%S} UTC; all later ones of the wallet wait for it.",
-            f"see what was tried: `mmbot orders show {row.subject}`, and the runs of "
-            "`replace_stuck_transactions`, which raises its fee or cancels it by itself.",
-        )
 
 
 def _funds(facts: BridgeSnapshot, floor: Wei) -> Iterator[Alert]:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from types import EllipsisType
 from typing import Protocol
 
+from mmbot_pipelines.bridge.confirmations import ConfirmedRange
 from mmbot_pipelines.bridge.journal import HistoryEntry
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
@@ -45,18 +46,6 @@ class OrderFilter:
     origin: str | None = None
     failed: bool | None = None
     limit: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfirmedRange:
-    """Orders of a size, `least` to below `limit` in wei, that stand in block `newest` or before.
-
-    None: any size from `least` on, any block.
-    """
-
-    min_amount: Wei
-    below_amount: Wei | None
-    max_block: int | None
 
 
 class OrderReads(Protocol):

@@ -40,11 +40,12 @@ from mmbot_pipelines.adapters.db.tables.orders import (
     orders,
 )
 from mmbot_pipelines.adapters.db.tables.outbox import transactions
+from mmbot_pipelines.bridge.confirmations import ConfirmedRange
 from mmbot_pipelines.bridge.journal import HistoryEntry
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.accounts import TRANSFER
-from mmbot_pipelines.bridge.ports.orders import ConfirmedRange, Cursor, OrderFilter
+from mmbot_pipelines.bridge.ports.orders import Cursor, OrderFilter
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Block, TxState

@@ -1,6 +1,6 @@
 """Which transfers may be signed now. What may not waits: it neither fails nor is dropped.
 
-Everything is read and added up while the wallet's lane is held, so that the limits hold
+What is out is added up while the wallet's lane is held, so that the limits hold
 to the wei however many runs sign at once. Claims are never asked here.
 
 Room that an older order of the same origin waits for is kept for it half of the time: so a
@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.confirmations import blocks_on_top
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports.orders import BridgeUnitOfWork
+from mmbot_pipelines.bridge.ports.orders import BridgeUnitOfWork, Cursor
 from mmbot_pipelines.core.money import Address, Wei, format_ether
 from mmbot_pipelines.core.safety import ScopeState, State, confirm, effective_state
 
@@ -208,3 +209,28 @@ def closed(work: Work, origin: str, orders: Sequence[Order]) -> bool:
         return False
     log_waits(work, [(order, wait) for order in orders])
     return True
+
+
+def split_confirmed(work: Work, origin: str, orders: Sequence[Order]) -> list[Order]:
+    """Return the orders with enough blocks on top; the others wait, healthy."""
+    tiers = work.bridge.rules.confirmations
+    if not tiers or not orders:
+        return list(orders)
+    l2 = work.bridge.origins[origin]
+    head = l2.head(Cursor.LATEST).number
+    wants = [(order, blocks_on_top(tiers, order.amount)) for order in orders]
+    final = l2.final().number if any(wanted is None for _, wanted in wants) else 0
+    confirmed = []
+    for order, wanted in wants:
+        number, there = order.block.number, head - order.block.number
+        if wanted == 0 or (number <= final if wanted is None else there >= wanted):
+            confirmed.append(order)
+        elif wanted is None:
+            work.run.log(f"{order.key}: waits, L1 has accepted {final}, not yet its block {number}")
+            work.wait(order, "waiting: L1 must accept its block")
+        else:
+            work.run.log(
+                f"{order.key}: waits, {max(there, 0)} of {wanted} blocks are on top of its own"
+            )
+            work.wait(order, f"waiting: {wanted} blocks must stand on top of its own")
+    return confirmed
