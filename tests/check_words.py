@@ -25,7 +25,7 @@ def read(path: Path) -> tuple[dict[str, str], dict[str, str]]:
     return tuple(
         dict(re.split(r"\s*->\s*", line) for line in part.splitlines() if "->" in line)
         for part in (now, later)
-    )  # type: ignore[return-value]
+    )
 
 
 def pattern(words: dict[str, str]) -> re.Pattern[str]:

@@ -118,9 +118,9 @@ def test_what_is_decided_stays_when_the_next_question_fails(harness: BridgeHarne
         asked.append(len(orders))
         if len(asked) > 1:
             raise RpcUnavailable("zksync: no node answered")
-        return check(orders)  # type: ignore[arg-type]
+        return check(orders)
 
-    harness.l2.check = failing  # type: ignore[method-assign, assignment]
+    harness.l2.check = failing
     steps.take_orders(harness.bridge, UNPAID, "zksync")
     logged = harness.failing(lambda: harness.transfer(keys))
     assert asked == [BATCH_SIZE, BATCH_SIZE, BATCH_SIZE]
@@ -134,7 +134,7 @@ def test_what_is_decided_stays_when_the_next_question_fails(harness: BridgeHarne
     )
     (error,) = harness.errors()  # one row of the run
     assert (error.fault.subject, error.fault.kind) == ("zksync", "RpcUnavailable")
-    harness.l2.check = check  # type: ignore[method-assign]
+    harness.l2.check = check
     again = [o.key for o in steps.take_orders(harness.bridge, UNPAID, "zksync")]
     assert again == keys[3 * BATCH_SIZE :]  # what was not looked at is asked for at once
 

@@ -12,7 +12,8 @@ from sqlalchemy import Engine
 from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.bridge import guard, steps, submit
+from mmbot_pipelines.bridge import guard, steps
+from mmbot_pipelines.bridge.failures import BATCH_SIZE
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from mmbot_pipelines.core.money import Gas
@@ -48,7 +49,7 @@ class SlowSigner:
         self.reached, self.let_on = threading.Event(), threading.Event()
         self.signed = 0
         self._stops_at = stops_at
-        self._sign, harness.chain.sign = harness.chain.sign, self.sign  # type: ignore[method-assign]
+        self._sign, harness.chain.sign = harness.chain.sign, self.sign
 
     def sign(self, call: Call, *, nonce: int, gas: Gas, fees: Fees) -> Signed:
         self.signed += 1
@@ -60,7 +61,7 @@ class SlowSigner:
 
 def test_a_halt_waits_for_no_signature_and_nothing_is_sent_after_it(stored: BridgeHarness) -> None:
     keys = stored.set_and_detect(ORDERS)
-    signer = SlowSigner(stored, stops_at=submit.BATCH_SIZE + 5)
+    signer = SlowSigner(stored, stops_at=BATCH_SIZE + 5)
     with ThreadPoolExecutor(1) as pool:
         run = pool.submit(stored.transfer, keys)
         assert signer.reached.wait(60)
@@ -68,14 +69,14 @@ def test_a_halt_waits_for_no_signature_and_nothing_is_sent_after_it(stored: Brid
         sent = len(stored.chain.broadcasts)
         signer.let_on.set()
         run.result(60)
-    assert sent == submit.BATCH_SIZE
-    assert len(stored.chain.broadcasts) == submit.BATCH_SIZE
+    assert sent == BATCH_SIZE
+    assert len(stored.chain.broadcasts) == BATCH_SIZE
     transferring = stored.bridge.store.orders.find(OrderFilter(status=Status.TRANSFERRING))
-    assert len(transferring) == len(stored.bridge.store.outbox.in_flight()) == submit.BATCH_SIZE
+    assert len(transferring) == len(stored.bridge.store.outbox.in_flight()) == BATCH_SIZE
     waiting = stored.bridge.store.orders.find(OrderFilter(status=Status.PROCESSING))
     assert {order.reason for order in waiting} == {"waiting: global is HALTED"}
     assert any("thrown away, none was sent" in line for line in stored.logged)
-    assert signer.signed < 2 * submit.BATCH_SIZE + 1  # nothing of the parts after it
+    assert signer.signed < 2 * BATCH_SIZE + 1  # nothing of the parts after it
 
 
 def test_a_slow_signer_gives_the_lane_to_others_in_between(stored: BridgeHarness) -> None:
@@ -97,9 +98,9 @@ def test_a_slow_signer_gives_the_lane_to_others_in_between(stored: BridgeHarness
 
     def sent(raws: list[bytes]) -> list[object]:
         held.append(len(raws))
-        return broadcast(raws)  # type: ignore[return-value]
+        return broadcast(raws)
 
-    chain.sign, chain.broadcast = slow, sent  # type: ignore[method-assign, assignment]
+    chain.sign, chain.broadcast = slow, sent
     stored.transfer(keys)
     assert held == [2, 2]  # signatures of 0.8 s, within a hold of the lane
 

@@ -8,6 +8,7 @@ import pytest
 
 from mmbot_pipelines.adapters.bridge import registry as registry_adapter
 from mmbot_pipelines.adapters.bridge.registry import RegistryV1
+from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSyncOrigin
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
@@ -59,7 +60,7 @@ def test_many_claims_are_read_by_pages_and_none_is_forgotten(
     claimed = harness.store.orders.claimed
 
     def counted(origin: str, **how: object) -> list[Order]:
-        found = claimed(origin, **how)  # type: ignore[arg-type]
+        found = claimed(origin, **how)
         read.append(len(found))
         return found
 
@@ -178,7 +179,7 @@ l2, l1, origin, claimed = (on_zksync.l2, on_zksync.l1, on_zksync.origin, on_zksy
 
 
 def test_an_order_that_nobody_paid_is_not_searched_from_its_block_on_at_every_look(
-    claimed: on_zksync.EscrowNode, origin: on_zksync.ZkSyncOrigin
+    claimed: on_zksync.EscrowNode, origin: ZkSyncOrigin
 ) -> None:
     claimed.head = 50_000
     assert origin.settled([on_zksync.ORDER]) == [None]

@@ -128,7 +128,7 @@ def test_an_unprofitable_claim_waits_healthy_and_goes_on_by_itself() -> None:
     assert decided > 0
     claims = harness.l2.claims
     costly = ClaimCostGrew("message and gas cost 1 ETH now")
-    harness.l2.claims = lambda orders, fees: [costly for _ in orders]  # type: ignore[method-assign]
+    harness.l2.claims = lambda orders, fees: [costly for _ in orders]
     for _ in range(10):
         harness.repay([key])
         harness.later(60)
@@ -136,7 +136,7 @@ def test_an_unprofitable_claim_waits_healthy_and_goes_on_by_itself() -> None:
     assert (order.status, order.failed, order.failures) == (Status.FULFILLED, False, 0)
     assert order.reason == ClaimCostGrew.reason
     assert harness.store.errors.of(key) == []
-    harness.l2.claims = claims  # type: ignore[method-assign]
+    harness.l2.claims = claims
     harness.repay([key])
     harness.mine()
     assert harness.order(key).status is Status.PROVED

@@ -54,9 +54,7 @@ def test_an_escrow_that_paid_another_wallet_is_critical_and_searched_for_no_more
     )
     searched: list[str] = []
     settled = harness.l2.settled
-    harness.l2.settled = lambda orders: (  # type: ignore[method-assign]
-        searched.extend(o.key for o in orders) or settled(orders)
-    )
+    harness.l2.settled = lambda orders: searched.extend(o.key for o in orders) or settled(orders)
     harness.settle()
     assert searched == []
     harness.later(10_000)

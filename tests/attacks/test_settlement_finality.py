@@ -33,7 +33,7 @@ def searched(harness: BridgeHarness) -> list[str]:
         asked.extend(order.key for order in orders)
         return settled(orders)
 
-    harness.l2.settled = noting  # type: ignore[assignment,method-assign]
+    harness.l2.settled = noting
     return asked
 
 

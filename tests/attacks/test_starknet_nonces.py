@@ -199,7 +199,7 @@ def test_one_given_up_that_takes_the_next_ones_nonce_delays_it_by_a_block(
         send(node, high.raw)
         return send(node, raw)
 
-    dagster_server.lane.wallet.broadcast = after_the_other  # type: ignore[method-assign]
+    dagster_server.lane.wallet.broadcast = after_the_other
     following = dagster_server.shown(following)
     assert (dagster_server.invokes.rows[2].nonce, dagster_server.invokes.rows[2].bump) == (3, 1)
     dagster_server.ports.mine_l2(1)

@@ -46,7 +46,7 @@ def max_rows(engine: Engine, dagster_server: BenchBridge, *parts: str) -> int:
     with engine.connect() as connection:
         for statement, given in asked:
             plan = f"EXPLAIN (ANALYZE, TIMING OFF) {statement}"
-            rows = connection.exec_driver_sql(plan, given)  # type: ignore[arg-type]
+            rows = connection.exec_driver_sql(plan, given)
             reported = "\n".join(row[0] for row in rows)
             reads = re.findall(r" on orders.*actual rows=([0-9.]+) loops=(\d+)", reported)
             most = max([most, *(int(float(n) * int(loops)) for n, loops in reads)])

@@ -4,7 +4,7 @@ import pytest
 
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.fill import UNPAID
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.money import Address
 from tests.bridge.harness import BridgeHarness
@@ -63,7 +63,7 @@ def test_a_dropped_order_is_taken_up_again_by_a_person(harness: BridgeHarness) -
     assert harness.order(key).status is Status.DROPPED
     steps.reprocess(harness.bridge, [key], harness.run)
     assert harness.order(key).status is Status.DROPPED  # the limit is as it was
-    harness.rules(limits=type(limits)(min_transfer=1, max_transfer=10**18, min_margin_bps=0))  # type: ignore[arg-type]
+    harness.rules(limits=type(limits)(min_transfer=1, max_transfer=10**18, min_margin_bps=0))
     steps.reprocess(harness.bridge, [key], harness.run)
     assert harness.order(key).status is Status.TRANSFERRING
     harness.mine()
@@ -78,10 +78,8 @@ def test_a_dropped_order_that_is_orphaned_stays_dropped(harness: BridgeHarness) 
         limits=type(harness.bridge.rules.limits)(
             min_transfer=1, max_transfer=10**18, min_margin_bps=0
         )
-    )  # type: ignore[arg-type]
-    gone = order.after(steps.Fact.REEMITTED, at=harness.now).after(
-        steps.Fact.ORPHANED, at=harness.now
     )
+    gone = order.after(Fact.REEMITTED, at=harness.now).after(Fact.ORPHANED, at=harness.now)
     change(harness.store, order, gone, run_id="run", at=harness.now)
     steps.reprocess(harness.bridge, [key], harness.run)
     assert harness.order(key).status is Status.DROPPED

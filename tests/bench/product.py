@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -181,7 +182,7 @@ def _kms(signed: list[float]) -> Iterator[dict[str, str]]:
         client = boto3.client("kms")
         created = client.create_key(KeySpec="ECC_SECG_P256K1", KeyUsage="SIGN_VERIFY")
         key_id = created["KeyMetadata"]["KeyId"]
-        held = next(b["eu-west-1"].keys[key_id] for _, b in kms_backends.items())
+        held: Any = next(b["eu-west-1"].keys[key_id] for _, b in kms_backends.items())
         secret = int.from_bytes(accounts.account(1).key)
         held.private_key.private_key = ec.derive_private_key(secret, _CURVE)
         yield {**environ, "MMBOT_L1_KMS_KEY_ID": key_id, "MMBOT_L1_PRIVATE_KEY": ""}

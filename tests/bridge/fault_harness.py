@@ -35,7 +35,7 @@ class FaultHarness:
         self.harness.rules(max_attempts=30)
         self.doomed: failpoints.Point | None = None
         self._sign = self.harness.chain.sign
-        self.harness.chain.sign = self.sign  # type: ignore[method-assign]
+        self.harness.chain.sign = self.sign
 
     # what the bot does
 
@@ -124,9 +124,9 @@ class FaultHarness:
         """Let another program send from the wallet, whatever our nodes do."""
         chain = self.harness.chain
         fault, chain.fault = chain.fault, None
-        chain.sign = self._sign  # type: ignore[method-assign]
+        chain.sign = self._sign
         chain.elsewhere(call)
-        chain.sign = self.sign  # type: ignore[method-assign]
+        chain.sign = self.sign
         chain.fault = fault
 
     # what must hold always

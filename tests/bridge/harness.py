@@ -138,7 +138,7 @@ class BridgeHarness:
 
     def set_and_detect(self, count: int = 1, **order: object) -> list[str]:
         """Let users set orders, and the bot find them."""
-        self.l2.set_orders(count, **order)  # type: ignore[arg-type]
+        self.l2.set_orders(count, **order)
         return steps.detect(self.bridge, "zksync", self.run)
 
     def failing(self, step: Callable[[], object]) -> str:

@@ -108,12 +108,12 @@ def test_a_halt_between_looking_and_signing_holds(harness: BridgeHarness, scope:
         halted(harness, scope)
         return check(orders)
 
-    harness.l2.check = halting_check  # type: ignore[method-assign, assignment]
+    harness.l2.check = halting_check
     harness.later(61)
     harness.replace_stuck()
     assert len(rows(harness, key)) == 1
     assert f"nonce 0 is not replaced, {scope} is HALTED" in harness.logged[-1]
-    harness.l2.check = check  # type: ignore[method-assign]
+    harness.l2.check = check
     harness.replace_stuck()
     assert [t.purpose for t in rows(harness, key)] == ["transfer", "cancel"]
 

@@ -262,7 +262,7 @@ def test_a_task_that_is_refused_fails_its_own_order_only(harness: BridgeHarness)
     harness.l2.by_task = True
     bad, good = paid(harness), paid(harness)
     claims = harness.l2.claims
-    harness.l2.claims = lambda orders, fees: [  # type: ignore[method-assign]
+    harness.l2.claims = lambda orders, fees: [
         Malformed("no such thing can be proven") if o.key == bad else claims([o], fees)[0]
         for o in orders
     ]
@@ -281,7 +281,7 @@ def test_a_prover_that_is_away_keeps_no_other_order_waiting(harness: BridgeHarne
     key = proving(harness)
     harness.l2.by_task = False
     other = paid(harness)
-    harness.l2.progress = _away  # type: ignore[method-assign]
+    harness.l2.progress = _away
     with pytest.raises(RpcUnavailable):
         settle(harness)
     steps.advance(harness.bridge, [key, other], harness.run)

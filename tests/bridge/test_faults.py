@@ -98,7 +98,7 @@ def test_a_nonce_lost_to_another_program_is_a_new_attempt(harness: BridgeHarness
     harness.chain.broadcast_fault = RpcUnavailable("gone")
     harness.transfer([key])
     harness.chain.broadcast_fault = None
-    harness.chain.elsewhere(harness.registry.claim(harness.order(key), value=1))  # type: ignore[arg-type]
+    harness.chain.elsewhere(harness.registry.claim(harness.order(key), value=1))
     steps.process_receipts(harness.bridge, harness.run)
     order = harness.order(key)
     assert (order.status, order.attempt, order.failed) == (Status.PROCESSING, 2, True)

@@ -146,10 +146,10 @@ def test_a_failure_is_kept_even_if_it_cannot_be_judged(harness: BridgeHarness) -
     def away(*_: object, **__: object) -> object:
         raise StoreUnavailable("database of the test: away")
 
-    finished, harness.bridge.accounts.finished = harness.bridge.accounts.finished, away  # type: ignore[method-assign]
+    finished, harness.bridge.accounts.finished = harness.bridge.accounts.finished, away
     revert(harness, 1)
     assert any("not judged now" in line for line in harness.logged)
     assert state(harness) is State.NORMAL
-    harness.bridge.accounts.finished = finished  # type: ignore[method-assign]
+    harness.bridge.accounts.finished = finished
     steps.guard(harness.bridge, harness.run)
     assert state(harness) is State.HALTED

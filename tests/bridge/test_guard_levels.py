@@ -84,7 +84,7 @@ def test_a_slow_database_throttles(harness: BridgeHarness) -> None:
         harness.later(2.5)
         return scope_states()
 
-    harness.store.safety.scope_states = slow  # type: ignore[method-assign, assignment]
+    harness.store.safety.scope_states = slow
     steps.guard(harness.bridge, harness.run)
     assert state_of(scope_states(), GLOBAL).why == "the database took 2.5 s to answer"
 

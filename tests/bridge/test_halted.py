@@ -111,7 +111,7 @@ def test_a_halt_between_decision_and_signing_holds(harness: BridgeHarness, scope
         halt(harness, scope)
         return check(orders)
 
-    harness.l2.check = halting_check  # type: ignore[method-assign, assignment]
+    harness.l2.check = halting_check
     harness.transfer(keys)
     assert [harness.order(k).status for k in keys] == [Status.PROCESSING] * 2
     assert [harness.order(k).reason for k in keys] == [f"waiting: {scope} is HALTED"] * 2

@@ -126,7 +126,7 @@ def test_a_completed_order_whose_claim_was_reorged_out_is_completed_again(
 
 @pytest.mark.parametrize("ports", [proved, completed])
 def test_transfer_and_claim_reorged_out_together(harness: BridgeHarness, ports: object) -> None:
-    key = ports(harness)  # type: ignore[operator]
+    key = ports(harness)
     harness.chain.reorg(2, keep=False)
     harness.look()
     assert harness.order(key).status is Status.TRANSFERRING
@@ -264,7 +264,7 @@ def test_what_is_final_is_not_asked_for_again(harness: BridgeHarness) -> None:
     harness.chain.mine(4)
     asked: list[object] = []
     receipts = harness.chain.receipts
-    harness.chain.receipts = lambda hashes: asked.extend(hashes) or receipts(hashes)  # type: ignore[func-returns-value, method-assign, assignment]
+    harness.chain.receipts = lambda hashes: asked.extend(hashes) or receipts(hashes)
     steps.check_l1_reorgs(harness.bridge, harness.run)
     assert asked == []
     assert harness.order(key).status is Status.PROVED

@@ -39,7 +39,7 @@ def test_what_is_known_and_stands_saves_reading(harness: BridgeHarness) -> None:
     harness.detect()
     read: list[int] = []
     scan = harness.l2.scan
-    harness.l2.scan = lambda first, last, **how: read.append(first) or scan(first, last, **how)  # type: ignore[func-returns-value, method-assign]
+    harness.l2.scan = lambda first, last, **how: read.append(first) or scan(first, last, **how)
     harness.l2.reorg(50)
     harness.detect()
     assert read == [403]  # the newest order's block, 502, and a margin of 100
@@ -59,7 +59,7 @@ def test_no_new_order_is_lost_in_blocks_that_were_replaced(
             harness.l2.sealed[-depth].block,
             amount=AMOUNT,
             fee=FEE,
-            recipient="0x14dC79964da2C08b23698B3D3cc7Ca32193d9955",  # type: ignore[arg-type]
+            recipient="0x14dC79964da2C08b23698B3D3cc7Ca32193d9955",
         )
     ]
     assert harness.detect() == ["zksync:0"]
@@ -79,10 +79,10 @@ def test_a_reorg_that_cannot_be_looked_at_is_seen_at_the_next_tick(harness: Brid
     (key,) = harness.set_and_detect()
     harness.l2.reorg(1)
     check = harness.l2.check
-    harness.l2.check = lambda _: (_ for _ in ()).throw(RpcUnavailable("gone"))  # type: ignore[method-assign]
+    harness.l2.check = lambda _: (_ for _ in ()).throw(RpcUnavailable("gone"))
     with pytest.raises(RpcUnavailable):
         harness.detect()
-    harness.l2.check = check  # type: ignore[method-assign]
+    harness.l2.check = check
     assert harness.order(key).status is Status.PENDING
     harness.detect()
     assert harness.order(key).status is Status.DROPPED

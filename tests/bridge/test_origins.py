@@ -162,8 +162,8 @@ def test_an_order_sealed_since_it_was_found_is_paid_without_a_long_search(
         looked.extend(numbers)
         return blocks(numbers)
 
-    starknet.scan = recorded_scan  # type: ignore[method-assign]
-    starknet.blocks = recorded_blocks  # type: ignore[method-assign]
+    starknet.scan = recorded_scan
+    starknet.blocks = recorded_blocks
     harness.transfer([key])
     assert harness.order(key).status is Status.TRANSFERRING
     assert harness.order(key).block == sealed

@@ -80,7 +80,7 @@ def test_prices_are_looked_at_again_before_signing(harness: BridgeHarness) -> No
         harness.chain.base_fee *= 1000
         return check(orders)
 
-    harness.l2.check = slow_check  # type: ignore[method-assign, assignment]
+    harness.l2.check = slow_check
     harness.transfer([key])
     assert harness.order(key).status is Status.PROCESSING
     assert (harness.order(key).reason or "").startswith("waiting: its fee does not cover the cost")

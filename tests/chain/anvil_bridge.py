@@ -104,7 +104,7 @@ class AnvilBridge:
         ask(self.ports.devnet.l1, "anvil_setNextBlockBaseFeePerGas", hex(gwei * 10**9))
 
     def balance_of(self, address: str) -> int:
-        return int(self.ports.devnet.l1.eth.get_balance(address))  # type: ignore[arg-type]
+        return int(self.ports.devnet.l1.eth.get_balance(address))
 
     def paid(self, key: str) -> int:
         """Count the successful transfers that the chain has of an order's transactions."""

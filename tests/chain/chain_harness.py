@@ -117,13 +117,13 @@ class ChainHarness:
         """Count the registry's successful transfers by order number, from the chain itself."""
         w3 = self.ports.devnet.l1
         logs = w3.eth.get_logs(
-            {"fromBlock": 0, "address": self.ports.devnet.registry.address, "topics": [TRANSFERRED]}  # type: ignore[list-item,typeddict-item]
+            {"fromBlock": 0, "address": self.ports.devnet.registry.address, "topics": [TRANSFERRED]}
         )
         numbers = [int(log["topics"][1].hex(), 16) for log in logs]
         return {number: numbers.count(number) for number in numbers}
 
     def rules(self, **changes: object) -> None:
-        self.bridge = replace(self.bridge, rules=replace(self.bridge.rules, **changes))  # type: ignore[arg-type]
+        self.bridge = replace(self.bridge, rules=replace(self.bridge.rules, **changes))
 
     def _do(self, step: Callable[[], object]) -> None:
         try:
@@ -151,13 +151,13 @@ def played(
         l1_urls or [deployment.l1.rpc_url],
         chain="L1",
         chain_id=deployment.l1.chain_id,
-        **options,  # type: ignore[arg-type]
+        **options,
     )
     l2 = Rpc(
         l2_urls or [deployment.zksync.rpc_url],
         chain="zksync",
         chain_id=deployment.zksync.chain_id,
-        **options,  # type: ignore[arg-type]
+        **options,
     )
     try:
         with on_anvil(devnet) as ports:

@@ -23,7 +23,7 @@ def precompile(number: int) -> Address:
 
 
 def balance(chain_harness: ChainHarness, address: str) -> int:
-    return chain_harness.ports.devnet.l1.eth.get_balance(address)  # type: ignore[arg-type]
+    return chain_harness.ports.devnet.l1.eth.get_balance(address)
 
 
 def set_order(chain_harness: ChainHarness, recipient: str) -> int:

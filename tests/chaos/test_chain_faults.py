@@ -24,7 +24,7 @@ def w3() -> Iterator[Web3]:
 def send(w3: Web3, count: int) -> list[str]:
     """Send transactions by turns of the senders, each into a block of its own."""
     return [
-        w3.eth.send_transaction({"from": SENDERS[n % 3], "to": SENDERS[0], "value": n}).to_0x_hex()  # type: ignore[typeddict-item]
+        w3.eth.send_transaction({"from": SENDERS[n % 3], "to": SENDERS[0], "value": n}).to_0x_hex()
         for n in range(count)
     ]
 

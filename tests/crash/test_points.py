@@ -125,7 +125,7 @@ def order_spec(recipient: str, *, amount: int = 10 * MILLI, fee: int = GOOD_FEE)
         kind=OrderKind.GOOD,
         origin="zksync",
         user=account(USERS[0]).address,
-        recipient=recipient,  # type: ignore[arg-type]
+        recipient=recipient,
         amount=amount,
         fee=fee,
     )

@@ -1,6 +1,7 @@
 """Dagster's storage in the one database."""
 
 import pytest
+from dagster_postgres.run_storage import PostgresRunStorage
 from sqlalchemy import create_engine, text
 
 from mmbot_pipelines.adapters.db.urls import store_url
@@ -13,6 +14,7 @@ def test_the_ui_goes_on_when_postgres_has_cut_its_connection(
     monkeypatch.setenv("MMBOT_DATABASE_URL", database_url)
     monkeypatch.setattr(Storage, "_has_tables", False)
     runs = Storage.from_config_value(None, {}).run_storage
+    assert isinstance(runs, PostgresRunStorage)
     runs.optimize_for_webserver(statement_timeout=5000, pool_recycle=3600, max_overflow=1)
     first = runs.get_run_storage_id()
     others = text(

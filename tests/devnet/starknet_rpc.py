@@ -185,7 +185,7 @@ def validated_client(url: str) -> FullNodeClient:
             spec.check_answer(payload, answer)
         return answer
 
-    client._client.request = request  # type: ignore[method-assign]
+    client._client.request = request
     return client
 
 

@@ -16,7 +16,7 @@ from mmbot_pipelines.core.errors import StoreUnavailable
 from mmbot_pipelines.devnet import demo
 from mmbot_pipelines.devnet.local_chain import ChainError
 from mmbot_pipelines.devnet.orders import OrderKind, OrderSpec
-from mmbot_pipelines.devnet.stack import StackError
+from mmbot_pipelines.devnet.stack import Stack, StackError
 from tests.bridge.orders import NOON, an_order
 from tests.cli.command import caller
 
@@ -59,7 +59,7 @@ def test_what_does_not_start_is_one_line(
     def fail(_: object) -> None:
         raise error("anvil is not installed: run `make setup`")
 
-    monkeypatch.setattr(demo.Stack, "start", fail)
+    monkeypatch.setattr(Stack, "start", fail)
     logged = caller({}, capsys, monkeypatch)("demo", "--home", str(tmp_path / "demo"))
     assert logged.code == 1
     assert logged.out == "the demo did not start: anvil is not installed: run `make setup`\n"

@@ -52,7 +52,7 @@ class Product:
         return self.await_all(keys, lambda o: o.status is Status.COMPLETED, seconds)
 
     def receipts(self, hashes: Iterable[str | None]) -> list[TxReceipt]:
-        return [self.l1.eth.get_transaction_receipt(h) for h in hashes]  # type: ignore[arg-type]
+        return [self.l1.eth.get_transaction_receipt(h) for h in hashes]
 
     def ask(self, query: str, **variables: object) -> Any:
         """Ask Dagster's own GraphQL API."""

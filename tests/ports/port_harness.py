@@ -183,7 +183,7 @@ class AnvilPorts:
                 kind=OrderKind.GOOD,
                 origin="zksync",
                 user=user,
-                recipient=recipient,  # type: ignore[arg-type]
+                recipient=recipient,
                 amount=amount,
                 fee=fee,
             )

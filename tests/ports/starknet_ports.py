@@ -155,11 +155,11 @@ def held_against_the_specification() -> Iterator[None]:
                 spec.check_answer(question, by_id[question["id"]])
         return answer
 
-    Node._read = checked  # type: ignore[method-assign]
+    Node._read = checked
     try:
         yield
     finally:
-        Node._read = sent  # type: ignore[method-assign]
+        Node._read = sent
 
 
 @contextmanager

@@ -182,7 +182,7 @@ def test_find_lists_the_newest_change_first(store: BridgeStore) -> None:
     )
 
     def found(**wanted: object) -> list[str]:
-        return [order.key for order in store.orders.find(OrderFilter(**wanted))]  # type: ignore[arg-type]
+        return [order.key for order in store.orders.find(OrderFilter(**wanted))]
 
     assert found() == ["zksync:2", "zksync:10", "zksync:9", "starknet:10"]
     assert found(limit=2) == ["zksync:2", "zksync:10"]

@@ -7,7 +7,7 @@ Source: AWS KMS API Reference, GetPublicKey and Sign.
 import threading
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]
+import boto3
 from botocore.config import Config  # type: ignore[import-untyped]
 from botocore.exceptions import (  # type: ignore[import-untyped]
     BotoCoreError,

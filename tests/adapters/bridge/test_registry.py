@@ -11,6 +11,7 @@ from mmbot_pipelines.adapters.bridge import registry as abi
 from mmbot_pipelines.adapters.bridge.registry import RegistryV1, transfer_key
 from mmbot_pipelines.adapters.bridge.starknet import registry as starknet_registry
 from mmbot_pipelines.adapters.bridge.zksync import registry as zksync_registry
+from mmbot_pipelines.adapters.evm.contracts import Function
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.decoding import InvalidResponse
 from mmbot_pipelines.bridge.order import Order
@@ -51,7 +52,7 @@ def registry(node: FakeNode) -> RegistryV1:
         (abi.TRANSFERS, "3c64f04b"),
     ],
 )
-def test_selectors_are_the_deployed_contracts(function: abi.Function, selector: str) -> None:
+def test_selectors_are_the_deployed_contracts(function: Function, selector: str) -> None:
     assert function.selector.hex() == selector
     compiled = [f for f in artifact("PaymentRegistry")["abi"] if f.get("name") == function.name]
     assert [function_abi_to_4byte_selector(f).hex() for f in compiled] == [selector]

@@ -1,7 +1,7 @@
 """The store without its database: a one-line error, and nothing half-written."""
 
 import select
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
@@ -38,7 +38,7 @@ def end_all_others(url: str) -> None:
 def test_every_method_reports_in_one_line_that_nobody_answers() -> None:
     store = PgBridgeStore(connect(UNREACHABLE))
     order = an_order()
-    asked = [
+    asked: list[Callable[[], object]] = [
         lambda: store.orders.find(OrderFilter()),
         lambda: add(store, order),
         lambda: step(store, order, Fact.ACCEPTED),

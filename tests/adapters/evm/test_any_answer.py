@@ -83,7 +83,7 @@ def client(answers: Sequence[Answer], chain: str) -> Rpc:
     rpc = Rpc(["http://127.0.0.1:1"], chain=chain, chain_id=1)
     node = rpc.members[0]
     node.verified = True
-    node.ask = Answering(answers)  # type: ignore[method-assign]
+    node.ask = Answering(answers)
     return rpc
 
 

@@ -91,7 +91,7 @@ def test_anvil_takes_a_transaction_that_kms_has_signed(aws: Any) -> None:
             mined(connect(anvil.url), HexBytes(one.hash))
         receipts = chain.receipts([s.hash for s in signed])
         assert [r is not None and r.succeeded for r in receipts] == [True] * 6
-        assert connect(anvil.url).eth.get_balance(NOBODY) == 6 * 10**15  # type: ignore[arg-type]
+        assert connect(anvil.url).eth.get_balance(NOBODY) == 6 * 10**15
 
 
 def test_nothing_is_asked_before_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +169,7 @@ class FakeKms:
 def reported(signature: bytes, monkeypatch: pytest.MonkeyPatch) -> KmsSigner:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     client = FakeKms(PrivateKey(b"\1" * 32), signature)
-    monkeypatch.setattr(kms.boto3.session.Session, "client", lambda *_, **__: client)
+    monkeypatch.setattr(boto3.session.Session, "client", lambda *_, **__: client)
     return KmsSigner("some-key")
 
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from mmbot_pipelines.adapters.evm.blocks import NodeBehind
 from mmbot_pipelines.adapters.evm.log_range import LogFilter, decode_log
-from mmbot_pipelines.adapters.evm.logs import LogScanner, ReorgDuringRead
+from mmbot_pipelines.adapters.evm.logs import LogScanner
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.decoding import InvalidResponse
+from mmbot_pipelines.adapters.rpc.nodes import ReorgDuringRead
 from mmbot_pipelines.core.errors import RpcRefused, RpcUnavailable
 from tests.adapters.evm.log_node import ESCROW, TOPIC, LogNode
 from tests.adapters.rpc.any_json import JSON

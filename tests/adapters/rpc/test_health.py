@@ -112,7 +112,7 @@ def test_no_history_breaks_the_bounds(history: list[object]) -> None:
             open_seconds = health.record_failure(NodeFault("bad", kind), now)
             assert open_seconds is None or 5.0 <= open_seconds <= 300.0
         else:
-            health.record_success(event)  # type: ignore[arg-type]
+            health.record_success(event)
             assert health.is_serving
         assert 0 <= health.score <= 1
         assert health.is_serving or health.can_retry(now + 300.0)

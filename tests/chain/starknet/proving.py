@@ -76,7 +76,7 @@ def begun(ports: StarknetPorts, origin: StarknetOrigin, orders: list[Order]) -> 
     tasks = origin.claims(orders, ports.chain.fees())
     assert all(isinstance(task, Task) for task in tasks)
     return [
-        replace(order, status=Status.PROVING, claim_ref=task.ref)  # type: ignore[union-attr]
+        replace(order, status=Status.PROVING, claim_ref=task.ref)
         for order, task in zip(orders, tasks, strict=True)
     ]
 

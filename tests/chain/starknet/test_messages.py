@@ -131,5 +131,5 @@ def counted(ports: StarknetPorts) -> Iterator[list[int]]:
     """Count what L1 is asked."""
     asked: list[int] = []
     poll = ports.l1.poll
-    ports.l1.poll = lambda questions, **how: asked.append(len(questions)) or poll(questions, **how)  # type: ignore[method-assign, func-returns-value]
+    ports.l1.poll = lambda questions, **how: asked.append(len(questions)) or poll(questions, **how)
     yield asked

@@ -44,7 +44,7 @@ class NoRepayment:
 def origin(*nodes: StarknetFake | str, quorum: int = 1, **changes: Any) -> StarknetOrigin:
     given = {"escrow": ESCROW, "wallet": WALLET, "registry": REGISTRY, "start": 0} | changes
     rpc = given.pop("rpc", None) or client(*nodes, quorum=quorum)
-    return StarknetOrigin(rpc, NoRepayment(), clock=lambda: NOW, **given)  # type: ignore[arg-type]
+    return StarknetOrigin(rpc, NoRepayment(), clock=lambda: NOW, **given)
 
 
 def payment(number: int, wallet: int, amount: int, block: int = 60) -> dict[str, Any]:

@@ -7,7 +7,8 @@ import pytest
 
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
 from mmbot_pipelines.adapters.bridge.starknet import events
-from mmbot_pipelines.adapters.bridge.starknet.events import UNSEALED, ReorgDuringRead
+from mmbot_pipelines.adapters.bridge.starknet.events import UNSEALED
+from mmbot_pipelines.adapters.rpc.nodes import ReorgDuringRead
 from mmbot_pipelines.adapters.starknet.decoding import word
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.orders import Cursor
@@ -90,14 +91,14 @@ def test_a_node_that_is_behind_is_passed_over(node: StarknetFake, spare: Starkne
 def test_a_block_that_is_replaced_while_it_is_read_is_read_again(node: StarknetFake) -> None:
     hashes = iter(["0xa", "0xb", "0xb", "0xb"])
     place = node.place
-    node.place = lambda n: place(n) | {"block_hash": next(hashes)}  # type: ignore[method-assign]
+    node.place = lambda n: place(n) | {"block_hash": next(hashes)}
     assert origin(node).scan(40, 100).last == Block(100, word(0xB))
 
 
 def test_blocks_that_keep_changing_are_read_later(node: StarknetFake) -> None:
     hashes = iter(range(1, 1000))
     place = node.place
-    node.place = lambda n: place(n) | {"block_hash": hex(next(hashes))}  # type: ignore[method-assign]
+    node.place = lambda n: place(n) | {"block_hash": hex(next(hashes))}
     with pytest.raises(ReorgDuringRead, match="starknet replaced block 100"):
         origin(node).scan(40, 100)
 

@@ -10,6 +10,7 @@ from eth_abi import encode
 
 from mmbot_pipelines.adapters.bridge.zksync import escrow as abi
 from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSyncOrigin
+from mmbot_pipelines.adapters.evm.contracts import Function
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.bridge.escrow_errors import EscrowNotOurs, EscrowPaused, PaidElsewhere
 from mmbot_pipelines.bridge.order import Order
@@ -154,7 +155,7 @@ def test_refusal_of_one_order_stands_in_its_place(l2: EscrowNode, origin: ZkSync
 @pytest.mark.parametrize("view", [abi.GET_ORDER, abi.IS_ORDER_PENDING, abi.WALLET, abi.REGISTRY])
 @pytest.mark.parametrize("answer", [b"", b"\xff" * 32, b"\0" * 31, b"\xff" * 96])
 def test_answer_that_cannot_be_passes_nothing(
-    l2: EscrowNode, origin: ZkSyncOrigin, view: abi.Function, answer: bytes
+    l2: EscrowNode, origin: ZkSyncOrigin, view: Function, answer: bytes
 ) -> None:
     l2.views[view.selector] = answer
     (failure,) = origin.check([ORDER])
@@ -216,7 +217,7 @@ def test_price_that_the_diamond_refuses_is_one_line(l1: FakeNode, origin: ZkSync
 def test_no_claim_is_built_for_an_escrow_that_would_not_pay_us_now(
     l2: EscrowNode,
     origin: ZkSyncOrigin,
-    view: abi.Function,
+    view: Function,
     answer: bytes,
     failure: type[Exception],
 ) -> None:
