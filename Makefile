@@ -58,11 +58,14 @@ test-fast: setup ## run what starts no chain and no Dagster: pure tests, and the
 chaos: setup ## kill and break everything under load, and check that nothing is wrong after
 	@$(BIN)/python -m tests.chaos
 
-bench: setup ## measure ticks and the scrape at 1 k, 100 k and 1 M stored orders (minutes, 4 GB)
+bench: setup ## measure how soon orders are paid, beside a serial bot (BENCH_QUICK=1: 3 minutes)
 	@$(BIN)/python -m tests.bench
 
+bench-growth: setup ## measure ticks and the scrape at 1 k, 100 k and 1 M stored orders (minutes, 4 GB)
+	@$(BIN)/python -m tests.bench.growth
+
 bench-outage: setup ## measure how soon the product goes on after an outage, and how soon it halts
-	@$(BIN)/python -m tests.bench.product
+	@$(BIN)/python -m tests.bench.outage
 
 mutate: setup ## change core/ and the bridge at random places, and count what the fast tests notice
 	@$(BIN)/python -m tests.mutation
@@ -91,4 +94,4 @@ lock: ## write both locks again from pyproject.toml: requirements.lock, and the 
 clean: ## remove what the demo left behind
 	@rm -rf .mmbot
 
-.PHONY: help setup server demo test test-fast chaos bench bench-outage mutate snapshot check format lock clean
+.PHONY: help setup server demo test test-fast chaos bench bench-growth bench-outage mutate snapshot check format lock clean

@@ -1,7 +1,7 @@
 """make bench-outage: how soon the running product goes on after an outage, and how soon it halts.
 
-    python -m tests.bench.product          # both, three times each
-    python -m tests.bench.product outage 1 # one of them, so often
+    python -m tests.bench.outage          # both, three times each
+    python -m tests.bench.outage outage 1 # one of them, so often
 
 Everything is real: Dagster, Postgres, local chains, a node that fails on command, and a KMS that
 takes 0.1 s a signature. Seconds, as they are seen from outside.
