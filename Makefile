@@ -61,6 +61,12 @@ chaos: setup ## kill and break everything under load, and check that nothing is 
 bench: setup ## measure how soon orders are paid, beside a serial bot (BENCH_QUICK=1: 3 minutes)
 	@$(BIN)/python -m tests.bench
 
+bench-detection: setup ## measure how soon orders are found at one a second, with WebSocket and without
+	@$(BIN)/python -m tests.bench.detection
+
+bench-idle: setup ## measure CPU and RPC calls while nothing happens
+	@$(BIN)/python -m tests.bench.idle
+
 bench-growth: setup ## measure ticks and the scrape at 1 k, 100 k and 1 M stored orders (minutes, 4 GB)
 	@$(BIN)/python -m tests.bench.growth
 
@@ -94,4 +100,4 @@ lock: ## write both locks again from pyproject.toml: requirements.lock, and the 
 clean: ## remove what the demo left behind
 	@rm -rf .mmbot
 
-.PHONY: help setup server demo test test-fast chaos bench bench-growth bench-outage mutate snapshot check format lock clean
+.PHONY: help setup server demo test test-fast chaos bench bench-detection bench-idle bench-growth bench-outage mutate snapshot check format lock clean

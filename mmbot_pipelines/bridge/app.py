@@ -10,9 +10,12 @@ from mmbot_pipelines.bridge.poll_schedule import PollSchedule
 from mmbot_pipelines.bridge.ports.accounts import Accounts
 from mmbot_pipelines.bridge.ports.chains import Origin, Registry
 from mmbot_pipelines.bridge.ports.orders import BridgeStore
+from mmbot_pipelines.core.notifications import NoNotifications, Notifications
 from mmbot_pipelines.core.outbox import Chain
 from mmbot_pipelines.core.readings import SafetyThresholds
 from mmbot_pipelines.core.retry import Rebroadcasts
+
+_NOTHING = NoNotifications()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +49,13 @@ class Bridge:
     draw: Callable[[], float]  # in [0, 1): the backoff's jitter
     # by scope, the time of a chain's newest block, UTC; it raises when nobody answers
     newest: Mapping[str, Callable[[], datetime]] = field(default_factory=dict)
+    notifications: Mapping[str, Notifications] = field(default_factory=dict)  # by scope
     rebroadcasts: Rebroadcasts = field(default_factory=Rebroadcasts)
     poll_schedules: dict[str, PollSchedule] = field(default_factory=dict)
+
+    def announced(self, scope: str) -> Notifications:
+        """Return what is announced of a chain."""
+        return self.notifications.get(scope, _NOTHING)
 
     def poll_schedule(self, origin: str) -> PollSchedule:
         """Return when the origin's orders on their way were asked for, by this process."""

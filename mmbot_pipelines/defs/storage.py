@@ -16,10 +16,12 @@ from mmbot_pipelines.adapters.db.startup import ready_url
 from mmbot_pipelines.adapters.db.urls import dagster_url
 from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.defs.shared import ui_guard
-from mmbot_pipelines.defs.shared.dagster_internals import ConfigurableClassData
+from mmbot_pipelines.defs.shared.dagster_internals import ConfigurableClassData, start_ticks_every
 from mmbot_pipelines.defs.shared.keyless import drop_keys
 from mmbot_pipelines.settings import load_database, load_ui
 from mmbot_pipelines.settings.home import STORAGE
+
+_TICKS_EVERY_SECONDS = 0.25
 
 
 @event.listens_for(Pool, "checkout")
@@ -54,13 +56,14 @@ class Storage(DagsterPostgresStorage):
     def from_config_value(  # type: ignore[override]
         cls, inst_data: ConfigurableClassData | None, config_value: dict[str, Any]
     ) -> Self:
-        """Open the storage that the environment names, and install the guard of the UI.
+        """Open the storage that the environment names, and prepare the process that opens it.
 
-        Every webserver opens its storage before it serves, also that of `dagster dev`, which
-        runs no other code of ours.
+        Every webserver and daemon opens its storage before it serves, also those of
+        `dagster dev`, which run no other code of ours.
         """
         drop_keys()
         ui_guard.install(load_ui().hosts)
+        start_ticks_every(_TICKS_EVERY_SECONDS)
         database = load_database()
         url = ready_url(database.url, folder=database.folder, auto_migrate=database.auto_migrate)
         storage = cls(

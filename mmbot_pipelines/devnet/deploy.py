@@ -48,6 +48,7 @@ class ZkSyncDeployment:
         """Return the product's MMBOT_ZKSYNC_ settings."""
         return {
             "MMBOT_ZKSYNC_RPC_URLS": self.rpc_url,
+            "MMBOT_ZKSYNC_WS_URLS": self.rpc_url.replace("http", "ws", 1),
             "MMBOT_ZKSYNC_CHAIN_ID": str(self.chain_id),
             "MMBOT_ZKSYNC_ESCROW_ADDRESS": self.escrow,
             "MMBOT_ZKSYNC_START_BLOCK": str(self.start_block),
@@ -132,6 +133,7 @@ def environment(deployment: Deployment) -> dict[str, str]:
     l1 = deployment.l1
     return {
         "MMBOT_L1_RPC_URLS": l1.rpc_url,
+        "MMBOT_L1_WS_URLS": l1.rpc_url.replace("http", "ws", 1),  # anvil serves both on one port
         "MMBOT_L1_CHAIN_ID": str(l1.chain_id),
         "MMBOT_L1_REGISTRY_ADDRESS": l1.registry,
         "MMBOT_MIN_MARGIN_BPS": "10",  # so that a fee of next to nothing is refused at any price

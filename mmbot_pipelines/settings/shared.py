@@ -49,11 +49,17 @@ class ChainSection(Section):
     """A chain and the nodes that serve it."""
 
     rpc_urls: tuple[SecretStr, ...]  # the first is the primary
+    ws_urls: tuple[SecretStr, ...]  # of nodes that announce what is new
 
     @property
     def urls(self) -> list[str]:
         """Return the RPC URLs in clear, the primary first. They may hold API keys."""
         return [url.get_secret_value() for url in self.rpc_urls]
+
+    @property
+    def announcing_urls(self) -> list[str]:
+        """Return the WebSocket URLs in clear. They may hold API keys."""
+        return [url.get_secret_value() for url in self.ws_urls]
 
 
 class L1(ChainSection):
@@ -62,6 +68,7 @@ class L1(ChainSection):
     rpc_urls: urls.RpcUrls = _variable(
         "MMBOT_L1_RPC_URLS", need="set it to the RPC URLs of Ethereum, the primary first"
     )
+    ws_urls: urls.WsUrls = _variable("MMBOT_L1_WS_URLS", ())
     chain_id: values.ChainId = _variable(
         "MMBOT_L1_CHAIN_ID", need="set it to the chain id of Ethereum, e.g. 1 for mainnet"
     )

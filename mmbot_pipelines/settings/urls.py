@@ -54,6 +54,18 @@ def _rpc_urls(text: str) -> list[SecretStr]:
     return [SecretStr(url) for url in urls]
 
 
+def _ws_urls(text: str) -> list[SecretStr]:
+    urls = entries(text)
+    for number, url in enumerate(urls, 1):
+        parts = parse_url(url)
+        if parts is None or parts.scheme not in ("ws", "wss") or not parts.hostname:
+            raise ValueError(
+                f"has no WebSocket URL as its entry {number}: write ws://host:port or "
+                "wss://host/path, several separated by commas"
+            )
+    return [SecretStr(url) for url in urls]
+
+
 def _database_url(text: str) -> SecretStr:
     parts = parse_url(text)
     if parts is None or parts.scheme.partition("+")[0] not in ("postgresql", "postgres"):
@@ -83,6 +95,7 @@ def _prover_url(text: str) -> SecretStr:
 
 
 RpcUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_rpc_urls)]
+WsUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_ws_urls)]
 AlertUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_alert_urls)]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database_url)]
 ProverUrl = Annotated[SecretStr, BeforeValidator(_prover_url)]

@@ -109,6 +109,7 @@ def bridge(settings: Settings) -> Bridge:
         clock=lambda: datetime.now(UTC),
         draw=random.random,
         newest=origin_wiring.newest(settings),
+        notifications=origin_wiring.notifications(settings),
     )
 
 

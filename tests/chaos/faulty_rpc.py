@@ -60,6 +60,7 @@ class FaultyRpc:
         self.port = port
         self.fault = Fault.NONE
         self.served = Counter[Fault]()  # requests by what was done with them
+        self.asked = Counter[str]()  # questions by method
         self.lies: dict[str, Callable[[Any], Any]] = {}  # by method, whatever the fault
         self._rng = Random(seed)
         self._behind: Behind | None = None
@@ -166,6 +167,7 @@ class FaultyRpc:
     async def _pass(self, asked: Any, fault: Fault) -> Any:
         """Answer one question, or a batch of them, in the way of the fault."""
         questions = asked if isinstance(asked, list) else [asked]
+        self.asked.update(question["method"] for question in questions)
         seen = [self._behind.asked(q) for q in questions] if self._behind else questions
         answers = await self._ask(seen)
         by_id = {answer.get("id"): answer for answer in answers}

@@ -2,11 +2,12 @@
 
 import pytest
 
-from mmbot_pipelines.defs.bridge import run_requests
+from mmbot_pipelines.defs.bridge import orders
 from tests.bridge.harness import BridgeHarness
 
 
 @pytest.fixture
 def harness(monkeypatch: pytest.MonkeyPatch) -> BridgeHarness:
-    monkeypatch.setattr(run_requests, "_TICK_SECONDS", 0)
+    for name in ("TICK_SECONDS", "TURN_SECONDS"):
+        monkeypatch.setattr(orders, name, 0)
     return BridgeHarness()

@@ -8,7 +8,7 @@ from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.safety import ScopeState, State
 from mmbot_pipelines.defs.bridge.orders import (
     fill_orders,
-    orders_sensor,
+    orders_sensors,
     repay_orders,
     settlements_sensor,
 )
@@ -22,7 +22,7 @@ def tick(harness: BridgeHarness, instance: dg.DagsterInstance) -> SensorExecutio
     context = dg.build_sensor_context(
         instance, sensor_name="zksync_orders", resources={"bridge": harness.bridge}
     )
-    return orders_sensor("zksync", MAX_RUNS).evaluate_tick(context)
+    return orders_sensors("zksync", MAX_RUNS)[0].evaluate_tick(context)
 
 
 def test_no_more_runs_are_asked_for_than_can_be_done(harness: BridgeHarness) -> None:

@@ -7,7 +7,7 @@ import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.defs.bridge.orders import receipts_sensor, replace_stuck_transactions
+from mmbot_pipelines.defs.bridge.orders import receipts_sensors, replace_stuck_transactions
 from tests.bridge.harness import BridgeHarness
 
 
@@ -21,7 +21,7 @@ def tick(harness: BridgeHarness, instance: dg.DagsterInstance) -> SensorExecutio
     context = dg.build_sensor_context(
         instance, sensor_name="l1_receipts", resources={"bridge": harness.bridge}
     )
-    return receipts_sensor(["zksync"], max_runs=2).evaluate_tick(context)
+    return receipts_sensors(["zksync"], max_runs=2)[0].evaluate_tick(context)
 
 
 def test_stuck_transactions_are_asked_about_once_in_a_while(

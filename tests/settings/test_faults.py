@@ -25,6 +25,8 @@ def test_nothing_set_gives_one_line_for_each_missing_setting() -> None:
         ("MMBOT_L1_RPC_URLS", "http://one.example:99999", "entry 1"),
         ("MMBOT_L1_RPC_URLS", "http://[::1", "entry 1"),
         ("MMBOT_L1_RPC_URLS", ",", "no URL"),
+        ("MMBOT_L1_WS_URLS", "wss://ok,https://x", "entry 2"),
+        ("MMBOT_L1_WS_URLS", "ws://", "entry 1"),
         ("MMBOT_L1_CHAIN_ID", "mainnet", "chain id"),
         ("MMBOT_L1_CHAIN_ID", "0", "chain id"),
         ("MMBOT_L1_REGISTRY_ADDRESS", "0x123", "40 hex digits"),

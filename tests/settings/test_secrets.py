@@ -12,10 +12,11 @@ def test_settings_show_no_secret() -> None:
         | {
             "MMBOT_DATABASE_URL": "postgresql://bot:hunter2@db/mmbot",
             "MMBOT_ALERT_URLS": "tgram://token3/chat",
+            "MMBOT_L1_WS_URLS": "wss://one.example/wskey4",
         }
     )
     shown = f"{read!r} {read} {read.key!r} {read.l1} {read.model_dump()} {read.model_dump_json()}"
-    for secret in (SECRET, "hunter2", "pass1", "apikey1", "token3"):
+    for secret in (SECRET, "hunter2", "pass1", "apikey1", "token3", "wskey4"):
         assert secret not in shown
 
 

@@ -1,33 +1,34 @@
 """Sensors and jobs that move orders; the steps are in `mmbot_pipelines.bridge.steps`.
 
-    <origin>_orders        stores new orders, requests fill_orders
-    l1_receipts            reads receipts, requests repay_orders and replace_stuck_transactions
-    <origin>_settlements   completes the orders that the escrow has paid us for
+    <origin>_orders, _orders_2   store new orders, request fill_orders
+    l1_receipts, _receipts_2     read receipts, request repay_orders, replace_stuck_transactions
+    <origin>_settlements         completes the orders that the escrow has paid us for
 
 An order is reserved for a run in the database: no second run is requested for it, until that
 run has died.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import dagster as dg
 
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.core.safety import GLOBAL
 from mmbot_pipelines.defs.bridge.run_requests import (
     Bridge,
     is_run_limit_reached,
     op_run,
     order_keys,
     order_tags,
-    polls,
     run_requests,
     sensor_run,
     step_op,
 )
 from mmbot_pipelines.defs.shared.dagster_internals import DagsterRunReaction
 from mmbot_pipelines.defs.shared.operator_errors import operator_errors
+from mmbot_pipelines.defs.shared.watching import TICK_SECONDS, TURN_SECONDS, Watcher
 
 transfer = step_op("transfer", steps.transfer)
 repay = step_op("repay", steps.repay)
@@ -35,6 +36,8 @@ repay = step_op("repay", steps.repay)
 _RUN_LIMIT_REACHED = "run limit reached; waiting for running jobs until they end"
 _MAX_CLAIMS_SHOWN = 10  # of one tick, whose orders were often claimed in one run
 _RUNNING = dg.DefaultSensorStatus.RUNNING
+_NOT_MINE = dg.SkipReason("the other sensor of this kind looks, and takes longer than it should")
+_TO_PAY = (Status.PENDING, Status.PROCESSING)
 
 
 @dg.job(executor_def=dg.in_process_executor, description="Pay the recipients of new orders.")
@@ -47,50 +50,47 @@ def repay_orders() -> None:
     repay()
 
 
-def orders_sensor(origin: str, max_runs: int) -> dg.SensorDefinition:
-    """Return the sensor that stores an origin's new orders and requests their transfer."""
+def orders_sensors(origin: str, max_runs: int) -> list[dg.SensorDefinition]:
+    """Return the sensors that store an origin's new orders and request their transfer."""
+    watcher = Watcher()
+    purpose = f"Stores new orders of the {origin} escrow and requests their transfer."
 
-    @dg.sensor(
-        name=f"{origin}_orders",
-        job=fill_orders,
-        minimum_interval_seconds=1,
-        default_status=_RUNNING,
-        description=f"Stores new orders of the {origin} escrow and requests their transfer.",
-    )
-    def sensor(
+    def tick(
         context: dg.SensorEvaluationContext, bridge: Bridge
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        with operator_errors():
+        with operator_errors(), watcher.turn() as mine:
+            if not mine:
+                yield _NOT_MINE
+                return
             run = sensor_run(context)
             busy = is_run_limit_reached(context, fill_orders, origin, max_runs)
-            for _ in polls():
-                steps.detect(bridge, origin, run)
-                if busy:
-                    continue
-                orders = steps.take_orders(bridge, [Status.PENDING, Status.PROCESSING], origin)
-                if orders:
-                    runs = 1 if steps.is_throttled(bridge, origin) else max_runs
-                    yield from run_requests("transfer", origin, orders, runs)
-                    return
-            yield dg.SkipReason(_RUN_LIMIT_REACHED if busy else f"no new order on {origin}")
 
-    return sensor
+            def look(may_be_new: bool) -> list[Order]:
+                if may_be_new:
+                    steps.detect(bridge, origin, run)
+                return [] if busy else steps.take_orders(bridge, _TO_PAY, origin)
+
+            if orders := watcher.watch(bridge.announced(origin), look, seconds=TURN_SECONDS):
+                runs = 1 if steps.is_throttled(bridge, origin) else max_runs
+                yield from run_requests("transfer", origin, orders, runs)
+            else:
+                yield dg.SkipReason(_RUN_LIMIT_REACHED if busy else f"no new order on {origin}")
+
+    return _by_turns(f"{origin}_orders", purpose, [fill_orders], tick)
 
 
-def receipts_sensor(origins: Sequence[str], max_runs: int) -> dg.SensorDefinition:
-    """Return the sensor that reads receipts and requests claims and replacements."""
+def receipts_sensors(origins: Sequence[str], max_runs: int) -> list[dg.SensorDefinition]:
+    """Return the sensors that read receipts and request claims and replacements."""
+    watcher = Watcher()
+    purpose = "Reads the receipts of our transactions; requests claims and replacements."
 
-    @dg.sensor(
-        name="l1_receipts",
-        jobs=[repay_orders, replace_stuck_transactions],
-        minimum_interval_seconds=1,
-        default_status=_RUNNING,
-        description="Reads the receipts of our transactions; requests claims and replacements.",
-    )
-    def sensor(
+    def tick(
         context: dg.SensorEvaluationContext, bridge: Bridge
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        with operator_errors():
+        with operator_errors(), watcher.turn() as mine:
+            if not mine:
+                yield _NOT_MINE
+                return
             run = sensor_run(context)
             free = [
                 o for o in origins if not is_run_limit_reached(context, repay_orders, o, max_runs)
@@ -98,26 +98,47 @@ def receipts_sensor(origins: Sequence[str], max_runs: int) -> dg.SensorDefinitio
             steps.check_l1_reorgs(bridge, run)
             steps.process_receipts(bridge, run)
             stuck = list(replacements(bridge))
-            paid: dict[str, list[Order]] = {origin: [] for origin in free}
-            for _ in polls():
-                in_flight = steps.process_receipts(bridge, run)
-                for origin in free:
-                    if len(paid[origin]) < steps.MAX_PER_TICK:
-                        paid[origin] += steps.take_orders(bridge, [Status.FULFILLED], origin)
-                # What was sent together is mined in one block or the next: claim it together.
-                if any(paid.values()) and not in_flight:
-                    break
+
+            def look(may_be_new: bool) -> dict[str, list[Order]]:
+                if may_be_new:
+                    steps.process_receipts(bridge, run)
+                taken = {o: steps.take_orders(bridge, [Status.FULFILLED], o) for o in free}
+                return {origin: orders for origin, orders in taken.items() if orders}
+
+            paid = watcher.watch(bridge.announced(GLOBAL), look, seconds=TURN_SECONDS) or {}
             yield from stuck
             for origin, orders in paid.items():
                 yield from run_requests("repay", origin, orders, max_runs, job=repay_orders.name)
-            if not (any(paid.values()) or stuck):
+            if not (paid or stuck):
                 yield dg.SkipReason("no transfer was mined" if free else _RUN_LIMIT_REACHED)
 
-    return sensor
+    return _by_turns("l1_receipts", purpose, [repay_orders, replace_stuck_transactions], tick)
+
+
+_Tick = Callable[[dg.SensorEvaluationContext, Bridge], Iterator[dg.RunRequest | dg.SkipReason]]
+
+
+def _by_turns(
+    name: str, purpose: str, jobs: Sequence[dg.JobDefinition], tick: _Tick
+) -> list[dg.SensorDefinition]:
+    """Return two sensors of one body: one waits for work while the other's runs are created."""
+
+    def sensor(own: str, description: str) -> dg.SensorDefinition:
+        return dg.sensor(
+            name=own,
+            jobs=jobs,
+            minimum_interval_seconds=1,
+            default_status=_RUNNING,
+            description=description,
+        )(tick)
+
+    second = f"Takes turns with {name}, so that nothing waits while Dagster creates runs."
+    return [sensor(name, purpose), sensor(f"{name}_2", second)]
 
 
 def settlements_sensor(origin: str) -> dg.SensorDefinition:
     """Return the sensor that completes an origin's orders when the escrow has paid."""
+    watcher = Watcher()
 
     @dg.sensor(
         name=f"{origin}_settlements",
@@ -130,12 +151,15 @@ def settlements_sensor(origin: str) -> dg.SensorDefinition:
     ) -> Iterator[DagsterRunReaction | dg.SkipReason]:
         with operator_errors():
             run = sensor_run(context)
-            for _ in polls():
-                if completed := steps.settle(bridge, origin, run):
-                    context.log.info(f"completed {', '.join(completed)}")
-                    yield from _reactions(context.instance, bridge, completed)
-                    return
-            yield dg.SkipReason(f"the {origin} escrow paid for no order")
+
+            def look(may_be_new: bool) -> list[str]:
+                return steps.settle(bridge, origin, run) if may_be_new else []
+
+            if completed := watcher.watch(bridge.announced(origin), look, seconds=TICK_SECONDS):
+                context.log.info(f"completed {', '.join(completed)}")
+                yield from _reactions(context.instance, bridge, completed)
+            else:
+                yield dg.SkipReason(f"the {origin} escrow paid for no order")
 
     return sensor
 
@@ -168,8 +192,8 @@ def definitions(origins: Sequence[str], max_runs: int) -> dg.Definitions:
     return dg.Definitions(
         jobs=[fill_orders, repay_orders, replace_stuck_transactions],
         sensors=[
-            *(orders_sensor(origin, max_runs) for origin in origins),
-            receipts_sensor(origins, max_runs),
+            *(sensor for origin in origins for sensor in orders_sensors(origin, max_runs)),
+            *receipts_sensors(origins, max_runs),
             *(settlements_sensor(origin) for origin in origins),
         ],
     )

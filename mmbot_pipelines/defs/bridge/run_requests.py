@@ -1,6 +1,5 @@
 """Run requests for orders, and the orders of a run. Dagster and the store."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -15,11 +14,6 @@ from mmbot_pipelines.defs.shared.dagster_internals import PARTITION_TAG
 from mmbot_pipelines.defs.shared.operator_errors import operator_errors
 
 Bridge = dg.ResourceParam[steps.Bridge]
-
-# The daemon evaluates a sensor again after 5 seconds at the earliest: a tick that polls for
-# most of that time sees a block at once, and the daemon still stops quickly.
-_TICK_SECONDS = 4.0
-_POLL_EVERY_SECONDS = 0.25
 
 # Starting a process costs seconds: a run of several orders holds 50 or more.
 _MIN_PACK = 50
@@ -41,15 +35,6 @@ UNFINISHED = [
 
 ORDER = "order"  # the tag of a run that has one order
 ORIGIN = "origin"  # the tag of a run whose orders are all of one origin
-
-
-def polls() -> Iterator[None]:
-    """Yield for each poll of one tick: once, then every 0.25 s for 4 s in total."""
-    end = time.monotonic() + _TICK_SECONDS
-    yield
-    while time.monotonic() + _POLL_EVERY_SECONDS < end:
-        time.sleep(_POLL_EVERY_SECONDS)
-        yield
 
 
 def order_tags(keys: Sequence[str]) -> dict[str, str]:

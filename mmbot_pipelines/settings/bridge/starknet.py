@@ -78,6 +78,7 @@ class Starknet(OriginNode):
     rpc_urls: urls.RpcUrls = _variable(
         "MMBOT_STARKNET_RPC_URLS", need="set it to the RPC URLs of Starknet, the primary first"
     )
+    ws_urls: urls.WsUrls = _variable("MMBOT_STARKNET_WS_URLS", ())
     chain_id: StarknetChainId = _variable(
         "MMBOT_STARKNET_CHAIN_ID", need="set it to SN_MAIN, SN_SEPOLIA or the id in hex"
     )

@@ -23,6 +23,7 @@ class ZkSync(OriginNode):
     rpc_urls: urls.RpcUrls = _variable(
         "MMBOT_ZKSYNC_RPC_URLS", need="set it to the RPC URLs of zkSync, the primary first"
     )
+    ws_urls: urls.WsUrls = _variable("MMBOT_ZKSYNC_WS_URLS", ())
     chain_id: values.ChainId = _variable(
         "MMBOT_ZKSYNC_CHAIN_ID", need="set it to the chain id of zkSync, e.g. 324 for mainnet"
     )

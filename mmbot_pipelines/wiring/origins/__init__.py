@@ -5,7 +5,7 @@ orders has no use for another's libraries, which may take longer to import than 
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
@@ -14,15 +14,19 @@ from typing import Any, Protocol, cast
 
 from mmbot_pipelines.adapters.bridge.registry import RegistryV1
 from mmbot_pipelines.adapters.rpc.client import Rpc
+from mmbot_pipelines.adapters.rpc.node import RpcCall
 from mmbot_pipelines.adapters.rpc.nodes import Nodes
+from mmbot_pipelines.adapters.rpc.subscription import Subscription
 from mmbot_pipelines.adapters.starknet.invokes import Invokes
 from mmbot_pipelines.bridge.ports.chains import Origin
 from mmbot_pipelines.core.errors import NotServed
 from mmbot_pipelines.core.money import Address
+from mmbot_pipelines.core.notifications import Notifications
 from mmbot_pipelines.core.safety import GLOBAL
 from mmbot_pipelines.settings import ChainSection, Settings
 
 POLL_SECONDS = 5.0  # for the age of a chain's newest block
+NEW_HEADS: RpcCall = ("eth_subscribe", ["newHeads"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,9 @@ class OriginModule(Protocol):
 
     def watched_nodes(self, section: Any, *, quorum: int) -> Nodes:
         """Return its nodes over connections of their own, for who watches them."""
+
+    def subscriptions(self, section: Any) -> Sequence[RpcCall]:
+        """Return how its nodes are asked to announce new blocks, and what the escrow logs."""
 
 
 def module(name: str) -> OriginModule:
@@ -109,6 +116,24 @@ def newest(settings: Settings) -> dict[str, Callable[[], datetime]]:
 
 def _newest(settings: Settings, scope: str) -> datetime:
     return watched_nodes(settings, scope).newest_block()
+
+
+def notifications(settings: Settings) -> dict[str, Notifications]:
+    """Return what is announced of each chain by scope, where the settings have a URL for it.
+
+    Of L1 new blocks, where transactions of ours may be mined; of an origin what its escrow logs.
+    """
+    chains: dict[str, tuple[ChainSection, Sequence[RpcCall]]] = {GLOBAL: (settings.l1, [NEW_HEADS])}
+    for name in settings.origins:
+        section = settings.origin(name)
+        chains[name] = section, module(name).subscriptions(section)
+    return {
+        scope: Subscription(
+            section.announcing_urls, calls, chain="L1" if scope == GLOBAL else scope
+        )
+        for scope, (section, calls) in chains.items()
+        if section.ws_urls
+    }
 
 
 def watched_on_evm(chain: str, node: ChainSection, chain_id: int, quorum: int) -> Nodes:

@@ -1,10 +1,12 @@
 """Starknet's settings become its adapters, with starknet-py imported when they are first used."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from mmbot_pipelines.adapters.evm import keys
+from mmbot_pipelines.adapters.rpc.node import RpcCall
 from mmbot_pipelines.adapters.rpc.nodes import Nodes
 from mmbot_pipelines.bridge.ports.chains import Origin, Repayment
 from mmbot_pipelines.core.errors import InvalidSettings
@@ -110,3 +112,10 @@ def watched_nodes(section: Section, *, quorum: int) -> Nodes:
     return StarknetRpc(
         section.urls, chain_id=section.chain_id, quorum=quorum, read_seconds=POLL_SECONDS
     )
+
+
+def subscriptions(section: Section) -> Sequence[RpcCall]:
+    """Return how its nodes are asked to announce new blocks, and what the escrow logs."""
+    escrow = hex(int(section.escrow_address, 16))  # the specification takes no leading zeros
+    events = {"from_address": escrow, "finality_status": "PRE_CONFIRMED"}
+    return [("starknet_subscribeNewHeads", []), ("starknet_subscribeEvents", events)]

@@ -1,11 +1,14 @@
 """zkSync's settings become its adapter."""
 
+from collections.abc import Sequence
+
 from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSyncOrigin
 from mmbot_pipelines.adapters.rpc.client import Rpc
+from mmbot_pipelines.adapters.rpc.node import RpcCall
 from mmbot_pipelines.adapters.rpc.nodes import Nodes
 from mmbot_pipelines.bridge.ports.chains import Origin
 from mmbot_pipelines.settings.bridge import zksync
-from mmbot_pipelines.wiring.origins import Shared, watched_on_evm
+from mmbot_pipelines.wiring.origins import NEW_HEADS, Shared, watched_on_evm
 
 
 def origin(section: zksync.ZkSync, shared: Shared) -> Origin:
@@ -32,3 +35,8 @@ def origin(section: zksync.ZkSync, shared: Shared) -> Origin:
 def watched_nodes(section: zksync.ZkSync, *, quorum: int) -> Nodes:
     """Return its nodes for who watches them."""
     return watched_on_evm(ZkSyncOrigin.name, section, section.chain_id, quorum)
+
+
+def subscriptions(section: zksync.ZkSync) -> Sequence[RpcCall]:
+    """Return how its nodes are asked to announce new blocks, and what the escrow logs."""
+    return [NEW_HEADS, ("eth_subscribe", ["logs", {"address": section.escrow_address}])]
