@@ -30,7 +30,6 @@ from mmbot_pipelines.defs.bridge import (
     failed_orders,
     failed_runs,
     orders,
-    run_requests,
     safety,
     schedules,
 )
@@ -57,7 +56,8 @@ AWAY = "StoreUnavailable: database mmbot at 127.0.0.1: connection failed"
 
 @pytest.fixture
 def alert_harness(monkeypatch: pytest.MonkeyPatch) -> AlertHarness:
-    monkeypatch.setattr(run_requests, "_TICK_SECONDS", 0)  # one look
+    for name in ("TURN_SECONDS", "TICK_SECONDS"):
+        monkeypatch.setattr(orders, name, 0)  # one look
     return AlertHarness()
 
 
