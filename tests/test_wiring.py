@@ -24,12 +24,12 @@ PROGRAM = """
 import json, sys
 from mmbot_pipelines import settings
 from mmbot_pipelines.wiring import origins as origin_wiring
-from mmbot_pipelines.adapters.bridge.registry import RegistryV1
+from mmbot_pipelines.adapters.bridge.registry import PaymentRegistry
 from mmbot_pipelines.adapters.rpc.client import Rpc
 
 read = settings.load(json.loads(sys.argv[1]))
 rpc = Rpc(read.l1.urls, chain="L1", chain_id=read.l1.chain_id)
-registry = RegistryV1(rpc, read.l1.registry_address, start_block=0)
+registry = PaymentRegistry(rpc, read.l1.registry_address, start_block=0)
 shared = origin_wiring.Shared(
     settings=read, l1=rpc, registry=registry, wallet=read.l1.registry_address, invokes=None
 )

@@ -5,10 +5,10 @@ To add one: its line here, and the module or folder of its name in `adapters/bri
 ports that the suite of `Origin` runs on (tests/ports/conftest.py).
 """
 
-# Each with the number that the PaymentRegistry has for it, not its EIP-155 chain id.
+# Each with the number that each ABI of the PaymentRegistry has for it.
 ORIGINS = {
-    "zksync": 1,
-    "starknet": 0,
+    "zksync": {"v1": 1, "v2": 324},
+    "starknet": {"v1": 0, "v2": 0x534E5F4D41494E},  # "SN_MAIN"
 }
 
 EXAMPLE_KEY = f"{next(iter(ORIGINS))}:7"  # how an order is named, for messages

@@ -15,6 +15,8 @@ from mmbot_pipelines.devnet.artifacts import (
 )
 from mmbot_pipelines.devnet.chain import connect
 
+REGISTRIES = {"v1": "PaymentRegistry", "v2": "PaymentRegistryV2"}  # contracts, by ABI
+
 ALIAS_OFFSET = 0x1111000000000000000000000000000000001111
 
 
@@ -27,6 +29,7 @@ class L1Deployment:
     start_block: int  # nothing of ours happened before it
     owner: ChecksumAddress  # of the registry; this chain signs for it
     registry: ChecksumAddress
+    registry_abi: str  # "v1" or "v2"
     rejecting_recipient: ChecksumAddress  # reverts with "no thanks"
     gas_burning_recipient: ChecksumAddress
 
@@ -76,7 +79,9 @@ def aliased(address: ChecksumAddress) -> ChecksumAddress:
     return Web3.to_checksum_address(f"0x{shown:040x}")
 
 
-def deploy_l1(rpc_url: str, market_maker: ChecksumAddress) -> L1Deployment:
+def deploy_l1(
+    rpc_url: str, market_maker: ChecksumAddress, registry_abi: str = "v1"
+) -> L1Deployment:
     """Deploy the registry and the odd recipients; origins add themselves later."""
     w3 = connect(rpc_url)
     owner = accounts.account(accounts.OWNER).address
@@ -87,8 +92,9 @@ def deploy_l1(rpc_url: str, market_maker: ChecksumAddress) -> L1Deployment:
         start_block=start_block,
         owner=owner,
         registry=deploy_behind_proxy(
-            w3, "PaymentRegistry", owner, market_maker, sender=owner
+            w3, REGISTRIES[registry_abi], owner, market_maker, sender=owner
         ).address,
+        registry_abi=registry_abi,
         rejecting_recipient=deploy(w3, "RejectingRecipient", sender=owner).address,
         gas_burning_recipient=deploy(w3, "GasBurningRecipient", sender=owner).address,
     )
@@ -102,7 +108,7 @@ def deploy_zksync(rpc_url: str, l1: L1Deployment, wallet: ChecksumAddress) -> Zk
     claimer = aliased(l1.registry)
     diamond = deploy_diamond(on_l1, sender=l1.owner).address
     escrow = deploy_behind_proxy(on_l2, "Escrow", claimer, wallet, sender=owner).address
-    registry = contract(on_l1, "PaymentRegistry", l1.registry)
+    registry = contract(on_l1, REGISTRIES[l1.registry_abi], l1.registry)
     send(registry.functions.setZKSync(diamond, escrow), sender=l1.owner)
     return ZkSyncDeployment(
         rpc_url=rpc_url,
@@ -116,10 +122,10 @@ def deploy_zksync(rpc_url: str, l1: L1Deployment, wallet: ChecksumAddress) -> Zk
     )
 
 
-def deploy_all(l1_rpc_url: str, zksync_rpc_url: str) -> Deployment:
+def deploy_all(l1_rpc_url: str, zksync_rpc_url: str, *, registry_abi: str = "v1") -> Deployment:
     """Deploy and wire everything, with anvil's second account as the market maker."""
     maker = accounts.account(accounts.MARKET_MAKER)
-    l1 = deploy_l1(l1_rpc_url, maker.address)
+    l1 = deploy_l1(l1_rpc_url, maker.address, registry_abi)
     return Deployment(
         market_maker=maker.address,
         private_key=Web3.to_hex(maker.key),
@@ -138,7 +144,7 @@ def environment(deployment: Deployment) -> dict[str, str]:
         "MMBOT_L1_REGISTRY_ADDRESS": l1.registry,
         "MMBOT_MIN_MARGIN_BPS": "10",  # so that a fee of next to nothing is refused at any price
         "MMBOT_MIN_TRANSFER_WEI": "1",  # gas costs next to nothing here
-        "MMBOT_L1_REGISTRY_ABI": "v1",
+        "MMBOT_L1_REGISTRY_ABI": l1.registry_abi,
         "MMBOT_L1_PRIVATE_KEY": deployment.private_key,
         "MMBOT_L1_WALLET_ADDRESS": deployment.market_maker,
         "MMBOT_ORIGINS": "zksync",

@@ -148,8 +148,8 @@ def load(environ: Mapping[str, str] = os.environ, *, keys: bool = True) -> Setti
     safety = _read(Safety, given, faults)
     execution = _read(Execution, given, faults)
     _read(Ui, given, faults)  # its faults belong to the others'
-    if limits:
-        faults += [line for s in origins.values() if s for line in s.lacks(limits)]
+    if limits and l1:
+        faults += [x for s in origins.values() if s for x in s.lacks(limits, l1.registry_abi)]
     if general and general.rpc_quorum:
         faults += _lacking_nodes(general.rpc_quorum, {"l1": l1, **origins})
     if faults or not (general and database and l1 and limits and safety and execution):

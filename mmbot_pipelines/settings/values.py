@@ -104,9 +104,7 @@ def _apps(text: str) -> list[str]:
 
 
 def _registry_abi(text: str) -> str:
-    if text == "v2":
-        raise ValueError("is v2, which this version does not speak yet: use a registry of ABI v1")
-    if text != "v1":
+    if text not in ("v1", "v2"):
         raise ValueError("must be v1 or v2")
     return text
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
-from mmbot_pipelines.adapters.bridge.registry import RegistryV1, abi_of, disagreement
+from mmbot_pipelines.adapters.bridge.registry import PaymentRegistry, abi_of, disagreement
+from mmbot_pipelines.adapters.bridge.registry_abi import ABIS
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
 from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
 from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
@@ -45,10 +46,13 @@ def refuse_another_registry(settings: Settings) -> None:
     rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, read_seconds=_START_SECONDS)
     try:
         found = abi_of(rpc, l1.registry_address)
+        if found != l1.registry_abi:
+            raise InvalidSettings(disagreement(l1.registry_address, found, l1.registry_abi))
+        faults = origin_wiring.other_chain_ids(rpc, l1, settings.origins)
     except Failure:
-        return  # checked again before each payment
-    if found != l1.registry_abi:
-        raise InvalidSettings(disagreement(l1.registry_address, found))
+        return  # the ABI is checked again before each payment
+    if faults:
+        raise InvalidSettings("\n".join(faults))
 
 
 @cache
@@ -59,7 +63,9 @@ def bridge(settings: Settings) -> Bridge:
     l1 = settings.l1
     rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, quorum=settings.quorum(l1))
     chain = EthereumChain(rpc, shared.signer(settings.key))
-    registry = RegistryV1(rpc, l1.registry_address, start_block=l1.start_block)
+    registry = PaymentRegistry(
+        rpc, l1.registry_address, start_block=l1.start_block, abi=ABIS[l1.registry_abi]
+    )
     engine = shared.engine(settings.database)
     return Bridge(
         store=PgBridgeStore(engine),

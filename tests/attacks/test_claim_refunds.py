@@ -28,9 +28,9 @@ def engine(database_url: str) -> Engine:
     return connect(database_url)
 
 
-@pytest.fixture(scope="module")
-def devnet() -> Iterator[Devnet]:
-    with running() as devnet:
+@pytest.fixture(scope="module", params=["v1", "v2"])
+def devnet(request: pytest.FixtureRequest) -> Iterator[Devnet]:
+    with running(request.param) as devnet:
         yield devnet
 
 

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from mmbot_pipelines.adapters.bridge import registry as registry_adapter
-from mmbot_pipelines.adapters.bridge.registry import RegistryV1
+from mmbot_pipelines.adapters.bridge.registry import PaymentRegistry
+from mmbot_pipelines.adapters.bridge.registry_abi import V1
 from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSyncOrigin
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.bridge.lifecycle import Status
@@ -159,9 +160,9 @@ def test_one_search_reads_a_bounded_number_of_blocks(
     node: FakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry_adapter, "_SEARCHED_AT_ONCE", 2000)
-    chain = on_l1.Transfers(node)  # head 5000, the payment is in block 321
+    chain = on_l1.Transfers(node, V1)  # head 5000, the payment is in block 321
     rpc = Rpc([node.url], chain="L1", chain_id=1)
-    registry = RegistryV1(rpc, on_l1.REGISTRY, start_block=0)
+    registry = PaymentRegistry(rpc, on_l1.REGISTRY, start_block=0)
     reached = registry.paid_in(on_l1.ORDER)
     assert reached == 3001
     assert min(first for first, _ in chain.ranges) == 3001

@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from mmbot_pipelines import settings
-from mmbot_pipelines.adapters.bridge.registry import RegistryV1, abi_of
+from mmbot_pipelines.adapters.bridge.registry import PaymentRegistry, abi_of
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.origins import ORIGINS
 from mmbot_pipelines.cli.doctor import chains as chain_checks
 from mmbot_pipelines.cli.doctor.findings import CheckStatus
 from mmbot_pipelines.core.errors import InvalidSettings, RegistryAbiMismatch
@@ -59,7 +60,7 @@ def test_doctor_and_start_refuse_a_registry_of_another_abi(v2: Devnet) -> None:
     ):
         wiring.refuse_another_registry(settings.load(environment(v2.deployment)))
     with pytest.raises(RegistryAbiMismatch, match="MMBOT_L1_REGISTRY_ADDRESS"):
-        RegistryV1(l1(v2), v2.registry.address, start_block=0).used([an_order(1)])
+        PaymentRegistry(l1(v2), v2.registry.address, start_block=0).used([an_order(1)])
 
 
 def test_the_right_registry_starts_and_so_does_one_that_no_node_shows(devnet: Devnet) -> None:
@@ -69,6 +70,30 @@ def test_the_right_registry_starts_and_so_does_one_that_no_node_shows(devnet: De
     wiring.refuse_another_registry(settings.load(good))
     away = good | {"MMBOT_L1_RPC_URLS": "http://127.0.0.1:1"}
     wiring.refuse_another_registry(settings.load(away))
+
+
+@pytest.fixture(scope="module")
+def devnet_v2() -> Iterator[Devnet]:
+    with running("v2") as devnet:
+        yield devnet
+
+
+def test_a_registry_of_v2_starts(devnet_v2: Devnet) -> None:
+    assert registry_faults(devnet_v2) == []
+    wiring.refuse_another_registry(settings.load(environment(devnet_v2.deployment)))
+    v1 = environment(devnet_v2.deployment) | {"MMBOT_L1_REGISTRY_ABI": "v1"}
+    with pytest.raises(InvalidSettings, match="set MMBOT_L1_REGISTRY_ABI=v2"):
+        wiring.refuse_another_registry(settings.load(v1))
+
+
+def test_a_registry_that_has_an_origin_under_another_id_is_refused(
+    devnet_v2: Devnet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ORIGINS["zksync"], "v2", 300)
+    (text,) = registry_faults(devnet_v2)
+    assert "has zksync as chain 324, the bot pays as chain 300" in text
+    with pytest.raises(InvalidSettings, match="it is the registry of another network"):
+        wiring.refuse_another_registry(settings.load(environment(devnet_v2.deployment)))
 
 
 class AnotherRegistry(RegistryMemory):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mmbot_pipelines.adapters.bridge.registry import RegistryV1
+from mmbot_pipelines.adapters.bridge.registry import PaymentRegistry
 from mmbot_pipelines.adapters.rpc.client import Rpc as L1Rpc
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.money import Address, TxHash, Wei
@@ -26,7 +26,7 @@ __all__ = ["devnet", "messaging", "mmbot", "node", "service"]  # fixtures
 def transfer(devnet: Devnet) -> TxHash:
     """Pay an order of Starknet through the registry."""
     rpc = L1Rpc([devnet.deployment.l1.rpc_url], chain="L1", chain_id=devnet.deployment.l1.chain_id)
-    registry = RegistryV1(rpc, Address(devnet.deployment.l1.registry), start_block=0)
+    registry = PaymentRegistry(rpc, Address(devnet.deployment.l1.registry), start_block=0)
     order = Order(
         origin="starknet",
         number=int(datetime.now(UTC).timestamp() * 1e6),

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine
 
-from mmbot_pipelines.adapters.bridge.registry import TRANSFERRED, RegistryV1
+from mmbot_pipelines.adapters.bridge.registry import PaymentRegistry
+from mmbot_pipelines.adapters.bridge.registry_abi import V1
 from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSyncOrigin
 from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
@@ -42,7 +43,7 @@ class ChainHarness:
         self.passed = timedelta()
         chain = EthereumChain(l1, LocalSigner(deployment.private_key))
         address = Address(deployment.l1.registry)
-        registry = RegistryV1(l1, address, start_block=deployment.l1.start_block)
+        registry = PaymentRegistry(l1, address, start_block=deployment.l1.start_block)
         origin = ZkSyncOrigin(
             l2,
             l1,
@@ -117,7 +118,11 @@ class ChainHarness:
         """Count the registry's successful transfers by order number, from the chain itself."""
         w3 = self.ports.devnet.l1
         logs = w3.eth.get_logs(
-            {"fromBlock": 0, "address": self.ports.devnet.registry.address, "topics": [TRANSFERRED]}
+            {
+                "fromBlock": 0,
+                "address": self.ports.devnet.registry.address,
+                "topics": [V1.transferred],
+            }
         )
         numbers = [int(log["topics"][1].hex(), 16) for log in logs]
         return {number: numbers.count(number) for number in numbers}

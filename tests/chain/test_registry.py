@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from mmbot_pipelines.adapters.bridge.registry import RegistryV1, transfer_key
+from mmbot_pipelines.adapters.bridge.registry import PaymentRegistry
+from mmbot_pipelines.adapters.bridge.registry_abi import V1
 from mmbot_pipelines.adapters.bridge.starknet.registry import claim
 from mmbot_pipelines.core.money import Wei
 from tests.ports.port_harness import AnvilPorts, pay, send
@@ -16,7 +17,7 @@ def test_contract_stores_the_transfer_under_our_key(
 ) -> None:
     order = replace(ports.set_orders(1)[0], origin=origin)
     pay(ports, [order])
-    stored = ports.devnet.registry.functions.transfers(transfer_key(order)).call()
+    stored = ports.devnet.registry.functions.transfers(V1.key(order)).call()
     assert stored == [int(order.recipient, 16), order.amount, True, chain]
 
 
@@ -31,7 +32,7 @@ def test_payment_before_the_start_block_is_not_looked_for(ports: AnvilPorts) -> 
     (order,) = ports.set_orders(1)
     pay(ports, [order])
     address = ports.registry.transfer(order).to
-    late = RegistryV1(ports.l1, address, start_block=ports.chain.head().number + 1)
+    late = PaymentRegistry(ports.l1, address, start_block=ports.chain.head().number + 1)
     assert ports.registry.paid_in(order) is not None
     assert late.paid_in(order) is None
     assert late.used([order]) == [True]
@@ -40,8 +41,8 @@ def test_payment_before_the_start_block_is_not_looked_for(ports: AnvilPorts) -> 
 def test_starknet_claim_needs_the_transfer(ports: AnvilPorts) -> None:
     order = replace(ports.set_orders(1)[0], origin="starknet")
     registry = ports.registry
-    assert isinstance(registry, RegistryV1)
-    call = claim(registry.address, order, value=Wei(1))
+    assert isinstance(registry, PaymentRegistry)
+    call = claim(registry.address, V1, order, value=Wei(1))
     (failure,) = ports.chain.simulate([call], ports.chain.fees())
     assert "Transfer not found." in str(failure)
     send(ports, [registry.transfer(order)])

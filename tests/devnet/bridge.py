@@ -16,7 +16,7 @@ from mmbot_pipelines.devnet.accounts import account
 from mmbot_pipelines.devnet.anvil import Anvil
 from mmbot_pipelines.devnet.artifacts import contract, send
 from mmbot_pipelines.devnet.chain import ask, connect, mined
-from mmbot_pipelines.devnet.deploy import Deployment, deploy_all
+from mmbot_pipelines.devnet.deploy import REGISTRIES, Deployment, deploy_all
 from mmbot_pipelines.devnet.orders import OrderSpec
 
 STARKNET, ZKSYNC = 0, 1  # chain ids inside the registry
@@ -64,16 +64,16 @@ class Devnet:
 
 
 @contextmanager
-def running() -> Iterator[Devnet]:
+def running(registry_abi: str = "v1") -> Iterator[Devnet]:
     """Start two chains that mine every transaction at once, and deploy the bridge."""
     with Anvil(chain_id=31337) as l1, Anvil(chain_id=270) as l2:
-        deployment = deploy_all(l1.url, l2.url)
+        deployment = deploy_all(l1.url, l2.url, registry_abi=registry_abi)
         on_l1, on_l2 = connect(l1.url), connect(l2.url)
         yield Devnet(
             deployment=deployment,
             l1=on_l1,
             l2=on_l2,
-            registry=contract(on_l1, "PaymentRegistry", deployment.l1.registry),
+            registry=contract(on_l1, REGISTRIES[registry_abi], deployment.l1.registry),
             diamond=contract(on_l1, "ZkSyncDiamond", deployment.zksync.diamond),
             escrow=contract(on_l2, "Escrow", deployment.zksync.escrow),
         )

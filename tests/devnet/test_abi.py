@@ -21,6 +21,19 @@ FUNCTIONS = {
         "marketMaker()": (0x1F21F9AF, "view"),
         "setMMAddress(address)": (0xA7139611, "nonpayable"),
     },
+    "PaymentRegistryV2": {
+        "transfer(uint256,address,uint128)": (0x76B5EDDC, "payable"),
+        "claimPaymentStarknet(uint256,address,uint256)": (0x1885D25E, "payable"),
+        "claimPaymentBatchStarknet(uint256[],address[],uint256[])": (0x0A21F170, "payable"),
+        "claimPaymentZKSync(uint256,address,uint256,uint256,uint256)": (0x8C23704D, "payable"),
+        "claimPaymentBatchZKSync(uint256[],address[],uint256[],uint256,uint256)": (
+            0xB2321572,
+            "payable",
+        ),
+        "transfers(bytes32)": (0x3C64F04B, "view"),
+        "marketMaker()": (0x1F21F9AF, "view"),
+        "setMMAddress(address)": (0xA7139611, "nonpayable"),
+    },
     "Escrow": {
         "set_order(address,uint256)": (0x12FE8E17, "payable"),
         "get_order(uint256)": (0x5FCB317C, "view"),
@@ -46,6 +59,20 @@ EVENTS = {
         "ClaimPayment((uint256,uint256,bool,uint8))": (
             0xFA14B57AAE01DABBDF4C90231F1F49BB52566FA986BB22B81214A82D0E8D9731,
             [False],
+        ),
+    },
+    "PaymentRegistryV2": {
+        "Transfer(uint256,address,address,uint256,uint128)": (
+            0x518415589D99AA369FD185C0E5C8E121CC117D365EEA9D4F322FFA352B82FF36,
+            [True, False, False, False, False],
+        ),
+        "ClaimPayment(uint256,address,uint256,uint128)": (
+            0x9B37AA3B3CCD712D4F1F38E0D3633191B3279BC495A91348D5E6E6E862E08A7C,
+            [True, False, False, False],
+        ),
+        "ClaimPaymentBatch(uint256[],address[],uint256[],uint128)": (
+            0xB9492E7BF9B06708266CAA2B61513011B6164E9A5613A98B4B28822330685B36,
+            [False] * 4,
         ),
     },
     "ZkSyncDiamond": {

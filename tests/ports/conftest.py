@@ -16,7 +16,7 @@ from tests.postgres import clean_engine
 # These suites run on every origin of the registry; a new one needs its line here. What the others
 # ask does not differ between origins, and is asked of zkSync alone.
 _OF_ORIGINS = ("test_origin", "test_registry")
-_REAL_PORTS = {"zksync": "anvil", "starknet": "starknet"}
+_REAL_PORTS = {"zksync": ["anvil", "anvil-v2"], "starknet": ["starknet", "starknet-v2"]}
 
 
 @pytest.fixture(scope="session")
@@ -26,15 +26,27 @@ def port_devnet() -> Iterator[Devnet]:
 
 
 @pytest.fixture(scope="session")
+def port_devnet_v2() -> Iterator[Devnet]:
+    with running("v2") as devnet:
+        yield devnet
+
+
+@pytest.fixture(scope="session")
 def port_messaging(port_devnet: Devnet) -> ChecksumAddress:
     return deploy_messaging(port_devnet.deployment.l1)
+
+
+@pytest.fixture(scope="session")
+def port_messaging_v2(port_devnet_v2: Devnet) -> ChecksumAddress:
+    return deploy_messaging(port_devnet_v2.deployment.l1)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "ports" in metafunc.fixturenames:
         module = metafunc.module.__name__.rpartition(".")[2]
-        origins = ORIGINS if module in _OF_ORIGINS else ["zksync"]
-        stages = ["memory", *(_REAL_PORTS[origin] for origin in origins)]
+        stages = ["memory", "anvil"]
+        if module in _OF_ORIGINS:
+            stages = ["memory", *(stage for origin in ORIGINS for stage in _REAL_PORTS[origin])]
         metafunc.parametrize("ports", stages, indirect=True)
 
 
@@ -43,12 +55,15 @@ def ports(request: pytest.FixtureRequest) -> Iterator[PortHarness]:
     if request.param == "memory":
         yield MemoryPorts()
         return
-    devnet = request.getfixturevalue("port_devnet")
-    if request.param == "anvil":
+    origin, _, version = request.param.partition("-")
+    suffix = f"_{version}" if version else ""
+    devnet = request.getfixturevalue(f"port_devnet{suffix}")
+    if origin == "anvil":
         with on_anvil(devnet) as ports:
             yield ports
         return
-    with on_starknet(devnet, request.getfixturevalue("port_messaging")) as on_l2:
+    messaging = request.getfixturevalue(f"port_messaging{suffix}")
+    with on_starknet(devnet, messaging) as on_l2:
         yield on_l2
 
 

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
 
-from mmbot_pipelines.adapters.bridge.registry import RegistryV1
+from mmbot_pipelines.adapters.bridge.registry import PaymentRegistry
+from mmbot_pipelines.adapters.bridge.registry_abi import ABIS
 from mmbot_pipelines.adapters.bridge.zksync.escrow import SET_ORDER
 from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSyncOrigin
 from mmbot_pipelines.adapters.evm.chain import EthereumChain, LocalSigner
@@ -148,8 +149,11 @@ class AnvilPorts:
         self.l1 = Rpc([deployment.l1.rpc_url], chain="L1", chain_id=deployment.l1.chain_id)
         self.l2 = Rpc([zksync.rpc_url], chain="zksync", chain_id=zksync.chain_id)
         self.chain = EthereumChain(self.l1, LocalSigner(deployment.private_key))
-        registry = RegistryV1(
-            self.l1, Address(deployment.l1.registry), start_block=deployment.l1.start_block
+        registry = PaymentRegistry(
+            self.l1,
+            Address(deployment.l1.registry),
+            start_block=deployment.l1.start_block,
+            abi=ABIS[deployment.l1.registry_abi],
         )
         self.registry = registry
         self.origin = ZkSyncOrigin(
@@ -158,6 +162,7 @@ class AnvilPorts:
             registry.address,
             escrow=Address(zksync.escrow),
             diamond=Address(zksync.diamond),
+            abi=registry.abi,
             wallet=Address(zksync.wallet),
             start=zksync.start_block,
             accepted=ACCEPTED_DEPTH,

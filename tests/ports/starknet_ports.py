@@ -7,7 +7,8 @@ from typing import Any
 
 from eth_typing import ChecksumAddress
 
-from mmbot_pipelines.adapters.bridge.registry import RegistryV1
+from mmbot_pipelines.adapters.bridge.registry import PaymentRegistry
+from mmbot_pipelines.adapters.bridge.registry_abi import ABIS
 from mmbot_pipelines.adapters.bridge.starknet.messages import ByMessage
 from mmbot_pipelines.adapters.bridge.starknet.origin import StarknetOrigin
 from mmbot_pipelines.adapters.evm.chain import EthereumChain, LocalSigner
@@ -46,8 +47,11 @@ class StarknetPorts:
         self.l1 = Rpc([deployment.l1.rpc_url], chain="L1", chain_id=deployment.l1.chain_id)
         self.l2 = self.client(node.url)
         self.chain = EthereumChain(self.l1, LocalSigner(deployment.private_key))
-        self.registry = RegistryV1(
-            self.l1, Address(deployment.l1.registry), start_block=deployment.l1.start_block
+        self.registry = PaymentRegistry(
+            self.l1,
+            Address(deployment.l1.registry),
+            start_block=deployment.l1.start_block,
+            abi=ABIS[deployment.l1.registry_abi],
         )
         self.by_message = ByMessage(
             self.l2,
@@ -55,6 +59,7 @@ class StarknetPorts:
             self.registry.address,
             escrow=Address(self.deployed.escrow),
             messaging=Address(messaging),
+            abi=self.registry.abi,
             margin_percent=MARGIN_PERCENT,
             poll_seconds=0,
         )

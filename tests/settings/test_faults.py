@@ -33,7 +33,6 @@ def test_nothing_set_gives_one_line_for_each_missing_setting() -> None:
         ("MMBOT_L1_REGISTRY_ADDRESS", REGISTRY[2:], "40 hex digits"),
         ("MMBOT_L1_REGISTRY_ADDRESS", "0x" + "0" * 40, "zero address"),
         ("MMBOT_L1_REGISTRY_ADDRESS", REGISTRY.replace("C8", "c8"), "checksum"),
-        ("MMBOT_L1_REGISTRY_ABI", "v2", "does not speak yet"),
         ("MMBOT_L1_REGISTRY_ABI", "v3", "v1 or v2"),
         ("MMBOT_L1_START_BLOCK", "-1", "a block"),
         ("MMBOT_L1_PRIVATE_KEY", "0x1234", "64 hex digits"),

@@ -58,3 +58,9 @@ def test_what_proofs_need_is_checked(name: str, value: str) -> None:
     (line,) = faults(STARKNET | PROOF | {"MMBOT_ORIGINS": "starknet", name: value})
     assert line.startswith(f"{name} ")
     assert "hunter2" not in line
+
+
+def test_proofs_are_of_a_registry_of_abi_v1() -> None:
+    given = STARKNET | PROOF | {"MMBOT_ORIGINS": "starknet", "MMBOT_L1_REGISTRY_ABI": "v2"}
+    (line,) = faults(given)
+    assert "MMBOT_L1_REGISTRY_ABI is v2: set MMBOT_STARKNET_REPAY=message" in line

@@ -3,7 +3,7 @@
 Each check stands for a way in which nothing would be paid, or paid money not come back.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib import import_module
 
@@ -15,8 +15,9 @@ from mmbot_pipelines.cli.doctor.nodes import agreement, nodes
 from mmbot_pipelines.cli.doctor.queries import call_view, has_code, query
 from mmbot_pipelines.core.errors import Failure, InvalidSettings
 from mmbot_pipelines.core.money import Address, format_ether
-from mmbot_pipelines.settings import Settings
+from mmbot_pipelines.settings import L1, Settings
 from mmbot_pipelines.wiring import shared
+from mmbot_pipelines.wiring.origins import other_chain_ids
 
 
 def chains(settings: Settings) -> Iterator[CheckResult]:
@@ -35,7 +36,7 @@ def chains(settings: Settings) -> Iterator[CheckResult]:
     yield from agreement(rpc)
     if wallet is not None:
         yield from run_check("wallet", partial(_funds, rpc, wallet, settings.limits.max_transfer))
-        yield from run_check("registry", partial(_registry, rpc, l1.registry_address, wallet))
+        yield from run_check("registry", partial(_registry, rpc, settings, wallet))
     for name in settings.origins:
         section = settings.origin(name)
         # Some libraries take seconds to import, which only those pay who serve their origin.
@@ -54,7 +55,8 @@ def _funds(rpc: Rpc, wallet: Address, largest: int) -> Iterator[CheckResult]:
         yield ok("wallet", holds)
 
 
-def _registry(rpc: Rpc, registry: Address, wallet: Address) -> Iterator[CheckResult]:
+def _registry(rpc: Rpc, settings: Settings, wallet: Address) -> Iterator[CheckResult]:
+    l1, registry = settings.l1, settings.l1.registry_address
     if not has_code(rpc, registry):
         yield fault(
             "registry", f"no contract is at {registry} on L1: fix MMBOT_L1_REGISTRY_ADDRESS"
@@ -67,7 +69,7 @@ def _registry(rpc: Rpc, registry: Address, wallet: Address) -> Iterator[CheckRes
             "registry", f"{registry} is no PaymentRegistry ({e}): fix MMBOT_L1_REGISTRY_ADDRESS"
         )
         return
-    yield _abi(rpc, registry)
+    yield from _abi(rpc, l1, settings.origins)
     if wallet in (maker, owner):
         part = "market maker" if wallet == maker else "owner"
         yield ok("registry", f"{registry} has our wallet as its {part}")
@@ -79,8 +81,11 @@ def _registry(rpc: Rpc, registry: Address, wallet: Address) -> Iterator[CheckRes
         )
 
 
-def _abi(rpc: Rpc, registry: Address) -> CheckResult:
+def _abi(rpc: Rpc, l1: L1, origins: Sequence[str]) -> Iterator[CheckResult]:
+    registry, wanted = l1.registry_address, l1.registry_abi
     found = abi_of(rpc, registry)
-    if found == "v1":
-        return ok("registry", f"{registry} answers as ABI v1")
-    return fault("registry", disagreement(registry, found))
+    if found != wanted:
+        yield fault("registry", disagreement(registry, found, wanted))
+        return
+    yield ok("registry", f"{registry} answers as ABI {wanted}")
+    yield from (fault("registry", line) for line in other_chain_ids(rpc, l1, origins))

@@ -8,7 +8,7 @@ from functools import partial
 from starknet_py.constants import STRK_FEE_CONTRACT_ADDRESS
 from starknet_py.hash.selector import get_selector_from_name
 
-from mmbot_pipelines.adapters.bridge.registry import TRANSFERRED, logged_transfer
+from mmbot_pipelines.adapters.bridge.registry_abi import V1
 from mmbot_pipelines.adapters.bridge.starknet.proofs import entrypoint, transfer_slot
 from mmbot_pipelines.adapters.bridge.starknet.prover import Prover, ProverRefused, TaskUnknown
 from mmbot_pipelines.adapters.bridge.starknet.views import lacks_function
@@ -69,7 +69,7 @@ def _prover(starknet: Starknet) -> Iterator[CheckResult]:
 def _slot(on_l1: Rpc, starknet: Starknet, l1: L1) -> Iterator[CheckResult]:
     """Compare the slot that is proven with a transfer that the registry has logged."""
     registry, mapping = l1.registry_address, starknet.transfers_slot
-    wanted = LogFilter(address=registry, topics=(TRANSFERRED,))
+    wanted = LogFilter(address=registry, topics=(V1.transferred,))
     head = blocks.header(on_l1, "latest").block.number
     ranges = LogScanner(on_l1).backwards(wanted, l1.start_block, head)
     log = next(itertools.chain.from_iterable(itertools.islice(ranges, _RANGES)), None)
@@ -90,9 +90,9 @@ def _slot(on_l1: Rpc, starknet: Starknet, l1: L1) -> Iterator[CheckResult]:
 
 def _place(on_l1: Rpc, registry: Address, log: Log, mapping: int) -> int | None:
     """Return the place in the layout where the registry keeps a transfer, `mapping` first."""
-    key, recipient, amount = logged_transfer(log)
+    logged = V1.logged(log)
     for places in ([mapping], range(_SLOTS)):
-        first = [transfer_slot(key, place) for place in places]
+        first = [transfer_slot(V1.key_of(logged), place) for place in places]
         rpc_calls = [
             ("eth_getStorageAt", (registry, f"0x{(slot + member) % 2**256:064x}", "latest"))
             for slot in first
@@ -104,7 +104,7 @@ def _place(on_l1: Rpc, registry: Address, log: Log, mapping: int) -> int | None:
         ]
         kept = zip(*(words[member::_MEMBERS] for member in range(_MEMBERS)), strict=True)
         for place, (to, of, flags) in zip(places, kept, strict=True):
-            if (to, of, flags % 2**8) == (recipient, amount, 1):
+            if (to, of, flags % 2**8) == (logged.recipient, logged.amount, 1):
                 return place
     return None
 

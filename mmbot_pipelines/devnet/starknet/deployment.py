@@ -8,7 +8,7 @@ from eth_typing import ChecksumAddress
 
 from mmbot_pipelines.devnet.artifacts import contract, deploy, send
 from mmbot_pipelines.devnet.chain import connect
-from mmbot_pipelines.devnet.deploy import L1Deployment
+from mmbot_pipelines.devnet.deploy import REGISTRIES, L1Deployment
 from mmbot_pipelines.devnet.local_chain import LocalChain
 from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS
 from mmbot_pipelines.devnet.starknet.felt import felt, selector_of
@@ -45,7 +45,7 @@ def deploy_messaging(l1: L1Deployment) -> ChecksumAddress:
     """Deploy the messaging contract on L1, and set it and the escrow in the registry."""
     w3 = connect(l1.rpc_url)
     messaging = deploy(w3, "StarknetMessaging", sender=l1.owner).address
-    registry = contract(w3, "PaymentRegistry", l1.registry)
+    registry = contract(w3, REGISTRIES[l1.registry_abi], l1.registry)
     claim = selector_of("claim_payment")
     send(registry.functions.setStarknet(messaging, ESCROW_ADDRESS, claim), sender=l1.owner)
     return messaging

@@ -100,7 +100,7 @@ class OriginNode(ChainSection):
     chain_id: int
     escrow_address: Address
 
-    def lacks(self, limits: OrderLimits) -> list[str]:
+    def lacks(self, limits: OrderLimits, registry_abi: str) -> list[str]:
         """Return, a line each, what the origin asks for beside its own settings."""
         return []
 

@@ -121,9 +121,14 @@ class Starknet(OriginNode):
         raw = self.chain_id.to_bytes(32, "big").lstrip(b"\0")
         return raw.decode() if raw.replace(b"_", b"").isalnum() else hex(self.chain_id)
 
-    def lacks(self, limits: OrderLimits) -> list[str]:
+    def lacks(self, limits: OrderLimits, registry_abi: str) -> list[str]:
         """Return one line for each limit on reorg losses that must be set, or be `none`."""
         faults = []
+        if self.repay == "storage_proof" and registry_abi != "v1":
+            faults.append(
+                "MMBOT_STARKNET_REPAY=storage_proof proves transfers of a registry of ABI v1, but "
+                f"MMBOT_L1_REGISTRY_ABI is {registry_abi}: set MMBOT_STARKNET_REPAY=message"
+            )
         if "confirmations" not in limits.model_fields_set:
             faults.append(
                 "MMBOT_CONFIRMATIONS is missing: Starknet has reorged out more than an hour of "

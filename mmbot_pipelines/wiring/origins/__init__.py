@@ -12,9 +12,11 @@ from functools import cache, partial
 from importlib import import_module
 from typing import Any, Protocol, cast
 
-from mmbot_pipelines.adapters.bridge.registry import RegistryV1
+from mmbot_pipelines.adapters.bridge.registry import PaymentRegistry
+from mmbot_pipelines.adapters.bridge.registry_abi import ABIS, V1
+from mmbot_pipelines.adapters.evm.contracts import call_views, refused
 from mmbot_pipelines.adapters.rpc.client import Rpc
-from mmbot_pipelines.adapters.rpc.node import RpcCall
+from mmbot_pipelines.adapters.rpc.node import RpcCall, RpcError
 from mmbot_pipelines.adapters.rpc.nodes import Nodes
 from mmbot_pipelines.adapters.rpc.subscription import Subscription
 from mmbot_pipelines.adapters.starknet.invokes import Invokes
@@ -23,7 +25,9 @@ from mmbot_pipelines.core.errors import NotServed
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.notifications import Notifications
 from mmbot_pipelines.core.safety import GLOBAL
-from mmbot_pipelines.settings import ChainSection, Settings
+from mmbot_pipelines.settings import L1, ChainSection, Settings
+
+_ADAPTERS = "mmbot_pipelines.adapters.bridge"
 
 POLL_SECONDS = 5.0  # for the age of a chain's newest block
 NEW_HEADS: RpcCall = ("eth_subscribe", ["newHeads"])
@@ -35,7 +39,7 @@ class Shared:
 
     settings: Settings
     l1: Rpc
-    registry: RegistryV1
+    registry: PaymentRegistry
     wallet: Address  # ours on L1
     invokes: Invokes  # keeps the transactions of our accounts on L2s
 
@@ -97,6 +101,33 @@ def origins(shared: Shared) -> Origins:
 
 def _origin(name: str, shared: Shared) -> Origin:
     return module(name).origin(shared.settings.origin(name), shared)
+
+
+def other_chain_ids(rpc: Rpc, l1: L1, names: Sequence[str]) -> list[str]:
+    """Return a line for each origin that the registry has under another number than we pay by.
+
+    Under another number a transfer would pay the recipient and could not be claimed. ABI v1 has
+    its numbers in its code.
+
+    Raises:
+        RpcRefused, RpcUnavailable: no node answered, or not as a registry of ABI v2.
+    """
+    if l1.registry_abi == V1.name or not names:
+        return []
+    getters = [import_module(f"{_ADAPTERS}.{name}.registry").CHAIN_ID for name in names]
+    calls = [(l1.registry_address, getter.encode()) for getter in getters]
+    faults = []
+    for name, getter, answer in zip(names, getters, call_views(rpc, calls, "latest"), strict=True):
+        if isinstance(answer, RpcError):
+            raise refused(answer, f"{getter.name} of the registry {l1.registry_address}")
+        (found,), ours = getter.decode(answer), ABIS[l1.registry_abi].chain(name)
+        if found != ours:
+            faults.append(
+                f"the registry {l1.registry_address} has {name} as chain {found}, the bot pays as "
+                f"chain {ours}: it is the registry of another network, set "
+                "MMBOT_L1_REGISTRY_ADDRESS to the one that the escrows obey"
+            )
+    return faults
 
 
 @cache

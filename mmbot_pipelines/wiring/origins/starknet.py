@@ -35,6 +35,7 @@ def origin(section: Section, shared: Shared) -> Origin:
             shared.registry.address,
             escrow=section.escrow_address,
             messaging=section.messaging_address,
+            abi=shared.registry.abi,
             margin_percent=section.fee_margin_percent,
             max_fee=section.max_message_fee,
             max_ratio=section.max_claim_cost_ratio,

@@ -24,6 +24,7 @@ def origin(section: zksync.ZkSync, shared: Shared) -> Origin:
         shared.registry.address,
         escrow=section.escrow_address,
         diamond=section.diamond_address,
+        abi=shared.registry.abi,
         wallet=section.wallet_address or shared.wallet,
         refunds_to=shared.wallet,
         start=section.start_block,

@@ -8,7 +8,7 @@ from eth_abi import encode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmbot_pipelines.adapters.bridge.registry import RegistryV1
+from mmbot_pipelines.adapters.bridge.registry import PaymentRegistry
 from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSyncOrigin
 from mmbot_pipelines.adapters.evm.chain import EthereumChain, LocalSigner
 from mmbot_pipelines.adapters.rpc.client import Rpc
@@ -91,8 +91,8 @@ def wallet(answers: Sequence[Answer]) -> EthereumChain:
     return EthereumChain(client(answers, "L1"), LocalSigner("4c" * 32))
 
 
-def registry(answers: Sequence[Answer]) -> RegistryV1:
-    return RegistryV1(client(answers, "L1"), HOME, start_block=90)
+def registry(answers: Sequence[Answer]) -> PaymentRegistry:
+    return PaymentRegistry(client(answers, "L1"), HOME, start_block=90)
 
 
 def zksync(answers: Sequence[Answer]) -> ZkSyncOrigin:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
+from mmbot_pipelines.adapters.bridge.registry_abi import V1, RegistryAbi
 from mmbot_pipelines.adapters.bridge.starknet.claim_polls import ClaimPolls
 from mmbot_pipelines.adapters.bridge.starknet.message_fee import (
     MAX_FEE,
@@ -38,6 +39,7 @@ class ByMessage:
         *,
         escrow: Address,
         messaging: Address,
+        abi: RegistryAbi = V1,
         margin_percent: int,
         max_fee: Wei = MAX_FEE,
         max_ratio: int = MAX_RATIO,
@@ -47,10 +49,12 @@ class ByMessage:
         """Name the contracts; nothing is asked yet.
 
         messaging: Starknet's core contract on L1.
+        abi: of the registry.
         margin_percent, max_fee, max_ratio: see `MessageFees`.
         poll_seconds: between two looks after one message.
         """
         self._registry = registry
+        self._abi = abi
         self._fees = MessageFees(
             rpc=rpc,
             registry=registry,
@@ -83,7 +87,7 @@ class ByMessage:
 
     def _claim(self, order: Order, value: Wei, fees: Fees) -> Call | Failure:
         cost_grew = self._fees.cost_grew(order, value, self.claim_gas, fees)
-        return cost_grew or claim(self._registry, order, value=value)
+        return cost_grew or claim(self._registry, self._abi, order, value=value)
 
     def elsewhere(self) -> Failure | None:
         """Return that the registry sends claims to another escrow or function, or None."""

@@ -16,7 +16,7 @@ from eth_utils.crypto import keccak
 from starknet_py.hash.selector import get_selector_from_name
 from starknet_py.net.client_models import Call as StarknetCall
 
-from mmbot_pipelines.adapters.bridge.registry import transfer_key
+from mmbot_pipelines.adapters.bridge.registry_abi import V1
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
 from mmbot_pipelines.adapters.bridge.starknet.claim_polls import ClaimPolls
 from mmbot_pipelines.adapters.bridge.starknet.proof_submission import ProofFailed, ProofSubmitter
@@ -225,7 +225,7 @@ class ByProof:
         return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
 
     def _slot(self, order: Order) -> int:
-        return transfer_slot(transfer_key(order), self._transfers_slot)
+        return transfer_slot(V1.key(order), self._transfers_slot)
 
     def _call(self, order: Order) -> StarknetCall:
         _, block = _task(order)

@@ -11,6 +11,7 @@ from mmbot_pipelines.adapters.bridge.escrow import (
     orders_set,
     without_invented,
 )
+from mmbot_pipelines.adapters.bridge.registry_abi import V1, RegistryAbi
 from mmbot_pipelines.adapters.bridge.zksync import escrow as abi
 from mmbot_pipelines.adapters.bridge.zksync import refunds, views
 from mmbot_pipelines.adapters.bridge.zksync.diamond import BASE_COST, GAS_PER_PUBDATA
@@ -51,6 +52,7 @@ class ZkSyncOrigin:
         *,
         escrow: Address,
         diamond: Address,
+        abi: RegistryAbi = V1,
         wallet: Address,
         refunds_to: Address | None = None,
         start: int,
@@ -61,6 +63,7 @@ class ZkSyncOrigin:
         """Name the contracts; nothing is asked yet.
 
         diamond: zkSync's proxy on L1, which prices messages.
+        abi: of the registry.
         wallet: where the escrow must pay us, on zkSync.
         refunds_to: whose claims' messages are refunded: our wallet on L1, at the same address
             on zkSync; None: `wallet`.
@@ -71,6 +74,7 @@ class ZkSyncOrigin:
         self._rpc = rpc
         self._l1 = l1
         self._registry = registry
+        self._abi = abi
         self._escrow = escrow
         self._diamond = diamond
         self._wallet = wallet
@@ -168,6 +172,7 @@ class ZkSyncOrigin:
         return [
             claim(
                 self._registry,
+                self._abi,
                 order,
                 gas_limit=self._claim_gas_limit,
                 gas_per_pubdata=GAS_PER_PUBDATA,
