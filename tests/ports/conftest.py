@@ -44,10 +44,10 @@ def port_messaging_v2(port_devnet_v2: Devnet) -> ChecksumAddress:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "ports" in metafunc.fixturenames:
         module = metafunc.module.__name__.rpartition(".")[2]
-        stages = ["memory", "anvil"]
+        which = ["memory", "anvil"]
         if module in _OF_ORIGINS:
-            stages = ["memory", *(stage for origin in ORIGINS for stage in _REAL_PORTS[origin])]
-        metafunc.parametrize("ports", stages, indirect=True)
+            which = ["memory", *(real for origin in ORIGINS for real in _REAL_PORTS[origin])]
+        metafunc.parametrize("ports", which, indirect=True)
 
 
 @pytest.fixture
