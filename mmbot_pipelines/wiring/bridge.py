@@ -159,7 +159,8 @@ def metrics(settings: Settings) -> "Metrics":
     names = [JOURNAL, *(channel.name for channel in shared.channels(settings.alert_urls))]
     return Metrics(
         PgFigures(cache(lambda: shared.engine(settings.database)), names),
-        [origin_wiring.watched_nodes(settings, s) for s in (GLOBAL, *settings.origins)],
+        # an origin's libraries may take seconds to import
+        lambda: [origin_wiring.watched_nodes(settings, s) for s in (GLOBAL, *settings.origins)],
         wallet.balance,
         origins=settings.origins,
         max_exposure=settings.limits.max_exposure,

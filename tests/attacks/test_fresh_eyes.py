@@ -226,3 +226,20 @@ def test_one_node_whose_blocks_are_old_does_not_halt_everything(
         shows(node, age)
     lag = datetime.now(UTC) - rpc(*three, quorum=quorum).newest_block()
     assert (lag > timedelta(hours=8)) is stands
+
+
+def test_the_age_of_a_chain_is_asked_of_one_node(three: list[FakeNode]) -> None:
+    asked: list[int] = []
+    for number, node in enumerate(three):
+        shows(node, NEW)
+        block = node.methods["eth_getBlockByNumber"]
+        node.methods["eth_getBlockByNumber"] = lambda *given, number=number, block=block: (
+            asked.append(number),
+            block(*given),
+        )[1]
+    pool = rpc(*three)
+    pool.newest_block()  # the first question looks for the best
+    for _ in range(3):
+        asked.clear()
+        pool.newest_block()
+        assert asked == [0]

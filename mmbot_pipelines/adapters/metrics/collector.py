@@ -116,7 +116,7 @@ class Metrics(Collector):
     def __init__(
         self,
         reader: Reader,
-        chains: Sequence[Nodes],
+        chains: Callable[[], Sequence[Nodes]],
         balance: Callable[[], Wei],
         *,
         origins: Sequence[str],
@@ -124,9 +124,12 @@ class Metrics(Collector):
         min_balance: Wei = Wei(0),  # noqa: B008 - a number, not a call's result
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Plug the sources together; nothing is read yet."""
+        """Plug the sources together; nothing is read yet.
+
+        chains: what it returns is plugged together at the first scrape.
+        """
         self._figures = Kept(reader.read, clock)
-        self._nodes = Kept(lambda: node_health(chains), clock)
+        self._nodes = Kept(lambda: node_health(chains()), clock)
         self._balance = Kept(balance, clock)
         self._origins = origins
         self._max_exposure = max_exposure

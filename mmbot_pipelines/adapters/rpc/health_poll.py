@@ -48,29 +48,32 @@ class HealthPoller(Generic[W]):
                 n.health.can_retry(now) for n in self._nodes if n not in self._busy
             ):
                 return
-        answered = self._begin()
+        answered = self._begin(self._nodes)
         if first:
             end = time.monotonic() + _FIRST_SECONDS
             for event in answered:
                 event.wait(max(0.0, end - time.monotonic()))
 
-    def poll_now(self, *, include_open: bool = False) -> None:
-        """Poll the nodes, and wait for each, whichever thread asks it.
+    def poll_now(self, nodes: Sequence[W] | None = None, *, include_open: bool = False) -> None:
+        """Poll nodes, and wait for each, whichever thread asks it.
 
+        nodes: None: all. Which node lags is found out by comparing all.
         include_open: also nodes whose circuit is open.
         """
-        for event in self._begin(include_open=include_open):
+        for event in self._begin(nodes or self._nodes, include_open=include_open):
             event.wait()
 
-    def _begin(self, *, include_open: bool = False) -> list[threading.Event]:
+    def _begin(self, nodes: Sequence[W], *, include_open: bool = False) -> list[threading.Event]:
         """Ask the nodes that no other poll is asking; return an event for each node polled."""
         with self._lock:
             if self._pid != os.getpid():  # the threads that ask did not come along with the fork
                 self._pid, self._busy = os.getpid(), {}
-            self._last = now = self._clock()
+            now = self._clock()
+            if nodes is self._nodes:
+                self._last = now
             polled = [
                 node
-                for node in self._nodes
+                for node in nodes
                 if include_open or node.health.is_serving or node.health.can_retry(now)
             ]
             asked = [node for node in polled if node not in self._busy]
@@ -90,9 +93,10 @@ class HealthPoller(Generic[W]):
                     if head is not None:
                         heads[node] = head
                         node.health.height = head.height
-                    behind = lags(list(heads.values()), time.time())
-                    for other, lag in zip(heads, behind, strict=True):
-                        other.health.lag = lag
+                    if nodes is self._nodes:
+                        behind = lags(list(heads.values()), time.time())
+                        for other, lag in zip(heads, behind, strict=True):
+                            other.health.lag = lag
                     self._busy.pop(node).set()
 
         for node in asked:

@@ -121,13 +121,18 @@ class Nodes:
     def newest_block(self) -> datetime:
         """Return when the newest block was made (its timestamp), in UTC.
 
-        A chain that stands halts everything. So where the best node's block is old, the newest
-        counts that as many nodes have as the quorum asks for.
+        The best node is asked alone. A chain that stands halts everything: so where that node's
+        block is old, the newest counts that as many nodes have as the quorum asks for.
 
         Raises:
             RpcUnavailable: no node shows a block's time.
             WrongChain: all nodes serve another chain.
         """
+        best = self.ordered()[0]
+        self._poller.poll_now([best])
+        head = best.health.head
+        if head and head.made_at is not None and time.time() - head.made_at < _OLD_SECONDS:
+            return datetime.fromtimestamp(head.made_at, UTC)
         self.poll_health()
         if all(node.health.head is None for node in self.members):
             self.poll_health(include_open=True)

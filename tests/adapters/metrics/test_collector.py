@@ -72,7 +72,7 @@ def scraped(
     registry.register(
         Metrics(
             reader,
-            [],
+            list,
             balance,
             origins=["zksync"],
             max_exposure=Wei(5),
