@@ -73,6 +73,9 @@ bench-growth: setup ## measure ticks and the scrape at 1 k, 100 k and 1 M stored
 bench-outage: setup ## measure how soon the product goes on after an outage, and how soon it halts
 	@$(BIN)/python -m tests.bench.outage
 
+bench-runs: setup ## measure how soon a run's own work begins, on warm workers and without
+	@$(BIN)/python -m tests.bench.runs
+
 mutate: setup ## change core/ and the bridge at random places, and count what the fast tests notice
 	@$(BIN)/python -m tests.mutation
 
@@ -100,4 +103,4 @@ lock: ## write both locks again from pyproject.toml: requirements.lock, and the 
 clean: ## remove what the demo left behind
 	@rm -rf .mmbot
 
-.PHONY: help setup server demo test test-fast chaos bench bench-detection bench-idle bench-growth bench-outage mutate snapshot check format lock clean
+.PHONY: help setup server demo test test-fast chaos bench bench-detection bench-idle bench-growth bench-outage bench-runs mutate snapshot check format lock clean

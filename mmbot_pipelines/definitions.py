@@ -24,6 +24,9 @@ class Application(Protocol):
     def definitions(self) -> dg.Definitions:
         """Return the application's definitions."""
 
+    def warm_up(self) -> None:
+        """Open what its runs need, in a process that will execute many of them."""
+
 
 @dg.definitions
 @cache  # Dagster calls it several times in one process
@@ -47,6 +50,16 @@ def defs() -> dg.Definitions:
         sys.tracebacklimit = 0  # the code server ends here, and would print its whole way
         raise
     return merged(parts, database.run_retention_days)
+
+
+def warm_up() -> None:
+    """Open what runs need, in a process that will execute many of them.
+
+    Raises:
+        InvalidSettings, StoreUnavailable: something cannot be opened.
+    """
+    for name in load_apps():
+        _application(name).warm_up()
 
 
 def merged(parts: Sequence[dg.Definitions], keep_days: int) -> dg.Definitions:

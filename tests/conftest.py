@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.postgres"]
+pytest_plugins = ["tests.broker", "tests.postgres"]
 
 # How long one example takes says how busy the machine is.
 settings.register_profile("no_deadline", deadline=None)
@@ -18,7 +18,7 @@ _HERE = Path(__file__).parent
 _PRODUCT = ("e2e", "solo", "chaos/test_run.py")
 
 # These start a chain; what is left in the folders of `make test-fast` does not.
-_SERVER_FIXTURES = {"devnet", "port_devnet"}
+_SERVER_FIXTURES = {"devnet", "port_devnet", "broker"}
 _SERVER_PARAMETERS = {"anvil"}
 _OWN_SERVERS = ("adapters/db/test_embedded.py", "bridge/test_database_outage.py")
 

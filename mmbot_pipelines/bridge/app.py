@@ -14,6 +14,7 @@ from mmbot_pipelines.core.notifications import NoNotifications, Notifications
 from mmbot_pipelines.core.outbox import Chain
 from mmbot_pipelines.core.readings import SafetyThresholds
 from mmbot_pipelines.core.retry import Rebroadcasts
+from mmbot_pipelines.core.workers import Workers
 
 _NOTHING = NoNotifications()
 
@@ -50,6 +51,7 @@ class Bridge:
     # by scope, the time of a chain's newest block, UTC; it raises when nobody answers
     newest: Mapping[str, Callable[[], datetime]] = field(default_factory=dict)
     notifications: Mapping[str, Notifications] = field(default_factory=dict)  # by scope
+    workers: Workers | None = None  # None: each run starts a process of its own
     rebroadcasts: Rebroadcasts = field(default_factory=Rebroadcasts)
     poll_schedules: dict[str, PollSchedule] = field(default_factory=dict)
 

@@ -116,7 +116,9 @@ def _store(bridge: Bridge, origin: str, kind: Cursor, scan: Scan, run: Run) -> l
 def take_orders(
     bridge: Bridge, statuses: Sequence[Status], origin: str | None = None
 ) -> list[Order]:
-    """Take the orders that a run shall be asked for now."""
+    """Take the orders that a run shall be asked for now: none while no worker can take a run."""
+    if bridge.workers is not None and bridge.workers.fault() is not None:
+        return []
     if bridge.rules.dry_run:
         statuses = [s for s in statuses if s is Status.PENDING]
     again, confirmed = ASK_AGAIN_SECONDS, None

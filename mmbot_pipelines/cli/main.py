@@ -30,6 +30,7 @@ COMMANDS = {
     "halt": ("safety", "Send no transfer from now on; claims go on."),
     "resume": ("safety", "Send transfers again, after a halt."),
     "migrate": ("migrate", "Bring the database's tables up to this version."),
+    "workers": ("workers", "Execute runs in warm processes, in place of one process each."),
     "metrics": ("metrics", "Serve the metrics for Prometheus."),
 }
 

@@ -3,12 +3,15 @@
 `dagster_home/dagster.yaml` names `Storage`, so that MMBOT_DATABASE_URL is the only setting.
 """
 
+import os
+import select
+from functools import cache, partial
 from typing import Any, ClassVar, Self
 
 import dagster as dg
 import psycopg2  # type: ignore[import-untyped]
 from dagster_postgres import DagsterPostgresStorage
-from sqlalchemy import event
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import Pool
 
@@ -25,27 +28,42 @@ _TICKS_EVERY_SECONDS = 0.25
 
 
 @event.listens_for(Pool, "checkout")
-def _still_there(connection: Any, record: Any, _: Any) -> None:
+def _still_there(connection: Any, *_: Any) -> None:
     """Let the pool replace a connection that a restart of Postgres has cut.
 
-    Dagster's webserver keeps one open and would answer the next page with an error.
+    The next page of the UI, or the next event of a run, would fail otherwise. On a connection that
+    nobody uses the server says nothing but farewell: this costs no question to it.
     """
-    if isinstance(connection, psycopg2.extensions.connection) and record.info.get("used"):
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT 1")
-        except psycopg2.Error:
-            raise DisconnectionError("the database has closed this connection") from None
-    record.info["used"] = True
+    is_dagsters = isinstance(connection, psycopg2.extensions.connection)
+    if is_dagsters and any(select.select([connection], [], [], 0)):
+        raise DisconnectionError("the database has closed this connection")
+
+
+# Connections that a process keeps open; more are opened while they are needed. Dagster opens one
+# for every question otherwise, some forty of them a run.
+_KEPT_CONNECTIONS = 4
+
+
+@cache
+def _engine(url: str) -> Engine:
+    """Return the pool of connections of this process to Dagster's tables."""
+    engine = create_engine(
+        url, isolation_level="AUTOCOMMIT", pool_size=_KEPT_CONNECTIONS, max_overflow=-1
+    )
+    # A forked process must not speak on its parent's connections, nor close them.
+    os.register_at_fork(after_in_child=partial(engine.dispose, close=False))
+    return engine
 
 
 class Storage(DagsterPostgresStorage):
     """Runs and events in the schema `dagster` of MMBOT_DATABASE_URL.
 
-    Dagster opens it for every tick of every sensor; it checks for its tables once per process.
+    Dagster opens it for every tick of every sensor: it checks for its tables once per process,
+    and all of them share one pool of connections.
     """
 
     _has_tables: ClassVar[bool] = False
+    _has_columns: ClassVar[bool] = False
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
@@ -72,6 +90,12 @@ class Storage(DagsterPostgresStorage):
             inst_data=inst_data,
         )
         cls._has_tables = True
+        for part in (storage._run_storage, storage._event_log_storage, storage._schedule_storage):
+            part._engine = _engine(dagster_url(url))
+        if not cls._has_columns:
+            cls._has_columns = storage._run_storage.has_run_stats_index_cols()
+        # Dagster asks the catalogue nine times a run.
+        storage._run_storage.has_run_stats_index_cols = lambda: cls._has_columns  # type: ignore[method-assign]
         return storage
 
 

@@ -5,21 +5,15 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from mmbot_pipelines.adapters.processes import tied_to_parent
+
 _LISTENING = b"Listening on "
-_TIE = """
-import ctypes, os, sys
-PR_SET_PDEATHSIG, SIGKILL = 1, 9
-ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL)
-if os.getppid() == int(sys.argv[1]):  # else it died before we asked
-    os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 class ChainError(RuntimeError):
@@ -118,17 +112,6 @@ class LocalChain(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-def tied_to_parent(command: Sequence[str]) -> list[str]:
-    """Return the command as one that the kernel ends with this process, where it can.
-
-    An exec keeps the wish (prctl(2), PR_SET_PDEATHSIG), so a short Python makes it
-    first: Popen's preexec_fn may deadlock in a process of several threads.
-    """
-    if sys.platform != "linux":
-        return list(command)
-    return [sys.executable, "-ISc", _TIE, str(os.getpid()), *command]
 
 
 def _listening_port(output: BinaryIO | Iterator[bytes], name: str) -> int:

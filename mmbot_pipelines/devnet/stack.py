@@ -1,4 +1,4 @@
-"""The whole product on this machine: Postgres, chains, contracts, messenger, Dagster.
+"""The whole product on this machine: Postgres, broker, chains, messenger, Dagster, workers.
 
 Everything started here ends with this process, whatever ends it; what ends before is
 started again.
@@ -18,6 +18,7 @@ import psutil
 import requests
 import yaml
 
+from mmbot_pipelines.adapters.broker import embedded as broker
 from mmbot_pipelines.adapters.db.embedded import embedded_url
 from mmbot_pipelines.adapters.db.embedded import stop as stop_postgres
 from mmbot_pipelines.adapters.db.migrate import upgrade
@@ -31,7 +32,8 @@ from mmbot_pipelines.devnet.starknet.deployment import (
 )
 from mmbot_pipelines.devnet.supervision import Service, Supervisor
 from mmbot_pipelines.devnet.users import Users
-from mmbot_pipelines.settings import without_keys
+from mmbot_pipelines.settings import load_broker, without_keys
+from mmbot_pipelines.wiring.shared import workers
 
 L1_CHAIN_ID = 31337
 ZKSYNC_CHAIN_ID = 31338
@@ -39,6 +41,7 @@ _START_SECONDS = 120
 _POLL_EVERY_SECONDS = 0.1
 _THREADS = "32"  # of the code server: each waiting sensor holds one
 _START_RUN_SECONDS = "140"  # as in dagster.yaml; the daemon gives up after a minute otherwise
+_WITH_KEYS = ("code", "workers")
 _READY = """{ instance { daemonHealth { daemonStatus(daemonType: "SENSOR") { healthy } } }
     repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"""
 
@@ -93,6 +96,11 @@ class Stack:
         return embedded_url(self._postgres)
 
     @property
+    def is_warm(self) -> bool:
+        """Return whether warm workers execute the runs; else each starts a process of its own."""
+        return bool(self.environ["MMBOT_BROKER_URL"])
+
+    @property
     def postmaster(self) -> int | None:
         """Return the process id of Postgres, or None while it does not run."""
         try:
@@ -120,8 +128,11 @@ class Stack:
         for chain, seconds in zip((self.l1, self.l2), self._block_seconds, strict=True):
             ask(connect(chain.url), "evm_setIntervalMining", seconds)
         self.environ = self._environ()
-        self._log_start("Dagster's code server, daemon and webserver")
+        self._log_start("the workers, and Dagster's code server, daemon and webserver")
         self._cleanup.callback(self.services.stop)
+        if self.is_warm:
+            self._serve("broker", *broker.command(self._broker))
+            self._serve("workers", "mmbot", "workers")
         self._serve("code", *self._code_server())
         self._serve("daemon", "dagster-daemon", "run", *self._workspace())
         self._serve(
@@ -165,6 +176,10 @@ class Stack:
     def _postgres(self) -> Path:
         return self.dagster_home / "postgres"
 
+    @property
+    def _broker(self) -> Path:
+        return self.dagster_home / "broker"
+
     def _keep_postgres(self) -> None:
         if not (self._postgres / "postmaster.pid").exists() or not _alive(self._postgres):
             self._log_start("Postgres again, which ended")
@@ -186,6 +201,7 @@ class Stack:
             **environment(self.deployment),
             **(self.starknet.settings() if self.starknet else {}),
             "MMBOT_ORIGINS": ",".join(self.origins),
+            "MMBOT_BROKER_URL": broker.embedded_url(self._broker),
             **self._more,
         }
 
@@ -224,7 +240,7 @@ class Stack:
 
     def _serve(self, name: str, program: str, *args: str) -> None:
         path = str(Path(sys.executable).parent / program)
-        environ = self.environ if name == "code" else without_keys(self.environ)
+        environ = self.environ if name in _WITH_KEYS else without_keys(self.environ)
         self.services.start(Service(name, [path, *args], self.log(name)), environ)
 
     def _await_dagster(self) -> None:
@@ -233,10 +249,14 @@ class Stack:
             for service in self.services.services:
                 if not service.running:
                     raise StackError(f"the {service.name} ended at once: see {service.log}")
-            if self._dagster_is_up():
+            if self._workers_are_up() and self._dagster_is_up():
                 return
             time.sleep(_POLL_EVERY_SECONDS)
         raise StackError(f"Dagster did not come up: see {self.log('webserver')}")
+
+    def _workers_are_up(self) -> bool:
+        known = workers(load_broker(self.environ))
+        return known is None or known.fault() is None
 
     def _dagster_is_up(self) -> bool:
         try:

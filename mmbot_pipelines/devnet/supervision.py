@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from mmbot_pipelines.adapters.processes import tied_to_parent
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT
-from mmbot_pipelines.devnet.local_chain import tied_to_parent
 
 _STOP_SECONDS = 7.0
 _POLL_EVERY_SECONDS = 0.5

@@ -3,6 +3,7 @@
     load()            everything, for processes that move money
     load_apps()       only which applications run
     load_database()   only the database, for commands that read it
+    load_broker()     only who hands runs to warm workers
     load_ui()         only what Dagster's webserver needs
 
 An error is one line that names the variable and its fix. All errors are raised together.
@@ -29,7 +30,7 @@ from mmbot_pipelines.settings.bridge import (
 )
 from mmbot_pipelines.settings.renamed import with_new_names
 from mmbot_pipelines.settings.section import Section
-from mmbot_pipelines.settings.shared import L1, ChainSection, Database, General, Key, Ui
+from mmbot_pipelines.settings.shared import L1, Broker, ChainSection, Database, General, Key, Ui
 from mmbot_pipelines.settings.urls import place
 from mmbot_pipelines.settings.values import TierSetting
 
@@ -38,6 +39,7 @@ __all__ = [
     "L1",
     "ORIGINS",
     "VARIABLES",
+    "Broker",
     "ChainSection",
     "Database",
     "Execution",
@@ -50,6 +52,7 @@ __all__ = [
     "Ui",
     "load",
     "load_apps",
+    "load_broker",
     "load_database",
     "load_ui",
     "place",
@@ -60,6 +63,7 @@ _ORIGINS = sections()
 _SECTIONS: tuple[type[Section], ...] = (
     General,
     Database,
+    Broker,
     L1,
     Key,
     Ui,
@@ -69,7 +73,7 @@ _SECTIONS: tuple[type[Section], ...] = (
     Execution,
     *_ORIGINS.values(),
 )
-VARIABLES: tuple[str, ...] = tuple(name for s in _SECTIONS for name in s.variables())
+VARIABLES: tuple[str, ...] = tuple(dict.fromkeys(name for s in _SECTIONS for name in s.variables()))
 # What moves money: only the code server and its runs may hold these.
 KEYS: frozenset[str] = frozenset(Key.variables()).union(*(s.KEYS for s in _ORIGINS.values())) | {
     # AWS credentials allow signing with the key in KMS. Read by botocore, not by us.
@@ -98,6 +102,7 @@ class Settings(BaseModel):
 
     origins: tuple[str, ...]
     database: Database
+    broker: Broker
     l1: L1
     key: Key | None  # None in a process that only looks
     origin_sections: tuple[OriginNode, ...]  # of `origins`, in their order
@@ -140,6 +145,7 @@ def load(environ: Mapping[str, str] = os.environ, *, keys: bool = True) -> Setti
     general = _read(General, given, faults)
     served = _read(Served, given, faults)
     database = _read(Database, given, faults)
+    broker = _read(Broker, given, faults)
     l1 = _read(L1, given, faults)
     key = _read(Key, given, faults) if keys else None
     names = served.origins if served else ()
@@ -152,11 +158,12 @@ def load(environ: Mapping[str, str] = os.environ, *, keys: bool = True) -> Setti
         faults += [x for s in origins.values() if s for x in s.lacks(limits, l1.registry_abi)]
     if general and general.rpc_quorum:
         faults += _lacking_nodes(general.rpc_quorum, {"l1": l1, **origins})
-    if faults or not (general and database and l1 and limits and safety and execution):
-        raise InvalidSettings("\n".join(faults))
+    if faults or not (general and database and broker and l1 and limits and safety and execution):
+        raise InvalidSettings("\n".join(dict.fromkeys(faults)))  # two sections have DAGSTER_HOME
     return Settings(
         origins=tuple(origins),
         database=database,
+        broker=broker,
         l1=l1,
         key=key,
         origin_sections=tuple(s for s in origins.values() if s),
@@ -196,6 +203,19 @@ def load_database(environ: Mapping[str, str] = os.environ) -> Database:
     if database is None:
         raise InvalidSettings("\n".join(faults))
     return database
+
+
+def load_broker(environ: Mapping[str, str] = os.environ) -> Broker:
+    """Read only what leads to the broker and the workers.
+
+    Raises:
+        InvalidSettings: one line per fault.
+    """
+    faults: list[str] = []
+    broker = _read(Broker, _present(environ), faults)
+    if broker is None:
+        raise InvalidSettings("\n".join(faults))
+    return broker
 
 
 def load_ui(environ: Mapping[str, str] = os.environ) -> Ui:

@@ -45,6 +45,34 @@ class Database(Section):
         return f"{urls.database(self.url.get_secret_value())} (MMBOT_DATABASE_URL)"
 
 
+class Broker(Section):
+    """Who hands runs to warm workers; without one each run starts a process of its own."""
+
+    url: urls.BrokerUrl | None = _variable("MMBOT_BROKER_URL", None)
+    # of one `mmbot workers`; None: as many as there are cores
+    processes: values.Count | None = _variable("MMBOT_WORKER_PROCESSES", None)
+    dagster_home: values.AbsolutePath | None = _variable("DAGSTER_HOME", None)
+
+    @property
+    def is_embedded(self) -> bool:
+        """Return whether the broker is the one beside the program."""
+        return self.url is not None and self.url.get_secret_value() == urls.EMBEDDED
+
+    @property
+    def folder(self) -> Path:
+        """Return where the embedded broker's data is."""
+        return (self.dagster_home or Path(".mmbot").resolve()) / "broker"
+
+    @property
+    def description(self) -> str:
+        """Return which broker it is, without any secret of its URL."""
+        if self.url is None:
+            return "none (MMBOT_BROKER_URL)"
+        if self.is_embedded:
+            return f"the embedded one in {self.folder}"
+        return f"{urls.broker(self.url.get_secret_value())} (MMBOT_BROKER_URL)"
+
+
 class ChainSection(Section):
     """A chain and the nodes that serve it."""
 

@@ -13,6 +13,7 @@ from pydantic_settings import NoDecode
 from mmbot_pipelines.core.text import parse_url, redacted_host
 from mmbot_pipelines.settings.values import entries
 
+EMBEDDED = "embedded"  # as a broker: the one beside the program
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -34,6 +35,14 @@ def database(url: str) -> str:
     port = parts.port or given.get("port")
     name = unquote(parts.path.strip("/")) or given.get("dbname", "the default database")
     return f"{name} at {host}" + (f":{port}" if port else "")
+
+
+def broker(url: str) -> str:
+    """Return a broker's place without its password: "redis://broker.internal:6379"."""
+    parts = parse_url(url)
+    if parts is not None and parts.scheme == "redis+socket":
+        return parts.path
+    return place(url)
 
 
 def _is_http(url: str) -> bool:
@@ -73,6 +82,20 @@ def _database_url(text: str) -> SecretStr:
     return SecretStr(text)
 
 
+def _broker_url(text: str) -> SecretStr:
+    if text.lower() == EMBEDDED:
+        return SecretStr(EMBEDDED)
+    parts = parse_url(text)
+    at_host = parts and parts.scheme in ("redis", "rediss") and parts.hostname
+    at_socket = parts and parts.scheme == "redis+socket" and not parts.netloc and parts.path
+    if not (at_host or at_socket):
+        raise ValueError(
+            f"must be {EMBEDDED}, redis://:password@host:6379/0, rediss://... with TLS, or "
+            "redis+socket:///path/of/the/socket"
+        )
+    return SecretStr(text)
+
+
 def _alert_urls(text: str) -> list[SecretStr]:
     # Apprise URLs may hold commas themselves: only a comma before the next scheme separates.
     urls = [url.strip() for url in re.split(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)", text)]
@@ -97,5 +120,6 @@ def _prover_url(text: str) -> SecretStr:
 RpcUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_rpc_urls)]
 WsUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_ws_urls)]
 AlertUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_alert_urls)]
+BrokerUrl = Annotated[SecretStr, BeforeValidator(_broker_url)]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database_url)]
 ProverUrl = Annotated[SecretStr, BeforeValidator(_prover_url)]

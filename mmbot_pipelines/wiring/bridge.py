@@ -116,6 +116,7 @@ def bridge(settings: Settings) -> Bridge:
         draw=random.random,
         newest=origin_wiring.newest(settings),
         notifications=origin_wiring.notifications(settings),
+        workers=shared.workers(settings.broker),
     )
 
 

@@ -4,20 +4,23 @@ Imports no chain, so that `mmbot halt` begins at once.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
+from mmbot_pipelines.adapters.broker.embedded import embedded_url
 from mmbot_pipelines.adapters.db import pooling, startup
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.unit_of_work import PgStore
 from mmbot_pipelines.core.alerts import Channel
 from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.core.unit_of_work import Store
-from mmbot_pipelines.settings import Database, Key
+from mmbot_pipelines.settings import Broker, Database, Key
 
 if TYPE_CHECKING:
+    from mmbot_pipelines.adapters.broker.workers import BrokerWorkers
     from mmbot_pipelines.adapters.evm.signing import Signer
 
 
@@ -91,6 +94,23 @@ def signer(key: Key | None) -> "Signer":
         password_file=key.keystore_password_file,
         kms_key_id=key.kms_key_id,
     )
+
+
+@cache
+def workers(broker: Broker) -> "BrokerWorkers | None":
+    """Return the warm workers, one object per process; None where no broker is named."""
+    if broker.url is None:
+        return None
+    # A process without a broker needs no client for one.
+    from mmbot_pipelines.adapters.broker.workers import BrokerWorkers  # noqa: PLC0415
+
+    return BrokerWorkers(broker_url(broker), broker.description)
+
+
+def broker_url(broker: Broker) -> SecretStr:
+    """Return the URL of a broker that is named or embedded."""
+    assert broker.url is not None  # noqa: S101  who asks has looked
+    return SecretStr(embedded_url(broker.folder)) if broker.is_embedded else broker.url
 
 
 def channels(alert_urls: Sequence[SecretStr]) -> list[Channel]:

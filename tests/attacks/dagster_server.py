@@ -13,8 +13,8 @@ from typing import Any
 
 import requests
 
+from mmbot_pipelines.adapters.processes import tied_to_parent
 from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT
-from mmbot_pipelines.devnet.local_chain import tied_to_parent
 from mmbot_pipelines.devnet.stack import free_port
 from tests.polling import until
 from tests.settings.environments import GOOD, STARKNET

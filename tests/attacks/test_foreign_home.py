@@ -13,8 +13,8 @@ import yaml
 from sqlalchemy import create_engine, text
 
 from mmbot_pipelines.adapters.db.urls import store_url
+from mmbot_pipelines.adapters.processes import tied_to_parent
 from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT
-from mmbot_pipelines.devnet.local_chain import tied_to_parent
 from mmbot_pipelines.devnet.stack import free_port
 from tests.attacks.dagster_server import SETTINGS, DagsterServer, webserver
 from tests.attacks.test_env_sources import JOBS, ended

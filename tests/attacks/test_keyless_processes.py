@@ -54,8 +54,9 @@ def test_systemd_hands_them_no_key(name: str) -> None:
 def test_containers_hand_them_no_key(name: str) -> None:
     assert COMPOSE[name]["env_file"] == "/etc/mmbot/env"
     assert not [v for v in COMPOSE[name]["volumes"] if "/etc/mmbot" in v]
-    assert "/etc/mmbot/keys.env" in COMPOSE["code"]["env_file"]
-    assert "/etc/mmbot/key:/etc/mmbot/key:ro" in COMPOSE["code"]["volumes"]
+    for signs in ("code", "workers"):
+        assert "/etc/mmbot/keys.env" in COMPOSE[signs]["env_file"]
+        assert "/etc/mmbot/key:/etc/mmbot/key:ro" in COMPOSE[signs]["volumes"]
 
 
 def test_metrics_need_no_key_and_read_none() -> None:

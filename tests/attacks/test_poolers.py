@@ -16,9 +16,9 @@ from sqlalchemy.engine import make_url
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.pooling import require_own_sessions, shares_backends
+from mmbot_pipelines.adapters.processes import tied_to_parent
 from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.core.safety import State
-from mmbot_pipelines.devnet.local_chain import tied_to_parent
 from mmbot_pipelines.devnet.stack import free_port
 from tests.cli.command import caller
 from tests.polling import until

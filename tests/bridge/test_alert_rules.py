@@ -256,3 +256,17 @@ def test_throttled_is_high_per_scope(harness: BridgeHarness) -> None:
 def test_without_the_store_nothing_is_reported(harness: BridgeHarness) -> None:
     with harness.unreachable(), pytest.raises(StoreUnavailable):
         seen(harness)
+
+
+class NoWorkers:
+    def fault(self) -> str | None:
+        return "the broker redis://db does not answer (ConnectionError)"
+
+
+def test_no_worker_is_one_alert(harness: BridgeHarness) -> None:
+    harness.set_and_detect(3)
+    harness.bridge = replace(harness.bridge, workers=NoWorkers())
+    alert = only(harness)
+    assert (alert.key, alert.severity) == ("workers", Severity.HIGH)
+    assert "redis://db does not answer" in alert.text
+    assert "`mmbot workers`" in alert.text

@@ -1,5 +1,7 @@
 """What can go wrong on an order's way, and where it goes on from there."""
 
+from dataclasses import replace
+
 import pytest
 
 from mmbot_pipelines.bridge import steps
@@ -265,3 +267,21 @@ def test_a_claim_that_reverts_goes_back_to_paid(harness: BridgeHarness) -> None:
     harness.mine()
     assert harness.order(key).status is Status.PROVED
     assert harness.paid(key) == 1
+
+
+class NoWorkers:
+    """Warm workers whose broker is away for a while."""
+
+    away: str | None = "the broker redis://db does not answer (ConnectionError)"
+
+    def fault(self) -> str | None:
+        return self.away
+
+
+def test_no_order_is_taken_while_no_run_can_start(harness: BridgeHarness) -> None:
+    (key,) = harness.set_and_detect()
+    workers = NoWorkers()
+    bridge = replace(harness.bridge, workers=workers)
+    assert steps.take_orders(bridge, [Status.PENDING]) == []
+    workers.away = None
+    assert [o.key for o in steps.take_orders(bridge, [Status.PENDING])] == [key]

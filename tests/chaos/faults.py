@@ -28,13 +28,26 @@ _OUTAGES = (Fault.DROP, Fault.HANG, Fault.ERROR, Fault.LIMIT, Fault.GARBAGE)
 
 class Target(StrEnum):
     RUN = "run"
+    WORKERS = "workers"
+    BROKER = "broker"
     CODE = "code server"
     DAEMON = "daemon"
     POSTGRES = "Postgres"
 
 
-# of 20: runs are what pays, and the others need half a minute to come back
-_TARGETS = [Target.RUN] * 14 + [Target.CODE] * 2 + [Target.DAEMON] * 2 + [Target.POSTGRES] * 2
+# of 24: runs are what pays, and the others need half a minute to come back
+_TARGETS = [
+    *([Target.RUN] * 14),
+    *([Target.WORKERS, Target.BROKER, Target.CODE, Target.DAEMON, Target.POSTGRES] * 2),
+]
+
+
+_SERVICES = {
+    Target.WORKERS: "workers",
+    Target.BROKER: "broker",
+    Target.CODE: "code",
+    Target.DAEMON: "daemon",
+}
 
 
 class FaultSchedule:
@@ -112,14 +125,13 @@ class FaultSchedule:
         services = self._stack.services
         match target:
             case Target.RUN:
-                runs = run_workers(services["code"].pid)
+                runs = run_processes(self._stack)
                 return self._kill_rng.choice(runs) if runs else None
-            case Target.CODE:
-                return services["code"].pid if services["code"].running else None
-            case Target.DAEMON:
-                return services["daemon"].pid if services["daemon"].running else None
             case Target.POSTGRES:
                 return self._stack.postmaster
+            case Target.WORKERS | Target.BROKER | Target.CODE | Target.DAEMON:
+                service = services[_SERVICES[target]]
+                return service.pid if service.running else None
 
     def _cause_fault(self) -> None:
         action = self._fault_rng.choice(self._actions)
@@ -179,21 +191,11 @@ class FaultSchedule:
         self._stopping.wait(self._fault_rng.uniform(1, _MAX_FAULT_SECONDS))
 
 
-def run_workers(code_server: int) -> list[int]:
-    """Return the process ids of the runs that a code server has started."""
+def run_processes(stack: FaultyStack) -> list[int]:
+    """Return the ids of the processes that execute runs: what the workers' parent has forked."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        return [
-            child.pid
-            for child in psutil.Process(code_server).children(recursive=True)
-            if _is_run(child)
-        ]
+        return [child.pid for child in psutil.Process(stack.services["workers"].pid).children()]
     return []
-
-
-def _is_run(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-        return any("spawn_main" in word for word in process.cmdline())
-    return False
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float, every: float = 0.5) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mmbot_pipelines.adapters.broker.workers import BrokerWorkers
 from mmbot_pipelines.cli.doctor.findings import CheckStatus
 from mmbot_pipelines.cli.doctor.nodes import nodes
 from mmbot_pipelines.devnet.accounts import account
@@ -13,6 +14,7 @@ from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT
 from mmbot_pipelines.devnet.artifacts import send
 from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.deploy import environment
+from tests.broker import Broker
 from tests.cli.command import CommandOutput, Mmbot, caller
 from tests.devnet.bridge import STRANGER, Devnet, rolled_back, running
 
@@ -65,9 +67,11 @@ def faults(output: CommandOutput) -> list[str]:
     return found
 
 
-def test_all_is_well(mmbot: Mmbot, devnet: Devnet) -> None:
+def test_all_is_well(mmbot: Mmbot, devnet: Devnet, broker: Broker) -> None:
     limits = ("EXPOSURE", "PER_RECIPIENT", "PER_HOUR", "PER_DAY")
     given = {f"MMBOT_MAX_{name}_WEI": "1000000" for name in limits}
+    given["MMBOT_BROKER_URL"] = broker.url.get_secret_value()
+    BrokerWorkers(broker.url, "").serve("one@host")
     output = mmbot(**given, MMBOT_CONFIRMATIONS="0:1", MMBOT_MIN_BALANCE_WEI="1")
     assert faults(output) == []
     lines = output.out.splitlines()
@@ -83,6 +87,7 @@ def test_all_is_well(mmbot: Mmbot, devnet: Devnet) -> None:
         "prices a claim's message",
         "database: its tables are of this version",
         "holds our dagster.yaml",
+        "workers: one@host of ",
     ):
         assert part in output.out
 

@@ -14,7 +14,7 @@ from tests.deploy.units import INSTALLED, ROOT, command, services
 DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
-OURS = {name: s for name, s in COMPOSE["services"].items() if name != "postgres"}
+OURS = {name: s for name, s in COMPOSE["services"].items() if name not in ("postgres", "valkey")}
 
 
 def test_it_starts_what_the_units_start() -> None:
@@ -46,6 +46,8 @@ def test_nothing_is_published(name: str) -> None:
     assert service["restart"] == "unless-stopped"
     if name == "postgres":
         assert "listen_addresses=127.0.0.1" in service["command"]
+    elif name == "valkey":
+        assert service["command"][1:3] == ["--bind", "127.0.0.1"]
     else:
         assert service["read_only"]
         assert service["cap_drop"] == ["ALL"]

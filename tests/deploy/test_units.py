@@ -64,7 +64,7 @@ def test_each_comes_back_by_itself_and_has_no_rights(name: str) -> None:
     assert (unit["Restart"], unit["RestartSec"]) == (["always"], ["2"])
     assert unit["StartLimitIntervalSec"] == ["0"]
     assert (unit["User"], unit["CapabilityBoundingSet"]) == (["mmbot"], [""])
-    keys = ["/etc/mmbot/keys.env"] if name == "mmbot-code" else []
+    keys = ["/etc/mmbot/keys.env"] if name in ("mmbot-code", "mmbot-workers") else []
     assert [p for p in unit["EnvironmentFile"] if p not in keys] == ["/etc/mmbot/env"]
     assert "Requires" not in unit  # a restart of Postgres must not stop the bot
 
@@ -98,6 +98,7 @@ def test_what_listens_listens_on_the_loopback_alone() -> None:
         "mmbot-daemon": None,
         "mmbot-metrics": "127.0.0.1",
         "mmbot-webserver": "127.0.0.1",
+        "mmbot-workers": None,
     }
 
 

@@ -32,12 +32,12 @@ def test_everything_listens_on_the_loopback_alone(product: Product) -> None:
     assert set(found.values()) == {"127.0.0.1"}
 
 
-def test_only_the_code_server_has_keys(product: Product) -> None:
+def test_only_the_code_server_and_the_workers_have_keys(product: Product) -> None:
     holders = set()
     for service in product.stack.services.services:
         if KEYS & set(psutil.Process(service.pid).environ()):
             holders.add(service.name)
-    assert holders == {"code"}
+    assert holders == {"code", "workers"}
 
 
 def test_a_foreign_page_is_not_answered(product: Product) -> None:

@@ -29,11 +29,13 @@ def test_processes_die_between_two_effects(product: Product, tmp_path: Path) -> 
         token.touch()
     armed = ",".join(f"{p}={t}" for p, t in zip(points, tokens, strict=True))
     services = product.stack.services
-    services.restart("code", product.stack.environ | {"MMBOT_FAILPOINTS": armed})
+    for name in ("code", "workers"):  # what ticks, and what executes runs
+        services.restart(name, product.stack.environ | {"MMBOT_FAILPOINTS": armed})
     keys = product.place(burst(product.stack.deployment, 4, seed=5))  # a run for each
     product.await_completed(keys, seconds=400)
     assert not [t for t in tokens if t.exists()]
     noted = {e.fault.kind for key in keys for e in product.store.errors.of(key)}
     assert "RunDied" in noted
-    services.restart("code", product.stack.environ)
+    for name in ("code", "workers"):
+        services.restart(name, product.stack.environ)
     product.check_invariants()

@@ -144,3 +144,21 @@ def test_the_database_can_be_found_without_the_rest() -> None:
     assert settings.load_database({}).url is None
     with pytest.raises(InvalidSettings, match=r"^MMBOT_DATABASE_URL must be a Postgres URL"):
         settings.load_database({"MMBOT_DATABASE_URL": "sqlite:///x"})
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://127.0.0.1:6379/0", "rediss://:hunter2@db:6380/1", "redis+socket:///run/v.sock"],
+)
+def test_a_broker_is_named_by_its_url(url: str) -> None:
+    found = settings.load_broker({"MMBOT_BROKER_URL": url})
+    assert found.url is not None
+    assert (found.url.get_secret_value(), found.is_embedded) == (url, False)
+    assert "hunter2" not in f"{found!r} {found.description}"
+
+
+def test_the_embedded_broker_lives_beside_the_embedded_database() -> None:
+    found = settings.load_broker({"MMBOT_BROKER_URL": "embedded", "DAGSTER_HOME": "/var/lib/mmbot"})
+    assert found.is_embedded
+    assert found.folder == Path("/var/lib/mmbot/broker")
+    assert settings.load_broker({}).url is None

@@ -48,6 +48,7 @@ def firing_alerts(facts: BridgeSnapshot, thresholds: AlertThresholds) -> AlertSn
         *wallet.alerts(facts, thresholds.min_balance),
         *stuck_transaction.alerts(facts),
         *_silent(facts),
+        *_no_worker(facts),
         *([concurrent_daemons_alert(facts.daemons)] if facts.daemons else []),
     ]
     unknown = set()
@@ -207,6 +208,17 @@ def _silent(facts: BridgeSnapshot) -> Iterator[Alert]:
             f"{sanitized(why)}.",
             f"see to the nodes, or add one to MMBOT_{chain.upper()}_RPC_URLS; "
             "orders go on by themselves when one answers.",
+        )
+
+
+def _no_worker(facts: BridgeSnapshot) -> Iterator[Alert]:
+    if facts.no_worker is not None:
+        yield Alert.to_act(
+            "workers",
+            Severity.HIGH,
+            "no run can start",
+            f"{facts.no_worker}.",
+            "start the broker and `mmbot workers`; orders go on by themselves when both are up.",
         )
 
 

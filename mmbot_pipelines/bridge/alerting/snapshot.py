@@ -61,6 +61,7 @@ class BridgeSnapshot:
     oldest_in_flight: Transaction | None  # the first attempt of what is in no block for longest
     impossible_nonce: int | None  # a count of the wallet's transactions that cannot be
     daemons: Sequence[Daemon]  # that live beside another one
+    no_worker: str | None  # why no run can start
 
 
 def take_snapshot(bridge: Bridge, records: OrderStats, daemons: Daemons) -> BridgeSnapshot:
@@ -120,6 +121,7 @@ def take_snapshot(bridge: Bridge, records: OrderStats, daemons: Daemons) -> Brid
         ),
         impossible_nonce=pending if impossible else None,
         daemons=concurrent_daemons(daemons.alive_since(now - HEARTBEAT_TIMEOUT)),
+        no_worker=bridge.workers.fault() if bridge.workers is not None else None,
     )
 
 

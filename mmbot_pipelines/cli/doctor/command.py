@@ -46,6 +46,7 @@ def findings() -> Iterator[CheckResult]:
         yield from _limits(read)
         yield from chain_checks.chains(read)
         yield from _dagster(read)
+        yield from _workers(read)
 
 
 def _limits(read: Settings) -> Iterator[CheckResult]:
@@ -67,6 +68,16 @@ def _database(database: Database) -> Iterator[CheckResult]:
         yield ok("database", "its tables are brought up to date at start (MMBOT_AUTO_MIGRATE)")
     else:
         yield fault("database", "its tables are not of this version: run `mmbot migrate`")
+
+
+def _workers(read: Settings) -> Iterator[CheckResult]:
+    workers = shared.workers(read.broker)
+    if workers is None:
+        yield note("MMBOT_BROKER_URL", "is not set: each run starts a process, for 2 to 4 seconds")
+    elif why := workers.fault():
+        yield fault("workers", why)
+    else:
+        yield ok("workers", f"{', '.join(workers.alive())} of {read.broker.description}")
 
 
 def _dagster(read: Settings) -> Iterator[CheckResult]:

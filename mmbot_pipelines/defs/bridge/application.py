@@ -15,7 +15,10 @@ from mmbot_pipelines.defs.bridge import (
     schedules,
 )
 from mmbot_pipelines.settings import Settings
-from mmbot_pipelines.wiring.bridge import refuse_another_registry
+from mmbot_pipelines.wiring.bridge import bridge, refuse_another_registry
+
+# Words of the command lines of processes that execute runs.
+_RUN_PROCESSES = frozenset({"execute_run", "mmbot_pipelines.worker"})
 
 
 def require_settings() -> None:
@@ -34,9 +37,18 @@ def definitions() -> dg.Definitions:
         InvalidSettings: see `settings.load` and `refuse_another_registry`.
     """
     settings = resources.settings()
-    if "execute_run" not in sys.argv:  # a run's process: the code server has asked
+    if not _RUN_PROCESSES.intersection(sys.argv):  # of these the code server has asked
         refuse_another_registry(settings)
     return merged(settings)
+
+
+def warm_up() -> None:
+    """Wire the bridge, and open its database.
+
+    Raises:
+        InvalidSettings, StoreUnavailable: see `wiring.bridge.bridge`.
+    """
+    bridge(resources.settings()).store.orders.get([])
 
 
 def merged(settings: Settings) -> dg.Definitions:

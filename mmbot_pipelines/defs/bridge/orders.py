@@ -19,6 +19,7 @@ from mmbot_pipelines.core.safety import GLOBAL
 from mmbot_pipelines.defs.bridge.run_requests import (
     Bridge,
     is_run_limit_reached,
+    no_worker,
     op_run,
     order_keys,
     order_tags,
@@ -74,7 +75,8 @@ def orders_sensors(origin: str, max_runs: int) -> list[dg.SensorDefinition]:
                 runs = 1 if steps.is_throttled(bridge, origin) else max_runs
                 yield from run_requests("transfer", origin, orders, runs)
             else:
-                yield dg.SkipReason(_RUN_LIMIT_REACHED if busy else f"no new order on {origin}")
+                waits = _RUN_LIMIT_REACHED if busy else no_worker(bridge)
+                yield dg.SkipReason(waits or f"no new order on {origin}")
 
     return _by_turns(f"{origin}_orders", purpose, [fill_orders], tick)
 
@@ -110,7 +112,8 @@ def receipts_sensors(origins: Sequence[str], max_runs: int) -> list[dg.SensorDef
             for origin, orders in paid.items():
                 yield from run_requests("repay", origin, orders, max_runs, job=repay_orders.name)
             if not (paid or stuck):
-                yield dg.SkipReason("no transfer was mined" if free else _RUN_LIMIT_REACHED)
+                waits = no_worker(bridge) if free else _RUN_LIMIT_REACHED
+                yield dg.SkipReason(waits or "no transfer was mined")
 
     return _by_turns("l1_receipts", purpose, [repay_orders, replace_stuck_transactions], tick)
 
@@ -232,7 +235,7 @@ def replace_stuck_transactions() -> None:
 def replacements(bridge: steps.Bridge) -> Iterator[dg.RunRequest]:
     """Request one run if transactions are stuck."""
     stuck = steps.stuck_transactions(bridge)
-    if stuck:
+    if stuck and no_worker(bridge) is None:
         turn = int(bridge.clock().timestamp()) // _ASK_AGAIN_SECONDS
         keys = sorted({row.subject for row in stuck if bridge.store.orders.get([row.subject])})
         yield dg.RunRequest(

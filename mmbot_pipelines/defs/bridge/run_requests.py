@@ -97,6 +97,11 @@ def is_run_limit_reached(
     return context.instance.get_runs_count(under_way) >= _RUN_LIMIT_FACTOR * max_runs
 
 
+def no_worker(bridge: steps.Bridge) -> str | None:
+    """Return why no worker can take a run at present, or None."""
+    return bridge.workers.fault() if bridge.workers is not None else None
+
+
 def order_keys(given: Sequence[str]) -> list[str]:
     """Return the keys that a run's configuration names.
 

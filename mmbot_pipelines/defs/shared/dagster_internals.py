@@ -6,10 +6,22 @@ To upgrade Dagster: check every name in this file, run tests/defs and tests/atta
 
 import sys
 from collections.abc import Callable, Iterable
+from typing import Any
 
+import dagster as dg
+from dagster._cli.api import _execute_run_command_body
 from dagster._core.definitions.run_request import DagsterRunReaction
 from dagster._core.errors import DagsterUserCodeProcessError
-from dagster._serdes import ConfigurableClassData
+from dagster._core.launcher import (
+    CheckRunHealthResult,
+    DefaultRunLauncher,
+    RunLauncher,
+    WorkerStatus,
+)
+from dagster._core.storage.compute_log_manager import CapturedLogContext
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+from dagster._grpc.types import ExecuteRunArgs
+from dagster._serdes import ConfigurableClass, ConfigurableClassData, unpack_value
 from dagster_shared.error import SerializableErrorInfo
 from starlette.middleware import Middleware
 
@@ -18,11 +30,20 @@ __all__ = [
     "KEYLESS_PROGRAMS",
     "PARTITION_TAG",
     "TICK_LOGS",
+    "CapturedLogContext",
+    "CheckRunHealthResult",
+    "ConfigurableClass",
     "ConfigurableClassData",
     "DagsterRunReaction",
     "DagsterUserCodeProcessError",
+    "DefaultRunLauncher",
+    "LocalComputeLogManager",
+    "RunLauncher",
     "SerializableErrorInfo",
+    "WorkerStatus",
     "add_middleware",
+    "execute_run",
+    "run_of_task",
     "start_ticks_every",
 ]
 
@@ -72,3 +93,13 @@ def start_ticks_every(seconds: float) -> None:
     if "MIN_INTERVAL_LOOP_TIME" not in vars(daemon):
         raise RuntimeError("this version of Dagster has no interval between the ticks of sensors")
     vars(daemon)["MIN_INTERVAL_LOOP_TIME"] = seconds
+
+
+def run_of_task(packed: Any) -> str:
+    """Return the id of the run that a task of dagster-celery's launcher is for."""
+    return unpack_value(packed, as_type=ExecuteRunArgs).run_id
+
+
+def execute_run(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Execute a run in this process; one that has begun or ended before is left alone."""
+    _execute_run_command_body(run_id, instance, lambda _: None, set_exit_code_on_failure=False)

@@ -1,0 +1,1 @@
+"""The Redis-compatible broker that hands runs to warm workers."""

@@ -1,0 +1,84 @@
+"""A warm worker: `celery -A mmbot_pipelines.worker worker`, as `mmbot workers` starts it.
+
+The parent imports everything and opens nothing; each of its children, which it forks, opens
+Dagster's storage, the database and the nodes once, and executes runs one after the other.
+"""
+
+import logging
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from celery import Celery  # type: ignore[import-untyped]
+from celery.signals import (  # type: ignore[import-untyped]
+    worker_process_init,
+    worker_ready,
+)
+from dagster_celery.config import TASK_EXECUTE_JOB_NAME
+
+from mmbot_pipelines import definitions
+from mmbot_pipelines.adapters.processes import end_with_parent
+from mmbot_pipelines.core.errors import Failure, InvalidSettings
+from mmbot_pipelines.defs.shared.dagster_internals import execute_run, run_of_task
+from mmbot_pipelines.defs.warm_runs import celery_app
+from mmbot_pipelines.settings import load_broker
+from mmbot_pipelines.wiring import shared
+
+if TYPE_CHECKING:
+    from mmbot_pipelines.adapters.broker.workers import BrokerWorkers
+
+_log = logging.getLogger(__name__)
+
+
+def __getattr__(name: str) -> Any:
+    """Make the Celery application when Celery asks for it: an import reads no environment."""
+    if name != "app":
+        raise AttributeError(name)
+    return _app()
+
+
+@cache
+def _app() -> Celery:
+    broker = load_broker()
+    if broker.url is None:
+        raise InvalidSettings("MMBOT_BROKER_URL is not set")
+    definitions.defs()  # made here, for all children
+    app = celery_app(shared.broker_url(broker))
+    app.task(_execute_job, name=TASK_EXECUTE_JOB_NAME)
+    worker_ready.connect(_show, weak=False)
+    worker_process_init.connect(_warm_up, weak=False)
+    return app
+
+
+def _workers() -> "BrokerWorkers":
+    """Return the other workers, as the broker shows them."""
+    workers = shared.workers(load_broker())
+    assert workers is not None  # noqa: S101  this process was started for a broker
+    return workers
+
+
+def _execute_job(execute_job_args_packed: object) -> None:
+    """Execute a run; what else the task names is not used."""
+    run_id = run_of_task(execute_job_args_packed)
+    with _workers().executing(run_id):
+        execute_run(_instance(), run_id)
+
+
+@cache
+def _instance() -> dg.DagsterInstance:
+    """Open Dagster's storage once per process."""
+    return dg.DagsterInstance.get()
+
+
+def _show(sender: Any, **_: Any) -> None:
+    _workers().serve(sender.hostname)
+
+
+def _warm_up(**_: Any) -> None:
+    """Open in a new child what its first run would have to open."""
+    end_with_parent()
+    try:
+        _instance()
+        definitions.warm_up()
+    except (InvalidSettings, Failure) as e:
+        _log.warning("the first run will open what is not there yet: %s", e)
