@@ -24,11 +24,11 @@ from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.poll_schedule import PAGE, PollSchedule
 from mmbot_pipelines.bridge.ports.accounts import REPAY
 from mmbot_pipelines.bridge.ports.chains import Settlement, Task
-from mmbot_pipelines.bridge.reorg.l2 import still_in_chain
+from mmbot_pipelines.bridge.reorg.l2 import blocks_of, still_in_chain
 from mmbot_pipelines.bridge.reverts import check_market_maker, store_claim_reverts
 from mmbot_pipelines.bridge.submit import SubmitRequest, submit
 from mmbot_pipelines.bridge.transitions import change
-from mmbot_pipelines.core import failpoints
+from mmbot_pipelines.core import concurrency, failpoints
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Wei, format_ether
 from mmbot_pipelines.core.outbox import Call, Transaction, TxState
@@ -52,12 +52,21 @@ def repay(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
 
 def _claim(work: Work, origin: str, orders: list[Order]) -> None:
     chain, l2 = work.bridge.chain, work.bridge.origins[origin]
-    orders = _settle(work, origin, orders)
-    orders = _resume_claimed(work, still_in_chain(work, origin, orders))
-    fees = chain.fees()
-    begun = l2.claims(orders, fees)
+    with concurrency.questions() as ask:
+        settled = ask.submit(l2.settled, orders)
+        blocks = ask.submit(blocks_of, l2, orders)
+        market = ask.submit(chain.fees)
+    orders = _settle(work, orders, settled.result())
+    if orders:
+        orders = _resume_claimed(work, still_in_chain(work, origin, orders, blocks.result()))
+    if not orders:
+        return
+    fees = market.result()
+    with concurrency.questions() as ask:
+        begun = ask.submit(l2.claims, orders, fees)
+        balance = ask.submit(chain.balance)
     calls: list[tuple[Order, Call]] = []
-    for order, claim in zip(orders, begun, strict=True):
+    for order, claim in zip(orders, begun.result(), strict=True):
         if isinstance(claim, Call) and (loss := unprofitable(order, claim.value)):
             work.fail(order, loss)
         elif isinstance(claim, Call):
@@ -66,7 +75,10 @@ def _claim(work: Work, origin: str, orders: list[Order]) -> None:
             work.fail(order, claim)
         else:
             _store_task(work, order, claim)
-    gas = check_market_maker(work, chain.simulate([call for _, call in calls], fees))
+    if not calls:
+        return
+    simulated = chain.simulate([call for _, call in calls], fees, balance.result())
+    gas = check_market_maker(work, simulated)
     requests: list[SubmitRequest] = []
     foreseen: list[tuple[Order, Failure]] = []
     for (order, call), estimate in zip(calls, gas, strict=True):
@@ -130,7 +142,7 @@ def settle(bridge: Bridge, origin: str, run: Run) -> list[str]:
     poll_schedule = bridge.poll_schedule(origin)
     claimed = [o for o in _claimed(bridge, origin, poll_schedule) if not is_paid_to_other_wallet(o)]
     due = poll_schedule.due(claimed, bridge.clock())
-    left = _settle(work, origin, due)
+    left = _settle(work, due, bridge.origins[origin].settled(due))
     _follow(work, origin, left)
     return [o.key for o in due if o not in left]
 
@@ -162,7 +174,7 @@ def claim_again(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
 
 def _claim_again(work: Work, origin: str, orders: list[Order]) -> None:
     patience = work.bridge.rules.undelivered_after_seconds
-    for order in _settle(work, origin, orders):
+    for order in _settle(work, orders, work.bridge.origins[origin].settled(orders)):
         age = (work.bridge.clock() - order.changed_at).total_seconds()
         if age <= patience:
             work.run.log(f"{order.key}: claimed {age:.0f} s ago, not again before {patience} s")
@@ -174,10 +186,12 @@ def _claim_again(work: Work, origin: str, orders: list[Order]) -> None:
             work.advance(order, Fact.UNDELIVERED, reason=why)
 
 
-def _settle(work: Work, origin: str, orders: list[Order]) -> list[Order]:
+def _settle(
+    work: Work, orders: Sequence[Order], settled: Sequence[Settlement | Failure | None]
+) -> list[Order]:
     """Complete what the escrow has paid; return the others that may still be paid."""
     left = []
-    for order, seen in zip(orders, work.bridge.origins[origin].settled(orders), strict=True):
+    for order, seen in zip(orders, settled, strict=True):
         if isinstance(seen, Settlement):
             failpoints.failpoint(failpoints.Point.SETTLEMENT_SEEN)
             if work.advance(order, Fact.SETTLED, tx=seen.tx, block=seen.block, refund=seen.refund):

@@ -17,13 +17,13 @@ from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.policy import Cost, refusal, shortfall
-from mmbot_pipelines.bridge.reorg.l2 import still_in_chain
+from mmbot_pipelines.bridge.reorg.l2 import blocks_of, still_in_chain
 from mmbot_pipelines.bridge.reverts import check_market_maker
 from mmbot_pipelines.bridge.submit import SubmitRequest, submit
-from mmbot_pipelines.core import failpoints
+from mmbot_pipelines.core import concurrency, failpoints
 from mmbot_pipelines.core.errors import Failure, SimulationReverted, Waits
 from mmbot_pipelines.core.money import Gas, Wei, format_ether
-from mmbot_pipelines.core.outbox import Fees
+from mmbot_pipelines.core.outbox import Block, Fees
 
 UNPAID = (Status.PENDING, Status.PROCESSING)
 
@@ -94,21 +94,38 @@ def _fill(
     work: Work, run_limits: RunLimits, origin: str, paid: list[Order], orders: list[Order]
 ) -> None:
     bridge = work.bridge
-    # One price for all: what is simulated at another one than is signed may behave otherwise.
+    # Simulated and signed at one price, for a call may behave otherwise at another. What is
+    # worth it is decided at the price of then.
     fees = bridge.chain.fees()
     orders = _affordable(work, origin, orders, fees)
     orders = _drop_refused(work, _split_paid(work, paid, orders))
     if closed(work, origin, orders):
         return
     orders = split_confirmed(work, origin, orders)
+    if not orders:
+        return
+    l2 = bridge.origins[origin]
     calls = {o.key: bridge.registry.transfer(o) for o in orders}
-    results = check_market_maker(work, bridge.chain.simulate([calls[o.key] for o in orders], fees))
-    gas = {o.key: result for o, result in zip(orders, results, strict=True)}
+    with concurrency.questions() as ask:
+        simulated = ask.submit(bridge.chain.simulate, [calls[o.key] for o in orders], fees)
+        prices = ask.submit(l2.message_fee, orders, fees)
+        blocks = ask.submit(blocks_of, l2, orders)
+        checked = ask.submit(l2.check, orders)
+        market = ask.submit(bridge.chain.fees)
+    asked = [o.key for o in orders]
+    results = check_market_maker(work, simulated.result())
+    gas = dict(zip(asked, results, strict=True))
     foreseen = [o for o in orders if isinstance(gas[o.key], SimulationReverted)]
     if foreseen:  # by a payment that came in this very moment
         unpaid = _split_paid(work, paid, foreseen)
         orders = [o for o in orders if o not in foreseen or o in unpaid]
-    orders = [o for o, _ in _decide(work, origin, orders, gas, fees)]
+    if not orders:
+        return
+    messages = dict(zip(asked, prices.result(), strict=True))
+    prices_now = market.result()
+    accepted = _decide(work, origin, orders, gas, messages, prices_now)
+    costs = {order.key: cost for order, cost in accepted}
+    orders = [order for order, _ in accepted]
     if bridge.rules.dry_run:
         for order in orders:
             work.run.log(f"{order.key}: dry run, {format_ether(order.amount)} would be paid now")
@@ -116,21 +133,44 @@ def _fill(
     orders = work.keep(
         orders, [g if isinstance(g := gas[o.key], Failure) else None for o in orders]
     )
-    # An order that a reorg has moved waits for its confirmations again.
-    orders = split_confirmed(work, origin, still_in_chain(work, origin, orders))
-    orders = work.keep(orders, bridge.origins[origin].check(orders))
-    market = bridge.chain.fees()
+    if not orders:
+        return
+    against = dict(zip(asked, checked.result(), strict=True))
+    orders = _standing(work, origin, orders, blocks.result(), against)
     requests = [
         SubmitRequest(
             order=order,
             call=calls[order.key],
-            gas=cost.transfer_gas,
-            reserve=cost.claim.at(market.ceiling),
-            claim_cost=cost.claim.at(cost.gas_price),
+            gas=costs[order.key].transfer_gas,
+            reserve=costs[order.key].claim.at(prices_now.ceiling),
+            claim_cost=costs[order.key].claim.at(prices_now.expected),
         )
-        for order, cost in _decide(work, origin, orders, gas, market)
+        for order in orders
     ]
     submit(work, requests, fees, origin=origin, run_limits=run_limits)
+
+
+def _standing(
+    work: Work,
+    origin: str,
+    orders: Sequence[Order],
+    blocks: Mapping[int, Block | None],
+    against: Mapping[str, Failure | None],
+) -> list[Order]:
+    """Return the orders that chain and escrow hold now.
+
+    against: what the escrow was found to have against each, by key. It is asked again about
+        those that a reorg has moved, which begin to wait for confirmations again.
+    """
+    found = {order.key: order.block for order in orders}
+    standing = still_in_chain(work, origin, orders, blocks)
+    moved = [order for order in standing if order.block != found[order.key]]
+    standing = [order for order in standing if order.block == found[order.key]]
+    kept = work.keep(standing, [against[order.key] for order in standing])
+    if moved:
+        moved = split_confirmed(work, origin, moved)
+        kept += work.keep(moved, work.bridge.origins[origin].check(moved))
+    return kept
 
 
 def _decide(
@@ -138,19 +178,18 @@ def _decide(
     origin: str,
     orders: Sequence[Order],
     gas: Mapping[str, Gas | Failure],
+    messages: Mapping[str, Wei],
     fees: Fees,
 ) -> list[tuple[Order, Cost]]:
     """Keep back what does not pay at these prices; what passes is PROCESSING."""
-    chain, kept = work.bridge.origins[origin], []
-    if not orders:
-        return []
     claim_gas = gas_estimates.claim_gas(work.bridge, origin)
     typical = gas_estimates.transfer_gas(work.bridge, origin)
-    for order, message in zip(orders, chain.message_fee(orders, fees), strict=True):
+    kept = []
+    for order in orders:
         estimate = gas[order.key]
         cost = Cost(
             transfer_gas=typical if isinstance(estimate, Failure) else estimate,
-            claim=ClaimCost(claim_gas, message),
+            claim=ClaimCost(claim_gas, messages[order.key]),
             gas_price=fees.expected,
         )
         reason = shortfall(order, work.bridge.rules.limits, cost)

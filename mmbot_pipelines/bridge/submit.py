@@ -13,7 +13,7 @@ from mmbot_pipelines.bridge.nonces import next_nonce
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.orders import BridgeUnitOfWork
 from mmbot_pipelines.bridge.transitions import record, record_error
-from mmbot_pipelines.core import failpoints
+from mmbot_pipelines.core import concurrency, failpoints
 from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import ConcurrentUpdate, InsufficientFunds, Waits
 from mmbot_pipelines.core.money import Gas, Wei, format_ether
@@ -44,16 +44,23 @@ class Unsigned:
     fees: Fees
 
 
+def in_flight(bridge: Bridge) -> list[Transaction]:
+    """List the wallet's undecided transactions, lowest nonce first."""
+    wallet = bridge.chain.wallet
+    return [row for row in bridge.store.outbox.in_flight() if row.wallet == wallet]
+
+
 @contextmanager
-def hold_lane(bridge: Bridge) -> Iterator[tuple[BridgeUnitOfWork, Lane, Wei]]:
+def hold_lane(
+    bridge: Bridge, since: Sequence[Transaction], balance: Wei
+) -> Iterator[tuple[BridgeUnitOfWork, Lane, Wei]]:
     """Hold the wallet's lane in a unit of work; yield both, and what the wallet has free, in wei.
 
     What is in flight may take the rest of the balance. It may be less than nothing.
+    since: what was in flight before the balance was read: some of it may be mined and decided
+        until the lane is ours, and is missing there and in the balance.
     """
     chain = bridge.chain
-    # What is mined and decided until the lane is ours is missing there, and in the balance.
-    since = [row for row in bridge.store.outbox.in_flight() if row.wallet == chain.wallet]
-    balance = chain.balance()
     with bridge.store.begin() as uow:
         lane = uow.outbox.lock_lane(chain.chain_id, chain.wallet)
         rows = {row.hash: row for row in [*since, *lane.in_flight()]}
@@ -160,11 +167,15 @@ def _submit_batch(
     what was signed while the states changed is thrown away, and decided again.
     """
     bridge, batch, sent = work.bridge, _Batch(), run_limits.sent if run_limits else 0
-    chain_nonce = bridge.chain.nonce(pending=True)
+    chain, since = bridge.chain, in_flight(bridge)
+    with concurrency.questions() as ask:
+        pending = ask.submit(chain.nonce, pending=True)
+        balance = ask.submit(chain.balance)
+    chain_nonce = pending.result()
     try:
-        with hold_lane(bridge) as (uow, lane, free):
+        with hold_lane(bridge, since, balance.result()) as (uow, lane, free):
             admission = run_limits.open(uow, origin) if run_limits else None
-            nonce = next_nonce(bridge.chain, lane, chain_nonce)
+            nonce = next_nonce(chain, lane, chain_nonce)
             _sign(work, batch, uow, lane, requests, fees, admission, free, nonce)
             if admission:
                 admission.confirm()

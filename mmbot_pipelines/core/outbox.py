@@ -148,11 +148,14 @@ class Chain(Protocol):
     def nonce(self, *, pending: bool) -> int:
         """Count the wallet's transactions: mined ones, or with those waiting in the pool."""
 
-    def simulate(self, calls: Sequence[Call], fees: Fees) -> list[Gas | Failure]:
+    def simulate(
+        self, calls: Sequence[Call], fees: Fees, balance: Wei | None = None
+    ) -> list[Gas | Failure]:
         """Return the gas that each call from the wallet needs, or the failure it would end in.
 
         fees: those that will be signed, for a contract can read its transaction's price.
             A wallet that cannot pay a call's value and gas at them is `InsufficientFunds`.
+        balance: the wallet's, in wei, of now; it is read where it is not given.
         """
 
     def sign(self, call: Call, *, nonce: int, gas: Gas, fees: Fees) -> Signed:

@@ -175,7 +175,7 @@ def test_a_row_with_absurd_gas_that_no_node_took_is_signed_again(
 ) -> None:
     keys = anvil_bridge.find(3, fee=10**17)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(EthereumChain, "simulate", lambda _, calls, fees: [Gas(gas)] * len(calls))
+        patch.setattr(EthereumChain, "simulate", lambda _, calls, *__: [Gas(gas)] * len(calls))
         # as a version signed that did not refuse such gas yet
         patch.setattr(signing, "MIN_GAS", 0)
         patch.setattr(signing, "MAX_GAS", 2**64)

@@ -148,6 +148,17 @@ def test_an_order_the_escrow_has_paid_is_completed_without_a_claim(harness: Brid
     assert harness.chain.pool == {}
 
 
+def test_an_order_the_escrow_has_paid_is_completed_while_l1_is_away(harness: BridgeHarness) -> None:
+    (key,) = harness.set_and_detect()
+    harness.chain.elsewhere(harness.registry.transfer(harness.order(key)))
+    harness.l2.pay(0)
+    harness.transfer([key])
+    harness.chain.fault = RpcUnavailable("no RPC node of L1 answered")
+    harness.repay([key])
+    assert harness.order(key).status is Status.COMPLETED
+    assert harness.errors() == []
+
+
 def test_a_wallet_that_is_short_pays_what_it_can(harness: BridgeHarness) -> None:
     keys = harness.set_and_detect(3, amount=10**17)
     harness.chain.endowment = ETH // 4

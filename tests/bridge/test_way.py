@@ -1,5 +1,7 @@
 """The way of orders that meet no fault but the policy."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from mmbot_pipelines.bridge import steps
@@ -72,17 +74,17 @@ def test_an_order_that_does_not_pay_is_dropped(
     assert harness.chain.pool == {}
 
 
-def test_prices_are_looked_at_again_before_signing(harness: BridgeHarness) -> None:
+def test_prices_are_read_again_before_the_decision(harness: BridgeHarness) -> None:
     (key,) = harness.set_and_detect(fee=10**15)
-    check = harness.l2.check
+    used = harness.registry.used
 
-    def slow_check(orders: list[Order]) -> list[object]:
+    def slow_answer(orders: Sequence[Order]) -> list[bool]:
         harness.chain.base_fee *= 1000
-        return check(orders)
+        return used(orders)
 
-    harness.l2.check = slow_check
+    harness.registry.used = slow_answer
     harness.transfer([key])
-    assert harness.order(key).status is Status.PROCESSING
+    assert harness.order(key).status is Status.PENDING
     assert (harness.order(key).reason or "").startswith("waiting: its fee does not cover the cost")
     assert harness.chain.pool == {}
 

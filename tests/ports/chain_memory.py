@@ -101,7 +101,9 @@ class ChainMemory:
             nonce += 1
         return nonce
 
-    def simulate(self, calls: Sequence[Call], fees: Fees) -> list[Gas | Failure]:
+    def simulate(
+        self, calls: Sequence[Call], fees: Fees, balance: Wei | None = None
+    ) -> list[Gas | Failure]:
         self._answer()
         return [self._estimate(call, fees) for call in calls]
 

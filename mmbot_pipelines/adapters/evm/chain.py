@@ -106,13 +106,15 @@ class EthereumChain:
         ((count, self._nonce_height),) = quorum.usable(self._rpc, [rpc_call], read)
         return count
 
-    def simulate(self, calls: Sequence[Call], fees: Fees) -> list[Gas | Failure]:
+    def simulate(
+        self, calls: Sequence[Call], fees: Fees, balance: Wei | None = None
+    ) -> list[Gas | Failure]:
         """Estimate the gas of each call from the wallet, or return why it would fail.
 
         An estimate has a quarter of headroom, for the state that changes until the call
         is mined, but no more than a transaction can have.
         """
-        return estimates.simulate(self._rpc, self.wallet, calls, fees)
+        return estimates.simulate(self._rpc, self.wallet, calls, fees, balance)
 
     def sign(self, call: Call, *, nonce: int, gas: Gas, fees: Fees) -> Signed:
         """Sign an EIP-1559 transaction."""

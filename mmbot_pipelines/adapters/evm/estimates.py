@@ -26,10 +26,13 @@ _MAX_SPREAD = 2
 _Estimate = int | Failure  # the gas that a node estimates, or why there is none
 
 
-def simulate(rpc: Rpc, wallet: Address, calls: Sequence[Call], fees: Fees) -> list[Gas | Failure]:
+def simulate(
+    rpc: Rpc, wallet: Address, calls: Sequence[Call], fees: Fees, funds: Wei | None = None
+) -> list[Gas | Failure]:
     """Return the gas limit to sign for each call, or why the call would fail.
 
     Where the nodes differ about a call, `RpcDisagrees` stands in its place.
+    funds: the wallet's balance; read here where it is not given.
 
     Raises:
         RpcUnavailable: too few nodes gave answers that can be.
@@ -38,7 +41,7 @@ def simulate(rpc: Rpc, wallet: Address, calls: Sequence[Call], fees: Fees) -> li
     if not calls:
         return []
     at = quorum.now(rpc)
-    funds = balance(rpc, wallet, at)
+    funds = balance(rpc, wallet, at) if funds is None else funds
     # A node that compares the balance with gas times price must not find too little.
     limits = [_affordable(call, fees, funds) for call in calls]
     priced: list[RpcCall] = [

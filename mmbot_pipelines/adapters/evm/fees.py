@@ -9,6 +9,7 @@ from mmbot_pipelines.adapters.evm import blocks, quorum
 from mmbot_pipelines.adapters.rpc import decoding
 from mmbot_pipelines.adapters.rpc.client import Poll, Rpc
 from mmbot_pipelines.adapters.rpc.node import RpcError
+from mmbot_pipelines.core import concurrency
 from mmbot_pipelines.core.errors import RpcRefused
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Block, Fees
@@ -41,12 +42,16 @@ def _prices(rpc: Rpc) -> tuple[Wei | None, Wei | None]:
 
     Orders are dropped by the base fee, so it takes as many nodes as money does.
     """
-    tip = _tip(rpc)
+    with concurrency.questions() as ask:
+        tip, base = ask.submit(_tip, rpc), ask.submit(_newest_base_fee, rpc)
+    return base.result(), tip.result()
+
+
+def _newest_base_fee(rpc: Rpc) -> Wei | None:
     block = quorum.now(rpc)
     if isinstance(block, Block):
-        return quorum.base_fee(rpc, block), tip
-    (base,) = quorum.usable(rpc, [blocks.header_call(block)], partial(_base_fee, rpc))
-    return base, tip
+        return quorum.base_fee(rpc, block)
+    return quorum.usable(rpc, [blocks.header_call(block)], partial(_base_fee, rpc))[0]
 
 
 def _base_fee(rpc: Rpc, poll: Poll) -> Wei | None:

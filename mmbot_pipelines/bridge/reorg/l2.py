@@ -4,7 +4,7 @@ A block's hash stands for all blocks before it. What is read again is harmless, 
 order is never overwritten; so where nothing is known, more is read rather than less.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import Work
@@ -80,16 +80,24 @@ def review(bridge: Bridge, origin: str, run: Run) -> None:
 
 def _review(bridge: Bridge, origin: str, run: Run, *, first: int, max_orders: int) -> None:
     unfinished = bridge.store.orders.unfinished(origin, first=first, max_orders=max_orders)
-    still_in_chain(Work(bridge, run, "review"), origin, unfinished)
+    blocks = blocks_of(bridge.origins[origin], unfinished)
+    still_in_chain(Work(bridge, run, "review"), origin, unfinished, blocks)
 
 
-def still_in_chain(work: Work, origin: str, orders: Sequence[Order]) -> list[Order]:
+def blocks_of(l2: Origin, orders: Sequence[Order]) -> dict[int, Block | None]:
+    """Return the blocks that the chain has now where these orders were found, by number."""
+    return _now(l2, {order.block.number for order in orders})
+
+
+def still_in_chain(
+    work: Work, origin: str, orders: Sequence[Order], blocks: Mapping[int, Block | None]
+) -> list[Order]:
     """Return the orders that the chain has now, with the block that has them.
 
     The others were reorged out, or are logged again, or cannot be checked now and wait.
+    blocks: those of the chain now, see `blocks_of`.
     """
     l2 = work.bridge.origins[origin]
-    blocks = _now(l2, {order.block.number for order in orders})
     elsewhere = [order for order in orders if blocks[order.block.number] != order.block]
     if not elsewhere:
         return list(orders)

@@ -16,7 +16,7 @@ from mmbot_pipelines.bridge.ports.accounts import CANCEL, TRANSFER
 from mmbot_pipelines.bridge.receipts import process_receipts
 from mmbot_pipelines.bridge.stuck.nonce import CANCEL_GAS, Replacement, StuckNonce
 from mmbot_pipelines.bridge.stuck.plan import find_stuck, plan_replacements
-from mmbot_pipelines.bridge.submit import Unsigned, broadcast, hold_lane, sign
+from mmbot_pipelines.bridge.submit import Unsigned, broadcast, hold_lane, in_flight, sign
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Wei, format_ether, format_gwei
@@ -39,7 +39,7 @@ class _ReplacementTx(Unsigned):
 
 def stuck_transactions(bridge: Bridge) -> list[Transaction]:
     """Return the newest transaction of each nonce that shall be replaced or cancelled."""
-    waiting = _waiting(bridge)
+    waiting = in_flight(bridge)
     if not waiting or bridge.rules.dry_run:
         return []
     return [stuck_nonce.newest for stuck_nonce in find_stuck(bridge, waiting, bridge.chain.fees())]
@@ -51,7 +51,7 @@ def replace_stuck(bridge: Bridge, run: Run) -> None:
     Rows are written before anything is broadcast, as for every transaction.
     """
     process_receipts(bridge, run)  # what is mined by now is not stuck
-    waiting = _waiting(bridge)
+    waiting = in_flight(bridge)
     if not waiting or bridge.rules.dry_run:
         return
     market = bridge.chain.fees()
@@ -78,11 +78,6 @@ def replace_stuck(bridge: Bridge, run: Run) -> None:
     failpoints.failpoint(failpoints.Point.REPLACEMENT_STORED)
     broadcast(bridge, run, stored)
     failpoints.failpoint(failpoints.Point.REPLACEMENT_BROADCAST)
-
-
-def _waiting(bridge: Bridge) -> list[Transaction]:
-    wallet = bridge.chain.wallet
-    return [row for row in bridge.store.outbox.in_flight() if row.wallet == wallet]
 
 
 def _gaps(
@@ -148,7 +143,8 @@ def _replacement_tx(bridge: Bridge, replacement: Replacement) -> _ReplacementTx:
 
 def _store(bridge: Bridge, txs: Sequence[_ReplacementTx], run: Run) -> list[Transaction]:
     stored: list[Transaction] = []
-    with hold_lane(bridge) as (uow, lane, free):
+    since = in_flight(bridge)
+    with hold_lane(bridge, since, bridge.chain.balance()) as (uow, lane, free):
         taken = {rows[0].nonce: max_total_cost(rows) for rows in by_nonce(lane.in_flight())}
         scope_states, left = uow.safety.scope_states(), free
         for tx in txs:

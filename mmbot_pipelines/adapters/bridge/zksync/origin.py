@@ -31,6 +31,7 @@ from mmbot_pipelines.bridge.escrow_errors import (
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.chains import Progress, Settlement
 from mmbot_pipelines.bridge.ports.orders import Cursor, Scan
+from mmbot_pipelines.core import concurrency
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees
@@ -138,10 +139,12 @@ class ZkSyncOrigin:
             return []
         block = quorum.newest(self._rpc)
         numbers = [order.number for order in orders]
-        if (fault := self._fault(block)) is not None:
-            return [fault] * len(orders)
-        held = views.held(self._rpc, self._escrow, numbers, block)
-        return [self._order_fault(o, h, block) for o, h in zip(orders, held, strict=True)]
+        with concurrency.questions() as ask:
+            fault = ask.submit(self._fault, block)
+            held = ask.submit(views.held, self._rpc, self._escrow, numbers, block)
+        if (against_all := fault.result()) is not None:
+            return [against_all] * len(orders)
+        return [self._order_fault(o, h, block) for o, h in zip(orders, held.result(), strict=True)]
 
     def message_fee(self, orders: Sequence[Order], fees: Fees) -> list[Wei]:
         """Price each claim's L1 -> L2 message, in wei: all cost the same.
@@ -167,8 +170,11 @@ class ZkSyncOrigin:
         """
         if not orders:
             return []
-        if (fault := self._fault(quorum.newest(self._rpc))) is not None:
-            return [fault] * len(orders)
+        with concurrency.questions() as ask:
+            fault = ask.submit(lambda: self._fault(quorum.now(self._rpc)))
+            values = ask.submit(self.message_fee, orders, fees)
+        if (against_all := fault.result()) is not None:
+            return [against_all] * len(orders)
         return [
             claim(
                 self._registry,
@@ -178,7 +184,7 @@ class ZkSyncOrigin:
                 gas_per_pubdata=GAS_PER_PUBDATA,
                 value=value,
             )
-            for order, value in zip(orders, self.message_fee(orders, fees), strict=True)
+            for order, value in zip(orders, values.result(), strict=True)
         ]
 
     def progress(self, orders: Sequence[Order]) -> list[Progress]:
@@ -205,7 +211,23 @@ class ZkSyncOrigin:
         """
         if not orders:
             return []
+        state = quorum.now(self._rpc)
+        claimed = self._claimed(orders, state)
+        if not claimed:  # as most of the time: the escrow holds them all as pending
+            return [None] * len(orders)
         block = quorum.newest(self._rpc)
+        if state != block:
+            claimed = self._claimed(orders, block)
+        paid = self._payments.find(claimed, block.number)
+        refunds.add(self._rpc, paid, self._refunds_to)
+        return [paid.get(o.number) if o.number in claimed else None for o in orders]
+
+    def _claimed(self, orders: Sequence[Order], block: Block | str) -> dict[int, Order]:
+        """Return the orders that the escrow holds unchanged and as paid, by number.
+
+        Raises:
+            Failure: what the escrow holds cannot be read.
+        """
         held = views.held(self._rpc, self._escrow, [o.number for o in orders], block)
         claimed = {}
         for order, answer in zip(orders, held, strict=True):
@@ -213,9 +235,7 @@ class ZkSyncOrigin:
                 raise answer
             if answer.is_of(order) and not answer.pending:
                 claimed[order.number] = order
-        paid = self._payments.find(claimed, block.number)
-        refunds.add(self._rpc, paid, self._refunds_to)
-        return [paid.get(o.number) if o.number in claimed else None for o in orders]
+        return claimed
 
     def _order_fault(
         self, order: Order, held: EscrowOrder | Failure, block: Block
@@ -238,7 +258,7 @@ class ZkSyncOrigin:
         block = quorum.newest(self._rpc)
         return views.held(self._rpc, self._escrow, [o.number for o in orders], block)
 
-    def _fault(self, block: Block) -> Failure | None:
+    def _fault(self, block: Block | str) -> Failure | None:
         """Return why no order of this escrow may be paid, or None."""
         try:
             terms = views.terms(self._rpc, self._escrow, block)

@@ -16,7 +16,7 @@ from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Block
 
 
-def terms(rpc: Rpc, escrow: Address, block: Block) -> EscrowTerms:
+def terms(rpc: Rpc, escrow: Address, block: Block | str) -> EscrowTerms:
     """Read whom the escrow obeys and pays.
 
     Raises:
@@ -36,7 +36,7 @@ def terms(rpc: Rpc, escrow: Address, block: Block) -> EscrowTerms:
 
 
 def held(
-    rpc: Rpc, escrow: Address, numbers: Sequence[int], block: Block
+    rpc: Rpc, escrow: Address, numbers: Sequence[int], block: Block | str
 ) -> list[EscrowOrder | Failure]:
     """Read what the escrow holds under each order id."""
     views = (abi.GET_ORDER, abi.IS_ORDER_PENDING)
