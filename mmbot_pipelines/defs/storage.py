@@ -18,8 +18,11 @@ from sqlalchemy.pool import Pool
 from mmbot_pipelines.adapters.db.startup import ready_url
 from mmbot_pipelines.adapters.db.urls import dagster_url
 from mmbot_pipelines.core.errors import InvalidSettings
-from mmbot_pipelines.defs.shared import ui_guard
-from mmbot_pipelines.defs.shared.dagster_internals import ConfigurableClassData, start_ticks_every
+from mmbot_pipelines.defs.shared.dagster_internals import (
+    ConfigurableClassData,
+    is_webserver,
+    start_ticks_every,
+)
 from mmbot_pipelines.defs.shared.keyless import drop_keys
 from mmbot_pipelines.settings import load_database, load_ui
 from mmbot_pipelines.settings.home import STORAGE
@@ -80,7 +83,12 @@ class Storage(DagsterPostgresStorage):
         `dagster dev`, which run no other code of ours.
         """
         drop_keys()
-        ui_guard.install(load_ui().hosts)
+        hosts = load_ui().hosts
+        if is_webserver():
+            # No other process needs Starlette.
+            from mmbot_pipelines.defs.shared import ui_guard  # noqa: PLC0415
+
+            ui_guard.install(hosts)
         start_ticks_every(_TICKS_EVERY_SECONDS)
         database = load_database()
         url = ready_url(database.url, folder=database.folder, auto_migrate=database.auto_migrate)

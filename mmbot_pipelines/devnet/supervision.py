@@ -24,7 +24,7 @@ class Service:
         self.name = name
         self.log = log
         self.command = list(command)
-        self._environ: dict[str, str] = {}
+        self.environ: dict[str, str] = {}  # of the last start
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
 
@@ -48,12 +48,12 @@ class Service:
     def start(self, environ: Mapping[str, str] | None = None) -> None:
         """Start the process; without `environ` with the one of its last start."""
         if environ is not None:
-            self._environ = dict(environ)
+            self.environ = dict(environ)
         self.sweep()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 tied_to_parent(self.command),
-                env=self._environ,
+                env=self.environ,
                 cwd=PACKAGE_ROOT,
                 stdout=log,
                 stderr=log,

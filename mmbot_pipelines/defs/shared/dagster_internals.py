@@ -6,10 +6,9 @@ To upgrade Dagster: check every name in this file, run tests/defs and tests/atta
 
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from dagster._cli.api import _execute_run_command_body
 from dagster._core.definitions.run_request import DagsterRunReaction
 from dagster._core.errors import DagsterUserCodeProcessError
 from dagster._core.launcher import (
@@ -23,7 +22,9 @@ from dagster._core.storage.local_compute_log_manager import LocalComputeLogManag
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, unpack_value
 from dagster_shared.error import SerializableErrorInfo
-from starlette.middleware import Middleware
+
+if TYPE_CHECKING:
+    from starlette.middleware import Middleware
 
 __all__ = [
     "CHECKED_AGAINST",
@@ -43,6 +44,7 @@ __all__ = [
     "WorkerStatus",
     "add_middleware",
     "execute_run",
+    "is_webserver",
     "run_of_task",
     "start_ticks_every",
 ]
@@ -56,7 +58,12 @@ PARTITION_TAG = "dagster/partition"  # of a run: the partition key it was launch
 TICK_LOGS = "__repository__"  # the folder of all ticks' logs, in the storage directory
 
 
-def add_middleware(make: Callable[[], Middleware]) -> None:
+def is_webserver() -> bool:
+    """Return whether this process makes webservers."""
+    return "dagster_webserver.webserver" in sys.modules
+
+
+def add_middleware(make: "Callable[[], Middleware]") -> None:
     """Put a middleware in front of every webserver that this process makes; elsewhere do nothing.
 
     Raises:
@@ -70,7 +77,7 @@ def add_middleware(make: Callable[[], Middleware]) -> None:
     if plain is None:
         raise RuntimeError("this version of Dagster has no place for the guard of its UI")
 
-    def build_middleware(self: object) -> list[Middleware]:
+    def build_middleware(self: object) -> "list[Middleware]":
         inner: Iterable[Middleware] = plain(self)
         return [make(), *inner]
 
@@ -102,4 +109,7 @@ def run_of_task(packed: Any) -> str:
 
 def execute_run(instance: dg.DagsterInstance, run_id: str) -> None:
     """Execute a run in this process; one that has begun or ended before is left alone."""
+    # A third of a second for a process that executes none.
+    from dagster._cli.api import _execute_run_command_body  # noqa: PLC0415
+
     _execute_run_command_body(run_id, instance, lambda _: None, set_exit_code_on_failure=False)
