@@ -76,7 +76,7 @@ bench-outage: setup ## measure how soon the product goes on after an outage, and
 bench-runs: setup ## measure how soon a run's own work begins, on warm workers and without
 	@$(BIN)/python -m tests.bench.runs
 
-mutate: setup ## change core/ and the bridge at random places, and count what the fast tests notice
+mutate: setup ## change core/ and the bridge at random places, and count what tests without a chain notice
 	@$(BIN)/python -m tests.mutation
 
 snapshot: setup ## write again which definitions Dagster is given (tests/defs/definitions.json)

@@ -17,8 +17,17 @@ _HERE = Path(__file__).parent
 # These start the whole product, and their timeouts suppose that nothing else is running.
 _PRODUCT = ("e2e", "solo", "chaos/test_run.py")
 
-# These start a chain; what is left in the folders of `make test-fast` does not.
-_SERVER_FIXTURES = {"devnet", "port_devnet", "broker"}
+# These start a chain or Dagster; what is left in the folders of `make test-fast` does not.
+_SERVER_FIXTURES = {
+    "anvil_bridge",
+    "broker",
+    "chain_harness",
+    "chains",
+    "dagster_server",
+    "devnet",
+    "nodes",
+    "port_devnet",
+}
 _SERVER_PARAMETERS = {"anvil"}
 _OWN_SERVERS = ("adapters/db/test_embedded.py", "bridge/test_database_outage.py")
 
@@ -28,12 +37,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         path = item.path.relative_to(_HERE)
         if _is_in(path, _PRODUCT):
             item.add_marker(pytest.mark.product)
-        elif _is_in(path, _OWN_SERVERS) or _has_server(item):
+        elif _is_in(path, _OWN_SERVERS) or _has_server(item) or _is_slow_attack(path, item):
             item.add_marker(pytest.mark.server)
 
 
 def _is_in(path: Path, places: tuple[str, ...]) -> bool:
     return any(path.is_relative_to(place) for place in places)
+
+
+def _is_slow_attack(path: Path, item: pytest.Item) -> bool:
+    """Return whether a test attacks more than the bridge on in-memory chains."""
+    return _is_in(path, ("attacks",)) and "harness" not in getattr(item, "fixturenames", ())
 
 
 def _has_server(item: pytest.Item) -> bool:

@@ -7,17 +7,12 @@ from datetime import timedelta
 import pytest
 from eth_typing import ChecksumAddress
 
-from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
-from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.alerting.rules import AlertThresholds, firing_alerts
-from mmbot_pipelines.bridge.alerting.snapshot import take_snapshot
 from mmbot_pipelines.bridge.escrow_errors import ClaimsGoElsewhere, MessageMissing
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.ports.chains import Progress
 from mmbot_pipelines.core.alerts import Severity
 from mmbot_pipelines.core.errors import OrdersFailed
-from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.safety import State, state_of
 from mmbot_pipelines.devnet.artifacts import send
 from mmbot_pipelines.devnet.starknet.contracts import ESCROW_ADDRESS
@@ -115,9 +110,7 @@ def test_it_is_critical_and_stops_new_orders_of_that_origin_alone() -> None:
     key = at(harness, Status.PROVED).key
     harness.l2.known[key] = Progress(lost=MessageMissing("no message in its receipt"))
     harness.settle()
-    facts = take_snapshot(harness.bridge, PgOrderStats(harness.engine), PgDaemons(harness.engine))
-    limits = AlertThresholds(max_exposure=None, min_balance=Wei(0), undelivered_after_seconds=1)
-    alerts = {a.title: a.severity for a in firing_alerts(facts, limits).alerts}
+    alerts = {a.title: a.severity for a in harness.alerts(undelivered_after_seconds=1).alerts}
     assert alerts == {
         "zksync is halted": Severity.CRITICAL,
         f"{key} is paid, but cannot be claimed": Severity.CRITICAL,

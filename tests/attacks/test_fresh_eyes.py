@@ -7,15 +7,11 @@ from typing import Any
 
 import pytest
 
-from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
-from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.bridge import guard, steps
-from mmbot_pipelines.bridge.alerting.rules import AlertThresholds, firing_alerts
-from mmbot_pipelines.bridge.alerting.snapshot import take_snapshot
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused, WrongChain
-from mmbot_pipelines.core.money import Address, Wei
+from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.outbox import Block, TxState
 from mmbot_pipelines.core.safety import GLOBAL, State
 from tests.adapters.rpc.fake_node import FakeNode, fake_node
@@ -28,7 +24,6 @@ STRANGER = Address("0x14dC79964da2C08b23698B3D3cc7Ca32193d9955")
 UNPAID = [Status.PENDING, Status.PROCESSING]
 PAUSED = "waiting: the escrow is paused, its owner must resume it"
 NOT_OURS = "waiting: the registry does not take our wallet as its market maker"
-OFF = AlertThresholds(max_exposure=None, min_balance=Wei(0), undelivered_after_seconds=3600)
 
 
 def tick(harness: BridgeHarness) -> None:
@@ -167,8 +162,7 @@ def test_paid_orders_that_wait_for_long_are_one_alert(harness: BridgeHarness, we
         harness.chain.base_fee *= 1000
     for _ in range(61):
         tick(harness)
-    facts = take_snapshot(harness.bridge, PgOrderStats(harness.engine), PgDaemons(harness.engine))
-    (alert,) = firing_alerts(facts, OFF).alerts
+    (alert,) = harness.alerts().alerts
     assert alert.key == "claims-overdue"
     assert "(5400000000000000 wei) are owed to us for 3 of them" in alert.text
     assert str(harness.order(keys[0]).reason) in alert.text

@@ -9,12 +9,12 @@ from mmbot_pipelines.core.alerts import Alert, Severity
 from mmbot_pipelines.core.errors import InsufficientFunds, RpcUnavailable, Waits
 from mmbot_pipelines.core.safety import GLOBAL
 from tests.bridge.harness import BridgeHarness
-from tests.bridge.test_alert_rules import proved, seen
+from tests.bridge.test_alert_rules import proved
 from tests.ports.store_writes import change
 
 
 def waits(harness: BridgeHarness) -> list[Alert]:
-    return [alert for alert in seen(harness).alerts if alert.title == "orders wait for long"]
+    return [alert for alert in harness.alerts().alerts if alert.title == "orders wait for long"]
 
 
 def wait(harness: BridgeHarness, keys: list[str], reason: str) -> None:
@@ -77,7 +77,7 @@ def test_a_paid_order_that_waits_has_the_reason_in_the_alert_of_its_claim(
         at=harness.now,
     )
     harness.later(3601)
-    (alert,) = seen(harness).alerts
+    (alert,) = harness.alerts().alerts
     assert alert.key == f"undelivered {key}"
     assert reason in alert.text
 
@@ -89,7 +89,7 @@ def test_no_reason_to_wait_is_without_an_alert(harness: BridgeHarness, kind: typ
     if "HALTED" in kind.reason:
         guard.halt(harness.bridge, GLOBAL, by="Ann", reason="a look")
     harness.later(3601)
-    alerts = seen(harness).alerts
+    alerts = harness.alerts().alerts
     assert len(alerts) == 1
     assert harness.order(key).status is Status.PENDING
 
@@ -98,4 +98,4 @@ def test_what_has_an_alert_of_its_own_is_not_sent_twice(harness: BridgeHarness) 
     (key,) = harness.set_and_detect()
     wait(harness, [key], InsufficientFunds.reason)
     harness.later(3601)
-    assert [alert.key for alert in seen(harness).alerts] == ["wallet-short"]
+    assert [alert.key for alert in harness.alerts().alerts] == ["wallet-short"]

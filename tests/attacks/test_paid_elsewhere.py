@@ -4,15 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
-from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.alerting.rules import AlertThresholds, firing_alerts
-from mmbot_pipelines.bridge.alerting.snapshot import take_snapshot
 from mmbot_pipelines.bridge.escrow_errors import PaidElsewhere
 from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.core.alerts import Alert, Severity
-from mmbot_pipelines.core.money import Wei
+from mmbot_pipelines.core.alerts import Severity
 from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging
 from tests.bridge.harness import BridgeHarness
 from tests.bridge.reorged import at
@@ -21,21 +16,10 @@ from tests.ports.port_harness import claim, pay
 from tests.ports.starknet_ports import on_starknet
 
 
-@pytest.fixture
-def harness() -> BridgeHarness:
-    return BridgeHarness()
-
-
 @pytest.fixture(scope="module")
 def devnet() -> Iterator[Devnet]:
     with running() as devnet:
         yield devnet
-
-
-def alerts(harness: BridgeHarness) -> list[Alert]:
-    facts = take_snapshot(harness.bridge, PgOrderStats(harness.engine), PgDaemons(harness.engine))
-    limits = AlertThresholds(max_exposure=None, min_balance=Wei(0), undelivered_after_seconds=1)
-    return list(firing_alerts(facts, limits).alerts)
 
 
 def test_an_escrow_that_paid_another_wallet_is_critical_and_searched_for_no_more(
@@ -47,7 +31,7 @@ def test_an_escrow_that_paid_another_wallet_is_critical_and_searched_for_no_more
     harness.settle()
     order = harness.order(key)
     assert (order.is_parked, order.status) == (True, Status.PROVED)
-    (alert,) = alerts(harness)
+    (alert,) = harness.alerts(undelivered_after_seconds=1).alerts
     assert (alert.severity, alert.title) == (
         Severity.CRITICAL,
         f"the escrow paid {key} to another wallet",

@@ -4,11 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
-from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.alerting.rules import AlertThresholds, firing_alerts
-from mmbot_pipelines.bridge.alerting.snapshot import take_snapshot
 from mmbot_pipelines.bridge.alerting.wallet import NONCE
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.nonces import MAX_FOREIGN
@@ -17,8 +13,6 @@ from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Call
 from tests.bridge.harness import BridgeHarness
 from tests.ports.chain_memory import WALLET
-
-THRESHOLDS = AlertThresholds(max_exposure=None, min_balance=Wei(0), undelivered_after_seconds=3600)
 
 
 def count_too_many(harness: BridgeHarness, patch: pytest.MonkeyPatch, more: int) -> None:
@@ -32,8 +26,7 @@ def count_too_many(harness: BridgeHarness, patch: pytest.MonkeyPatch, more: int)
 
 
 def alerts(harness: BridgeHarness) -> dict[str, Severity]:
-    facts = take_snapshot(harness.bridge, PgOrderStats(harness.engine), PgDaemons(harness.engine))
-    return {alert.key: alert.severity for alert in firing_alerts(facts, THRESHOLDS).alerts}
+    return {alert.key: alert.severity for alert in harness.alerts().alerts}
 
 
 def test_nothing_is_signed_above_a_nonce_that_cannot_be(

@@ -1,10 +1,8 @@
 """A wallet that is empty, or nearly: whatever waits for ETH stays healthy and goes on alone."""
 
-from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
-from mmbot_pipelines.adapters.db.daemons import PgDaemons
+from collections.abc import Sequence
+
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.alerting.rules import AlertThresholds, firing_alerts
-from mmbot_pipelines.bridge.alerting.snapshot import take_snapshot
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core.alerts import Alert
 from mmbot_pipelines.core.errors import RpcRefused
@@ -19,12 +17,8 @@ FUNDS = "waiting: the wallet has too little ETH"
 FLOOR = "waiting: it would take the wallet under MMBOT_MIN_BALANCE_WEI"
 
 
-def alerts(harness: BridgeHarness, floor: int = 0) -> list[Alert]:
-    facts = take_snapshot(harness.bridge, PgOrderStats(harness.engine), PgDaemons(harness.engine))
-    limits = AlertThresholds(
-        max_exposure=None, min_balance=Wei(floor), undelivered_after_seconds=10**9
-    )
-    return list(firing_alerts(facts, limits).alerts)
+def alerts(harness: BridgeHarness, floor: int = 0) -> Sequence[Alert]:
+    return harness.alerts(min_balance=Wei(floor), undelivered_after_seconds=10**9).alerts
 
 
 def half_an_hour(harness: BridgeHarness) -> None:

@@ -11,6 +11,8 @@ from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports.chains import Settlement
+from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.devnet.starknet.delivery import L1Link
 from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging
 from tests.bridge.harness import BridgeHarness
@@ -129,6 +131,28 @@ def test_a_settlement_that_moved_to_another_block_is_final_only_there(
     harness.l2.mine(harness.l2.final_depth)
     review(harness)
     assert harness.order(key).settle_final
+
+
+def test_what_came_back_of_a_message_is_kept_while_the_same_payment_counts(
+    harness: BridgeHarness,
+) -> None:
+    (key,) = completed(harness)
+    order = harness.order(key)
+    assert order.settle_tx is not None
+    assert order.settle_block is not None
+    harness.l2.unsure[key] = Settlement(order.settle_tx, order.settle_block, Wei(7))
+    harness.later(60)
+    review(harness)
+    assert harness.order(key).claim_refund == 7
+    harness.l2.unsure.clear()  # a node that does not know what came back
+    review(harness)
+    assert harness.order(key).claim_refund == 7
+    harness.l2.reorg(1)
+    harness.l2.mine(3)
+    harness.l2.deliver()  # by another transaction
+    review(harness)
+    assert harness.order(key).status is Status.COMPLETED
+    assert harness.order(key).claim_refund is None
 
 
 @pytest.fixture(scope="module")

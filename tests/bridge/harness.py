@@ -10,19 +10,24 @@ from sqlalchemy import Engine, select
 from sqlalchemy.dialects.postgresql import insert
 
 from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
+from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
 from mmbot_pipelines.adapters.db.bridge.rows import history_of, order_values
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
+from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.adapters.db.error_log import error_of
 from mmbot_pipelines.adapters.db.outbox import transaction_of
 from mmbot_pipelines.adapters.db.tables.orders import errors, order_events, orders
 from mmbot_pipelines.adapters.db.tables.outbox import transactions
 from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.alerting.rules import AlertThresholds, firing_alerts
+from mmbot_pipelines.bridge.alerting.snapshot import take_snapshot
 from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.journal import HistoryEntry, Run
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.policy import Limits
 from mmbot_pipelines.bridge.ports.orders import Cursor, OrderFilter
+from mmbot_pipelines.core.alerts import Alert, AlertSnapshot
 from mmbot_pipelines.core.error_log import ErrorEntry
 from mmbot_pipelines.core.errors import OrdersFailed
 from mmbot_pipelines.core.money import Wei
@@ -128,6 +133,21 @@ class BridgeHarness:
         by_key = groupby(rows, key=lambda row: str(row.key))
         return {key: [history_of(row) for row in group] for key, group in by_key}
 
+    def alerts(self, **thresholds: object) -> AlertSnapshot:
+        """Return the alerts that fire, each of which must say all that an operator needs.
+
+        thresholds: other than an hour for what is late, and no limit of money.
+        """
+        facts = take_snapshot(self.bridge, PgOrderStats(self.engine), PgDaemons(self.engine))
+        usual = AlertThresholds(
+            max_exposure=None, min_balance=Wei(0), undelivered_after_seconds=3600
+        )
+        snapshot = firing_alerts(facts, replace(usual, **thresholds))
+        assert len({alert.key for alert in snapshot.alerts}) == len(snapshot.alerts)
+        for alert in snapshot.alerts:
+            check_complete(alert)
+        return snapshot
+
     def order(self, key: str) -> Order:
         """Return an order as it is stored now."""
         return self.store.orders.get([key])[0]
@@ -180,3 +200,13 @@ class BridgeHarness:
         """Count the successful transfers of an order on the chain."""
         call = self.registry.transfer(self.order(key))
         return sum(t.call == call for t in self.chain.executed(succeeded=True))
+
+
+def check_complete(alert: Alert) -> None:
+    """Check that an alert has a title, facts and what to do, all in sentences without gaps."""
+    facts, to_do = alert.text.split("\nTo do: ")
+    assert alert.key
+    assert alert.title
+    assert facts.endswith(".")
+    assert to_do.endswith(".")
+    assert "None" not in f"{alert.key} {alert.title} {alert.text}"

@@ -4,11 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
-from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.alerting.rules import AlertThresholds, firing_alerts
-from mmbot_pipelines.bridge.alerting.snapshot import take_snapshot
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core import safety
 from mmbot_pipelines.core.alerts import Alert, AlertSnapshot, Severity
@@ -19,20 +15,13 @@ from tests.bridge.harness import BridgeHarness
 from tests.ports.chain_memory import ETH
 from tests.ports.store_writes import change, change_state, decided
 
-OFF = AlertThresholds(max_exposure=None, min_balance=Wei(0), undelivered_after_seconds=3600)
+
+def found(harness: BridgeHarness, **thresholds: object) -> dict[str, Severity]:
+    return {alert.key: alert.severity for alert in harness.alerts(**thresholds).alerts}
 
 
-def seen(harness: BridgeHarness, thresholds: AlertThresholds = OFF) -> AlertSnapshot:
-    facts = take_snapshot(harness.bridge, PgOrderStats(harness.engine), PgDaemons(harness.engine))
-    return firing_alerts(facts, thresholds)
-
-
-def found(harness: BridgeHarness, thresholds: AlertThresholds = OFF) -> dict[str, Severity]:
-    return {alert.key: alert.severity for alert in seen(harness, thresholds).alerts}
-
-
-def only(harness: BridgeHarness, thresholds: AlertThresholds = OFF) -> Alert:
-    (alert,) = seen(harness, thresholds).alerts
+def only(harness: BridgeHarness) -> Alert:
+    (alert,) = harness.alerts().alerts
     return alert
 
 
@@ -54,7 +43,7 @@ def proved(harness: BridgeHarness) -> str:
 
 def test_a_healthy_bridge_is_silent(harness: BridgeHarness) -> None:
     proved(harness)
-    assert seen(harness) == AlertSnapshot(alerts=[], unknown=frozenset())
+    assert harness.alerts() == AlertSnapshot(alerts=[], unknown=frozenset())
 
 
 def test_an_unpaid_parked_order_is_high(harness: BridgeHarness) -> None:
@@ -73,7 +62,7 @@ def test_many_parked_orders_are_one_more_alert(harness: BridgeHarness) -> None:
     for key in keys[50:]:
         park(harness, key)
     assert set(found(harness)) == first | {"parked-many"}  # no alert of the first ones is over
-    (many,) = (alert for alert in seen(harness).alerts if alert.key == "parked-many")
+    (many,) = (alert for alert in harness.alerts().alerts if alert.key == "parked-many")
     assert many.title == "60 orders are parked"
 
 
@@ -85,7 +74,7 @@ def test_many_claims_that_do_not_arrive_are_one_more_alert(harness: BridgeHarnes
     harness.later(3601)
     first = {f"undelivered {key}" for key in keys[:50]}
     assert set(found(harness)) == first | {"undelivered-many"}
-    (many,) = (alert for alert in seen(harness).alerts if alert.key == "undelivered-many")
+    (many,) = (alert for alert in harness.alerts().alerts if alert.key == "undelivered-many")
     assert many.title == "60 claims do not arrive"
 
 
@@ -131,8 +120,7 @@ def test_every_alert_ends_with_its_action(harness: BridgeHarness) -> None:
     park(harness, harness.set_and_detect()[0])
     harness.l2.fault = RpcUnavailable("no RPC node of zksync answered")
     harness.chain.endowment = 0
-    hungry = replace(OFF, max_exposure=Wei(1), min_balance=Wei(1))
-    alerts = seen(harness, hungry).alerts
+    alerts = harness.alerts(max_exposure=Wei(1), min_balance=Wei(1)).alerts
     assert {a.key.split()[0] for a in alerts} == {
         "parked",
         "undelivered",
@@ -167,26 +155,24 @@ def test_a_transaction_in_no_block_is_stuck_after_its_time(harness: BridgeHarnes
 
 def test_exposure_counts_what_is_paid_and_not_repaid(harness: BridgeHarness) -> None:
     keys = harness.set_and_detect(4)
-    limit = replace(OFF, max_exposure=Wei(5 * harness.order(keys[0]).amount))
-    less = replace(limit, max_exposure=Wei(5 * harness.order(keys[0]).amount - 1))
-    assert found(harness, less) == {}
+    limit = Wei(5 * harness.order(keys[0]).amount)
+    less = Wei(limit - 1)
+    assert found(harness, max_exposure=less) == {}
     harness.transfer(keys)
-    assert found(harness, limit) == {}  # 80 % exactly
-    assert found(harness, less) == {"exposure": Severity.MEDIUM}
+    assert found(harness, max_exposure=limit) == {}  # 80 % exactly
+    assert found(harness, max_exposure=less) == {"exposure": Severity.MEDIUM}
     assert found(harness) == {}
 
 
 def test_the_wallets_floor(harness: BridgeHarness) -> None:
     harness.chain.endowment = ETH
-    assert found(harness, replace(OFF, min_balance=Wei(ETH))) == {}
-    assert found(harness, replace(OFF, min_balance=Wei(ETH + 1))) == {
-        "wallet-floor": Severity.CRITICAL
-    }
+    assert found(harness, min_balance=Wei(ETH)) == {}
+    assert found(harness, min_balance=Wei(ETH + 1)) == {"wallet-floor": Severity.CRITICAL}
 
 
 def test_a_silent_chain_is_reported_and_hides_what_only_it_knows(harness: BridgeHarness) -> None:
     harness.chain.fault = RpcUnavailable("no RPC node of L1 answered: one.example unreachable")
-    now = seen(harness, replace(OFF, min_balance=Wei(1)))
+    now = harness.alerts(min_balance=Wei(1))
     (alert,) = now.alerts
     assert (alert.key, alert.severity) == ("rpc L1", Severity.HIGH)
     assert "one.example unreachable" in alert.text
@@ -255,7 +241,7 @@ def test_throttled_is_high_per_scope(harness: BridgeHarness) -> None:
 
 def test_without_the_store_nothing_is_reported(harness: BridgeHarness) -> None:
     with harness.unreachable(), pytest.raises(StoreUnavailable):
-        seen(harness)
+        harness.alerts()
 
 
 class NoWorkers:

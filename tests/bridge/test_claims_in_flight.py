@@ -6,7 +6,7 @@ from mmbot_pipelines.adapters.db.outbox import PgOutbox
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.ports.chains import Progress
-from mmbot_pipelines.core.errors import ConcurrentUpdate
+from mmbot_pipelines.core.errors import ConcurrentUpdate, RpcUnavailable
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Call, Outcome, TxState
 from tests.bridge.harness import BridgeHarness
@@ -70,6 +70,10 @@ def test_a_claim_that_failed_behind_its_transfer_is_made_again(
     other = harness.set_and_detect()
     harness.transfer(other)
     harness.mine()
+    harness.chain.fault = RpcUnavailable("gone")
+    harness.failing(lambda: harness.repay([key]))
+    assert harness.order(key).reason == f"its claim {harness.transactions()[1].hash} is {state}"
+    harness.chain.fault = None
     harness.repay([key, *other])
     assert {harness.order(k).status for k in (key, *other)} == {Status.PROVING}
     assert harness.order(key).attempt == 2

@@ -135,6 +135,8 @@ def test_an_order_paid_by_another_program_is_taken_up_at_its_claim(harness: Brid
     harness.mine()
     order = harness.order(key)
     assert (order.status, order.transfer_tx) == (Status.PROVED, paid_in)
+    reasons = {entry.after: entry.reason for entry in harness.histories()[key]}
+    assert reasons[Status.FULFILLED] == "the registry has this transfer already"
 
 
 def test_an_order_the_escrow_has_paid_is_completed_without_a_claim(harness: BridgeHarness) -> None:

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge import guard, steps
 from mmbot_pipelines.bridge.ports.chains import Progress
 from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import RpcUnavailable, StoreUnavailable, Undelivered
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.safety import GLOBAL, State
-from tests.bridge.guard_steps import complete, revert, state, thresholds, why
+from tests.bridge.guard_steps import complete, halt, revert, state, thresholds, why
 from tests.bridge.harness import BridgeHarness
 from tests.ports.origin_memory import OriginMemory
 from tests.ports.store_writes import note
@@ -138,6 +138,21 @@ def test_failures_of_one_origin_halt_it_alone_while_the_other_works(harness: Bri
     steps.guard(harness.bridge, harness.run)
     states = [state(harness, scope) for scope in (GLOBAL, "zksync", "starknet")]
     assert states == [State.NORMAL, State.HALTED, State.NORMAL]
+
+
+def test_failures_up_to_the_moment_of_a_resumption_count_no_more(harness: BridgeHarness) -> None:
+    other = OriginMemory(harness.registry, "starknet")
+    harness.bridge = replace(harness.bridge, origins={"zksync": harness.l2, "starknet": other})
+    thresholds(harness, halt_after_failures=3, failure_percent=100)
+    revert(harness, 2)
+    halt(harness, "zksync")
+    guard.resume(harness.bridge, "zksync", by="Ann", reason="seen")  # in the same moment
+    other.set_orders(1)
+    harness.transfer(steps.detect(harness.bridge, "starknet", harness.run))
+    harness.later(1)
+    harness.mine()
+    revert(harness, 2)
+    assert state(harness, "zksync") is State.NORMAL
 
 
 def test_a_failure_is_kept_even_if_it_cannot_be_judged(harness: BridgeHarness) -> None:

@@ -162,6 +162,18 @@ def test_an_order_in_another_block_is_paid_as_it_is(harness: BridgeHarness) -> N
     assert kinds(harness, logged.key) == []
 
 
+def test_orders_are_searched_in_every_block_however_short_the_ranges_are(
+    harness: BridgeHarness,
+) -> None:
+    logged = [at(harness, Status.PENDING) for _ in range(4)]
+    harness.l2.reorg(4)
+    for order in logged:
+        harness.l2.put([order])
+    harness.l2.max_blocks = 1  # of one range
+    harness.transfer([order.key for order in logged])
+    assert set(harness.statuses().values()) == {Status.TRANSFERRING}
+
+
 @pytest.mark.parametrize("seen", [True, False])
 def test_a_number_reused_is_paid_as_what_it_is_now(harness: BridgeHarness, seen: bool) -> None:
     first = at(harness, Status.PENDING)

@@ -101,6 +101,12 @@ def test_death_between_storing_and_sending_a_replacement_loses_nothing(
     harness.replace_stuck()
     harness.chain.broadcast_fault = None
     assert harness.chain.pool == {}
+    (error,) = harness.store.errors.of(key)
+    assert (error.fault.step, error.fault.kind, error.fault.message) == (
+        "broadcast",
+        "RpcUnavailable",
+        "gone",
+    )
     harness.look()  # the newest is sent again, and only that one
     assert harness.chain.pool[0].hash == rows(harness, key)[1].hash
     harness.mine()
@@ -133,6 +139,37 @@ def test_a_dry_run_replaces_nothing(harness: BridgeHarness) -> None:
     assert steps.stuck_transactions(harness.bridge) == []
     steps.replace_stuck(harness.bridge, harness.run)
     assert len(rows(harness, key)) == 1
+
+
+def priced_out(harness: BridgeHarness, count: int = 1) -> list[str]:
+    keys = transferring(harness, count)
+    harness.chain.base_fee = 4 * GWEI
+    return keys
+
+
+def test_a_replacement_may_take_the_last_wei_of_the_wallet(harness: BridgeHarness) -> None:
+    (key,) = priced_out(harness)
+    harness.replace_stuck()
+    needed = rows(harness, key)[-1].max_cost
+    for missing, replaced in ((0, True), (1, False)):
+        poor = BridgeHarness()
+        (key,) = priced_out(poor)
+        poor.chain.endowment = needed - missing
+        poor.replace_stuck()
+        assert (len(rows(poor, key)) == 2) == replaced
+
+
+def test_replacements_take_together_no_more_than_the_wallet_has(harness: BridgeHarness) -> None:
+    keys = priced_out(harness, 2)
+    harness.replace_stuck()
+    first, second = ([row.max_cost for row in rows(harness, key)] for key in keys)
+    for missing, replaced in ((0, [2, 2]), (1, [2, 1])):
+        poor = BridgeHarness()
+        keys = priced_out(poor, 2)
+        poor.chain.endowment = first[1] + second[1] - missing
+        poor.replace_stuck()
+        assert [len(rows(poor, key)) for key in keys] == replaced
+    assert "nonce 1 is not replaced, it needs" in poor.logged[-1]
 
 
 def test_replacements_count_only_once_against_the_funds(harness: BridgeHarness) -> None:

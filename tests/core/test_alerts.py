@@ -77,6 +77,21 @@ def test_an_alert_that_fired_and_resolved_during_an_outage_is_sent_once() -> Non
     assert channel.titles == ["[CRITICAL] transient: low wallet"]
 
 
+def test_up_to_five_alerts_come_one_by_one() -> None:
+    channel = ChannelMemory()
+    AlertHarness(channel).tick(*map(parked, range(5)))
+    assert channel.titles == [f"[HIGH] zksync:{number} is parked" for number in range(5)]
+
+
+def test_a_channel_that_fails_twice_is_left_alone_until_the_next_tick() -> None:
+    channel = ChannelMemory(down=True)
+    alert_harness = AlertHarness(channel)
+    for tries in (2, 4):
+        (problem,) = alert_harness.tick(*map(parked, range(5)))
+        assert channel.tried == tries
+        assert problem == "memory: 5 not sent, out of order; tried again"
+
+
 def test_many_alerts_come_as_lists_worst_first() -> None:
     channel = ChannelMemory()
     AlertHarness(channel).tick(*map(parked, range(30)), FLOOR)

@@ -8,6 +8,7 @@ from mmbot_pipelines.core.readings import (
     DatabaseLatency,
     ExposureReading,
     FailureReading,
+    RevertedGas,
     SafetyReading,
     SafetyThresholds,
     WalletBalance,
@@ -15,7 +16,9 @@ from mmbot_pipelines.core.readings import (
 )
 from mmbot_pipelines.core.safety import GLOBAL, State
 
-LIMITS = SafetyThresholds(max_exposure=Wei(1000), min_balance=Wei(50), max_lag=300.0)
+LIMITS = SafetyThresholds(
+    max_exposure=Wei(1000), max_gas_lost=Wei(1000), min_balance=Wei(50), max_lag=300.0
+)
 HALTED, THROTTLED = State.HALTED, State.THROTTLED
 
 
@@ -41,6 +44,8 @@ def asked(
         (failures(9, 9, 9), None),  # too few to speak of a rate
         (ExposureReading(scope=GLOBAL, out=Wei(999)), None),
         (ExposureReading(scope=GLOBAL, out=Wei(1000)), (THROTTLED, "exposure")),
+        (RevertedGas(scope=GLOBAL, lost=Wei(1000)), None),
+        (RevertedGas(scope=GLOBAL, lost=Wei(1001)), (THROTTLED, "gas lost")),
         (WalletBalance(scope=GLOBAL, balance=Wei(49)), None),
         (WalletBalance(scope=GLOBAL, balance=Wei(50), missing=Wei(1)), None),
         (WalletBalance(scope=GLOBAL, balance=Wei(49), missing=Wei(1)), (HALTED, "balance")),
@@ -66,6 +71,11 @@ def test_a_reading_asks_for_a_state_from_its_threshold_on(
             ExposureReading(scope=GLOBAL, out=Wei(1000)),
             ExposureReading(scope=GLOBAL, out=Wei(900)),
             ExposureReading(scope=GLOBAL, out=Wei(899)),
+        ),
+        (
+            RevertedGas(scope=GLOBAL, lost=Wei(1001)),
+            RevertedGas(scope=GLOBAL, lost=Wei(901)),
+            RevertedGas(scope=GLOBAL, lost=Wei(900)),
         ),
         (
             ChainLag(scope="zksync", lag=301),
@@ -97,6 +107,7 @@ def test_what_halts_halts_a_throttled_scope_at_the_same_mark() -> None:
 def test_a_limit_that_is_not_set_is_never_passed() -> None:
     for reading in (
         ExposureReading(scope=GLOBAL, out=Wei(10**30)),
+        RevertedGas(scope=GLOBAL, lost=Wei(10**30)),
         WalletBalance(scope=GLOBAL, balance=Wei(0), missing=Wei(1)),
         ChainLag(scope="zksync", lag=10.0**9),
     ):

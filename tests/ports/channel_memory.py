@@ -11,9 +11,11 @@ class ChannelMemory:
 
     name: str = "memory"
     down: bool = False
+    tried: int = 0
     taken: list[Notification] = field(default_factory=list)
 
     def send(self, notice: Notification) -> None:
+        self.tried += 1
         if self.down:
             raise NotSent("out of order")
         self.taken.append(notice)

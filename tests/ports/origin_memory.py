@@ -56,7 +56,7 @@ class OriginMemory:
         self.fault: Failure | None = None  # every question raises it while it is set
         self.by_task = False  # a prover works on claims
         self.tasks: list[str] = []  # given to the prover, each once
-        self.unsure: dict[str, Failure] = {}  # what stands for a settlement, by the order's key
+        self.unsure: dict[str, Settlement | Failure] = {}  # stands for a settlement, by key
         self.refunds: dict[TxHash, Wei] = {}  # of messages that failed, by the claim
         self.known: dict[str, Progress] = {}  # of claims, by the order's key
         self.building: list[Order] = []  # in the block that is not sealed
