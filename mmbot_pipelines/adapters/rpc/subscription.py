@@ -128,7 +128,8 @@ class Subscription:
         return message["result"]
 
     def _go_live(self, url: str) -> None:
-        _log.info("%s: node %s announces what is new", self._chain, redacted_host(url))
+        # A warning, as all that an operator shall see in the code server's log.
+        _log.warning("%s: node %s announces what is new", self._chain, redacted_host(url))
         self._is_live, self._is_failure_logged = True, False
         self._announce()  # what came before was missed
 

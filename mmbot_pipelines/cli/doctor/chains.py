@@ -11,11 +11,13 @@ from mmbot_pipelines.adapters.bridge.registry import MARKET_MAKER, OWNER, abi_of
 from mmbot_pipelines.adapters.rpc import decoding
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.cli.doctor.findings import CheckResult, fault, note, ok, run_check
-from mmbot_pipelines.cli.doctor.nodes import agreement, nodes
+from mmbot_pipelines.cli.doctor.nodes import agreement, announced, nodes
 from mmbot_pipelines.cli.doctor.queries import call_view, has_code, query
 from mmbot_pipelines.core.errors import Failure, InvalidSettings
 from mmbot_pipelines.core.money import Address, format_ether
+from mmbot_pipelines.core.safety import GLOBAL
 from mmbot_pipelines.settings import L1, Settings
+from mmbot_pipelines.wiring import origins as origin_wiring
 from mmbot_pipelines.wiring import shared
 from mmbot_pipelines.wiring.origins import other_chain_ids
 
@@ -42,6 +44,10 @@ def chains(settings: Settings) -> Iterator[CheckResult]:
         # Some libraries take seconds to import, which only those pay who serve their origin.
         checks = import_module(f"{__package__}.{name}")
         yield from checks.origin(section, l1, rpc, wallet, quorum=settings.quorum(section))
+    for scope in (GLOBAL, *settings.origins):
+        for url in origin_wiring.chain(settings, scope).announcing_urls:
+            subscription = origin_wiring.subscription(settings, scope, [url])
+            yield announced(subscription, "L1" if scope == GLOBAL else scope, url)
 
 
 def _funds(rpc: Rpc, wallet: Address, largest: int) -> Iterator[CheckResult]:

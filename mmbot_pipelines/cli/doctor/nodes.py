@@ -7,6 +7,7 @@ from mmbot_pipelines.adapters.evm.quorum import newest
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.health import NodeFaultKind
 from mmbot_pipelines.adapters.rpc.nodes import Nodes
+from mmbot_pipelines.adapters.rpc.subscription import Subscription
 from mmbot_pipelines.cli.doctor.findings import CheckResult, fault, note, ok
 from mmbot_pipelines.cli.screen import format_duration
 from mmbot_pipelines.core.errors import Failure
@@ -70,6 +71,17 @@ def compared(
             yield note(where, f"{text}: does the chain still make blocks?")
         else:
             yield ok(where, text)
+
+
+def announced(subscription: Subscription, chain: str, url: str) -> CheckResult:
+    """Check that a node announces over a WebSocket what is new; without it the bot polls."""
+    where, end = f"{chain} node {place(url)}", time.monotonic() + _READ_SECONDS
+    while not subscription.is_live and (left := end - time.monotonic()) > 0:
+        subscription.wait(subscription.count, left)
+    if subscription.is_live:
+        return ok(where, "announces what is new")
+    setting = f"MMBOT_{chain.upper()}_WS_URLS"
+    return note(where, f"announces nothing, so the nodes are polled: fix {setting} or empty it")
 
 
 def agreement(rpc: Rpc) -> Iterator[CheckResult]:

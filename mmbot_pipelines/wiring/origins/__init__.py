@@ -150,21 +150,24 @@ def _newest(settings: Settings, scope: str) -> datetime:
 
 
 def notifications(settings: Settings) -> dict[str, Notifications]:
-    """Return what is announced of each chain by scope, where the settings have a URL for it.
+    """Return what is announced of each chain by scope, where the settings have a URL for it."""
+    urls = {scope: chain(settings, scope).announcing_urls for scope in (GLOBAL, *settings.origins)}
+    return {scope: subscription(settings, scope, given) for scope, given in urls.items() if given}
 
-    Of L1 new blocks, where transactions of ours may be mined; of an origin what its escrow logs.
+
+def subscription(settings: Settings, scope: str, urls: Sequence[str]) -> Subscription:
+    """Subscribe to new blocks of L1, where transactions of ours are mined, or to an escrow's logs.
+
+    urls: WebSockets of the chain's nodes.
     """
-    chains: dict[str, tuple[ChainSection, Sequence[RpcCall]]] = {GLOBAL: (settings.l1, [NEW_HEADS])}
-    for name in settings.origins:
-        section = settings.origin(name)
-        chains[name] = section, module(name).subscriptions(section)
-    return {
-        scope: Subscription(
-            section.announcing_urls, calls, chain="L1" if scope == GLOBAL else scope
-        )
-        for scope, (section, calls) in chains.items()
-        if section.ws_urls
-    }
+    if scope == GLOBAL:
+        return Subscription(urls, [NEW_HEADS], chain="L1")
+    return Subscription(urls, module(scope).subscriptions(settings.origin(scope)), chain=scope)
+
+
+def chain(settings: Settings, scope: str) -> ChainSection:
+    """Return the section of a chain by its scope."""
+    return settings.l1 if scope == GLOBAL else settings.origin(scope)
 
 
 def watched_on_evm(chain: str, node: ChainSection, chain_id: int, quorum: int) -> Nodes:
