@@ -27,6 +27,7 @@ class Rules:
     max_attempts: int
     backoff_seconds: float
     dry_run: bool  # decide, but neither sign nor send
+    claim_with_transfer: bool = False  # at the nonce behind it, so that one block has both
     confirmations: tuple[ConfirmationTier, ...] = ()
     wait_for_price_seconds: float = 86_400.0  # after which an order is dropped as too dear
     stuck_after_seconds: float = 60.0  # from when on an undecided transaction is replaced

@@ -9,7 +9,7 @@ from mmbot_pipelines.bridge.guard import guard_failures, halt_now
 from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import NEXT, Fact, Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports.accounts import CANCEL, TRANSFER
+from mmbot_pipelines.bridge.ports.accounts import CANCEL, REPAY, TRANSFER
 from mmbot_pipelines.bridge.reverts import is_recipients_doing, market_maker_refusal
 from mmbot_pipelines.bridge.still_wanted import still_wanted
 from mmbot_pipelines.bridge.transitions import record
@@ -25,7 +25,7 @@ from mmbot_pipelines.core.errors import (
     Reverted,
     TryAgain,
 )
-from mmbot_pipelines.core.money import format_ether, format_gwei
+from mmbot_pipelines.core.money import TxHash, format_ether, format_gwei
 from mmbot_pipelines.core.outbox import Outcome, Transaction, TxState, outcomes
 
 _FACTS = {
@@ -83,6 +83,8 @@ def _decide(bridge: Bridge, outcome: Outcome, run: Run) -> None:
         return
     mined = fact in (Fact.MINED, Fact.PAID)
     after = order.after(fact, at=now, tx=transaction.hash if mined else None)
+    if mined and transaction.purpose == TRANSFER and order.claim_tx is None:
+        after = replace(after, claim_tx=_claim_behind(bridge, transaction))
     fault: Fault | None = None
     failure = None if mined else _failure(bridge, order, outcome)
     if isinstance(failure, Halts):
@@ -94,6 +96,13 @@ def _decide(bridge: Bridge, outcome: Outcome, run: Run) -> None:
         after = after_failure(bridge, replace(after, failures=order.failures), failure)
         fault = fault_of(order, failure, transaction.purpose)
     _store(bridge, outcome, order, after, run, fault)
+
+
+def _claim_behind(bridge: Bridge, transfer: Transaction) -> TxHash | None:
+    """Return the claim that was stored with a transfer; from now on the order waits for it."""
+    rows = bridge.store.outbox.of(transfer.subject)
+    claims = [r.hash for r in rows if r.purpose == REPAY and r.nonce == transfer.nonce + 1]
+    return claims[-1] if claims else None
 
 
 def _store(

@@ -1,6 +1,6 @@
 """How a step's transactions go out: stored with the order's step first, then broadcast."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -11,6 +11,7 @@ from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.nonces import next_nonce
 from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports.accounts import REPAY
 from mmbot_pipelines.bridge.ports.orders import BridgeUnitOfWork
 from mmbot_pipelines.bridge.transitions import record, record_error
 from mmbot_pipelines.core import concurrency, failpoints
@@ -110,14 +111,23 @@ def broadcast(bridge: Bridge, run: Run, stored: Sequence[Transaction]) -> list[T
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimBehind:
+    """The claim of an order whose transfer is not mined yet."""
+
+    call: Call
+    gas: Gas
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitRequest:
-    """One transaction to be sent for one order."""
+    """What is to be sent for one order: one transaction, or a transfer and its claim."""
 
     order: Order
     call: Call
     gas: Gas
     reserve: Wei  # to be left in the wallet for what must follow
     claim_cost: Wei | None = None  # what the claim is expected to cost, where this pays for it
+    claim: ClaimBehind | None = None  # at the next nonce: mined with the transfer, or not at all
 
 
 def submit(
@@ -230,7 +240,11 @@ def _sign(
         if admission and (wait := admission.wait(order)):
             batch.waiting.append((order, wait))
             continue
-        needed = request.call.value + request.gas * fees.ceiling + request.reserve
+        behind = _behind(request, order, undecided)
+        reserve = request.reserve
+        if behind is not None:
+            reserve = max(reserve, Wei(behind.call.value + behind.gas * fees.ceiling))
+        needed = request.call.value + request.gas * fees.ceiling + reserve
         if needed > free - (floor or 0):
             batch.unfunded.append((order, _insufficient(needed, free, floor or Wei(0))))
             continue
@@ -244,20 +258,36 @@ def _sign(
             fees=fees,
         )
         transaction = sign(bridge, unsigned)
+        signed = [transaction]
+        if behind is not None:
+            claim = replace(
+                unsigned, purpose=REPAY, nonce=nonce + 1, call=behind.call, gas=behind.gas
+            )
+            signed.append(sign(bridge, claim))
         after = _sent(order, request, transaction)
         at = transaction.stored_at
         try:
             with uow.savepoint():  # another order's lost race takes nothing of this part back
-                lane.add(transaction)
+                for row in signed:
+                    lane.add(row)
                 record(uow, order, after, run_id=run.id, at=at, tx=transaction.hash)
         except ConcurrentUpdate as e:
             run.log(f"{e}: not sent")
             continue
-        batch.stored.append(transaction)
+        batch.stored += signed
         undecided.add((order.key, work.step))
         if admission:
             admission.take(order)
-        free, nonce = Wei(free - needed), nonce + 1
+        free, nonce = Wei(free - needed), nonce + len(signed)
+
+
+def _behind(
+    request: SubmitRequest, order: Order, undecided: Container[tuple[str, str]]
+) -> ClaimBehind | None:
+    """Return the claim to be signed with an order's transfer; only the order's first one is."""
+    if order.claim_tx is not None or (order.key, REPAY) in undecided:
+        return None
+    return request.claim
 
 
 def _sent(order: Order, request: SubmitRequest, transaction: Transaction) -> Order:

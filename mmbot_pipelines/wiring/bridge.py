@@ -26,6 +26,7 @@ from mmbot_pipelines.core import failpoints, readings
 from mmbot_pipelines.core.errors import Failure, InvalidSettings
 from mmbot_pipelines.core.safety import GLOBAL
 from mmbot_pipelines.settings import Settings
+from mmbot_pipelines.settings.bridge import WITH_TRANSFER
 from mmbot_pipelines.wiring import origins as origin_wiring
 from mmbot_pipelines.wiring import shared
 
@@ -91,6 +92,7 @@ def bridge(settings: Settings) -> Bridge:
             max_attempts=settings.execution.max_attempts,
             backoff_seconds=settings.execution.retry_backoff_seconds,
             dry_run=settings.dry_run,
+            claim_with_transfer=settings.execution.claim == WITH_TRANSFER,
             confirmations=tuple(ConfirmationTier(*tier) for tier in settings.limits.confirmations),
             wait_for_price_seconds=settings.limits.wait_for_price_seconds,
             stuck_after_seconds=settings.execution.stuck_after_seconds,

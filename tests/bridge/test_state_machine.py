@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
 from mmbot_pipelines.bridge.confirmations import ConfirmationTier
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.money import Wei
@@ -22,6 +23,13 @@ FEES = st.sampled_from([1, 8 * 10**14, 10**16])
 COUNTS = st.integers(1, 3)
 
 
+class NoClaimReverts(PgAccounts):
+    """Accounts that let claims go out with transfers from the first order on."""
+
+    def last_claim_succeeded(self, origin: str) -> bool:
+        return True
+
+
 class BridgeStateMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
@@ -29,10 +37,17 @@ class BridgeStateMachine(RuleBasedStateMachine):
         self.harness = self.faults.harness
 
     @initialize(
-        tiers=st.sampled_from([(), (ConfirmationTier(Wei(0), 1), ConfirmationTier(Wei(10**16), 3))])
+        tiers=st.sampled_from(
+            [(), (ConfirmationTier(Wei(0), 1), ConfirmationTier(Wei(10**16), 3))]
+        ),
+        claim_with_transfer=st.booleans(),
     )
-    def confirmations(self, tiers: tuple[ConfirmationTier, ...]) -> None:
-        self.harness.rules(confirmations=tiers)
+    def operator_chooses(
+        self, tiers: tuple[ConfirmationTier, ...], claim_with_transfer: bool
+    ) -> None:
+        self.harness.rules(confirmations=tiers, claim_with_transfer=claim_with_transfer)
+        accounts = NoClaimReverts(self.harness.engine)
+        self.harness.bridge = replace(self.harness.bridge, accounts=accounts)
 
     # users, and time
 

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 from random import Random
 
-from tests.chaos.faulty_stack import FaultyStack
+from mmbot_pipelines.settings.bridge import CLAIMS
+from tests.chaos.faulty_stack import SETTINGS, FaultyStack
 from tests.chaos.invariants import table
 from tests.chaos.run import ChaosRun
 
@@ -15,15 +16,18 @@ def main() -> int:
     orders = int(os.environ.get("CHAOS_ORDERS", "200"))
     kills = int(os.environ.get("CHAOS_KILLS", "100"))
     seed = int(os.environ.get("CHAOS_SEED", "0")) or Random().randrange(1, 10**6)
+    claim = os.environ.get("CHAOS_CLAIM") or Random(seed).choice(CLAIMS)
     home = Path(os.environ.get("CHAOS_HOME", ".mmbot/chaos"))
 
     def log(text: str) -> None:
         print(text, flush=True)
 
-    log(f"CHAOS_SEED={seed} CHAOS_ORDERS={orders} CHAOS_KILLS={kills} repeats this plan")
+    plan = f"CHAOS_SEED={seed} CHAOS_ORDERS={orders} CHAOS_KILLS={kills} CHAOS_CLAIM={claim}"
+    log(f"{plan} repeats this plan")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with FaultyStack(home, seed=seed) as stack:
+        settings = SETTINGS | {"MMBOT_CLAIM": claim}
+        with FaultyStack(home, seed=seed, settings=settings) as stack:
             log(f"Dagster UI: {stack.ui}   logs: {stack.home / 'logs'}")
             results = ChaosRun(stack, orders=orders, kills=kills, seed=seed, log=log).run()
     except KeyboardInterrupt:

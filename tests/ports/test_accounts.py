@@ -5,11 +5,11 @@ from datetime import timedelta
 
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports.accounts import BalanceMark
+from mmbot_pipelines.bridge.ports.accounts import REPAY, BalanceMark
 from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.money import Address, Gas, Wei
-from mmbot_pipelines.core.outbox import Account, Block
+from mmbot_pipelines.core.outbox import Account, Block, Transaction
 from tests.bridge.orders import NOON, an_order
 from tests.ports.store_writes import (
     CHAIN,
@@ -76,6 +76,40 @@ def test_gas_lost_is_what_reverted_transfers_cost(stores: Stores) -> None:
     before = row.stored_at - later(1)
     assert stores.accounts.gas_lost(since=before) == 2 * row.gas_used * row.gas_price
     assert stores.accounts.gas_lost(since=row.stored_at) == 0
+
+
+def test_gas_lost_is_also_what_reverted_claims_cost(stores: Stores) -> None:
+    (claim,) = claims(stores, 1)
+    decide(stores.store, mined(claim, succeeded=False), None, None, run_id="run", at=NOON)
+    (row,) = stores.store.outbox.of(claim.subject)
+    assert row.gas_used
+    assert row.gas_price
+    before = row.stored_at - later(1)
+    assert stores.accounts.gas_lost(since=before) == row.gas_used * row.gas_price
+
+
+def test_the_newest_claim_in_a_block_shows_whether_claims_succeed(stores: Stores) -> None:
+    assert not stores.accounts.last_claim_succeeded("zksync")
+    for claim, succeeded in zip(claims(stores, 4), (True, False, True, None), strict=True):
+        if succeeded is not None:
+            outcome = mined(claim, succeeded=succeeded)
+            decide(stores.store, outcome, None, None, run_id="run", at=NOON)
+            assert stores.accounts.last_claim_succeeded("zksync") is succeeded
+    assert stores.accounts.last_claim_succeeded("zksync")  # the last one is undecided
+    assert not stores.accounts.last_claim_succeeded("starknet")
+
+
+def claims(stores: Stores, count: int) -> list[Transaction]:
+    """Store the claims of paid orders; return them by nonce."""
+    paid = [
+        step(stores.store, order, Fact.PAID)
+        for order in processing(stores, *(an_order(n) for n in range(count)))
+    ]
+    with held(stores.store, CHAIN, OURS) as (uow, lane):
+        for nonce, order in enumerate(paid):
+            claim = replace(a_transaction(order, nonce), purpose=REPAY)
+            put(uow, lane, order, claim)
+    return stores.store.outbox.in_flight()
 
 
 def test_exposure_is_exact_for_the_largest_amounts(stores: Stores) -> None:

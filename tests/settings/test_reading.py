@@ -38,6 +38,7 @@ def test_the_required_settings_are_enough() -> None:
     assert (read.execution.max_attempts, read.execution.max_runs_per_tick) == (5, 4)
     assert read.execution.retry_backoff_seconds == 30
     assert (read.limits.min_balance, read.execution.undelivered_after_seconds) == (0, 3600)
+    assert read.execution.claim == "after_transfer"
     limits, safety = read.limits, read.safety
     assert (limits.max_per_recipient, limits.max_per_hour, limits.max_per_day) == (None,) * 3
     assert (safety.halt_after_failures, safety.throttle_failure_percent) == (10, 50)
@@ -63,6 +64,7 @@ def test_every_setting_is_taken_over() -> None:
             "MMBOT_RETRY_BACKOFF_SECONDS": "0.5",
             "MMBOT_MIN_BALANCE_WEI": str(10**18),
             "MMBOT_UNDELIVERED_AFTER_SECONDS": "90",
+            "MMBOT_CLAIM": "with_transfer",
             "MMBOT_MAX_PER_RECIPIENT_WEI": "1",
             "MMBOT_MAX_PER_HOUR_WEI": "2",
             "MMBOT_MAX_PER_DAY_WEI": "3",
@@ -89,6 +91,7 @@ def test_every_setting_is_taken_over() -> None:
     assert read.limits.max_exposure == 2**256 - 1
     assert read.execution.retry_backoff_seconds == 0.5
     assert (read.limits.min_balance, read.execution.undelivered_after_seconds) == (10**18, 90)
+    assert read.execution.claim == "with_transfer"
     limits, safety = read.limits, read.safety
     assert (limits.max_per_recipient, limits.max_per_hour, limits.max_per_day) == (1, 2, 3)
     assert (safety.halt_after_failures, safety.throttle_failure_percent) == (4, 5)

@@ -41,13 +41,16 @@ class Accounts(Protocol):
     """Questions about all orders at once."""
 
     def gas_lost(self, *, since: datetime) -> Wei:
-        """Sum what transfers stored since then paid for gas and reverted, in wei."""
+        """Sum what transactions stored since then paid for gas and reverted, in wei."""
 
     def gas_used(self, purpose: str, origin: str, *, max_count: int) -> list[Gas]:
         """Return what the newest mined transactions of a kind used, newest first; none reverted.
 
         purpose: TRANSFER or REPAY.
         """
+
+    def last_claim_succeeded(self, origin: str) -> bool:
+        """Return whether the newest claim of an origin that is in a block did not revert."""
 
     def finished(
         self, counted: Sequence[tuple[str, str]], *, since: datetime | None, max_count: int

@@ -33,6 +33,8 @@ class StuckNonce:
     blocks: bool  # the lane: the lowest nonce, or held by nothing but its own price
     first: bool  # the lowest undecided nonce of the wallet
     awaited: bool  # by rows at higher nonces
+    # of a claim that stands right behind its transfer: the newest row at the transfer's nonce
+    transfer: Transaction | None = None
 
     @property
     def newest(self) -> Transaction:
@@ -44,6 +46,8 @@ class StuckNonce:
         """Return whether the order does not wait for these rows any more."""
         if self.order is None or self.newest.purpose == CANCEL:
             return False
+        if self.transfer is not None:
+            return self.transfer.purpose == CANCEL  # without its transfer it can only revert
         hashes, status = {row.hash for row in self.rows}, self.order.status
         if self.newest.purpose == REPAY:
             return status not in _BEFORE_CLAIMED or self.order.claim_tx not in hashes

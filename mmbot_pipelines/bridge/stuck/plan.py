@@ -6,7 +6,7 @@ that nobody waits behind it: a transfer is decided about again, and a claim, whi
 for, is made again when its price has fallen.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from mmbot_pipelines.bridge.app import Bridge
@@ -19,7 +19,7 @@ from mmbot_pipelines.bridge.still_wanted import OrderCheck, check_again
 from mmbot_pipelines.bridge.stuck.claim import stuck_claim
 from mmbot_pipelines.bridge.stuck.nonce import FeeQuotes, Replacement, StuckNonce, gas_of
 from mmbot_pipelines.core.fee_bump import blocking, is_old
-from mmbot_pipelines.core.money import format_ether
+from mmbot_pipelines.core.money import TxHash, format_ether
 from mmbot_pipelines.core.outbox import Fees, Transaction, by_nonce, max_total_cost
 
 
@@ -29,6 +29,11 @@ def find_stuck(bridge: Bridge, waiting: Sequence[Transaction], market: Fees) -> 
     in_the_way = {rows[-1].hash for rows in blocking(waiting, market, at=now, after_seconds=after)}
     orders = {o.key: o for o in bridge.store.orders.get(sorted({row.subject for row in waiting}))}
     nonces = by_nonce(waiting)
+    transfers = {
+        (rows[-1].subject, rows[-1].nonce): rows[-1]
+        for rows in nonces
+        if any(row.purpose == TRANSFER for row in rows)
+    }
     stuck_nonces = [
         StuckNonce(
             rows=rows,
@@ -37,12 +42,24 @@ def find_stuck(bridge: Bridge, waiting: Sequence[Transaction], market: Fees) -> 
             blocks=rows[-1].hash in in_the_way,
             first=rows is nonces[0],
             awaited=rows is not nonces[-1],
+            transfer=transfers.get((rows[-1].subject, rows[-1].nonce - 1))
+            if rows[-1].purpose == REPAY
+            else None,
         )
         for rows in nonces
     ]
-    return [
-        n for n in stuck_nonces if n.blocks or (n.newest.purpose == TRANSFER and _is_unwanted(n))
-    ]
+    touched = {
+        n.newest.hash
+        for n in stuck_nonces
+        if n.blocks or (n.newest.purpose == TRANSFER and _is_unwanted(n))
+    }
+    return [n for n in stuck_nonces if n.newest.hash in touched or _follows(n, touched)]
+
+
+def _follows(stuck_nonce: StuckNonce, touched: Container[TxHash]) -> bool:
+    """Return whether it is a claim that goes down with its transfer, or may have to."""
+    transfer = stuck_nonce.transfer
+    return transfer is not None and (stuck_nonce.stray or transfer.hash in touched)
 
 
 def _is_unwanted(stuck_nonce: StuckNonce) -> bool:
@@ -57,7 +74,7 @@ def plan_replacements(
     quotes = FeeQuotes(bridge, stuck_nonces, market)
     balance = bridge.chain.balance()
     everything = max_total_cost(bridge.store.outbox.in_flight())
-    helped = True
+    helped, cancelled = True, set[TxHash]()
     replacement: Replacement | str | None
     for stuck_nonce in stuck_nonces:
         newest, order = stuck_nonce.newest, stuck_nonce.order
@@ -66,6 +83,10 @@ def plan_replacements(
             continue  # it waits for a nonce that nothing helps now
         if newest.purpose == CANCEL or order is None or stuck_nonce.stray:
             replacement = quotes.cancelling(stuck_nonce, "nobody waits for it")
+        elif stuck_nonce.transfer is not None and stuck_nonce.transfer.hash in cancelled:
+            replacement = quotes.cancelling(stuck_nonce, "cancelled with its transfer")
+        elif not stuck_nonce.blocks and newest.purpose == REPAY:
+            continue  # its transfer goes on
         elif newest.purpose == REPAY:
             replacement = stuck_claim(bridge, stuck_nonce, order, quotes)
         else:
@@ -73,6 +94,8 @@ def plan_replacements(
                 bridge, stuck_nonce, order, checks[order.key], quotes, available
             )
         if isinstance(replacement, Replacement):
+            if replacement.call is None:
+                cancelled.add(newest.hash)
             yield replacement
         elif stuck_nonce.blocks:
             helped = False

@@ -175,12 +175,11 @@ def _reactions(
     Dagster shows a tick that requests no run as skipped, whatever it did. With a reaction to a
     run it shows the tick as successful, and the reaction in that run's log.
     """
-    ids = {
-        entry.run_id
-        for key in completed[:_MAX_CLAIMS_SHOWN]
-        for entry in bridge.store.orders.history(key)
-        if entry.after is Status.PROVING
-    }
+    # A claim that went out with its transfer has the transfer's run.
+    claimed = (Status.TRANSFERRING, Status.PROVING)
+    histories = [bridge.store.orders.history(key) for key in completed[:_MAX_CLAIMS_SHOWN]]
+    sent = [[entry.run_id for entry in each if entry.after in claimed] for each in histories]
+    ids = {run_ids[-1] for run_ids in sent if run_ids}
     runs = instance.get_runs(dg.RunsFilter(run_ids=sorted(ids))) if ids else []
     for claim in runs:
         yield DagsterRunReaction(claim, run_status=claim.status)

@@ -24,6 +24,14 @@ def _origins(text: str) -> list[str]:
     return names
 
 
+def _claim(text: str) -> str:
+    if text not in CLAIMS:
+        raise ValueError(f"must be {' or '.join(CLAIMS)}")
+    return text
+
+
+AFTER_TRANSFER, WITH_TRANSFER = CLAIMS = ("after_transfer", "with_transfer")
+Claim = Annotated[str, BeforeValidator(_claim)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 
 
@@ -88,6 +96,7 @@ class Execution(Section):
     retry_backoff_seconds: values.Seconds = _variable("MMBOT_RETRY_BACKOFF_SECONDS", 30.0)
     max_runs_per_tick: values.Count = _variable("MMBOT_MAX_RUNS_PER_TICK", 4)
     stuck_after_seconds: values.Seconds = _variable("MMBOT_STUCK_AFTER_SECONDS", 60.0)
+    claim: Claim = _variable("MMBOT_CLAIM", AFTER_TRANSFER)
     undelivered_after_seconds: values.Seconds = _variable("MMBOT_UNDELIVERED_AFTER_SECONDS", 3600.0)
 
 

@@ -18,7 +18,7 @@ from mmbot_pipelines.adapters.db.columns import Instant
 from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.tables.orders import errors, order_events
 from mmbot_pipelines.adapters.db.tables.outbox import origin_of_transaction, transactions
-from mmbot_pipelines.bridge.ports.accounts import PROVEN, TRANSFER, BalanceMark, Finished
+from mmbot_pipelines.bridge.ports.accounts import PROVEN, REPAY, BalanceMark, Finished
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import TxState
 
@@ -33,10 +33,9 @@ class PgAccounts:
         self._engine = engine
 
     def gas_lost(self, *, since: datetime) -> Wei:
-        """Sum what transfers stored since then paid for gas and reverted, in wei."""
+        """Sum what transactions stored since then paid for gas and reverted, in wei."""
         lost = select(func.sum(transactions.c.gas_used * transactions.c.gas_price)).where(
             transactions.c.stored_at > since,
-            transactions.c.purpose == TRANSFER,
             transactions.c.state == TxState.REVERTED.value,
         )
         with transaction(self._engine) as connection:
@@ -56,6 +55,22 @@ class PgAccounts:
         )
         with transaction(self._engine) as connection:
             return [Gas(int(gas)) for gas in connection.scalars(newest)]
+
+    def last_claim_succeeded(self, origin: str) -> bool:
+        """Return whether the newest claim of an origin that is in a block did not revert."""
+        # Two questions, each with an index of its own.
+        newest = {
+            state: select(func.max(transactions.c.id)).where(
+                transactions.c.state == literal(state.value, literal_execute=True),
+                transactions.c.purpose == REPAY,
+                origin_of_transaction == origin,
+            )
+            for state in (TxState.MINED, TxState.REVERTED)
+        }
+        with transaction(self._engine) as connection:
+            mined = connection.scalar(newest[TxState.MINED])
+            reverted = connection.scalar(newest[TxState.REVERTED])
+        return mined is not None and (reverted is None or reverted < mined)
 
     def finished(
         self, counted: Sequence[tuple[str, str]], *, since: datetime | None, max_count: int
