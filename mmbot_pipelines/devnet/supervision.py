@@ -12,7 +12,7 @@ from mmbot_pipelines.adapters.processes import tied_to_parent
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT
 
-_STOP_SECONDS = 10.0  # the daemon waits for ticks of 8 s
+_STOP_SECONDS = 10.0  # the daemon waits for ticks of 5 s
 _POLL_EVERY_SECONDS = 0.5
 _SOON_SECONDS = 5.0  # a process that lives shorter is not started again at once
 

@@ -141,7 +141,7 @@ def test_what_a_node_withholds_is_found_all_the_same(clock: Clock) -> None:
     clock.sleep(0.3)
     sensor.looks.clear()
     sensor.watch(announced)
-    assert at_the_chain(sensor) == pytest.approx([2.0], abs=0.31)  # 10 s after the first
+    assert at_the_chain(sensor) == pytest.approx([7.0], abs=0.31)  # 15 s after the first
 
 
 def test_after_a_failed_tick_the_chain_is_read(clock: Clock) -> None:
@@ -171,7 +171,7 @@ def test_two_sensors_take_turns() -> None:
 
 
 def test_who_waits_too_long_for_its_turn_ends_its_tick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "TURN_SECONDS", 0.01)
+    monkeypatch.setattr(watching, "_PATIENCE_SECONDS", 0.01)
     watcher = Watcher()
     with watcher.turn(), watcher.turn() as mine:
         assert not mine

@@ -18,15 +18,18 @@ from mmbot_pipelines.core.notifications import Notifications
 
 T = TypeVar("T")
 
-TURN_SECONDS = 4.0  # of a sensor that takes turns with another
+TURN_SECONDS = 2.0  # of a sensor that takes turns with another
 TICK_SECONDS = 2 * TURN_SECONDS  # of a tick: it waits for its turn, and has it
+_PATIENCE_SECONDS = 1.5 * TURN_SECONDS  # for a turn, which begins and ends with a look
 
 _POLL_SECONDS = 0.2  # between two looks at least, and at most where nothing is announced
 # What a node announces, others may have a little later: so it is looked for again.
 _AGAIN_SECONDS = 0.5
 _AGAIN_FOR_SECONDS = 3.0
 _DATABASE_SECONDS = 1.0  # between two looks while nothing is announced, and after a failure
-_CHAIN_SECONDS = 10.0  # between two looks at the chain in any case: nodes may withhold something
+# Between two looks at the chain in any case, for a node may withhold something; of an L2 each
+# costs 5 calls, and all of them shall stay under 60 a minute.
+_CHAIN_SECONDS = 15.0
 
 
 class Watcher:
@@ -40,7 +43,7 @@ class Watcher:
     @contextmanager
     def turn(self) -> Iterator[bool]:
         """Wait for the other sensor to end; yield whether it did."""
-        mine = self._turn.acquire(timeout=TURN_SECONDS)
+        mine = self._turn.acquire(timeout=_PATIENCE_SECONDS)
         try:
             yield mine
         finally:
