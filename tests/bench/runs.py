@@ -20,7 +20,6 @@ from sqlalchemy import select
 
 from mmbot_pipelines.adapters.db.engine import connect, transaction
 from mmbot_pipelines.adapters.db.tables.orders import orders
-from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.devnet.orders import burst
 from tests.chaos.faulty_stack import FaultyStack
 from tests.e2e.product import Product
@@ -29,6 +28,7 @@ LAUNCHERS = {"warm": {}, "cold": {"MMBOT_BROKER_URL": ""}}
 _EVENTS = """query ($id: ID!) { runOrError(runId: $id) { ... on Run { eventConnection { events {
     __typename ... on MessageEvent { timestamp } } } } } }"""
 _TAKEN = select(orders.c.asked_at)
+_LOOK_EVERY_SECONDS = 0.02
 _PAUSE_SECONDS = 1.7  # against falling into step with ticks and blocks
 
 
@@ -55,15 +55,14 @@ def _begins_after(product: Product, seed: int) -> float:
     """Place an order; return the seconds from the tick that takes it to the start of its op."""
     time.sleep(_PAUSE_SECONDS)
     (key,) = product.place(burst(product.stack.deployment, 1, seed=seed))
-    (order,) = product.await_all(
-        [key], lambda o: o.status is not Status.PENDING and o.transfer_tx is not None
-    )
     engine = connect(product.stack.database_url)
-    try:
+    asked = None
+    while asked is None:  # it is gone again when the run has decided
         with transaction(engine) as connection:
-            asked = connection.execute(_TAKEN.where(orders.c.number == order.number)).scalar_one()
-    finally:
-        engine.dispose()
+            query = _TAKEN.where(orders.c.number == int(key.partition(":")[2]))
+            asked = connection.execute(query).scalar_one_or_none()
+        time.sleep(_LOOK_EVERY_SECONDS)
+    engine.dispose()
     product.await_completed([key])
     (run,) = [run for run in product.runs(order=key) if run["jobName"] == "fill_orders"]
     events = product.ask(_EVENTS, id=run["runId"])["runOrError"]["eventConnection"]["events"]
