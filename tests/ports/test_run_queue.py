@@ -4,12 +4,15 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import Connection, event
 
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.orders import MAX_PAUSE_SECONDS, PAUSE_SHARE, BridgeStore
 from tests.bridge.orders import NOON, an_order
 from tests.ports.store_writes import FAULT, add, change, later, note, step, take
+from tests.postgres import clean_engine
 
 UNPAID = [Status.PENDING, Status.PROCESSING]
 AGAIN_AFTER = 50
@@ -49,6 +52,21 @@ def test_of_equal_fees_the_one_asked_for_longest_ago_has_its_turn(store: BridgeS
     assert asked(store, 1, max_orders=1) == {1}
     assert asked(store, 60, max_orders=2) == {2, 3}
     assert asked(store, 120, max_orders=1) == {1}
+
+
+def test_no_plan_of_postgres_takes_more_than_it_is_asked_for() -> None:
+    engine = clean_engine()
+    store = PgBridgeStore(engine)
+    add(store, *(an_order(n) for n in range(50)))
+
+    @event.listens_for(engine, "begin")
+    def plan_for_a_small_table(connection: Connection) -> None:
+        for way in ("hashjoin", "mergejoin", "hashagg", "sort", "material"):
+            connection.exec_driver_sql(f"SET LOCAL enable_{way} = off")
+
+    assert len(asked(store, 1, max_orders=1)) == 1
+    assert len(asked(store, 2, max_orders=10)) == 10
+    event.remove(engine, "begin", plan_for_a_small_table)
 
 
 def test_orders_that_wait_come_after_all_others(store: BridgeStore) -> None:

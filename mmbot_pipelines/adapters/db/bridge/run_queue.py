@@ -64,10 +64,12 @@ def ask(
         left = None if max_orders is None else max_orders - len(taken)
         if left == 0:
             break
-        ready = turn.where(healthy).limit(left).with_for_update(skip_locked=True)
+        limited = turn.where(healthy).limit(left).with_for_update(skip_locked=True)
+        # Materialized: a plan may read a subquery once for each row, and each time past its limit.
+        ready = limited.cte("ready").prefix_with("MATERIALIZED")
         rows = connection.execute(
             update(orders)
-            .where(tuple_(orders.c.origin, orders.c.number).in_(ready))
+            .where(tuple_(orders.c.origin, orders.c.number).in_(select(ready)))
             .values(asked_at=at)
             .returning(orders)
         )
