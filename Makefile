@@ -45,10 +45,11 @@ node_modules/.ready: package-lock.json
 demo: setup ## run the whole bridge on local chains, with orders and the UI
 	@$(BIN)/mmbot demo
 
-# What starts the whole product runs last and alone: its timeouts suppose an idle machine.
+# Half of the first part waits: three processes use two cores. What starts the whole product runs
+# last and alone: its timeouts suppose an idle machine.
 PRODUCT := $(addprefix tests/,e2e solo chaos)
 test: setup ## run the whole suite
-	@$(BIN)/pytest -n 2 --dist loadfile -m "not product and not soak"
+	@$(BIN)/pytest -n 3 --dist loadfile -m "not product and not soak"
 	@$(BIN)/pytest -m "product and not soak" $(PRODUCT)
 
 FAST := $(addprefix tests/,core bridge settings ports cli adapters test_docs.py test_wiring.py)

@@ -49,9 +49,11 @@ class Questions:
 
 @contextmanager
 def questions() -> Iterator[Questions]:
-    """Ask in the block; leaving it waits for all answers."""
+    """Ask in the block; leaving it waits for all answers, but where the process is to end."""
     asked = Questions()
     try:
         yield asked
-    finally:
+    except Exception:
         asked.wait()
+        raise
+    asked.wait()

@@ -77,4 +77,5 @@ def test_doctor_notes_each_limit_that_is_not_set(monkeypatch: pytest.MonkeyPatch
         "MMBOT_MIN_BALANCE_WEI",
         "MMBOT_CONFIRMATIONS",
         "MMBOT_RPC_QUORUM",
+        "MMBOT_BROKER_URL",
     }

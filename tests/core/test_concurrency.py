@@ -9,8 +9,9 @@ import pytest
 
 from mmbot_pipelines.core import concurrency
 
-# The node answers nothing, and somebody stops the process meanwhile.
-STOPPED = """
+# The node answers nothing, and somebody stops the process meanwhile: while it waits for the
+# answer, or while it asks the next question.
+WAITING = """
 import os, signal, threading
 from mmbot_pipelines.core import concurrency
 
@@ -21,6 +22,7 @@ def hang():
 with concurrency.questions() as ask:
     ask.submit(hang)
 """
+ASKING = WAITING + "    threading.Event().wait()"
 
 
 def fail() -> None:
@@ -56,8 +58,9 @@ def test_a_failure_is_raised_where_its_answer_is_used() -> None:
         lost.result()
 
 
-def test_a_node_that_hangs_keeps_no_process_from_ending() -> None:
+@pytest.mark.parametrize("program", [WAITING, ASKING])
+def test_a_node_that_hangs_keeps_no_process_from_ending(program: str) -> None:
     stopped = subprocess.run(
-        [sys.executable, "-c", STOPPED], check=False, capture_output=True, timeout=60
+        [sys.executable, "-c", program], check=False, capture_output=True, timeout=60
     )
     assert b"KeyboardInterrupt" in stopped.stderr

@@ -41,6 +41,8 @@ def instance(
 
 def run(instance: dg.DagsterInstance, database_url: str, days_ago: float) -> str:
     run_id = talk.execute_in_process(instance=instance).run_id
+    # As Dagster captured what a run prints, before dagster.yaml named `RunLogs`.
+    (Path(instance.storage_directory()) / run_id / "compute_logs").mkdir(parents=True)
     with psycopg.connect(database_url) as connection:
         connection.execute(
             "UPDATE dagster.runs SET update_timestamp = (now() AT TIME ZONE 'UTC') - %s"

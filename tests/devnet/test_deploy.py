@@ -37,6 +37,7 @@ def test_environment_names_every_setting(devnet: Devnet) -> None:
         "MMBOT_MIN_MARGIN_BPS": "10",  # so that a fee of 1 wei is refused by settings
         "MMBOT_MIN_TRANSFER_WEI": "1",
         "MMBOT_L1_RPC_URLS": deployment.l1.rpc_url,
+        "MMBOT_L1_WS_URLS": deployment.l1.rpc_url.replace("http", "ws"),
         "MMBOT_L1_CHAIN_ID": "31337",
         "MMBOT_L1_REGISTRY_ADDRESS": devnet.registry.address,
         "MMBOT_L1_REGISTRY_ABI": "v1",
@@ -44,6 +45,7 @@ def test_environment_names_every_setting(devnet: Devnet) -> None:
         "MMBOT_L1_WALLET_ADDRESS": deployment.market_maker,
         "MMBOT_ORIGINS": "zksync",
         "MMBOT_ZKSYNC_RPC_URLS": deployment.zksync.rpc_url,
+        "MMBOT_ZKSYNC_WS_URLS": deployment.zksync.rpc_url.replace("http", "ws"),
         "MMBOT_ZKSYNC_CHAIN_ID": "270",
         "MMBOT_ZKSYNC_ESCROW_ADDRESS": devnet.escrow.address,
         "MMBOT_ZKSYNC_START_BLOCK": "1",

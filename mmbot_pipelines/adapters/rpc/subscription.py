@@ -148,7 +148,7 @@ class Subscription:
 
 
 def _id_of(message: Mapping[str, object]) -> object:
-    """Return the subscription of a notification: Ethereum and Starknet name it differently."""
+    """Return the subscription of a notification: chains name it differently."""
     params = message.get("params")
     if not isinstance(params, dict):
         return None
