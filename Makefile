@@ -54,7 +54,7 @@ test: setup ## run the whole suite
 
 FAST := $(addprefix tests/,core bridge settings ports cli adapters test_docs.py test_wiring.py)
 test-fast: setup ## run what starts no chain and no Dagster: pure tests, and the bridge on Postgres
-	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --hypothesis-profile=fast -m "not server and not soak" $(FAST)
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --hypothesis-profile=fast -m "not server and not soak" $(FAST)
 
 chaos: setup ## kill and break everything under load, and check that nothing is wrong after
 	@$(BIN)/python -m tests.chaos
