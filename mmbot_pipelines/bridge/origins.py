@@ -1,8 +1,9 @@
 """The networks whose escrows hold orders, a line for each. Pure.
 
 To add one: its line here, and the module or folder of its name in `adapters/bridge`,
-`wiring/origins`, `settings/bridge` and `cli/doctor`. The tests then ask for its files, and for the
-ports that the suite of `Origin` runs on (tests/ports/conftest.py).
+`wiring/origins`, `settings/bridge` and `cli/doctor`. Its `registry.py` in `adapters/bridge` has its
+claims and the registry's getter of its number (`CLAIMS`, `CHAIN_ID`). The tests then ask for its
+files, and for the ports that the suite of `Origin` runs on (tests/ports/conftest.py).
 """
 
 # Each with the number that each ABI of the PaymentRegistry has for it.

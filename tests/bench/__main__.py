@@ -19,7 +19,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -72,6 +72,8 @@ def main() -> None:
             baseline = singles(observer, seconds, f"serial, L1 {seconds} s")
         with product(seconds) as (observer, stack):
             figures += measured(observer, stack, seconds, baseline)
+        with product(seconds, {"MMBOT_CLAIM": "with_transfer"}) as (observer, _):
+            figures += with_transfer(observer, seconds)
     print(machine())
     print("\n".join(figure.line() for figure in figures))
     if given.json:
@@ -106,6 +108,17 @@ def measured(
         unit="blocks",
         at_most=2 if seconds > 2 else None,
     )
+
+
+def with_transfer(observer: Observer, seconds: int) -> Iterator[Figure]:
+    """Yield the figures of claims that are stored with their transfers."""
+    at = f"L1 {seconds} s, with_transfer"
+    observer.await_claims(observer.place(1), _WAIT_SECONDS)  # the first follows its transfer
+    ours = singles(observer, seconds, at)
+    same = 100 * statistics.mean(o.claim_block == o.transfer_block for o in ours)
+    yield Figure(name=f"{at}: claim in its transfer's block", value=same, unit="%", at_least=95)
+    to_claim = statistics.median(o.claim_at - o.set_at for o in ours)
+    yield Figure(name=f"{at}: single order, set to claim mined", value=to_claim, unit="s")
 
 
 def singles(observer: Observer, seconds: int, label: str) -> list[SeenOrder]:
@@ -183,7 +196,9 @@ def serial_chains(seconds: int) -> Iterator[Observer]:
 
 
 @contextmanager
-def product(seconds: int) -> Iterator[tuple[Observer, Stack]]:
+def product(
+    seconds: int, settings: Mapping[str, str] | None = None
+) -> Iterator[tuple[Observer, Stack]]:
     """Start the whole product."""
     with ExitStack() as cleanup:
         home = Path(tempfile.mkdtemp(prefix="mmbot-bench-"))
@@ -193,6 +208,7 @@ def product(seconds: int) -> Iterator[tuple[Observer, Stack]]:
                 home,
                 l1_block_seconds=seconds,
                 l2_block_seconds=_L2_BLOCK_SECONDS,
+                settings=settings,
                 log_start=lambda name: print(f"starting {name}", file=sys.stderr),
             )
         )
