@@ -11,7 +11,8 @@ from itertools import groupby
 from mmbot_pipelines.bridge import gas_estimates
 from mmbot_pipelines.bridge.admission import RunLimits, closed, split_confirmed
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.claim_cost import ClaimCost, unprofitable
+from mmbot_pipelines.bridge.claim_cost import ClaimCost
+from mmbot_pipelines.bridge.claims_behind import claims_behind
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
@@ -19,11 +20,11 @@ from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.policy import Cost, refusal, shortfall
 from mmbot_pipelines.bridge.reorg.l2 import blocks_of, still_in_chain
 from mmbot_pipelines.bridge.reverts import check_market_maker
-from mmbot_pipelines.bridge.submit import ClaimBehind, SubmitRequest, submit
+from mmbot_pipelines.bridge.submit import SubmitRequest, submit
 from mmbot_pipelines.core import concurrency, failpoints
 from mmbot_pipelines.core.errors import Failure, SimulationReverted, Waits
 from mmbot_pipelines.core.money import Gas, Wei, format_ether
-from mmbot_pipelines.core.outbox import Block, Call, Fees
+from mmbot_pipelines.core.outbox import Block, Fees
 
 UNPAID = (Status.PENDING, Status.PROCESSING)
 
@@ -34,10 +35,6 @@ _SEARCHING = "waiting: it is paid already, its transaction is searched for"
 
 # What a transfer takes at the least, measured at 111 k: only to decide what is not asked about.
 _MIN_TRANSFER_GAS = Gas(50_000)
-
-# The gas limit of a claim that cannot be simulated yet, in what claims were seen to take. What
-# is left of it costs nothing.
-_CLAIM_GAS_FACTOR = 2
 
 
 class PricesTooHigh(Waits):
@@ -116,7 +113,7 @@ def _fill(
         blocks = ask.submit(blocks_of, l2, orders)
         checked = ask.submit(l2.check, orders)
         market = ask.submit(bridge.chain.fees)
-        claims = ask.submit(_claims_behind, bridge, origin, orders, fees)
+        claims = ask.submit(claims_behind, bridge, origin, orders, fees)
     asked = [o.key for o in orders]
     results = check_market_maker(work, simulated.result())
     gas = dict(zip(asked, results, strict=True))
@@ -155,31 +152,6 @@ def _fill(
         for order in orders
     ]
     submit(work, requests, fees, origin=origin, run_limits=run_limits)
-
-
-def _claims_behind(
-    bridge: Bridge, origin: str, orders: Sequence[Order], fees: Fees
-) -> dict[str, ClaimBehind]:
-    """Return the claims to be stored behind their orders' transfers, by the orders' keys.
-
-    No claim can be simulated before its transfer is mined. So while the origin's newest one
-    reverted, and before there is any, claims follow when they can be, see `claim`.
-    """
-    l2 = bridge.origins[origin]
-    by_transaction = bridge.rules.claim_with_transfer and l2.claim_gas > 0
-    if not by_transaction or not bridge.accounts.last_claim_succeeded(origin):
-        return {}
-    gas = Gas(_CLAIM_GAS_FACTOR * gas_estimates.claim_gas(bridge, origin))
-    try:
-        begun = l2.claims(orders, fees)
-    except Failure:
-        return {}  # the transfer needs nothing of it: the claim is tried again when that is mined
-    return {
-        order.key: ClaimBehind(call=claim, gas=gas)
-        for order, claim in zip(orders, begun, strict=True)
-        if isinstance(claim, Call)
-        and not unprofitable(order, ClaimCost(gas, claim.value).at(fees.expected))
-    }
 
 
 def _standing(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from mmbot_pipelines.bridge.admission import Admission, RunLimits, Wait, log_waits
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.claims_behind import ClaimBehind
 from mmbot_pipelines.bridge.failures import BATCH_SIZE, Work
 from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import Fact
@@ -108,14 +109,6 @@ def broadcast(bridge: Bridge, run: Run, stored: Sequence[Transaction]) -> list[T
             f"by a node ({failure}); it is sent again"
         )
     return taken
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimBehind:
-    """The claim of an order whose transfer is not mined yet."""
-
-    call: Call
-    gas: Gas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

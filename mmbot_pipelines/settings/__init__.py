@@ -198,11 +198,7 @@ def load_database(environ: Mapping[str, str] = os.environ) -> Database:
     Raises:
         InvalidSettings: one line per fault.
     """
-    faults: list[str] = []
-    database = _read(Database, _present(environ), faults)
-    if database is None:
-        raise InvalidSettings("\n".join(faults))
-    return database
+    return _alone(Database, environ)
 
 
 def load_broker(environ: Mapping[str, str] = os.environ) -> Broker:
@@ -211,11 +207,7 @@ def load_broker(environ: Mapping[str, str] = os.environ) -> Broker:
     Raises:
         InvalidSettings: one line per fault.
     """
-    faults: list[str] = []
-    broker = _read(Broker, _present(environ), faults)
-    if broker is None:
-        raise InvalidSettings("\n".join(faults))
-    return broker
+    return _alone(Broker, environ)
 
 
 def load_ui(environ: Mapping[str, str] = os.environ) -> Ui:
@@ -224,11 +216,15 @@ def load_ui(environ: Mapping[str, str] = os.environ) -> Ui:
     Raises:
         InvalidSettings: one line per fault.
     """
+    return _alone(Ui, environ)
+
+
+def _alone(section: type[_S], environ: Mapping[str, str]) -> _S:
     faults: list[str] = []
-    ui = _read(Ui, _present(environ), faults)
-    if ui is None:
+    read = _read(section, _present(environ), faults)
+    if read is None:
         raise InvalidSettings("\n".join(faults))
-    return ui
+    return read
 
 
 def _present(environ: Mapping[str, str]) -> dict[str, str]:

@@ -14,9 +14,10 @@ from typing import Any
 
 from mmbot_pipelines.adapters.rpc import decoding
 from mmbot_pipelines.adapters.rpc.error_class import node_fault_of
+from mmbot_pipelines.adapters.rpc.fan_out import fan_out
 from mmbot_pipelines.adapters.rpc.health import NodeFault, NodeFaultKind, ReportedHead
 from mmbot_pipelines.adapters.rpc.node import Answer, Node, RpcCall, RpcError
-from mmbot_pipelines.adapters.rpc.nodes import Dialect, Nodes, ResponseTooLarge, fan_out
+from mmbot_pipelines.adapters.rpc.nodes import Dialect, Nodes, ResponseTooLarge
 from mmbot_pipelines.core.text import cleaned
 
 __all__ = ["Answer", "Poll", "ResponseTooLarge", "Rpc", "RpcCall", "RpcError"]

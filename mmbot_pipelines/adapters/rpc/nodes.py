@@ -5,15 +5,14 @@ comes as a `Dialect`.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from queue import Empty, SimpleQueue
 from typing import TypeVar
 
+from mmbot_pipelines.adapters.rpc.fan_out import fan_out
 from mmbot_pipelines.adapters.rpc.health import (
     NodeFault,
     NodeFaultKind,
@@ -31,7 +30,6 @@ _T = TypeVar("_T")
 
 _OLD_SECONDS = 60.0  # age of a newest block that others are asked about
 _LOG_SECONDS = 60.0  # between two lines about one node's answers
-_GRACE = 1.0  # seconds that the other nodes get once there is enough
 
 
 class ResponseTooLarge(RpcUnavailable):
@@ -257,46 +255,3 @@ class Nodes:
             node.verified = False  # it may come back as another node
             self.fault(node, e)
             raise
-
-
-def fan_out(
-    nodes: Sequence[Node],
-    ask: Callable[[Node], _T],
-    *,
-    enough: Callable[[_T], bool] = lambda _: False,
-) -> list[tuple[Node, _T | NodeFault]]:
-    """Ask all nodes at the same time; return their answers in the order of the nodes.
-
-    enough: after one such answer the other nodes get one more second; their requests go on
-        beyond it.
-    """
-    came: SimpleQueue[tuple[Node, _T | NodeFault] | BaseException] = SimpleQueue()
-
-    def one(node: Node) -> None:
-        try:
-            came.put((node, ask(node)))
-        except NodeFault as e:
-            came.put((node, e))
-        except BaseException as e:  # handed over to the thread that waits
-            came.put(e)
-
-    if len(nodes) == 1:
-        one(nodes[0])
-    else:
-        for node in nodes:
-            # A daemon, so that a node that hangs keeps no process from ending.
-            threading.Thread(target=one, args=(node,), daemon=True).start()
-    found: dict[Node, _T | NodeFault] = {}
-    patience = None
-    while len(found) < len(nodes):
-        try:
-            answered = came.get(timeout=patience)
-        except Empty:
-            break
-        if isinstance(answered, BaseException):
-            raise answered
-        node, answer = answered
-        found[node] = answer
-        if not isinstance(answer, NodeFault) and enough(answer):
-            patience = _GRACE
-    return [(node, found[node]) for node in nodes if node in found]

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
+from mmbot_pipelines.adapters.rpc.fan_out import fan_out
 from mmbot_pipelines.adapters.rpc.health import NodeFault, NodeFaultKind
 from mmbot_pipelines.adapters.rpc.node import Node, RpcError
-from mmbot_pipelines.adapters.rpc.nodes import Nodes, fan_out
+from mmbot_pipelines.adapters.rpc.nodes import Nodes
 from mmbot_pipelines.adapters.starknet.node import STARKNET, StarknetNode
 from mmbot_pipelines.core.errors import Failure, RpcRefused, RpcUnavailable, WrongChain
 

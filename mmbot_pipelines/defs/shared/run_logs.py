@@ -12,7 +12,7 @@ from mmbot_pipelines.defs.shared.dagster_internals import (
 )
 from mmbot_pipelines.settings import load_database
 
-_FOLDER = "storage"  # in DAGSTER_HOME, where Dagster keeps them unless it is told otherwise
+_FOLDER = "storage"  # in DAGSTER_HOME, where Dagster keeps them by default
 
 
 class RunLogs(LocalComputeLogManager):
