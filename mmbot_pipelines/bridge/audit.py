@@ -78,6 +78,7 @@ class StoredTransaction:
     state: TxState
     value: int  # wei
     gas_cost: int  # wei; 0 while undecided
+    serves: Sequence[str] = ()  # keys of orders, where they are several
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +188,8 @@ def _unfinished(orders: Sequence[StoredOrder]) -> Iterator[str]:
 
 def _spent(chain: ChainFacts, stored: StoredFacts, dropped: Sequence[StoredOrder]) -> Iterator[str]:
     # A mined transaction without value is a cancellation: only its gas is gone.
-    sent = {t.subject for t in stored.transactions if t.state is TxState.MINED and t.value}
+    mined = [t for t in stored.transactions if t.state is TxState.MINED and t.value]
+    sent = {key for t in mined for key in (t.subject, *t.serves)}
     spent = sent | {p.key for p in chain.payments}
     for order in dropped:
         if order.key in spent:

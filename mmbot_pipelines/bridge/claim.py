@@ -119,7 +119,7 @@ def _claim_of(work: Work, order: Order) -> Transaction | None:
     rows = [
         row
         for row in work.bridge.store.outbox.of(order.key)
-        if row.purpose == REPAY and row.attempt == order.attempt
+        if row.serves(order.key, REPAY, order.attempt)
     ]
     return min(rows, key=lambda row: _BY_PREFERENCE.index(row.state), default=None)
 

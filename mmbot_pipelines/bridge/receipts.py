@@ -1,9 +1,10 @@
 """See what became of the transactions that were sent."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.batches import batch_failure, batch_fault, is_left_out
 from mmbot_pipelines.bridge.failures import after_failure, fault_of
 from mmbot_pipelines.bridge.guard import guard_failures, halt_now
 from mmbot_pipelines.bridge.journal import Run
@@ -26,7 +27,8 @@ from mmbot_pipelines.core.errors import (
     TryAgain,
 )
 from mmbot_pipelines.core.money import TxHash, format_ether, format_gwei
-from mmbot_pipelines.core.outbox import Outcome, Transaction, TxState, outcomes
+from mmbot_pipelines.core.outbox import Outcome, Transaction, TxState
+from mmbot_pipelines.core.outcomes import outcomes
 
 _FACTS = {
     TxState.MINED: Fact.MINED,
@@ -61,41 +63,61 @@ def process_receipts(bridge: Bridge, run: Run) -> int:
     return len(waiting) - decided
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Change:
+    """What a nonce's outcome means for one order."""
+
+    order: Order
+    after: Order | None = None  # None: only its error is kept
+    fault: Fault | None = None
+
+
 def _decide(bridge: Bridge, outcome: Outcome, run: Run) -> None:
+    """Store what became of a nonce with what it means for each order, all or nothing."""
+    orders = bridge.store.orders.get(outcome.subjects)
+    changes = [c for order in orders if (c := _change(bridge, order, outcome, run)) is not None]
+    now, tx = bridge.clock(), outcome.transaction.hash
+    with bridge.store.begin() as uow:
+        uow.outbox.decide(outcome)
+        for c in changes:
+            if c.after is not None:
+                record(uow, c.order, c.after, run_id=run.id, at=now, tx=tx, fault=c.fault)
+            elif c.fault is not None:
+                uow.errors.add([c.fault], at=now, run_id=run.id)
+        if (fault := batch_fault(outcome)) is not None:
+            uow.errors.add([fault], at=now, run_id=run.id)
+    for c in changes:
+        if c.after is not None:
+            run.log(_log_line(c.order, c.after, outcome))
+        elif c.fault is not None:
+            run.log(f"{c.order.key}: {c.fault.message}")
+
+
+def _change(bridge: Bridge, order: Order, outcome: Outcome, run: Run) -> _Change | None:
     transaction, now = outcome.transaction, bridge.clock()
-    order = next(iter(bridge.store.orders.get([transaction.subject])), None)
-    if order is not None and _pays_replaced_order(bridge, order, outcome):
+    if _pays_replaced_order(bridge, order, outcome):
         other = fault_of(order, _replaced_order_paid(outcome), transaction.purpose)
-        with bridge.store.begin() as uow:
-            uow.outbox.decide(outcome)
-            uow.errors.add([other], at=now, run_id=run.id)
-        run.log(f"{order.key}: {other.message}")
-        return
-    fact = _fact_for(order, outcome) if order is not None else None
-    if order is None or fact is None:
-        with bridge.store.begin() as uow:
-            uow.outbox.decide(outcome)
-        return
-    if transaction.purpose == CANCEL and outcome.receipt is not None:
+        return _Change(order=order, fault=other)
+    fact = _fact_for(order, outcome)
+    if fact is None:
+        return None
+    if (why := _given_up(order, outcome)) is not None:
         # Prices or a changed mind took it back, not a failure: it is decided about again.
-        after = order.after(fact, at=now, reason=_cancelled(order, transaction))
-        _store(bridge, outcome, order, after, run)
-        return
+        return _Change(order=order, after=order.after(fact, at=now, reason=why))
     mined = fact in (Fact.MINED, Fact.PAID)
     after = order.after(fact, at=now, tx=transaction.hash if mined else None)
     if mined and transaction.purpose == TRANSFER and order.claim_tx is None:
         after = replace(after, claim_tx=_claim_behind(bridge, transaction))
-    fault: Fault | None = None
     failure = None if mined else _failure(bridge, order, outcome)
     if isinstance(failure, Halts):
         # Before the order is set back: should we die here, the receipt is read again.
         halt_now(bridge, run, failure)
-        after = after.with_wait_reason(failure.reason, at=now)
-    elif failure is not None:
-        # One failure on top of those before the transaction: it was no progress.
-        after = after_failure(bridge, replace(after, failures=order.failures), failure)
-        fault = fault_of(order, failure, transaction.purpose)
-    _store(bridge, outcome, order, after, run, fault)
+        return _Change(order=order, after=after.with_wait_reason(failure.reason, at=now))
+    if failure is None:
+        return _Change(order=order, after=after)
+    # One failure on top of those before the transaction: it was no progress.
+    after = after_failure(bridge, replace(after, failures=order.failures), failure)
+    return _Change(order=order, after=after, fault=fault_of(order, failure, transaction.purpose))
 
 
 def _claim_behind(bridge: Bridge, transfer: Transaction) -> TxHash | None:
@@ -103,21 +125,6 @@ def _claim_behind(bridge: Bridge, transfer: Transaction) -> TxHash | None:
     rows = bridge.store.outbox.of(transfer.subject)
     claims = [r.hash for r in rows if r.purpose == REPAY and r.nonce == transfer.nonce + 1]
     return claims[-1] if claims else None
-
-
-def _store(
-    bridge: Bridge,
-    outcome: Outcome,
-    order: Order,
-    after: Order,
-    run: Run,
-    fault: Fault | None = None,
-) -> None:
-    with bridge.store.begin() as uow:
-        uow.outbox.decide(outcome)
-        tx = outcome.transaction.hash
-        record(uow, order, after, run_id=run.id, at=bridge.clock(), tx=tx, fault=fault)
-    run.log(_log_line(order, after, outcome))
 
 
 def _fact_for(order: Order, outcome: Outcome) -> Fact | None:
@@ -134,7 +141,7 @@ def _fact_for(order: Order, outcome: Outcome) -> Fact | None:
             return None
     elif order.claim_tx not in hashes:
         return None
-    if row.purpose == CANCEL:
+    if row.purpose == CANCEL or is_left_out(order, outcome):
         fact = Fact.LOST
     return fact if (order.status, fact) in NEXT else None
 
@@ -166,6 +173,9 @@ def _failure(bridge: Bridge, order: Order, outcome: Outcome) -> Failure:
             f"{row.hash} reverted by the recipient's own doing ({outcome.reason}): it is not "
             f"tried again by itself; run `mmbot retry {order.key}` once the recipient takes ETH"
         )
+    if row.batch:
+        refused = outcome.state is TxState.REVERTED and _refused(bridge, outcome)
+        return refused or batch_failure(outcome)
     if outcome.state is TxState.REVERTED:
         return _refused(bridge, outcome) or Reverted(f"{row.hash} reverted: {outcome.reason}")
     return NonceTaken(f"{row.hash} can never be mined: {outcome.reason}")
@@ -178,6 +188,15 @@ def _refused(bridge: Bridge, outcome: Outcome) -> Failure | None:
         raise
     except Failure:
         return None  # an answer that the registry does not give must not hold up the other receipts
+
+
+def _given_up(order: Order, outcome: Outcome) -> str | None:
+    row = outcome.transaction
+    if row.purpose == CANCEL and outcome.receipt is not None:
+        return _cancelled(order, row)
+    if is_left_out(order, outcome):
+        return f"its {row.purpose} was left out when {row.hash} replaced it"
+    return None
 
 
 def _cancelled(order: Order, row: Transaction) -> str:

@@ -144,7 +144,7 @@ def _open_transfers(work: Work, order: Order) -> list[Transaction]:
     return [
         row
         for row in work.bridge.store.outbox.of(order.key)
-        if row.purpose == TRANSFER and row.state in (TxState.STORED, TxState.MINED)
+        if row.serves(order.key, TRANSFER) and row.state in (TxState.STORED, TxState.MINED)
     ]
 
 

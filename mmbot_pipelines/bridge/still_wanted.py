@@ -61,7 +61,12 @@ def _against_claims(bridge: Bridge, rows: Sequence[Transaction]) -> dict[TxHash,
     pays whatever wallet it names then. Where it cannot be asked, the claim is sent: it was right
     when it was signed, and others wait behind it.
     """
-    late = {row.subject: row.hash for row in rows if row.purpose == REPAY and _is_late(bridge, row)}
+    late = {
+        part.subject: row.hash
+        for row in rows
+        if row.purpose == REPAY and _is_late(bridge, row)
+        for part in row.parts
+    }
     orders = sorted(bridge.store.orders.get(sorted(late)), key=lambda o: o.key) if late else []
     found: dict[TxHash, str] = {}
     for origin, group in groupby(orders, lambda o: o.origin):

@@ -19,7 +19,7 @@ from mmbot_pipelines.core import concurrency, failpoints
 from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import ConcurrentUpdate, InsufficientFunds, Waits
 from mmbot_pipelines.core.money import Gas, Wei, format_ether
-from mmbot_pipelines.core.outbox import Call, Fees, Transaction, max_total_cost
+from mmbot_pipelines.core.outbox import Call, Fees, Part, Transaction, max_total_cost
 from mmbot_pipelines.core.safety import StatesChanged
 from mmbot_pipelines.core.unit_of_work import Lane
 
@@ -44,6 +44,7 @@ class Unsigned:
     call: Call
     gas: Gas
     fees: Fees
+    batch: tuple[Part, ...] = ()
 
 
 def in_flight(bridge: Bridge) -> list[Transaction]:
@@ -90,6 +91,7 @@ def sign(bridge: Bridge, unsigned: Unsigned, *, bump: int = 0) -> Transaction:
         gas=unsigned.gas,
         fees=unsigned.fees,
         stored_at=bridge.clock(),
+        batch=unsigned.batch,
     )
 
 
@@ -102,8 +104,9 @@ def broadcast(bridge: Bridge, run: Run, stored: Sequence[Transaction]) -> list[T
             taken.append(row)
             continue
         kind = type(failure).__name__
-        fault = Fault(subject=row.subject, step="broadcast", kind=kind, message=str(failure))
-        record_error(bridge, run, fault)
+        for part in row.parts:
+            fault = Fault(subject=part.subject, step="broadcast", kind=kind, message=str(failure))
+            record_error(bridge, run, fault)
         run.log(
             f"{row.subject}: {row.purpose} {row.hash} with nonce {row.nonce} stored, not yet taken "
             f"by a node ({failure}); it is sent again"
@@ -216,7 +219,7 @@ def _sign(
     bridge, run, begun = work.bridge, work.run, work.bridge.clock()
     # Claims bring money back: they may use what the floor keeps from transfers.
     floor = bridge.rules.thresholds.min_balance if admission else None
-    undecided = {(t.subject, t.purpose) for t in lane.in_flight()}
+    undecided = {(p.subject, p.purpose) for t in lane.in_flight() for p in t.parts}
     held = {o.key: o for o in uow.orders.lock([r.order for r in requests])}
     for request in requests:
         if batch.stored and (bridge.clock() - begun).total_seconds() > _MAX_LANE_SECONDS:

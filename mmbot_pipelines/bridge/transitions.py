@@ -124,7 +124,7 @@ def record_other_content(
     )
     # The row is locked by now: a signer for this order waits, and finds it changed.
     for row in uow.outbox.of(before.key):
-        pays = row.purpose == TRANSFER and row.state in (TxState.STORED, TxState.MINED)
+        pays = row.serves(before.key, TRANSFER) and row.state in (TxState.STORED, TxState.MINED)
         if pays and not same_payment:
             raise ConcurrentUpdate(
                 f"{before.key}: transfer {row.hash} of what it was may pay, or has paid"

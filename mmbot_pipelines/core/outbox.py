@@ -2,20 +2,18 @@
 
 A row holds wallet, nonce and the signed bytes, so a process that restarts broadcasts the same
 bytes again, which is idempotent. Several rows may share a nonce: a replacement with higher
-fees follows the first, and the chain mines one of them at most. Four questions decide about
-a nonce: mined? reverted? can it still be mined? does the node know it at all?
+fees follows the first, and the chain mines one of them at most. What became of them: `outcomes`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from itertools import groupby
 from typing import Protocol
 
-from mmbot_pipelines.core.errors import Failure, TryAgain
+from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
-from mmbot_pipelines.core.retry import Rebroadcasts
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +58,20 @@ class TxState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What a transaction does for one subject, of several that it serves."""
+
+    subject: str
+    purpose: str
+    attempt: int
+    value: Wei  # of the call's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
     """One row of the outbox."""
 
-    subject: str  # whose transaction it is, e.g. an order's key
+    subject: str  # whose transaction it is, e.g. an order's key; of a batch, its name
     purpose: str  # e.g. "transfer"; unique with subject, attempt and bump
     attempt: int
     bump: int = 0  # how many of ours came before it at its nonce
@@ -82,6 +90,25 @@ class Transaction:
     gas_price: Wei | None = None  # effectiveGasPrice, wei per gas
     # What its message gave back on the L2 when it failed there; 0: it did not; None: unknown.
     refund: Wei | None = None
+    batch: tuple[Part, ...] = ()  # whom it serves, where that is not its subject alone
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Return what it does for each whom it serves, be it one alone."""
+        alone = Part(
+            subject=self.subject,
+            purpose=self.purpose,
+            attempt=self.attempt,
+            value=self.call.value,
+        )
+        return self.batch or (alone,)
+
+    def serves(self, subject: str, purpose: str, attempt: int | None = None) -> bool:
+        """Return whether it does this for a subject; attempt: None stands for any."""
+        return any(
+            (part.subject, part.purpose) == (subject, purpose) and attempt in (None, part.attempt)
+            for part in self.parts
+        )
 
     @property
     def max_cost(self) -> Wei:
@@ -193,6 +220,12 @@ class Outcome:
     reason: str = ""
     rivals: Sequence[Transaction] = ()  # ours at the same nonce: lost with it, or REPLACED
 
+    @property
+    def subjects(self) -> list[str]:
+        """Name all whom the nonce's rows serve, those of the mined or newest one first."""
+        rows = (self.transaction, *self.rivals)
+        return list(dict.fromkeys(part.subject for row in rows for part in row.parts))
+
     def misses_any_of(self, rivals: Iterable[TxHash]) -> bool:
         """Return whether a nonce judged LOST may have been used by one of these instead."""
         known = {row.hash for row in self.rivals}
@@ -212,82 +245,3 @@ def max_total_cost(rows: Iterable[Transaction]) -> Wei:
 
 def _place(row: Transaction) -> tuple[int, str, int]:
     return row.chain_id, row.wallet, row.nonce
-
-
-def outcomes(
-    chain: Chain,
-    waiting: Sequence[Transaction],
-    rebroadcasts: Rebroadcasts,
-    at: datetime,
-    still_wanted: Callable[[Sequence[Transaction]], Sequence[Transaction]],
-) -> Iterator[Outcome]:
-    """Yield what is decided about stored transactions, and send again what the node forgot.
-
-    rebroadcasts: one transaction is sent again no more often than these allow.
-    still_wanted: which of those that no node has are sent now.
-
-    What is mined comes first, the lowest nonce before the others. The nonce is read before
-    the receipts: rows without a receipt whose nonce was used by then have lost it to another
-    one, whatever is mined in between. But one URL may be of several nodes, and what one has
-    mined another may still have in its pool: a row that is known at all is not lost. Of those
-    that share a nonce only the newest is sent again: it is what nodes prefer.
-    """
-    if not waiting:
-        return
-    mined_nonces = chain.nonce(pending=False)
-    hashes = [row.hash for row in waiting]
-    receipts = dict(zip(hashes, chain.receipts(hashes), strict=True))
-    left = []
-    for rows in by_nonce(waiting):
-        mined = next((row for row in rows if receipts[row.hash]), None)
-        if mined is not None:
-            yield _mined(chain, mined, receipts[mined.hash], rows)
-        else:
-            left.append(rows)
-    known = _known(chain, left)
-    forgotten = []
-    for rows in left:
-        newest = rows[-1]
-        if newest.wallet != chain.wallet or newest.nonce >= mined_nonces:
-            forgotten += [] if newest.hash in known else [newest]
-        elif not any(row.hash in known for row in rows):
-            yield Outcome(
-                transaction=newest,
-                state=TxState.LOST,
-                reason=f"another transaction of the wallet used nonce {newest.nonce}",
-                rivals=rows[:-1],
-            )
-    due = rebroadcasts.due((row.hash for row in forgotten), at)
-    unsent = [row for row in forgotten if row.hash in due]
-    wanted = still_wanted(unsent) if unsent else []
-    # What is not wanted now is asked about no more often than it would be sent.
-    rebroadcasts.record({row.hash for row in unsent}.difference(row.hash for row in wanted), at)
-    _rebroadcast(chain, wanted, rebroadcasts, at)
-
-
-def _rebroadcast(
-    chain: Chain, rows: Sequence[Transaction], rebroadcasts: Rebroadcasts, at: datetime
-) -> None:
-    results = chain.broadcast([row.raw for row in rows]) if rows else []
-    # What an outage kept from the network is sent as soon as it is over.
-    sent = [r.hash for r, f in zip(rows, results, strict=True) if not isinstance(f, TryAgain)]
-    rebroadcasts.record(sent, at)
-
-
-def _known(chain: Chain, waiting: Sequence[Sequence[Transaction]]) -> set[TxHash]:
-    hashes = [row.hash for rows in waiting for row in rows]
-    there = chain.known_by_node(hashes) if hashes else []
-    return {tx for tx, known in zip(hashes, there, strict=True) if known}
-
-
-def _mined(
-    chain: Chain, mined: Transaction, receipt: Receipt | None, rows: Sequence[Transaction]
-) -> Outcome:
-    succeeded = receipt is not None and receipt.succeeded
-    return Outcome(
-        transaction=mined,
-        state=TxState.MINED if succeeded else TxState.REVERTED,
-        receipt=receipt,
-        reason="" if succeeded else chain.revert_reason(mined),
-        rivals=[row for row in rows if row is not mined],
-    )

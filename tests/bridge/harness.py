@@ -15,7 +15,7 @@ from mmbot_pipelines.adapters.db.bridge.rows import history_of, order_values
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.adapters.db.error_log import error_of
-from mmbot_pipelines.adapters.db.outbox import transaction_of
+from mmbot_pipelines.adapters.db.outbox_rows import STORED, transaction_of
 from mmbot_pipelines.adapters.db.tables.orders import errors, order_events, orders
 from mmbot_pipelines.adapters.db.tables.outbox import transactions
 from mmbot_pipelines.bridge import steps
@@ -115,7 +115,7 @@ class BridgeHarness:
     def transactions(self) -> list[Transaction]:
         """Return all stored transactions, oldest first."""
         with self.engine.begin() as connection:
-            rows = connection.execute(select(transactions).order_by(transactions.c.id))
+            rows = connection.execute(STORED.order_by(transactions.c.id))
             return [transaction_of(row) for row in rows]
 
     def errors(self) -> list[ErrorEntry]:

@@ -24,7 +24,11 @@ _SHOWN = 5
 _ORDERS = "SELECT * FROM mmbot.orders ORDER BY origin, number"
 _EVENTS = "SELECT key, before, after FROM mmbot.order_events ORDER BY id"
 _ERRORS = "SELECT subject, run_id FROM mmbot.errors ORDER BY id"
-_TRANSACTIONS = "SELECT * FROM mmbot.transactions ORDER BY nonce, id"
+_TRANSACTIONS = """
+    SELECT t.*, coalesce(
+        (SELECT array_agg(p.subject) FROM mmbot.transaction_parts p WHERE p.transaction_id = t.id),
+        ARRAY[t.subject]
+    ) AS serves FROM mmbot.transactions t ORDER BY nonce, id"""
 _HAS_RUNS = "SELECT to_regclass('dagster.runs') IS NOT NULL"
 _FAILED_RUNS = """
     SELECT r.run_id, o.key FROM dagster.runs r JOIN mmbot.order_runs o USING (run_id)
@@ -95,6 +99,7 @@ def _order(row: Any) -> StoredOrder:
 def _transaction(row: Any) -> StoredTransaction:
     return StoredTransaction(
         subject=row.subject,
+        serves=row.serves,
         hash=row.hash,
         nonce=int(row.nonce),
         state=TxState(row.state),

@@ -1,6 +1,6 @@
 """How suites write orders and transactions into a store."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -12,7 +12,16 @@ from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.orders import BridgeStore, BridgeUnitOfWork, Cursor, Scan
 from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
-from mmbot_pipelines.core.outbox import Block, Call, Fees, Outcome, Receipt, Transaction, TxState
+from mmbot_pipelines.core.outbox import (
+    Block,
+    Call,
+    Fees,
+    Outcome,
+    Part,
+    Receipt,
+    Transaction,
+    TxState,
+)
 from mmbot_pipelines.core.safety import ScopeState
 from mmbot_pipelines.core.unit_of_work import Lane, Store
 from tests.bridge.orders import NOON, an_order
@@ -168,6 +177,16 @@ def a_transaction(
         fees=Fees(base=Wei(1), priority=Wei(2), ceiling=Wei(3)),
         stored_at=NOON,
     )
+
+
+def a_batch(orders: Sequence[Order], nonce: int, *, purpose: str = "repay") -> Transaction:
+    """Make one transaction that serves several orders."""
+    alone = a_transaction(orders[0], nonce, purpose=purpose)
+    parts = [
+        Part(subject=o.key, purpose=purpose, attempt=o.attempt, value=Wei(n))
+        for n, o in enumerate(orders)
+    ]
+    return replace(alone, subject=f"{orders[0].key}+{len(orders) - 1}", batch=tuple(parts))
 
 
 def send(

@@ -15,6 +15,7 @@ from tests.ports.store_writes import (
     CHAIN,
     FAULT,
     OURS,
+    a_batch,
     a_transaction,
     change,
     decide,
@@ -152,3 +153,47 @@ def test_a_refund_is_written_once_and_unknown_again_after_a_reorg(store: BridgeS
     assert stored.refund is None
     with pytest.raises(ConcurrentUpdate):
         set_refund(store, row, Wei(6))
+
+
+def test_a_transaction_of_several_orders_is_found_by_each(store: BridgeStore) -> None:
+    orders = processing(store, 3, 1, 2)
+    (alone,) = send(store, *processing(store, 4))
+    with held(store, CHAIN, OURS) as (_, lane):
+        sent = a_batch(orders, lane.next_nonce(0))
+        lane.add(sent)
+        assert lane.in_flight() == [alone, sent]
+    for subject in [sent.subject, *(order.key for order in orders)]:
+        assert store.outbox.of(subject) == [sent]
+    assert [part.subject for part in sent.parts] == [order.key for order in orders]
+    assert [part.value for part in sent.parts] == [0, 1, 2]
+    assert store.outbox.of("zksync:4") == [alone]
+    assert store.outbox.in_flight() == [alone, sent]
+    assert sent.serves("zksync:1", "repay", 1)
+    assert not sent.serves("zksync:1", "repay", 2)
+    assert not sent.serves("zksync:4", "repay")
+    assert alone.serves("zksync:4", "transfer", 1)
+
+
+def test_a_replacement_may_serve_fewer(store: BridgeStore) -> None:
+    orders = processing(store, 1, 2, 3)
+    with held(store, CHAIN, OURS) as (_, lane):
+        first = a_batch(orders, lane.next_nonce(0))
+        lane.add(first)
+        tx = TxHash(first.hash[:-1] + "f")
+        bump = replace(first, bump=1, hash=tx, batch=first.batch[1:])
+        lane.add_replacement(bump)
+    decide(store, mined(bump), None, None, run_id="run", at=NOON)
+    replaced, decided = store.outbox.of("zksync:2")
+    assert (replaced.state, decided.state) == (TxState.REPLACED, TxState.MINED)
+    assert [len(row.parts) for row in (replaced, decided)] == [3, 2]
+    assert store.outbox.of("zksync:1") == [replaced]
+    assert [row.batch for row in store.outbox.mined_since(0)] == [bump.batch]
+
+
+def test_paid_since_counts_the_orders_of_one_transaction(store: BridgeStore) -> None:
+    orders = processing(store, 1, 2)
+    with held(store, CHAIN, OURS) as (_, lane):
+        lane.add(a_batch(orders, lane.next_nonce(0), purpose="transfer"))
+    paid = store.orders.paid_since(NOON - later(1))
+    assert sum(paid.values()) == sum(order.amount for order in orders)
+    assert store.orders.paid_since(NOON) == {}

@@ -2,32 +2,43 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
     Select,
     and_,
     bindparam,
     func,
+    insert,
     literal,
     select,
+    union_all,
     update,
 )
 from sqlalchemy.dialects import postgresql
 
 from mmbot_pipelines.adapters.db.engine import Rows, rows_within
-from mmbot_pipelines.adapters.db.tables.outbox import origin_of_transaction, transactions
+from mmbot_pipelines.adapters.db.outbox_rows import (
+    STORED,
+    part_values,
+    receipt_values,
+    transaction_of,
+    transaction_values,
+)
+from mmbot_pipelines.adapters.db.tables.outbox import (
+    origin_of_transaction,
+    transaction_parts,
+    transactions,
+)
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Address, TxHash, Wei
-from mmbot_pipelines.core.outbox import Block, Call, Fees, Outcome, Receipt, Transaction, TxState
+from mmbot_pipelines.core.outbox import Outcome, Receipt, Transaction, TxState
 
 _STORED = transactions.c.state == TxState.STORED.value
-_AT_ONCE = datetime.fromtimestamp(0, UTC)
 _BY_NONCE = (transactions.c.nonce, transactions.c.bump, transactions.c.id)
 
 
@@ -38,15 +49,22 @@ class PgOutboxReads:
         self._rows = rows
 
     def of(self, subject: str) -> list[Transaction]:
-        named = transactions.c.subject == subject
-        return self._transactions(select(transactions).where(named).order_by(transactions.c.id))
+        # each half has an index of its own: an OR of both would read every row
+        named = union_all(
+            select(transactions.c.id).where(transactions.c.subject == subject),
+            select(transaction_parts.c.transaction_id).where(
+                transaction_parts.c.subject == subject
+            ),
+        )
+        served = transactions.c.id.in_(named)
+        return self._transactions(STORED.where(served).order_by(transactions.c.id))
 
     def in_flight(self) -> list[Transaction]:
-        return self._transactions(select(transactions).where(_STORED).order_by(*_BY_NONCE))
+        return self._transactions(STORED.where(_STORED).order_by(*_BY_NONCE))
 
     def mined_since(self, block: int) -> list[Transaction]:
         since = transactions.c.block_number >= block
-        return self._transactions(select(transactions).where(since).order_by(*_BY_NONCE))
+        return self._transactions(STORED.where(since).order_by(*_BY_NONCE))
 
     def unrefunded(
         self, purpose: str, origin: str, *, at: datetime, max_rows: int
@@ -60,7 +78,7 @@ class PgOutboxReads:
             transactions.c.refund_due_at <= at,
         )
         turn = transactions.c.refund_due_at, transactions.c.id
-        return self._transactions(select(transactions).where(due).order_by(*turn).limit(max_rows))
+        return self._transactions(STORED.where(due).order_by(*turn).limit(max_rows))
 
     def _transactions(self, query: Select[Any]) -> list[Transaction]:
         return [transaction_of(row) for row in self._rows(query)]
@@ -156,9 +174,7 @@ class PgLane:
 
     def in_flight(self) -> list[Transaction]:
         rows = self.connection.execute(
-            select(transactions)
-            .where(self._ours(), _STORED)
-            .order_by(transactions.c.nonce, transactions.c.bump)
+            STORED.where(self._ours(), _STORED).order_by(transactions.c.nonce, transactions.c.bump)
         )
         return [transaction_of(row) for row in rows]
 
@@ -176,6 +192,8 @@ class PgLane:
                 f"{transaction.subject}: {transaction.purpose} {transaction.attempt} or nonce "
                 f"{transaction.nonce} has a transaction already"
             )
+        if transaction.batch:
+            self.connection.execute(insert(transaction_parts), part_values(stored, transaction))
 
     def add_replacement(self, transaction: Transaction) -> None:
         # locked: what is decided at this moment waits, and decides about this one too
@@ -214,74 +232,3 @@ def _of_nonce(row: Transaction) -> ColumnElement[bool]:
         transactions.c.nonce == row.nonce,
         transactions.c.subject == row.subject,
     )
-
-
-def transaction_of(row: Row[Any]) -> Transaction:
-    """Read a row of `transactions`."""
-    return Transaction(
-        subject=row.subject,
-        purpose=row.purpose,
-        attempt=row.attempt,
-        bump=row.bump,
-        chain_id=row.chain_id,
-        wallet=row.wallet,
-        nonce=row.nonce,
-        hash=row.hash,
-        raw=row.raw,
-        call=Call(to=row.call_to, data=row.call_data, value=row.call_value),
-        gas=row.gas,
-        fees=Fees(base=row.fee_base, priority=row.fee_priority, ceiling=row.fee_ceiling),
-        stored_at=row.stored_at,
-        state=TxState(row.state),
-        block=block_of(row.block_number, row.block_hash),
-        gas_used=row.gas_used,
-        gas_price=row.gas_price,
-        refund=row.refund,
-    )
-
-
-def transaction_values(transaction: Transaction) -> dict[str, object]:
-    """Write a transaction as a new row of `transactions`."""
-    block = transaction.block
-    return {
-        "subject": transaction.subject,
-        "purpose": transaction.purpose,
-        "attempt": transaction.attempt,
-        "bump": transaction.bump,
-        "chain_id": transaction.chain_id,
-        "wallet": transaction.wallet,
-        "nonce": transaction.nonce,
-        "hash": transaction.hash,
-        "raw": transaction.raw,
-        "call_to": transaction.call.to,
-        "call_data": transaction.call.data,
-        "call_value": transaction.call.value,
-        "gas": transaction.gas,
-        "fee_base": transaction.fees.base,
-        "fee_priority": transaction.fees.priority,
-        "fee_ceiling": transaction.fees.ceiling,
-        "stored_at": transaction.stored_at,
-        "state": transaction.state.value,
-        "block_number": block and block.number,
-        "block_hash": block and block.hash,
-        "gas_used": transaction.gas_used,
-        "gas_price": transaction.gas_price,
-        "refund": transaction.refund,
-    }
-
-
-def receipt_values(receipt: Receipt | None) -> dict[str, object]:
-    """Return a receipt's columns of `transactions`; None: not mined."""
-    return {
-        "block_number": receipt and receipt.block.number,
-        "block_hash": receipt and receipt.block.hash,
-        "gas_used": receipt and receipt.gas_used,
-        "gas_price": receipt and receipt.gas_price,
-        "refund": None,
-        "refund_due_at": _AT_ONCE,
-    }
-
-
-def block_of(number: int | None, block_hash: str | None) -> Block | None:
-    """Read a block from its two columns."""
-    return None if number is None or block_hash is None else Block(number, block_hash)

@@ -19,6 +19,6 @@ def alerts(facts: BridgeSnapshot) -> Iterator[Alert]:
             "a transaction is stuck",
             f"The {row.purpose} of {row.subject} with nonce {row.nonce} is in no block since "
             f"{row.stored_at:%Y-%m-%d %H:%M:%S} UTC; all later ones of the wallet wait for it.",
-            f"see what was tried: `mmbot orders show {row.subject}`, and the runs of "
+            f"see what was tried: `mmbot orders show {row.parts[0].subject}`, and the runs of "
             "`replace_stuck_transactions`, which raises its fee or cancels it by itself.",
         )

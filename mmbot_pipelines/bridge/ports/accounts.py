@@ -46,6 +46,7 @@ class Accounts(Protocol):
     def gas_used(self, purpose: str, origin: str, *, max_count: int) -> list[Gas]:
         """Return what the newest mined transactions of a kind used, newest first; none reverted.
 
+        Those that serve several orders are not among them.
         purpose: TRANSFER or REPAY.
         """
 

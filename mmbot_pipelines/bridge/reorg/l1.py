@@ -10,6 +10,7 @@ from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.transitions import record
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.errors import ConcurrentUpdate, Reorged
+from mmbot_pipelines.core.money import TxHash
 from mmbot_pipelines.core.outbox import Block, Receipt, Transaction, TxState
 
 
@@ -60,30 +61,34 @@ def _compare(
 
 
 def _roll_back(bridge: Bridge, row: Transaction, was: Block, run: Run) -> None:
+    """Make a nonce undecided again, and take every order back that waits for it."""
     now = bridge.clock()
-    order = next(iter(bridge.store.orders.get([row.subject])), None)
-    fact = _fact(bridge, order, row) if order is not None else None
     why = f"{row.purpose} {row.hash} stood in block {was.number} {was.hash}, which was reorged out"
-    if order is None or fact is None:
-        with bridge.store.begin() as uow:
-            uow.outbox.reopen_nonce(row, at=now)
-        run.log(f"{row.subject}: {why}; it is sent again")
-        return
-    after = order.after(fact, at=now, reason=why)
-    fault = fault_of(order, Reorged(why), row.purpose)
+    rows = bridge.store.outbox.of(row.subject)
+    hashes = {t.hash for t in rows if t.nonce == row.nonce}
+    keys = dict.fromkeys(part.subject for t in rows if t.hash in hashes for part in t.parts)
+    changes = [
+        (order, order.after(fact, at=now, reason=why))
+        for order in bridge.store.orders.get(list(keys))
+        if (fact := _fact(order, hashes)) is not None
+    ]
     with bridge.store.begin() as uow:
         uow.outbox.reopen_nonce(row, at=now)
-        record(uow, order, after, run_id=run.id, at=now, tx=row.hash, fault=fault)
-    run.log(f"{order.key}: {why}; now {after.status}, it is sent again")
+        for order, after in changes:
+            fault = fault_of(order, Reorged(why), row.purpose)
+            record(uow, order, after, run_id=run.id, at=now, tx=row.hash, fault=fault)
+    for order, after in changes:
+        run.log(f"{order.key}: {why}; now {after.status}, it is sent again")
+    if not changes:
+        run.log(f"{row.subject}: {why}; it is sent again")
 
 
-def _fact(bridge: Bridge, order: Order, row: Transaction) -> Fact | None:
+def _fact(order: Order, hashes: set[TxHash]) -> Fact | None:
     """Return what it means for the order; None: the order has moved on since.
 
     A cancellation that is reorged out gives what it cancelled another chance.
+    hashes: of all rows of the nonce.
     """
-    rows = bridge.store.outbox.of(order.key)
-    hashes = {t.hash for t in rows if t.nonce == row.nonce}
     fact = Fact.CLAIM_REORGED if order.claim_tx in hashes else Fact.TRANSFER_REORGED
     concerned = not hashes.isdisjoint({order.claim_tx, order.transfer_tx})
     return fact if concerned and (order.status, fact) in NEXT else None

@@ -93,7 +93,7 @@ def _reorg_fact(bridge: Bridge, order: Order) -> Fact:
     if order.claim_ref is not None:
         return Fact.SETTLEMENT_REORGED
     rows = bridge.store.outbox.of(order.key)
-    states = {r.state for r in rows if (r.purpose, r.attempt) == (REPAY, order.attempt)}
+    states = {r.state for r in rows if r.serves(order.key, REPAY, order.attempt)}
     if TxState.MINED in states:
         return Fact.SETTLEMENT_REORGED
     return Fact.CLAIM_REORGED if TxState.STORED in states else Fact.UNDELIVERED

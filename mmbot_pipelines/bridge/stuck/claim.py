@@ -33,9 +33,10 @@ class _Against:
 
 
 def stuck_claim(
-    bridge: Bridge, stuck_nonce: StuckNonce, order: Order, quotes: FeeQuotes
+    bridge: Bridge, stuck_nonce: StuckNonce, quotes: FeeQuotes
 ) -> Replacement | str | None:
     """Return what takes a stuck claim's nonce, or why it waits."""
+    (order,) = stuck_nonce.orders
     replacement = _affordable(bridge, stuck_nonce, order, quotes)
     if isinstance(replacement, Replacement):
         return replacement

@@ -1,7 +1,7 @@
 """A nonce in trouble, and the fees and gas that it can be taken with now. Reads the chain."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.lifecycle import Status
@@ -9,8 +9,8 @@ from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.accounts import CANCEL, REPAY
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.fee_bump import is_priced_out, replacement_fees
-from mmbot_pipelines.core.money import Gas
-from mmbot_pipelines.core.outbox import Call, Fees, Transaction
+from mmbot_pipelines.core.money import Gas, Wei
+from mmbot_pipelines.core.outbox import Call, Fees, Part, Transaction
 
 _ANY_PRICE = 2**256
 
@@ -25,10 +25,10 @@ _BEFORE_CLAIMED = (Status.TRANSFERRING, Status.FULFILLED, Status.PROVING)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StuckNonce:
-    """A nonce in trouble, with all of its rows and the order they are for."""
+    """A nonce in trouble, with all of its rows and the orders they are for."""
 
     rows: Sequence[Transaction]
-    order: Order | None
+    orders: Sequence[Order]  # those that are stored
     old: bool  # undecided for longer than is good
     blocks: bool  # the lane: the lowest nonce, or held by nothing but its own price
     first: bool  # the lowest undecided nonce of the wallet
@@ -42,16 +42,27 @@ class StuckNonce:
         return self.rows[-1]
 
     @property
+    def order(self) -> Order | None:
+        """Return the order of a nonce that serves only one."""
+        return self.orders[0] if len(self.orders) == 1 else None
+
+    @property
+    def waiting(self) -> list[Order]:
+        """Return the orders that wait for these rows still."""
+        return [order for order in self.orders if self._is_waiting(order)]
+
+    @property
     def stray(self) -> bool:
-        """Return whether the order does not wait for these rows any more."""
-        if self.order is None or self.newest.purpose == CANCEL:
-            return False
+        """Return whether no order waits for these rows any more."""
+        return self.newest.purpose != CANCEL and bool(self.orders) and not self.waiting
+
+    def _is_waiting(self, order: Order) -> bool:
         if self.transfer is not None:
-            return self.transfer.purpose == CANCEL  # without its transfer it can only revert
-        hashes, status = {row.hash for row in self.rows}, self.order.status
+            return self.transfer.purpose != CANCEL  # without its transfer it can only revert
+        hashes = {row.hash for row in self.rows}
         if self.newest.purpose == REPAY:
-            return status not in _BEFORE_CLAIMED or self.order.claim_tx not in hashes
-        return status is not Status.TRANSFERRING or self.order.transfer_tx not in hashes
+            return order.status in _BEFORE_CLAIMED and order.claim_tx in hashes
+        return order.status is Status.TRANSFERRING and order.transfer_tx in hashes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +74,7 @@ class Replacement:
     gas: Gas
     fees: Fees
     why: str
+    batch: tuple[Part, ...] = ()
 
 
 class FeeQuotes:
@@ -78,11 +90,21 @@ class FeeQuotes:
         """Return fees that take the nonce for at most `max_fee_per_gas` wei per gas."""
         return replacement_fees(stuck_nonce.rows, self._pooled, self.market, max_fee_per_gas)
 
-    def paying(self, stuck_nonce: StuckNonce, call: Call, gas: Gas, fees: Fees) -> Replacement:
-        """Return the same again, at other fees."""
-        return Replacement(
-            newest=stuck_nonce.newest, call=call, gas=gas, fees=fees, why=self._slow(stuck_nonce)
-        )
+    def paying(
+        self,
+        stuck_nonce: StuckNonce,
+        call: Call,
+        gas: Gas,
+        fees: Fees,
+        batch: tuple[Part, ...] = (),
+    ) -> Replacement:
+        """Return the same again, at other fees.
+
+        batch: whom it serves still, where it serves several.
+        """
+        why = self._slow(stuck_nonce)
+        newest = stuck_nonce.newest
+        return Replacement(newest=newest, call=call, gas=gas, fees=fees, why=why, batch=batch)
 
     def cancelling(self, stuck_nonce: StuckNonce, why: str) -> Replacement | None:
         """Return what uses the nonce up; there is always a price for it."""
@@ -92,7 +114,11 @@ class FeeQuotes:
         fees = fees or replacement_fees(stuck_nonce.rows, (), self.market, _ANY_PRICE)
         if fees is None:
             return None
-        return Replacement(newest=stuck_nonce.newest, call=None, gas=CANCEL_GAS, fees=fees, why=why)
+        newest = stuck_nonce.newest
+        batch = tuple(replace(p, purpose=CANCEL, value=Wei(0)) for p in newest.batch)
+        return Replacement(
+            newest=newest, call=None, gas=CANCEL_GAS, fees=fees, why=why, batch=batch
+        )
 
     def _slow(self, stuck_nonce: StuckNonce) -> str:
         if is_priced_out(stuck_nonce.newest.fees, self.market):

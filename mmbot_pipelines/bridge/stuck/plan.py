@@ -27,7 +27,8 @@ def find_stuck(bridge: Bridge, waiting: Sequence[Transaction], market: Fees) -> 
     """Return the nonces that block the lane, and the transfers that may not be wanted."""
     now, after = bridge.clock(), bridge.rules.stuck_after_seconds
     in_the_way = {rows[-1].hash for rows in blocking(waiting, market, at=now, after_seconds=after)}
-    orders = {o.key: o for o in bridge.store.orders.get(sorted({row.subject for row in waiting}))}
+    served = sorted({part.subject for row in waiting for part in row.parts})
+    orders = {o.key: o for o in bridge.store.orders.get(served)}
     nonces = by_nonce(waiting)
     transfers = {
         (rows[-1].subject, rows[-1].nonce): rows[-1]
@@ -37,7 +38,7 @@ def find_stuck(bridge: Bridge, waiting: Sequence[Transaction], market: Fees) -> 
     stuck_nonces = [
         StuckNonce(
             rows=rows,
-            order=orders.get(rows[-1].subject),
+            orders=[orders[p.subject] for p in rows[-1].parts if p.subject in orders],
             old=is_old(rows, at=now, after_seconds=after),
             blocks=rows[-1].hash in in_the_way,
             first=rows is nonces[0],
@@ -77,19 +78,20 @@ def plan_replacements(
     helped, cancelled = True, set[TxHash]()
     replacement: Replacement | str | None
     for stuck_nonce in stuck_nonces:
-        newest, order = stuck_nonce.newest, stuck_nonce.order
+        newest = stuck_nonce.newest
         available = balance - (everything - max_total_cost(stuck_nonce.rows))
         if not helped and not _is_unwanted(stuck_nonce):
             continue  # it waits for a nonce that nothing helps now
-        if newest.purpose == CANCEL or order is None or stuck_nonce.stray:
+        if newest.purpose == CANCEL or not stuck_nonce.waiting:
             replacement = quotes.cancelling(stuck_nonce, "nobody waits for it")
         elif stuck_nonce.transfer is not None and stuck_nonce.transfer.hash in cancelled:
             replacement = quotes.cancelling(stuck_nonce, "cancelled with its transfer")
         elif not stuck_nonce.blocks and newest.purpose == REPAY:
             continue  # its transfer goes on
         elif newest.purpose == REPAY:
-            replacement = stuck_claim(bridge, stuck_nonce, order, quotes)
+            replacement = stuck_claim(bridge, stuck_nonce, quotes)
         else:
+            (order,) = stuck_nonce.orders
             replacement = _transferred(
                 bridge, stuck_nonce, order, checks[order.key], quotes, available
             )

@@ -137,6 +137,7 @@ def _replacement_tx(bridge: Bridge, replacement: Replacement) -> _ReplacementTx:
         call=replacement.call or _nothing(bridge),
         gas=replacement.gas,
         fees=replacement.fees,
+        batch=replacement.batch,
         why=replacement.why,
     )
 

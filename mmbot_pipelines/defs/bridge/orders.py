@@ -236,7 +236,8 @@ def replacements(bridge: steps.Bridge) -> Iterator[dg.RunRequest]:
     stuck = steps.stuck_transactions(bridge)
     if stuck and no_worker(bridge) is None:
         turn = int(bridge.clock().timestamp()) // _ASK_AGAIN_SECONDS
-        keys = sorted({row.subject for row in stuck if bridge.store.orders.get([row.subject])})
+        served = sorted({part.subject for row in stuck for part in row.parts})
+        keys = [order.key for order in bridge.store.orders.get(served)]
         yield dg.RunRequest(
             run_key=f"replace {stuck[0].hash} {turn}",
             job_name=replace_stuck_transactions.name,

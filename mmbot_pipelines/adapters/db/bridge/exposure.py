@@ -49,6 +49,7 @@ class PgAccounts:
                 transactions.c.state == TxState.MINED.value,
                 transactions.c.purpose == purpose,
                 origin_of_transaction == origin,
+                transactions.c.parts == 0,  # a batch says nothing about one order alone
             )
             .order_by(transactions.c.id.desc())
             .limit(max_count)

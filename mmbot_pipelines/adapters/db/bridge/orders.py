@@ -18,6 +18,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    union,
     update,
 )
 from sqlalchemy.dialects import postgresql
@@ -39,7 +40,7 @@ from mmbot_pipelines.adapters.db.tables.orders import (
     order_runs,
     orders,
 )
-from mmbot_pipelines.adapters.db.tables.outbox import transactions
+from mmbot_pipelines.adapters.db.tables.outbox import transaction_parts, transactions
 from mmbot_pipelines.bridge.confirmations import ConfirmedRange
 from mmbot_pipelines.bridge.journal import HistoryEntry
 from mmbot_pipelines.bridge.lifecycle import Status
@@ -132,15 +133,17 @@ class PgOrderReads:
         return Wei(int(self._rows(out)[0][0] or 0))
 
     def paid_since(self, at: datetime) -> dict[Address, Wei]:
-        # an order counts once, however often its transfer was replaced
-        paid = (
-            select(transactions.c.subject)
-            .where(
-                transactions.c.purpose == TRANSFER,
-                transactions.c.state.in_([TxState.STORED.value, TxState.MINED.value]),
-                transactions.c.stored_at > at,
-            )
-            .distinct()
+        lately = and_(
+            transactions.c.state.in_([TxState.STORED.value, TxState.MINED.value]),
+            transactions.c.stored_at > at,
+        )
+        part = transaction_parts.c
+        # a union, for an order counts once, however often its transfer was replaced
+        paid = union(
+            select(transactions.c.subject).where(transactions.c.purpose == TRANSFER, lately),
+            select(part.subject)
+            .join(transactions, transactions.c.id == part.transaction_id)
+            .where(part.purpose == TRANSFER, transactions.c.parts > 0, lately),
         )
         sums = self._rows(
             select(orders.c.recipient, func.sum(orders.c.amount))

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from mmbot_pipelines.adapters.db.outbox import block_of
+from mmbot_pipelines.adapters.db.outbox_rows import block_of
 from mmbot_pipelines.bridge.journal import HistoryEntry
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order

@@ -5,6 +5,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ColumnElement,
+    ForeignKey,
     Identity,
     Index,
     LargeBinary,
@@ -51,6 +52,7 @@ transactions = Table(
     uint256("refund", nullable=True),
     # when it is asked for, while it is unknown; from the beginning on: at the next look
     Column("refund_due_at", Instant, nullable=False, server_default="epoch"),
+    at_least("parts", 0, server_default="0"),  # in `transaction_parts`
     UniqueConstraint("subject", "purpose", "attempt", "bump"),
     UniqueConstraint("chain_id", "wallet", "nonce", "bump"),
     one_of("state", TxState),
@@ -100,6 +102,21 @@ Index("transactions_by_time", transactions.c.stored_at)
 Index("transactions_by_block", transactions.c.block_number)
 
 EXECUTED = (TxState.MINED.value, TxState.REVERTED.value)
+
+# What a transaction does for each whom it serves. One that serves its subject alone has none here:
+# it is stored by one statement, and read without a look at this table.
+transaction_parts = Table(
+    "transaction_parts",
+    metadata,
+    Column("transaction_id", BigInteger, ForeignKey(transactions.c.id), primary_key=True),
+    at_least("position", 0, primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    at_least("attempt", 1),
+    uint256("value"),
+    UniqueConstraint("transaction_id", "subject", "purpose"),
+)
+Index("transaction_parts_of_subject", transaction_parts.c.subject)
 
 # of our accounts on L2s: see the port `Invokes`
 invokes = Table(

@@ -1,0 +1,36 @@
+"""What a transaction that serves several orders means for each of them. Pure."""
+
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.core.error_log import Fault
+from mmbot_pipelines.core.errors import NonceTaken, Reverted, TryLater
+from mmbot_pipelines.core.outbox import Outcome, TxState
+
+
+class BatchFailed(TryLater):
+    """The transaction that an order shared with others came to nothing: it goes alone next time.
+
+    It counts towards no halt, for one batch would count as often as it has orders. Its own error,
+    which `batch_fault` is, counts once.
+    """
+
+
+def batch_failure(outcome: Outcome) -> BatchFailed:
+    """Return what the orders of a batch that reverted or was lost have met."""
+    row, others = outcome.transaction, len(outcome.transaction.parts) - 1
+    what = "reverted" if outcome.state is TxState.REVERTED else "can never be mined"
+    return BatchFailed(f"{row.hash}, shared with {others} others, {what}: {outcome.reason}")
+
+
+def batch_fault(outcome: Outcome) -> Fault | None:
+    """Return the one error of a batch that reverted or was lost; None of any other outcome."""
+    row = outcome.transaction
+    if not row.batch or outcome.state is TxState.MINED or outcome.state is TxState.REPLACED:
+        return None
+    kind = Reverted if outcome.state is TxState.REVERTED else NonceTaken
+    message = f"{row.hash}: {outcome.reason}"
+    return Fault(subject=row.subject, step=row.purpose, kind=kind.__name__, message=message)
+
+
+def is_left_out(order: Order, outcome: Outcome) -> bool:
+    """Return whether only a row that was replaced served the order, not the mined one."""
+    return all(part.subject != order.key for part in outcome.transaction.parts)
