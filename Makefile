@@ -46,15 +46,17 @@ demo: setup ## run the whole bridge on local chains, with orders and the UI
 	@$(BIN)/mmbot demo
 
 # Half of the first part waits: three processes use two cores. What starts the whole product runs
-# last and alone: its timeouts suppose an idle machine.
+# last, two at a time: its timeouts suppose a machine that is not busy. tests/conftest.py has the
+# groups, and puts the longest first.
+GROUPS := --dist loadgroup --no-loadscope-reorder
 PRODUCT := $(addprefix tests/,e2e solo chaos)
 test: setup ## run the whole suite
-	@$(BIN)/pytest -n 3 --dist loadfile -m "not product and not soak"
-	@$(BIN)/pytest -m "product and not soak" $(PRODUCT)
+	@$(BIN)/pytest -n 3 $(GROUPS) -m "not product and not soak"
+	@$(BIN)/pytest -n 2 $(GROUPS) -m "product and not soak" $(PRODUCT)
 
 FAST := $(addprefix tests/,core bridge settings ports cli adapters test_docs.py test_wiring.py)
 test-fast: setup ## run what starts no chain and no Dagster: pure tests, and the bridge on Postgres
-	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --hypothesis-profile=fast -m "not server and not soak" $(FAST)
+	@$(BIN)/pytest -n 3 $(GROUPS) --hypothesis-profile=fast -m "not server and not soak" $(FAST)
 
 chaos: setup ## kill and break everything under load, and check that nothing is wrong after
 	@$(BIN)/python -m tests.chaos

@@ -1,4 +1,7 @@
-"""Mark tests by what they need of the machine: `make test` and `make test-fast` select by it."""
+"""Mark tests by what they need of the machine, and group those that run in one process.
+
+`make test` and `make test-fast` select by the marks.
+"""
 
 from pathlib import Path
 
@@ -17,6 +20,9 @@ _HERE = Path(__file__).parent
 # These start the whole product, and their timeouts suppose that nothing else is running.
 _PRODUCT = ("e2e", "solo", "chaos/test_run.py")
 
+# What takes longest begins first, or one process works at the end while the others are done.
+_LONGEST = ("crash", "bridge/test_state_machine.py", "chain")
+
 # These start a chain or Dagster; what is left in the folders of `make test-fast` does not.
 _SERVER_FIXTURES = {
     "anvil_bridge",
@@ -32,13 +38,25 @@ _SERVER_PARAMETERS = {"anvil"}
 _OWN_SERVERS = ("adapters/db/test_embedded.py", "bridge/test_database_outage.py")
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         path = item.path.relative_to(_HERE)
+        item.add_marker(pytest.mark.xdist_group(_group(path, item)))
         if _is_in(path, _PRODUCT):
             item.add_marker(pytest.mark.product)
         elif _is_in(path, _OWN_SERVERS) or _has_server(item) or _is_slow_attack(path, item):
             item.add_marker(pytest.mark.server)
+    items.sort(key=lambda item: not _is_in(item.path.relative_to(_HERE), _LONGEST))
+
+
+def _group(path: Path, item: pytest.Item) -> str:
+    """Return the name of the tests that share what was started for them: mostly one file's."""
+    if _is_in(path, _PRODUCT):
+        return path.parts[0]
+    if _is_in(path, ("crash",)) and hasattr(item, "callspec"):
+        return f"{path} {item.callspec.params['kill_harness']}"
+    return str(path)
 
 
 def _is_in(path: Path, places: tuple[str, ...]) -> bool:

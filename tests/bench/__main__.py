@@ -1,8 +1,9 @@
 """make bench: how soon orders are paid and claimed, beside a bot that does one thing at a time.
 
-    python -m tests.bench            # everything
+    python -m tests.bench                 # everything, an hour
     BENCH_QUICK=1 python -m tests.bench   # a few orders, under 3 minutes
-    python -m tests.bench --json FILE
+    python -m tests.bench singles --l1 12 # one part, with blocks of 12 s
+    python -m tests.bench sustained --minutes 30
 
 Everything is real: the whole product, Postgres, local chains with interval mining, an L2 with a
 block a second. Times are taken on the chains, from the order's L2 block to the L1 block with its
@@ -10,89 +11,120 @@ transfer or claim. Seconds are this machine's; ratios and blocks are the result.
 """
 
 import argparse
-import json
 import os
-import platform
 import random
 import shutil
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from mmbot_pipelines.devnet.anvil import Anvil
 from mmbot_pipelines.devnet.chain import ask, connect
 from mmbot_pipelines.devnet.deploy import deploy_all
 from mmbot_pipelines.devnet.stack import Stack
-from tests.bench.cpu import cpu_seconds
+from tests.bench.cpu import cpu_seconds, pids
+from tests.bench.figures import Figure, machine, median_to_claim, median_to_transfer, write
+from tests.bench.idle import idle
 from tests.bench.observer import Observer, SeenOrder
+from tests.bench.outage import outage
 from tests.bench.serial_bot import SerialBot
+from tests.bench.sustained import sustained
 
 QUICK = bool(os.environ.get("BENCH_QUICK"))
 SINGLES, BURST, LARGE_BURST = (3, 30, 60) if QUICK else (20, 30, 300)
-_BLOCK_SECONDS = (2,) if QUICK else (2, 12)
+BLOCK_SECONDS = (2,) if QUICK else (2, 12)
 _WAIT_SECONDS = 300.0
 _L2_BLOCK_SECONDS = 1
 
 
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One measured figure, and what it has to reach."""
-
-    name: str
-    value: float
-    unit: str
-    at_most: float | None = None
-    at_least: float | None = None
-
-    @property
-    def missed(self) -> bool:
-        too_high = self.at_most is not None and self.value > self.at_most
-        return too_high or (self.at_least is not None and self.value < self.at_least)
-
-    def line(self) -> str:
-        floor = f"at most {self.at_most:g}" if self.at_most is not None else ""
-        floor = f"at least {self.at_least:g}" if self.at_least is not None else floor
-        verdict = "MISSED" if self.missed else "met" if floor else ""
-        return f"{self.name:58} {self.value:9.2f} {self.unit:6}  {floor:13} {verdict}".rstrip()
+PARTS = ("singles", "with_transfer", "sustained", "default_launcher", "outage", "idle")
 
 
 def main() -> None:
-    """Measure, print the table, write the JSON; exit with 1 where a floor is not met."""
+    """Measure, print the table, write JSON and picture; exit with 1 where a floor is not met."""
     parser = argparse.ArgumentParser(description="Measure the product beside a serial baseline.")
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--l1", type=int, nargs="*", metavar="SECONDS", help="block times of L1")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", default=Path(".mmbot/bench"))
+    parser.add_argument("--minutes", type=float, help="of the steady rate: 5 unless told")
     given = parser.parse_args()
+    parts = given.parts or (("singles", "with_transfer") if QUICK else PARTS)
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
     figures: list[Figure] = []
-    for seconds in _BLOCK_SECONDS:
-        with serial_chains(seconds) as observer:
-            baseline = singles(observer, seconds, f"serial, L1 {seconds} s")
-        with product(seconds) as (observer, stack):
-            figures += measured(observer, stack, seconds, baseline)
-        with product(seconds, {"MMBOT_CLAIM": "with_transfer"}) as (observer, _):
-            figures += with_transfer(observer, seconds)
-    print(machine())
-    print("\n".join(figure.line() for figure in figures))
-    if given.json:
-        rows = {"machine": machine(), "figures": [asdict(figure) for figure in figures]}
-        given.json.write_text(json.dumps(rows, indent=2) + "\n")
+    taken: dict[str, list[SeenOrder]] = {}
+    try:
+        for figure in measured(parts, given.l1 or BLOCK_SECONDS, given.minutes or 5, taken):
+            print(figure.line(), flush=True)
+            figures.append(figure)
+    finally:
+        write(given.out, figures, taken)
+    print(f"{machine()}; all of it is in {given.out}")
     sys.exit(any(figure.missed for figure in figures))
 
 
 def measured(
-    observer: Observer, stack: Stack, seconds: int, baseline: Sequence[SeenOrder]
+    parts: Collection[str],
+    block_seconds: Sequence[int],
+    minutes: float,
+    taken: dict[str, list[SeenOrder]],
 ) -> Iterator[Figure]:
-    """Yield the figures of the product at one block time of L1, in seconds."""
-    at = f"L1 {seconds} s"
-    observer.await_claims(observer.place(2), _WAIT_SECONDS)  # what starts once has started
-    before = cpu_seconds(pids(stack))
-    ours = singles(observer, seconds, at)
-    yield from _singles(at, seconds, ours, baseline)
-    cpu = (cpu_seconds(pids(stack)) - before) / len(ours)
-    yield Figure(name=f"{at}: CPU of a single order", value=cpu, unit="s", at_most=0.8)
+    """Yield the figures of these parts; put into `taken` how long single orders took."""
+    for seconds in block_seconds:
+        at = f"L1 {seconds} s"
+        if "singles" in parts:
+            with serial_chains(seconds) as observer:
+                taken[f"serial, {at}"] = baseline = singles(observer, seconds, f"serial, {at}")
+            with product(seconds) as (observer, stack):
+                observer.await_claims(observer.place(2), _WAIT_SECONDS)  # starts what starts once
+                before = cpu_seconds(pids(stack))
+                taken[at] = ours = singles(observer, seconds, at)
+                cpu = (cpu_seconds(pids(stack)) - before) / len(ours)
+                yield from _singles(at, seconds, ours, baseline)
+                yield Figure(name=f"{at}: CPU of a single order", value=cpu, unit="s", at_most=0.8)
+                yield from bursts(observer, stack, seconds, at)
+        if "with_transfer" in parts:
+            with product(seconds, {"MMBOT_CLAIM": "with_transfer"}) as (observer, _):
+                label = f"{at}, with_transfer"
+                observer.await_claims(observer.place(1), _WAIT_SECONDS)  # follows its transfer
+                taken[label] = ours = singles(observer, seconds, label)
+                yield from _with_transfer(label, ours)
+    if "sustained" in parts:
+        with product(2) as (observer, stack):
+            yield from sustained(observer, stack, "L1 2 s", per_second=5, seconds=60 * minutes)
+    if "default_launcher" in parts:
+        with product(2, {"MMBOT_BROKER_URL": ""}) as (observer, stack):
+            label = "L1 2 s, default launcher"
+            observer.await_claims(observer.place(2), _WAIT_SECONDS)
+            taken[label] = ours = singles(observer, 2, label)
+            medians = {"transfer": median_to_transfer(ours), "claim": median_to_claim(ours)}
+            for what, median in medians.items():
+                name = f"{label}: single order, set to {what} mined"
+                yield Figure(name=name, value=median, unit="s")
+            orders = observer.place(BURST)
+            observer.await_claims(orders, _WAIT_SECONDS)
+            yield from (replace(f, at_most=None) for f in _burst(label, orders))
+    if "outage" in parts:
+        _, (last, *_) = zip(*outage(1).items(), strict=True)
+        name = "L1 2 s: burst of 30, 30 s without L1, then the last transfer"
+        yield Figure(name=name, value=last, unit="s", at_most=10)
+    if "idle" in parts:
+        used, calls = idle(("zksync",), 120)
+        yield Figure(
+            name="idle, zkSync: CPU a minute", value=sum(used.values()), unit="s", at_most=6
+        )
+        for chain, count in calls.items():
+            name = f"idle, zkSync: RPC calls a minute to {chain}"
+            yield Figure(name=name, value=count, unit="", at_most=60)
+
+
+def bursts(observer: Observer, stack: Stack, seconds: int, at: str) -> Iterator[Figure]:
+    """Yield the figures of many orders in one block of the L2."""
     before = cpu_seconds(pids(stack))
     orders = observer.place(BURST)
     observer.await_claims(orders, _WAIT_SECONDS)
@@ -103,22 +135,11 @@ def measured(
     observer.await_claims(orders, 2 * _WAIT_SECONDS)
     blocks = _span(o.transfer_block for o in orders)
     yield Figure(
-        name=f"{at}: burst of {LARGE_BURST}, all transfers",
+        name=f"{at}: burst of {LARGE_BURST}, transfers",
         value=blocks,
         unit="blocks",
         at_most=2 if seconds > 2 else None,
     )
-
-
-def with_transfer(observer: Observer, seconds: int) -> Iterator[Figure]:
-    """Yield the figures of claims that are stored with their transfers."""
-    at = f"L1 {seconds} s, with_transfer"
-    observer.await_claims(observer.place(1), _WAIT_SECONDS)  # the first follows its transfer
-    ours = singles(observer, seconds, at)
-    same = 100 * statistics.mean(o.claim_block == o.transfer_block for o in ours)
-    yield Figure(name=f"{at}: claim in its transfer's block", value=same, unit="%", at_least=95)
-    to_claim = statistics.median(o.claim_at - o.set_at for o in ours)
-    yield Figure(name=f"{at}: single order, set to claim mined", value=to_claim, unit="s")
 
 
 def singles(observer: Observer, seconds: int, label: str) -> list[SeenOrder]:
@@ -134,16 +155,22 @@ def singles(observer: Observer, seconds: int, label: str) -> list[SeenOrder]:
     return found
 
 
+def _with_transfer(at: str, ours: Sequence[SeenOrder]) -> Iterator[Figure]:
+    same = 100 * statistics.mean(o.claim_block == o.transfer_block for o in ours)
+    yield Figure(name=f"{at}: claim in its transfer's block", value=same, unit="%", at_least=95)
+    name = f"{at}: single order, set to claim mined"
+    yield Figure(name=name, value=median_to_claim(ours), unit="s")
+
+
 def _singles(
     at: str, seconds: int, ours: Sequence[SeenOrder], baseline: Sequence[SeenOrder]
 ) -> Iterator[Figure]:
-    to_transfer, serial = _median_to_transfer(ours), _median_to_transfer(baseline)
+    to_transfer, serial = median_to_transfer(ours), median_to_transfer(baseline)
     name = f"{at}: single order, set to transfer mined"
     yield Figure(name=name, value=to_transfer, unit="s", at_most=seconds / 2 + 1)
     ratio = to_transfer / serial
     yield Figure(name=f"{name}, of serial", value=ratio, unit="x", at_most=0.6)
-    to_claim = statistics.median(o.claim_at - o.set_at for o in ours)
-    theirs = statistics.median(o.claim_at - o.set_at for o in baseline)
+    to_claim, theirs = median_to_claim(ours), median_to_claim(baseline)
     yield Figure(name=f"{at}: single order, set to claim mined", value=to_claim, unit="s")
     yield Figure(name=f"{at}: the same, of serial", value=to_claim / theirs, unit="x")
     next_block = statistics.mean(o.claim_block - o.transfer_block <= 1 for o in ours)
@@ -168,20 +195,10 @@ def _burst(at: str, orders: Sequence[SeenOrder]) -> Iterator[Figure]:
     yield Figure(name=f"{name}, last claim", value=last, unit="s")
 
 
-def _median_to_transfer(orders: Sequence[SeenOrder]) -> float:
-    return statistics.median(order.transfer_at - order.set_at for order in orders)
-
-
 def _span(blocks: Iterator[int]) -> int:
     """Return how many blocks there are from the first to the last, both counted."""
     numbers = list(blocks)
     return max(numbers) - min(numbers) + 1
-
-
-def pids(stack: Stack) -> list[int]:
-    """Return the processes of the product; its Postgres, not the chains and the messenger."""
-    ours = [service.pid for service in stack.services.services if service.name != "messenger"]
-    return [*ours, stack.postmaster] if stack.postmaster else ours
 
 
 @contextmanager
@@ -213,14 +230,6 @@ def product(
             )
         )
         yield cleanup.enter_context(Observer(stack.deployment)), stack
-
-
-def machine() -> str:
-    """Return one line that says what this was measured on."""
-    return (
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"load {os.getloadavg()[0]:.1f}"
-    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,16 @@
-"""CPU time of the product: of every process that runs, and of those that ended under it."""
+"""CPU time and memory of the product: every process that runs, and CPU of those that ended."""
 
 from collections.abc import Iterable
 
 import psutil
+
+from mmbot_pipelines.devnet.stack import Stack
+
+
+def pids(stack: Stack) -> list[int]:
+    """Return the processes of the product; its Postgres, not the chains and the messenger."""
+    ours = [service.pid for service in stack.services.services if service.name != "messenger"]
+    return [*ours, stack.postmaster] if stack.postmaster else ours
 
 
 def cpu_seconds(roots: Iterable[int]) -> float:

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, text
 from mmbot_pipelines.adapters.db.engine import connect as connect_database
 from mmbot_pipelines.devnet.chain import connect
 from mmbot_pipelines.devnet.orders import burst, submit
-from tests.bench.__main__ import machine
+from tests.bench.figures import machine
 from tests.bench.heads import Heads
 from tests.bench.quiet_product import POLLING, QuietStack, quiet_stack
 

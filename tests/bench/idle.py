@@ -8,9 +8,10 @@ JSON-RPC calls by chain, each question of a batch counted. The local Starknet ha
 
 import sys
 import time
+from collections.abc import Sequence
 
-from tests.bench.__main__ import machine
 from tests.bench.cpu import cpu_seconds
+from tests.bench.figures import machine
 from tests.bench.quiet_product import QuietStack, quiet_stack
 
 _WARM_UP_SECONDS = 40.0
@@ -19,18 +20,24 @@ _OURS = ("code", "daemon", "webserver")
 
 def main(seconds: float) -> None:
     for origins in (("zksync",), ("zksync", "starknet")):
-        with quiet_stack(origins, {}) as stack:
-            time.sleep(_WARM_UP_SECONDS)
-            before, called = _cpu(stack), _calls(stack)
-            begun = time.monotonic()
-            time.sleep(seconds)
-            minutes = (time.monotonic() - begun) / 60
-            used = {name: (s - before[name]) / minutes for name, s in _cpu(stack).items()}
-            calls = {name: (n - called[name]) / minutes for name, n in _calls(stack).items()}
+        used, calls = idle(origins, seconds)
         cpu = ", ".join(f"{name} {of:.1f}" for name, of in used.items())
         print(f"{' and '.join(origins)}: CPU seconds a minute {sum(used.values()):.1f} ({cpu})")
         print("RPC calls a minute: " + ", ".join(f"{name} {of:.0f}" for name, of in calls.items()))
     print(machine())
+
+
+def idle(origins: Sequence[str], seconds: float) -> tuple[dict[str, float], dict[str, float]]:
+    """Return CPU seconds a minute by process, and JSON-RPC calls a minute by chain."""
+    with quiet_stack(origins, {}) as stack:
+        time.sleep(_WARM_UP_SECONDS)
+        before, called = _cpu(stack), _calls(stack)
+        begun = time.monotonic()
+        time.sleep(seconds)
+        minutes = (time.monotonic() - begun) / 60
+        used = {name: (s - before[name]) / minutes for name, s in _cpu(stack).items()}
+        calls = {name: (n - called[name]) / minutes for name, n in _calls(stack).items()}
+    return used, calls
 
 
 def _cpu(stack: QuietStack) -> dict[str, float]:

@@ -9,7 +9,7 @@ from mmbot_pipelines.devnet import accounts
 from mmbot_pipelines.devnet.artifacts import contract
 from mmbot_pipelines.devnet.chain import connect
 from mmbot_pipelines.devnet.deploy import Deployment
-from mmbot_pipelines.devnet.orders import GOOD_FEE, MILLI, OrderKind, OrderSpec, place_many
+from mmbot_pipelines.devnet.orders import GOOD_FEE, MILLI, OrderKind, OrderSpec, place_many, submit
 from tests.bench.heads import Heads
 
 _ZKSYNC = 1
@@ -19,7 +19,7 @@ _ZKSYNC = 1
 class SeenOrder:
     """One order's times (monotonic, seconds) and L1 blocks; 0: not yet."""
 
-    set_at: float
+    set_at: float = 0.0
     transfer_block: int = 0
     claim_block: int = 0
     transfer_at: float = 0.0
@@ -42,6 +42,7 @@ class Observer:
         self._heads = Heads(self.deployment.l1.rpc_url)
         self._l2_heads = Heads(self.deployment.zksync.rpc_url)
         self._read_to = self._l1.eth.block_number
+        self._l2_read_to = self._l2.eth.block_number
 
     def __enter__(self) -> Self:
         self._heads.__enter__()
@@ -53,30 +54,38 @@ class Observer:
         self._l2_heads.__exit__()
 
     def place(self, count: int) -> list[SeenOrder]:
-        """Lock so many orders in one block of the L2; each has an amount of its own."""
+        """Lock so many orders in one block of the L2."""
+        specs = [self._order_spec() for _ in range(count)]
+        place_many(self.deployment.zksync, specs)
+        self._read_orders()
+        return [self._by_amount[spec.amount] for spec in specs]
+
+    def submit(self) -> SeenOrder:
+        """Send one order without awaiting its block; its `set_at` is 0 until `look` has seen it."""
+        spec = self._order_spec()
+        submit(self._l2, self.deployment.zksync, spec)
+        return self._by_amount[spec.amount]
+
+    def look(self, seconds: float) -> None:
+        """Wait for a block of L1, at most so long, and read both chains."""
+        self._heads.await_next(seconds)
+        self._read_orders()
+        self._read()
+
+    def _order_spec(self) -> OrderSpec:
+        """Make up an order with an amount of its own: a claim's event has no other name."""
         users = [accounts.account(index).address for index in accounts.USERS]
-        first = 10 * MILLI + len(self._seen)
-        specs = [
-            OrderSpec(
-                kind=OrderKind.GOOD,
-                origin="zksync",
-                user=users[number % len(users)],
-                recipient=users[number % len(users)],
-                amount=first + number,
-                fee=GOOD_FEE,
-            )
-            for number in range(count)
-        ]
-        numbers = place_many(self.deployment.zksync, specs)
-        start = self._l2.eth.block_number - 20
-        logs = self._escrow.events.SetOrder().get_logs(from_block=max(0, start))
-        blocks = {log["args"]["order_id"]: log["blockNumber"] for log in logs}
-        placed = []
-        for number, spec in zip(numbers, specs, strict=True):
-            order = SeenOrder(set_at=self._l2_heads.at(blocks[number]))
-            self._seen[number] = self._by_amount[spec.amount] = order
-            placed.append(order)
-        return placed
+        number = len(self._by_amount)
+        amount = 10 * MILLI + number
+        self._by_amount[amount] = SeenOrder()
+        return OrderSpec(
+            kind=OrderKind.GOOD,
+            origin="zksync",
+            user=users[number % len(users)],
+            recipient=users[number % len(users)],
+            amount=amount,
+            fee=GOOD_FEE,
+        )
 
     def await_claims(self, orders: Sequence[SeenOrder], seconds: float) -> None:
         """Wait until L1 has every order's transfer and claim.
@@ -89,8 +98,18 @@ class Observer:
             left = end - time.monotonic()
             claimed = sum(bool(order.claim_block) for order in orders)
             assert left > 0, f"{claimed} of {len(orders)} claims mined after {seconds:.0f} s"
-            self._heads.await_next(left)
-            self._read()
+            self.look(left)
+
+    def _read_orders(self) -> None:
+        head = self._l2.eth.block_number
+        if head <= self._l2_read_to:
+            return
+        blocks = {"from_block": self._l2_read_to + 1, "to_block": head}
+        for log in self._escrow.events.SetOrder().get_logs(**blocks):
+            order = self._by_amount[log["args"]["amount"]]
+            order.set_at = self._l2_heads.at(log["blockNumber"])
+            self._seen[log["args"]["order_id"]] = order
+        self._l2_read_to = head
 
     def _read(self) -> None:
         head = self._l1.eth.block_number

@@ -50,13 +50,16 @@ _CURVE = ec.SECP256K1()
 def main(what: Sequence[str], times: int) -> None:
     for measure in what:
         for number in range(times):
-            took = {"outage": _outage, "halt": _halt}[measure](number)
+            took = {"outage": outage, "halt": _halt}[measure](number)
             load = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in took.items())
             print(f"{measure} {number + 1}: {load} (load {os.getloadavg()[0]:.1f})", flush=True)
 
 
-def _outage(number: int) -> dict[str, float]:
-    """Take all L1 nodes away in the middle of a burst, later each time, for 30 seconds."""
+def outage(number: int) -> dict[str, float]:
+    """Take all L1 nodes away in the middle of a burst, later each time, for 30 seconds.
+
+    The first figure is how long after their return the last transfer is out, in seconds.
+    """
     with _product(nodes=1, chains=["L1"]) as product:
         (node,) = product.stack.nodes["L1"]
         product.await_completed(product.place(burst(product.stack.deployment, 1, seed=99)))
