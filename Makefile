@@ -45,18 +45,21 @@ node_modules/.ready: package-lock.json
 demo: setup ## run the whole bridge on local chains, with orders and the UI
 	@$(BIN)/mmbot demo
 
-# Half of the first part waits: three processes use two cores. What starts the whole product runs
+# Half of the first part waits: four processes use two cores. What starts the whole product runs
 # last, two at a time: its timeouts suppose a machine that is not busy. tests/conftest.py has the
 # groups, and puts the longest first.
 GROUPS := --dist loadgroup --no-loadscope-reorder
 PRODUCT := $(addprefix tests/,e2e solo chaos)
 test: setup ## run the whole suite
-	@$(BIN)/pytest -n 3 $(GROUPS) -m "not product and not soak"
-	@$(BIN)/pytest -n 2 $(GROUPS) -m "product and not soak" $(PRODUCT)
+	@$(BIN)/pytest -n 4 $(GROUPS) -m "not product"
+	@$(BIN)/pytest -n 2 $(GROUPS) -m "product" $(PRODUCT)
 
 FAST := $(addprefix tests/,core bridge settings ports cli adapters test_docs.py test_wiring.py)
 test-fast: setup ## run what starts no chain and no Dagster: pure tests, and the bridge on Postgres
-	@$(BIN)/pytest -n 3 $(GROUPS) --hypothesis-profile=fast -m "not server and not soak" $(FAST)
+	@$(BIN)/pytest -n 3 $(GROUPS) --hypothesis-profile=fast -m "not server" $(FAST)
+
+soak: setup ## walk the bridge's states at random, ten minutes long, on Postgres
+	@$(BIN)/pytest --hypothesis-profile=long tests/bridge/test_state_machine.py
 
 chaos: setup ## kill and break everything under load, and check that nothing is wrong after
 	@$(BIN)/python -m tests.chaos
@@ -106,4 +109,4 @@ lock: ## write both locks again from pyproject.toml: requirements.lock, and the 
 clean: ## remove what the demo left behind
 	@rm -rf .mmbot
 
-.PHONY: help setup server demo test test-fast chaos bench bench-detection bench-idle bench-growth bench-outage bench-runs mutate snapshot check format lock clean
+.PHONY: help setup server demo test test-fast soak chaos bench bench-detection bench-idle bench-growth bench-outage bench-runs mutate snapshot check format lock clean

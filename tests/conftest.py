@@ -14,6 +14,7 @@ pytest_plugins = ["tests.broker", "tests.postgres"]
 settings.register_profile("no_deadline", deadline=None)
 settings.load_profile("no_deadline")  # 100 examples
 settings.register_profile("fast", deadline=None, max_examples=20)
+settings.register_profile("long", deadline=None, max_examples=1_000)
 
 _HERE = Path(__file__).parent
 

@@ -29,7 +29,19 @@ PROCESSES.set_forkserver_preload(["tests.crash.driver"])
 
 # What beside the orders must happen for a point to be reached.
 STUCK = (Point.REPLACEMENT_STORED, Point.REPLACEMENT_BROADCAST)
-CLAIMED_ALONE = (Point.REPAY_STORED, Point.REPAY_BROADCAST)
+# Where a claim that goes with its transfer may be lost or doubled in another way than one alone.
+WITH_TRANSFER = (
+    Point.DECIDED,
+    Point.TRANSFER_STORED,
+    Point.TRANSFER_BROADCAST,
+    Point.RECEIPT_READ,
+    Point.RECEIPT_STORED,
+    Point.FAILURE_SEEN,
+    Point.FAILURE_STORED,
+    Point.REPLACEMENT_STORED,
+    Point.REPLACEMENT_BROADCAST,
+    Point.L1_REORG_SEEN,
+)
 REORGED_CHAIN = {
     Point.L1_REORG_SEEN: "l1",
     Point.L2_REORG_SEEN: "l2",
@@ -157,10 +169,15 @@ def test_without_a_kill_every_order_reaches_its_final_state(kill_harness: KillHa
     assert_invariants(kill_harness)
 
 
-@pytest.mark.parametrize("point", list(Point))
+@pytest.mark.parametrize(
+    ("kill_harness", "point"),
+    [
+        *(("after_transfer", point) for point in Point),
+        *(("with_transfer", point) for point in WITH_TRANSFER),
+    ],
+    indirect=["kill_harness"],
+)
 def test_a_kill_at_a_failpoint(point: Point, kill_harness: KillHarness, tmp_path: Path) -> None:
-    if kill_harness.first and point in CLAIMED_ALONE:
-        pytest.skip("a claim that goes with its transfer passes the transfer's points")
     token = tmp_path / "token"
     token.touch()
     if point in REORGED_CHAIN:
