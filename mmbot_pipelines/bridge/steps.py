@@ -121,6 +121,8 @@ def take_orders(
         return []
     if bridge.rules.dry_run:
         statuses = [s for s in statuses if s is Status.PENDING]
+    if not bridge.store.orders.is_any(statuses, origin):
+        return []
     again, confirmed = ASK_AGAIN_SECONDS, None
     if origin is not None and _UNPAID.issuperset(statuses):
         again = _NEVER_AGAIN_SECONDS if _is(bridge, origin, State.HALTED) else again

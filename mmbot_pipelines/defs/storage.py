@@ -4,7 +4,8 @@
 """
 
 import os
-import select
+import time
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, ClassVar, Self
 
@@ -12,14 +13,15 @@ import dagster as dg
 import psycopg2  # type: ignore[import-untyped]
 from dagster_postgres import DagsterPostgresStorage
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import Pool
 
+from mmbot_pipelines.adapters.db.engine import replace_if_cut
 from mmbot_pipelines.adapters.db.startup import ready_url
 from mmbot_pipelines.adapters.db.urls import dagster_url
 from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.defs.shared.dagster_internals import (
     ConfigurableClassData,
+    end_ticks_at_exit,
     is_webserver,
     start_ticks_every,
 )
@@ -27,19 +29,17 @@ from mmbot_pipelines.defs.shared.keyless import drop_keys
 from mmbot_pipelines.settings import load_database, load_ui
 from mmbot_pipelines.settings.home import STORAGE
 
-_TICKS_EVERY_SECONDS = 0.25
+_TICKS_EVERY_SECONDS = 0.5
 
 
 @event.listens_for(Pool, "checkout")
 def _still_there(connection: Any, *_: Any) -> None:
-    """Let the pool replace a connection that a restart of Postgres has cut.
+    """Let Dagster's pools, too, replace a connection that a restart of Postgres has cut.
 
-    The next page of the UI, or the next event of a run, would fail otherwise. On a connection that
-    nobody uses the server says nothing but farewell: this costs no question to it.
+    The next page of the UI, or the next event of a run, would fail otherwise.
     """
-    is_dagsters = isinstance(connection, psycopg2.extensions.connection)
-    if is_dagsters and any(select.select([connection], [], [], 0)):
-        raise DisconnectionError("the database has closed this connection")
+    if isinstance(connection, psycopg2.extensions.connection):
+        replace_if_cut(connection)
 
 
 # Connections that a process keeps open; more are opened while they are needed. Dagster opens one
@@ -58,6 +58,23 @@ def _engine(url: str) -> Engine:
     return engine
 
 
+# Dagster deletes old ticks of a sensor after each of its ticks.
+_PURGE_EVERY_SECONDS = 300.0
+
+
+def _seldom(purge_ticks: Callable[..., None]) -> Callable[..., None]:
+    """Return what deletes a sensor's old ticks, at most every five minutes."""
+    purged: dict[object, float] = {}
+
+    def purge(origin_id: str, selector_id: str, before: float, tick_statuses: Any = None) -> None:
+        key, now = (selector_id, tuple(tick_statuses or ())), time.monotonic()
+        if now - purged.get(key, float("-inf")) >= _PURGE_EVERY_SECONDS:
+            purge_ticks(origin_id, selector_id, before, tick_statuses)
+            purged[key] = now
+
+    return purge
+
+
 class Storage(DagsterPostgresStorage):
     """Runs and events in the schema `dagster` of MMBOT_DATABASE_URL.
 
@@ -67,6 +84,7 @@ class Storage(DagsterPostgresStorage):
 
     _has_tables: ClassVar[bool] = False
     _has_columns: ClassVar[bool] = False
+    _has_instigators: ClassVar[bool] = False
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
@@ -90,6 +108,7 @@ class Storage(DagsterPostgresStorage):
 
             ui_guard.install(hosts)
         start_ticks_every(_TICKS_EVERY_SECONDS)
+        end_ticks_at_exit()
         database = load_database()
         url = ready_url(database.url, folder=database.folder, auto_migrate=database.auto_migrate)
         storage = cls(
@@ -100,11 +119,21 @@ class Storage(DagsterPostgresStorage):
         cls._has_tables = True
         for part in (storage._run_storage, storage._event_log_storage, storage._schedule_storage):
             part._engine = _engine(dagster_url(url))
-        if not cls._has_columns:
-            cls._has_columns = storage._run_storage.has_run_stats_index_cols()
-        # Dagster asks the catalogue nine times a run.
-        storage._run_storage.has_run_stats_index_cols = lambda: cls._has_columns  # type: ignore[method-assign]
+        storage._ask_less()
         return storage
+
+    def _ask_less(self) -> None:
+        """Keep what Dagster asks the catalogue nine times a run, and twelve times a tick."""
+        runs, schedules, known = self._run_storage, self._schedule_storage, type(self)
+        if not known._has_columns:
+            known._has_columns = runs.has_run_stats_index_cols()
+        runs.has_run_stats_index_cols = lambda: known._has_columns  # type: ignore[method-assign]
+        if not known._has_instigators:
+            known._has_instigators = schedules.has_instigators_table()
+        schedules._has_instigators_table = lambda conn: known._has_instigators  # type: ignore[method-assign]
+        schedules.has_instigators_table = lambda: known._has_instigators  # type: ignore[method-assign]
+        schedules.has_built_index = cache(schedules.has_built_index)  # type: ignore[method-assign]
+        schedules.purge_ticks = _seldom(schedules.purge_ticks)  # type: ignore[method-assign]
 
 
 def require_ours(instance: dg.DagsterInstance | None) -> None:

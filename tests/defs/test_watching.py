@@ -83,6 +83,7 @@ class Sensor:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(watching, "time", made)
+    monkeypatch.setattr(watching, "is_followed", lambda: True)
     monkeypatch.setattr("mmbot_pipelines.core.notifications.time", made)
     return made
 
@@ -205,3 +206,23 @@ def test_the_last_looks_failure_fails_the_tick(clock: Clock) -> None:
     with pytest.raises(RpcUnavailable):
         sensor.watch(NoNotifications())
     assert sensor.looks[-1][0] == pytest.approx(7.0, abs=0.01)
+
+
+def test_a_tick_ends_when_the_daemon_does_not_wait_for_it(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sensor = Sensor(clock, find_at=5.0)
+    monkeypatch.setattr(watching, "is_tick_wanted", lambda: clock.now < sensor.begun + 3.5)
+    assert sensor.watch(NoNotifications()) is None
+    assert sensor.looks[-1][0] == pytest.approx(3.4, abs=0.01)
+    with sensor.watcher.turn() as mine:
+        assert not mine
+
+
+def test_a_tick_that_cannot_know_of_its_daemon_is_short(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "is_followed", lambda: False)
+    sensor = Sensor(clock)
+    assert sensor.watch(NoNotifications()) is None
+    assert clock.now - sensor.begun <= 2.0

@@ -1,12 +1,13 @@
 """Connections to the database, and what it means when there is none."""
 
+import select
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Executable, Row, create_engine
+from sqlalchemy import Connection, Engine, Executable, Row, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mmbot_pipelines.adapters.db.urls import store_url
@@ -28,10 +29,9 @@ def connect(url: str) -> Engine:
     parsed = make_url(store_url(url))
     given = parsed.query.get("options", ())
     options = [_SESSION, given] if isinstance(given, str) else [_SESSION, *given]
-    return create_engine(
+    engine = create_engine(
         parsed,
         isolation_level="READ COMMITTED",
-        pool_pre_ping=True,
         pool_size=4,
         max_overflow=4,
         pool_timeout=10,
@@ -44,6 +44,20 @@ def connect(url: str) -> Engine:
             "prepare_threshold": None,  # a pooler that keeps sessions apart may stand in between
         },
     )
+    event.listen(engine, "checkout", replace_if_cut)
+    return engine
+
+
+def replace_if_cut(connection: Any, *_: Any) -> None:
+    """Let a pool replace a connection that the server has cut, as a restart does.
+
+    On a connection that nobody uses the server says nothing but farewell: this asks it nothing,
+    where a ping would cost as much as a question.
+    """
+    answers = select.poll()
+    answers.register(connection.fileno(), select.POLLIN)
+    if answers.poll(0):
+        raise DisconnectionError("the database has closed this connection")
 
 
 @contextmanager

@@ -66,6 +66,9 @@ class OrderReads(Protocol):
     def due(self, *, at: datetime, max_orders: int | None = None) -> list[Order]:
         """List failed orders whose next attempt has come, the longest due first."""
 
+    def is_any(self, statuses: Sequence[Status], origin: str | None) -> bool:
+        """Return whether there is a healthy order with one of these statuses; None: any origin."""
+
     def unfinished(self, origin: str, *, first: int = 0, max_orders: int) -> list[Order]:
         """List unfinished orders that stand in block `first` or later, the highest block first."""
 

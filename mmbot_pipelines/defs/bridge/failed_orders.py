@@ -1,7 +1,7 @@
 """Failed orders as partitions of an asset, and retrying one order by hand.
 
 reprocess_order from the launchpad: advances one order as far as possible
-failed_orders   every 5 seconds: adds a partition for each failed order; a recovered order keeps
+failed_orders   every 15 seconds: adds a partition for each failed order; a recovered order keeps
                 its partition, which lists its runs, for 7 days
 failed_order    an asset: materializing a partition reprocesses its order
 """
@@ -57,7 +57,7 @@ def reprocess_order() -> None:
 
 
 @dg.sensor(
-    minimum_interval_seconds=5,
+    minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Offers failed orders as partitions of the asset `failed_order`.",
 )

@@ -64,11 +64,14 @@ def orders_sensors(origin: str, max_runs: int) -> list[dg.SensorDefinition]:
                 yield _NOT_MINE
                 return
             run = sensor_run(context)
-            busy = is_run_limit_reached(context, fill_orders, origin, max_runs)
+            busy = True
 
             def look(may_be_new: bool) -> list[Order]:
+                nonlocal busy
                 if may_be_new:
                     steps.detect(bridge, origin, run)
+                # A tick that takes orders ends: so one that may take some may do so until then.
+                busy = busy and is_run_limit_reached(context, fill_orders, origin, max_runs)
                 return [] if busy else steps.take_orders(bridge, _TO_PAY, origin)
 
             if orders := watcher.watch(bridge.announced(origin), look, seconds=TURN_SECONDS):
@@ -94,9 +97,7 @@ def receipts_sensors(origins: Sequence[str], max_runs: int) -> list[dg.SensorDef
                 yield _NOT_MINE
                 return
             run = sensor_run(context)
-            free = [
-                o for o in origins if not is_run_limit_reached(context, repay_orders, o, max_runs)
-            ]
+            busy = set(origins)
             steps.check_l1_reorgs(bridge, run)
             steps.process_receipts(bridge, run)
             stuck = list(replacements(bridge))
@@ -104,15 +105,22 @@ def receipts_sensors(origins: Sequence[str], max_runs: int) -> list[dg.SensorDef
             def look(may_be_new: bool) -> dict[str, list[Order]]:
                 if may_be_new:
                     steps.process_receipts(bridge, run)
+                busy.difference_update(
+                    o
+                    for o in list(busy)
+                    if not is_run_limit_reached(context, repay_orders, o, max_runs)
+                )
+                free = [o for o in origins if o not in busy]
                 taken = {o: steps.take_orders(bridge, [Status.FULFILLED], o) for o in free}
                 return {origin: orders for origin, orders in taken.items() if orders}
 
-            paid = watcher.watch(bridge.announced(GLOBAL), look, seconds=TURN_SECONDS) or {}
+            seconds = 0.0 if stuck else TURN_SECONDS
+            paid = watcher.watch(bridge.announced(GLOBAL), look, seconds=seconds) or {}
             yield from stuck
             for origin, orders in paid.items():
                 yield from run_requests("repay", origin, orders, max_runs, job=repay_orders.name)
             if not (paid or stuck):
-                waits = no_worker(bridge) if free else _RUN_LIMIT_REACHED
+                waits = _RUN_LIMIT_REACHED if busy.issuperset(origins) else no_worker(bridge)
                 yield dg.SkipReason(waits or "no transfer was mined")
 
     return _by_turns("l1_receipts", purpose, [repay_orders, replace_stuck_transactions], tick)

@@ -5,12 +5,15 @@ To upgrade Dagster: check every name in this file, run tests/defs and tests/atta
 """
 
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster._core.definitions.run_request import DagsterRunReaction
-from dagster._core.errors import DagsterUserCodeProcessError
+from dagster._core.errors import DagsterUserCodeProcessError, DagsterUserCodeUnreachableError
 from dagster._core.launcher import (
     CheckRunHealthResult,
     DefaultRunLauncher,
@@ -24,6 +27,7 @@ from dagster._serdes import ConfigurableClass, ConfigurableClassData, unpack_val
 from dagster_shared.error import SerializableErrorInfo
 
 if TYPE_CHECKING:
+    from grpc import ServicerContext  # type: ignore[import-untyped]
     from starlette.middleware import Middleware
 
 __all__ = [
@@ -43,7 +47,11 @@ __all__ = [
     "SerializableErrorInfo",
     "WorkerStatus",
     "add_middleware",
+    "end_ticks_at_exit",
     "execute_run",
+    "follow_ticks",
+    "is_followed",
+    "is_tick_wanted",
     "is_webserver",
     "run_of_task",
     "start_ticks_every",
@@ -100,6 +108,103 @@ def start_ticks_every(seconds: float) -> None:
     if "MIN_INTERVAL_LOOP_TIME" not in vars(daemon):
         raise RuntimeError("this version of Dagster has no interval between the ticks of sensors")
     vars(daemon)["MIN_INTERVAL_LOOP_TIME"] = seconds
+
+
+_END_TICKS = "mmbot: the daemon stops"  # what a daemon pings its code servers with
+_ENDING_SECONDS = 5.0  # in which a daemon that stops may still begin ticks
+
+
+class _Tick(threading.local):
+    """The tick that a thread of a code server evaluates."""
+
+    call: "ServicerContext | None" = None  # of the daemon
+
+
+class _Ending:
+    """What a daemon that stops has told this code server."""
+
+    at = float("-inf")  # when, on the monotonic clock
+
+
+_tick = _Tick()
+
+
+def follow_ticks() -> None:
+    """Let ticks in this code server know whether their daemon waits; elsewhere do nothing.
+
+    A code server that loads its code only when it is asked for it (`dagster dev`) has none that
+    are followed.
+    """
+    server = sys.modules.get("dagster._grpc.server")
+    if server is None or hasattr(server.DagsterApiServer, "_unfollowed"):
+        return
+    kind = server.DagsterApiServer
+    evaluate, answer = kind.SyncExternalSensorExecution, kind.Ping
+
+    def follow(self: object, request: Any, context: "ServicerContext") -> Any:
+        _tick.call = context
+        try:
+            return evaluate(self, request, context)
+        finally:
+            _tick.call = None
+
+    def ping(self: object, request: Any, context: "ServicerContext") -> Any:
+        if request.echo == _END_TICKS:
+            _Ending.at = time.monotonic()
+        return answer(self, request, context)
+
+    kind._unfollowed, kind.SyncExternalSensorExecution, kind.Ping = evaluate, follow, ping
+
+
+def is_followed() -> bool:
+    """Return whether it is known of this thread's tick when nobody waits for it any more."""
+    return _tick.call is not None
+
+
+def is_tick_wanted() -> bool:
+    """Return whether the daemon waits for this thread's tick, as far as that is known.
+
+    It does not once it was killed, or was asked to stop and waits for its last ticks.
+    """
+    is_ending = time.monotonic() - _Ending.at < _ENDING_SECONDS
+    return _tick.call is None or (_tick.call.is_active() and not is_ending)
+
+
+def end_ticks_at_exit() -> None:
+    """Let a daemon in this process tell its code servers when it stops; elsewhere do nothing.
+
+    It stops only when its last tick has ended.
+
+    Raises:
+        RuntimeError: this version of Dagster stops in another way.
+    """
+    module = sys.modules.get("dagster._daemon.controller")
+    if module is None or hasattr(module.DagsterDaemonController, "_untold"):
+        return
+    kind = module.DagsterDaemonController
+    plain = kind.__dict__.get("__exit__")
+    if plain is None:
+        raise RuntimeError("this version of Dagster has no place to end the ticks of sensors")
+
+    def end_ticks(workspace: Any) -> None:
+        # What only a daemon has imported.
+        from dagster._core.remote_representation.code_location import (  # noqa: PLC0415
+            GrpcServerCodeLocation,
+        )
+
+        for entry in workspace.create_request_context().get_code_location_entries().values():
+            if isinstance(entry.code_location, GrpcServerCodeLocation):
+                with suppress(DagsterUserCodeUnreachableError):
+                    entry.code_location.client.ping(_END_TICKS)
+
+    def leave(self: Any, *exception: Any) -> Any:
+        self._daemon_shutdown_event.set()  # no tick begins
+        # A code server that hangs must not hold it up.
+        workspace = self._workspace_process_context
+        threading.Thread(target=end_ticks, args=(workspace,), daemon=True).start()
+        return plain(self, *exception)
+
+    kind._untold, kind.__exit__ = plain, leave
 
 
 def run_of_task(packed: Any) -> str:

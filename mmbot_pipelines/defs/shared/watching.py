@@ -4,7 +4,9 @@ A tick that has found something ends, and the next of its sensor begins only whe
 created the runs. Meanwhile a second sensor of the same body looks: they take turns.
 
 A tick that waits holds a thread of the code server and one of the daemon, and the daemon stops
-only when its last tick has ended.
+only when its last tick has ended. So a tick ends when the daemon stops, and takes nothing for a
+daemon that was killed; where that cannot be known, ticks are short. Each tick costs the daemon and
+Postgres as much as a hundred looks of an idle sensor.
 """
 
 import threading
@@ -15,18 +17,21 @@ from typing import TypeVar
 
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.notifications import Notifications
+from mmbot_pipelines.defs.shared.dagster_internals import is_followed, is_tick_wanted
 
 T = TypeVar("T")
 
-TURN_SECONDS = 2.0  # of a sensor that takes turns with another
+TURN_SECONDS = 10.0  # of a sensor that takes turns with another
 TICK_SECONDS = 2 * TURN_SECONDS  # of a tick: it waits for its turn, and has it
 _PATIENCE_SECONDS = 1.5 * TURN_SECONDS  # for a turn, which begins and ends with a look
+_SHORT_SECONDS = 2.0  # of a turn or tick that cannot know whether it is wanted
 
 _POLL_SECONDS = 0.2  # between two looks at least, and at most where nothing is announced
 # What a node announces, others may have a little later: so it is looked for again.
 _AGAIN_SECONDS = 0.5
 _AGAIN_FOR_SECONDS = 3.0
 _DATABASE_SECONDS = 1.0  # between two looks while nothing is announced, and after a failure
+_WANTED_SECONDS = 1.0  # between two questions whether the daemon still waits for the tick
 # Between two looks at the chain in any case, for a node may withhold something; of an L2 each
 # costs 5 calls, and all of them shall stay under 60 a minute.
 _CHAIN_SECONDS = 15.0
@@ -43,7 +48,9 @@ class Watcher:
     @contextmanager
     def turn(self) -> Iterator[bool]:
         """Wait for the other sensor to end; yield whether it did."""
-        mine = self._turn.acquire(timeout=_PATIENCE_SECONDS)
+        end, mine = time.monotonic() + _PATIENCE_SECONDS, False
+        while not mine and time.monotonic() < end and is_tick_wanted():
+            mine = self._turn.acquire(timeout=min(_WANTED_SECONDS, _PATIENCE_SECONDS))
         try:
             yield mine
         finally:
@@ -53,15 +60,15 @@ class Watcher:
     def watch(
         self, notifications: Notifications, look: Callable[[bool], T], *, seconds: float
     ) -> T | None:
-        """Look until something is found, for so long; return it, or None.
+        """Look for so long, or until something is found; return it, or None.
 
         look: takes whether the chain may show something new; if not, it reads the database alone.
 
         Raises:
             Failure: of the last look; an earlier one is repeated.
         """
-        end = time.monotonic() + seconds
-        while True:
+        end = time.monotonic() + (seconds if is_followed() else min(seconds, _SHORT_SECONDS))
+        while is_tick_wanted():
             begun, count = time.monotonic(), notifications.count
             may_be_new = self._may_be_new(notifications)
             failure: Failure | None = None
@@ -82,6 +89,7 @@ class Watcher:
                 if failure is not None:
                     raise failure
                 return None
+        return None
 
     def _may_be_new(self, notifications: Notifications) -> bool:
         return (

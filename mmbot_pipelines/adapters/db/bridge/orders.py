@@ -98,6 +98,9 @@ class PgOrderReads:
             .limit(max_orders)
         )
 
+    def is_any(self, statuses: Sequence[Status], origin: str | None) -> bool:
+        return bool(self._rows(run_queue.is_any(statuses, origin)))
+
     def unfinished(self, origin: str, *, first: int = 0, max_orders: int) -> list[Order]:
         return self._orders(run_queue.unfinished(origin, first, max_orders))
 

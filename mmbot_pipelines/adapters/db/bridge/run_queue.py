@@ -42,6 +42,11 @@ _INDEXED = {
 _WAITS = orders.c.waiting_since.is_not(None)
 
 
+def is_any(statuses: Sequence[Status], origin: str | None) -> Select[Any]:
+    """Ask whether there is a healthy order at all: what an idle sensor asks each second."""
+    return select(literal(1)).where(_healthy(statuses, origin)).limit(1)
+
+
 def ask(
     connection: Connection,
     statuses: Sequence[Status],
@@ -54,9 +59,7 @@ def ask(
 ) -> list[Order]:
     """Take healthy orders: the highest fees first, and those that wait after all others."""
     healthy = and_(
-        _INDEXED.get(frozenset(statuses), ~orders.c.failed),
-        orders.c.status.in_([status.value for status in statuses]),
-        true() if origin is None else orders.c.origin == origin,
+        _healthy(statuses, origin),
         true() if confirmed is None else or_(false(), *map(_is, confirmed)),
     )
     taken: list[Order] = []
@@ -75,6 +78,14 @@ def ask(
         )
         taken += map(order_of, rows)
     return sorted(taken, key=lambda order: (order.changed_at, order.origin, order.number))
+
+
+def _healthy(statuses: Sequence[Status], origin: str | None) -> ColumnElement[bool]:
+    return and_(
+        _INDEXED.get(frozenset(statuses), ~orders.c.failed),
+        orders.c.status.in_([status.value for status in statuses]),
+        true() if origin is None else orders.c.origin == origin,
+    )
 
 
 def _turns(at: datetime, long_ago: datetime) -> Iterator[Select[Any]]:
