@@ -79,6 +79,9 @@ bench-growth: setup ## measure ticks and the scrape at 1 k, 100 k and 1 M stored
 bench-outage: setup ## measure how soon the product goes on after an outage, and how soon it halts
 	@$(BIN)/python -m tests.bench.outage
 
+bench-slices: setup ## measure what a run of many orders takes: time, requests, statements, the lane
+	@$(BIN)/python -m tests.bench.slices
+
 bench-runs: setup ## measure how soon a run's own work begins, on warm workers and without
 	@$(BIN)/python -m tests.bench.runs
 
@@ -109,4 +112,4 @@ lock: ## write both locks again from pyproject.toml: requirements.lock, and the 
 clean: ## remove what the demo left behind
 	@rm -rf .mmbot
 
-.PHONY: help setup server demo test test-fast soak chaos bench bench-detection bench-idle bench-growth bench-outage bench-runs mutate snapshot check format lock clean
+.PHONY: help setup server demo test test-fast soak chaos bench bench-detection bench-idle bench-growth bench-outage bench-runs bench-slices mutate snapshot check format lock clean

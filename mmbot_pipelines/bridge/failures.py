@@ -9,7 +9,7 @@ from mmbot_pipelines.bridge.guard import counts, guard_failures, halt_now, met_a
 from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.transitions import change, record_error, release
+from mmbot_pipelines.bridge.transitions import Change, change, change_all, record_error, release
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import (
@@ -85,7 +85,7 @@ class Work:
         A run begins seconds after it was asked for: meanwhile another one may have failed.
         """
         due, now = [], self.bridge.clock()
-        for order in self.bridge.store.orders.get(keys):
+        for order in self.bridge.store.orders.get(list(dict.fromkeys(keys))):
             if order.status is Status.DROPPED and Status.PENDING in statuses:
                 self.run.log(f"{order.key}: skipped, it was dropped: {order.reason}")
             elif order.status in statuses and not order.is_due(now):
@@ -230,6 +230,12 @@ class Work:
         now = self.bridge.clock()
         after = order.after(fact, at=now, tx=tx, block=block, refund=refund, ref=ref, reason=reason)
         return change(self.bridge, self.run, order, after, tx=tx)
+
+    def advance_all(self, orders: Sequence[Order], fact: Fact) -> list[Order]:
+        """Store the same step of several orders at once; return those that nobody else changed."""
+        now = self.bridge.clock()
+        changes = [Change(before=order, after=order.after(fact, at=now)) for order in orders]
+        return change_all(self.bridge, self.run, changes) if changes else []
 
     def finish(self) -> None:
         """End the step.

@@ -188,7 +188,7 @@ def _decide(
     """Keep back what does not pay at these prices; what passes is PROCESSING."""
     claim_gas = gas_estimates.claim_gas(work.bridge, origin)
     typical = gas_estimates.transfer_gas(work.bridge, origin)
-    kept = []
+    costs: dict[str, Cost] = {}
     for order in orders:
         estimate = gas[order.key]
         cost = Cost(
@@ -199,16 +199,20 @@ def _decide(
         reason = shortfall(order, work.bridge.rules.limits, cost)
         if reason is not None:
             _wait_for_price(work, order, reason)
-        elif order.status is Status.PROCESSING:
-            kept.append((order, cost))
-        elif accepted := work.advance(order, Fact.ACCEPTED):
-            failpoints.failpoint(failpoints.Point.DECIDED)
-            work.run.log(
-                f"{order.key}: accepted, pays {format_ether(order.amount)} to {order.recipient} "
-                f"for a fee of {format_ether(order.fee)} at a cost of {format_ether(cost.total)}"
-            )
-            kept.append((accepted, cost))
-    return kept
+        else:
+            costs[order.key] = cost
+    pays = [order for order in orders if order.key in costs]
+    fresh = [order for order in pays if order.status is Status.PENDING]
+    accepted = {order.key: order for order in work.advance_all(fresh, Fact.ACCEPTED)}
+    if accepted:
+        failpoints.failpoint(failpoints.Point.DECIDED)
+    for order in accepted.values():
+        work.run.log(
+            f"{order.key}: accepted, pays {format_ether(order.amount)} to {order.recipient} for a "
+            f"fee of {format_ether(order.fee)} at a cost of {format_ether(costs[order.key].total)}"
+        )
+    kept = accepted | {o.key: o for o in pays if o.status is Status.PROCESSING}
+    return [(kept[o.key], costs[o.key]) for o in pays if o.key in kept]
 
 
 def _affordable(work: Work, origin: str, orders: Sequence[Order], fees: Fees) -> list[Order]:

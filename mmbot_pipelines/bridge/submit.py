@@ -1,25 +1,28 @@
 """How a step's transactions go out: stored with the order's step first, then broadcast."""
 
-from collections.abc import Container, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 
 from mmbot_pipelines.bridge.admission import Admission, RunLimits, Wait, log_waits
-from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.claims_behind import ClaimBehind
 from mmbot_pipelines.bridge.failures import BATCH_SIZE, Work
-from mmbot_pipelines.bridge.journal import Run
+from mmbot_pipelines.bridge.lane import Unsigned, broadcast, hold_lane, in_flight, sign
 from mmbot_pipelines.bridge.lifecycle import Fact
 from mmbot_pipelines.bridge.nonces import next_nonce
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.accounts import REPAY
 from mmbot_pipelines.bridge.ports.orders import BridgeUnitOfWork
-from mmbot_pipelines.bridge.transitions import record, record_error
+from mmbot_pipelines.bridge.transitions import CONCURRENTLY, Change, record_all
 from mmbot_pipelines.core import concurrency, failpoints
-from mmbot_pipelines.core.error_log import Fault
-from mmbot_pipelines.core.errors import ConcurrentUpdate, InsufficientFunds, Waits
+from mmbot_pipelines.core.errors import (
+    ConcurrentUpdate,
+    Failure,
+    InsufficientFunds,
+    TryAgain,
+    Waits,
+)
 from mmbot_pipelines.core.money import Gas, Wei, format_ether
-from mmbot_pipelines.core.outbox import Call, Fees, Part, Transaction, max_total_cost
+from mmbot_pipelines.core.outbox import Call, Fees, Transaction
 from mmbot_pipelines.core.safety import StatesChanged
 from mmbot_pipelines.core.unit_of_work import Lane
 
@@ -31,87 +34,6 @@ class BalanceFloorReached(Waits):
     """A transfer would take the wallet under its floor: what is there is kept for claims."""
 
     reason = "waiting: it would take the wallet under MMBOT_MIN_BALANCE_WEI"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unsigned:
-    """A transaction of the wallet before it is signed."""
-
-    subject: str
-    purpose: str
-    attempt: int
-    nonce: int
-    call: Call
-    gas: Gas
-    fees: Fees
-    batch: tuple[Part, ...] = ()
-
-
-def in_flight(bridge: Bridge) -> list[Transaction]:
-    """List the wallet's undecided transactions, lowest nonce first."""
-    wallet = bridge.chain.wallet
-    return [row for row in bridge.store.outbox.in_flight() if row.wallet == wallet]
-
-
-@contextmanager
-def hold_lane(
-    bridge: Bridge, since: Sequence[Transaction], balance: Wei
-) -> Iterator[tuple[BridgeUnitOfWork, Lane, Wei]]:
-    """Hold the wallet's lane in a unit of work; yield both, and what the wallet has free, in wei.
-
-    What is in flight may take the rest of the balance. It may be less than nothing.
-    since: what was in flight before the balance was read: some of it may be mined and decided
-        until the lane is ours, and is missing there and in the balance.
-    """
-    chain = bridge.chain
-    with bridge.store.begin() as uow:
-        lane = uow.outbox.lock_lane(chain.chain_id, chain.wallet)
-        rows = {row.hash: row for row in [*since, *lane.in_flight()]}
-        yield uow, lane, Wei(balance - max_total_cost(rows.values()))
-
-
-def sign(bridge: Bridge, unsigned: Unsigned, *, bump: int = 0) -> Transaction:
-    """Sign a transaction; nothing is stored or sent yet.
-
-    bump: how many of ours came before it at its nonce.
-    """
-    chain = bridge.chain
-    signed = chain.sign(unsigned.call, nonce=unsigned.nonce, gas=unsigned.gas, fees=unsigned.fees)
-    return Transaction(
-        subject=unsigned.subject,
-        purpose=unsigned.purpose,
-        attempt=unsigned.attempt,
-        bump=bump,
-        chain_id=chain.chain_id,
-        wallet=chain.wallet,
-        nonce=unsigned.nonce,
-        hash=signed.hash,
-        raw=signed.raw,
-        call=unsigned.call,
-        gas=unsigned.gas,
-        fees=unsigned.fees,
-        stored_at=bridge.clock(),
-        batch=unsigned.batch,
-    )
-
-
-def broadcast(bridge: Bridge, run: Run, stored: Sequence[Transaction]) -> list[Transaction]:
-    """Broadcast stored transactions; record errors of those not taken, return the others."""
-    results = bridge.chain.broadcast([row.raw for row in stored]) if stored else []
-    taken = []
-    for row, failure in zip(stored, results, strict=True):
-        if failure is None:
-            taken.append(row)
-            continue
-        kind = type(failure).__name__
-        for part in row.parts:
-            fault = Fault(subject=part.subject, step="broadcast", kind=kind, message=str(failure))
-            record_error(bridge, run, fault)
-        run.log(
-            f"{row.subject}: {row.purpose} {row.hash} with nonce {row.nonce} stored, not yet taken "
-            f"by a node ({failure}); it is sent again"
-        )
-    return taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,9 +67,15 @@ def submit(
     Raises:
         NonceTooHigh: what nodes count of the wallet cannot be; nothing was signed.
     """
-    left = list(requests)
+    left, size = list(requests), BATCH_SIZE
     while left:
-        left = left[_submit_batch(work, left[:BATCH_SIZE], fees, origin, run_limits) :]
+        try:
+            left = left[_submit_batch(work, left[:size], fees, origin, run_limits) :]
+        except ConcurrentUpdate as e:
+            if size == 1:
+                work.run.log(f"{e}: not sent")
+                left = left[1:]
+            size = 1  # one of them has a transaction already: the others go out without it
 
 
 @dataclass(slots=True)
@@ -155,8 +83,9 @@ class _Batch:
     """What became of the requests while the wallet's lane was held once."""
 
     done: int = 0  # requests
-    stored: list[Transaction] = field(default_factory=list)
-    unfunded: list[tuple[Order, Waits]] = field(default_factory=list)
+    signed: list[Transaction] = field(default_factory=list)
+    sent: list[Change] = field(default_factory=list)
+    refused: list[tuple[Order, Failure]] = field(default_factory=list)
     waiting: list[tuple[Order, Wait]] = field(default_factory=list)
 
 
@@ -171,8 +100,12 @@ def _submit_batch(
 
     However slow the signer is, others get the lane soon. A halt does not wait for it at all:
     what was signed while the states changed is thrown away, and decided again.
+
+    Raises:
+        ConcurrentUpdate: one of them has a transaction already; nothing was stored.
     """
-    bridge, batch, sent = work.bridge, _Batch(), run_limits.sent if run_limits else 0
+    bridge, run, batch = work.bridge, work.run, _Batch()
+    sent = run_limits.sent if run_limits else 0
     chain, since = bridge.chain, in_flight(bridge)
     with concurrency.questions() as ask:
         pending = ask.submit(chain.nonce, pending=True)
@@ -183,23 +116,29 @@ def _submit_batch(
             admission = run_limits.open(uow, origin) if run_limits else None
             nonce = next_nonce(chain, lane, chain_nonce)
             _sign(work, batch, uow, lane, requests, fees, admission, free, nonce)
+            if batch.signed:
+                failpoints.failpoint(failpoints.Point.SIGNED)
+                lane.add(*batch.signed)
+            record_all(uow, batch.sent, run_id=run.id, at=bridge.clock())
             if admission:
                 admission.confirm()
-    except StatesChanged as e:
-        work.run.log(f"{e}: {len(batch.stored)} signed transactions are thrown away, none was sent")
+    except (ConcurrentUpdate, StatesChanged) as e:
         if run_limits:
             run_limits.sent = sent
+        if isinstance(e, ConcurrentUpdate):
+            raise
+        run.log(f"{e}: {len(batch.signed)} signed transactions are thrown away, none was sent")
         return 0
     # Committed: should we die from here on, the receipts sensor broadcasts the same bytes.
     failpoints.failpoint(failpoints.Point(f"{work.step}-stored"))
-    for row in broadcast(bridge, work.run, batch.stored):
-        work.run.log(
+    for row in broadcast(bridge, run, batch.signed):
+        run.log(
             f"{row.subject}: {row.purpose} {row.hash} with nonce {row.nonce} sent to "
             f"{row.call.to}, value {format_ether(row.call.value)}"
         )
     failpoints.failpoint(failpoints.Point(f"{work.step}-broadcast"))
     log_waits(work, batch.waiting)
-    for order, failure in batch.unfunded:
+    for order, failure in batch.refused:
         work.fail(order, failure)
     return batch.done
 
@@ -215,19 +154,23 @@ def _sign(
     free: Wei,
     nonce: int,
 ) -> None:
-    """Sign and store in the lane, until all is done or it was held for long enough."""
+    """Sign in the lane, until all is done or it was held for long enough.
+
+    Raises:
+        TryAgain: the signer is away, and nothing was signed.
+    """
     bridge, run, begun = work.bridge, work.run, work.bridge.clock()
     # Claims bring money back: they may use what the floor keeps from transfers.
     floor = bridge.rules.thresholds.min_balance if admission else None
     undecided = {(p.subject, p.purpose) for t in lane.in_flight() for p in t.parts}
     held = {o.key: o for o in uow.orders.lock([r.order for r in requests])}
     for request in requests:
-        if batch.stored and (bridge.clock() - begun).total_seconds() > _MAX_LANE_SECONDS:
+        if batch.signed and (bridge.clock() - begun).total_seconds() > _MAX_LANE_SECONDS:
             return
         batch.done += 1
         order = held.get(request.order.key)
         if order is None:
-            run.log(f"{request.order.key}: order changed concurrently by another run; skipped")
+            run.log(f"{request.order.key}: {CONCURRENTLY}")
             continue
         if (order.key, work.step) in undecided:
             # Whatever its status is: two of them at two nonces could both be mined.
@@ -242,39 +185,50 @@ def _sign(
             reserve = max(reserve, Wei(behind.call.value + behind.gas * fees.ceiling))
         needed = request.call.value + request.gas * fees.ceiling + reserve
         if needed > free - (floor or 0):
-            batch.unfunded.append((order, _insufficient(needed, free, floor or Wei(0))))
+            batch.refused.append((order, _insufficient(needed, free, floor or Wei(0))))
             continue
-        unsigned = Unsigned(
-            subject=order.key,
-            purpose=work.step,
-            attempt=order.attempt,
-            nonce=nonce,
-            call=request.call,
-            gas=request.gas,
-            fees=fees,
-        )
-        transaction = sign(bridge, unsigned)
-        signed = [transaction]
-        if behind is not None:
-            claim = replace(
-                unsigned, purpose=REPAY, nonce=nonce + 1, call=behind.call, gas=behind.gas
-            )
-            signed.append(sign(bridge, claim))
-        after = _sent(order, request, transaction)
-        at = transaction.stored_at
         try:
-            with uow.savepoint():  # another order's lost race takes nothing of this part back
-                for row in signed:
-                    lane.add(row)
-                record(uow, order, after, run_id=run.id, at=at, tx=transaction.hash)
-        except ConcurrentUpdate as e:
-            run.log(f"{e}: not sent")
+            signed = _signed(work, order, request, behind, fees, nonce)
+        except TryAgain:
+            if not batch.signed:
+                raise
+            batch.done -= 1  # the next hold asks the signer again
+            return
+        except Failure as e:
+            batch.refused.append((order, e))
             continue
-        batch.stored += signed
+        after = _sent(order, request, signed[0])
+        batch.signed += signed
+        batch.sent.append(Change(before=order, after=after, tx=signed[0].hash))
         undecided.add((order.key, work.step))
         if admission:
             admission.take(order)
         free, nonce = Wei(free - needed), nonce + len(signed)
+
+
+def _signed(
+    work: Work,
+    order: Order,
+    request: SubmitRequest,
+    behind: ClaimBehind | None,
+    fees: Fees,
+    nonce: int,
+) -> list[Transaction]:
+    """Sign an order's transaction, and the claim behind it at the next nonce."""
+    unsigned = Unsigned(
+        subject=order.key,
+        purpose=work.step,
+        attempt=order.attempt,
+        nonce=nonce,
+        call=request.call,
+        gas=request.gas,
+        fees=fees,
+    )
+    signed = [sign(work.bridge, unsigned)]
+    if behind is not None:
+        claim = replace(unsigned, purpose=REPAY, nonce=nonce + 1, call=behind.call, gas=behind.gas)
+        signed.append(sign(work.bridge, claim))
+    return signed
 
 
 def _behind(

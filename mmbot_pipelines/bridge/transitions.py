@@ -5,6 +5,7 @@ in one of their own. A row is written only if nobody has changed it since it was
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from mmbot_pipelines.bridge.app import Bridge
@@ -19,6 +20,31 @@ from mmbot_pipelines.core.money import TxHash, format_ether
 from mmbot_pipelines.core.outbox import TxState
 
 TAKEN_UP = "taken up again"
+CONCURRENTLY = "order changed concurrently by another run; skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One change of one order."""
+
+    before: Order
+    after: Order
+    tx: TxHash | None = None
+    fault: Fault | None = None
+
+    @property
+    def is_recorded(self) -> bool:
+        """Return whether it gets a row of history."""
+        return self.fault is not None or _progress(self.before) != _progress(self.after)
+
+    @property
+    def frees(self) -> bool:
+        """Return whether a run is asked for the order again.
+
+        After its acceptance the same run goes on with it. A change of its reason alone would have
+        an order that waits taken without end.
+        """
+        return self.is_recorded and not _accepts(self.before, self.after)
 
 
 def change(
@@ -45,8 +71,20 @@ def change(
                 taken=taken,
             )
     except ConcurrentUpdate:
-        run.log(f"{before.key}: order changed concurrently by another run; skipped")
+        run.log(f"{before.key}: {CONCURRENTLY}")
         return None
+
+
+def change_all(bridge: Bridge, run: Run, changes: Sequence[Change]) -> list[Order]:
+    """Store changes of orders in one transaction; return the orders that nobody else changed."""
+    with bridge.store.begin() as uow:
+        held = {order.key for order in uow.orders.lock([c.before for c in changes])}
+        ours = [c for c in changes if c.before.key in held]
+        stored = record_all(uow, ours, run_id=run.id, at=bridge.clock())
+    for lost in changes:
+        if lost.before.key not in held:
+            run.log(f"{lost.before.key}: {CONCURRENTLY}")
+    return stored
 
 
 def record_error(bridge: Bridge, run: Run, fault: Fault) -> None:
@@ -92,9 +130,28 @@ def record(
         ConcurrentUpdate: somebody changed the order since; nothing was written.
         ValueError: `after` is another order, or its money is not what the escrow logged.
     """
-    if _content(before) != _content(after):
-        raise ValueError(f"{before.key}: a step cannot change what the escrow logged")
-    return _record(uow, before, after, run_id=run_id, at=at, tx=tx, fault=fault, taken=taken)
+    change = Change(before=before, after=after, tx=tx, fault=fault)
+    return record_all(uow, [change], run_id=run_id, at=at, taken=taken)[0]
+
+
+def record_all(
+    uow: BridgeUnitOfWork,
+    changes: Sequence[Change],
+    *,
+    run_id: str,
+    at: datetime,
+    taken: bool = False,
+) -> list[Order]:
+    """Write changes of several orders as `record` writes one; return the orders.
+
+    Raises:
+        ConcurrentUpdate: somebody changed one of them; nothing may be kept of this unit of work.
+        ValueError: as `record`.
+    """
+    for change in changes:
+        if _content(change.before) != _content(change.after):
+            raise ValueError(f"{change.before.key}: a step cannot change what the escrow logged")
+    return _record(uow, changes, run_id=run_id, at=at, taken=taken)
 
 
 def record_other_content(
@@ -119,9 +176,8 @@ def record_other_content(
     same_payment = (before.recipient, before.amount) == (after.recipient, after.amount)
     if before.key != after.key or not (same_payment or after.status is Status.PENDING):
         raise ValueError(f"{before.key}: only an unpaid order can have other content")
-    stored = _record(
-        uow, before, after, run_id=run_id, at=at, tx=after.set_order_tx, fault=fault, taken=False
-    )
+    change = Change(before=before, after=after, tx=after.set_order_tx, fault=fault)
+    (stored,) = _record(uow, [change], run_id=run_id, at=at)
     # The row is locked by now: a signer for this order waits, and finds it changed.
     for row in uow.outbox.of(before.key):
         pays = row.serves(before.key, TRANSFER) and row.state in (TxState.STORED, TxState.MINED)
@@ -170,40 +226,38 @@ def record_scan(
 
 def _record(
     uow: BridgeUnitOfWork,
-    before: Order,
-    after: Order,
+    changes: Sequence[Change],
     *,
     run_id: str,
     at: datetime,
-    tx: TxHash | None,
-    fault: Fault | None,
-    taken: bool,
-) -> Order:
-    """Write a change; every one lets the order be taken again, but for two.
-
-    After its acceptance the same run goes on with it. One of its reason alone would have an
-    order that waits taken without end.
-    """
-    recorded = fault is not None or _progress(before) != _progress(after)
+    taken: bool = False,
+) -> list[Order]:
     if taken:
-        stored = uow.orders.update(before, after, asked_at=at)
-    elif recorded and not _accepts(before, after):
-        stored = uow.orders.update(before, after, asked_at=None)
+        stored = uow.orders.update([(c.before, c.after) for c in changes], asked_at=at)
     else:
-        stored = uow.orders.update(before, after)
-    if recorded:
-        entry = HistoryEntry(
-            before=before.status,
-            after=after.status,
-            at=at,
-            run_id=run_id,
-            tx=tx,
-            reason=_reason(before, after, fault),
-        )
-        uow.orders.add_history([(before.key, entry)])
-    if fault is not None:
-        uow.errors.add([fault], at=at, run_id=run_id)
-    return stored
+        stored = uow.orders.update([(c.before, c.after) for c in changes if c.frees], asked_at=None)
+        stored += uow.orders.update([(c.before, c.after) for c in changes if not c.frees])
+    uow.orders.add_history(
+        [
+            (
+                c.before.key,
+                HistoryEntry(
+                    before=c.before.status,
+                    after=c.after.status,
+                    at=at,
+                    run_id=run_id,
+                    tx=c.tx,
+                    reason=_reason(c.before, c.after, c.fault),
+                ),
+            )
+            for c in changes
+            if c.is_recorded
+        ]
+    )
+    if faults := [c.fault for c in changes if c.fault is not None]:
+        uow.errors.add(faults, at=at, run_id=run_id)
+    by_key = {order.key: order for order in stored}
+    return [by_key[c.before.key] for c in changes]
 
 
 def _content(order: Order) -> tuple[object, ...]:

@@ -17,6 +17,7 @@ class Point(StrEnum):
     CURSOR_STORED = "cursor-stored"  # orders and cursor are stored, no run is asked for
     ASKED = "asked"  # orders are taken for a run that nobody has started
     DECIDED = "decided"  # accepted, nothing is signed
+    SIGNED = "signed"  # a slice of orders, in the wallet's lane; nothing is stored
     TRANSFER_STORED = "transfer-stored"  # signed and stored, not broadcast
     TRANSFER_BROADCAST = "transfer-broadcast"  # broadcast, its run has not ended
     REPAY_STORED = "repay-stored"

@@ -61,12 +61,13 @@ class Lane(Protocol):
     def in_flight(self) -> list[Transaction]:
         """List the wallet's undecided transactions, lowest nonce first."""
 
-    def add(self, transaction: Transaction) -> None:
-        """Store a transaction that is about to be sent.
+    def add(self, *sent: Transaction) -> None:
+        """Store transactions that are about to be sent.
 
         Raises:
-            ConcurrentUpdate: its attempt or its nonce has one already; nothing was written.
-            ValueError: it is of another wallet or chain than the lane.
+            ConcurrentUpdate: an attempt or a nonce has one already; nothing may be kept of this
+                unit of work.
+            ValueError: one is of another wallet or chain than the lane.
         """
 
     def add_replacement(self, transaction: Transaction) -> None:
@@ -130,9 +131,6 @@ class UnitOfWork(Protocol):
 
     @property
     def errors(self) -> ErrorLog: ...
-
-    def savepoint(self) -> AbstractContextManager[None]:
-        """Begin a part that an exception rolls back alone."""
 
 
 class Store(Protocol):

@@ -1,4 +1,4 @@
-"""How many round trips to nodes follow each other in a run."""
+"""How many round trips to nodes follow each other in a run, and how often it holds the lane."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from mmbot_pipelines.adapters.db.outbox import PgLane, PgOutbox
 from mmbot_pipelines.adapters.rpc.node import Answer, Node, RpcCall
+from mmbot_pipelines.bridge.failures import BATCH_SIZE
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.core import concurrency
 from tests.chain.anvil_bridge import AnvilBridge
@@ -62,17 +64,33 @@ def trips(monkeypatch: pytest.MonkeyPatch) -> RoundTrips:
     return counted
 
 
-def test_a_transfer_and_a_claim_take_few_round_trips_one_after_the_other(
-    ports: AnvilPorts, trips: RoundTrips
+# Of a whole slice the escrow is asked 52 questions, which are two requests.
+@pytest.mark.parametrize(("count", "transfer", "claim"), [(1, 6, 5), (BATCH_SIZE, 7, 5)])
+def test_a_slice_takes_few_round_trips_one_after_the_other_and_holds_the_lane_once(
+    ports: AnvilPorts,
+    trips: RoundTrips,
+    monkeypatch: pytest.MonkeyPatch,
+    count: int,
+    transfer: int,
+    claim: int,
 ) -> None:
     bridge = AnvilBridge(ports, clean_engine())
-    (key,) = bridge.find()
+    keys = bridge.find(count)
+    holds, lock = [0], PgOutbox.lock_lane
+
+    def locking(outbox: PgOutbox, *lane: Any) -> PgLane:
+        holds[0] += 1
+        return lock(outbox, *lane)
+
+    monkeypatch.setattr(PgOutbox, "lock_lane", locking)
     trips.count = 0
-    bridge.transfer([key])
-    assert bridge.order(key).status is Status.TRANSFERRING
-    transfer = trips.count
+    bridge.transfer(keys)
+    assert {bridge.order(key).status for key in keys} == {Status.TRANSFERRING}
+    assert (trips.count, holds) == (transfer, [1])
     bridge.mine()
     trips.count = 0
-    bridge.repay([key])
-    assert bridge.order(key).status is Status.PROVING
-    assert (transfer, trips.count) == (6, 5)
+    bridge.repay(keys)
+    assert {bridge.order(key).status for key in keys} == {Status.PROVING}
+    assert (trips.count, holds) == (claim, [2])
+    bridge.mine()
+    assert {bridge.order(key).status for key in keys} == {Status.PROVED}

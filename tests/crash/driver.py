@@ -4,7 +4,7 @@ It runs the product as it is wired from the environment, so MMBOT_FAILPOINTS arm
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +13,7 @@ from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.alerting.notify import AlertService, send_alerts
 from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.settings import load
@@ -23,44 +24,53 @@ AppriseChannel("json://127.0.0.1")  # loads all its plugins, once for all who ar
 PATIENCE = 90.0  # seconds until all orders must be at rest
 
 
-def work(environ: Mapping[str, str], expected: int, hours: int) -> None:
+def work(environ: Mapping[str, str], expected: int, hours: int, packed: bool) -> None:
     """Take `expected` orders to where nothing moves any more.
 
     hours: how much later than now it is; a run that died is asked for again after a while.
+    packed: whether one run has all orders that are due, or each its own.
     """
     settings = load(environ)
     late = timedelta(hours=hours)
     bridge = replace(wiring.bridge(settings), clock=lambda: datetime.now(UTC) + late)
     alert_service = replace(wiring.alert_service(settings), bridge=bridge)
     end = time.monotonic() + PATIENCE
-    turn(bridge, alert_service)
+    turn(bridge, alert_service, packed)
     while not is_settled(bridge, expected):
         if time.monotonic() > end:
             raise TimeoutError(f"not at rest: {bridge.store.orders.find(OrderFilter())}")
-        turn(bridge, alert_service)
+        turn(bridge, alert_service, packed)
 
 
-def turn(bridge: steps.Bridge, alert_service: AlertService) -> None:
+def turn(bridge: steps.Bridge, alert_service: AlertService, packed: bool) -> None:
     """Do once what all sensors and schedules do, each with its own troubles."""
-    for step in (orders, receipts, settlements, backfill, retry):
+    orders(bridge, packed)
+    receipts(bridge, packed)
+    for step in (settlements, backfill, retry):
         step(bridge)
     send_alerts(alert_service)
 
 
-def orders(bridge: steps.Bridge) -> None:
+def orders(bridge: steps.Bridge, packed: bool) -> None:
     for origin in bridge.origins:
         tried(lambda run, origin=origin: steps.detect(bridge, origin, run))
         asked = steps.take_orders(bridge, [Status.PENDING, Status.PROCESSING], origin)
-        for key in [o.key for o in asked]:
-            tried(lambda run, key=key: steps.transfer(bridge, [key], run))
+        for keys in runs_of(asked, packed):
+            tried(lambda run, keys=keys: steps.transfer(bridge, keys, run))
 
 
-def receipts(bridge: steps.Bridge) -> None:
+def receipts(bridge: steps.Bridge, packed: bool) -> None:
     tried(lambda run: steps.check_l1_reorgs(bridge, run))
     tried(lambda run: steps.process_receipts(bridge, run))
     tried(lambda run: steps.replace_stuck(bridge, run))
-    for key in [o.key for o in steps.take_orders(bridge, [Status.FULFILLED])]:
-        tried(lambda run, key=key: steps.repay(bridge, [key], run))
+    for keys in runs_of(steps.take_orders(bridge, [Status.FULFILLED]), packed):
+        tried(lambda run, keys=keys: steps.repay(bridge, keys, run))
+
+
+def runs_of(asked: Sequence[Order], packed: bool) -> list[list[str]]:
+    """Return the orders' keys by runs."""
+    keys = [order.key for order in asked]
+    return [keys] if packed else [[key] for key in keys]
 
 
 def settlements(bridge: steps.Bridge) -> None:

@@ -218,10 +218,8 @@ def put_step(
     sent: Transaction,
     run_id: str = "run",
 ) -> None:
-    with uow.savepoint():
-        lane.add(sent)
-        at = after.changed_at
-        transitions.record(uow, order, after, run_id=run_id, at=at, tx=sent.hash)
+    lane.add(sent)
+    transitions.record(uow, order, after, run_id=run_id, at=after.changed_at, tx=sent.hash)
 
 
 def processing(store: BridgeStore, *numbers: int) -> list[Order]:

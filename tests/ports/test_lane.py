@@ -8,6 +8,7 @@ import pytest
 
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.ports.orders import BridgeStore
+from mmbot_pipelines.bridge.transitions import Change, record_all
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Gas, Wei
 from mmbot_pipelines.core.outbox import Call, Fees
@@ -153,15 +154,40 @@ def test_an_attempt_has_one_transaction(store: BridgeStore) -> None:
     assert [t.nonce for t in store.outbox.in_flight()] == [sent.nonce, 1]
 
 
-def test_a_lost_race_in_the_lane_leaves_no_transaction(store: BridgeStore) -> None:
+def test_a_lost_race_takes_back_all_that_was_stored_with_it(store: BridgeStore) -> None:
+    """Who holds the lane locks the orders first, so that this never costs a neighbour."""
     first, second = processing(store, 1, 2)
     dropped = step(store, first, Fact.REFUSED)
-    with held(store, CHAIN, OURS) as (uow, lane):
-        with pytest.raises(ConcurrentUpdate):
-            put(uow, lane, first, a_transaction(first, 0))
-        put(uow, lane, second, a_transaction(second, lane.next_nonce(0)))
+
+    def overlook() -> None:
+        with held(store, CHAIN, OURS) as (uow, lane):
+            rows = [a_transaction(first, 0), a_transaction(second, 1)]
+            lane.add(*rows)
+            sent = [order.after(Fact.SENT, at=NOON) for order in (first, second)]
+            both = [Change(before=b, after=a) for b, a in zip((first, second), sent, strict=True)]
+            record_all(uow, both, run_id="run", at=NOON)
+
+    with pytest.raises(ConcurrentUpdate):
+        overlook()
+    assert store.outbox.in_flight() == []
+    assert [t.nonce for t in send(store, first, second)] == [0]
     assert [(t.subject, t.nonce) for t in store.outbox.in_flight()] == [(second.key, 0)]
     assert store.orders.get([first.key]) == [dropped]
+
+
+def test_many_transactions_are_stored_at_once_or_none(store: BridgeStore) -> None:
+    orders = processing(store, *range(25))
+    with held(store, CHAIN, OURS) as (_, lane):
+        lane.add(*(a_transaction(order, nonce) for nonce, order in enumerate(orders)))
+    assert [t.subject for t in store.outbox.in_flight()] == [order.key for order in orders]
+
+    def again() -> None:
+        with held(store, CHAIN, OURS) as (_, lane):
+            lane.add(a_transaction(an_order(25), 25), a_transaction(orders[3], 26))
+
+    with pytest.raises(ConcurrentUpdate, match=orders[3].key):
+        again()
+    assert len(store.outbox.in_flight()) == 25
 
 
 def test_many_threads_leave_no_gap_and_no_duplicate(store: BridgeStore) -> None:

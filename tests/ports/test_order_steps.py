@@ -7,6 +7,7 @@ import pytest
 
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.ports.orders import BridgeStore, OrderFilter
+from mmbot_pipelines.bridge.transitions import Change, record_all
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import TxHash, Wei
 from mmbot_pipelines.core.outbox import Block
@@ -58,6 +59,46 @@ def test_a_change_of_a_changed_order_writes_nothing(store: BridgeStore) -> None:
     assert store.orders.get([order.key]) == [accepted]
     assert store.orders.history(order.key) == history
     assert store.errors.of(order.key) == []
+
+
+def test_changes_of_many_orders_are_stored_as_each_alone(store: BridgeStore) -> None:
+    numbers = range(30)
+    add(store, *map(an_order, numbers))
+    assert asked(store, 0) == list(numbers)
+    accepted = [
+        Change(before=order, after=order.after(Fact.ACCEPTED, at=NOON))
+        for order in map(an_order, numbers[:20])
+    ]
+    failed = Change(
+        before=an_order(20),
+        after=an_order(20).with_failure("no", failed=True, next_attempt_at=NOON),
+        tx=TxHash("0x" + "11" * 32),
+        fault=FAULT,
+    )
+    waits = Change(before=an_order(21), after=an_order(21).with_wait_reason("waits", at=NOON))
+    with store.begin() as uow:
+        stored = record_all(uow, [*accepted, failed, waits], run_id="run", at=NOON)
+    assert store.orders.get([order.key for order in stored]) == stored
+    assert stored == [replace(c.after, version=1) for c in (*accepted, failed, waits)]
+    for change_ in (*accepted, failed):
+        (_, entry) = store.orders.history(change_.before.key)
+        assert (entry.before, entry.after) == (Status.PENDING, change_.after.status)
+        assert entry.tx == change_.tx
+    assert len(store.orders.history(an_order(21).key)) == 1
+    assert [e.fault for e in store.errors.of_run("run")] == [FAULT]
+    # the same run goes on with what it accepted, and nobody asks again for what waits
+    assert asked(store, 1, Status.PENDING, Status.PROCESSING) == []
+
+    def overlook() -> None:
+        with store.begin() as uow:
+            dropped = [o.after(Fact.REFUSED, at=NOON) for o in (stored[0], an_order(22))]
+            befores = (an_order(0), an_order(22))
+            both = [Change(before=b, after=a) for b, a in zip(befores, dropped, strict=True)]
+            record_all(uow, both, run_id="late", at=NOON)
+
+    with pytest.raises(ConcurrentUpdate, match="zksync:22"):
+        overlook()
+    assert store.orders.get([stored[0].key, an_order(22).key]) == [stored[0], an_order(22)]
 
 
 def test_of_many_changes_at_once_one_wins(store: BridgeStore) -> None:

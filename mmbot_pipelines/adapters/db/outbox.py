@@ -178,22 +178,25 @@ class PgLane:
         )
         return [transaction_of(row) for row in rows]
 
-    def add(self, transaction: Transaction) -> None:
-        if (transaction.chain_id, transaction.wallet) != (self.chain_id, self.wallet):
-            raise ValueError(f"{transaction.subject}: not a transaction of this lane's wallet")
-        stored = self.connection.scalar(
+    def add(self, *sent: Transaction) -> None:
+        for row in sent:
+            if (row.chain_id, row.wallet) != (self.chain_id, self.wallet):
+                raise ValueError(f"{row.subject}: not a transaction of this lane's wallet")
+        rows = self.connection.execute(
             postgresql.insert(transactions)
-            .values(**transaction_values(transaction))
             .on_conflict_do_nothing()
-            .returning(transactions.c.id)
+            .returning(transactions.c.hash, transactions.c.id),
+            [transaction_values(row) for row in sent],
         )
-        if stored is None:
-            raise ConcurrentUpdate(
-                f"{transaction.subject}: {transaction.purpose} {transaction.attempt} or nonce "
-                f"{transaction.nonce} has a transaction already"
-            )
-        if transaction.batch:
-            self.connection.execute(insert(transaction_parts), part_values(stored, transaction))
+        stored = {row.hash: row.id for row in rows}
+        for row in sent:
+            if row.hash not in stored:
+                raise ConcurrentUpdate(
+                    f"{row.subject}: {row.purpose} {row.attempt} or nonce {row.nonce} has a "
+                    "transaction already"
+                )
+        if parts := [values for row in sent for values in part_values(stored[row.hash], row)]:
+            self.connection.execute(insert(transaction_parts), parts)
 
     def add_replacement(self, transaction: Transaction) -> None:
         # locked: what is decided at this moment waits, and decides about this one too

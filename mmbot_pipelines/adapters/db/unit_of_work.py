@@ -21,13 +21,6 @@ class PgUnitOfWork:
         self.outbox = PgOutbox(connection)
         self.safety = PgSafety(connection)
         self.errors = PgErrorLog(connection)
-        self._connection = connection
-
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
-        """Begin a part that an exception rolls back alone."""
-        with self._connection.begin_nested():
-            yield
 
 
 class PgStore:

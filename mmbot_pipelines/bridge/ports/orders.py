@@ -128,14 +128,19 @@ class Orders(OrderReads, Protocol):
         """Lock the rows that nobody changed since they were read, and return them."""
 
     def update(
-        self, before: Order, after: Order, *, asked_at: datetime | EllipsisType | None = ...
-    ) -> Order:
-        """Write an order's row if it is still `before`, and return it with its new version.
+        self,
+        changes: Sequence[tuple[Order, Order]],
+        *,
+        asked_at: datetime | EllipsisType | None = ...,
+    ) -> list[Order]:
+        """Write the rows of orders that are still as they were; return them as they are now.
 
+        changes: an order as it was read, and as it is now.
         asked_at: when a run was asked for, None: by nobody; left as it is where it is not given.
 
         Raises:
-            ConcurrentUpdate: somebody changed the order since; nothing was written.
+            ConcurrentUpdate: somebody changed one of them since; nothing may be kept of this unit
+                of work. It cannot be where they were locked before.
         """
 
     def add_history(self, entries: Sequence[tuple[str, HistoryEntry]]) -> None:

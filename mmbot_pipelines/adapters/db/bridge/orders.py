@@ -13,6 +13,7 @@ from sqlalchemy import (
     Text,
     and_,
     any_,
+    bindparam,
     delete,
     func,
     insert,
@@ -25,6 +26,7 @@ from sqlalchemy.dialects import postgresql
 
 from mmbot_pipelines.adapters.db.bridge import run_queue
 from mmbot_pipelines.adapters.db.bridge.rows import (
+    as_stored,
     history_of,
     history_values,
     order_of,
@@ -51,6 +53,11 @@ from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Block, TxState
 
+_UNCHANGED = update(orders).where(
+    orders.c.key == bindparam("was"),
+    orders.c.version == bindparam("at"),
+    orders.c.status == bindparam("in"),
+)
 _OLDEST_CHANGE = (orders.c.changed_at, orders.c.origin, orders.c.number)
 
 
@@ -211,24 +218,24 @@ class PgOrders(PgOrderReads):
         ]
 
     def update(
-        self, before: Order, after: Order, *, asked_at: datetime | EllipsisType | None = ...
-    ) -> Order:
+        self,
+        changes: Sequence[tuple[Order, Order]],
+        *,
+        asked_at: datetime | EllipsisType | None = ...,
+    ) -> list[Order]:
         asked = {} if isinstance(asked_at, EllipsisType) else {"asked_at": asked_at}
-        row = self._connection.execute(
-            update(orders)
-            .where(
-                orders.c.key == before.key,
-                orders.c.version == before.version,
-                orders.c.status == before.status.value,
-            )
-            .values(**asked, **order_values(after) | {"version": before.version + 1})
-            .returning(orders)
-        ).one_or_none()
-        if row is None:
-            raise ConcurrentUpdate(
-                f"{before.key} was changed by somebody else since it was {before.status}"
-            )
-        return order_of(row)
+        stored = [as_stored(after, version=before.version + 1) for before, after in changes]
+        rows = [
+            asked
+            | order_values(after)
+            | {"was": before.key, "at": before.version, "in": before.status.value}
+            for (before, _), after in zip(changes, stored, strict=True)
+        ]
+        # sent together, so that many take one round trip to the database, as one does
+        if rows and self._connection.execute(_UNCHANGED, rows).rowcount != len(rows):
+            keys = ", ".join(order.key for order in stored)
+            raise ConcurrentUpdate(f"{keys}: changed by somebody else since read")
+        return stored
 
     def add_history(self, entries: Sequence[tuple[str, HistoryEntry]]) -> None:
         if entries:

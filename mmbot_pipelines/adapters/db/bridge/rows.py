@@ -1,9 +1,11 @@
 """Rows of the database as the bridge's own values, and back."""
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Row
 
+from mmbot_pipelines.adapters.db.columns import storable
 from mmbot_pipelines.adapters.db.outbox_rows import block_of
 from mmbot_pipelines.bridge.journal import HistoryEntry
 from mmbot_pipelines.bridge.lifecycle import Status
@@ -43,6 +45,12 @@ def order_of(row: Row[Any]) -> Order:
         searched_below=row.searched_below,
         version=row.version,
     )
+
+
+def as_stored(order: Order, *, version: int) -> Order:
+    """Return an order as it is read from its row, which holds no text that Postgres cannot."""
+    reason, ref = order.reason and storable(order.reason), order.claim_ref
+    return replace(order, version=version, reason=reason, claim_ref=ref and storable(ref))
 
 
 def order_values(order: Order) -> Values:

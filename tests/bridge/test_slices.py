@@ -1,0 +1,213 @@
+"""Orders of one run go out in slices; what befalls one of a slice is nothing to its neighbours."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mmbot_pipelines.adapters.db.outbox import PgLane, PgOutbox
+from mmbot_pipelines.adapters.evm.kms import KmsRefused, KmsUnavailable
+from mmbot_pipelines.bridge.failures import BATCH_SIZE
+from mmbot_pipelines.bridge.lifecycle import Fact, Status
+from mmbot_pipelines.core.errors import Failure, InsufficientFunds, StoreUnavailable
+from mmbot_pipelines.core.money import Address, Gas, Wei
+from mmbot_pipelines.core.outbox import Call, Fees, Signed
+from tests.bridge.harness import BridgeHarness
+from tests.ports.chain_memory import ChainMemory
+from tests.ports.store_writes import change, held
+
+REJECTING = Address("0x00000000000000000000000000000000000000Fe")
+MANY = BATCH_SIZE + 5
+
+
+def nonces(harness: BridgeHarness) -> list[int]:
+    return [row.nonce for row in harness.transactions()]
+
+
+def subjects(harness: BridgeHarness) -> list[str]:
+    return [row.subject for row in harness.transactions()]
+
+
+def at_signature(
+    monkeypatch: pytest.MonkeyPatch, harness: BridgeHarness, number: int, do: Callable[[], object]
+) -> None:
+    """Do something when so many transactions were signed."""
+    left, sign = [number], harness.chain.sign
+
+    def signing(call: Call, *, nonce: int, gas: Gas, fees: Fees) -> Signed:
+        left[0] -= 1
+        if left[0] == -1:
+            do()
+        return sign(call, nonce=nonce, gas=gas, fees=fees)
+
+    monkeypatch.setattr(harness.chain, "sign", signing)
+
+
+def failing(failure: Failure) -> Callable[[], None]:
+    def fail() -> None:
+        raise failure
+
+    return fail
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> list[object]:
+    """Count the calls of a method."""
+    calls: list[object] = []
+    method = getattr(owner, name)
+
+    def counting(self: object, *args: Any, **more: Any) -> object:
+        calls.append(args)
+        return method(self, *args, **more)
+
+    monkeypatch.setattr(owner, name, counting)
+    return calls
+
+
+def test_a_slice_holds_the_lane_once_and_is_broadcast_at_once(
+    harness: BridgeHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holds = counted(monkeypatch, PgOutbox, "lock_lane")
+    stores = counted(monkeypatch, PgLane, "add")
+    broadcasts = counted(monkeypatch, ChainMemory, "broadcast")
+    keys = harness.set_and_detect(MANY)
+    for step, status in (
+        (harness.transfer, Status.TRANSFERRING),
+        (harness.repay, Status.PROVING),
+    ):
+        step(keys)
+        assert set(harness.statuses().values()) == {status}
+        assert [len(calls) for calls in (holds, stores, broadcasts)] == [2, 2, 2]
+        for calls in (holds, stores, broadcasts):
+            calls.clear()
+        harness.mine()
+    assert nonces(harness) == list(range(2 * MANY))
+    for key in keys:
+        lines = [line for line in harness.logged if line.startswith(f"{key}: ")]
+        assert [line.split()[1] for line in lines] == [
+            "found",
+            "accepted,",
+            "transfer",
+            "transfer",
+            "repay",
+            "repay",
+        ]
+        statuses = [entry.after for entry in harness.store.orders.history(key)]
+        assert statuses == [*list(Status)[:6]]
+
+
+def test_what_was_lost_to_another_run_leaves_no_gap(harness: BridgeHarness) -> None:
+    keys = harness.set_and_detect(MANY)
+    simulate = harness.chain.simulate
+
+    def meanwhile(calls: Sequence[Call], *more: Any) -> list[Gas | Failure]:
+        harness.chain.simulate = simulate
+        for key in keys[:2]:
+            order = harness.order(key)
+            dropped = order.after(Fact.REFUSED, at=harness.now)
+            change(harness.store, order, dropped, run_id="other", at=harness.now)
+        return simulate(calls, *more)
+
+    harness.chain.simulate = meanwhile
+    harness.transfer(keys)
+    assert subjects(harness) == keys[2:]
+    assert nonces(harness) == list(range(MANY - 2))
+    for key in keys[:2]:
+        assert f"{key}: order changed concurrently by another run; skipped" in harness.logged
+
+
+def test_an_attempt_that_has_its_transaction_keeps_no_neighbour(harness: BridgeHarness) -> None:
+    keys = harness.set_and_detect(MANY)
+    harness.transfer(keys[3:4])
+    harness.mine()
+    paid = harness.order(keys[3])
+    # as no step of the bot does it: without a new attempt
+    again = replace(paid, status=Status.PROCESSING, transfer_tx=None)
+    change(harness.store, paid, again, run_id="bug", at=harness.now)
+    used, harness.registry.used = harness.registry.used, lambda orders: [False] * len(orders)
+    simulate = harness.chain.simulate
+    harness.chain.simulate = lambda calls, *_: [Gas(100_000)] * len(calls)
+    harness.transfer(keys)
+    harness.registry.used, harness.chain.simulate = used, simulate
+    assert sorted(subjects(harness)) == sorted(keys)
+    assert sorted(nonces(harness)) == list(range(MANY))
+    assert any(f"{keys[3]}: transfer 1 or nonce" in line for line in harness.logged)
+    harness.mine()
+    assert [harness.paid(key) for key in keys] == [1] * MANY
+
+
+def test_a_refused_simulation_keeps_no_neighbour(harness: BridgeHarness) -> None:
+    harness.registry.rejecting.add(REJECTING)
+    good = harness.set_and_detect(10)
+    bad = harness.set_and_detect(3, recipient=REJECTING)
+    good += harness.set_and_detect(10)
+    harness.failing(lambda: harness.transfer([*good, *bad]))
+    assert subjects(harness) == good
+    assert all(harness.order(key).is_parked for key in bad)
+
+
+def test_a_cap_holds_to_the_wei_across_slices(harness: BridgeHarness) -> None:
+    harness.rules(caps=replace(harness.bridge.rules.caps, exposure=Wei((MANY - 2) * 10**16)))
+    keys = harness.set_and_detect(MANY + 3)
+    harness.transfer(keys)
+    assert subjects(harness) == keys[: MANY - 2]
+    assert harness.store.orders.exposure() == (MANY - 2) * 10**16
+    waiting = [harness.order(key).reason for key in keys[MANY - 2 :]]
+    assert waiting == ["waiting: MMBOT_MAX_EXPOSURE_WEI reached"] * 5
+
+
+def test_a_wallet_that_has_enough_for_some_pays_these(harness: BridgeHarness) -> None:
+    keys = harness.set_and_detect(5)
+    harness.chain.endowment = 4 * 10**16 - 1  # three transfers, and what they and claims cost
+    harness.transfer(keys)
+    assert subjects(harness) == keys[:3]
+    reasons = {harness.order(key).reason for key in keys[3:]}
+    assert reasons == {InsufficientFunds.reason}
+
+
+def test_what_the_signer_refuses_keeps_no_neighbour(
+    harness: BridgeHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = harness.set_and_detect(5)
+    at_signature(monkeypatch, harness, 2, failing(KmsRefused("no")))
+    message = harness.failing(lambda: harness.transfer(keys))
+    assert message.startswith(f"transfer: 1 order failed\n{keys[2]}: KmsRefused: no")
+    assert subjects(harness) == [*keys[:2], *keys[3:]]
+    assert nonces(harness) == [0, 1, 2, 3]
+
+
+def test_what_is_signed_goes_out_when_the_signer_goes_away(
+    harness: BridgeHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = harness.set_and_detect(5)
+    holds = counted(monkeypatch, PgOutbox, "lock_lane")
+
+    def go_away() -> None:
+        monkeypatch.setattr(harness.chain, "sign", lambda *_, **__: failing(KmsUnavailable("x"))())
+        raise KmsUnavailable("gone")
+
+    at_signature(monkeypatch, harness, 2, go_away)
+    harness.failing(lambda: harness.transfer(keys))
+    assert len(holds) == 2  # who signs for another order waits no longer than that
+    assert subjects(harness) == keys[:2]
+    for key in keys[2:]:
+        order = harness.order(key)
+        assert (order.status, order.failed) == (Status.PROCESSING, False)
+
+
+def test_a_database_that_goes_away_in_the_lane_sends_nothing(
+    harness: BridgeHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = harness.set_and_detect(5)
+
+    def gone(*_: object) -> None:
+        raise StoreUnavailable("gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PgLane, "add", gone)
+        harness.failing(lambda: harness.transfer(keys))
+    assert (subjects(harness), harness.chain.broadcasts) == ([], [])
+    harness.transfer(keys)
+    assert subjects(harness) == keys
+    with held(harness.store, harness.chain.chain_id, harness.chain.wallet) as (_, lane):
+        assert lane.next_nonce(0) == 5
