@@ -36,8 +36,8 @@ def test_the_wheel_has_the_product_and_no_local_chains(wheel: zipfile.ZipFile) -
     assert [name for name in names if "devnet" in name or name.startswith("tests")] == []
     here = {
         str(path.relative_to(ROOT))
-        for path in (ROOT / "mmbot_pipelines").rglob("*.py*")
-        if path.suffix in (".py", ".pyi") and "devnet" not in path.parts
+        for path in (ROOT / "mmbot_pipelines").rglob("*.*")
+        if path.suffix in (".py", ".pyi", ".sol", ".json") and "devnet" not in path.parts
     }
     assert here <= set(names)
 
