@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mmbot_pipelines.bridge.confirmations import ConfirmationTier
-from mmbot_pipelines.bridge.policy import Caps, Limits
+from mmbot_pipelines.bridge.policy import Batching, Caps, Limits
 from mmbot_pipelines.bridge.poll_schedule import PollSchedule
 from mmbot_pipelines.bridge.ports.accounts import Accounts
 from mmbot_pipelines.bridge.ports.chains import Origin, Registry
@@ -28,6 +28,7 @@ class Rules:
     backoff_seconds: float
     dry_run: bool  # decide, but neither sign nor send
     claim_with_transfer: bool = False  # at the nonce behind it, so that one block has both
+    batching: Batching | None = None  # of claims; None: each order is claimed alone
     confirmations: tuple[ConfirmationTier, ...] = ()
     wait_for_price_seconds: float = 86_400.0  # after which an order is dropped as too dear
     stuck_after_seconds: float = 60.0  # from when on an undecided transaction is replaced

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.claim_batches import batch_size, plan_claims, slice_size
 from mmbot_pipelines.bridge.claim_cost import ClaimCost, unprofitable
 from mmbot_pipelines.bridge.escrow_errors import (
     MessageMissing,
@@ -20,6 +21,7 @@ from mmbot_pipelines.bridge.fill import by_origin
 from mmbot_pipelines.bridge.guard import halt_now
 from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.lost_claims import give_up
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.poll_schedule import PAGE, PollSchedule
 from mmbot_pipelines.bridge.ports.accounts import REPAY
@@ -31,7 +33,7 @@ from mmbot_pipelines.bridge.transitions import change
 from mmbot_pipelines.core import concurrency, failpoints
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Wei, format_ether
-from mmbot_pipelines.core.outbox import Call, Transaction, TxState
+from mmbot_pipelines.core.outbox import Call, Fees, Transaction, TxState
 
 _CLAIMED = {TxState.MINED: Fact.MINED, TxState.STORED: Fact.SENT}
 _BY_PREFERENCE = [*_CLAIMED, *(state for state in TxState if state not in _CLAIMED)]
@@ -46,11 +48,13 @@ def repay(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
     work = Work(bridge, run, "repay")
     orders = work.due(keys, [Status.FULFILLED])
     for origin, group in by_origin(orders):
-        work.in_batches(origin, group, partial(_claim, work, origin))
+        size = batch_size(work, origin)
+        claim = partial(_claim, work, origin, size)
+        work.in_batches(origin, group, claim, size=slice_size(size))
     work.finish()
 
 
-def _claim(work: Work, origin: str, orders: list[Order]) -> None:
+def _claim(work: Work, origin: str, size: int, orders: list[Order]) -> None:
     chain, l2 = work.bridge.chain, work.bridge.origins[origin]
     with concurrency.questions() as ask:
         settled = ask.submit(l2.settled, orders)
@@ -62,6 +66,14 @@ def _claim(work: Work, origin: str, orders: list[Order]) -> None:
     if not orders:
         return
     fees = market.result()
+    plan = plan_claims(work, origin, orders, size, fees)
+    submit(work, plan.together, fees, origin=origin)
+    if plan.alone:
+        _claim_each(work, origin, plan.alone, fees)
+
+
+def _claim_each(work: Work, origin: str, orders: Sequence[Order], fees: Fees) -> None:
+    chain, l2 = work.bridge.chain, work.bridge.origins[origin]
     with concurrency.questions() as ask:
         begun = ask.submit(l2.claims, orders, fees)
         balance = ask.submit(chain.balance)
@@ -216,12 +228,13 @@ def _follow(work: Work, origin: str, orders: Sequence[Order]) -> None:
     if not orders:
         return
     progress = work.bridge.origins[origin].progress(orders)
+    lost: list[tuple[Order, Failure]] = []
     for order, seen in zip(orders, progress, strict=True):
         if isinstance(seen.lost, MessageMissing):
             # Before the order is set back: should we die here, it is seen again.
             halt_now(work.bridge, work.run, seen.lost, origin)
         if seen.lost is not None:
-            _give_up(work, order, seen.lost)
+            lost.append((order, seen.lost))
         elif seen.proven_in is not None and order.status is Status.PROVING:
             if work.advance(order, Fact.PROVEN, tx=seen.proven_in):
                 work.run.log(f"{order.key}: proven, the proof was submitted in {seen.proven_in}")
@@ -233,14 +246,7 @@ def _follow(work: Work, origin: str, orders: Sequence[Order]) -> None:
             _store(work, known, order, f"its claim is {seen.ref}")
         elif seen.waits is not None:
             work.wait(order, seen.waits)
-
-
-def _give_up(work: Work, order: Order, failure: Failure) -> None:
-    """Take an order whose claim is lost back to the claim, as a failure."""
-    undelivered = order.after(Fact.UNDELIVERED, at=work.bridge.clock())
-    # A claim that is mined counts as progress, so failures would never add up over claims.
-    lost = order.lost_claims
-    work.roll_back(order, replace(undelivered, failures=lost, lost_claims=lost + 1), failure)
+    give_up(work, lost)
 
 
 def _store(work: Work, after: Order, before: Order, what: str) -> None:

@@ -164,15 +164,20 @@ class Work:
         return [o for o, v in zip(orders, results, strict=True) if v is None]
 
     def in_batches(
-        self, origin: str, orders: Sequence[Order], do: Callable[[list[Order]], object]
+        self,
+        origin: str,
+        orders: Sequence[Order],
+        do: Callable[[list[Order]], object],
+        *,
+        size: int = BATCH_SIZE,
     ) -> None:
         """Work on an origin's orders, some at a time: what is done stays when a part fails.
 
         An outage that hits two parts ends the work: what comes after them is asked for again.
         """
         outages = 0
-        for start in range(0, len(orders), BATCH_SIZE):
-            part = list(orders[start : start + BATCH_SIZE])
+        for start in range(0, len(orders), size):
+            part = list(orders[start : start + size])
             try:
                 do(part)
                 outages = 0
@@ -180,7 +185,7 @@ class Work:
                 self._outage(origin, part, failure)
                 outages += 1  # one alone may be what a single order brings about
                 if outages == 2:
-                    self._left += [order.key for order in orders[start + BATCH_SIZE :]]
+                    self._left += [order.key for order in orders[start + size :]]
                     return
             except Failure as failure:
                 for order in self._not_done(part):

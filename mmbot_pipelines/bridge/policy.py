@@ -36,6 +36,20 @@ class Caps:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Batching:
+    """When the paid orders of one origin are claimed together: at the first of these."""
+
+    max_orders: int  # of one claim
+    max_age_seconds: float  # since the first of them was paid
+    max_exposure: Wei | None = None  # of their amounts
+
+    def is_due(self, *, orders: int, age_seconds: float, amount: Wei) -> bool:
+        """Return whether these orders wait for no others."""
+        out = self.max_exposure is not None and amount >= self.max_exposure
+        return orders >= self.max_orders or age_seconds >= self.max_age_seconds or out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """What filling one order takes out of the wallet for good, beside the amount itself."""
 

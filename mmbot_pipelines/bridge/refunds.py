@@ -5,11 +5,16 @@ What stays unknown is asked for again when its claim is half as old again: for e
 money, but a claim of a month costs a dozen questions more in a year.
 """
 
+from collections.abc import Sequence
+
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.journal import Run
+from mmbot_pipelines.bridge.lost_claims import give_up_batch
 from mmbot_pipelines.bridge.ports.accounts import REPAY
-from mmbot_pipelines.core.errors import ConcurrentUpdate
+from mmbot_pipelines.core.errors import ConcurrentUpdate, Undelivered
 from mmbot_pipelines.core.money import format_ether
+from mmbot_pipelines.core.outbox import Transaction
 
 _MAX_CLAIMS = 200  # that one review asks about; the next one goes on
 
@@ -24,6 +29,7 @@ def record_refunds(bridge: Bridge, origin: str, run: Run) -> None:
     claims = bridge.store.outbox.unrefunded(REPAY, origin, at=now, max_rows=_MAX_CLAIMS)
     if not claims:
         return
+    _give_up_failed(bridge, origin, claims, run)
     found = bridge.origins[origin].refunded([claim.hash for claim in claims])
     unknown = [c for c, refund in zip(claims, found, strict=True) if refund is None]
     with bridge.store.begin() as uow:
@@ -42,3 +48,17 @@ def record_refunds(bridge: Bridge, origin: str, run: Run) -> None:
                 f"{claim.subject}: the message of {claim.hash} failed on {origin}, "
                 f"{format_ether(refund)} came back"
             )
+
+
+def _give_up_failed(bridge: Bridge, origin: str, claims: Sequence[Transaction], run: Run) -> None:
+    """Take orders back whose common message has failed: one of them alone may have made it fail.
+
+    A single order's is given up by a person, who sees what is wrong with it.
+    """
+    batches = [claim for claim in claims if claim.batch]
+    failed = bridge.origins[origin].messages_failed([batch.hash for batch in batches])
+    work = Work(bridge, run, "settle")
+    for batch, has_failed in zip(batches, failed, strict=True):
+        if has_failed:
+            why = f"the message of {batch.hash} failed on {origin}, and paid none of its orders"
+            give_up_batch(work, batch, Undelivered(why))

@@ -4,17 +4,14 @@ New order, retry, backfill, a person's reprocessing: all come to `advance`, and 
 twice changes nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.claim import claim_again, repay, settle
-from mmbot_pipelines.bridge.confirmations import confirmed_ranges
-from mmbot_pipelines.bridge.failures import ASK_AGAIN_SECONDS
 from mmbot_pipelines.bridge.fill import resume_paid, transfer
 from mmbot_pipelines.bridge.guard import guard
 from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
-from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.orders import Cursor, Scan
 from mmbot_pipelines.bridge.receipts import process_receipts
 from mmbot_pipelines.bridge.refunds import record_refunds
@@ -22,6 +19,7 @@ from mmbot_pipelines.bridge.reorg.l1 import check_l1_reorgs
 from mmbot_pipelines.bridge.reorg.l2 import anchored, relocate_rescanned, review
 from mmbot_pipelines.bridge.reorg.settlements import review_settlements
 from mmbot_pipelines.bridge.stuck.replace import replace_stuck, stuck_transactions
+from mmbot_pipelines.bridge.taking import take_orders
 from mmbot_pipelines.bridge.transitions import (
     change,
     forget_runs,
@@ -32,8 +30,8 @@ from mmbot_pipelines.bridge.transitions import (
 )
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.error_log import Fault
-from mmbot_pipelines.core.errors import Failure, OrdersFailed, RpcUnavailable, RunDied
-from mmbot_pipelines.core.safety import State, effective_state
+from mmbot_pipelines.core.errors import Failure, OrdersFailed, RunDied
+from mmbot_pipelines.core.safety import effective_state
 
 __all__ = [
     "Bridge",
@@ -65,16 +63,10 @@ _RANGES_PER_TICK = 40
 # Accepted blocks that are read again each time, beside the sensor's own reading.
 _OVERLAP = 20
 
-# Orders of one origin that runs are asked for in one tick, and failed ones that one run of the
-# retry takes up: a crowd takes several.
-MAX_PER_TICK = 100
+# Failed orders that one run of the retry takes up: a crowd takes several.
 _MAX_RETRIED = 200
 
-# While orders cannot be paid, each gets one run that logs it, and the next one after that.
-_NEVER_AGAIN_SECONDS = 10**9
-
 _DIED = RunDied.__name__
-_UNPAID = {Status.PENDING, Status.PROCESSING}
 
 
 def detect(bridge: Bridge, origin: str, run: Run, kind: Cursor = Cursor.LATEST) -> list[str]:
@@ -113,45 +105,9 @@ def _store(bridge: Bridge, origin: str, kind: Cursor, scan: Scan, run: Run) -> l
     return new
 
 
-def take_orders(
-    bridge: Bridge, statuses: Sequence[Status], origin: str | None = None
-) -> list[Order]:
-    """Take the orders that a run shall be asked for now: none while no worker can take a run."""
-    if bridge.workers is not None and bridge.workers.fault() is not None:
-        return []
-    if bridge.rules.dry_run:
-        statuses = [s for s in statuses if s is Status.PENDING]
-    if not bridge.store.orders.is_any(statuses, origin):
-        return []
-    again, confirmed = ASK_AGAIN_SECONDS, None
-    if origin is not None and _UNPAID.issuperset(statuses):
-        again = _NEVER_AGAIN_SECONDS if _is(bridge, origin, State.HALTED) else again
-        tiers, l2 = bridge.rules.confirmations, bridge.origins[origin]
-        if tiers:
-            head = l2.head(Cursor.LATEST).number
-            confirmed = confirmed_ranges(tiers, head, lambda: l2.final().number)
-    with bridge.store.begin() as uow:
-        orders = uow.orders.take_for_run(
-            statuses,
-            origin,
-            at=bridge.clock(),
-            retake_after_seconds=again,
-            confirmed=confirmed,
-            max_orders=MAX_PER_TICK,
-        )
-    orders = reachable(bridge, orders)
-    if orders:
-        failpoints.failpoint(failpoints.Point.ASKED)
-    return orders
-
-
 def is_throttled(bridge: Bridge, origin: str) -> bool:
     """Return whether an origin's orders shall go one run after the other."""
     return effective_state(bridge.store.safety.scope_states(), origin).is_slowed
-
-
-def _is(bridge: Bridge, origin: str, state: State) -> bool:
-    return effective_state(bridge.store.safety.scope_states(), origin).state is state
 
 
 def backfill(bridge: Bridge, run: Run) -> list[str]:
@@ -261,34 +217,4 @@ def record_run_failure(
         message=why if len(silent) == 1 else f"{why}; it had {len(silent)} orders",
     )
     record_error(bridge, run, fault)
-    return True
-
-
-def reachable(bridge: Bridge, orders: Sequence[Order]) -> list[Order]:
-    """Return the orders whose chains answer; the others can be asked for again at once."""
-    if not orders:
-        return []
-    if not _answers(bridge.chain.head):
-        found: list[Order] = []
-    else:
-        away = {
-            name
-            for name in sorted({o.origin for o in orders})
-            if not _answers(lambda name=name: bridge.origins[name].head(Cursor.LATEST))  # type: ignore[misc]
-        }
-        found = [o for o in orders if o.origin not in away]
-    if left := {o.key for o in orders}.difference(o.key for o in found):
-        release(bridge, sorted(left))
-    return found
-
-
-def _answers(ask: Callable[[], object]) -> bool:
-    try:
-        ask()
-    except RpcUnavailable:
-        return False
-    except Failure:
-        # An answer, though a wrong one: the run stores it with the orders that it concerns, and
-        # the orders of other chains go on.
-        return True
     return True

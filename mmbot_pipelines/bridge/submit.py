@@ -21,8 +21,8 @@ from mmbot_pipelines.core.errors import (
     TryAgain,
     Waits,
 )
-from mmbot_pipelines.core.money import Gas, Wei, format_ether
-from mmbot_pipelines.core.outbox import Call, Fees, Transaction
+from mmbot_pipelines.core.money import Gas, Wei, format_ether, shares
+from mmbot_pipelines.core.outbox import Call, Fees, Part, Transaction
 from mmbot_pipelines.core.safety import StatesChanged
 from mmbot_pipelines.core.unit_of_work import Lane
 
@@ -38,14 +38,38 @@ class BalanceFloorReached(Waits):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitRequest:
-    """What is to be sent for one order: one transaction, or a transfer and its claim."""
+    """What is to be sent for one order: one transaction, or a transfer and its claim.
+
+    Or the one claim of several orders.
+    """
 
     order: Order
+    others: tuple[Order, ...] = ()  # that the same transaction serves
     call: Call
     gas: Gas
     reserve: Wei  # to be left in the wallet for what must follow
     claim_cost: Wei | None = None  # what the claim is expected to cost, where this pays for it
     claim: ClaimBehind | None = None  # at the next nonce: mined with the transfer, or not at all
+
+    @property
+    def orders(self) -> tuple[Order, ...]:
+        """Return all orders that it serves."""
+        return (self.order, *self.others)
+
+    @property
+    def subject(self) -> str:
+        """Name whom its transaction is for: the order, or the first of them and how many more."""
+        return f"{self.order.key}+{len(self.others)}" if self.others else self.order.key
+
+    def parts(self, purpose: str) -> tuple[Part, ...]:
+        """Return what its transaction does for each order, where they are several."""
+        if not self.others:
+            return ()
+        values = shares(self.call.value, len(self.orders))
+        return tuple(
+            Part(subject=order.key, purpose=purpose, attempt=order.attempt, value=value)
+            for order, value in zip(self.orders, values, strict=True)
+        )
 
 
 def submit(
@@ -163,18 +187,19 @@ def _sign(
     # Claims bring money back: they may use what the floor keeps from transfers.
     floor = bridge.rules.thresholds.min_balance if admission else None
     undecided = {(p.subject, p.purpose) for t in lane.in_flight() for p in t.parts}
-    held = {o.key: o for o in uow.orders.lock([r.order for r in requests])}
+    held = {o.key: o for o in uow.orders.lock([o for r in requests for o in r.orders])}
     for request in requests:
         if batch.signed and (bridge.clock() - begun).total_seconds() > _MAX_LANE_SECONDS:
             return
         batch.done += 1
-        order = held.get(request.order.key)
-        if order is None:
-            run.log(f"{request.order.key}: {CONCURRENTLY}")
+        orders = [held[o.key] for o in request.orders if o.key in held]
+        if len(orders) < len(request.orders):
+            run.log(f"{request.subject}: {CONCURRENTLY}")
             continue
-        if (order.key, work.step) in undecided:
+        order = orders[0]
+        if any((o.key, work.step) in undecided for o in orders):
             # Whatever its status is: two of them at two nonces could both be mined.
-            run.log(f"{order.key}: an earlier {work.step} is undecided, no other is signed")
+            run.log(f"{request.subject}: an earlier {work.step} is undecided, no other is signed")
             continue
         if admission and (wait := admission.wait(order)):
             batch.waiting.append((order, wait))
@@ -185,7 +210,8 @@ def _sign(
             reserve = max(reserve, Wei(behind.call.value + behind.gas * fees.ceiling))
         needed = request.call.value + request.gas * fees.ceiling + reserve
         if needed > free - (floor or 0):
-            batch.refused.append((order, _insufficient(needed, free, floor or Wei(0))))
+            short = _insufficient(needed, free, floor or Wei(0))
+            batch.refused += [(o, short) for o in orders]
             continue
         try:
             signed = _signed(work, order, request, behind, fees, nonce)
@@ -195,12 +221,13 @@ def _sign(
             batch.done -= 1  # the next hold asks the signer again
             return
         except Failure as e:
-            batch.refused.append((order, e))
+            batch.refused += [(o, e) for o in orders]
             continue
-        after = _sent(order, request, signed[0])
         batch.signed += signed
-        batch.sent.append(Change(before=order, after=after, tx=signed[0].hash))
-        undecided.add((order.key, work.step))
+        batch.sent += [
+            Change(before=o, after=_sent(o, request, signed[0]), tx=signed[0].hash) for o in orders
+        ]
+        undecided |= {(o.key, work.step) for o in orders}
         if admission:
             admission.take(order)
         free, nonce = Wei(free - needed), nonce + len(signed)
@@ -216,13 +243,14 @@ def _signed(
 ) -> list[Transaction]:
     """Sign an order's transaction, and the claim behind it at the next nonce."""
     unsigned = Unsigned(
-        subject=order.key,
+        subject=request.subject,
         purpose=work.step,
         attempt=order.attempt,
         nonce=nonce,
         call=request.call,
         gas=request.gas,
         fees=fees,
+        batch=request.parts(work.step),
     )
     signed = [sign(work.bridge, unsigned)]
     if behind is not None:

@@ -32,3 +32,9 @@ def _in_units(smallest: int) -> str:
 def format_gwei(wei: int) -> str:
     """Return a gas price in gwei, exactly: "1.5 gwei"."""
     return f"{(Decimal(wei) / 10**9).normalize():f} gwei"
+
+
+def shares(total: int, count: int) -> list[Wei]:
+    """Share wei among `count` as evenly as whole numbers go: they add up to exactly `total`."""
+    each, left = divmod(total, count)
+    return [Wei(each + (position < left)) for position in range(count)]

@@ -156,6 +156,8 @@ def load(environ: Mapping[str, str] = os.environ, *, keys: bool = True) -> Setti
     _read(Ui, given, faults)  # its faults belong to the others'
     if limits and l1:
         faults += [x for s in origins.values() if s for x in s.lacks(limits, l1.registry_abi)]
+    if execution and l1:
+        faults += execution.lacks(l1.registry_abi)
     if general and general.rpc_quorum:
         faults += _lacking_nodes(general.rpc_quorum, {"l1": l1, **origins})
     if faults or not (general and database and broker and l1 and limits and safety and execution):

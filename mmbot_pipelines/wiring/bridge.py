@@ -21,12 +21,12 @@ from mmbot_pipelines.bridge.alerting.notify import JOURNAL, AlertService
 from mmbot_pipelines.bridge.alerting.rules import AlertThresholds
 from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.confirmations import ConfirmationTier
-from mmbot_pipelines.bridge.policy import Caps, Limits
+from mmbot_pipelines.bridge.policy import Batching, Caps, Limits
 from mmbot_pipelines.core import failpoints, readings
 from mmbot_pipelines.core.errors import Failure, InvalidSettings
 from mmbot_pipelines.core.safety import GLOBAL
 from mmbot_pipelines.settings import Settings
-from mmbot_pipelines.settings.bridge import WITH_TRANSFER
+from mmbot_pipelines.settings.bridge import BATCHED, WITH_TRANSFER
 from mmbot_pipelines.wiring import origins as origin_wiring
 from mmbot_pipelines.wiring import shared
 
@@ -93,6 +93,7 @@ def bridge(settings: Settings) -> Bridge:
             backoff_seconds=settings.execution.retry_backoff_seconds,
             dry_run=settings.dry_run,
             claim_with_transfer=settings.execution.claim == WITH_TRANSFER,
+            batching=_batching(settings),
             confirmations=tuple(ConfirmationTier(*tier) for tier in settings.limits.confirmations),
             wait_for_price_seconds=settings.limits.wait_for_price_seconds,
             stuck_after_seconds=settings.execution.stuck_after_seconds,
@@ -119,6 +120,17 @@ def bridge(settings: Settings) -> Bridge:
         newest=origin_wiring.newest(settings),
         notifications=origin_wiring.notifications(settings),
         workers=shared.workers(settings.broker),
+    )
+
+
+def _batching(settings: Settings) -> Batching | None:
+    execution = settings.execution
+    if execution.claim != BATCHED:
+        return None
+    return Batching(
+        max_orders=execution.batch_orders,
+        max_age_seconds=execution.batch_age_seconds,
+        max_exposure=execution.batch_exposure,
     )
 
 

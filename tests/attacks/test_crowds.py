@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.tables.orders import errors
-from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge import steps, taking
 from mmbot_pipelines.bridge.failures import BATCH_SIZE
 from mmbot_pipelines.bridge.fill import UNPAID
 from mmbot_pipelines.bridge.lifecycle import Status
@@ -68,7 +68,7 @@ def test_dust_on_a_rate_limited_node_keeps_nobody_waiting(
         assert {chain_harness.order(o.number).status for o in honest} == {Status.TRANSFERRING}
         dust = [o for o in chain_harness.orders() if o.fee < 10**15]
         assert all(not o.failed for o in dust)
-        for _ in range(DUST // steps.MAX_PER_TICK):  # nor do they fill the table in their turn
+        for _ in range(DUST // taking.MAX_PER_TICK):  # nor do they fill the table in their turn
             runs += 1
             node.left = QUESTIONS
             tick(chain_harness)
@@ -94,7 +94,7 @@ def tick(chain_harness: ChainHarness) -> None:
         "zksync",
         at=chain_harness.bridge.clock(),
         retake_after_seconds=0,
-        max_orders=steps.MAX_PER_TICK,
+        max_orders=taking.MAX_PER_TICK,
     )
     chain_harness._do(
         lambda: steps.transfer(chain_harness.bridge, [o.key for o in taken], chain_harness.run)
@@ -143,7 +143,7 @@ def test_one_tick_takes_a_hundred_and_the_highest_fees_first(harness: BridgeHarn
     harness.set_and_detect(150, fee=2 * 10**14)
     honest = harness.set_and_detect(5)
     taken = [o.key for o in steps.take_orders(harness.bridge, UNPAID, "zksync")]
-    assert len(taken) == steps.MAX_PER_TICK
+    assert len(taken) == taking.MAX_PER_TICK
     assert set(honest) <= set(taken)
 
 

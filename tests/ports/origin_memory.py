@@ -35,6 +35,7 @@ class L2Block:
     orders: list[Order] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     payments: dict[int, TxHash] = field(default_factory=dict)
+    batches: dict[TxHash, bool] = field(default_factory=dict)  # claims of several: success
 
 
 class OriginMemory:
@@ -42,7 +43,9 @@ class OriginMemory:
 
     start = 0
     claim_gas = Gas(80_000)
+    max_batch = 1  # orders of one claim
     message_gas = 1_000  # what a message costs, in units of the price signed for L1 gas
+    batch_message_gas = 600  # of each order, where several share one
 
     def __init__(self, registry: RegistryMemory, name: str = "zksync") -> None:
         self.name = name
@@ -109,6 +112,13 @@ class OriginMemory:
             return [self._task(order) for order in orders]
         return [self.registry.claim(o, value=v) for o, v in zip(orders, values, strict=True)]
 
+    def claim_batches(
+        self, batches: Sequence[Sequence[Order]], fees: Fees
+    ) -> Sequence[Call | Failure]:
+        self._answer()
+        price = self.batch_message_gas * fees.ceiling
+        return [self.registry.claim_batch(b, value=Wei(len(b) * price)) for b in batches]
+
     def progress(self, orders: Sequence[Order]) -> list[Progress]:
         self._answer()
         return [self.known.get(order.key, Progress()) for order in orders]
@@ -116,6 +126,11 @@ class OriginMemory:
     def refunded(self, claims: Sequence[TxHash]) -> list[Wei | None]:
         self._answer()
         return [self.refunds.get(tx) for tx in claims]
+
+    def messages_failed(self, claims: Sequence[TxHash]) -> list[bool | None]:
+        self._answer()
+        ended = {tx: success for b in self.sealed for tx, success in b.batches.items()}
+        return [not ended[tx] if tx in ended else None for tx in claims]
 
     def record_costs(self) -> None:
         pass
@@ -197,15 +212,20 @@ class OriginMemory:
         return block
 
     def deliver(self) -> list[TxHash]:
-        """Execute the claims that L1 has sent and the L2 has not: the escrow pays them."""
+        """Execute the claims that L1 has sent and the L2 has not: the escrow pays them.
+
+        A claim of several orders is executed once, for all of them or for none.
+        """
         due = [
             o for o in self.orders() if self._paid(o.number) is None and self.registry.claimed(o)
         ]
-        if not due or self.paused:
+        together, ended = self._batches(due)
+        due += together
+        if self.paused or not (due or ended):
             return []
         block = self.mine()
         paid = {order.number: _hash(f"paid/{order.number}/{block.hash}") for order in due}
-        self.sealed[-1].payments = paid
+        self.sealed[-1].payments, self.sealed[-1].batches = paid, ended
         return list(paid.values())
 
     def pay(self, number: int) -> TxHash:
@@ -213,6 +233,24 @@ class OriginMemory:
         tx = _hash(f"paid/{number}/{self.mine().hash}")
         self.sealed[-1].payments[number] = tx
         return tx
+
+    def _batches(self, alone: Sequence[Order]) -> tuple[list[Order], dict[TxHash, bool]]:
+        """Return the orders that claims of several pay now, and whether each of these succeeds."""
+        held = {o.number: o for o in self.orders()}
+        unpaid = {n for n in held if self._paid(n) is None} - {o.number for o in alone}
+        executed = {tx for b in self.sealed for tx in b.batches}
+        due: list[Order] = []
+        ended: dict[TxHash, bool] = {}
+        for tx, named in self.registry.claimed_batches(self.name):
+            if tx in executed:
+                continue
+            numbers = [number for number, *_ in named]
+            terms = [[o.number, o.recipient, o.amount] for n in numbers if (o := held.get(n))]
+            ended[tx] = terms == named and unpaid.issuperset(numbers)
+            if ended[tx]:
+                due += [held[n] for n in numbers]
+                unpaid.difference_update(numbers)
+        return due, ended
 
     def _made(
         self, count: int, block: Block, *, amount: int, fee: int, recipient: Address

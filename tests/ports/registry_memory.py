@@ -5,6 +5,7 @@ It keeps nothing itself: what is paid is what the chain has executed.
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.core.money import Address, TxHash, Wei
@@ -51,6 +52,20 @@ class RegistryMemory:
         """Build the call that sends the claim of an order to its origin."""
         return Call(to=self.address, data=_encode("claim", order), value=value)
 
+    def claim_batch(self, orders: Sequence[Order], *, value: Wei) -> Call:
+        """Build the call that sends the claims of several orders to their origin, together."""
+        data = json.dumps(["claims", *(json.loads(_encode("", o))[1:] for o in orders)])
+        return Call(to=self.address, data=data.encode(), value=value)
+
+    def claimed_batches(self, origin: str) -> list[tuple[TxHash, list[list[Any]]]]:
+        """Return the claims of several orders that have succeeded on L1, with what they name."""
+        found = []
+        for t in self.chain.executed(succeeded=True):
+            kind, *orders = json.loads(t.call.data or b'[""]')
+            if kind == "claims" and orders[0][0] == origin:
+                found.append((t.hash, [order[1:] for order in orders]))
+        return found
+
     def claimed(self, order: Order) -> bool:
         """Return whether a claim of this very order has succeeded on L1."""
         data = _encode("claim", order)
@@ -72,9 +87,10 @@ class RegistryMemory:
             if self._paid_by(call):
                 return "Transfer already processed."
             return "Transfer failed." if order[2] in self.rejecting else None
-        paid = Call(to=call.to, data=json.dumps(["transfer", *order]).encode(), value=order[3])
-        if not self._paid_by(paid):
-            return "Transfer not found."
+        for named in order if kind == "claims" else [order]:
+            paid = Call(to=call.to, data=json.dumps(["transfer", *named]).encode(), value=named[3])
+            if not self._paid_by(paid):
+                return "Transfer not found."
         return "mv" if call.value < self.min_claim_value else None
 
 

@@ -13,6 +13,9 @@ TRANSFER = "transfer"  # the purpose of a transaction that pays a recipient
 REPAY = "repay"  # of one that claims our money back
 CANCEL = "cancel"  # of one that only uses a nonce up: nothing to nobody
 
+# Step and kind of the errors of a claim of several orders that came to nothing.
+BATCH_FAULTS = ((REPAY, "Reverted"), ("settle", "Undelivered"))
+
 # From the moment a transfer is signed its amount may be gone, until the escrow pays.
 OUT = (Status.TRANSFERRING, Status.FULFILLED, Status.PROVING, Status.PROVED)
 
@@ -52,6 +55,9 @@ class Accounts(Protocol):
 
     def last_claim_succeeded(self, origin: str) -> bool:
         """Return whether the newest claim of an origin that is in a block did not revert."""
+
+    def batch_failed(self, origin: str, *, since: datetime) -> bool:
+        """Return whether a claim of several of the origin's orders came to nothing since then."""
 
     def finished(
         self, counted: Sequence[tuple[str, str]], *, since: datetime | None, max_count: int

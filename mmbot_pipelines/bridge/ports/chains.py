@@ -61,6 +61,19 @@ class Repayment(Protocol):
         Who gives the task of one order and attempt twice gets the same one.
         """
 
+    @property
+    def max_batch(self) -> int:
+        """Return how many orders one claim may name; 1 where each order needs its own."""
+
+    def claim_batches(
+        self, batches: Sequence[Sequence[Order]], fees: Fees
+    ) -> Sequence[Call | Failure]:
+        """Build for each batch the one L1 call that claims all of it.
+
+        Whether the escrow would pay each order is not asked again: see `check`. One that it
+        refuses makes the whole message fail there.
+        """
+
     def progress(self, orders: Sequence[Order]) -> list[Progress]:
         """Look after claims on their way, which the escrow has not paid yet."""
 
@@ -69,6 +82,9 @@ class Repayment(Protocol):
 
         0 where one did not fail; None where that is not known yet.
         """
+
+    def messages_failed(self, claims: Sequence[TxHash]) -> list[bool | None]:
+        """Return whether the messages of mined claims failed on the L2; None: not known yet."""
 
     def record_costs(self) -> None:
         """Write what claims have cost on the L2, where transactions of ours were sent there."""

@@ -48,6 +48,15 @@ class OrderFilter:
     limit: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """Paid orders whose claims may go together."""
+
+    orders: int
+    oldest: datetime  # UTC, when the first of them was paid
+    amount: Wei
+
+
 class OrderReads(Protocol):
     """The orders, their history, and how far the origins have been read."""
 
@@ -102,6 +111,12 @@ class OrderReads(Protocol):
 
     def of_run(self, run_id: str) -> list[str]:
         """Return the keys of the orders that a run recorded to work on."""
+
+    def collected(self, origin: str, *, max_orders: int) -> Collected | None:
+        """Sum up an origin's healthy paid orders that no run was asked for, at most so many.
+
+        Without those that wait for something; None where there is none.
+        """
 
     def exposure(self) -> Wei:
         """Sum the amounts of all orders that are OUT, in wei."""
@@ -164,6 +179,7 @@ class Orders(OrderReads, Protocol):
         at: datetime,
         retake_after_seconds: float,
         confirmed: Sequence[ConfirmedRange] | None = None,
+        fresh: bool = True,
         max_orders: int | None = None,
     ) -> list[Order]:
         """Take the healthy orders that no run was asked for within `retake_after_seconds` seconds.
@@ -173,6 +189,7 @@ class Orders(OrderReads, Protocol):
         PAUSE_SHARE of the time that it had waited when it was last taken, at the latest after
         MAX_PAUSE_SECONDS.
         confirmed: only orders of one of these kinds.
+        fresh: also those that no run was ever asked for.
         max_orders: those with the highest fees, where there are more.
         """
 

@@ -5,7 +5,8 @@ what it claims from refuses it. Where its price cannot be read it
 is waited for, but not for ever.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.order import Order
@@ -16,9 +17,15 @@ from mmbot_pipelines.bridge.stuck.nonce import (
     gas_of,
     signed_gas,
 )
-from mmbot_pipelines.core.errors import Failure, NotServed, RpcRefused, TryAgain
-from mmbot_pipelines.core.money import format_ether
-from mmbot_pipelines.core.outbox import Call, Fees
+from mmbot_pipelines.core.errors import (
+    Failure,
+    NotServed,
+    RpcRefused,
+    SimulationReverted,
+    TryAgain,
+)
+from mmbot_pipelines.core.money import format_ether, shares
+from mmbot_pipelines.core.outbox import Call, Fees, Part, Transaction
 
 # Since it was signed last: at a price that was good then, and is again where it was bumped.
 _OUTAGE_SECONDS = 1800.0
@@ -36,10 +43,12 @@ def stuck_claim(
     bridge: Bridge, stuck_nonce: StuckNonce, quotes: FeeQuotes
 ) -> Replacement | str | None:
     """Return what takes a stuck claim's nonce, or why it waits."""
-    (order,) = stuck_nonce.orders
-    replacement = _affordable(bridge, stuck_nonce, order, quotes)
+    replacement = _affordable_batch(bridge, stuck_nonce, quotes)
     if isinstance(replacement, Replacement):
         return replacement
+    if stuck_nonce.newest.batch and stuck_nonce.old and not replacement.outage:
+        # Mined as it is, it would take all its orders down: they go alone, or in another batch.
+        return quotes.cancelling(stuck_nonce, f"cancelled, {replacement.why}")
     if not (stuck_nonce.first and stuck_nonce.old and stuck_nonce.awaited):
         return replacement.why if replacement.outage else None
     age = (bridge.clock() - stuck_nonce.newest.stored_at).total_seconds()
@@ -53,11 +62,29 @@ def stuck_claim(
     )
 
 
+def _affordable_batch(
+    bridge: Bridge, stuck_nonce: StuckNonce, quotes: FeeQuotes
+) -> Replacement | _Against:
+    """Return `_affordable` without the orders that a batch must not name any more.
+
+    Those that do not wait for it, and those that the escrow would not pay.
+    """
+    orders = stuck_nonce.waiting
+    try:
+        payable = _payable(bridge, orders) if stuck_nonce.newest.batch else orders
+    except Failure as e:
+        return _refused(orders, e)
+    if not payable:
+        return _Against("none of its orders can be claimed now")
+    return _affordable(bridge, stuck_nonce, payable, quotes)
+
+
 def _affordable(
-    bridge: Bridge, stuck_nonce: StuckNonce, order: Order, quotes: FeeQuotes
+    bridge: Bridge, stuck_nonce: StuckNonce, orders: Sequence[Order], quotes: FeeQuotes
 ) -> Replacement | _Against:
     """Return the claim at fees at which it costs no more than it brings, if there are such."""
-    newest, owed = stuck_nonce.newest, order.amount + order.fee
+    newest = stuck_nonce.newest
+    owed = sum(order.amount + order.fee for order in orders)
     unprofitable = _Against(
         f"it brings {format_ether(owed)}, less than it costs now: made again when prices fall"
     )
@@ -69,30 +96,54 @@ def _affordable(
             return unprofitable
         try:
             # The message is priced by the gas price that the claim is mined at.
-            call = _call(bridge, order, fees)
+            call = _call(bridge, orders, fees)
             (estimate,) = bridge.chain.simulate([call], fees)
         except Failure as e:
-            return _refused(order, e)
+            return _refused(orders, e)
+        if newest.batch and isinstance(estimate, SimulationReverted):
+            return _Against(f"it would revert ({estimate})")
         gas = gas_of(newest, estimate)
         if gas is None:
             return _Against(f"its gas cannot be estimated ({estimate})", outage=True)
         if call.value + gas * fees.ceiling <= owed:
-            return quotes.paying(stuck_nonce, call, gas, fees)
+            return quotes.paying(stuck_nonce, call, gas, fees, _parts(newest, orders, call))
         max_fee_per_gas = (owed - call.value) // gas
     return unprofitable
 
 
-def _call(bridge: Bridge, order: Order, fees: Fees) -> Call:
-    (claim,) = bridge.origins[order.origin].claims([order], fees)
+def _payable(bridge: Bridge, orders: Sequence[Order]) -> list[Order]:
+    """Return the orders of a batch that the escrow holds for us.
+
+    Raises:
+        TryAgain: it could not be asked about one of them.
+    """
+    checked = bridge.origins[orders[0].origin].check(orders)
+    for fault in checked:
+        if isinstance(fault, TryAgain):
+            raise fault
+    return [order for order, fault in zip(orders, checked, strict=True) if fault is None]
+
+
+def _call(bridge: Bridge, orders: Sequence[Order], fees: Fees) -> Call:
+    l2 = bridge.origins[orders[0].origin]
+    (claim,) = l2.claim_batches([orders], fees) if len(orders) > 1 else l2.claims(orders, fees)
     if isinstance(claim, Failure):
         raise claim
     if not isinstance(claim, Call):
-        raise NotServed(f"{order.origin} claims without a transaction now: {claim.ref}")
+        raise NotServed(f"{l2.name} claims without a transaction now: {claim.ref}")
     return claim
 
 
-def _refused(order: Order, failure: Failure) -> _Against:
+def _parts(newest: Transaction, orders: Sequence[Order], call: Call) -> tuple[Part, ...]:
+    """Return what a batch's replacement does for those that are left of it."""
+    left = {order.key for order in orders}
+    parts = [part for part in newest.batch if part.subject in left]
+    values = shares(call.value, len(parts)) if parts else []
+    return tuple(replace(p, value=value) for p, value in zip(parts, values, strict=True))
+
+
+def _refused(orders: Sequence[Order], failure: Failure) -> _Against:
     text = f"{type(failure).__name__}: {failure}"
     if isinstance(failure, TryAgain | RpcRefused):
-        return _Against(f"its price on {order.origin} cannot be read ({text})", outage=True)
+        return _Against(f"its price on {orders[0].origin} cannot be read ({text})", outage=True)
     return _Against(f"it cannot be claimed now ({text})")

@@ -11,7 +11,7 @@ from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.orders import BridgeStore
 from mmbot_pipelines.cli.screen import format_duration, format_utc, plain
 from mmbot_pipelines.core.error_log import ErrorEntry
-from mmbot_pipelines.core.money import format_ether, format_gwei, in_strk
+from mmbot_pipelines.core.money import format_ether, format_gwei, in_strk, shares
 from mmbot_pipelines.core.outbox import Transaction, TxState
 
 _COST_NOTHING = {
@@ -30,7 +30,7 @@ def print_history(
         out.print(plain(line), soft_wrap=True)
     for heading, parts in (
         ("History", [_change(h) for h in store.orders.history(order.key)]),
-        ("Transactions", [_transaction(t) for t in store.outbox.of(order.key)]),
+        ("Transactions", [_transaction(t, order.key) for t in store.outbox.of(order.key)]),
         *([("L2 transactions", [_invoke(i) for i in invokes])] if invokes else []),
         ("Errors", [_error(e) for e in store.errors.of(order.key)]),
     ):
@@ -68,11 +68,12 @@ def _change(entry: HistoryEntry) -> list[str]:
     return lines + (entry.reason.splitlines() if entry.reason else [])
 
 
-def _transaction(row: Transaction) -> list[str]:
+def _transaction(row: Transaction, key: str) -> list[str]:
     again = f", replacement {row.bump}" if row.bump else ""
     block = f" in block {row.block.number}" if row.block else ""
+    attempt = next((part.attempt for part in row.parts if part.subject == key), row.attempt)
     lines = [
-        f"{format_utc(row.stored_at)}  {row.purpose} {row.attempt}, nonce {row.nonce}{again}, "
+        f"{format_utc(row.stored_at)}  {row.purpose} {attempt}, nonce {row.nonce}{again}, "
         f"{row.state}{block}",
         f"hash {row.hash}",
         f"value {format_ether(row.call.value)}",
@@ -80,6 +81,7 @@ def _transaction(row: Transaction) -> list[str]:
     if row.gas_used is not None and row.gas_price is not None:
         cost = format_ether(row.gas_used * row.gas_price)
         lines.append(f"gas used {row.gas_used} at {format_gwei(row.gas_price)}, cost {cost}")
+        lines += _share(row, key)
         if row.refund:
             lines.append(
                 f"its message failed on the L2, {format_ether(row.refund)} came back there"
@@ -91,6 +93,19 @@ def _transaction(row: Transaction) -> list[str]:
     return [
         *lines,
         f"gas limit {row.gas} at up to {format_gwei(row.fees.ceiling)}, at most {max_fee}",
+    ]
+
+
+def _share(row: Transaction, key: str) -> list[str]:
+    """Return an order's part of what a transaction cost that serves several."""
+    found = [position for position, part in enumerate(row.parts) if part.subject == key]
+    if not row.batch or not found or row.gas_used is None or row.gas_price is None:
+        return []
+    gas = shares(row.gas_used * row.gas_price, len(row.parts))
+    value = sum(row.parts[position].value for position in found)
+    return [
+        f"shared by {len(row.parts)} orders: {format_ether(sum(gas[p] for p in found))} of the gas "
+        f"and {format_ether(value)} of the value are this order's"
     ]
 
 

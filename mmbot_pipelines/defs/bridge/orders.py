@@ -117,8 +117,10 @@ def receipts_sensors(origins: Sequence[str], max_runs: int) -> list[dg.SensorDef
             seconds = 0.0 if stuck else TURN_SECONDS
             paid = watcher.watch(bridge.announced(GLOBAL), look, seconds=seconds) or {}
             yield from stuck
+            # What is claimed together is claimed by one run.
+            runs = max_runs if bridge.rules.batching is None else 1
             for origin, orders in paid.items():
-                yield from run_requests("repay", origin, orders, max_runs, job=repay_orders.name)
+                yield from run_requests("repay", origin, orders, runs, job=repay_orders.name)
             if not (paid or stuck):
                 waits = _RUN_LIMIT_REACHED if busy.issuperset(origins) else no_worker(bridge)
                 yield dg.SkipReason(waits or "no transfer was mined")

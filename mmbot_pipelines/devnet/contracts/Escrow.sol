@@ -55,6 +55,24 @@ contract Escrow is Upgradeable {
         whenNotPaused
     {
         require(msg.sender == ethereum_payment_registry, "Only PAYMENT_REGISTRY can call");
+        payOut(order_id, recipient_address, amount);
+    }
+
+    /// One order that cannot be paid out takes all others down with it.
+    function claim_payment_batch(
+        uint256[] calldata order_ids,
+        address[] calldata recipient_addresses,
+        uint256[] calldata amounts
+    ) external whenNotPaused {
+        require(msg.sender == ethereum_payment_registry, "Only PAYMENT_REGISTRY can call");
+        require(order_ids.length == recipient_addresses.length, "Invalid lengths");
+        require(order_ids.length == amounts.length, "Invalid lengths");
+        for (uint256 i = 0; i < order_ids.length; i++) {
+            payOut(order_ids[i], recipient_addresses[i], amounts[i]);
+        }
+    }
+
+    function payOut(uint256 order_id, address recipient_address, uint256 amount) private {
         require(pending[order_id], "Order claimed or nonexistent");
         Order memory order = orders[order_id];
         require(order.recipient_address == recipient_address, "recipient_address not match L1");

@@ -20,7 +20,7 @@ contract PaymentRegistryV2 is Upgradeable {
     );
 
     bytes4 private constant CLAIM = bytes4(keccak256("claim_payment(uint256,address,uint256)"));
-    bytes4 private constant CLAIM_BATCH =
+    bytes4 public constant ZKSyncEscrowClaimPaymentBatchSelector =
         bytes4(keccak256("claim_payment_batch(uint256[],address[],uint256[])"));
 
     mapping(bytes32 => bool) public transfers;
@@ -155,8 +155,9 @@ contract PaymentRegistryV2 is Upgradeable {
         uint256 gasPerPubdataByteLimit
     ) external payable onlyOwnerOrMM {
         requireAllPaid(orderIds, destAddresses, amounts, ZKSyncChainId);
-        bytes memory message =
-            abi.encodeWithSelector(CLAIM_BATCH, orderIds, destAddresses, amounts);
+        bytes memory message = abi.encodeWithSelector(
+            ZKSyncEscrowClaimPaymentBatchSelector, orderIds, destAddresses, amounts
+        );
         request(message, gasLimit, gasPerPubdataByteLimit);
         emit ClaimPaymentBatch(orderIds, destAddresses, amounts, ZKSyncChainId);
     }

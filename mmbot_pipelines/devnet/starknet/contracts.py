@@ -32,6 +32,10 @@ Calls = Annotated[
     ArrayType(TupleType([_FELT, _FELT, ArrayType(_FELT)])),
 ]
 Answers = Annotated[list[list[int]], ArrayType(ArrayType(_FELT))]
+Claims = Annotated[
+    list[tuple[int, int, int]],  # number, recipient, amount
+    ArrayType(TupleType([_UINT256, _UINT160, _UINT256])),
+]
 Terms = Annotated[tuple[int, int, int], TupleType([_UINT160, _UINT256, _UINT256])]
 
 
@@ -102,6 +106,14 @@ def claim_payment(
     _pay_out(frame, number, recipient, amount)
 
 
+def claim_payment_batch(frame: Frame, registry: Felt, orders: Claims) -> None:
+    """Pay the market maker for several orders, or for none of them: paused or not, as deployed."""
+    if registry != frame.read("registry"):
+        raise panic("Only PAYMENT_REGISTRY_CONTRACT")
+    for number, recipient, amount in orders:
+        _pay_out(frame, number, recipient, amount)
+
+
 def withdraw(frame: Frame, number: U256, block: U256, slot: U256) -> None:
     """Pay the market maker for an order whose transfer on L1 is a proven fact.
 
@@ -165,5 +177,5 @@ ESCROW = contract(
         *(set_order, withdraw, get_order, get_order_pending),
         *(is_paused, get_eth_transfer_contract, get_mm_starknet_contract),
     ],
-    l1_handlers=[claim_payment],
+    l1_handlers=[claim_payment, claim_payment_batch],
 )

@@ -26,12 +26,16 @@ def _origins(text: str) -> list[str]:
 
 def _claim(text: str) -> str:
     if text not in CLAIMS:
-        raise ValueError(f"must be {' or '.join(CLAIMS)}")
+        raise ValueError(f"must be one of {', '.join(CLAIMS)}")
     return text
 
 
-AFTER_TRANSFER, WITH_TRANSFER = CLAIMS = ("after_transfer", "with_transfer")
+AFTER_TRANSFER, WITH_TRANSFER, BATCHED = CLAIMS = ("after_transfer", "with_transfer", "batched")
 Claim = Annotated[str, BeforeValidator(_claim)]
+# A claim of more orders is refused by zkSync's diamond at the default L2 gas of each.
+BatchOrders = Annotated[
+    int, BeforeValidator(lambda text: values.whole(text, "orders", minimum=2, maximum=100))
+]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 
 
@@ -97,7 +101,20 @@ class Execution(Section):
     max_runs_per_tick: values.Count = _variable("MMBOT_MAX_RUNS_PER_TICK", 4)
     stuck_after_seconds: values.Seconds = _variable("MMBOT_STUCK_AFTER_SECONDS", 60.0)
     claim: Claim = _variable("MMBOT_CLAIM", AFTER_TRANSFER)
+    # of one claim, where claims go in batches; the first of the three sends it
+    batch_orders: BatchOrders = _variable("MMBOT_CLAIM_BATCH_ORDERS", 20)
+    batch_age_seconds: values.Seconds = _variable("MMBOT_CLAIM_BATCH_AGE_SECONDS", 60.0)
+    batch_exposure: values.WeiLimit = _variable("MMBOT_CLAIM_BATCH_EXPOSURE_WEI", Wei(10**18))
     undelivered_after_seconds: values.Seconds = _variable("MMBOT_UNDELIVERED_AFTER_SECONDS", 3600.0)
+
+    def lacks(self, registry_abi: str) -> list[str]:
+        """Return, a line each, what it asks for beside its own settings."""
+        if self.claim != BATCHED or registry_abi == "v2":
+            return []
+        return [
+            f"MMBOT_CLAIM={BATCHED} needs MMBOT_L1_REGISTRY_ABI=v2, whose claims may be of several "
+            f"orders: set it, if the registry is of v2, or MMBOT_CLAIM={AFTER_TRANSFER}"
+        ]
 
 
 class OriginNode(ChainSection):

@@ -25,14 +25,11 @@ class ClaimPolls:
     def due(self, orders: Sequence[Order]) -> list[Order]:
         """Return the orders whose claims are due to be polled, and record that they are polled."""
         now = self._clock()
-        ours = {
-            o.claim_ref: o for o in orders if o.claim_ref and o.claim_ref.startswith(self._kind)
-        }
+        ours: dict[str, list[Order]] = {}  # a batch's orders go by one name
+        for order in orders:
+            if order.claim_ref and order.claim_ref.startswith(self._kind):
+                ours.setdefault(order.claim_ref, []).append(order)
         polled = {ref: at for ref, at in self._looked.items() if ref in ours}
-        due = {
-            ref: order
-            for ref, order in ours.items()
-            if ref not in polled or now - polled[ref] >= self._seconds
-        }
+        due = [ref for ref in ours if ref not in polled or now - polled[ref] >= self._seconds]
         self._looked = polled | dict.fromkeys(due, now)
-        return list(due.values())
+        return [order for ref in due for order in ours[ref]]

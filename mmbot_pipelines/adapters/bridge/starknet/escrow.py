@@ -26,6 +26,7 @@ PAUSED = get_selector_from_name("is_paused")
 SET_ORDER = get_selector_from_name("SetOrder")
 CLAIM_PAYMENT = get_selector_from_name("ClaimPayment")
 CLAIM = get_selector_from_name("claim_payment")  # the l1_handler
+CLAIM_BATCH = get_selector_from_name("claim_payment_batch")  # of several orders, all or none
 
 _U128 = 2**128
 _ADDRESSES = 2**160
@@ -97,6 +98,22 @@ def halves(value: int) -> tuple[int, int]:
 def claim_payload(order: Order) -> list[int]:
     """Return what a claim's message carries for an order: id, recipient, amount."""
     return [*halves(order.number), int(order.recipient, 16), *halves(order.amount)]
+
+
+def batch_payload(orders: Sequence[Order]) -> list[int]:
+    """Return what a claim's message carries for several orders: their count, then each."""
+    return [len(orders), *(felt for order in orders for felt in claim_payload(order))]
+
+
+def claims(selector: int, payload: Sequence[int], order: Order) -> bool:
+    """Return whether a message to the escrow claims this very order."""
+    wanted = claim_payload(order)
+    if selector == CLAIM:
+        return list(payload) == wanted
+    size = len(wanted)
+    starts = range(1, len(payload), size)
+    counted = selector == CLAIM_BATCH and list(payload[:1]) == [len(starts)]
+    return counted and any(list(payload[i : i + size]) == wanted for i in starts)
 
 
 def message_hash(sender: int, to: int, nonce: int, selector: int, payload: Sequence[int]) -> bytes:

@@ -4,7 +4,7 @@ What a message is overpaid is not refunded on L1, and Starknet executes none tha
 So an estimate is checked, its unit and its sum, and a quorum of nodes must give about the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
@@ -66,17 +66,38 @@ class MessageFees:
             MessageFeeOutOfRange: not more than 0 and at most 1 ETH.
             MessageFeeTooHigh: above `max_fee`.
         """
-        estimate = self.rpc.agreed(lambda node: self._estimate(node, orders), _agreed)
+        return self._fee(lambda node: self._estimate_any(node, orders), self.max_fee)
+
+    def price_batch(self, orders: Sequence[Order]) -> Wei:
+        """Return what the one message costs that claims all these orders, in wei.
+
+        Raises:
+            RpcRefused: it cannot be estimated.
+            RpcDisagrees, MessageFeeOutOfRange, MessageFeeTooHigh: see `price`; too high is more
+                than `max_fee` an order.
+        """
+        payload = abi.batch_payload(orders)
+
+        def estimate(node: StarknetNode) -> int:
+            try:
+                return self._estimate(node, abi.CLAIM_BATCH, payload)
+            except RpcError as e:
+                raise RpcRefused(f"the claims' message cannot be priced, {reason(e)}") from None
+
+        return self._fee(estimate, Wei(self.max_fee * len(orders)))
+
+    def _fee(self, estimate_at: Callable[[StarknetNode], int], max_fee: Wei) -> Wei:
+        estimate = self.rpc.agreed(estimate_at, _agreed)
         fee = Wei(-(-estimate * (100 + self.margin_percent) // 100))
         if not 0 < fee <= _STARKNET_MAX_FEE:
             raise MessageFeeOutOfRange(
                 f"a claim's message would cost {format_ether(fee)} with its margin, but Starknet "
                 f"takes more than 0 and at most {format_ether(_STARKNET_MAX_FEE)}"
             )
-        if fee > self.max_fee:
+        if fee > max_fee:
             raise MessageFeeTooHigh(
                 f"a claim's message costs {format_ether(fee)}, more than "
-                f"MMBOT_STARKNET_MAX_MESSAGE_FEE_WEI, {format_ether(self.max_fee)}"
+                f"MMBOT_STARKNET_MAX_MESSAGE_FEE_WEI, {format_ether(max_fee)}"
             )
         return fee
 
@@ -93,26 +114,28 @@ class MessageFees:
             f"the {format_ether(order.claim_cost)} that the order was decided at"
         )
 
-    def _estimate(self, node: StarknetNode, orders: Sequence[Order]) -> int:
+    def _estimate_any(self, node: StarknetNode, orders: Sequence[Order]) -> int:
         """Ask for the fee of the first claim that can be estimated, in wei."""
         refusal = ""
         for order in orders:
             try:
-                reported = node.call(
-                    "estimateMessageFee",
-                    message={
-                        "from_address": self.registry,
-                        "to_address": hex(int(self.escrow, 16)),
-                        "entry_point_selector": hex(abi.CLAIM),
-                        "payload": [hex(felt) for felt in abi.claim_payload(order)],
-                    },
-                    block_id="pre_confirmed",
-                )
+                return self._estimate(node, abi.CLAIM, abi.claim_payload(order))
             except RpcError as e:
                 refusal = refusal or f"{order.key}: {reason(e)}"
-                continue
-            return _consistent(FeeEstimate.read(reported))
         raise RpcRefused(f"a claim's message cannot be priced, {refusal}")
+
+    def _estimate(self, node: StarknetNode, selector: int, payload: Sequence[int]) -> int:
+        reported = node.call(
+            "estimateMessageFee",
+            message={
+                "from_address": self.registry,
+                "to_address": hex(int(self.escrow, 16)),
+                "entry_point_selector": hex(selector),
+                "payload": [hex(felt) for felt in payload],
+            },
+            block_id="pre_confirmed",
+        )
+        return _consistent(FeeEstimate.read(reported))
 
 
 def _consistent(estimate: FeeEstimate) -> int:

@@ -100,7 +100,17 @@ class Messages:
             RpcDisagrees, BlockReplaced, RpcUnavailable: see `quorum.read`; also where what a
                 node refuses is no statement about the registry.
         """
-        asked = {registry.ESCROW: int(self.escrow, 16), registry.SELECTOR: abi.CLAIM}
+        return self._differs({registry.ESCROW: int(self.escrow, 16), registry.SELECTOR: abi.CLAIM})
+
+    def batches_elsewhere(self) -> ClaimsGoElsewhere | None:
+        """Return that the registry sends claims of several orders to another function, or None.
+
+        Raises:
+            RpcDisagrees, BlockReplaced, RpcUnavailable: see `elsewhere`.
+        """
+        return self._differs({registry.BATCH_SELECTOR: abi.CLAIM_BATCH})
+
+    def _differs(self, asked: Mapping[Function, int]) -> ClaimsGoElsewhere | None:
         calls = [(self.registry, function.encode()) for function in asked]
         answers = call_trusted_views(self.l1, calls, quorum.now(self.l1))
         for (function, expected), answer in zip(asked.items(), answers, strict=True):
@@ -178,11 +188,11 @@ class Messages:
         from mmbot_pipelines.adapters.evm.web3_contracts import decoded  # noqa: PLC0415
 
         sender, to = int(self.registry, 16), int(self.escrow, 16)
-        wanted = [sender, to, abi.CLAIM, list(abi.claim_payload(order))]
         for sent in decoded(event, logs):
-            given = [int(sent["fromAddress"], 16), sent["toAddress"], sent["selector"]]
-            if [*given, list(sent["payload"])] == wanted:
-                hashed = abi.message_hash(sender, to, sent["nonce"], abi.CLAIM, sent["payload"])
+            selector, payload = sent["selector"], sent["payload"]
+            ours = (int(sent["fromAddress"], 16), sent["toAddress"]) == (sender, to)
+            if ours and abi.claims(selector, payload, order):
+                hashed = abi.message_hash(sender, to, sent["nonce"], selector, payload)
                 return TxHash(f"0x{hashed.hex()}")
         return None
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
-from mmbot_pipelines.adapters.bridge.registry_abi import V1, RegistryAbi
+from mmbot_pipelines.adapters.bridge.registry_abi import V1, V2, RegistryAbi
 from mmbot_pipelines.adapters.bridge.starknet.claim_polls import ClaimPolls
 from mmbot_pipelines.adapters.bridge.starknet.message_fee import (
     MAX_FEE,
@@ -11,17 +11,18 @@ from mmbot_pipelines.adapters.bridge.starknet.message_fee import (
     MessageFees,
 )
 from mmbot_pipelines.adapters.bridge.starknet.message_status import Messages, Sent
-from mmbot_pipelines.adapters.bridge.starknet.registry import claim
+from mmbot_pipelines.adapters.bridge.starknet.registry import claim, claim_batch
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.chains import Progress
-from mmbot_pipelines.core.errors import Failure
+from mmbot_pipelines.core.errors import Failure, TryAgain
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Call, Fees
 
 _KIND = "message "  # what a claim's name begins with
+_MAX_BATCH = 100  # orders: 501 felts of a message
 
 
 class ByMessage:
@@ -89,6 +90,32 @@ class ByMessage:
         cost_grew = self._fees.cost_grew(order, value, self.claim_gas, fees)
         return cost_grew or claim(self._registry, self._abi, order, value=value)
 
+    @property
+    def max_batch(self) -> int:
+        """Return how many orders one claim may name."""
+        return _MAX_BATCH if self._abi is V2 else 1
+
+    def claim_batches(
+        self, batches: Sequence[Sequence[Order]], fees: Fees
+    ) -> Sequence[Call | Failure]:
+        """Build for each batch the one L1 call that claims all of it."""
+        if not batches:
+            return []
+        if (elsewhere := self._messages.batches_elsewhere()) is not None:
+            return [elsewhere] * len(batches)
+        return [self._claim_batch(batch, fees) for batch in batches]
+
+    def _claim_batch(self, orders: Sequence[Order], fees: Fees) -> Call | Failure:
+        try:
+            value = self._fees.price_batch(orders)
+        except TryAgain:
+            raise
+        except Failure as e:
+            return e
+        share = Wei(-(-value // len(orders)))
+        grown = (self._fees.cost_grew(o, share, self.claim_gas, fees) for o in orders)
+        return next((g for g in grown if g), claim_batch(self._registry, orders, value=value))
+
     def elsewhere(self) -> Failure | None:
         """Return that the registry sends claims to another escrow or function, or None."""
         return self._messages.elsewhere()
@@ -96,6 +123,10 @@ class ByMessage:
     def refunded(self, claims: Sequence[TxHash]) -> list[Wei | None]:
         """Return zeros: Starknet gives nothing back of a message that failed."""
         return [Wei(0)] * len(claims)
+
+    def messages_failed(self, claims: Sequence[TxHash]) -> list[bool | None]:
+        """Return nothing: `progress` finds it."""
+        return [None] * len(claims)
 
     def record_costs(self) -> None:
         """Do nothing: nothing of ours is sent to Starknet."""

@@ -83,13 +83,17 @@ class StarknetOrigin:
         """Return what a claim takes on L1."""
         return self._repayment.claim_gas
 
+    @property
+    def max_batch(self) -> int:
+        """Return how many orders one claim may name."""
+        return self._repayment.max_batch
+
     def head(self, kind: Cursor) -> Block:
         """Return the newest sealed block: Starknet seals only what it accepts (ACCEPTED_ON_L2)."""
         return self._rpc.ask(StarknetNode.newest)
 
     def final(self) -> Block:
         """Return the newest block that L1 has accepted, as the quorum knows it."""
-
         (blocks,) = self._rpc.columns(lambda node: [node.block("l1_accepted")], str)
         # Where too few agree: the newest that as many have come to as the quorum asks for.
         blocks.sort(key=lambda block: block.number, reverse=True)
@@ -131,11 +135,7 @@ class StarknetOrigin:
         return [_agreed(order, faults) for order, faults in zip(orders, reported, strict=True)]
 
     def message_fee(self, orders: Sequence[Order], fees: Fees) -> list[Wei]:
-        """Price what each claim costs beside gas on L1, in wei.
-
-        Raises:
-            Failure: no claim can be priced; where the escrow refuses claims, with its reason.
-        """
+        """Price what each claim costs beside gas on L1, in wei, or raise why it refuses claims."""
         try:
             return self._repayment.message_fee(orders, fees)
         except RpcRefused:
@@ -158,6 +158,12 @@ class StarknetOrigin:
         )
         return [begun[o.key] if o.key in begun else _not_claimed(against[o.key]) for o in orders]
 
+    def claim_batches(
+        self, batches: Sequence[Sequence[Order]], fees: Fees
+    ) -> Sequence[Call | Failure]:
+        """Build for each batch the one L1 call that claims all of it."""
+        return self._repayment.claim_batches(batches, fees)
+
     def progress(self, orders: Sequence[Order]) -> list[Progress]:
         """Return the progress of claims that the escrow has not paid yet."""
         return self._repayment.progress(orders) if orders else []
@@ -165,6 +171,10 @@ class StarknetOrigin:
     def refunded(self, claims: Sequence[TxHash]) -> list[Wei | None]:
         """Return what the messages of mined claims gave back, in wei."""
         return self._repayment.refunded(claims)
+
+    def messages_failed(self, claims: Sequence[TxHash]) -> list[bool | None]:
+        """Return whether the messages of mined claims failed; `progress` finds it."""
+        return self._repayment.messages_failed(claims)
 
     def record_costs(self) -> None:
         """Write what claims have cost on Starknet."""
@@ -195,10 +205,7 @@ class StarknetOrigin:
             about="what the escrow holds",
         )
         differ = RpcDisagrees("nodes of starknet differ on what the escrow holds")
-        return [
-            fault_texts[0] if len(set(map(str, fault_texts))) == 1 else differ
-            for fault_texts in reported
-        ]
+        return [held[0] if len(set(map(str, held))) == 1 else differ for held in reported]
 
     def _scanned(self, events: Sequence[abi.Event], last: Block) -> Scan:
         parse = partial(abi.order_set, origin=self.name, at=self._clock())

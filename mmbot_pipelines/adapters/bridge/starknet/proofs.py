@@ -37,9 +37,9 @@ from mmbot_pipelines.adapters.starknet.lane import StarknetLane
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.chains import Progress, Task
-from mmbot_pipelines.core.errors import Failure, TryLater, Waits
+from mmbot_pipelines.core.errors import Failure, NotServed, TryLater, Waits
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
-from mmbot_pipelines.core.outbox import Fees
+from mmbot_pipelines.core.outbox import Call, Fees
 
 __all__ = [
     "ByProof",
@@ -134,6 +134,17 @@ class ByProof:
             lambda pair: self._begin(*pair, head), list(zip(orders, reported, strict=True))
         )
 
+    @property
+    def max_batch(self) -> int:
+        """Return 1: a proof is of one order."""
+        return 1
+
+    def claim_batches(
+        self, batches: Sequence[Sequence[Order]], fees: Fees
+    ) -> Sequence[Call | Failure]:
+        """Build nothing: no claim is sent on L1."""
+        raise NotServed("a proof claims one order")
+
     def progress(self, orders: Sequence[Order]) -> list[Progress]:
         """Poll the tasks, and submit finished proofs until the escrow has paid.
 
@@ -161,6 +172,10 @@ class ByProof:
     def refunded(self, claims: Sequence[TxHash]) -> list[Wei | None]:
         """Return zeros: nothing is sent on L1."""
         return [Wei(0)] * len(claims)
+
+    def messages_failed(self, claims: Sequence[TxHash]) -> list[bool | None]:
+        """Return nothing: no message is sent."""
+        return [None] * len(claims)
 
     def record_costs(self) -> None:
         """Write what our transactions on Starknet have cost, in fri."""

@@ -18,6 +18,7 @@ WALLET = Function("mm_zksync_wallet", (), ("address",))
 PAUSED = Function("paused", (), ("bool",))
 
 CLAIM = Function("claim_payment", ("uint256", "address", "uint256"))
+CLAIM_BATCH = Function("claim_payment_batch", ("uint256[]", "address[]", "uint256[]"))
 
 SET_ORDER = keccak(text="SetOrder(uint256,address,uint256,uint256)")
 CLAIM_PAYMENT = keccak(text="ClaimPayment(uint256,address,uint256)")

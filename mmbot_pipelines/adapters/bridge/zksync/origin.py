@@ -11,18 +11,17 @@ from mmbot_pipelines.adapters.bridge.escrow import (
     orders_set,
     without_invented,
 )
-from mmbot_pipelines.adapters.bridge.registry_abi import V1, RegistryAbi
+from mmbot_pipelines.adapters.bridge.registry_abi import V1, V2, RegistryAbi
 from mmbot_pipelines.adapters.bridge.zksync import escrow as abi
 from mmbot_pipelines.adapters.bridge.zksync import refunds, views
-from mmbot_pipelines.adapters.bridge.zksync.diamond import BASE_COST, GAS_PER_PUBDATA
+from mmbot_pipelines.adapters.bridge.zksync.claim_messages import ClaimMessages
+from mmbot_pipelines.adapters.bridge.zksync.diamond import GAS_PER_PUBDATA
 from mmbot_pipelines.adapters.bridge.zksync.payments import Payments
 from mmbot_pipelines.adapters.bridge.zksync.registry import claim
 from mmbot_pipelines.adapters.evm import blocks, quorum
-from mmbot_pipelines.adapters.evm.contracts import call_trusted_views, refused
 from mmbot_pipelines.adapters.evm.log_range import Log, LogFilter
 from mmbot_pipelines.adapters.evm.logs import LogScanner
 from mmbot_pipelines.adapters.rpc.client import Poll, Rpc
-from mmbot_pipelines.adapters.rpc.node import RpcError
 from mmbot_pipelines.bridge.escrow_errors import (
     EscrowNotOurs,
     EscrowPaused,
@@ -82,6 +81,9 @@ class ZkSyncOrigin:
         self._refunds_to = refunds_to or wallet
         self._accepted = accepted
         self._claim_gas_limit = claim_gas_limit
+        self._messages = ClaimMessages(
+            l1=l1, registry=registry, diamond=diamond, claim_gas_limit=claim_gas_limit
+        )
         self._clock = clock
         self._logs = LogScanner(rpc)
         self._payments = Payments(LogScanner(rpc), escrow=escrow, wallet=wallet)
@@ -147,20 +149,10 @@ class ZkSyncOrigin:
         return [self._order_fault(o, h, block) for o, h in zip(orders, held.result(), strict=True)]
 
     def message_fee(self, orders: Sequence[Order], fees: Fees) -> list[Wei]:
-        """Price each claim's L1 -> L2 message, in wei: all cost the same.
-
-        The diamond prices by the gas price that the claim is mined at, at most the ceiling.
-        """
+        """Price each claim's L1 -> L2 message, in wei: all cost the same."""
         if not orders:
             return []
-        call = BASE_COST.encode(fees.ceiling, self._claim_gas_limit, GAS_PER_PUBDATA)
-        # What a claim's message is overpaid is not refunded on L1.
-        block = quorum.now(self._l1)
-        answer = call_trusted_views(self._l1, [(self._diamond, call)], block)[0]
-        if isinstance(answer, RpcError):
-            raise refused(answer, f"{BASE_COST.name} of zkSync's diamond {self._diamond}")
-        (cost,) = BASE_COST.decode(answer)
-        return [Wei(cost)] * len(orders)
+        return self._messages.prices([self._claim_gas_limit], fees) * len(orders)
 
     def claims(self, orders: Sequence[Order], fees: Fees) -> list[Call] | list[Failure]:
         """Build the L1 calls that make the escrow pay us, where it takes claims for us now.
@@ -187,18 +179,29 @@ class ZkSyncOrigin:
             for order, value in zip(orders, values.result(), strict=True)
         ]
 
+    @property
+    def max_batch(self) -> int:
+        """Return how many orders one claim may name."""
+        return self._messages.max_orders if self._abi is V2 else 1
+
+    def claim_batches(
+        self, batches: Sequence[Sequence[Order]], fees: Fees
+    ) -> Sequence[Call | Failure]:
+        """Build for each batch the one L1 call that claims all of it."""
+        return self._messages.calls(batches, fees) if batches else []
+
     def progress(self, orders: Sequence[Order]) -> list[Progress]:
         """Return no progress: only the escrow's payment shows that a message has arrived."""
         return [Progress()] * len(orders)
 
     def refunded(self, claims: Sequence[TxHash]) -> list[Wei | None]:
         """Return what messages of mined claims gave back where they failed on zkSync, in wei."""
-        if not claims:
-            return []
-        messages = refunds.messages(self._l1, claims, self._diamond)
-        return refunds.of_failed(
-            self._rpc, messages, self._refunds_to, newest=self.head(Cursor.ACCEPTED).number
-        )
+        ends = self._ends(claims)
+        return [None if end is None else end.refund if end.failed else Wei(0) for end in ends]
+
+    def messages_failed(self, claims: Sequence[TxHash]) -> list[bool | None]:
+        """Return whether messages of mined claims failed on zkSync; None: not known yet."""
+        return [None if end is None else end.failed for end in self._ends(claims)]
 
     def record_costs(self) -> None:
         """Do nothing: nothing of ours is sent to zkSync."""
@@ -219,8 +222,15 @@ class ZkSyncOrigin:
         if state != block:
             claimed = self._claimed(orders, block)
         paid = self._payments.find(claimed, block.number)
-        refunds.add(self._rpc, paid, self._refunds_to)
+        refunds.add(self._rpc, paid, self._refunds_to, self._payments.numbers)
         return [paid.get(o.number) if o.number in claimed else None for o in orders]
+
+    def _ends(self, claims: Sequence[TxHash]) -> list[refunds.MessageEnd | None]:
+        if not claims:
+            return []
+        messages = refunds.messages(self._l1, claims, self._diamond)
+        newest = self.head(Cursor.ACCEPTED).number
+        return refunds.ends(self._rpc, messages, self._refunds_to, newest=newest)
 
     def _claimed(self, orders: Sequence[Order], block: Block | str) -> dict[int, Order]:
         """Return the orders that the escrow holds unchanged and as paid, by number.

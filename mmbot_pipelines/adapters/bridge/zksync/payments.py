@@ -1,6 +1,6 @@
 """Searches the payments of zkSync's escrow, as the quorum shows them. Reads the L2."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mmbot_pipelines.adapters.bridge.zksync import escrow as abi
 from mmbot_pipelines.adapters.evm.log_range import Log, LogFilter
@@ -53,6 +53,18 @@ class Payments:
                 break
         self._searched |= {_named(o): block for n, o in claimed.items() if n not in paid}
         return paid
+
+    def numbers(self, logs: Sequence[Log]) -> list[int]:
+        """Return the orders that the escrow has paid in a transaction with these logs."""
+        ours = (log for log in logs if log.address == self._escrow)
+        found = []
+        for log in ours:
+            if log.topics[:1] == (abi.CLAIM_PAYMENT,):
+                try:
+                    found.append(abi.payment(log).number)
+                except Malformed:
+                    continue
+        return found
 
     def _search_from(self, order: Order) -> int:
         """Return the first block that may hold the order's payment and was not searched yet."""

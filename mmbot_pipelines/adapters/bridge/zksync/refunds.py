@@ -10,8 +10,8 @@ event.
 Source: era-contracts, bootloader.yul (`mintEther`), L2BaseToken.sol and IMailbox.sol.
 """
 
-from collections.abc import MutableMapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import dataclass, replace
 
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
@@ -25,30 +25,34 @@ from mmbot_pipelines.adapters.rpc.node import Answer, RpcError
 from mmbot_pipelines.bridge.escrow_errors import PaidElsewhere
 from mmbot_pipelines.bridge.ports.chains import Settlement
 from mmbot_pipelines.core.errors import Failure
-from mmbot_pipelines.core.money import Address, TxHash, Wei
+from mmbot_pipelines.core.money import Address, TxHash, Wei, shares
 
 _ETHER = Address(to_checksum_address("0x000000000000000000000000000000000000800a"))
 _MINT = keccak(text="Mint(address,uint256)")
 
+Numbers = Callable[[Sequence[Log]], list[int]]
 
-def add(rpc: Rpc, paid: MutableMapping[int, Settlement | PaidElsewhere], wallet: Address) -> None:
+
+def add(
+    rpc: Rpc,
+    paid: MutableMapping[int, Settlement | PaidElsewhere],
+    wallet: Address,
+    numbers: Numbers,
+) -> None:
     """Complete settlements, by order number, with what came back to the wallet.
 
-    Orders that were paid in one transaction share its refund: the lowest number has it. It is
-    unknown where too few nodes show the same.
+    Orders that were paid in one transaction share its refund evenly, to the wei, however many of
+    them are asked about. It is unknown where too few nodes show the same.
+    numbers: reads which orders a transaction paid from its logs.
     """
-    first: dict[TxHash, int] = {}
-    for number, seen in sorted(paid.items()):
-        if isinstance(seen, Settlement):
-            first.setdefault(seen.tx, number)
-            paid[number] = replace(seen, refund=Wei(0))
-    if not first:
+    settled = {number: seen for number, seen in paid.items() if isinstance(seen, Settlement)}
+    txs = list(dict.fromkeys(seen.tx for seen in settled.values()))
+    if not txs:
         return
-    minted = _minted_in(rpc, list(first), wallet)
-    for number, refund in zip(first.values(), minted, strict=True):
-        seen = paid[number]
-        if isinstance(seen, Settlement):
-            paid[number] = replace(seen, refund=refund)
+    shared = dict(zip(txs, _shared(rpc, txs, wallet, numbers), strict=True))
+    for number, seen in settled.items():
+        refunds = shared[seen.tx]
+        paid[number] = replace(seen, refund=None if refunds is None else refunds.get(number))
 
 
 def messages(l1: Rpc, claims: Sequence[TxHash], diamond: Address) -> list[TxHash | None]:
@@ -72,12 +76,18 @@ def messages(l1: Rpc, claims: Sequence[TxHash], diamond: Address) -> list[TxHash
     return quorum.each(l1, [("eth_getTransactionReceipt", (tx,)) for tx in claims], read)
 
 
-def of_failed(
-    rpc: Rpc, txs: Sequence[TxHash | None], wallet: Address, *, newest: int
-) -> list[Wei | None]:
-    """Return what transactions of the L2 gave back to the wallet where they failed.
+@dataclass(frozen=True, slots=True)
+class MessageEnd:
+    """How a message was executed on the L2."""
 
-    0 where one succeeded; None where it is in no block up to `newest`, or unknown.
+    failed: bool
+    refund: Wei  # what it gave back to the wallet in that transaction
+
+
+def ends(
+    rpc: Rpc, txs: Sequence[TxHash | None], wallet: Address, *, newest: int
+) -> list[MessageEnd | None]:
+    """Return how messages ended; None where one is in no block up to `newest`, or unknown.
 
     Raises:
         RpcUnavailable: too few nodes answered.
@@ -86,36 +96,46 @@ def of_failed(
     if not known:
         return [None] * len(txs)
 
-    def read(poll: Poll) -> list[Wei | None]:
+    def read(poll: Poll) -> list[MessageEnd | None]:
         answers = zip(known, poll.answers, strict=True)
-        return [_back(tx, answer, wallet, newest) for tx, answer in answers]
+        return [_end(tx, answer, wallet, newest) for tx, answer in answers]
 
     asked = [("eth_getTransactionReceipt", (tx,)) for tx in known]
     found = dict(zip(known, quorum.each(rpc, asked, read), strict=True))
     return [None if tx is None else found[tx] for tx in txs]
 
 
-def _back(tx: TxHash, answer: Answer, wallet: Address, newest: int) -> Wei | None:
+def _end(tx: TxHash, answer: Answer, wallet: Address, newest: int) -> MessageEnd | None:
     minted = _minted(tx, answer, wallet)
     if minted is None:
         return None
     given = decoding.fields(answer)
     if decoding.quantity(given.get("blockNumber")) > newest:
         return None
-    return Wei(0) if decoding.quantity(given.get("status")) == 1 else minted
+    return MessageEnd(decoding.quantity(given.get("status")) != 1, minted)
 
 
-def _minted_in(rpc: Rpc, txs: Sequence[TxHash], wallet: Address) -> list[Wei | None]:
-    """Return what each transaction minted to the wallet, as the quorum shows it; None: unknown."""
+def _shared(
+    rpc: Rpc, txs: Sequence[TxHash], wallet: Address, numbers: Numbers
+) -> list[dict[int, Wei] | None]:
+    """Return each transaction's refund by the orders that it paid, as the quorum shows them."""
 
-    def read(poll: Poll) -> list[Wei | None]:
+    def read(poll: Poll) -> list[dict[int, Wei] | None]:
         answers = zip(txs, poll.answers, strict=True)
-        return [_minted(tx, answer, wallet) for tx, answer in answers]
+        return [_shares(tx, answer, wallet, numbers) for tx, answer in answers]
 
     try:
         return quorum.each(rpc, [("eth_getTransactionReceipt", (tx,)) for tx in txs], read)
     except Failure:
         return [None] * len(txs)  # no payment waits for its refund: it is read again later
+
+
+def _shares(tx: TxHash, answer: Answer, wallet: Address, numbers: Numbers) -> dict[int, Wei] | None:
+    logs = _logs(tx, answer)
+    if not logs or not (paid := numbers(logs)):
+        return None
+    minted = sum(_amount(log, wallet) for log in logs)
+    return dict(zip(paid, shares(minted, len(paid)), strict=True))
 
 
 def _minted(tx: TxHash, answer: Answer, wallet: Address) -> Wei | None:

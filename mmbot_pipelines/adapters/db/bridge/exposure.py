@@ -18,7 +18,7 @@ from mmbot_pipelines.adapters.db.columns import Instant
 from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.tables.orders import errors, order_events
 from mmbot_pipelines.adapters.db.tables.outbox import origin_of_transaction, transactions
-from mmbot_pipelines.bridge.ports.accounts import PROVEN, REPAY, BalanceMark, Finished
+from mmbot_pipelines.bridge.ports.accounts import BATCH_FAULTS, PROVEN, REPAY, BalanceMark, Finished
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import TxState
 
@@ -72,6 +72,21 @@ class PgAccounts:
             mined = connection.scalar(newest[TxState.MINED])
             reverted = connection.scalar(newest[TxState.REVERTED])
         return mined is not None and (reverted is None or reverted < mined)
+
+    def batch_failed(self, origin: str, *, since: datetime) -> bool:
+        """Return whether a claim of several of the origin's orders came to nothing since then."""
+        # one question a kind, for an index leads to each
+        kinds = [
+            select(errors.c.id).where(
+                errors.c.step == step,
+                errors.c.kind == kind,
+                errors.c.at > since,
+                errors.c.subject.like(f"{origin}:%+%"),
+            )
+            for step, kind in BATCH_FAULTS
+        ]
+        with transaction(self._engine) as connection:
+            return connection.scalar(union_all(*kinds).limit(1)) is not None
 
     def finished(
         self, counted: Sequence[tuple[str, str]], *, since: datetime | None, max_count: int

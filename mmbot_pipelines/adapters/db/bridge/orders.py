@@ -27,6 +27,7 @@ from sqlalchemy.dialects import postgresql
 from mmbot_pipelines.adapters.db.bridge import run_queue
 from mmbot_pipelines.adapters.db.bridge.rows import (
     as_stored,
+    collected_of,
     history_of,
     history_values,
     order_of,
@@ -48,7 +49,7 @@ from mmbot_pipelines.bridge.journal import HistoryEntry
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.accounts import TRANSFER
-from mmbot_pipelines.bridge.ports.orders import Cursor, OrderFilter
+from mmbot_pipelines.bridge.ports.orders import Collected, Cursor, OrderFilter
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Block, TxState
@@ -137,6 +138,9 @@ class PgOrderReads:
         recorded = select(order_runs.c.key).where(order_runs.c.run_id == run_id)
         return [row.key for row in self._rows(recorded.order_by(order_runs.c.key))]
 
+    def collected(self, origin: str, *, max_orders: int) -> Collected | None:
+        return collected_of(self._rows(run_queue.collected(origin, max_orders))[0])
+
     def exposure(self) -> Wei:
         # a sum that triggers keep, for the lane and every tick ask for it
         out = select(func.sum(tallies.c.value)).where(tallies.c.name == "exposure")
@@ -196,10 +200,8 @@ class PgOrders(PgOrderReads):
             return []
         # sorted, so that two scans of the same blocks never wait for each other in a circle
         rows = [order_values(once[key]) for key in sorted(once)]
-        inserted = self._connection.scalars(
-            postgresql.insert(orders).on_conflict_do_nothing().returning(orders.c.key), rows
-        )
-        new = set(inserted)
+        inserted = postgresql.insert(orders).on_conflict_do_nothing().returning(orders.c.key)
+        new = set(self._connection.scalars(inserted, rows))
         return [order for order in once.values() if order.key in new]
 
     def lock(self, wanted: Sequence[Order]) -> list[Order]:
@@ -277,6 +279,7 @@ class PgOrders(PgOrderReads):
         at: datetime,
         retake_after_seconds: float,
         confirmed: Sequence[ConfirmedRange] | None = None,
+        fresh: bool = True,
         max_orders: int | None = None,
     ) -> list[Order]:
         return run_queue.ask(
@@ -286,6 +289,7 @@ class PgOrders(PgOrderReads):
             at=at,
             retake_after_seconds=retake_after_seconds,
             confirmed=confirmed,
+            fresh=fresh,
             max_orders=max_orders,
         )
 

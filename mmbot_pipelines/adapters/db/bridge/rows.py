@@ -10,6 +10,8 @@ from mmbot_pipelines.adapters.db.outbox_rows import block_of
 from mmbot_pipelines.bridge.journal import HistoryEntry
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports.orders import Collected
+from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Block
 
 Values = dict[str, object]
@@ -110,3 +112,9 @@ def history_values(key: str, entry: HistoryEntry) -> Values:
         "tx": entry.tx,
         "reason": entry.reason,
     }
+
+
+def collected_of(row: Row[Any]) -> Collected | None:
+    """Read a sum of paid orders; None where there is none."""
+    count, oldest, amount = tuple(row)
+    return Collected(orders=count, oldest=oldest, amount=Wei(int(amount))) if count else None

@@ -55,6 +55,7 @@ def ask(
     at: datetime,
     retake_after_seconds: float,
     confirmed: Sequence[ConfirmedRange] | None,
+    fresh: bool,
     max_orders: int | None,
 ) -> list[Order]:
     """Take healthy orders: the highest fees first, and those that wait after all others."""
@@ -63,7 +64,7 @@ def ask(
         true() if confirmed is None else or_(false(), *map(_is, confirmed)),
     )
     taken: list[Order] = []
-    for turn in _turns(at, at - timedelta(seconds=retake_after_seconds)):
+    for turn in _turns(at, at - timedelta(seconds=retake_after_seconds), fresh):
         left = None if max_orders is None else max_orders - len(taken)
         if left == 0:
             break
@@ -88,14 +89,15 @@ def _healthy(statuses: Sequence[Status], origin: str | None) -> ColumnElement[bo
     )
 
 
-def _turns(at: datetime, long_ago: datetime) -> Iterator[Select[Any]]:
+def _turns(at: datetime, long_ago: datetime, fresh: bool) -> Iterator[Select[Any]]:
     """Yield the questions for whose turn it is: each leads to another part of an index."""
     key, asked = select(orders.c.origin, orders.c.number), orders.c.asked_at
     fees_first = (orders.c.fee.desc(), func.coalesce(asked, orders.c.changed_at), orders.c.number)
-    never_or_long_ago = or_(asked.is_(None), asked <= long_ago)
-    yield key.where(~_WAITS, never_or_long_ago).order_by(*fees_first)
+    ready = or_(asked.is_(None), asked <= long_ago) if fresh else asked <= long_ago
+    yield key.where(~_WAITS, ready).order_by(*fees_first)
     by_turn = key.where(_WAITS).order_by(nulls_first(asked), orders.c.number)
-    yield by_turn.where(asked.is_(None))
+    if fresh:
+        yield by_turn.where(asked.is_(None))
     yield by_turn.where(asked <= long_ago, _paused(at))
 
 
@@ -113,6 +115,18 @@ def _is(confirmed: ConfirmedRange) -> ColumnElement[bool]:
         true() if confirmed.below_amount is None else orders.c.amount < confirmed.below_amount,
         true() if confirmed.max_block is None else orders.c.block_number <= confirmed.max_block,
     )
+
+
+def collected(origin: str, max_orders: int) -> Select[*tuple[Any, ...]]:
+    """Sum up an origin's paid orders that no run was asked for and that wait for nothing."""
+    some = (
+        select(orders.c.changed_at, orders.c.amount)
+        .where(TO_CLAIM, ~_WAITS, orders.c.origin == origin, orders.c.asked_at.is_(None))
+        .limit(max_orders)
+        .subquery()
+        .c
+    )
+    return select(func.count(), func.min(some.changed_at), func.sum(some.amount))
 
 
 def unfinished(origin: str, first: int, max_orders: int) -> Select[Any]:

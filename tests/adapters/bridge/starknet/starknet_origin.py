@@ -24,6 +24,7 @@ class NoRepayment:
     """Prices nothing, because no claim can be estimated."""
 
     claim_gas = Gas(1)
+    max_batch = 1
 
     def message_fee(self, orders: list[Order], fees: Fees) -> list[Wei]:
         raise RpcRefused("a claim's message cannot be priced")
@@ -31,11 +32,17 @@ class NoRepayment:
     def claims(self, orders: list[Order], fees: Fees) -> list[Failure]:
         return [RpcRefused("no") for _ in orders]
 
+    def claim_batches(self, batches: list[list[Order]], fees: Fees) -> list[Failure]:
+        return [RpcRefused("no") for _ in batches]
+
     def progress(self, orders: list[Order]) -> list[Progress]:
         return [Progress()] * len(orders)
 
     def refunded(self, claims: list[TxHash]) -> list[Wei | None]:
         return [Wei(0)] * len(claims)
+
+    def messages_failed(self, claims: list[TxHash]) -> list[bool | None]:
+        return [None] * len(claims)
 
     def record_costs(self) -> None:
         pass

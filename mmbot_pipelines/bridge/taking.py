@@ -1,0 +1,106 @@
+"""Which orders a run is asked for now: taken in the database, each by one run at a time."""
+
+from collections.abc import Callable, Sequence
+
+from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.confirmations import confirmed_ranges
+from mmbot_pipelines.bridge.failures import ASK_AGAIN_SECONDS
+from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.ports.orders import Cursor
+from mmbot_pipelines.bridge.transitions import release
+from mmbot_pipelines.core import failpoints
+from mmbot_pipelines.core.errors import Failure, RpcUnavailable
+from mmbot_pipelines.core.safety import State, effective_state
+
+# Orders of one origin that runs are asked for in one tick.
+MAX_PER_TICK = 100
+
+# While orders cannot be paid, each gets one run that logs it, and the next one after that.
+_NEVER_AGAIN_SECONDS = 10**9
+
+_UNPAID = {Status.PENDING, Status.PROCESSING}
+
+
+def take_orders(
+    bridge: Bridge, statuses: Sequence[Status], origin: str | None = None
+) -> list[Order]:
+    """Take the orders that a run shall be asked for now: none while no worker can take a run."""
+    if bridge.workers is not None and bridge.workers.fault() is not None:
+        return []
+    if bridge.rules.dry_run:
+        statuses = [s for s in statuses if s is Status.PENDING]
+    if not bridge.store.orders.is_any(statuses, origin):
+        return []
+    if bridge.rules.batching is not None and origin is None and Status.FULFILLED in statuses:
+        each = [take_orders(bridge, statuses, name) for name in bridge.origins]
+        return [order for orders in each for order in orders]
+    again, confirmed = ASK_AGAIN_SECONDS, None
+    if origin is not None and _UNPAID.issuperset(statuses):
+        again = _NEVER_AGAIN_SECONDS if _is(bridge, origin, State.HALTED) else again
+        tiers, l2 = bridge.rules.confirmations, bridge.origins[origin]
+        if tiers:
+            head = l2.head(Cursor.LATEST).number
+            confirmed = confirmed_ranges(tiers, head, lambda: l2.final().number)
+    with bridge.store.begin() as uow:
+        orders = uow.orders.take_for_run(
+            statuses,
+            origin,
+            at=bridge.clock(),
+            retake_after_seconds=again,
+            confirmed=confirmed,
+            fresh=not _is_collecting(bridge, statuses, origin),
+            max_orders=MAX_PER_TICK,
+        )
+    orders = reachable(bridge, orders)
+    if orders:
+        failpoints.failpoint(failpoints.Point.ASKED)
+    return orders
+
+
+def _is_collecting(bridge: Bridge, statuses: Sequence[Status], origin: str | None) -> bool:
+    """Return whether an origin's newly paid orders wait to be claimed with others."""
+    batching = bridge.rules.batching
+    if batching is None or origin is None or Status.FULFILLED not in statuses:
+        return False
+    if bridge.origins[origin].max_batch == 1:
+        return False
+    found = bridge.store.orders.collected(origin, max_orders=batching.max_orders)
+    if found is None:
+        return False
+    age = (bridge.clock() - found.oldest).total_seconds()
+    return not batching.is_due(orders=found.orders, age_seconds=age, amount=found.amount)
+
+
+def _is(bridge: Bridge, origin: str, state: State) -> bool:
+    return effective_state(bridge.store.safety.scope_states(), origin).state is state
+
+
+def reachable(bridge: Bridge, orders: Sequence[Order]) -> list[Order]:
+    """Return the orders whose chains answer; the others can be asked for again at once."""
+    if not orders:
+        return []
+    if not _answers(bridge.chain.head):
+        found: list[Order] = []
+    else:
+        away = {
+            name
+            for name in sorted({o.origin for o in orders})
+            if not _answers(lambda name=name: bridge.origins[name].head(Cursor.LATEST))  # type: ignore[misc]
+        }
+        found = [o for o in orders if o.origin not in away]
+    if left := {o.key for o in orders}.difference(o.key for o in found):
+        release(bridge, sorted(left))
+    return found
+
+
+def _answers(ask: Callable[[], object]) -> bool:
+    try:
+        ask()
+    except RpcUnavailable:
+        return False
+    except Failure:
+        # An answer, though a wrong one: the run stores it with the orders that it concerns, and
+        # the orders of other chains go on.
+        return True
+    return True
