@@ -15,7 +15,7 @@ from tests.postgres import clean_engine
 
 # These suites run on every origin of the registry; a new one needs its line here. What the others
 # ask does not differ between origins, and is asked of zkSync alone.
-_OF_ORIGINS = ("test_origin", "test_registry")
+_OF_ORIGINS = ("test_origin", "test_claim_batches", "test_registry")
 _REAL_PORTS = {"zksync": ["anvil", "anvil-v2"], "starknet": ["starknet", "starknet-v2"]}
 
 

@@ -4,9 +4,8 @@ An order set goes into a new block at once. The L2's blocks know what happened i
 them, so a reorg takes orders and payments back by itself.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from mmbot_pipelines.bridge.escrow_errors import (
@@ -24,18 +23,10 @@ from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block, Call, Fees
+from tests.ports.l2_blocks import L2Block, execute, hash_of
 from tests.ports.registry_memory import RegistryMemory
 
 RECIPIENT = Address("0x14dC79964da2C08b23698B3D3cc7Ca32193d9955")
-
-
-@dataclass
-class L2Block:
-    block: Block
-    orders: list[Order] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
-    payments: dict[int, TxHash] = field(default_factory=dict)
-    batches: dict[TxHash, bool] = field(default_factory=dict)  # claims of several: success
 
 
 class OriginMemory:
@@ -160,7 +151,7 @@ class OriginMemory:
         """Log an event that cannot be an order, in a new block."""
         block = self.mine()
         fault = Fault(
-            subject=f"{self.name}:{_hash(f'garbled/{block.hash}')}:0",
+            subject=f"{self.name}:{hash_of(f'garbled/{block.hash}')}:0",
             step="scan",
             kind="Malformed",
             message="SetOrder: 96 bytes of data instead of 128",
@@ -219,38 +210,23 @@ class OriginMemory:
         due = [
             o for o in self.orders() if self._paid(o.number) is None and self.registry.claimed(o)
         ]
-        together, ended = self._batches(due)
-        due += together
+        unpaid = [o for o in self.orders() if o not in due and self._paid(o.number) is None]
+        executed = {tx for b in self.sealed for tx in b.batches}
+        claimed = self.registry.claimed_batches(self.name)
+        together, ended = execute([c for c in claimed if c[0] not in executed], unpaid)
         if self.paused or not (due or ended):
             return []
         block = self.mine()
-        paid = {order.number: _hash(f"paid/{order.number}/{block.hash}") for order in due}
+        paid = {order.number: hash_of(f"paid/{order.number}/{block.hash}") for order in due}
+        paid |= {number: hash_of(f"paid/{tx}/{block.hash}") for number, tx in together.items()}
         self.sealed[-1].payments, self.sealed[-1].batches = paid, ended
         return list(paid.values())
 
     def pay(self, number: int) -> TxHash:
         """Make the escrow pay an order out, without checking the claimer."""
-        tx = _hash(f"paid/{number}/{self.mine().hash}")
+        tx = hash_of(f"paid/{number}/{self.mine().hash}")
         self.sealed[-1].payments[number] = tx
         return tx
-
-    def _batches(self, alone: Sequence[Order]) -> tuple[list[Order], dict[TxHash, bool]]:
-        """Return the orders that claims of several pay now, and whether each of these succeeds."""
-        held = {o.number: o for o in self.orders()}
-        unpaid = {n for n in held if self._paid(n) is None} - {o.number for o in alone}
-        executed = {tx for b in self.sealed for tx in b.batches}
-        due: list[Order] = []
-        ended: dict[TxHash, bool] = {}
-        for tx, named in self.registry.claimed_batches(self.name):
-            if tx in executed:
-                continue
-            numbers = [number for number, *_ in named]
-            terms = [[o.number, o.recipient, o.amount] for n in numbers if (o := held.get(n))]
-            ended[tx] = terms == named and unpaid.issuperset(numbers)
-            if ended[tx]:
-                due += [held[n] for n in numbers]
-                unpaid.difference_update(numbers)
-        return due, ended
 
     def _made(
         self, count: int, block: Block, *, amount: int, fee: int, recipient: Address
@@ -264,7 +240,7 @@ class OriginMemory:
                 amount=Wei(amount),
                 fee=Wei(fee),
                 block=block,
-                set_order_tx=_hash(f"set/{self.name}/{number}/{block}"),
+                set_order_tx=hash_of(f"set/{self.name}/{number}/{block}"),
                 changed_at=self.clock(),
             )
             for number in range(first, first + count)
@@ -320,8 +296,4 @@ class OriginMemory:
 
     def _next(self, number: int) -> Block:
         before = self.sealed[-1].block.hash if number else self.name
-        return Block(number, _hash(f"{number}/{before}/{self._forks}"))
-
-
-def _hash(text: str) -> TxHash:
-    return TxHash("0x" + hashlib.sha256(text.encode()).hexdigest())
+        return Block(number, hash_of(f"{number}/{before}/{self._forks}"))

@@ -128,7 +128,7 @@ class StarknetPorts:
         self.node.sequencer.prices["l1_gas"] = 10**11
         return fees
 
-    def deliver(self) -> None:
+    def deliver(self, *, failed: int = 0) -> None:
         messaging = contract(self.devnet.l1, "StarknetMessaging", self.deployed.messaging)
         for log in messaging.events.LogMessageToL2().get_logs(from_block=0):
             sent = message_of(log)

@@ -48,6 +48,9 @@ def deploy_messaging(l1: L1Deployment) -> ChecksumAddress:
     registry = contract(w3, REGISTRIES[l1.registry_abi], l1.registry)
     claim = selector_of("claim_payment")
     send(registry.functions.setStarknet(messaging, ESCROW_ADDRESS, claim), sender=l1.owner)
+    if l1.registry_abi == "v2":
+        batch = registry.functions.setStarknetClaimPaymentBatchSelector
+        send(batch(selector_of("claim_payment_batch")), sender=l1.owner)
     return messaging
 
 

@@ -94,9 +94,8 @@ class PgOrderReads:
             .limit(1)
             .scalar_subquery()
         )
-        return {
-            row.key for row in self._rows(select(orders.c.key).where(_named(keys), newest < since))
-        }
+        unchanged = self._rows(select(orders.c.key).where(_named(keys), newest < since))
+        return {row.key for row in unchanged}
 
     def due(self, *, at: datetime, max_orders: int | None = None) -> list[Order]:
         return self._orders(
@@ -199,9 +198,8 @@ class PgOrders(PgOrderReads):
         if not once:
             return []
         # sorted, so that two scans of the same blocks never wait for each other in a circle
-        rows = [order_values(once[key]) for key in sorted(once)]
         inserted = postgresql.insert(orders).on_conflict_do_nothing().returning(orders.c.key)
-        new = set(self._connection.scalars(inserted, rows))
+        new = set(self._connection.scalars(inserted, [order_values(once[k]) for k in sorted(once)]))
         return [order for order in once.values() if order.key in new]
 
     def lock(self, wanted: Sequence[Order]) -> list[Order]:
