@@ -1,6 +1,6 @@
 """See what became of the transactions that were sent."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from mmbot_pipelines.bridge.app import Bridge
@@ -13,7 +13,7 @@ from mmbot_pipelines.bridge.order import Order
 from mmbot_pipelines.bridge.ports.accounts import CANCEL, REPAY, TRANSFER
 from mmbot_pipelines.bridge.reverts import is_recipients_doing, market_maker_refusal
 from mmbot_pipelines.bridge.still_wanted import still_wanted
-from mmbot_pipelines.bridge.transitions import record
+from mmbot_pipelines.bridge.transitions import Change, record_all
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import (
@@ -63,61 +63,50 @@ def process_receipts(bridge: Bridge, run: Run) -> int:
     return len(waiting) - decided
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Change:
-    """What a nonce's outcome means for one order."""
-
-    order: Order
-    after: Order | None = None  # None: only its error is kept
-    fault: Fault | None = None
-
-
 def _decide(bridge: Bridge, outcome: Outcome, run: Run) -> None:
     """Store what became of a nonce with what it means for each order, all or nothing."""
     orders = bridge.store.orders.get(outcome.subjects)
-    changes = [c for order in orders if (c := _change(bridge, order, outcome, run)) is not None]
-    now, tx = bridge.clock(), outcome.transaction.hash
+    found = [_change(bridge, order, outcome, run) for order in orders]
+    changes = [change for change in found if isinstance(change, Change)]
+    faults = [fault for fault in (*found, batch_fault(outcome)) if isinstance(fault, Fault)]
+    now = bridge.clock()
     with bridge.store.begin() as uow:
         uow.outbox.decide(outcome)
-        for c in changes:
-            if c.after is not None:
-                record(uow, c.order, c.after, run_id=run.id, at=now, tx=tx, fault=c.fault)
-            elif c.fault is not None:
-                uow.errors.add([c.fault], at=now, run_id=run.id)
-        if (fault := batch_fault(outcome)) is not None:
-            uow.errors.add([fault], at=now, run_id=run.id)
-    for c in changes:
-        if c.after is not None:
-            run.log(_log_line(c.order, c.after, outcome))
-        elif c.fault is not None:
-            run.log(f"{c.order.key}: {c.fault.message}")
+        record_all(uow, changes, run_id=run.id, at=now)
+        uow.errors.add(faults, at=now, run_id=run.id)
+    for change in changes:
+        run.log(_log_line(change.before, change.after, outcome))
+    for fault in faults:
+        run.log(f"{fault.subject}: {fault.message}")
 
 
-def _change(bridge: Bridge, order: Order, outcome: Outcome, run: Run) -> _Change | None:
-    transaction, now = outcome.transaction, bridge.clock()
+def _change(bridge: Bridge, order: Order, outcome: Outcome, run: Run) -> Change | Fault | None:
+    """Return what it means for an order; an error alone, where the order stays as it is."""
+    transaction, now, tx = outcome.transaction, bridge.clock(), outcome.transaction.hash
     if _pays_replaced_order(bridge, order, outcome):
-        other = fault_of(order, _replaced_order_paid(outcome), transaction.purpose)
-        return _Change(order=order, fault=other)
+        return fault_of(order, _replaced_order_paid(outcome), transaction.purpose)
     fact = _fact_for(order, outcome)
     if fact is None:
         return None
     if (why := _given_up(order, outcome)) is not None:
         # Prices or a changed mind took it back, not a failure: it is decided about again.
-        return _Change(order=order, after=order.after(fact, at=now, reason=why))
+        return Change(before=order, after=order.after(fact, at=now, reason=why), tx=tx)
     mined = fact in (Fact.MINED, Fact.PAID)
-    after = order.after(fact, at=now, tx=transaction.hash if mined else None)
+    after = order.after(fact, at=now, tx=tx if mined else None)
     if mined and transaction.purpose == TRANSFER and order.claim_tx is None:
         after = replace(after, claim_tx=_claim_behind(bridge, transaction))
     failure = None if mined else _failure(bridge, order, outcome)
     if isinstance(failure, Halts):
         # Before the order is set back: should we die here, the receipt is read again.
         halt_now(bridge, run, failure)
-        return _Change(order=order, after=after.with_wait_reason(failure.reason, at=now))
+        after = after.with_wait_reason(failure.reason, at=now)
+        return Change(before=order, after=after, tx=tx)
     if failure is None:
-        return _Change(order=order, after=after)
+        return Change(before=order, after=after, tx=tx)
     # One failure on top of those before the transaction: it was no progress.
     after = after_failure(bridge, replace(after, failures=order.failures), failure)
-    return _Change(order=order, after=after, fault=fault_of(order, failure, transaction.purpose))
+    fault = fault_of(order, failure, transaction.purpose)
+    return Change(before=order, after=after, tx=tx, fault=fault)
 
 
 def _claim_behind(bridge: Bridge, transfer: Transaction) -> TxHash | None:

@@ -7,7 +7,7 @@ from mmbot_pipelines.bridge.failures import fault_of
 from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import NEXT, Fact
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.transitions import record
+from mmbot_pipelines.bridge.transitions import Change, record_all
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.errors import ConcurrentUpdate, Reorged
 from mmbot_pipelines.core.money import TxHash
@@ -68,17 +68,20 @@ def _roll_back(bridge: Bridge, row: Transaction, was: Block, run: Run) -> None:
     hashes = {t.hash for t in rows if t.nonce == row.nonce}
     keys = dict.fromkeys(part.subject for t in rows if t.hash in hashes for part in t.parts)
     changes = [
-        (order, order.after(fact, at=now, reason=why))
+        Change(
+            before=order,
+            after=order.after(fact, at=now, reason=why),
+            tx=row.hash,
+            fault=fault_of(order, Reorged(why), row.purpose),
+        )
         for order in bridge.store.orders.get(list(keys))
         if (fact := _fact(order, hashes)) is not None
     ]
     with bridge.store.begin() as uow:
         uow.outbox.reopen_nonce(row, at=now)
-        for order, after in changes:
-            fault = fault_of(order, Reorged(why), row.purpose)
-            record(uow, order, after, run_id=run.id, at=now, tx=row.hash, fault=fault)
-    for order, after in changes:
-        run.log(f"{order.key}: {why}; now {after.status}, it is sent again")
+        record_all(uow, changes, run_id=run.id, at=now)
+    for change in changes:
+        run.log(f"{change.before.key}: {why}; now {change.after.status}, it is sent again")
     if not changes:
         run.log(f"{row.subject}: {why}; it is sent again")
 

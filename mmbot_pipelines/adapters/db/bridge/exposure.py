@@ -2,23 +2,41 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     Connection,
     Engine,
+    Select,
+    Text,
+    and_,
+    any_,
     func,
     literal,
     literal_column,
     select,
+    union,
     union_all,
 )
 
 from mmbot_pipelines.adapters.db.bridge import wallets
 from mmbot_pipelines.adapters.db.columns import Instant
 from mmbot_pipelines.adapters.db.engine import transaction
-from mmbot_pipelines.adapters.db.tables.orders import errors, order_events
-from mmbot_pipelines.adapters.db.tables.outbox import origin_of_transaction, transactions
-from mmbot_pipelines.bridge.ports.accounts import BATCH_FAULTS, PROVEN, REPAY, BalanceMark, Finished
+from mmbot_pipelines.adapters.db.tables.orders import errors, order_events, orders
+from mmbot_pipelines.adapters.db.tables.outbox import (
+    origin_of_transaction,
+    transaction_parts,
+    transactions,
+)
+from mmbot_pipelines.bridge.ports.accounts import (
+    BATCH_FAULTS,
+    PROVEN,
+    REPAY,
+    TRANSFER,
+    BalanceMark,
+    Finished,
+)
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import TxState
 
@@ -109,6 +127,28 @@ class PgAccounts:
         """Store the wallet's newest explained balance."""
         with transaction(self._engine) as connection:
             wallets.mark_balance(connection, chain_id, wallet, mark)
+
+
+def paid_since(at: datetime) -> Select[Any]:
+    """Sum by recipient what transfers that were stored since then pay, or may pay."""
+    lately = and_(
+        transactions.c.state.in_([TxState.STORED.value, TxState.MINED.value]),
+        transactions.c.stored_at > at,
+    )
+    part = transaction_parts.c
+    # a union, for an order counts once, however often its transfer was replaced
+    paid = union(
+        select(transactions.c.subject).where(transactions.c.purpose == TRANSFER, lately),
+        select(part.subject)
+        .join(transactions, transactions.c.id == part.transaction_id)
+        .where(part.purpose == TRANSFER, transactions.c.parts > 0, lately),
+    )
+    return (
+        select(orders.c.recipient, func.sum(orders.c.amount))
+        # as an array, for of what a join brings Postgres expects too much, and reads all
+        .where(orders.c.key == any_(func.array(paid.scalar_subquery(), type_=ARRAY(Text))))
+        .group_by(orders.c.recipient)
+    )
 
 
 def _finished(

@@ -19,12 +19,11 @@ from sqlalchemy import (
     insert,
     literal,
     select,
-    union,
     update,
 )
 from sqlalchemy.dialects import postgresql
 
-from mmbot_pipelines.adapters.db.bridge import run_queue
+from mmbot_pipelines.adapters.db.bridge import exposure, run_queue
 from mmbot_pipelines.adapters.db.bridge.rows import (
     as_stored,
     collected_of,
@@ -43,16 +42,14 @@ from mmbot_pipelines.adapters.db.tables.orders import (
     order_runs,
     orders,
 )
-from mmbot_pipelines.adapters.db.tables.outbox import transaction_parts, transactions
 from mmbot_pipelines.bridge.confirmations import ConfirmedRange
 from mmbot_pipelines.bridge.journal import HistoryEntry
 from mmbot_pipelines.bridge.lifecycle import Status
 from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.ports.accounts import TRANSFER
 from mmbot_pipelines.bridge.ports.orders import Collected, Cursor, OrderFilter
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Address, Wei
-from mmbot_pipelines.core.outbox import Block, TxState
+from mmbot_pipelines.core.outbox import Block
 
 _UNCHANGED = update(orders).where(
     orders.c.key == bindparam("was"),
@@ -146,24 +143,7 @@ class PgOrderReads:
         return Wei(int(self._rows(out)[0][0] or 0))
 
     def paid_since(self, at: datetime) -> dict[Address, Wei]:
-        lately = and_(
-            transactions.c.state.in_([TxState.STORED.value, TxState.MINED.value]),
-            transactions.c.stored_at > at,
-        )
-        part = transaction_parts.c
-        # a union, for an order counts once, however often its transfer was replaced
-        paid = union(
-            select(transactions.c.subject).where(transactions.c.purpose == TRANSFER, lately),
-            select(part.subject)
-            .join(transactions, transactions.c.id == part.transaction_id)
-            .where(part.purpose == TRANSFER, transactions.c.parts > 0, lately),
-        )
-        sums = self._rows(
-            select(orders.c.recipient, func.sum(orders.c.amount))
-            # as an array, for of what a join brings Postgres expects too much, and reads all
-            .where(orders.c.key == any_(func.array(paid.scalar_subquery(), type_=ARRAY(Text))))
-            .group_by(orders.c.recipient)
-        )
+        sums = self._rows(exposure.paid_since(at))
         return {Address(recipient): Wei(int(total)) for recipient, total in map(tuple, sums)}
 
     def held_back(
