@@ -22,6 +22,7 @@ from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.defs.shared.dagster_internals import (
     ConfigurableClassData,
     end_ticks_at_exit,
+    is_of_an_asset,
     is_webserver,
     start_ticks_every,
 )
@@ -123,7 +124,7 @@ class Storage(DagsterPostgresStorage):
         return storage
 
     def _ask_less(self) -> None:
-        """Keep what Dagster asks the catalogue nine times a run, and twelve times a tick."""
+        """Spare Postgres what Dagster asks nine times a run or twelve times a tick, and NOTIFY."""
         runs, schedules, known = self._run_storage, self._schedule_storage, type(self)
         if not known._has_columns:
             known._has_columns = runs.has_run_stats_index_cols()
@@ -134,6 +135,18 @@ class Storage(DagsterPostgresStorage):
         schedules.has_instigators_table = lambda: known._has_instigators  # type: ignore[method-assign]
         schedules.has_built_index = cache(schedules.has_built_index)  # type: ignore[method-assign]
         schedules.purge_ticks = _seldom(schedules.purge_ticks)  # type: ignore[method-assign]
+        events = self._event_log_storage
+        store_event = events.store_event
+
+        def store(event: dg.EventLogEntry) -> None:
+            if is_of_an_asset(event):
+                store_event(event)
+                return
+            # Without a NOTIFY for Dagsters of long ago, which waits for every other one's commit.
+            with events._connect() as connection:
+                connection.execute(events.prepare_insert_event(event))
+
+        events.store_event = store  # type: ignore[method-assign]
 
 
 def require_ours(instance: dg.DagsterInstance | None) -> None:

@@ -9,9 +9,9 @@ from typing import Any, Self
 
 import dagster as dg
 from celery import Celery  # type: ignore[import-untyped]
+from celery.canvas import Signature  # type: ignore[import-untyped]
 from dagster_celery.launcher import CeleryRunLauncher
 from dagster_celery.make_app import make_app
-from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 from pydantic import SecretStr
 
 from mmbot_pipelines.defs.shared.dagster_internals import (
@@ -98,6 +98,14 @@ class WarmRunLauncher(CeleryRunLauncher):
         launcher._broker = broker
         return launcher
 
+    def _launch_celery_task_run(
+        self, run: dg.DagsterRun, task_signature: Signature, routing_key: str
+    ) -> None:
+        """Send the task, whose id is the run's: dagster-celery stores it, and two events."""
+        task_signature.apply_async(
+            task_id=run.run_id, queue=_QUEUE, routing_key=f"{_QUEUE}.{routing_key}"
+        )
+
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Return whether a worker executes a run that has begun.
 
@@ -122,8 +130,6 @@ class WarmRunLauncher(CeleryRunLauncher):
             return False
         if run.status is not dg.DagsterRunStatus.CANCELING:
             self._instance.report_run_canceling(run)
-        task = run.tags.get(DAGSTER_CELERY_TASK_ID_TAG)
-        if task is not None:
-            self.celery.control.revoke(task, terminate=True, signal="SIGKILL")
+        self.celery.control.revoke(run_id, terminate=True, signal="SIGKILL")
         self._instance.report_run_canceled(run)
         return True

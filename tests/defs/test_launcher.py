@@ -8,7 +8,7 @@ from typing import cast
 
 import dagster as dg
 import pytest
-from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
+from dagster._core.launcher import LaunchRunContext
 
 from mmbot_pipelines.adapters.broker.workers import BrokerWorkers
 from mmbot_pipelines.defs.launcher import Launcher
@@ -45,9 +45,7 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 @pytest.fixture
 def run(instance: dg.DagsterInstance) -> dg.DagsterRun:
     job = dg.reconstructable(counting)
-    return instance.create_run_for_job(
-        counting, job_code_origin=job.get_python_origin(), tags={DAGSTER_CELERY_TASK_ID_TAG: "task"}
-    )
+    return instance.create_run_for_job(counting, job_code_origin=job.get_python_origin())
 
 
 @pytest.fixture
@@ -113,6 +111,13 @@ def test_a_run_whose_worker_died_is_reported_dead(
     assert health.msg == "the worker that executed it has died"
 
 
+def test_a_task_has_the_id_of_its_run(launcher: WarmRunLauncher, run: dg.DagsterRun) -> None:
+    launcher.launch_run(LaunchRunContext(run, workspace=None))
+    with launcher.celery.connection_for_read() as connection:
+        task = connection.SimpleQueue("dagster").get(timeout=10)
+    assert task.headers["id"] == run.run_id
+
+
 def test_a_run_that_a_person_ends_has_its_process_killed(
     launcher: WarmRunLauncher,
     instance: dg.DagsterInstance,
@@ -123,7 +128,7 @@ def test_a_run_that_a_person_ends_has_its_process_killed(
     control = SimpleNamespace(revoke=lambda task, **how: revoked.append((task, how)))
     monkeypatch.setattr(type(launcher.celery), "control", control)
     assert launcher.terminate(run.run_id)
-    assert revoked == [("task", {"terminate": True, "signal": "SIGKILL"})]
+    assert revoked == [(run.run_id, {"terminate": True, "signal": "SIGKILL"})]
     ended = cast("dg.DagsterRun", instance.get_run_by_id(run.run_id))
     assert ended.status is dg.DagsterRunStatus.CANCELED
     assert not launcher.terminate(run.run_id)

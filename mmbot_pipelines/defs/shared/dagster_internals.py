@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from dagster._core.definitions.run_request import DagsterRunReaction
 from dagster._core.errors import DagsterUserCodeProcessError, DagsterUserCodeUnreachableError
+from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
 from dagster._core.launcher import (
     CheckRunHealthResult,
     DefaultRunLauncher,
@@ -27,6 +28,7 @@ from dagster._serdes import ConfigurableClass, ConfigurableClassData, unpack_val
 from dagster_shared.error import SerializableErrorInfo
 
 if TYPE_CHECKING:
+    from dagster._core.events.log import EventLogEntry
     from grpc import ServicerContext  # type: ignore[import-untyped]
     from starlette.middleware import Middleware
 
@@ -51,6 +53,7 @@ __all__ = [
     "execute_run",
     "follow_ticks",
     "is_followed",
+    "is_of_an_asset",
     "is_tick_wanted",
     "is_webserver",
     "run_of_task",
@@ -69,6 +72,11 @@ TICK_LOGS = "__repository__"  # the folder of all ticks' logs, in the storage di
 def is_webserver() -> bool:
     """Return whether this process makes webservers."""
     return "dagster_webserver.webserver" in sys.modules
+
+
+def is_of_an_asset(entry: "EventLogEntry") -> bool:
+    """Return whether an event belongs to an asset, whose tables it changes."""
+    return entry.dagster_event_type in ASSET_EVENTS | ASSET_CHECK_EVENTS
 
 
 def add_middleware(make: "Callable[[], Middleware]") -> None:

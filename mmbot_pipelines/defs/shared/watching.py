@@ -27,7 +27,8 @@ _PATIENCE_SECONDS = 1.5 * TURN_SECONDS  # for a turn, which begins and ends with
 _SHORT_SECONDS = 2.0  # of a turn or tick that cannot know whether it is wanted
 
 _POLL_SECONDS = 0.2  # between two looks at least, and at most where nothing is announced
-# What a node announces, others may have a little later: so it is looked for again.
+# What a node announces, others may have a little later: so it is looked for again, each time
+# when twice as long has passed.
 _AGAIN_SECONDS = 0.5
 _AGAIN_FOR_SECONDS = 3.0
 _DATABASE_SECONDS = 1.0  # between two looks while nothing is announced, and after a failure
@@ -103,7 +104,9 @@ def _pause(notifications: Notifications) -> float:
     """Return after how many seconds the next look is due, whatever is announced."""
     if not notifications.is_live:
         return _POLL_SECONDS
-    return _AGAIN_SECONDS if _is_fresh(notifications) else _DATABASE_SECONDS
+    if not _is_fresh(notifications):
+        return _DATABASE_SECONDS
+    return max(_AGAIN_SECONDS, time.monotonic() - notifications.announced_at)
 
 
 def _is_fresh(notifications: Notifications) -> bool:
