@@ -1,5 +1,6 @@
 """What Dagster loads. Importing it reads no environment; `defs` does when Dagster calls it."""
 
+import logging
 import sys
 import warnings
 from collections.abc import Sequence
@@ -12,8 +13,10 @@ import dagster as dg
 from mmbot_pipelines.defs.shared import retention
 from mmbot_pipelines.defs.shared.dagster_internals import follow_ticks
 from mmbot_pipelines.defs.shared.operator_errors import OperatorError, operator_errors
-from mmbot_pipelines.settings import load_apps, load_database
-from mmbot_pipelines.settings.home import require_home
+from mmbot_pipelines.settings import load_apps, load_broker, load_database
+from mmbot_pipelines.settings.home import launcher_fault, require_home
+
+_log = logging.getLogger(__name__)
 
 
 class Application(Protocol):
@@ -46,7 +49,9 @@ def defs() -> dg.Definitions:
             for application in applications:
                 application.require_settings()
             database = load_database()
-            require_home(database.dagster_home)
+            home = require_home(database.dagster_home)
+            if load_broker().url is not None and (why := launcher_fault(home)):
+                _log.warning(why)
             parts = [application.definitions() for application in applications]
     except OperatorError:
         sys.tracebacklimit = 0  # the code server ends here, and would print its whole way

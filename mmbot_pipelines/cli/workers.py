@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from secrets import token_hex
 
 import fasteners  # type: ignore[import-untyped]
 
@@ -58,7 +59,7 @@ def _worker_command(processes: int) -> list[str]:
     return [
         *(sys.executable, "-m", "celery", "-A", _WORKER, "worker"),
         *("--pool", "prefork", "--concurrency", str(processes)),
-        *("--hostname", f"mmbot-{os.getpid()}@%h", "--loglevel", "WARNING"),
+        *("--hostname", f"mmbot-{token_hex(4)}@%h", "--loglevel", "WARNING"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]
 

@@ -129,6 +129,17 @@ def test_each_fault_is_found(mmbot: Mmbot, changes: dict[str, str], expected: st
     assert any(expected in line for line in found)
 
 
+def test_workers_that_get_no_run_are_a_fault(
+    mmbot: Mmbot, environ: dict[str, str], broker: Broker
+) -> None:
+    home = Path(environ["DAGSTER_HOME"]) / "dagster.yaml"
+    home.write_text(home.read_text().replace("mmbot_pipelines.defs.launcher", "copied.long_ago"))
+    assert not any("launcher" in line for line in faults(mmbot()))
+    expected = f"MMBOT_BROKER_URL is set, but {home} names another run launcher, so workers"
+    found = faults(mmbot(MMBOT_BROKER_URL=broker.url.get_secret_value()))
+    assert any(expected in line for line in found)
+
+
 def test_addresses_of_other_contracts_are_recognised(mmbot: Mmbot, devnet: Devnet) -> None:
     registry, diamond = devnet.registry.address, devnet.diamond.address
     found = faults(mmbot(MMBOT_L1_REGISTRY_ADDRESS=diamond, MMBOT_ZKSYNC_DIAMOND_ADDRESS=registry))

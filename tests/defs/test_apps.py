@@ -51,3 +51,15 @@ def test_what_is_not_named_is_neither_loaded_nor_asked_for() -> None:
     done = run(ALONE, MMBOT_APPS="made_up", DAGSTER_HOME=str(HOME))
     assert done.stderr == ""
     assert done.stdout == "['old_runs_cleanup'] []\n"
+
+
+def test_the_start_says_that_workers_get_no_run(tmp_path: Path) -> None:
+    old = (HOME / "dagster.yaml").read_text().replace("defs.launcher", "defs.of_long_ago")
+    (tmp_path / "dagster.yaml").write_text(old)
+    given = {"MMBOT_APPS": "made_up", "DAGSTER_HOME": str(tmp_path)}
+    assert run(ALONE, **given).stderr == ""
+    (line,) = run(ALONE, **given, MMBOT_BROKER_URL="embedded").stderr.splitlines()
+    assert line == (
+        f"MMBOT_BROKER_URL is set, but {tmp_path}/dagster.yaml names another run launcher, so "
+        "workers get no run: copy the project's dagster.yaml there again"
+    )

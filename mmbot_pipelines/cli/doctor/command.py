@@ -13,7 +13,7 @@ from mmbot_pipelines.cli.doctor.findings import CheckResult, CheckStatus, fault,
 from mmbot_pipelines.cli.screen import console, plain
 from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.settings import Database, Settings
-from mmbot_pipelines.settings.home import require_home
+from mmbot_pipelines.settings.home import launcher_fault, require_home
 from mmbot_pipelines.wiring import shared
 
 _STYLES = {CheckStatus.OK: "green", CheckStatus.NOTE: "yellow", CheckStatus.FAULT: "bold red"}
@@ -81,13 +81,14 @@ def _workers(read: Settings) -> Iterator[CheckResult]:
 
 
 def _dagster(read: Settings) -> Iterator[CheckResult]:
-    home = read.database.dagster_home
     try:
-        require_home(home)
+        home = require_home(read.database.dagster_home)
     except InvalidSettings as e:
         yield fault("DAGSTER_HOME", str(e).removeprefix("DAGSTER_HOME "))
         return
-    if not os.access(str(home), os.W_OK):
+    if not os.access(home, os.W_OK):
         yield fault("DAGSTER_HOME", f"{home} is no folder that we may write to: make it ours")
     else:
         yield ok("DAGSTER_HOME", f"{home} holds our dagster.yaml")
+    if read.broker.url is not None and (why := launcher_fault(home)):
+        yield fault("DAGSTER_HOME", why)
