@@ -26,6 +26,11 @@ def test_it_starts_what_the_units_start() -> None:
     assert {name: service["command"] for name, service in OURS.items()} == by_systemd
 
 
+def test_workers_alone_are_those_of_the_first_machine() -> None:
+    alone = yaml.safe_load((DEPLOY / "compose.workers.yaml").read_text())["services"]
+    assert alone == {"workers": {k: v for k, v in OURS["workers"].items() if k != "depends_on"}}
+
+
 @pytest.mark.parametrize("name", sorted(OURS))
 def test_each_command_is_understood_and_listens_on_the_loopback(name: str) -> None:
     service = OURS[name]

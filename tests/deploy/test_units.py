@@ -10,7 +10,7 @@ import yaml
 
 from mmbot_pipelines.devnet.stack import Stack
 from tests.deploy.commands import PROGRAMS, listens_on, missing_files, misunderstood
-from tests.deploy.units import INSTALLED, ROOT, UNITS, command, services
+from tests.deploy.units import INSTALLED, ROOT, UNITS, command, read, services
 
 ANALYZE = shutil.which("systemd-analyze")
 NAMES = list(services())
@@ -40,8 +40,16 @@ def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 @needs_systemd
 def test_systemd_finds_no_fault_with_them(installed: Path) -> None:
-    reported = analyze("verify", installed / "mmbot.target", *installed.glob("*.service"))
+    reported = analyze("verify", *installed.glob("*.target"), *installed.glob("*.service"))
     assert (reported.returncode, reported.stderr) == (0, "")
+
+
+def test_each_target_wants_services_that_exist() -> None:
+    wanted = {path.name: " ".join(read(path)["Wants"]).split() for path in UNITS.glob("*.target")}
+    assert sorted(wanted["mmbot.target"]) == sorted(f"{name}.service" for name in NAMES)
+    assert wanted["mmbot-workers.target"] == ["mmbot-workers.service"]
+    for path in UNITS.glob("*.target"):
+        assert read(path)["WantedBy"] == ["multi-user.target"]
 
 
 @needs_systemd
