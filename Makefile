@@ -82,6 +82,9 @@ bench-outage: setup ## measure how soon the product goes on after an outage, and
 bench-slices: setup ## measure what a run of many orders takes: time, requests, statements, the lane
 	@$(BIN)/python -m tests.bench.slices
 
+bench-gas: setup ## measure the L1 gas of an order, claimed alone and with others
+	@$(BIN)/python -m tests.bench.gas --json .mmbot/bench/gas.json
+
 bench-runs: setup ## measure how soon a run's own work begins, on warm workers and without
 	@$(BIN)/python -m tests.bench.runs
 
@@ -112,4 +115,4 @@ lock: ## write both locks again from pyproject.toml: requirements.lock, and the 
 clean: ## remove what the demo left behind
 	@rm -rf .mmbot
 
-.PHONY: help setup server demo test test-fast soak chaos bench bench-detection bench-idle bench-growth bench-outage bench-runs bench-slices mutate snapshot check format lock clean
+.PHONY: help setup server demo test test-fast soak chaos bench bench-detection bench-gas bench-idle bench-growth bench-outage bench-runs bench-slices mutate snapshot check format lock clean

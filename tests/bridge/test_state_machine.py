@@ -1,6 +1,7 @@
 """Any faults in any order: no order is lost, none is paid twice, none is paid as another."""
 
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -9,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
 from mmbot_pipelines.bridge.confirmations import ConfirmationTier
+from mmbot_pipelines.bridge.policy import Batching
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Call
@@ -21,13 +23,17 @@ GWEI = 10**9
 AMOUNTS = st.sampled_from([10**15, 10**16, 5 * 10**16])
 FEES = st.sampled_from([1, 8 * 10**14, 10**16])
 COUNTS = st.integers(1, 3)
+BATCHING = Batching(max_orders=3, max_age_seconds=60)
 
 
 class NoClaimReverts(PgAccounts):
-    """Accounts that let claims go out with transfers from the first order on."""
+    """Accounts that let claims go out with transfers, or together, whatever came of others."""
 
     def last_claim_succeeded(self, origin: str) -> bool:
         return True
+
+    def batch_failed(self, origin: str, *, since: datetime) -> bool:
+        return False
 
 
 class BridgeStateMachine(RuleBasedStateMachine):
@@ -40,12 +46,15 @@ class BridgeStateMachine(RuleBasedStateMachine):
         tiers=st.sampled_from(
             [(), (ConfirmationTier(Wei(0), 1), ConfirmationTier(Wei(10**16), 3))]
         ),
-        claim_with_transfer=st.booleans(),
+        claim=st.sampled_from(["after_transfer", "with_transfer", "batched"]),
     )
-    def operator_chooses(
-        self, tiers: tuple[ConfirmationTier, ...], claim_with_transfer: bool
-    ) -> None:
-        self.harness.rules(confirmations=tiers, claim_with_transfer=claim_with_transfer)
+    def operator_chooses(self, tiers: tuple[ConfirmationTier, ...], claim: str) -> None:
+        self.harness.rules(
+            confirmations=tiers,
+            claim_with_transfer=claim == "with_transfer",
+            batching=BATCHING if claim == "batched" else None,
+        )
+        self.harness.l2.max_batch = 96 if claim == "batched" else 1
         accounts = NoClaimReverts(self.harness.engine)
         self.harness.bridge = replace(self.harness.bridge, accounts=accounts)
 

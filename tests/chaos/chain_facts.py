@@ -11,9 +11,10 @@ from web3 import Web3
 from web3.types import TxData
 
 from mmbot_pipelines.bridge.audit import ChainFacts, MinedTransaction, OrderTerms, RegistryTransfer
+from mmbot_pipelines.bridge.origins import ORIGINS
 from mmbot_pipelines.devnet.artifacts import contract
 from mmbot_pipelines.devnet.chain import connect
-from mmbot_pipelines.devnet.deploy import Deployment, ZkSyncDeployment
+from mmbot_pipelines.devnet.deploy import REGISTRIES, Deployment, ZkSyncDeployment
 from mmbot_pipelines.devnet.starknet.deployment import StarknetDeployment
 from mmbot_pipelines.devnet.starknet.felt import felt, joined, selector_of
 from mmbot_pipelines.devnet.starknet.token import ETH
@@ -27,10 +28,6 @@ class Origin(Protocol):
     @property
     def name(self) -> str: ...
 
-    @property
-    def code(self) -> int:
-        """Return the origin's id in the registry's enum."""
-
     def orders(self) -> dict[str, OrderTerms]:
         """Return every order that the escrow logs now, by the order's key."""
 
@@ -40,7 +37,6 @@ class Origin(Protocol):
 
 class ZkSyncOrigin:
     name = "zksync"
-    code = 1
 
     def __init__(self, deployed: ZkSyncDeployment) -> None:
         self._deployed = deployed
@@ -64,7 +60,6 @@ class ZkSyncOrigin:
 
 class StarknetOrigin:
     name = "starknet"
-    code = 0
 
     def __init__(self, deployed: StarknetDeployment) -> None:
         self._deployed = deployed
@@ -130,6 +125,7 @@ class Chains:
     def __init__(self, deployment: Deployment, origins: Sequence[Origin]) -> None:
         self.origins = origins
         self._registry = deployment.l1.registry
+        self._abi = deployment.l1.registry_abi
         self._wallet: ChecksumAddress = deployment.market_maker
         self._l1 = connect(deployment.l1.rpc_url)
 
@@ -170,15 +166,17 @@ class Chains:
 
     def _payments(self, first: int) -> list[RegistryTransfer]:
         """Read every Transfer event of the registry."""
-        registry = contract(self._l1, "PaymentRegistry", self._registry)
-        names = {origin.code: origin.name for origin in self.origins}
+        registry = contract(self._l1, REGISTRIES[self._abi], self._registry)
+        names = {ORIGINS[origin.name][self._abi]: origin.name for origin in self.origins}
         payments = []
         for log in registry.events.Transfer().get_logs(from_block=first):
-            info = log["args"]["transferInfo"]
+            info = log["args"].get("transferInfo", log["args"])  # v2 has no struct
             name = names.get(info["chainId"], f"chain {info['chainId']}")
             key = f"{name}:{log['args']['orderId']}"
             payments.append(
-                RegistryTransfer(key=key, recipient=info["destAddress"], amount=info["amount"])
+                RegistryTransfer(
+                    key=key, recipient=int(str(info["destAddress"]), 0), amount=info["amount"]
+                )
             )
         return payments
 

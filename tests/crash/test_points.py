@@ -101,11 +101,18 @@ def chains() -> Iterator[Devnet]:
         yield devnet
 
 
+@pytest.fixture(scope="module")
+def chains_v2() -> Iterator[Devnet]:
+    with running("v2") as devnet:
+        yield devnet
+
+
 @pytest.fixture(params=["after_transfer", "with_transfer"])
 def kill_harness(
-    request: pytest.FixtureRequest, chains: Devnet, database_url: str, tmp_path: Path
+    request: pytest.FixtureRequest, database_url: str, tmp_path: Path
 ) -> Iterator[KillHarness]:
     claim, packed = request.param.removesuffix(PACKED), request.param.endswith(PACKED)
+    chains: Devnet = request.getfixturevalue("chains_v2" if claim == "batched" else "chains")
     with rolled_back(chains) as devnet, Sink() as sink:
         watched = Chains(devnet.deployment, [ZkSyncOrigin(devnet.deployment.zksync)])
         before, l2_block = watched.snapshot(), devnet.l2.eth.block_number
@@ -133,6 +140,8 @@ def kill_harness(
                 "MMBOT_STUCK_AFTER_SECONDS": "1",
                 "MMBOT_ALERT_URLS": sink.url,
                 "MMBOT_CLAIM": claim,
+                "MMBOT_CLAIM_BATCH_ORDERS": "3",
+                "MMBOT_CLAIM_BATCH_AGE_SECONDS": "20",
                 "DAGSTER_HOME": str(tmp_path),
             },
             chains=watched,
@@ -236,6 +245,34 @@ def test_a_kill_in_a_slice(point: Point, kill_harness: KillHarness, tmp_path: Pa
     assert final_states(kept) == {"COMPLETED": done, "DROPPED": 1, "PROCESSING parked": 1}
     assert {t.state for t in kept.transactions} == {"MINED"}
     assert sorted(t.nonce for t in kept.transactions) == list(range(2 * done))
+    assert_invariants(kill_harness)
+
+
+@pytest.mark.parametrize(
+    ("kill_harness", "point"),
+    [
+        ("batched" + PACKED, point)
+        for point in (*OF_ITS_CLAIMS, Point.L1_REORG_SEEN, Point.SETTLEMENT_SEEN)
+    ],
+    indirect=["kill_harness"],
+)
+def test_a_kill_with_claims_in_a_batch(
+    point: Point, kill_harness: KillHarness, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.touch()
+    if point in REORGED_CHAIN:
+        assert kill_harness.run() == 0
+        kill_harness.reorg(REORGED_CHAIN[point])
+    assert kill_harness.run(MMBOT_FAILPOINTS=f"{point}={token}") == -signal.SIGKILL
+    assert not token.exists()
+    assert kill_harness.run(hours=1) == 0
+    kept = stored_facts(kill_harness.database_url)
+    assert final_states(kept) == {"COMPLETED": 3, "DROPPED": 1, "PROCESSING parked": 1}
+    assert {t.state for t in kept.transactions} == {"MINED"}
+    # Three transfers, and one claim of all three.
+    assert sorted(t.nonce for t in kept.transactions) == [0, 1, 2, 3]
+    assert sorted(len(t.serves) for t in kept.transactions) == [1, 1, 1, 3]
     assert_invariants(kill_harness)
 
 
