@@ -29,6 +29,7 @@ COMMANDS = {
     "safety": ("safety", "Show what is halted or throttled, and what changed before."),
     "halt": ("safety", "Send no transfer from now on; claims go on."),
     "resume": ("safety", "Send transfers again, after a halt."),
+    "delegation": ("bridge.delegation", "Show, set or remove the code that our account runs."),
     "migrate": ("migrate", "Bring the database's tables up to this version."),
     "workers": ("workers", "Execute runs in warm processes, in place of one process each."),
     "metrics": ("metrics", "Serve the metrics for Prometheus."),

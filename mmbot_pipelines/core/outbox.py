@@ -45,6 +45,9 @@ class Fees:
         return Wei(self.base + self.priority)
 
 
+# The purpose of a transaction that changes the wallet's own code; it uses the next nonce, too.
+DELEGATE = "delegate"
+
 # How the reason of a revert begins that no replay shows.
 UNKNOWN = "unknown: "
 

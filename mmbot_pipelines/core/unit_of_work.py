@@ -49,7 +49,8 @@ class Lane(Protocol):
         """Return the first nonce that neither the chain nor the outbox has used.
 
         A lost transaction's nonce counts too: another one has used it on chain, even if
-        the node that was asked for `chain_nonce` does not know it yet.
+        the node that was asked for `chain_nonce` does not know it yet. One that changes the
+        wallet's code uses two.
         """
 
     def next_bump(self, nonce: int) -> int:

@@ -14,6 +14,7 @@ from mmbot_pipelines.adapters.db.bridge.reports import PgReports
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.adapters.evm.chain import EthereumChain
+from mmbot_pipelines.adapters.evm.delegation import WalletDelegation
 from mmbot_pipelines.adapters.evm.signing import WatchOnlyWallet
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.starknet.invoke_store import PgInvokes
@@ -54,6 +55,17 @@ def refuse_another_registry(settings: Settings) -> None:
         return  # the ABI is checked again before each payment
     if faults:
         raise InvalidSettings("\n".join(faults))
+
+
+def delegating_wallet(settings: Settings) -> WalletDelegation:
+    """Return our wallet on L1 as what can be delegated to the batch contract.
+
+    Raises:
+        InvalidSettings: the key cannot be read or is none.
+    """
+    l1 = settings.l1
+    rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, quorum=settings.quorum(l1))
+    return WalletDelegation(rpc, shared.signer(settings.key))
 
 
 @cache

@@ -10,8 +10,8 @@ from mmbot_pipelines.bridge.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.ports.orders import BridgeStore
 from mmbot_pipelines.bridge.transitions import Change, record_all
 from mmbot_pipelines.core.errors import ConcurrentUpdate
-from mmbot_pipelines.core.money import Gas, Wei
-from mmbot_pipelines.core.outbox import Call, Fees
+from mmbot_pipelines.core.money import Gas, TxHash, Wei
+from mmbot_pipelines.core.outbox import DELEGATE, Call, Fees
 from tests.bridge.orders import NOON, an_order
 from tests.ports.store_writes import (
     CHAIN,
@@ -91,6 +91,21 @@ def test_the_next_nonce_is_one_that_nobody_used(store: BridgeStore) -> None:
         assert lane.next_nonce(0) == 8  # the node that was asked lags behind
         assert lane.next_nonce(9) == 9
         assert lane.in_flight() == [sent[0]]
+
+
+def test_a_change_of_the_wallets_code_uses_two_nonces(store: BridgeStore) -> None:
+    first, second, third = processing(store, 1, 2, 3)
+    with held(store, CHAIN, OURS) as (uow, lane):
+        changes = a_transaction(first, 4, purpose=DELEGATE)
+        put(uow, lane, first, changes)
+        assert lane.next_nonce(0) == 6
+        # cancelled, it would use only its own
+        lane.add_replacement(replace(changes, bump=1, purpose="cancel", hash=TxHash("0x01")))
+        assert lane.next_nonce(0) == 5
+        put(uow, lane, second, a_transaction(second, 6))
+        assert lane.next_nonce(0) == 7
+        put(uow, lane, third, a_transaction(third, 7))
+        assert lane.next_nonce(0) == 8
 
 
 def test_wallets_and_chains_have_lanes_of_their_own(store: BridgeStore) -> None:

@@ -36,7 +36,7 @@ from mmbot_pipelines.adapters.db.tables.outbox import (
 )
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Address, TxHash, Wei
-from mmbot_pipelines.core.outbox import Outcome, Receipt, Transaction, TxState
+from mmbot_pipelines.core.outbox import DELEGATE, Outcome, Receipt, Transaction, TxState
 
 _STORED = transactions.c.state == TxState.STORED.value
 _BY_NONCE = (transactions.c.nonce, transactions.c.bump, transactions.c.id)
@@ -158,8 +158,16 @@ class PgLane:
     wallet: Address
 
     def next_nonce(self, chain_nonce: int) -> int:
-        highest = self.connection.scalar(select(func.max(transactions.c.nonce)).where(self._ours()))
-        return chain_nonce if highest is None else max(chain_nonce, highest + 1)
+        newest = self.connection.execute(
+            select(transactions.c.nonce, transactions.c.purpose)
+            .where(self._ours())
+            .order_by(transactions.c.nonce.desc(), transactions.c.bump.desc())
+            .limit(1)
+        ).first()
+        if newest is None:
+            return chain_nonce
+        used = 2 if newest.purpose == DELEGATE else 1
+        return max(chain_nonce, int(newest.nonce) + used)
 
     def next_bump(self, nonce: int) -> int:
         of_nonce = and_(self._ours(), transactions.c.nonce == nonce)

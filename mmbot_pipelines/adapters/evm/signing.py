@@ -3,7 +3,7 @@
 import contextlib
 import re
 from dataclasses import dataclass
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 import rlp  # type: ignore[import-untyped]
 from eth_account import Account
@@ -18,7 +18,10 @@ _KEY = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 MIN_GAS = Gas(21_000)  # of one transaction (Yellow Paper, G_transaction)
 MAX_GAS = Gas(2**24)  # EIP-7825
 
-_DYNAMIC_FEE = b"\x02"  # EIP-2718 type of an EIP-1559 transaction
+# EIP-2718 types of transactions
+_DYNAMIC_FEE = b"\x02"  # EIP-1559
+_SET_CODE = b"\x04"  # EIP-7702
+_AUTHORIZATION = b"\x05"  # what an account signs to be delegated begins with it (EIP-7702)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,24 +96,48 @@ def sign(signer: Signer, call: Call, *, chain_id: int, nonce: int, gas: Gas, fee
     Raises:
         InvalidResponse: no transaction can have so little gas, or so much.
     """
+    return _signed(signer, _DYNAMIC_FEE, _fields(call, chain_id, nonce, gas, fees))
+
+
+def sign_delegation(
+    signer: Signer,
+    target: Address,
+    call: Call,
+    *,
+    chain_id: int,
+    nonce: int,
+    gas: Gas,
+    fees: Fees,
+) -> Signed:
+    """Sign a transaction that also delegates its own sender to a contract (EIP-7702).
+
+    It uses two nonces: its own is used up before the authorization is looked at, which
+    therefore carries the next one, and uses that up too.
+
+    target: the zero address ends a delegation.
+
+    Raises:
+        InvalidResponse: see `sign`.
+    """
+    authorized = [chain_id, bytes.fromhex(target.removeprefix("0x")), nonce + 1]
+    by = signer.sign_hash(keccak(_AUTHORIZATION + rlp.encode(authorized)))
+    authorization = [*authorized, by.y_parity, by.r, by.s]
+    fields = [*_fields(call, chain_id, nonce, gas, fees), [authorization]]
+    return _signed(signer, _SET_CODE, fields)
+
+
+def _fields(call: Call, chain_id: int, nonce: int, gas: Gas, fees: Fees) -> list[Any]:
     if not MIN_GAS <= gas <= MAX_GAS:
         raise decoding.InvalidResponse(
             f"nothing is signed with {gas} gas: a transaction has {MIN_GAS} to {MAX_GAS}"
         )
     to = bytes.fromhex(call.to.removeprefix("0x"))
-    unsigned = [
-        chain_id,
-        nonce,
-        fees.priority,
-        fees.ceiling,
-        gas,
-        to,
-        call.value,
-        call.data,
-        [],
-    ]
-    signature = signer.sign_hash(keccak(_DYNAMIC_FEE + rlp.encode(unsigned)))
-    raw = _DYNAMIC_FEE + rlp.encode([*unsigned, signature.y_parity, signature.r, signature.s])
+    return [chain_id, nonce, fees.priority, fees.ceiling, gas, to, call.value, call.data, []]
+
+
+def _signed(signer: Signer, type_: bytes, unsigned: list[Any]) -> Signed:
+    signature = signer.sign_hash(keccak(type_ + rlp.encode(unsigned)))
+    raw = type_ + rlp.encode([*unsigned, signature.y_parity, signature.r, signature.s])
     return Signed(hash=hash_of(raw), raw=raw)
 
 

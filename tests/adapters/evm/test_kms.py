@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from mmbot_pipelines.adapters.evm import kms
 from mmbot_pipelines.adapters.evm.chain import EthereumChain
+from mmbot_pipelines.adapters.evm.delegation import WalletDelegation
 from mmbot_pipelines.adapters.evm.kms import KmsRefused, KmsSigner, KmsUnavailable
 from mmbot_pipelines.adapters.evm.signers import signer
 from mmbot_pipelines.adapters.rpc.client import Rpc
+from mmbot_pipelines.core.delegation import AccountCode
 from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Call
@@ -92,6 +94,20 @@ def test_anvil_takes_a_transaction_that_kms_has_signed(aws: Any) -> None:
         receipts = chain.receipts([s.hash for s in signed])
         assert [r is not None and r.succeeded for r in receipts] == [True] * 6
         assert connect(anvil.url).eth.get_balance(NOBODY) == 6 * 10**15
+
+
+def test_anvil_delegates_an_account_whose_key_is_in_kms(aws: Any) -> None:
+    with Anvil(chain_id=31337) as anvil:
+        rpc = Rpc([anvil.url], chain="L1", chain_id=31337)
+        held = signer(kms_key_id=created(aws))
+        chain, wallet = EthereumChain(rpc, held), WalletDelegation(rpc, held)
+        ask(connect(anvil.url), "anvil_setBalance", chain.wallet, hex(10**18))
+        call, fees = wallet.call_with(delegate=True), chain.fees()
+        assert call is not None
+        signed = wallet.sign_delegation(call, delegate=True, nonce=0, gas=Gas(1_000_000), fees=fees)
+        assert chain.broadcast([signed.raw]) == [None]
+        mined(connect(anvil.url), HexBytes(signed.hash))
+        assert wallet.delegation().code is AccountCode.OURS
 
 
 def test_nothing_is_asked_before_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
