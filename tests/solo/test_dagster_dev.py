@@ -48,8 +48,10 @@ class DagsterDev:
         assert self.process.poll() is None, self.log.read_text()[-3000:]
 
 
-@pytest.fixture(scope="module")
-def dagster_dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterDev]:
+@pytest.fixture(scope="module", params=["alone", "with workers"])
+def dagster_dev(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[DagsterDev]:
     """Return a running `dagster dev`, with its chains and their messenger."""
     folder = tmp_path_factory.mktemp("dev")
     home, log, port = folder / "home", folder / "dev.log", free_port(0)
@@ -58,14 +60,22 @@ def dagster_dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterDev
     with Anvil(chain_id=1, block_time=1) as l1, Anvil(chain_id=324, block_time=1) as l2:
         deployment = deploy_all(l1.url, l2.url)
         ours = {k: v for k, v in os.environ.items() if not k.startswith(("MMBOT_", "DAGSTER_"))}
-        process = subprocess.Popen(
-            [DAGSTER, "dev", "-w", "workspace.yaml", "-p", str(port)],
-            env=ours | AWS | environment(deployment) | {"DAGSTER_HOME": str(home)},
-            cwd=PACKAGE_ROOT,
-            stdout=log.open("wb"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        environ = ours | AWS | environment(deployment) | {"DAGSTER_HOME": str(home)}
+        commands = [[DAGSTER, "dev", "-w", "workspace.yaml", "-p", str(port)]]
+        if request.param == "with workers":
+            environ["MMBOT_BROKER_URL"] = "embedded"
+            commands.append([str(Path(DAGSTER).with_name("mmbot")), "workers"])
+        started = [
+            subprocess.Popen(
+                command,
+                env=environ,
+                cwd=PACKAGE_ROOT,
+                stdout=log.open("ab"),
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            for command in commands
+        ]
         stopped = threading.Event()
         messenger = Messenger(
             l1=connect(l1.url), l2=connect(l2.url), diamond=deployment.zksync.diamond
@@ -74,15 +84,16 @@ def dagster_dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterDev
         carrying.start()
         try:
             url = embedded_url(home / "postgres")
-            yield DagsterDev(process, port, log, url, deployment)
+            yield DagsterDev(started[0], port, log, url, deployment)
         finally:
             stopped.set()
             carrying.join()
-            process.send_signal(signal.SIGINT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(30)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # what it may have left
+            for process in reversed(started):
+                process.send_signal(signal.SIGINT)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(30)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # what it may have left
             stop(home / "postgres")
 
 
