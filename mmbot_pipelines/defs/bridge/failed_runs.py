@@ -1,6 +1,6 @@
 """Runs that failed without recording why: their orders get the error, and go on.
 
-failed_runs   every 5 s: records failed runs with their orders
+failed_runs   every 10 s: records failed runs with their orders
 
 Why this sensor asks for failed runs itself, where Dagster has `run_failure_sensor`: that one
 moves its cursor past a run whose handler raised, so a failure that comes while the database is
@@ -27,7 +27,7 @@ _FIRST_LOOKBACK = timedelta(hours=1)
 
 
 @dg.sensor(
-    minimum_interval_seconds=5,
+    minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Records failed runs with their orders, which then go on.",
 )
