@@ -55,8 +55,9 @@ def replace_if_cut(connection: Any, *_: Any) -> None:
     where a ping would cost as much as a question.
     """
     answers = select.poll()
-    answers.register(connection.fileno(), select.POLLIN)
-    if answers.poll(0):
+    if not connection.closed:
+        answers.register(connection.fileno(), select.POLLIN)
+    if connection.closed or answers.poll(0):
         raise DisconnectionError("the database has closed this connection")
 
 

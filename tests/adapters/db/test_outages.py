@@ -28,11 +28,13 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 
 def end_all_others(url: str) -> None:
-    with psycopg.connect(url) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+    others = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    with psycopg.connect(url, autocommit=True) as connection:
+        while connection.execute(others).fetchall():  # a backend ends when it gets to it
+            continue
 
 
 def test_every_method_reports_in_one_line_that_nobody_answers() -> None:
@@ -77,6 +79,15 @@ def test_a_broken_connection_in_the_pool_is_replaced(engine: Engine, database_ur
     add(store, an_order())
     end_all_others(database_url)
     assert len(store.orders.find(OrderFilter())) == 1
+
+
+def test_a_closed_connection_in_the_pool_is_replaced(engine: Engine) -> None:
+    with engine.connect() as connection:
+        raw = connection.connection.dbapi_connection
+        assert isinstance(raw, psycopg.Connection)
+    raw.close()
+    with transaction(engine) as connection:
+        assert connection.scalar(text("SELECT 1")) == 1
 
 
 def test_a_lane_that_breaks_leaves_nothing(engine: Engine, database_url: str) -> None:
