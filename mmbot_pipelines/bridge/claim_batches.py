@@ -85,7 +85,9 @@ def _simulated(
         if isinstance(gas, TryAgain):
             raise gas
         if isinstance(gas, Waits) and not isinstance(gas, InsufficientFunds):
-            plan.alone += batch  # weather that all share: each order notes it for itself
+            # What all share: each order notes it for itself, or is claimed all the same.
+            work.run.log(f"{origin}: {len(batch)} orders are not claimed together, {gas}")
+            plan.alone += batch
         elif isinstance(gas, Failure):
             middle = len(batch) // 2
             work.run.log(

@@ -13,7 +13,7 @@ from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lost_claims import give_up_batch
 from mmbot_pipelines.bridge.ports.accounts import REPAY
 from mmbot_pipelines.core.errors import ConcurrentUpdate, Undelivered
-from mmbot_pipelines.core.money import format_ether
+from mmbot_pipelines.core.money import TxHash, format_ether
 from mmbot_pipelines.core.outbox import Transaction
 
 _MAX_CLAIMS = 200  # that one review asks about; the next one goes on
@@ -29,8 +29,10 @@ def record_refunds(bridge: Bridge, origin: str, run: Run) -> None:
     claims = bridge.store.outbox.unrefunded(REPAY, origin, at=now, max_rows=_MAX_CLAIMS)
     if not claims:
         return
-    _give_up_failed(bridge, origin, claims, run)
-    found = bridge.origins[origin].refunded([claim.hash for claim in claims])
+    undecided = _give_up_failed(bridge, origin, claims, run)
+    known = bridge.origins[origin].refunded([claim.hash for claim in claims])
+    # A batch's is written last: from then on nobody looks whether it has failed.
+    found = [None if c.hash in undecided else r for c, r in zip(claims, known, strict=True)]
     unknown = [c for c, refund in zip(claims, found, strict=True) if refund is None]
     with bridge.store.begin() as uow:
         uow.outbox.postpone_refunds({c.hash: now + (now - c.stored_at) / 2 for c in unknown})
@@ -50,10 +52,13 @@ def record_refunds(bridge: Bridge, origin: str, run: Run) -> None:
             )
 
 
-def _give_up_failed(bridge: Bridge, origin: str, claims: Sequence[Transaction], run: Run) -> None:
+def _give_up_failed(
+    bridge: Bridge, origin: str, claims: Sequence[Transaction], run: Run
+) -> set[TxHash]:
     """Take orders back whose common message has failed: one of them alone may have made it fail.
 
     A single order's is given up by a person, who sees what is wrong with it.
+    Returns the batches of which it is not known yet.
     """
     batches = [claim for claim in claims if claim.batch]
     failed = bridge.origins[origin].messages_failed([batch.hash for batch in batches])
@@ -62,3 +67,4 @@ def _give_up_failed(bridge: Bridge, origin: str, claims: Sequence[Transaction], 
         if has_failed:
             why = f"the message of {batch.hash} failed on {origin}, and paid none of its orders"
             give_up_batch(work, batch, Undelivered(why))
+    return {b.hash for b, has_failed in zip(batches, failed, strict=True) if has_failed is None}

@@ -58,9 +58,11 @@ def _against_claims(bridge: Bridge, rows: Sequence[Transaction]) -> dict[TxHash,
     """Return what escrows have against late claims.
 
     A message that a paused escrow refuses is lost with what it cost, and one that it executes
-    pays whatever wallet it names then. Where it cannot be asked, the claim is sent: it was right
-    when it was signed, and others wait behind it.
+    pays whatever wallet it names then. A batch pays nothing at all if one of its orders cannot be
+    paid. Where it cannot be asked, the claim is sent: it was right when it was signed, and others
+    wait behind it.
     """
+    batches = {row.hash for row in rows if row.batch}
     late = {
         part.subject: row.hash
         for row in rows
@@ -73,11 +75,17 @@ def _against_claims(bridge: Bridge, rows: Sequence[Transaction]) -> dict[TxHash,
         claimed = list(group)
         try:
             claims = bridge.origins[origin].claims(claimed, bridge.chain.fees())
+            shared = [order for order in claimed if late[order.key] in batches]
+            faults = bridge.origins[origin].check(shared)
         except Failure:
             continue
-        for order, claim in zip(claimed, claims, strict=True):
-            if isinstance(claim, EscrowPaused | Halts):
-                found[late[order.key]] = f"{type(claim).__name__}: {claim}"
+        against: list[Failure | None] = [
+            c if isinstance(c, EscrowPaused | Halts) else None for c in claims
+        ]
+        against += [None if isinstance(fault, TryAgain) else fault for fault in faults]
+        for order, fault in zip([*claimed, *shared], against, strict=True):
+            if fault is not None:
+                found[late[order.key]] = f"{type(fault).__name__}: {fault}"
     return found
 
 

@@ -345,6 +345,42 @@ def test_a_late_batch_is_not_sent_while_the_escrow_is_paused(harness: BridgeHarn
     finish(harness)
 
 
+def test_a_late_batch_is_not_sent_with_an_order_that_is_paid_by_now(
+    harness: BridgeHarness,
+) -> None:
+    keys = paid(harness, 3)
+    harness.chain.broadcast_fault = RpcUnavailable("gone")
+    harness.repay(keys)
+    harness.later(LATE_SECONDS + 1)
+    harness.l2.pay(harness.order(keys[0]).number)
+    harness.chain.broadcast_fault = None
+    harness.look()
+    assert harness.chain.pool == {}
+    harness.replace_stuck()
+    harness.mine()
+    assert statuses(harness, keys[1:]) == {Status.PROVED}
+    finish(harness)
+
+
+def test_a_message_whose_end_is_not_known_yet_is_looked_after_again(
+    harness: BridgeHarness,
+) -> None:
+    keys = paid(harness, 2)
+    harness.repay(keys)
+    harness.mine()
+    (batch,) = claims(harness)
+    harness.l2.pay(harness.order(keys[0]).number)
+    harness.l2.refunds[batch.hash] = Wei(7)  # known already, its failure is not
+    steps.backfill(harness.bridge, harness.run)
+    assert harness.store.outbox.of(keys[1])[-1].refund is None
+    harness.l2.deliver()
+    harness.later(86_400)
+    steps.backfill(harness.bridge, harness.run)
+    assert harness.store.outbox.of(keys[1])[-1].refund == 7
+    assert harness.order(keys[1]).status is Status.FULFILLED
+    finish(harness)
+
+
 def test_a_death_between_store_and_broadcast_loses_no_batch(harness: BridgeHarness) -> None:
     keys = paid(harness, 3)
     harness.chain.broadcast_fault = RpcUnavailable("gone")

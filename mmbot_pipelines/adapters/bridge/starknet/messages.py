@@ -125,8 +125,8 @@ class ByMessage:
         return [Wei(0)] * len(claims)
 
     def messages_failed(self, claims: Sequence[TxHash]) -> list[bool | None]:
-        """Return nothing: `progress` finds it."""
-        return [None] * len(claims)
+        """Return False: `progress` finds those that failed."""
+        return [False] * len(claims)
 
     def record_costs(self) -> None:
         """Do nothing: nothing of ours is sent to Starknet."""

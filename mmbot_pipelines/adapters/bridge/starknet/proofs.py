@@ -174,8 +174,8 @@ class ByProof:
         return [Wei(0)] * len(claims)
 
     def messages_failed(self, claims: Sequence[TxHash]) -> list[bool | None]:
-        """Return nothing: no message is sent."""
-        return [None] * len(claims)
+        """Return False: no message is sent."""
+        return [False] * len(claims)
 
     def record_costs(self) -> None:
         """Write what our transactions on Starknet have cost, in fri."""
