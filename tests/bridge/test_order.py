@@ -132,6 +132,9 @@ def test_a_failed_order_without_a_next_attempt_is_parked() -> None:
     assert (order.is_parked, waits.is_parked, parked.is_parked) == (False, False, True)
     assert parked.failures == 1
     assert parked.status is order.status
+    moments = (NOON, LATER, LATER + timedelta(minutes=1))
+    assert [waits.is_due(moment) for moment in moments] == [False, True, True]
+    assert not parked.is_due(LATER)
     taken_up = parked.with_failures_cleared()
     assert (taken_up.failed, taken_up.failures, taken_up.reason) == (False, 0, None)
 

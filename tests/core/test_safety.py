@@ -1,5 +1,6 @@
 """How a scope's state moves."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -78,6 +79,11 @@ def test_a_partial_look_ends_no_throttle_and_forgets_no_cause() -> None:
     assert next_scope_state(THROTTLED, [], at=after(999), complete=False) is None
     rate = [breach(State.THROTTLED, "failure rate", "many fail")]
     assert moved(THROTTLED, rate, 5, complete=False).causes == {"lag", "failure rate"}
+
+
+def test_a_change_is_compared_with_the_version_that_was_read() -> None:
+    stored = replace(THROTTLED, version=7)
+    assert moved(stored, [breach(State.HALTED)], 1).version == 7
 
 
 def test_the_strictest_breach_wins_and_gives_only_its_own_reason() -> None:
