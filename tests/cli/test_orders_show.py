@@ -11,13 +11,14 @@ from mmbot_pipelines.adapters.metrics.figures import PgFigures
 from mmbot_pipelines.adapters.starknet.invoke_store import PgInvokes
 from mmbot_pipelines.adapters.starknet.invokes import Invoke
 from mmbot_pipelines.bridge.lifecycle import Fact
+from mmbot_pipelines.cli.bridge.order_history import _transaction
 from mmbot_pipelines.core.error_log import Fault
-from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
+from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei, format_ether
 from mmbot_pipelines.core.outbox import Block, Fees, Outcome, Receipt, TxState
 from tests.bridge.orders import NOON, an_order
 from tests.cli.command import Mmbot
 from tests.cli.stored_orders import HASH, HOSTILE, WALLET, add, fail, send, step
-from tests.ports.store_writes import change, decide, held, note
+from tests.ports.store_writes import a_batch, change, decide, held, note
 
 
 def test_what_a_claim_goes_by_is_shown(store: PgBridgeStore, mmbot: Mmbot) -> None:
@@ -186,3 +187,18 @@ def test_what_showing_a_proof_cost_is_shown(
     assert day.profit == 0
     figures = PgFigures(lambda: connect(database_url)).read()
     assert figures.starknet_fees_fri == 25 * 10**14
+
+
+def test_each_order_of_a_batch_has_its_share_to_the_wei() -> None:
+    batch = a_batch([an_order(number) for number in (1, 2, 3)], 5)
+    mined = replace(
+        batch, state=TxState.MINED, block=Block(9, "0x9"), gas_used=Gas(10), gas_price=Wei(1)
+    )
+    lines = [_transaction(mined, f"zksync:{number}")[-1] for number in (1, 2, 3)]
+    assert lines == [
+        f"shared by 3 orders: {format_ether(gas)} of the gas and {format_ether(value)} of the "
+        "value are this order's"
+        for gas, value in ((4, 0), (3, 1), (3, 2))
+    ]
+    alone = replace(mined, batch=())
+    assert not any("shared" in line for line in _transaction(alone, "zksync:1"))

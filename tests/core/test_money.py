@@ -1,9 +1,9 @@
-"""Amounts as text."""
+"""Amounts as text, and shared."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmbot_pipelines.core.money import UINT256_MAX, format_ether, format_gwei
+from mmbot_pipelines.core.money import UINT256_MAX, format_ether, format_gwei, shares
 
 
 def test_amounts_are_formatted_in_eth_and_wei() -> None:
@@ -25,3 +25,10 @@ def test_gas_prices_are_formatted_in_gwei() -> None:
     assert format_gwei(1_500_000_000) == "1.5 gwei"
     assert format_gwei(7) == "0.000000007 gwei"
     assert format_gwei(100 * 10**9) == "100 gwei"
+
+
+@given(total=st.integers(0, 2**256), count=st.integers(1, 100))
+def test_shares_add_up_to_the_whole_and_differ_by_a_wei(total: int, count: int) -> None:
+    found = shares(total, count)
+    assert (len(found), sum(found)) == (count, total)
+    assert max(found) - min(found) <= 1
