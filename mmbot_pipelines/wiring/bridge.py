@@ -27,7 +27,7 @@ from mmbot_pipelines.core import failpoints, readings
 from mmbot_pipelines.core.errors import Failure, InvalidSettings
 from mmbot_pipelines.core.safety import GLOBAL
 from mmbot_pipelines.settings import Settings
-from mmbot_pipelines.settings.bridge import BATCHED, WITH_TRANSFER
+from mmbot_pipelines.settings.bridge import BATCHED, EIP7702, WITH_TRANSFER
 from mmbot_pipelines.wiring import origins as origin_wiring
 from mmbot_pipelines.wiring import shared
 
@@ -38,11 +38,12 @@ _START_SECONDS = 2.0  # for what start alone asks
 _POLL_SECONDS = 5.0  # for the age of a chain's newest block
 
 
-def refuse_another_registry(settings: Settings) -> None:
-    """Refuse to start with a registry of another ABI; pass where no node answers.
+def refuse_losing_settings(settings: Settings) -> None:
+    """Refuse to start where what is paid would not come back; pass where no node answers.
 
     Raises:
-        InvalidSettings: the registry's answers do not match MMBOT_L1_REGISTRY_ABI.
+        InvalidSettings: the registry's answers do not match MMBOT_L1_REGISTRY_ABI, or an origin
+            refunds nobody for the messages of an account that MMBOT_BATCH wants delegated.
     """
     l1 = settings.l1
     rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, read_seconds=_START_SECONDS)
@@ -51,10 +52,19 @@ def refuse_another_registry(settings: Settings) -> None:
         if found != l1.registry_abi:
             raise InvalidSettings(disagreement(l1.registry_address, found, l1.registry_abi))
         faults = origin_wiring.other_chain_ids(rpc, l1, settings.origins)
+        if settings.execution.batch == EIP7702:
+            faults += origin_wiring.stranded_refunds(rpc, settings)
     except Failure:
-        return  # the ABI is checked again before each payment
+        # The ABI is checked again before each payment, refunds before the account is delegated.
+        return
     if faults:
         raise InvalidSettings("\n".join(faults))
+
+
+def l1_rpc(settings: Settings) -> Rpc:
+    """Return the nodes of L1."""
+    l1 = settings.l1
+    return Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, quorum=settings.quorum(l1))
 
 
 def delegating_wallet(settings: Settings) -> WalletDelegation:
@@ -63,9 +73,7 @@ def delegating_wallet(settings: Settings) -> WalletDelegation:
     Raises:
         InvalidSettings: the key cannot be read or is none.
     """
-    l1 = settings.l1
-    rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, quorum=settings.quorum(l1))
-    return WalletDelegation(rpc, shared.signer(settings.key))
+    return WalletDelegation(l1_rpc(settings), shared.signer(settings.key))
 
 
 @cache
@@ -73,8 +81,7 @@ def bridge(settings: Settings) -> Bridge:
     """Plug the bridge together, once per process."""
     for point, token in settings.failpoints:
         failpoints.arm(point, token)
-    l1 = settings.l1
-    rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, quorum=settings.quorum(l1))
+    l1, rpc = settings.l1, l1_rpc(settings)
     chain = EthereumChain(rpc, shared.signer(settings.key))
     registry = PaymentRegistry(
         rpc, l1.registry_address, start_block=l1.start_block, abi=ABIS[l1.registry_abi]

@@ -58,7 +58,7 @@ def test_doctor_and_start_refuse_a_registry_of_another_abi(v2: Devnet) -> None:
     with pytest.raises(
         InvalidSettings, match=r"MMBOT_L1_REGISTRY_ABI is v1, but .* answers as ABI v2"
     ):
-        wiring.refuse_another_registry(settings.load(environment(v2.deployment)))
+        wiring.refuse_losing_settings(settings.load(environment(v2.deployment)))
     with pytest.raises(RegistryAbiMismatch, match="MMBOT_L1_REGISTRY_ADDRESS"):
         PaymentRegistry(l1(v2), v2.registry.address, start_block=0).used([an_order(1)])
 
@@ -67,9 +67,9 @@ def test_the_right_registry_starts_and_so_does_one_that_no_node_shows(devnet: De
     assert abi_of(l1(devnet), devnet.registry.address) == "v1"
     assert registry_faults(devnet) == []
     good = environment(devnet.deployment)
-    wiring.refuse_another_registry(settings.load(good))
+    wiring.refuse_losing_settings(settings.load(good))
     away = good | {"MMBOT_L1_RPC_URLS": "http://127.0.0.1:1"}
-    wiring.refuse_another_registry(settings.load(away))
+    wiring.refuse_losing_settings(settings.load(away))
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +80,10 @@ def devnet_v2() -> Iterator[Devnet]:
 
 def test_a_registry_of_v2_starts(devnet_v2: Devnet) -> None:
     assert registry_faults(devnet_v2) == []
-    wiring.refuse_another_registry(settings.load(environment(devnet_v2.deployment)))
+    wiring.refuse_losing_settings(settings.load(environment(devnet_v2.deployment)))
     v1 = environment(devnet_v2.deployment) | {"MMBOT_L1_REGISTRY_ABI": "v1"}
     with pytest.raises(InvalidSettings, match="set MMBOT_L1_REGISTRY_ABI=v2"):
-        wiring.refuse_another_registry(settings.load(v1))
+        wiring.refuse_losing_settings(settings.load(v1))
 
 
 def test_a_registry_that_has_an_origin_under_another_id_is_refused(
@@ -93,7 +93,7 @@ def test_a_registry_that_has_an_origin_under_another_id_is_refused(
     (text,) = registry_faults(devnet_v2)
     assert "has zksync as chain 324, the bot pays as chain 300" in text
     with pytest.raises(InvalidSettings, match="it is the registry of another network"):
-        wiring.refuse_another_registry(settings.load(environment(devnet_v2.deployment)))
+        wiring.refuse_losing_settings(settings.load(environment(devnet_v2.deployment)))
 
 
 class AnotherRegistry(RegistryMemory):

@@ -8,7 +8,9 @@ import pytest
 from mmbot_pipelines.adapters.evm.batch_executor import FACTORY, contract_address, runtime_code
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.journal import Run
+from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.core.outbox import DELEGATE, TxState
+from mmbot_pipelines.devnet.artifacts import send
 from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.deploy import environment
 from mmbot_pipelines.settings import load
@@ -28,7 +30,14 @@ def fresh() -> Iterator[Devnet]:
 @pytest.fixture
 def devnet(fresh: Devnet) -> Iterator[Devnet]:
     with rolled_back(fresh) as devnet:
+        spares_delegated(devnet, True)
         yield devnet
+
+
+def spares_delegated(devnet: Devnet, spares: bool) -> None:
+    """Make zkSync's diamond refund delegated accounts at their own address, or not."""
+    call = devnet.diamond.functions.setSparesDelegated(spares)
+    send(call, sender=devnet.deployment.l1.owner)
 
 
 @pytest.fixture
@@ -140,3 +149,68 @@ def test_a_chain_without_delegations_or_factory_is_one_clear_line(
     assert refused(mmbot("delegation", "set")) == (
         "L1 has no delegations of accounts (EIP-7702, Prague)\n"
     )
+
+
+def test_no_account_is_delegated_whose_refunds_would_be_lost(
+    mmbot: Mmbot, devnet: Devnet, environ: dict[str, str]
+) -> None:
+    mmbot(*HALT)
+    spares_delegated(devnet, False)
+    lost = "refunds the messages of an account with code at an address that nobody has the key of"
+    assert lost in refused(mmbot("delegation", "set"))
+    assert code(devnet) == ""
+    # nor does the bot start, where batches are asked for
+    wiring.refuse_losing_settings(load(environ))
+    batched = load(environ | {"MMBOT_BATCH": "eip7702"})
+    with pytest.raises(InvalidSettings, match=lost):
+        wiring.refuse_losing_settings(batched)
+    spares_delegated(devnet, True)
+    wiring.refuse_losing_settings(batched)
+    # it can always be ended
+    spares_delegated(devnet, False)
+    ask(devnet.l1, "anvil_setCode", devnet.deployment.market_maker, "0xef0100" + STRANGER[2:])
+    assert mmbot("delegation", "remove").code == 0
+    assert code(devnet) == ""
+
+
+def test_a_claim_with_its_transfer_is_refused_beside_batches(environ: dict[str, str]) -> None:
+    given = environ | {"MMBOT_CLAIM": "with_transfer", "MMBOT_BATCH": "eip7702"}
+    with pytest.raises(InvalidSettings, match="two transactions at a time"):
+        load(given)
+
+
+@pytest.mark.parametrize("batch", ["off", "eip7702"])
+def test_the_doctor_knows_what_the_account_runs(
+    devnet: Devnet,
+    environ: dict[str, str],
+    batch: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mmbot = caller(environ | {"MMBOT_BATCH": batch}, capsys, monkeypatch)
+
+    def account() -> list[str]:
+        lines = mmbot("doctor").out.splitlines()
+        return [line for line in lines if line.split()[1:2] == ["account:"]]
+
+    def runs(code: str) -> None:
+        ask(devnet.l1, "anvil_setCode", devnet.deployment.market_maker, code)
+
+    ours = "0xef0100" + contract_address()[2:]
+    (line,) = account()
+    assert line.startswith("ok" if batch == "off" else "fault")
+    assert "has no code" in line
+    for foreign in ("0xef0100" + STRANGER[2:], "0x5f5ffd"):
+        runs(foreign)
+        (line,) = account()
+        assert line.startswith("fault")
+        assert "runs somebody else's code" in line
+    runs(ours)
+    (line,) = account()
+    assert line.startswith("fault")
+    assert "which is not deployed" in line
+    ask(devnet.l1, "anvil_setCode", contract_address(), "0x" + runtime_code().hex())
+    (line,) = account()
+    assert line.startswith("note" if batch == "off" else "ok")
+    spares_delegated(devnet, False)
+    assert [line.split()[0] for line in account()][1:] == ["fault"]

@@ -11,6 +11,7 @@ from mmbot_pipelines.cli.screen import acted_on, console, plain
 from mmbot_pipelines.core.safety import InvalidDecision
 from mmbot_pipelines.wiring import bridge as wiring
 from mmbot_pipelines.wiring import shared
+from mmbot_pipelines.wiring.origins import stranded_refunds
 
 delegation = typer.Typer(no_args_is_help=False)
 
@@ -37,6 +38,9 @@ def remove() -> None:
 
 def _change(*, delegate: bool) -> None:
     read = settings.load()
+    if delegate and (faults := stranded_refunds(wiring.l1_rpc(read), read)):
+        console(stderr=True).print(plain("\n".join(faults)), soft_wrap=True)
+        raise typer.Exit(1)
     database = shared.existing(read.database)
     bridge, wallet = wiring.bridge(read), wiring.delegating_wallet(read)
     out = console()

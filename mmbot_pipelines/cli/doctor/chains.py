@@ -8,18 +8,21 @@ from functools import partial
 from importlib import import_module
 
 from mmbot_pipelines.adapters.bridge.registry import MARKET_MAKER, OWNER, abi_of, disagreement
+from mmbot_pipelines.adapters.evm.delegation import read_delegation
 from mmbot_pipelines.adapters.rpc import decoding
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.cli.doctor.findings import CheckResult, fault, note, ok, run_check
 from mmbot_pipelines.cli.doctor.nodes import agreement, announced, nodes
 from mmbot_pipelines.cli.doctor.queries import call_view, has_code, query
+from mmbot_pipelines.core.delegation import AccountCode
 from mmbot_pipelines.core.errors import Failure, InvalidSettings
 from mmbot_pipelines.core.money import Address, format_ether
 from mmbot_pipelines.core.safety import GLOBAL
 from mmbot_pipelines.settings import L1, Settings
+from mmbot_pipelines.settings.bridge import EIP7702
 from mmbot_pipelines.wiring import origins as origin_wiring
 from mmbot_pipelines.wiring import shared
-from mmbot_pipelines.wiring.origins import other_chain_ids
+from mmbot_pipelines.wiring.origins import other_chain_ids, stranded_refunds
 
 
 def chains(settings: Settings) -> Iterator[CheckResult]:
@@ -38,6 +41,7 @@ def chains(settings: Settings) -> Iterator[CheckResult]:
     yield from agreement(rpc)
     if wallet is not None:
         yield from run_check("wallet", partial(_funds, rpc, wallet, settings.limits.max_transfer))
+        yield from run_check("account", partial(_account, rpc, settings, wallet))
         yield from run_check("registry", partial(_registry, rpc, settings, wallet))
     for name in settings.origins:
         section = settings.origin(name)
@@ -59,6 +63,33 @@ def _funds(rpc: Rpc, wallet: Address, largest: int) -> Iterator[CheckResult]:
         yield note("wallet", f"{holds}, less than the largest order, {format_ether(largest)}")
     else:
         yield ok("wallet", holds)
+
+
+def _account(rpc: Rpc, settings: Settings, wallet: Address) -> Iterator[CheckResult]:
+    """Check what code our account runs (EIP-7702)."""
+    found, wanted = read_delegation(rpc, wallet), settings.execution.batch == EIP7702
+    if found.code is AccountCode.FOREIGN:
+        yield fault(
+            "account",
+            f"{found.summary}, which can move its money: run `mmbot halt` and `mmbot delegation "
+            "remove`; who set it has the key, so use a new one if it was not you",
+        )
+    elif found.code is AccountCode.MISSING:
+        yield fault("account", f"{found.summary}: run `mmbot delegation set`, or `... remove`")
+    elif wanted and found.code is AccountCode.NONE:
+        yield fault(
+            "account", f"{found.summary}, but MMBOT_BATCH is eip7702: run `mmbot delegation set`"
+        )
+    elif found.code is AccountCode.OURS and not wanted:
+        yield note(
+            "account",
+            f"{found.summary}, but MMBOT_BATCH is off: nodes take one transaction at a time of "
+            "it; run `mmbot delegation remove`",
+        )
+    else:
+        yield ok("account", found.summary)
+    if wanted or found.code is not AccountCode.NONE:
+        yield from (fault("account", line) for line in stranded_refunds(rpc, settings))
 
 
 def _registry(rpc: Rpc, settings: Settings, wallet: Address) -> Iterator[CheckResult]:

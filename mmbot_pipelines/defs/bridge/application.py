@@ -15,7 +15,7 @@ from mmbot_pipelines.defs.bridge import (
     schedules,
 )
 from mmbot_pipelines.settings import Settings
-from mmbot_pipelines.wiring.bridge import bridge, refuse_another_registry
+from mmbot_pipelines.wiring.bridge import bridge, refuse_losing_settings
 
 # Words of the command lines of processes that execute runs.
 _RUN_PROCESSES = frozenset({"execute_run", "mmbot_pipelines.worker"})
@@ -34,11 +34,11 @@ def definitions() -> dg.Definitions:
     """Return the bridge's definitions, for the settings that the environment gives.
 
     Raises:
-        InvalidSettings: see `settings.load` and `refuse_another_registry`.
+        InvalidSettings: see `settings.load` and `refuse_losing_settings`.
     """
     settings = resources.settings()
     if not _RUN_PROCESSES.intersection(sys.argv):  # of these the code server has asked
-        refuse_another_registry(settings)
+        refuse_losing_settings(settings)
     return merged(settings)
 
 

@@ -7,7 +7,8 @@ pragma solidity ^0.8.28;
 /// It stands behind `DiamondProxy`. Its real fellow hands the value on to a bridge; here it
 /// stays, and the messenger mints on the L2 what a transaction does not use.
 ///
-/// Source: matter-labs/era-contracts, Mailbox.sol, TransactionValidator.sol, Config.sol.
+/// Source: matter-labs/era-contracts, Mailbox.sol, TransactionValidator.sol, Config.sol,
+/// AddressAliasHelper.sol (refund recipients; with EIP7702Checker in newer versions).
 contract ZkSyncDiamond {
     struct L2CanonicalTransaction {
         uint256 txType;
@@ -70,6 +71,7 @@ contract ZkSyncDiamond {
     uint256 private chainBalance;
     mapping(uint256 => PriorityOperation) private priorityQueue;
     uint256 private tail;
+    bool private sparesDelegated;
 
     modifier nonReentrant() {
         require(status == 1, "r1");
@@ -84,6 +86,11 @@ contract ZkSyncDiamond {
         priorityTxMaxGasLimit = 72_000_000;
         feeParams = FeeParams(1_000_000, 120_000, 80_000_000, 99_000, 0.25 gwei);
         chainBalance = 1; // of others
+    }
+
+    /// Newer diamonds refund an account that is delegated (EIP-7702) at its own address.
+    function setSparesDelegated(bool spares) external {
+        sparesDelegated = spares;
     }
 
     function getTotalPriorityTxs() external view returns (uint256) {
@@ -122,7 +129,7 @@ contract ZkSyncDiamond {
         request.maxFeePerGas = price;
         request.nonce = tail;
         request.value = l2Value;
-        request.reserved = [msg.value, uint256(uint160(refundRecipient)), 0, 0];
+        request.reserved = [msg.value, uint256(uint160(refunded(refundRecipient))), 0, 0];
         request.data = data;
 
         bytes memory encoded = abi.encode(request);
@@ -164,9 +171,19 @@ contract ZkSyncDiamond {
 
     /// A contract of L1 is shown to the L2 under another address; a person keeps theirs.
     function aliased(address sender) private view returns (address) {
-        if (sender == tx.origin) return sender;
+        return sender == tx.origin ? sender : aliasOf(sender);
+    }
+
+    /// Whom the rest is given back to: whatever has code on L1 has another address there.
+    function refunded(address recipient) private view returns (address) {
+        if (recipient.code.length == 0) return recipient;
+        if (sparesDelegated && bytes3(recipient.code) == 0xef0100) return recipient;
+        return aliasOf(recipient);
+    }
+
+    function aliasOf(address account) private pure returns (address) {
         unchecked {
-            return address(uint160(sender) + ALIAS_OFFSET);
+            return address(uint160(account) + ALIAS_OFFSET);
         }
     }
 }

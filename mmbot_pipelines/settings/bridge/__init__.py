@@ -30,8 +30,16 @@ def _claim(text: str) -> str:
     return text
 
 
+def _batch(text: str) -> str:
+    if text not in BATCHES:
+        raise ValueError(f"must be {' or '.join(BATCHES)}")
+    return text
+
+
 AFTER_TRANSFER, WITH_TRANSFER, BATCHED = CLAIMS = ("after_transfer", "with_transfer", "batched")
 Claim = Annotated[str, BeforeValidator(_claim)]
+NO_BATCH, EIP7702 = BATCHES = ("off", "eip7702")
+Batch = Annotated[str, BeforeValidator(_batch)]
 # A claim of more orders is refused by zkSync's diamond at the default L2 gas of each.
 BatchOrders = Annotated[
     int, BeforeValidator(lambda text: values.whole(text, "orders", minimum=2, maximum=100))
@@ -101,6 +109,7 @@ class Execution(Section):
     max_runs_per_tick: values.Count = _variable("MMBOT_MAX_RUNS_PER_TICK", 4)
     stuck_after_seconds: values.Seconds = _variable("MMBOT_STUCK_AFTER_SECONDS", 60.0)
     claim: Claim = _variable("MMBOT_CLAIM", AFTER_TRANSFER)
+    batch: Batch = _variable("MMBOT_BATCH", NO_BATCH)
     # of one claim, where claims go in batches; the first of the three sends it
     batch_orders: BatchOrders = _variable("MMBOT_CLAIM_BATCH_ORDERS", 20)
     batch_age_seconds: values.Seconds = _variable("MMBOT_CLAIM_BATCH_AGE_SECONDS", 60.0)
@@ -115,6 +124,16 @@ class Execution(Section):
             f"MMBOT_CLAIM={BATCHED} needs MMBOT_L1_REGISTRY_ABI=v2, whose claims may be of several "
             f"orders: set it, if the registry is of v2, or MMBOT_CLAIM={AFTER_TRANSFER}"
         ]
+
+    @model_validator(mode="after")
+    def _one_in_flight(self) -> Self:
+        if self.batch == EIP7702 and self.claim == WITH_TRANSFER:
+            raise ValueError(
+                "MMBOT_CLAIM is with_transfer, which sends two transactions at a time, but with "
+                "MMBOT_BATCH=eip7702 nodes take one of a delegated account: set MMBOT_CLAIM to "
+                "after_transfer"
+            )
+        return self
 
 
 class OriginNode(ChainSection):

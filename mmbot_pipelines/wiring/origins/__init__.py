@@ -53,6 +53,13 @@ class OriginModule(Protocol):
     def watched_nodes(self, section: Any, *, quorum: int) -> Nodes:
         """Return its nodes over connections of their own, for who watches them."""
 
+    def stranded_refunds(self, section: Any, rpc: Rpc, l1: L1) -> str | None:
+        """Return why messages of an account with code on L1 would be refunded to nobody.
+
+        Raises:
+            Failure: it cannot be read.
+        """
+
     def subscriptions(self, section: Any) -> Sequence[RpcCall]:
         """Return how its nodes are asked to announce new blocks, and what the escrow logs."""
 
@@ -128,6 +135,19 @@ def other_chain_ids(rpc: Rpc, l1: L1, names: Sequence[str]) -> list[str]:
                 "MMBOT_L1_REGISTRY_ADDRESS to the one that the escrows obey"
             )
     return faults
+
+
+def stranded_refunds(rpc: Rpc, settings: Settings) -> list[str]:
+    """Return a line for each origin that would give back to nobody what a delegated account paid.
+
+    Raises:
+        Failure: it cannot be read.
+    """
+    lines = (
+        module(name).stranded_refunds(settings.origin(name), rpc, settings.l1)
+        for name in settings.origins
+    )
+    return [line for line in lines if line is not None]
 
 
 @cache

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from mmbot_pipelines.adapters.evm import keys
+from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.node import RpcCall
 from mmbot_pipelines.adapters.rpc.nodes import Nodes
 from mmbot_pipelines.bridge.ports.chains import Origin, Repayment
 from mmbot_pipelines.core.errors import InvalidSettings
+from mmbot_pipelines.settings import L1
 from mmbot_pipelines.settings.bridge.starknet import Starknet as Section
 from mmbot_pipelines.settings.bridge.starknet import stark_key
 from mmbot_pipelines.wiring.origins import POLL_SECONDS, Shared
@@ -120,3 +122,8 @@ def subscriptions(section: Section) -> Sequence[RpcCall]:
     escrow = hex(int(section.escrow_address, 16))  # the specification takes no leading zeros
     events = {"from_address": escrow, "finality_status": "PRE_CONFIRMED"}
     return [("starknet_subscribeNewHeads", []), ("starknet_subscribeEvents", events)]
+
+
+def stranded_refunds(section: Section, rpc: Rpc, l1: L1) -> str | None:
+    """Return None: a message to Starknet names nobody to refund, its whole fee is spent."""
+    return None

@@ -13,22 +13,30 @@ Source: era-contracts, bootloader.yul (`mintEther`), L2BaseToken.sol and IMailbo
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 
+from eth_abi.abi import encode
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
-from mmbot_pipelines.adapters.bridge.zksync.diamond import ABI
-from mmbot_pipelines.adapters.evm import quorum
+from mmbot_pipelines.adapters.bridge.zksync.diamond import ABI, BASE_COST, GAS_PER_PUBDATA
+from mmbot_pipelines.adapters.evm import blocks, quorum
+from mmbot_pipelines.adapters.evm.contracts import call_trusted_views, refused
+from mmbot_pipelines.adapters.evm.delegation import designator
 from mmbot_pipelines.adapters.evm.log_range import Log, receipt_logs
 from mmbot_pipelines.adapters.rpc import decoding
 from mmbot_pipelines.adapters.rpc.client import Poll, Rpc
-from mmbot_pipelines.adapters.rpc.node import Answer, RpcError
+from mmbot_pipelines.adapters.rpc.node import Answer, RpcCall, RpcError
 from mmbot_pipelines.bridge.escrow_errors import PaidElsewhere
 from mmbot_pipelines.bridge.ports.chains import Settlement
 from mmbot_pipelines.core.errors import Failure
-from mmbot_pipelines.core.money import Address, TxHash, Wei, shares
+from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei, shares
 
 _ETHER = Address(to_checksum_address("0x000000000000000000000000000000000000800a"))
 _MINT = keccak(text="Mint(address,uint256)")
+
+_REQUEST_TYPES = ("address", "uint256", "bytes", "uint256", "uint256", "bytes[]", "address")
+_REQUEST = keccak(text=f"requestL2Transaction({','.join(_REQUEST_TYPES)})")[:4]
+_SOMEBODY = Address("0x" + "77" * 20)  # an account without code
+_GAS_PRICE = 10**9  # wei per gas; a simulation has none
 
 Numbers = Callable[[Sequence[Log]], list[int]]
 
@@ -53,6 +61,43 @@ def add(
     for number, seen in settled.items():
         refunds = shared[seen.tx]
         paid[number] = replace(seen, refund=None if refunds is None else refunds.get(number))
+
+
+def go_to_alias(
+    l1: Rpc, *, diamond: Address, registry: Address, escrow: Address, claim_gas_limit: Gas
+) -> bool:
+    """Return whether the diamond refunds an account that is delegated (EIP-7702) at its alias.
+
+    Nobody has a key of the alias. Older diamonds do so with whatever has code on L1, newer ones
+    spare delegated accounts. The hash that a request returns covers whom it refunds: the same
+    request is simulated for an account with code and without.
+
+    Raises:
+        RpcRefused: no node simulates it.
+        RpcUnavailable, RpcDisagrees: see `quorum.read`.
+    """
+    block = quorum.now(l1)
+    price = BASE_COST.encode(_GAS_PRICE, claim_gas_limit, GAS_PER_PUBDATA)
+    (cost,) = call_trusted_views(l1, [(diamond, price)], block)
+    if isinstance(cost, RpcError):
+        raise refused(cost, f"{BASE_COST.name} of zkSync's diamond {diamond}")
+    given = (escrow, 0, b"", claim_gas_limit, GAS_PER_PUBDATA, (), _SOMEBODY)
+    request = {
+        "from": registry,
+        "to": diamond,
+        "value": hex(int.from_bytes(cost)),
+        "data": "0x" + (_REQUEST + encode(_REQUEST_TYPES, given)).hex(),
+    }
+    pays = {registry: {"balance": hex(10**20)}}
+    with_code = {_SOMEBODY: {"code": "0x" + designator(registry).hex()}}
+    asked: list[RpcCall] = [
+        ("eth_call", (request, blocks.tag(block), pays | more)) for more in ({}, with_code)
+    ]
+    hashes = quorum.read(l1, asked, block)
+    for answer in hashes:
+        if isinstance(answer, RpcError):
+            raise refused(answer, f"whom zkSync's diamond {diamond} refunds")
+    return len({decoding.hash32(answer) for answer in hashes}) > 1
 
 
 def messages(l1: Rpc, claims: Sequence[TxHash], diamond: Address) -> list[TxHash | None]:
