@@ -130,3 +130,14 @@ def test_whatever_is_set_either_loads_or_is_a_bad_setting(changes: dict[str, str
     except InvalidSettings as e:
         logged = str(e)
     assert all(line.startswith(settings.VARIABLES) for line in logged.splitlines())
+
+
+def test_batches_of_claims_need_a_registry_that_takes_them() -> None:
+    (line,) = faults({"MMBOT_CLAIM": "batched"})
+    assert line.startswith("MMBOT_CLAIM=batched needs MMBOT_L1_REGISTRY_ABI=v2")
+    read = settings.load(GOOD | {"MMBOT_CLAIM": "batched", "MMBOT_L1_REGISTRY_ABI": "v2"})
+    execution = read.execution
+    assert (execution.batch_orders, execution.batch_age_seconds) == (20, 60)
+    assert execution.batch_exposure == 10**18
+    (line,) = faults({"MMBOT_CLAIM_BATCH_ORDERS": "1"})
+    assert "a whole number from 2 to 100" in line
