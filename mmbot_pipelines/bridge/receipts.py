@@ -1,11 +1,12 @@
 """See what became of the transactions that were sent."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.batches import batch_failure, batch_fault, is_left_out
-from mmbot_pipelines.bridge.failures import after_failure, fault_of
+from mmbot_pipelines.bridge.failures import BATCH_SIZE, after_failure, fault_of
 from mmbot_pipelines.bridge.guard import guard_failures, halt_now
 from mmbot_pipelines.bridge.journal import Run
 from mmbot_pipelines.bridge.lifecycle import NEXT, Fact, Status
@@ -44,38 +45,91 @@ def process_receipts(bridge: Bridge, run: Run) -> int:
     and a late transfer only if it is still wanted.
     """
     waiting = bridge.store.outbox.in_flight()
-    decided, failed = 0, False
     wanted = partial(still_wanted, bridge, run)
-    for outcome in outcomes(bridge.chain, waiting, bridge.rebroadcasts, bridge.clock(), wanted):
-        failpoints.failpoint(failpoints.Point.RECEIPT_READ)
-        try:
-            _decide(bridge, outcome, run)
-        except ConcurrentUpdate:
-            run.log(
-                f"{outcome.transaction.subject}: receipt processed concurrently by another run; "
-                f"skipped"
-            )
-        decided += 1 + len(outcome.rivals)
-        failed |= outcome.state is not TxState.MINED
-        failpoints.failpoint(failpoints.Point.RECEIPT_STORED)
+    found = outcomes(bridge.chain, waiting, bridge.rebroadcasts, bridge.clock(), wanted)
+    left, failed = len(waiting), False
+    for decided in _in_slices(found):
+        _store(bridge, decided, run)
+        left -= sum(1 + len(outcome.rivals) for outcome in decided)
+        failed |= any(outcome.state is not TxState.MINED for outcome in decided)
     if failed:
         guard_failures(bridge, run)
-    return len(waiting) - decided
+    return left
 
 
-def _decide(bridge: Bridge, outcome: Outcome, run: Run) -> None:
-    """Store what became of a nonce with what it means for each order, all or nothing."""
-    orders = bridge.store.orders.get(outcome.subjects)
-    found = [_change(bridge, order, outcome, run) for order in orders]
-    changes = [change for change in found if isinstance(change, Change)]
-    faults = [fault for fault in (*found, batch_fault(outcome)) if isinstance(fault, Fault)]
+def _in_slices(found: Iterator[Outcome]) -> Iterator[list[Outcome]]:
+    """Yield what is mined in slices, and every other outcome alone."""
+    mined: list[Outcome] = []
+    try:
+        for outcome in found:
+            if outcome.state is TxState.MINED:
+                mined.append(outcome)
+                continue
+            yield from _slices(mined)
+            mined = []
+            yield [outcome]
+    except Failure:
+        # What a node does not answer about one keeps no other back.
+        yield from _slices(mined)
+        raise
+    yield from _slices(mined)
+
+
+def _slices(mined: Sequence[Outcome]) -> list[list[Outcome]]:
+    """Divide outcomes: no order is in a slice twice, and its lower nonce comes first."""
+    slices, first_free = list[list[Outcome]](), dict[str, int]()
+    for outcome in mined:
+        number = max(first_free.get(subject, 0) for subject in outcome.subjects)
+        while number < len(slices) and len(slices[number]) == BATCH_SIZE:
+            number += 1
+        if number == len(slices):
+            slices.append([])
+        slices[number].append(outcome)
+        first_free |= dict.fromkeys(outcome.subjects, number + 1)
+    return slices
+
+
+def _store(bridge: Bridge, decided: Sequence[Outcome], run: Run) -> None:
+    """Store outcomes in one go, or each alone where somebody else has changed one of them."""
+    failpoints.failpoint(failpoints.Point.RECEIPT_READ)
+    try:
+        _decide(bridge, decided, run)
+    except ConcurrentUpdate:
+        if len(decided) > 1:
+            for outcome in decided:
+                _store(bridge, [outcome], run)
+            return
+        subject = decided[0].transaction.subject
+        run.log(f"{subject}: receipt processed concurrently by another run; skipped")
+    failpoints.failpoint(failpoints.Point.RECEIPT_STORED)
+
+
+def _decide(bridge: Bridge, decided: Sequence[Outcome], run: Run) -> None:
+    """Store what became of nonces with what it means for each order, all or nothing."""
+    subjects = [subject for outcome in decided for subject in outcome.subjects]
+    orders = {order.key: order for order in bridge.store.orders.get(subjects)}
+    changes: list[Change] = []
+    faults: list[Fault] = []
+    lines: list[str] = []
+    for outcome in decided:
+        for order in [orders[subject] for subject in outcome.subjects if subject in orders]:
+            found = _change(bridge, order, outcome, run)
+            if isinstance(found, Change):
+                changes.append(found)
+                lines.append(_log_line(found.before, found.after, outcome))
+            elif found is not None:
+                faults.append(found)
+        if (fault := batch_fault(outcome)) is not None:
+            faults.append(fault)
     now = bridge.clock()
     with bridge.store.begin() as uow:
-        uow.outbox.decide(outcome)
+        uow.outbox.decide(decided)
+        # In the order of keys, as everyone locks orders who changes several.
+        uow.orders.lock([change.before for change in changes])
         record_all(uow, changes, run_id=run.id, at=now)
         uow.errors.add(faults, at=now, run_id=run.id)
-    for change in changes:
-        run.log(_log_line(change.before, change.after, outcome))
+    for line in lines:
+        run.log(line)
     for fault in faults:
         run.log(f"{fault.subject}: {fault.message}")
 

@@ -1,7 +1,7 @@
 """One database transaction as an object, with what every application stores in it. Ports only.
 
     with store.begin() as uow:
-        uow.outbox.decide(outcome)
+        uow.outbox.decide([outcome])
         uow.errors.add([fault], at=at, run_id=run_id)
 
 Leaving the block commits, an exception takes everything back. An application adds repositories
@@ -9,7 +9,7 @@ of its own, so that its step and its transactions are stored together. What is o
 read from the store itself, each question in a transaction of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
@@ -87,11 +87,12 @@ class Outbox(OutboxReads, Protocol):
     def lock_lane(self, chain_id: int, wallet: Address) -> Lane:
         """Wait for the wallet's lane and hold it until the transaction ends."""
 
-    def decide(self, outcome: Outcome) -> None:
-        """Write what became of a nonce; its other undecided rows are LOST too, or REPLACED.
+    def decide(self, decided: Sequence[Outcome]) -> None:
+        """Write what became of nonces; their other undecided rows are LOST too, or REPLACED.
 
         Raises:
-            ConcurrentUpdate: it was decided since, or what is called lost was replaced.
+            ConcurrentUpdate: one was decided since, or what is called lost was replaced; nothing
+                may be kept of this unit of work.
         """
 
     def reopen_nonce(self, row: Transaction, *, at: datetime) -> None:

@@ -74,11 +74,16 @@ def _pass(bridge: AnvilBridge, meter: Meter, size: int, *, shown: bool = True) -
         line = _measured(meter, partial(step, keys))
         found = bridge.store.orders.get(keys)
         assert {order.status for order in found} == {reached}, found
-        while bridge.store.outbox.in_flight():
-            bridge.mine()
+        mined = _measured(meter, partial(_mine, bridge))
         if shown:
-            print(f"{name:12}{size:6}{line}")
+            print(f"{name:12}{size:6}{line}\n  mined{size:11}{mined}")
     assert not bridge.store.orders.find(OrderFilter(failed=True))
+
+
+def _mine(bridge: AnvilBridge) -> None:
+    """Make blocks until all is mined, and read the receipts."""
+    while bridge.store.outbox.in_flight():
+        bridge.mine()
 
 
 def _measured(meter: Meter, step: Callable[[], None]) -> str:

@@ -10,9 +10,10 @@ from mmbot_pipelines.adapters.db.outbox import PgLane, PgOutbox
 from mmbot_pipelines.adapters.evm.kms import KmsRefused, KmsUnavailable
 from mmbot_pipelines.bridge.failures import BATCH_SIZE
 from mmbot_pipelines.bridge.lifecycle import Fact, Status
-from mmbot_pipelines.core.errors import Failure, InsufficientFunds, StoreUnavailable
+from mmbot_pipelines.bridge.transitions import record
+from mmbot_pipelines.core.errors import Failure, InsufficientFunds, RpcUnavailable, StoreUnavailable
 from mmbot_pipelines.core.money import Address, Gas, Wei
-from mmbot_pipelines.core.outbox import Call, Fees, Signed
+from mmbot_pipelines.core.outbox import Call, Fees, Outcome, Signed
 from tests.bridge.harness import BridgeHarness
 from tests.ports.chain_memory import ChainMemory
 from tests.ports.store_writes import change, held
@@ -51,9 +52,9 @@ def failing(failure: Failure) -> Callable[[], None]:
     return fail
 
 
-def counted(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> list[object]:
+def counted(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> list[tuple[Any, ...]]:
     """Count the calls of a method."""
-    calls: list[object] = []
+    calls: list[tuple[Any, ...]] = []
     method = getattr(owner, name)
 
     def counting(self: object, *args: Any, **more: Any) -> object:
@@ -211,3 +212,79 @@ def test_a_database_that_goes_away_in_the_lane_sends_nothing(
     assert subjects(harness) == keys
     with held(harness.store, harness.chain.chain_id, harness.chain.wallet) as (_, lane):
         assert lane.next_nonce(0) == 5
+
+
+def test_receipts_of_a_slice_are_stored_in_one_go(
+    harness: BridgeHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = harness.set_and_detect(MANY)
+    harness.transfer(keys)
+    stored = counted(monkeypatch, PgOutbox, "decide")
+    harness.mine()
+    assert [len(decided) for (decided,) in stored] == [BATCH_SIZE, MANY - BATCH_SIZE]
+    assert set(harness.statuses().values()) == {Status.FULFILLED}
+    mined = [line for line in harness.logged if line.endswith("now FULFILLED")]
+    assert [line.split(":")[1] for line in mined] == [key.split(":")[1] for key in keys]
+
+
+def test_a_claim_is_stored_behind_the_transfer_that_is_mined_with_it(
+    harness: BridgeHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.rules(claim_with_transfer=True)
+    first = harness.set_and_detect()
+    for step in (harness.transfer, harness.repay):  # no claim was mined before
+        step(first)
+        harness.mine()
+    keys = harness.set_and_detect(MANY)
+    harness.transfer(keys)
+    stored = counted(monkeypatch, PgOutbox, "decide")
+    harness.mine()
+    assert {harness.order(key).status for key in keys} == {Status.PROVED}
+    assert sum(len(decided) for (decided,) in stored) == 2 * MANY
+    assert len(stored) == 4
+    for key in keys:
+        statuses = [entry.after for entry in harness.store.orders.history(key)]
+        assert statuses[-3:] == [Status.TRANSFERRING, Status.FULFILLED, Status.PROVED]
+
+
+def test_a_receipt_that_another_run_was_first_with_keeps_no_neighbour(
+    harness: BridgeHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = harness.set_and_detect(5)
+    harness.transfer(keys)
+    harness.chain.mine()
+    decide, other = PgOutbox.decide, keys[2]
+
+    def late(outbox: PgOutbox, decided: Sequence[Outcome]) -> None:
+        monkeypatch.setattr(PgOutbox, "decide", decide)
+        row = next(o for o in decided if o.transaction.subject == other)
+        order = harness.order(other)
+        paid = order.after(Fact.MINED, at=harness.now, tx=order.transfer_tx)
+        with harness.store.begin() as uow:
+            uow.outbox.decide([row])
+            record(uow, order, paid, run_id="other", at=harness.now, tx=order.transfer_tx)
+        decide(outbox, decided)
+
+    monkeypatch.setattr(PgOutbox, "decide", late)
+    harness.look()
+    assert set(harness.statuses().values()) == {Status.FULFILLED}
+    assert f"{other}: receipt processed concurrently by another run; skipped" in harness.logged
+    assert [entry.run_id for entry in harness.store.orders.history(other)][-1] == "other"
+
+
+def test_a_node_that_goes_away_keeps_no_receipt_that_it_gave(harness: BridgeHarness) -> None:
+    keys = harness.set_and_detect(3)
+    harness.transfer(keys)
+    late = harness.set_and_detect(amount=10**15)
+    harness.chain.refuse(lambda call: call.value == 10**15, "no", foreseen=False)
+    harness.transfer(late)
+    harness.chain.mine()
+
+    def gone(_: object) -> str:
+        raise RpcUnavailable("gone")
+
+    harness.chain.revert_reason = gone
+    with pytest.raises(RpcUnavailable):
+        harness.look()
+    assert {harness.order(key).status for key in keys} == {Status.FULFILLED}
+    assert harness.order(late[0]).status is Status.TRANSFERRING

@@ -70,7 +70,7 @@ def decide(
     store: BridgeStore, outcome: Outcome, before: Order | None, after: Order | None, **how: Any
 ) -> None:
     with store.begin() as uow:
-        uow.outbox.decide(outcome)
+        uow.outbox.decide([outcome])
         _follow(uow, outcome.transaction, before, after, **how)
 
 

@@ -1,6 +1,6 @@
 """The outbox in Postgres: the ports `OutboxReads`, `Outbox` and `Lane`, whose docstrings hold."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -39,6 +39,15 @@ from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import DELEGATE, Outcome, Receipt, Transaction, TxState
 
 _STORED = transactions.c.state == TxState.STORED.value
+_UNDECIDED = update(transactions).where(transactions.c.hash == bindparam("was"), _STORED)
+# The others that are undecided at a nonce.
+_RIVALS = update(transactions).where(
+    transactions.c.chain_id == bindparam("on"),
+    transactions.c.wallet == bindparam("of"),
+    transactions.c.nonce == bindparam("at"),
+    transactions.c.subject == bindparam("for"),
+    _STORED,
+)
 _BY_NONCE = (transactions.c.nonce, transactions.c.bump, transactions.c.id)
 
 
@@ -96,22 +105,27 @@ class PgOutbox(PgOutboxReads):
         self._connection.execute(select(func.pg_advisory_xact_lock(key)))
         return PgLane(self._connection, chain_id, wallet)
 
-    def decide(self, outcome: Outcome) -> None:
-        decided = outcome.transaction
-        others = TxState.LOST if outcome.state is TxState.LOST else TxState.REPLACED
-        values = {"state": outcome.state.value} | receipt_values(outcome.receipt)
-        self._write(decided, _STORED, values)
+    def decide(self, decided: Sequence[Outcome]) -> None:
+        rows = [
+            {"was": o.transaction.hash, "state": o.state.value} | receipt_values(o.receipt)
+            for o in decided
+        ]
+        if self._connection.execute(_UNDECIDED, rows).rowcount != len(rows):
+            subjects = ", ".join(o.transaction.subject for o in decided)
+            raise ConcurrentUpdate(f"{subjects}: a transaction was decided by somebody else")
         # Only now: a replacement that was stored at the same moment is seen by this update.
-        rivals = self._connection.scalars(
-            update(transactions)
-            .where(_of_nonce(decided), _STORED)
-            .values(state=others.value)
-            .returning(transactions.c.hash)
-        )
-        if outcome.misses_any_of(rivals):
-            raise ConcurrentUpdate(
-                f"{decided.subject}: nonce {decided.nonce} was replaced meanwhile"
+        lost = [o for o in decided if o.state is TxState.LOST]
+        others = [_nonce_values(o.transaction) for o in decided if o.state is not TxState.LOST]
+        if others:
+            self._connection.execute(_RIVALS.values(state=TxState.REPLACED.value), others)
+        for outcome in lost:
+            row = outcome.transaction
+            rivals = self._connection.scalars(
+                _RIVALS.values(state=TxState.LOST.value).returning(transactions.c.hash),
+                _nonce_values(row),
             )
+            if outcome.misses_any_of(rivals):
+                raise ConcurrentUpdate(f"{row.subject}: nonce {row.nonce} was replaced meanwhile")
 
     def reopen_nonce(self, row: Transaction, *, at: datetime) -> None:
         undecided = {"state": TxState.STORED.value, "stored_at": at} | receipt_values(None)
@@ -234,6 +248,10 @@ def _as_read(row: Transaction) -> ColumnElement[bool]:
         transactions.c.state == row.state.value,
         transactions.c.block_hash == (row.block and row.block.hash),
     )
+
+
+def _nonce_values(row: Transaction) -> dict[str, object]:
+    return {"on": row.chain_id, "of": row.wallet, "at": row.nonce, "for": row.subject}
 
 
 def _of_nonce(row: Transaction) -> ColumnElement[bool]:
