@@ -22,6 +22,7 @@ from sqlalchemy import (
     select,
     true,
     tuple_,
+    union_all,
     update,
 )
 
@@ -40,11 +41,20 @@ _INDEXED = {
     frozenset({Status.FULFILLED}): TO_CLAIM,
 }
 _WAITS = orders.c.waiting_since.is_not(None)
+_FEES_FIRST = (
+    orders.c.fee.desc(),
+    func.coalesce(orders.c.asked_at, orders.c.changed_at),
+    orders.c.number,
+)
+_BY_TURN = (nulls_first(orders.c.asked_at), orders.c.number)
 
 
 def is_any(statuses: Sequence[Status], origin: str | None) -> Select[Any]:
     """Ask whether there is a healthy order at all: what an idle sensor asks each second."""
-    return select(literal(1)).where(_healthy(statuses, origin)).limit(1)
+    # In the order of an index: else a plan may look for the first one through all that ended.
+    first = select(literal(1)).where(_healthy(statuses, origin)).order_by(orders.c.origin).limit(1)
+    fresh = first.where(~_WAITS).order_by(*_FEES_FIRST)
+    return select(union_all(fresh, first.where(_WAITS).order_by(*_BY_TURN)).subquery())
 
 
 def ask(
@@ -92,10 +102,9 @@ def _healthy(statuses: Sequence[Status], origin: str | None) -> ColumnElement[bo
 def _turns(at: datetime, long_ago: datetime, fresh: bool) -> Iterator[Select[Any]]:
     """Yield the questions for whose turn it is: each leads to another part of an index."""
     key, asked = select(orders.c.origin, orders.c.number), orders.c.asked_at
-    fees_first = (orders.c.fee.desc(), func.coalesce(asked, orders.c.changed_at), orders.c.number)
     ready = or_(asked.is_(None), asked <= long_ago) if fresh else asked <= long_ago
-    yield key.where(~_WAITS, ready).order_by(*fees_first)
-    by_turn = key.where(_WAITS).order_by(nulls_first(asked), orders.c.number)
+    yield key.where(~_WAITS, ready).order_by(*_FEES_FIRST)
+    by_turn = key.where(_WAITS).order_by(*_BY_TURN)
     if fresh:
         yield by_turn.where(asked.is_(None))
     yield by_turn.where(asked <= long_ago, _paused(at))
