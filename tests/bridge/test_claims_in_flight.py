@@ -1,5 +1,7 @@
 """Claims that stay in the lane while L1 has taken their transfers back."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from mmbot_pipelines.adapters.db.outbox import PgOutbox
@@ -27,10 +29,10 @@ def decide_claims_alone(harness: BridgeHarness, monkeypatch: pytest.MonkeyPatch)
     """Read receipts while another run changes the order: its transfer is decided later."""
     decide = PgOutbox.decide
 
-    def lose(outbox: PgOutbox, outcome: Outcome) -> None:
-        if outcome.transaction.purpose == "transfer":
+    def lose(outbox: PgOutbox, decided: Sequence[Outcome]) -> None:
+        if any(outcome.transaction.purpose == "transfer" for outcome in decided):
             raise ConcurrentUpdate("changed by somebody else")
-        decide(outbox, outcome)
+        decide(outbox, decided)
 
     with monkeypatch.context() as patch:
         patch.setattr(PgOutbox, "decide", lose)
