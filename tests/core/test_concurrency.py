@@ -10,10 +10,12 @@ import pytest
 from mmbot_pipelines.core import concurrency
 
 # The node answers nothing, and somebody stops the process meanwhile: while it waits for the
-# answer, or while it asks the next question.
+# answer, or while it asks the next question. A shell starts what is in the background deaf to it.
 WAITING = """
 import os, signal, threading
 from mmbot_pipelines.core import concurrency
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def hang():
     os.kill(os.getpid(), signal.SIGINT)

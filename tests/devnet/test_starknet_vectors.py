@@ -22,6 +22,7 @@ SELECTORS = {
     "SetOrder": 0x2C75A60B5BDAD73EBBF539CC807FCCD09875C3CBF3F44041F852CDB96D8ACD3,
     "ClaimPayment": 0x314CC2452314D7E7C2AF40891B08B62AAA8A44D1694F02DAAE541598D2B1645,
     "claim_payment": 0x3636C566F6409560D55D5F6D1EB4EE163B096B4698C503E69E210BE79DE2AFA,
+    "claim_payment_batch": 0x354A01E49FE07E43306A97ED84DBD5DE8238C7D8FF616CAA3444630CFC559E6,
 }
 uint256 = st.integers(0, 2**256 - 1)
 
@@ -32,7 +33,8 @@ def test_names_give_the_protocols_selectors(name: str, selector: int) -> None:
 
 
 def test_claims_are_handled_only_for_l1() -> None:
-    assert {SELECTORS["claim_payment"]} == set(ESCROW.l1_handlers)
+    claims = {SELECTORS["claim_payment"], SELECTORS["claim_payment_batch"]}
+    assert claims == set(ESCROW.l1_handlers)
     assert not set(ESCROW.l1_handlers) & set(ESCROW.externals)
 
 

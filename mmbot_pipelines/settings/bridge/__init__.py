@@ -40,7 +40,7 @@ AFTER_TRANSFER, WITH_TRANSFER, BATCHED = CLAIMS = ("after_transfer", "with_trans
 Claim = Annotated[str, BeforeValidator(_claim)]
 NO_BATCH, EIP7702 = BATCHES = ("off", "eip7702")
 Batch = Annotated[str, BeforeValidator(_batch)]
-# A claim of more orders is refused by zkSync's diamond at the default L2 gas of each.
+# More orders would want more L2 gas than one message may have, at the default for each.
 BatchOrders = Annotated[
     int, BeforeValidator(lambda text: values.whole(text, "orders", minimum=2, maximum=100))
 ]
