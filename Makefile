@@ -48,7 +48,7 @@ demo: setup ## run the whole bridge on local chains, with orders and the UI
 # Half of the first part waits: four processes use two cores. What starts the whole product runs
 # last, two at a time: its timeouts suppose a machine that is not busy. tests/conftest.py has the
 # groups, and puts the longest first.
-GROUPS := --dist loadgroup --no-loadscope-reorder
+GROUPS := --dist loadscope --no-loadscope-reorder
 PRODUCT := $(addprefix tests/,e2e solo chaos)
 test: setup ## run the whole suite
 	@$(BIN)/pytest -n 4 $(GROUPS) -m "not product"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 pytest_plugins = ["tests.broker", "tests.postgres"]
 
@@ -39,11 +40,9 @@ _SERVER_PARAMETERS = {"anvil"}
 _OWN_SERVERS = ("adapters/db/test_embedded.py", "bridge/test_database_outage.py")
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         path = item.path.relative_to(_HERE)
-        item.add_marker(pytest.mark.xdist_group(_group(path, item)))
         if _is_in(path, _PRODUCT):
             item.add_marker(pytest.mark.product)
         elif _is_in(path, _OWN_SERVERS) or _has_server(item) or _is_slow_attack(path, item):
@@ -51,13 +50,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not _is_in(item.path.relative_to(_HERE), _LONGEST))
 
 
-def _group(path: Path, item: pytest.Item) -> str:
-    """Return the name of the tests that share what was started for them: mostly one file's."""
-    if _is_in(path, _PRODUCT):
-        return path.parts[0]
-    if _is_in(path, ("crash",)) and hasattr(item, "callspec"):
-        return f"{path} {item.callspec.params['kill_harness']}"
-    return str(path)
+class Groups(LoadScopeScheduling):
+    """Give a process all tests that share what was started for them: mostly one file's."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        path = Path(file).relative_to(_HERE.name)
+        if _is_in(path, _PRODUCT):
+            return path.parts[0]
+        if _is_in(path, ("crash",)):
+            claims = test.partition("[")[2].rstrip("]").partition("-")[0]
+            return f"{path} {claims}"
+        return str(path)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Groups:
+    # The marks of pytest-xdist 3.8 (loadgroup) are lost in pytest 9.2.
+    return Groups(config, log)
 
 
 def _is_in(path: Path, places: tuple[str, ...]) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mmbot_pipelines.bridge.origins import ORIGINS
-from mmbot_pipelines.devnet.stack import Stack
+from mmbot_pipelines.devnet.stack import Stack, free_port
 from tests.chaos.chain_facts import Chains, Origin, StarknetOrigin, ZkSyncOrigin
 from tests.chaos.faulty_rpc import FaultyRpc
 
@@ -46,7 +46,13 @@ class FaultyStack(Stack):
         seed: of the nodes' lies.
         chains: with faulty nodes, as the settings name them.
         """
-        super().__init__(home, origins=origins, settings=settings, log_start=log_start)
+        super().__init__(
+            home,
+            origins=origins,
+            ui_port=free_port(0),  # several stacks may start at once
+            settings=settings,
+            log_start=log_start,
+        )
         self.nodes: dict[str, list[FaultyRpc]] = {}  # by the chain's name in the settings
         self._chains = chains
         self._count = nodes
