@@ -1,7 +1,7 @@
 """The wallet's lane: hold it, sign for it, broadcast what was stored in it.
 
-Who holds it gives out nonces; whoever else signs for the wallet waits. Reads and writes the chain
-and the store.
+The run that holds it gives out nonces; any other that signs for the wallet waits. Reads and writes
+the chain and the store.
 """
 
 from collections.abc import Iterator, Sequence

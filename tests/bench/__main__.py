@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--l1", type=int, nargs="*", metavar="SECONDS", help="block times of L1")
     parser.add_argument("--out", type=Path, metavar="FOLDER", default=Path(".mmbot/bench"))
-    parser.add_argument("--minutes", type=float, help="of the steady rate: 5 unless told")
+    parser.add_argument("--minutes", type=float, help="of the steady rate: 5 by default")
     given = parser.parse_args()
     parts = given.parts or (("singles", "with_transfer") if QUICK else PARTS)
     if unknown := set(parts) - set(PARTS):

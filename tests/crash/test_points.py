@@ -41,6 +41,9 @@ WITH_TRANSFER = (
     Point.REPLACEMENT_STORED,
     Point.REPLACEMENT_BROADCAST,
     Point.L1_REORG_SEEN,
+    Point.L2_REORG_SEEN,
+    Point.L2_REORG_REVIEWED,
+    Point.SETTLEMENT_SEEN,
 )
 PACKED = ", packed"  # one run has all orders that are due
 OF_A_SLICE = (Point.SIGNED, Point.TRANSFER_STORED, Point.TRANSFER_BROADCAST)

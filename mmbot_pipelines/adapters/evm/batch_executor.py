@@ -1,7 +1,7 @@
 """The contract that our account is delegated to for batches (EIP-7702): code and calls. Pure.
 
-Its source is solidity/BatchExecutor.sol. It stands at the same address on every chain: whoever
-deploys it, by the usual factory of deployments (CREATE2), can deploy nothing else there.
+Its source is solidity/BatchExecutor.sol. It stands at the same address on every chain, by
+the usual factory of deployments (CREATE2): nobody can deploy anything else there.
 """
 
 import json
@@ -56,7 +56,7 @@ def contract_address() -> Address:
 
 
 def deployment() -> Call:
-    """Return the call that deploys the contract; whoever makes it, the result is the same."""
+    """Return the call that deploys the contract: the same one, from any account."""
     return Call(to=FACTORY, data=_SALT + _creation_code(), value=Wei(0))
 
 

@@ -19,7 +19,7 @@ from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Call, Fees, Signed
 
 _DESIGNATOR = bytes.fromhex("ef0100")  # and the target's 20 bytes
-_NOBODY = Address("0x" + "00" * 20)  # whoever is delegated to it has no code again
+_NOBODY = Address("0x" + "00" * 20)  # an account delegated to it has no code again
 
 # Ethereum has delegations since Prague, which also brought this precompile (EIP-2537): it adds
 # two points of BLS12-381. Where there is none the answer is empty.

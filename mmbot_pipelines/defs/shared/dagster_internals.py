@@ -129,7 +129,7 @@ class _Tick(threading.local):
 
 
 class _Ending:
-    """What a daemon that stops has told this code server."""
+    """When a daemon announced to this code server that it stops."""
 
     at = float("-inf")  # when, on the monotonic clock
 
@@ -179,7 +179,7 @@ def is_tick_wanted() -> bool:
 
 
 def end_ticks_at_exit() -> None:
-    """Let a daemon in this process tell its code servers when it stops; elsewhere do nothing.
+    """Let a daemon in this process announce its end to its code servers; elsewhere do nothing.
 
     It stops only when its last tick has ended.
 
@@ -187,7 +187,7 @@ def end_ticks_at_exit() -> None:
         RuntimeError: this version of Dagster stops in another way.
     """
     module = sys.modules.get("dagster._daemon.controller")
-    if module is None or hasattr(module.DagsterDaemonController, "_untold"):
+    if module is None or hasattr(module.DagsterDaemonController, "_unannounced"):
         return
     kind = module.DagsterDaemonController
     plain = kind.__dict__.get("__exit__")
@@ -212,7 +212,7 @@ def end_ticks_at_exit() -> None:
         threading.Thread(target=end_ticks, args=(workspace,), daemon=True).start()
         return plain(self, *exception)
 
-    kind._untold, kind.__exit__ = plain, leave
+    kind._unannounced, kind.__exit__ = plain, leave
 
 
 def run_of_task(packed: Any) -> str:
