@@ -3,12 +3,12 @@
 import re
 from pathlib import Path
 
-from mmbot_pipelines.bridge.origins import ORIGINS
+from mmbot_pipelines.bridge.orders.origins import ORIGINS
 
 PACKAGE = Path(__file__).parents[1] / "mmbot_pipelines"
 
 # The one line of each, and applied migrations, which nobody changes.
-REGISTRY = ("bridge/origins.py", "adapters/db/migrations/")
+REGISTRY = ("bridge/orders/origins.py", "adapters/db/migrations/")
 
 # The adapters of a chain are no origin: other applications may use it. And a name that
 # dashboards know, as the database does.

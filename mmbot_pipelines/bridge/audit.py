@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 
-from mmbot_pipelines.bridge.lifecycle import NEXT, Status
+from mmbot_pipelines.bridge.orders.lifecycle import NEXT, Status
 from mmbot_pipelines.core.outbox import TxState
 
 _PAID = {Status.FULFILLED, Status.PROVING, Status.PROVED, Status.COMPLETED}

@@ -6,7 +6,7 @@ message's price comes from the origin (`message_fee` in adapters/bridge). Money 
 
 from dataclasses import dataclass
 
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core.errors import Waits
 from mmbot_pipelines.core.money import Gas, Wei, format_ether
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.guard import counts, guard_failures, halt_now, met_again
-from mmbot_pipelines.bridge.journal import Run
-from mmbot_pipelines.bridge.lifecycle import Fact, Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.journal import Run
+from mmbot_pipelines.bridge.orders.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.transitions import Change, change, change_all, record_error, release
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.error_log import Fault

@@ -8,19 +8,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 
-from mmbot_pipelines.bridge import gas_estimates
-from mmbot_pipelines.bridge.admission import RunLimits, closed, split_confirmed
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.claim_cost import ClaimCost
-from mmbot_pipelines.bridge.claims_behind import claims_behind
 from mmbot_pipelines.bridge.failures import Work
-from mmbot_pipelines.bridge.journal import Run
-from mmbot_pipelines.bridge.lifecycle import Fact, Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.journal import Run
+from mmbot_pipelines.bridge.orders.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.policy import Cost, refusal, shortfall
 from mmbot_pipelines.bridge.reorg.l2 import blocks_of, still_in_chain
 from mmbot_pipelines.bridge.reverts import check_market_maker
-from mmbot_pipelines.bridge.submit import SubmitRequest, submit
+from mmbot_pipelines.bridge.sending import gas_estimates
+from mmbot_pipelines.bridge.sending.admission import RunLimits, closed, split_confirmed
+from mmbot_pipelines.bridge.sending.claims_behind import claims_behind
+from mmbot_pipelines.bridge.sending.submit import SubmitRequest, submit
 from mmbot_pipelines.core import concurrency, failpoints
 from mmbot_pipelines.core.errors import Failure, SimulationReverted, Waits
 from mmbot_pipelines.core.money import Gas, Wei, format_ether

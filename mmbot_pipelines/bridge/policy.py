@@ -8,7 +8,7 @@ what depends on prices can become right by itself.
 from dataclasses import dataclass
 
 from mmbot_pipelines.bridge.claim_cost import ClaimCost
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core.money import Address, Gas, Wei, format_ether
 
 _BPS = 10_000

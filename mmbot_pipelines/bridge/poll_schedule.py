@@ -7,7 +7,7 @@ for rarely, so that a thousand claims that never arrive cost a node little.
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 
 MAX_ORDERS = 100  # orders of one look
 PAGE = 200  # orders that one look reads of the newest, and of all others by turns

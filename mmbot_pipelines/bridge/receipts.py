@@ -5,15 +5,15 @@ from dataclasses import replace
 from functools import partial
 
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.batches import batch_failure, batch_fault, is_left_out
 from mmbot_pipelines.bridge.failures import BATCH_SIZE, after_failure, fault_of
 from mmbot_pipelines.bridge.guard import guard_failures, halt_now
-from mmbot_pipelines.bridge.journal import Run
-from mmbot_pipelines.bridge.lifecycle import NEXT, Fact, Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.journal import Run
+from mmbot_pipelines.bridge.orders.lifecycle import NEXT, Fact, Status
+from mmbot_pipelines.bridge.orders.order import Order
+from mmbot_pipelines.bridge.orders.parts import batch_failure, batch_fault, is_left_out
 from mmbot_pipelines.bridge.ports.accounts import CANCEL, REPAY, TRANSFER
 from mmbot_pipelines.bridge.reverts import is_recipients_doing, market_maker_refusal
-from mmbot_pipelines.bridge.still_wanted import still_wanted
+from mmbot_pipelines.bridge.sending.still_wanted import still_wanted
 from mmbot_pipelines.bridge.transitions import Change, record_all
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.error_log import Fault

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import Work, fault_of
-from mmbot_pipelines.bridge.lifecycle import Fact
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Fact
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.accounts import TRANSFER
 from mmbot_pipelines.bridge.transitions import change
 from mmbot_pipelines.core.errors import (

@@ -7,14 +7,14 @@ twice changes nothing.
 from collections.abc import Sequence
 
 from mmbot_pipelines.bridge.app import Bridge, Rules
-from mmbot_pipelines.bridge.claim import claim_again, repay, settle
+from mmbot_pipelines.bridge.claims.claim import claim_again, repay, settle
+from mmbot_pipelines.bridge.claims.refunds import record_refunds
 from mmbot_pipelines.bridge.fill import resume_paid, transfer
 from mmbot_pipelines.bridge.guard import guard
-from mmbot_pipelines.bridge.journal import Run
-from mmbot_pipelines.bridge.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.orders.journal import Run
+from mmbot_pipelines.bridge.orders.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.ports.orders import Cursor, Scan
 from mmbot_pipelines.bridge.receipts import process_receipts
-from mmbot_pipelines.bridge.refunds import record_refunds
 from mmbot_pipelines.bridge.reorg.l1 import check_l1_reorgs
 from mmbot_pipelines.bridge.reorg.l2 import anchored, relocate_rescanned, review
 from mmbot_pipelines.bridge.reorg.settlements import review_settlements

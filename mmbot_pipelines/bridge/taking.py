@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.confirmations import confirmed_ranges
 from mmbot_pipelines.bridge.failures import ASK_AGAIN_SECONDS
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.bridge.transitions import release
 from mmbot_pipelines.core import failpoints

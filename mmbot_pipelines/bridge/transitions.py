@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.journal import HistoryEntry, Run
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.journal import HistoryEntry, Run
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.accounts import TRANSFER
 from mmbot_pipelines.bridge.ports.orders import BridgeUnitOfWork, Cursor, Scan
 from mmbot_pipelines.core.error_log import Fault

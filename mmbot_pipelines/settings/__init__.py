@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from mmbot_pipelines.bridge.origins import ORIGINS
+from mmbot_pipelines.bridge.orders.origins import ORIGINS
 from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.core.failpoints import Point
 from mmbot_pipelines.settings.bridge import (

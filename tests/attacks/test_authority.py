@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from mmbot_pipelines.bridge import guard, steps
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.safety import GLOBAL, State, state_of
 from mmbot_pipelines.devnet.artifacts import send

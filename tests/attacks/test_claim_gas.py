@@ -6,8 +6,8 @@ import pytest
 
 from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSyncOrigin
 from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
-from mmbot_pipelines.bridge.gas_estimates import claim_gas, transfer_gas
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.sending.gas_estimates import claim_gas, transfer_gas
 from mmbot_pipelines.core.money import Gas
 from tests.bridge.harness import BridgeHarness
 

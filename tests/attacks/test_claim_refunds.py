@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from mmbot_pipelines.adapters.bridge.zksync.refunds import _minted
 from mmbot_pipelines.adapters.db.bridge.reports import PgReports
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.bridge.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.orders.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.ports.reports import total
 from mmbot_pipelines.core.money import Address, TxHash
 from tests.chain.anvil_bridge import AnvilBridge

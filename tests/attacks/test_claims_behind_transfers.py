@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.outbox import Transaction, TxState
 from tests.chain.anvil_bridge import AnvilBridge

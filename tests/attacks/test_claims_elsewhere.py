@@ -8,8 +8,8 @@ import pytest
 from eth_typing import ChecksumAddress
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.escrow_errors import ClaimsGoElsewhere, MessageMissing
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.escrow_errors import ClaimsGoElsewhere, MessageMissing
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.ports.chains import Progress
 from mmbot_pipelines.core.alerts import Severity
 from mmbot_pipelines.core.errors import OrdersFailed

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mmbot_pipelines.adapters.bridge.starknet.messages import ByMessage
-from mmbot_pipelines.bridge.escrow_errors import ClaimsGoElsewhere
+from mmbot_pipelines.bridge.orders.escrow_errors import ClaimsGoElsewhere
 from mmbot_pipelines.core.errors import RpcUnavailable
 from tests.adapters.rpc.fake_node import FakeNode, fake_node, refuse, rpc
 from tests.adapters.starknet.starknet_fakes import ESCROW, REGISTRY, StarknetFake, client

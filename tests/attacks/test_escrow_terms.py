@@ -9,8 +9,8 @@ import pytest
 
 from mmbot_pipelines.adapters.bridge.zksync import escrow as abi
 from mmbot_pipelines.bridge import guard, steps
-from mmbot_pipelines.bridge.escrow_errors import EscrowNotOurs
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.escrow_errors import EscrowNotOurs
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.safety import State, state_of
 from mmbot_pipelines.devnet.artifacts import send
 from tests.attacks.liar import Liar

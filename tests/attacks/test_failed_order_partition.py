@@ -13,8 +13,8 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster._core.test_utils import create_run_for_test
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.journal import Run
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.journal import Run
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.defs.bridge.failed_orders import FAILED_ORDERS, failed_order, failed_orders
 from mmbot_pipelines.defs.bridge.failed_runs import failed_runs
 from tests.bridge.harness import BridgeHarness

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from mmbot_pipelines.bridge import guard, steps
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Call
 from mmbot_pipelines.core.safety import GLOBAL, State, state_of

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mmbot_pipelines.bridge import guard, steps
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused, WrongChain
 from mmbot_pipelines.core.money import Address

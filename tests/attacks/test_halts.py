@@ -14,7 +14,7 @@ from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.bridge import guard, steps
 from mmbot_pipelines.bridge.failures import BATCH_SIZE
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from mmbot_pipelines.core.money import Gas
 from mmbot_pipelines.core.outbox import Call, Fees, Signed

@@ -8,7 +8,7 @@ import pytest
 from mmbot_pipelines.adapters.evm import signing
 from mmbot_pipelines.adapters.evm.chain import EthereumChain
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.errors import Failure, RpcUnavailable
 from mmbot_pipelines.core.money import Gas, Wei
 from mmbot_pipelines.core.outbox import TxState

@@ -13,8 +13,8 @@ from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.app import Bridge, Rules
-from mmbot_pipelines.bridge.journal import Run
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.journal import Run
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.policy import Limits
 from mmbot_pipelines.bridge.ports.chains import Origin, Settlement
 from mmbot_pipelines.core.errors import RpcUnavailable

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from mmbot_pipelines.bridge import guard, steps
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.still_wanted import LATE_SECONDS
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.sending.still_wanted import LATE_SECONDS
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.safety import GLOBAL
 from mmbot_pipelines.devnet.artifacts import send

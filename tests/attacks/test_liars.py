@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from tests.chain.chain_harness import ChainHarness, played
 from tests.chaos.faulty_rpc import FaultyRpc
 from tests.devnet.bridge import Devnet, rolled_back, running

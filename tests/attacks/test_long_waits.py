@@ -4,7 +4,7 @@ import pytest
 
 from mmbot_pipelines.bridge import guard
 from mmbot_pipelines.bridge.fill import PricesTooHigh
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.alerts import Alert, Severity
 from mmbot_pipelines.core.errors import InsufficientFunds, RpcUnavailable, Waits
 from mmbot_pipelines.core.safety import GLOBAL

@@ -14,8 +14,8 @@ from mmbot_pipelines.adapters.bridge.starknet.origin import StarknetOrigin
 from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
-from mmbot_pipelines.bridge.escrow_errors import MessageMissing
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.escrow_errors import MessageMissing
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.chains import Progress
 from mmbot_pipelines.core.errors import Undelivered
 from mmbot_pipelines.core.money import Address

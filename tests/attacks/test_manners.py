@@ -11,8 +11,8 @@ from mmbot_pipelines.adapters.bridge.registry import PaymentRegistry
 from mmbot_pipelines.adapters.bridge.registry_abi import V1
 from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSyncOrigin
 from mmbot_pipelines.adapters.rpc.client import Rpc
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.poll_schedule import MAX_ORDERS, PAGE, PollSchedule
 from mmbot_pipelines.bridge.ports.chains import Progress, Settlement
 from mmbot_pipelines.core.errors import Failure

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.safety import State
 from tests.attacks.liar import Liar

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.readings import SafetyThresholds
 from mmbot_pipelines.core.safety import GLOBAL, State, state_of

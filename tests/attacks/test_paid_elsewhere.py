@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.escrow_errors import PaidElsewhere
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.escrow_errors import PaidElsewhere
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.alerts import Severity
 from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging
 from tests.bridge.harness import BridgeHarness

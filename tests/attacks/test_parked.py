@@ -1,8 +1,8 @@
 """Parked means parked: one retry is one attempt, and gives all attempts again."""
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.journal import Run
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.journal import Run
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.ports.chains import Progress
 from mmbot_pipelines.core.errors import Undelivered
 from tests.bridge.harness import BridgeHarness

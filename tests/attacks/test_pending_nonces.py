@@ -6,8 +6,8 @@ import pytest
 
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.alerting.wallet import NONCE
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.nonces import MAX_FOREIGN
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.sending.nonces import MAX_FOREIGN
 from mmbot_pipelines.core.alerts import Severity
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Call

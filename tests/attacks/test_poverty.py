@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.alerts import Alert
 from mmbot_pipelines.core.errors import RpcRefused
 from mmbot_pipelines.core.money import Wei

@@ -21,9 +21,9 @@ from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.metrics.figures import PgFigures
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.claims.refunds import record_refunds
 from mmbot_pipelines.bridge.ports.chains import Settlement
 from mmbot_pipelines.bridge.ports.reports import Figures, total
-from mmbot_pipelines.bridge.refunds import record_refunds
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Transaction
 from mmbot_pipelines.devnet.messenger import Messenger

@@ -8,9 +8,9 @@ import pytest
 from mmbot_pipelines import settings
 from mmbot_pipelines.adapters.bridge.registry import PaymentRegistry, abi_of
 from mmbot_pipelines.adapters.rpc.client import Rpc
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.origins import ORIGINS
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
+from mmbot_pipelines.bridge.orders.origins import ORIGINS
 from mmbot_pipelines.cli.doctor import chains as chain_checks
 from mmbot_pipelines.cli.doctor.findings import CheckStatus
 from mmbot_pipelines.core.errors import InvalidSettings, RegistryAbiMismatch

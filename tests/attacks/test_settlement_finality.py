@@ -9,8 +9,8 @@ from sqlalchemy import text
 from mmbot_pipelines.adapters.db.engine import connect, transaction
 from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.chains import Settlement
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.devnet.starknet.delivery import L1Link

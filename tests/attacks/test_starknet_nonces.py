@@ -16,7 +16,7 @@ from mmbot_pipelines.adapters.bridge.starknet.proofs import ByProof
 from mmbot_pipelines.adapters.starknet.invokes import Invoke
 from mmbot_pipelines.adapters.starknet.lane import StarknetLane
 from mmbot_pipelines.adapters.starknet.node import StarknetNode
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core.outbox import TxState
 from mmbot_pipelines.devnet.starknet.felt import selector_of
 from mmbot_pipelines.devnet.starknet.gas import PRICES, estimate, in_fri

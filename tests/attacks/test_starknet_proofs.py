@@ -17,8 +17,8 @@ from mmbot_pipelines.adapters.starknet.invoke_store import PgInvokes
 from mmbot_pipelines.adapters.starknet.node import StarknetNode
 from mmbot_pipelines.adapters.starknet.wallet import StarknetWallet
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core.outbox import TxState
 from mmbot_pipelines.devnet.starknet.contracts import development_keys
 from mmbot_pipelines.devnet.starknet.felt import felt, halves

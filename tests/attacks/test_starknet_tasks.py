@@ -8,8 +8,8 @@ import pytest
 from mmbot_pipelines.adapters.bridge.starknet.origin import StarknetOrigin
 from mmbot_pipelines.adapters.bridge.starknet.proofs import TransferNotFinal
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.escrow_errors import EscrowPaused
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.escrow_errors import EscrowPaused
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.ports.chains import Task
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.devnet.chain import ask

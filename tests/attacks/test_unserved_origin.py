@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.errors import NotServed, OrdersFailed
 from mmbot_pipelines.wiring.origins import Origins
 from tests.bridge.harness import BridgeHarness

@@ -4,7 +4,7 @@ import pytest
 
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.fill import UNPAID
-from mmbot_pipelines.bridge.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.orders.lifecycle import Fact, Status
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.money import Address
 from tests.bridge.harness import BridgeHarness

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.escrow_errors import is_paid_to_other_wallet
+from mmbot_pipelines.bridge.orders.escrow_errors import is_paid_to_other_wallet
 from mmbot_pipelines.core.errors import OrdersFailed
 from mmbot_pipelines.devnet.accounts import account
 from tests.chain.anvil_bridge import AnvilBridge

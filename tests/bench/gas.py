@@ -16,7 +16,7 @@ from pathlib import Path
 from eth_typing import ChecksumAddress
 
 from mmbot_pipelines.adapters.bridge.registry_abi import V1, V2
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core.outbox import Call
 from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging
 from tests.devnet.bridge import Devnet, running

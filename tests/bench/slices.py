@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine, event
 from mmbot_pipelines.adapters.db import embedded, migrate
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.rpc.node import Answer, Node, RpcCall
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from tests.chain.anvil_bridge import AnvilBridge
 from tests.devnet.bridge import running

@@ -15,7 +15,7 @@ from mmbot_pipelines.adapters.metrics.figures import PgFigures
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.alerting import notify
 from mmbot_pipelines.bridge.alerting.rules import AlertThresholds
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.policy import Caps
 from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from mmbot_pipelines.core.money import Address, Wei

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import NEXT, Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import NEXT, Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.errors import Failure, RpcUnavailable

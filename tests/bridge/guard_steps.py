@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from mmbot_pipelines.bridge import guard, steps
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.safety import GLOBAL, State, state_of
 from tests.bridge.harness import BridgeHarness
 

@@ -1,7 +1,7 @@
 """Orders brought to a status in memory, for tests of L2 reorgs."""
 
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from tests.bridge.harness import BridgeHarness
 
 AMOUNT, FEE = 10**16, 10**16

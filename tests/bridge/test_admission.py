@@ -7,7 +7,7 @@ import pytest
 
 from mmbot_pipelines.adapters.db.outbox import PgOutbox
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.safety import GLOBAL, ScopeState, State
 from mmbot_pipelines.core.unit_of_work import Lane

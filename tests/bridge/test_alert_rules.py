@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core import safety
 from mmbot_pipelines.core.alerts import Alert, AlertSnapshot, Severity
 from mmbot_pipelines.core.errors import RpcRefused, RpcUnavailable, StoreUnavailable

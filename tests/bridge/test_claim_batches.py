@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.policy import Batching
-from mmbot_pipelines.bridge.still_wanted import LATE_SECONDS
+from mmbot_pipelines.bridge.sending.still_wanted import LATE_SECONDS
 from mmbot_pipelines.core.errors import RpcUnavailable, SimulationReverted
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Call, Transaction, TxState

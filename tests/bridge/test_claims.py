@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.ports.chains import Progress
 from mmbot_pipelines.core.errors import Malformed, RpcUnavailable, Undelivered
 from mmbot_pipelines.core.money import TxHash

@@ -6,7 +6,7 @@ import pytest
 
 from mmbot_pipelines.adapters.db.outbox import PgOutbox
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.orders.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.ports.chains import Progress
 from mmbot_pipelines.core.errors import ConcurrentUpdate, RpcUnavailable
 from mmbot_pipelines.core.money import Address, Wei

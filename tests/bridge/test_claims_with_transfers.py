@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.money import Gas, Wei
 from mmbot_pipelines.core.outbox import Call, Fees, TxState

@@ -3,8 +3,8 @@
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.still_wanted import LATE_SECONDS
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.sending.still_wanted import LATE_SECONDS
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.outbox import TxState
 from tests.bridge.harness import BridgeHarness

@@ -2,7 +2,7 @@
 
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.confirmations import ConfirmationTier
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.money import Wei
 from tests.bridge.harness import BridgeHarness
 from tests.bridge.reorged import AMOUNT, at

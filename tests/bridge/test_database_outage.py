@@ -10,7 +10,7 @@ import pytest
 from mmbot_pipelines.adapters.db import embedded, migrate
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from mmbot_pipelines.core.errors import OrdersFailed, StoreUnavailable
 from tests.bridge.harness import BridgeHarness

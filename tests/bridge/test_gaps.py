@@ -3,7 +3,7 @@
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Call, TxState
 from tests.bridge.harness import BridgeHarness

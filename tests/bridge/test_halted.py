@@ -6,8 +6,8 @@ import pytest
 
 from mmbot_pipelines.adapters.db.safety import PgSafety, PgSafetyReads
 from mmbot_pipelines.bridge import guard, steps
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core.errors import Failure, RpcUnavailable, StoreUnavailable
 from mmbot_pipelines.core.safety import GLOBAL
 from tests.bridge.guard_steps import complete, halt, throttle

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import NEXT, Status
+from mmbot_pipelines.bridge.orders.lifecycle import NEXT, Status
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Call, TxState
 from tests.bridge.harness import BridgeHarness

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.bridge.reorg.l2 import review
 from mmbot_pipelines.core.errors import RpcUnavailable

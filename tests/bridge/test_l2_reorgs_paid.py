@@ -3,7 +3,7 @@
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.orders.lifecycle import Fact, Status
 from mmbot_pipelines.core.money import format_ether
 from mmbot_pipelines.core.outbox import TxState
 from tests.bridge.harness import BridgeHarness

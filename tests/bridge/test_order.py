@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmbot_pipelines.bridge.lifecycle import NEXT, Fact, Status
+from mmbot_pipelines.bridge.orders.lifecycle import NEXT, Fact, Status
 from mmbot_pipelines.core.errors import IllegalTransition
 from mmbot_pipelines.core.money import TxHash
 from tests.bridge.orders import NOON, an_order

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.ports.orders import Cursor, OrderFilter, Scan
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.outbox import Block

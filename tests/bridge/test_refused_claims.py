@@ -3,7 +3,7 @@
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.errors import SimulationReverted
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.safety import GLOBAL, State, state_of

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.outbox import TxState
 from tests.bridge.harness import BridgeHarness

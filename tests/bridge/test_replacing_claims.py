@@ -1,6 +1,6 @@
 """Claims that are stuck: what they are worth, and when they are replaced."""
 
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.safety import GLOBAL, halt
 from tests.bridge.harness import BridgeHarness
 from tests.bridge.transfers import GWEI, rows, transferring

@@ -9,7 +9,7 @@ import pytest
 from mmbot_pipelines.adapters.db.outbox import PgLane, PgOutbox
 from mmbot_pipelines.adapters.evm.kms import KmsRefused, KmsUnavailable
 from mmbot_pipelines.bridge.failures import BATCH_SIZE
-from mmbot_pipelines.bridge.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.orders.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.transitions import record
 from mmbot_pipelines.core.errors import Failure, InsufficientFunds, RpcUnavailable, StoreUnavailable
 from mmbot_pipelines.core.money import Address, Gas, Wei

@@ -11,7 +11,7 @@ from mmbot_pipelines.bridge.alerting.notify import (
     send_daily_summary,
 )
 from mmbot_pipelines.bridge.alerting.rules import AlertThresholds
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.money import Wei, format_ether
 from tests.bridge.guard_steps import halt

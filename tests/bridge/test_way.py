@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.policy import Limits
 from mmbot_pipelines.core.money import Wei
 from tests.bridge.harness import BridgeHarness

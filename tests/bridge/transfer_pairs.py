@@ -1,6 +1,6 @@
 """Transfers and the claims behind them: MMBOT_CLAIM=with_transfer on chains in memory."""
 
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.outbox import Transaction, TxState
 from tests.bridge.harness import BridgeHarness
 from tests.bridge.test_l1_reorgs import completed

@@ -1,6 +1,6 @@
 """Orders whose transfers are on their way, and what is stored of these."""
 
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.outbox import Transaction, TxState
 from tests.bridge.harness import BridgeHarness
 

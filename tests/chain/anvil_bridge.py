@@ -8,9 +8,9 @@ from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.app import Bridge, Rules
-from mmbot_pipelines.bridge.journal import Run
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.journal import Run
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.policy import Limits
 from mmbot_pipelines.core.errors import OrdersFailed
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei

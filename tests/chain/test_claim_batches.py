@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.policy import Batching
 from mmbot_pipelines.core.errors import OrdersFailed
 from mmbot_pipelines.core.outbox import Call, Transaction

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.outbox import TxState
 from mmbot_pipelines.devnet.chain import ask
 from tests.chain.anvil_bridge import AnvilBridge

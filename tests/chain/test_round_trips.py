@@ -9,7 +9,7 @@ import pytest
 from mmbot_pipelines.adapters.db.outbox import PgLane, PgOutbox
 from mmbot_pipelines.adapters.rpc.node import Answer, Node, RpcCall
 from mmbot_pipelines.bridge.failures import BATCH_SIZE
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core import concurrency
 from tests.chain.anvil_bridge import AnvilBridge
 from tests.ports.port_harness import AnvilPorts

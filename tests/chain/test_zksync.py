@@ -10,7 +10,7 @@ from mmbot_pipelines.adapters.bridge.zksync.diamond import BASE_COST
 from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSyncOrigin
 from mmbot_pipelines.adapters.evm.logs import LogScanner
 from mmbot_pipelines.adapters.rpc.client import Rpc
-from mmbot_pipelines.bridge.escrow_errors import EscrowNotOurs, EscrowPaused
+from mmbot_pipelines.bridge.orders.escrow_errors import EscrowNotOurs, EscrowPaused
 from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.errors import Malformed, RpcRefused, WrongChain
 from mmbot_pipelines.core.money import Address, Gas

@@ -11,7 +11,7 @@ from web3 import Web3
 from web3.types import TxData
 
 from mmbot_pipelines.bridge.audit import ChainFacts, MinedTransaction, OrderTerms, RegistryTransfer
-from mmbot_pipelines.bridge.origins import ORIGINS
+from mmbot_pipelines.bridge.orders.origins import ORIGINS
 from mmbot_pipelines.devnet.artifacts import contract
 from mmbot_pipelines.devnet.chain import connect
 from mmbot_pipelines.devnet.deploy import REGISTRIES, Deployment, ZkSyncDeployment

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from mmbot_pipelines.bridge.origins import ORIGINS
+from mmbot_pipelines.bridge.orders.origins import ORIGINS
 from mmbot_pipelines.devnet.stack import Stack, free_port
 from tests.chaos.chain_facts import Chains, Origin, StarknetOrigin, ZkSyncOrigin
 from tests.chaos.faulty_rpc import FaultyRpc

@@ -16,7 +16,7 @@ from mmbot_pipelines.bridge.audit import (
     StoredTransaction,
     audit,
 )
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.outbox import TxState
 from tests.chaos.chain_facts import Chains, Snapshot
 

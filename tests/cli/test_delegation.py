@@ -7,7 +7,7 @@ import pytest
 
 from mmbot_pipelines.adapters.evm.batch_executor import FACTORY, contract_address, runtime_code
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.journal import Run
+from mmbot_pipelines.bridge.orders.journal import Run
 from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.core.outbox import DELEGATE, TxState
 from mmbot_pipelines.devnet.artifacts import send

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
-from mmbot_pipelines.bridge.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.orders.lifecycle import Fact, Status
 from mmbot_pipelines.cli import screen
 from mmbot_pipelines.core.money import UINT256_MAX
 from tests.bridge.orders import NOON, an_order

@@ -10,7 +10,7 @@ from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.metrics.figures import PgFigures
 from mmbot_pipelines.adapters.starknet.invoke_store import PgInvokes
 from mmbot_pipelines.adapters.starknet.invokes import Invoke
-from mmbot_pipelines.bridge.lifecycle import Fact
+from mmbot_pipelines.bridge.orders.lifecycle import Fact
 from mmbot_pipelines.cli.bridge.order_history import _transaction
 from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei, format_ether

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
-from mmbot_pipelines.bridge.lifecycle import Fact
+from mmbot_pipelines.bridge.orders.lifecycle import Fact
 from tests.bridge.orders import an_order
 from tests.cli.command import Mmbot
 from tests.cli.stored_orders import add, step

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.wiring import bridge as wiring
 from mmbot_pipelines.wiring import shared
 from tests.bridge.harness import BridgeHarness

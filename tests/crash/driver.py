@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from mmbot_pipelines.adapters.alerts.apprise import AppriseChannel
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.alerting.notify import AlertService, send_alerts
-from mmbot_pipelines.bridge.journal import Run
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.journal import Run
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.settings import load

@@ -10,7 +10,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from mmbot_pipelines.adapters.evm.kms import KmsUnavailable
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.defs.bridge import run_requests
 from mmbot_pipelines.defs.bridge.failed_runs import failed_runs
 from mmbot_pipelines.defs.bridge.orders import fill_orders

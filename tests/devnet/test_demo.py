@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from eth_utils.address import to_checksum_address
 
-from mmbot_pipelines.bridge.lifecycle import Fact
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Fact
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from mmbot_pipelines.cli.screen import console
 from mmbot_pipelines.core.errors import StoreUnavailable

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from mmbot_pipelines.bridge.lifecycle import Fact
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Fact
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.devnet.order_table import order_table, tally
 from tests.bridge.orders import NOON, an_order
 

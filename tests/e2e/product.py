@@ -9,8 +9,8 @@ from web3.types import TxReceipt
 
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect as connect_database
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.devnet.chain import connect
 from mmbot_pipelines.devnet.orders import OrderSpec
 from tests.chaos.faulty_stack import FaultyStack

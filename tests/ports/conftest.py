@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from eth_typing import ChecksumAddress
 
-from mmbot_pipelines.bridge.origins import ORIGINS
+from mmbot_pipelines.bridge.orders.origins import ORIGINS
 from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging
 from tests.devnet.bridge import Devnet, running
 from tests.ports.port_harness import MemoryPorts, PortHarness, on_anvil

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.money import TxHash
 from mmbot_pipelines.core.outbox import Block

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from mmbot_pipelines.bridge.escrow_errors import (
+from mmbot_pipelines.bridge.orders.escrow_errors import (
     AlreadyClaimed,
     EscrowMismatch,
     EscrowNotOurs,
@@ -16,7 +16,7 @@ from mmbot_pipelines.bridge.escrow_errors import (
     OrderAbsent,
     PaidElsewhere,
 )
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.chains import Progress, Settlement, Task
 from mmbot_pipelines.bridge.ports.orders import Cursor, Scan
 from mmbot_pipelines.core.error_log import Fault

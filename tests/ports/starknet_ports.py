@@ -15,7 +15,7 @@ from mmbot_pipelines.adapters.evm.chain import EthereumChain, LocalSigner
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.node import Node
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.chains import Repayment
 from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.money import Address, TxHash

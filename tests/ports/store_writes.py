@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mmbot_pipelines.bridge import transitions
-from mmbot_pipelines.bridge.lifecycle import Fact
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Fact
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.orders import BridgeStore, BridgeUnitOfWork, Cursor, Scan
 from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei

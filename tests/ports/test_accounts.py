@@ -3,8 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from mmbot_pipelines.bridge.lifecycle import Fact, Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.accounts import REPAY, BalanceMark
 from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.error_log import Fault

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from mmbot_pipelines.adapters.bridge.registry_abi import V2
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.chains import Settlement
 from mmbot_pipelines.core.errors import SimulationReverted
 from mmbot_pipelines.core.money import TxHash

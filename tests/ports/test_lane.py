@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from mmbot_pipelines.bridge.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.orders.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.ports.orders import BridgeStore
 from mmbot_pipelines.bridge.transitions import Change, record_all
 from mmbot_pipelines.core.errors import ConcurrentUpdate

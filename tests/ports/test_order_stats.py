@@ -7,7 +7,7 @@ import pytest
 
 from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
-from mmbot_pipelines.bridge.lifecycle import Fact
+from mmbot_pipelines.bridge.orders.lifecycle import Fact
 from mmbot_pipelines.bridge.ports.order_stats import LongWait, OrderStats, Parked, Shortage
 from mmbot_pipelines.bridge.ports.orders import BridgeStore
 from mmbot_pipelines.core.money import Wei

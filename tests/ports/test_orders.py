@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from mmbot_pipelines.bridge.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.orders.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.ports.orders import BridgeStore, Cursor, OrderFilter, Scan
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from mmbot_pipelines.bridge.escrow_errors import (
+from mmbot_pipelines.bridge.orders.escrow_errors import (
     AlreadyClaimed,
     EscrowMismatch,
     EscrowNotOurs,
@@ -10,7 +10,7 @@ from mmbot_pipelines.bridge.escrow_errors import (
     OrderAbsent,
     PaidElsewhere,
 )
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.ports.chains import Settlement
 from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.errors import RetryPolicy, SimulationReverted

@@ -7,8 +7,8 @@ import pytest
 
 from mmbot_pipelines.adapters.db.bridge.reports import PgReports
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
-from mmbot_pipelines.bridge.lifecycle import Fact
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Fact
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.reports import SHARED, DayOfOrigin, Figures, OrderTime
 from mmbot_pipelines.core.money import Wei
 from tests.bridge.orders import NOON, an_order

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import Connection, event
 
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
-from mmbot_pipelines.bridge.lifecycle import Fact, Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.orders import MAX_PAUSE_SECONDS, PAUSE_SHARE, BridgeStore
 from tests.bridge.orders import NOON, an_order
 from tests.ports.store_writes import FAULT, add, change, later, note, step, take

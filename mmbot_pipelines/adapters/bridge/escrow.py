@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from mmbot_pipelines.bridge.escrow_errors import (
+from mmbot_pipelines.bridge.orders.escrow_errors import (
     AlreadyClaimed,
     EscrowMismatch,
     OrderAbsent,
 )
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.orders import Scan
 from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import Failure, Malformed

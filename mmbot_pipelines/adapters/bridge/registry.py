@@ -14,7 +14,7 @@ from mmbot_pipelines.adapters.evm.log_range import Log, LogFilter
 from mmbot_pipelines.adapters.evm.logs import LogScanner
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.node import RpcError
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core.errors import Malformed, RegistryAbiMismatch
 from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.core.outbox import Call

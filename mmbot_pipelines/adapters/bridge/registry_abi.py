@@ -9,8 +9,8 @@ from eth_utils.crypto import keccak
 
 from mmbot_pipelines.adapters.evm.contracts import Function, decode_words
 from mmbot_pipelines.adapters.evm.log_range import Log
-from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.origins import ORIGINS
+from mmbot_pipelines.bridge.orders.order import Order
+from mmbot_pipelines.bridge.orders.origins import ORIGINS
 from mmbot_pipelines.core.errors import Malformed
 
 

@@ -14,7 +14,7 @@ from prometheus_client.core import (
 
 from mmbot_pipelines.adapters.metrics.figures import BUCKETS, CONDITIONS, Counts, Durations, Figures
 from mmbot_pipelines.adapters.rpc.health import NodeHealthReport
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.alerts import Severity
 from mmbot_pipelines.core.safety import GLOBAL, State
 

@@ -16,7 +16,7 @@ from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.tables.monitoring import alerts, safety, tallies
 from mmbot_pipelines.adapters.db.tables.orders import OPEN, blocks, order_events, orders
 from mmbot_pipelines.adapters.db.tables.outbox import transactions
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.outbox import TxState
 
 BUCKETS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 21_600, 86_400)  # seconds

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from mmbot_pipelines.bridge.alerting import stuck_transaction, wallet
 from mmbot_pipelines.bridge.alerting.long_waits import notices
 from mmbot_pipelines.bridge.alerting.snapshot import BridgeSnapshot
-from mmbot_pipelines.bridge.escrow_errors import is_paid_to_other_wallet
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.escrow_errors import is_paid_to_other_wallet
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.order_stats import PAID
 from mmbot_pipelines.core.alerts import Alert, AlertSnapshot, Severity
 from mmbot_pipelines.core.daemons import Daemon

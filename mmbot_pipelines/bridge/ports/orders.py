@@ -9,9 +9,9 @@ from types import EllipsisType
 from typing import Protocol
 
 from mmbot_pipelines.bridge.confirmations import ConfirmedRange
-from mmbot_pipelines.bridge.journal import HistoryEntry
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.journal import HistoryEntry
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Block

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import Work
-from mmbot_pipelines.bridge.journal import Run
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.journal import Run
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.chains import Origin
 from mmbot_pipelines.bridge.ports.orders import Cursor, OrderFilter
 from mmbot_pipelines.bridge.reorg.relocate import relocate_order

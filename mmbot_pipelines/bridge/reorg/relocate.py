@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from mmbot_pipelines.bridge.escrow_errors import OrderAbsent
 from mmbot_pipelines.bridge.failures import Work, fault_of
-from mmbot_pipelines.bridge.lifecycle import ORPHANED_HASH, Fact, Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.escrow_errors import OrderAbsent
+from mmbot_pipelines.bridge.orders.lifecycle import ORPHANED_HASH, Fact, Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.transitions import change, record_other_content
 from mmbot_pipelines.core.errors import (
     ConcurrentUpdate,

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.accounts import CANCEL, REPAY
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.fee_bump import is_priced_out, replacement_fees

@@ -11,11 +11,11 @@ from itertools import groupby
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.claim_cost import ClaimCost
-from mmbot_pipelines.bridge.gas_estimates import claim_gas
-from mmbot_pipelines.bridge.journal import Run
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.journal import Run
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.accounts import CANCEL, REPAY, TRANSFER
-from mmbot_pipelines.bridge.still_wanted import OrderCheck, check_again
+from mmbot_pipelines.bridge.sending.gas_estimates import claim_gas
+from mmbot_pipelines.bridge.sending.still_wanted import OrderCheck, check_again
 from mmbot_pipelines.bridge.stuck.claim import stuck_claim
 from mmbot_pipelines.bridge.stuck.nonce import FeeQuotes, Replacement, StuckNonce, gas_of
 from mmbot_pipelines.core.fee_bump import blocking, is_old

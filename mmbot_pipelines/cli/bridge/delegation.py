@@ -5,8 +5,8 @@ from uuid import uuid4
 import typer
 
 from mmbot_pipelines import settings
-from mmbot_pipelines.bridge.delegation import change_delegation
-from mmbot_pipelines.bridge.journal import Run
+from mmbot_pipelines.bridge.orders.journal import Run
+from mmbot_pipelines.bridge.sending.delegation import change_delegation
 from mmbot_pipelines.cli.screen import acted_on, console, plain
 from mmbot_pipelines.core.safety import InvalidDecision
 from mmbot_pipelines.wiring import bridge as wiring

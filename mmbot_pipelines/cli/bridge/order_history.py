@@ -6,8 +6,8 @@ from datetime import datetime
 from rich.console import Console
 
 from mmbot_pipelines.adapters.starknet.invokes import Invoke
-from mmbot_pipelines.bridge.journal import HistoryEntry
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.journal import HistoryEntry
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.orders import BridgeStore
 from mmbot_pipelines.cli.screen import format_duration, format_utc, plain
 from mmbot_pipelines.core.error_log import ErrorEntry

@@ -10,9 +10,9 @@ from rich import box
 from rich.table import Table
 
 from mmbot_pipelines import settings
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order, is_key
-from mmbot_pipelines.bridge.origins import EXAMPLE_KEY
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order, is_key
+from mmbot_pipelines.bridge.orders.origins import EXAMPLE_KEY
 from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from mmbot_pipelines.cli.bridge.order_history import failure_status, print_history
 from mmbot_pipelines.cli.screen import (

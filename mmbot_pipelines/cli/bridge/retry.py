@@ -7,8 +7,8 @@ import typer
 
 from mmbot_pipelines import settings
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.journal import Run
-from mmbot_pipelines.bridge.origins import EXAMPLE_KEY
+from mmbot_pipelines.bridge.orders.journal import Run
+from mmbot_pipelines.bridge.orders.origins import EXAMPLE_KEY
 from mmbot_pipelines.cli.bridge.orders import require_keys
 from mmbot_pipelines.cli.screen import acted_on, console, plain
 from mmbot_pipelines.core.errors import OrdersFailed

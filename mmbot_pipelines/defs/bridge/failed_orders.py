@@ -12,7 +12,7 @@ from datetime import timedelta
 import dagster as dg
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.origins import EXAMPLE_KEY
+from mmbot_pipelines.bridge.orders.origins import EXAMPLE_KEY
 from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from mmbot_pipelines.defs.bridge.run_requests import UNFINISHED, Bridge, reprocess_one
 from mmbot_pipelines.defs.shared.dagster_internals import PARTITION_TAG

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.journal import Run
+from mmbot_pipelines.bridge.orders.journal import Run
 from mmbot_pipelines.defs.bridge.run_requests import Bridge, orders_of_run, sensor_run
 from mmbot_pipelines.defs.shared.dagster_internals import DagsterRunReaction
 from mmbot_pipelines.defs.shared.operator_errors import OperatorError, operator_errors

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 import dagster as dg
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core.safety import GLOBAL
 from mmbot_pipelines.defs.bridge.run_requests import (
     Bridge,

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.journal import Run
-from mmbot_pipelines.bridge.order import Order, is_key
-from mmbot_pipelines.bridge.origins import EXAMPLE_KEY
+from mmbot_pipelines.bridge.orders.journal import Run
+from mmbot_pipelines.bridge.orders.order import Order, is_key
+from mmbot_pipelines.bridge.orders.origins import EXAMPLE_KEY
 from mmbot_pipelines.core.errors import OrdersFailed
 from mmbot_pipelines.defs.shared.dagster_internals import PARTITION_TAG
 from mmbot_pipelines.defs.shared.operator_errors import operator_errors

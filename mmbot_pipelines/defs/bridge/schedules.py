@@ -10,7 +10,7 @@ from datetime import timedelta
 import dagster as dg
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.journal import Run
+from mmbot_pipelines.bridge.orders.journal import Run
 from mmbot_pipelines.defs.bridge.run_requests import Bridge, op_run, order_tags
 from mmbot_pipelines.defs.shared.operator_errors import operator_errors
 

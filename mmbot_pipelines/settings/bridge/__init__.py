@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import BeforeValidator, model_validator
 from pydantic_settings import NoDecode
 
-from mmbot_pipelines.bridge.origins import ORIGINS
+from mmbot_pipelines.bridge.orders.origins import ORIGINS
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.settings import values
 from mmbot_pipelines.settings.section import Section

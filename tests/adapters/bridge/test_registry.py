@@ -15,7 +15,7 @@ from mmbot_pipelines.adapters.bridge.zksync import registry as zksync_registry
 from mmbot_pipelines.adapters.evm.contracts import Function
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.decoding import InvalidResponse
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core.errors import Malformed, RegistryAbiMismatch, RpcRefused
 from mmbot_pipelines.core.money import UINT256_MAX, Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block

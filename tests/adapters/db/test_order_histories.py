@@ -8,8 +8,8 @@ from itertools import count, pairwise
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from mmbot_pipelines.bridge.lifecycle import NEXT, Fact, Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import NEXT, Fact, Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.orders import BridgeStore, Cursor, OrderFilter, Scan
 from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import ConcurrentUpdate, IllegalTransition

@@ -8,8 +8,8 @@ from sqlalchemy import Engine
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.bridge.alerting.notify import JOURNAL
-from mmbot_pipelines.bridge.lifecycle import Fact
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Fact
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core import safety
 from mmbot_pipelines.core.alerts import Alert, AlertSnapshot, Severity
 from tests.bridge.orders import NOON, an_order

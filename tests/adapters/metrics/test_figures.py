@@ -9,7 +9,7 @@ from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.metrics.figures import BUCKETS, Figures, PgFigures
 from mmbot_pipelines.bridge.alerting.notify import JOURNAL
-from mmbot_pipelines.bridge.lifecycle import Fact
+from mmbot_pipelines.bridge.orders.lifecycle import Fact
 from mmbot_pipelines.core.errors import StoreUnavailable
 from tests.adapters.metrics.sample_store import at, fill, go
 from tests.bridge.orders import NOON

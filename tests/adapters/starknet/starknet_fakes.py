@@ -9,7 +9,7 @@ from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
 from mmbot_pipelines.adapters.starknet.decoding import word
 from mmbot_pipelines.adapters.starknet.node import StarknetNode
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block
 from tests.adapters.rpc.fake_node import FakeNode, Refusal, fake_node

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.devnet.artifacts import contract
 from mmbot_pipelines.devnet.chain import ask
 from tests.polling import until

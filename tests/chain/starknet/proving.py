@@ -10,8 +10,8 @@ from mmbot_pipelines.adapters.bridge.starknet.proofs import ByProof, entrypoint
 from mmbot_pipelines.adapters.bridge.starknet.prover import Prover
 from mmbot_pipelines.adapters.starknet.lane import StarknetLane
 from mmbot_pipelines.adapters.starknet.wallet import StarknetWallet
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.chains import Progress, Task
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.devnet.chain import ask

@@ -12,7 +12,7 @@ from mmbot_pipelines.adapters.bridge.starknet.proofs import (
     entrypoint,
 )
 from mmbot_pipelines.adapters.bridge.starknet.prover import ProverRefused, ProverUnavailable
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.chains import Progress, Settlement
 from mmbot_pipelines.core.errors import RpcRefused
 from mmbot_pipelines.core.money import TxHash

@@ -7,8 +7,8 @@ import pytest
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
 from mmbot_pipelines.adapters.bridge.starknet.message_fee import MessageFeeOutOfRange
 from mmbot_pipelines.adapters.bridge.starknet.messages import ByMessage
-from mmbot_pipelines.bridge.escrow_errors import EscrowPaused, OrderAbsent
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.escrow_errors import EscrowPaused, OrderAbsent
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.devnet.starknet.felt import felt, felts
 from tests.ports.starknet_ports import StarknetPorts

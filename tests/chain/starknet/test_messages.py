@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
 from mmbot_pipelines.adapters.bridge.starknet.messages import ByMessage
-from mmbot_pipelines.bridge.escrow_errors import MessageMissing
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.escrow_errors import MessageMissing
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.chains import Progress
 from mmbot_pipelines.core.errors import Undelivered
 from mmbot_pipelines.core.money import Address, TxHash

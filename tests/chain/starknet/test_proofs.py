@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from mmbot_pipelines.adapters.bridge.starknet.origin import StarknetOrigin
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.chains import Progress, Settlement
 from mmbot_pipelines.core.money import TxHash
 from mmbot_pipelines.devnet.starknet.felt import felt

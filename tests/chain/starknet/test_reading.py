@@ -6,7 +6,7 @@ import pytest
 
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
 from mmbot_pipelines.adapters.bridge.starknet import events, origin
-from mmbot_pipelines.bridge.escrow_errors import EscrowMismatch, OrderAbsent
+from mmbot_pipelines.bridge.orders.escrow_errors import EscrowMismatch, OrderAbsent
 from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.errors import RetryPolicy, RpcUnavailable
 from mmbot_pipelines.core.money import Address

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 
 
 class ClaimPolls:

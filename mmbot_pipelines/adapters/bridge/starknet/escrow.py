@@ -12,7 +12,7 @@ from eth_utils.crypto import keccak
 from starknet_py.hash.selector import get_selector_from_name
 
 from mmbot_pipelines.adapters.starknet.decoding import word
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core.errors import Malformed
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block

@@ -14,7 +14,7 @@ from mmbot_pipelines.adapters.rpc.node import RpcError
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
 from mmbot_pipelines.adapters.starknet.decoding import FeeEstimate, reason
 from mmbot_pipelines.adapters.starknet.node import StarknetNode
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core.errors import RpcRefused, Waits
 from mmbot_pipelines.core.money import Address, Gas, Wei, format_ether
 from mmbot_pipelines.core.outbox import Fees

@@ -19,8 +19,8 @@ from mmbot_pipelines.adapters.rpc.health import NodeFault
 from mmbot_pipelines.adapters.rpc.node import Answer, RpcError
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
 from mmbot_pipelines.adapters.starknet.node import StarknetNode
-from mmbot_pipelines.bridge.escrow_errors import ClaimsGoElsewhere, MessageMissing
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.escrow_errors import ClaimsGoElsewhere, MessageMissing
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcUnavailable, Undelivered
 from mmbot_pipelines.core.money import Address, TxHash
 from mmbot_pipelines.core.outbox import Block

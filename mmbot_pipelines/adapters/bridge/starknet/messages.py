@@ -14,8 +14,8 @@ from mmbot_pipelines.adapters.bridge.starknet.message_status import Messages, Se
 from mmbot_pipelines.adapters.bridge.starknet.registry import claim, claim_batch
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.chains import Progress
 from mmbot_pipelines.core.errors import Failure, TryAgain
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei

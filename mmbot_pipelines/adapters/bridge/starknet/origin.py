@@ -19,13 +19,13 @@ from mmbot_pipelines.adapters.bridge.starknet.payments import Payments, PaymentU
 from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
 from mmbot_pipelines.adapters.starknet.node import StarknetNode
-from mmbot_pipelines.bridge.escrow_errors import (
+from mmbot_pipelines.bridge.orders.escrow_errors import (
     AlreadyClaimed,
     EscrowNotOurs,
     EscrowPaused,
     PaidElsewhere,
 )
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.chains import Progress, Repayment, Settlement, Task
 from mmbot_pipelines.bridge.ports.orders import Cursor, Scan
 from mmbot_pipelines.core.errors import Failure, Malformed, RetryPolicy, RpcRefused

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
-from mmbot_pipelines.bridge.escrow_errors import PaidElsewhere
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.escrow_errors import PaidElsewhere
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.chains import Settlement
 from mmbot_pipelines.core.errors import Malformed, Waits
 from mmbot_pipelines.core.money import Address, format_ether

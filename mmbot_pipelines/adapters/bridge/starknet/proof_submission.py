@@ -18,7 +18,7 @@ from mmbot_pipelines.adapters.starknet.lane import StarknetLane
 from mmbot_pipelines.adapters.starknet.node import StarknetNode
 from mmbot_pipelines.adapters.starknet.outcome import InFlightInvoke
 from mmbot_pipelines.adapters.starknet.wallet import CallReverts
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.chains import Progress
 from mmbot_pipelines.core.errors import Failure, TryLater
 from mmbot_pipelines.core.money import Address, TxHash

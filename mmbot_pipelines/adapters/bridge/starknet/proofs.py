@@ -34,8 +34,8 @@ from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.node import Answer, RpcError
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
 from mmbot_pipelines.adapters.starknet.lane import StarknetLane
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.chains import Progress, Task
 from mmbot_pipelines.core.errors import Failure, NotServed, TryLater, Waits
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei

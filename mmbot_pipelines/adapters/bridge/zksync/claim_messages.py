@@ -15,8 +15,8 @@ from mmbot_pipelines.adapters.evm import quorum
 from mmbot_pipelines.adapters.evm.contracts import call_trusted_views, refused
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.node import RpcError
-from mmbot_pipelines.bridge.escrow_errors import ClaimsGoElsewhere
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.escrow_errors import ClaimsGoElsewhere
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Call, Fees

@@ -8,7 +8,7 @@ from eth_utils.crypto import keccak
 
 from mmbot_pipelines.adapters.evm.contracts import Function, decode_words
 from mmbot_pipelines.adapters.evm.log_range import Log
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core.money import Address, Wei
 
 GET_ORDER = Function("get_order", ("uint256",), ("address", "uint256", "uint256"))

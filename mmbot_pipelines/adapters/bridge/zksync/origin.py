@@ -22,12 +22,12 @@ from mmbot_pipelines.adapters.evm import blocks, quorum
 from mmbot_pipelines.adapters.evm.log_range import Log, LogFilter
 from mmbot_pipelines.adapters.evm.logs import LogScanner
 from mmbot_pipelines.adapters.rpc.client import Poll, Rpc
-from mmbot_pipelines.bridge.escrow_errors import (
+from mmbot_pipelines.bridge.orders.escrow_errors import (
     EscrowNotOurs,
     EscrowPaused,
     OrderAbsent,
 )
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.chains import Progress, Settlement
 from mmbot_pipelines.bridge.ports.orders import Cursor, Scan
 from mmbot_pipelines.core import concurrency

@@ -25,7 +25,7 @@ from mmbot_pipelines.adapters.evm.log_range import Log, receipt_logs
 from mmbot_pipelines.adapters.rpc import decoding
 from mmbot_pipelines.adapters.rpc.client import Poll, Rpc
 from mmbot_pipelines.adapters.rpc.node import Answer, RpcCall, RpcError
-from mmbot_pipelines.bridge.escrow_errors import PaidElsewhere
+from mmbot_pipelines.bridge.orders.escrow_errors import PaidElsewhere
 from mmbot_pipelines.bridge.ports.chains import Settlement
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei, shares

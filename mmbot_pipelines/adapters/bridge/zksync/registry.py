@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mmbot_pipelines.adapters.bridge.registry_abi import V1, V2, RegistryAbi
 from mmbot_pipelines.adapters.evm.contracts import Function
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Call
 

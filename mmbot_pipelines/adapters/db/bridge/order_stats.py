@@ -19,9 +19,9 @@ from mmbot_pipelines.adapters.db.tables.orders import (
     orders,
 )
 from mmbot_pipelines.adapters.db.tables.outbox import transactions
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
-from mmbot_pipelines.bridge.origins import ORIGINS
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
+from mmbot_pipelines.bridge.orders.origins import ORIGINS
 from mmbot_pipelines.bridge.ports.order_stats import PAID, LongWait, Parked, Shortage
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import TxState

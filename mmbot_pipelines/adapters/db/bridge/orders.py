@@ -43,9 +43,9 @@ from mmbot_pipelines.adapters.db.tables.orders import (
     orders,
 )
 from mmbot_pipelines.bridge.confirmations import ConfirmedRange
-from mmbot_pipelines.bridge.journal import HistoryEntry
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.journal import HistoryEntry
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.orders import Collected, Cursor, OrderFilter
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Address, Wei

@@ -22,8 +22,8 @@ from sqlalchemy import (
 from mmbot_pipelines.adapters.db.engine import transaction
 from mmbot_pipelines.adapters.db.tables.orders import errors, order_events, orders
 from mmbot_pipelines.adapters.db.tables.outbox import invokes, transactions
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.origins import ORIGINS
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.origins import ORIGINS
 from mmbot_pipelines.bridge.ports.accounts import REPAY, TRANSFER
 from mmbot_pipelines.bridge.ports.reports import SHARED, DayOfOrigin, Figures, OrderTime
 from mmbot_pipelines.core.outbox import TxState

@@ -7,9 +7,9 @@ from sqlalchemy import Row
 
 from mmbot_pipelines.adapters.db.columns import storable
 from mmbot_pipelines.adapters.db.outbox_rows import block_of
-from mmbot_pipelines.bridge.journal import HistoryEntry
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.journal import HistoryEntry
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.orders import Collected
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Block

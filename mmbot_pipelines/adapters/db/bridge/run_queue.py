@@ -30,8 +30,8 @@ from mmbot_pipelines.adapters.db.bridge.rows import order_of
 from mmbot_pipelines.adapters.db.columns import Instant
 from mmbot_pipelines.adapters.db.tables.orders import CLAIMED, OPEN, TO_CLAIM, TO_PAY, orders
 from mmbot_pipelines.bridge.confirmations import ConfirmedRange
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.orders import MAX_PAUSE_SECONDS, PAUSE_SHARE
 
 _INDEXED = {

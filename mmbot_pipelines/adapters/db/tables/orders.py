@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from mmbot_pipelines.adapters.db.columns import Instant, SafeText, Uint256
 from mmbot_pipelines.adapters.db.tables.schema import at_least, metadata, one_of, uint256
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.money import UINT256_MAX
 

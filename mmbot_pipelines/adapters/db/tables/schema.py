@@ -12,7 +12,7 @@ from sqlalchemy import (
 )
 
 from mmbot_pipelines.adapters.db.columns import Uint256
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.money import UINT256_MAX
 from mmbot_pipelines.core.outbox import TxState

@@ -4,7 +4,7 @@ from typing import Any
 
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
 from mmbot_pipelines.adapters.bridge.starknet.origin import StarknetOrigin
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.chains import Progress
 from mmbot_pipelines.core.errors import Failure, RpcRefused
 from mmbot_pipelines.core.money import Gas, TxHash, Wei

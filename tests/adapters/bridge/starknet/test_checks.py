@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
-from mmbot_pipelines.bridge.escrow_errors import EscrowNotOurs, EscrowPaused
+from mmbot_pipelines.bridge.orders.escrow_errors import EscrowNotOurs, EscrowPaused
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Fees

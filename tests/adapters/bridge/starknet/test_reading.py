@@ -10,7 +10,7 @@ from mmbot_pipelines.adapters.bridge.starknet import events
 from mmbot_pipelines.adapters.bridge.starknet.events import UNSEALED
 from mmbot_pipelines.adapters.rpc.nodes import ReorgDuringRead
 from mmbot_pipelines.adapters.starknet.decoding import word
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.outbox import Block

@@ -7,7 +7,7 @@ import pytest
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
 from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.starknet.decoding import word
-from mmbot_pipelines.bridge.escrow_errors import EscrowMismatch
+from mmbot_pipelines.bridge.orders.escrow_errors import EscrowMismatch
 from mmbot_pipelines.bridge.ports.chains import Settlement
 from mmbot_pipelines.core.errors import Malformed, RpcUnavailable
 from mmbot_pipelines.core.money import TxHash, Wei

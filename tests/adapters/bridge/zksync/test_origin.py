@@ -12,8 +12,8 @@ from mmbot_pipelines.adapters.bridge.zksync import escrow as abi
 from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSyncOrigin
 from mmbot_pipelines.adapters.evm.contracts import Function
 from mmbot_pipelines.adapters.rpc.client import Rpc
-from mmbot_pipelines.bridge.escrow_errors import EscrowNotOurs, EscrowPaused, PaidElsewhere
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.escrow_errors import EscrowNotOurs, EscrowPaused, PaidElsewhere
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.chains import Settlement
 from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.errors import Malformed, RpcRefused, RpcUnavailable

@@ -9,26 +9,26 @@ from dataclasses import replace
 from functools import partial
 
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.claim_batches import batch_size, plan_claims, slice_size
 from mmbot_pipelines.bridge.claim_cost import ClaimCost, unprofitable
-from mmbot_pipelines.bridge.escrow_errors import (
+from mmbot_pipelines.bridge.claims.batches import batch_size, plan_claims, slice_size
+from mmbot_pipelines.bridge.claims.lost import give_up
+from mmbot_pipelines.bridge.failures import Work
+from mmbot_pipelines.bridge.fill import by_origin
+from mmbot_pipelines.bridge.guard import halt_now
+from mmbot_pipelines.bridge.orders.escrow_errors import (
     MessageMissing,
     PaidElsewhere,
     is_paid_to_other_wallet,
 )
-from mmbot_pipelines.bridge.failures import Work
-from mmbot_pipelines.bridge.fill import by_origin
-from mmbot_pipelines.bridge.guard import halt_now
-from mmbot_pipelines.bridge.journal import Run
-from mmbot_pipelines.bridge.lifecycle import Fact, Status
-from mmbot_pipelines.bridge.lost_claims import give_up
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.journal import Run
+from mmbot_pipelines.bridge.orders.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.poll_schedule import PAGE, PollSchedule
 from mmbot_pipelines.bridge.ports.accounts import REPAY
 from mmbot_pipelines.bridge.ports.chains import Settlement, Task
 from mmbot_pipelines.bridge.reorg.l2 import blocks_of, still_in_chain
 from mmbot_pipelines.bridge.reverts import check_market_maker, store_claim_reverts
-from mmbot_pipelines.bridge.submit import SubmitRequest, submit
+from mmbot_pipelines.bridge.sending.submit import SubmitRequest, submit
 from mmbot_pipelines.bridge.transitions import change
 from mmbot_pipelines.core import concurrency, failpoints
 from mmbot_pipelines.core.errors import Failure

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from mmbot_pipelines.bridge.lifecycle import Status
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.money import TxHash
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mmbot_pipelines.bridge.batches import BatchFailed
 from mmbot_pipelines.bridge.failures import Work
-from mmbot_pipelines.bridge.lifecycle import Fact, Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.orders.order import Order
+from mmbot_pipelines.bridge.orders.parts import BatchFailed
 from mmbot_pipelines.bridge.ports.accounts import REPAY
 from mmbot_pipelines.bridge.transitions import record_error
 from mmbot_pipelines.core.error_log import Fault

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.journal import Run
+from mmbot_pipelines.bridge.orders.journal import Run
 from mmbot_pipelines.bridge.ports.orders import BridgeUnitOfWork
 from mmbot_pipelines.bridge.transitions import record_error
 from mmbot_pipelines.core.error_log import Fault

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.escrow_errors import EscrowPaused
-from mmbot_pipelines.bridge.journal import Run
-from mmbot_pipelines.bridge.lifecycle import Status
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.escrow_errors import EscrowPaused
+from mmbot_pipelines.bridge.orders.journal import Run
+from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.accounts import REPAY, TRANSFER
 from mmbot_pipelines.core.errors import Failure, Halts, SimulationReverted, TryAgain
 from mmbot_pipelines.core.money import Gas, TxHash, Wei

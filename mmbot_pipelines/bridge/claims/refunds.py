@@ -8,9 +8,9 @@ money, but a claim of a month costs a dozen questions more in a year.
 from collections.abc import Sequence
 
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.claims.lost import give_up_batch
 from mmbot_pipelines.bridge.failures import Work
-from mmbot_pipelines.bridge.journal import Run
-from mmbot_pipelines.bridge.lost_claims import give_up_batch
+from mmbot_pipelines.bridge.orders.journal import Run
 from mmbot_pipelines.bridge.ports.accounts import REPAY
 from mmbot_pipelines.core.errors import ConcurrentUpdate, Undelivered
 from mmbot_pipelines.core.money import TxHash, format_ether

@@ -15,7 +15,7 @@ from datetime import timedelta
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.confirmations import blocks_on_top
 from mmbot_pipelines.bridge.failures import Work
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.orders import BridgeUnitOfWork, Cursor
 from mmbot_pipelines.core.money import Address, Wei, format_ether
 from mmbot_pipelines.core.safety import ScopeState, State, confirm, effective_state

@@ -1,6 +1,6 @@
 """Errors of an escrow's answers about an order, on any origin."""
 
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core.errors import Halts, Stop, TryLater, Waits
 
 

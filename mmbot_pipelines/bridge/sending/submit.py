@@ -3,15 +3,15 @@
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 
-from mmbot_pipelines.bridge.admission import Admission, RunLimits, Wait, log_waits
-from mmbot_pipelines.bridge.claims_behind import ClaimBehind
 from mmbot_pipelines.bridge.failures import BATCH_SIZE, Work
-from mmbot_pipelines.bridge.lane import Unsigned, broadcast, hold_lane, in_flight, sign
-from mmbot_pipelines.bridge.lifecycle import Fact
-from mmbot_pipelines.bridge.nonces import next_nonce
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.lifecycle import Fact
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.accounts import REPAY
 from mmbot_pipelines.bridge.ports.orders import BridgeUnitOfWork
+from mmbot_pipelines.bridge.sending.admission import Admission, RunLimits, Wait, log_waits
+from mmbot_pipelines.bridge.sending.claims_behind import ClaimBehind
+from mmbot_pipelines.bridge.sending.lane import Unsigned, broadcast, hold_lane, in_flight, sign
+from mmbot_pipelines.bridge.sending.nonces import next_nonce
 from mmbot_pipelines.bridge.transitions import CONCURRENTLY, Change, record_all
 from mmbot_pipelines.core import concurrency, failpoints
 from mmbot_pipelines.core.errors import (

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmbot_pipelines.bridge import gas_estimates
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.claim_cost import ClaimCost, unprofitable
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
+from mmbot_pipelines.bridge.sending import gas_estimates
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Gas
 from mmbot_pipelines.core.outbox import Call, Fees

@@ -1,6 +1,6 @@
 """What a transaction that serves several orders means for each of them. Pure."""
 
-from mmbot_pipelines.bridge.order import Order
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import NonceTaken, Reverted, TryLater
 from mmbot_pipelines.core.outbox import Outcome, TxState

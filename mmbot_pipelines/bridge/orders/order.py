@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from mmbot_pipelines.bridge.lifecycle import NEXT, ORPHANED_HASH, Fact, Status
-from mmbot_pipelines.bridge.origins import ORIGINS
+from mmbot_pipelines.bridge.orders.lifecycle import NEXT, ORPHANED_HASH, Fact, Status
+from mmbot_pipelines.bridge.orders.origins import ORIGINS
 from mmbot_pipelines.core.errors import IllegalTransition
 from mmbot_pipelines.core.money import Address, TxHash, Wei
 from mmbot_pipelines.core.outbox import Block

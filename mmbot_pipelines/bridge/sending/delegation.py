@@ -5,9 +5,9 @@ way of all: stored with its nonce, then broadcast, and broadcast again until it 
 """
 
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.journal import Run
-from mmbot_pipelines.bridge.lane import broadcast, hold_lane
-from mmbot_pipelines.bridge.nonces import next_nonce
+from mmbot_pipelines.bridge.orders.journal import Run
+from mmbot_pipelines.bridge.sending.lane import broadcast, hold_lane
+from mmbot_pipelines.bridge.sending.nonces import next_nonce
 from mmbot_pipelines.core.delegation import AccountCode, DelegatingWallet
 from mmbot_pipelines.core.errors import Failure, InsufficientFunds
 from mmbot_pipelines.core.money import Gas, Wei, format_ether

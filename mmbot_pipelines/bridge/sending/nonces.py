@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.journal import Run
+from mmbot_pipelines.bridge.orders.journal import Run
 from mmbot_pipelines.bridge.ports.accounts import CANCEL
 from mmbot_pipelines.core.errors import NonceTooHigh
 from mmbot_pipelines.core.outbox import Chain

@@ -1,0 +1,1 @@
+"""Get our money back: claim what was paid, alone or together, until the escrow has paid."""

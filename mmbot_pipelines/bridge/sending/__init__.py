@@ -1,0 +1,1 @@
+"""How transactions go out: admitted, signed in the lane of the wallet, stored, broadcast."""
