@@ -19,6 +19,7 @@ from mmbot_pipelines.core.errors import ConcurrentUpdate, Failure, InvalidSettin
 # is an entry point of a package beside this one
 COMMANDS = {
     "demo": (None, "Run the bridge on local chains, and show every order's way."),
+    "status": ("bridge.status", "Say whether all is well, and what waits for a person."),
     "orders": ("bridge.orders", "List the orders, or show one order's whole history."),
     "report": ("bridge.report", "Show what was earned and what it cost, by day and origin."),
     "doctor": (

@@ -75,6 +75,12 @@ def test_an_unknown_status_is_reported_with_those_that_are(mmbot: Mmbot) -> None
     assert "FULFILLED" in output.err.upper()
 
 
+def test_an_unknown_origin_is_reported_with_those_that_are(mmbot: Mmbot) -> None:
+    output = mmbot("orders", "--origin", "foo")
+    assert output.code == 2
+    assert output.err == "--origin: there is no such origin; choose one of zksync, starknet\n"
+
+
 def test_json_keeps_every_digit(store: PgBridgeStore, mmbot: Mmbot) -> None:
     add(store, an_order(UINT256_MAX, amount=UINT256_MAX))
     fail(store, store.orders.get([f"zksync:{UINT256_MAX}"])[0], HOSTILE)

@@ -5,6 +5,7 @@ import pytest
 from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.wiring import bridge as wiring
 from mmbot_pipelines.wiring import shared
+from tests.bridge.guard_steps import complete
 from tests.bridge.harness import BridgeHarness
 from tests.cli.command import Mmbot, caller
 from tests.settings.environments import GOOD
@@ -62,6 +63,19 @@ def test_nothing_is_done_when_a_key_is_unknown(harness: BridgeHarness, mmbot: Mm
     assert (output.code, output.out) == (1, "")
     assert output.err.startswith("zksync:99: no such order")
     assert harness.order(key).is_parked
+
+
+def test_a_completed_order_has_nothing_to_retry(harness: BridgeHarness, mmbot: Mmbot) -> None:
+    key = complete(harness)
+    harness.repay([key])
+    harness.mine()
+    harness.l2.deliver()
+    assert harness.settle() == [key]
+    before = harness.order(key)
+    output = mmbot("retry", key)
+    assert (output.code, output.out) == (1, "")
+    assert output.err == f"{key}: completed; there is nothing to retry\n"
+    assert harness.order(key) == before
 
 
 def test_an_outage_is_one_line(harness: BridgeHarness, mmbot: Mmbot) -> None:

@@ -40,6 +40,15 @@ class BalanceMark:
     at: datetime  # UTC
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalletMark:
+    """A wallet of ours, and its newest balance that is explained."""
+
+    chain_id: int
+    wallet: Address
+    mark: BalanceMark
+
+
 class Accounts(Protocol):
     """Questions about all orders at once."""
 
@@ -76,6 +85,9 @@ class Accounts(Protocol):
 
     def balance_mark(self, chain_id: int, wallet: Address) -> BalanceMark | None:
         """Return the wallet's newest explained balance, None before the first."""
+
+    def wallet_marks(self) -> list[WalletMark]:
+        """Return the newest explained balance of every wallet that the bot has ever had."""
 
     def mark_balance(self, chain_id: int, wallet: Address, mark: BalanceMark) -> None:
         """Store the wallet's newest explained balance."""

@@ -45,6 +45,9 @@ def listed(
 ) -> None:
     if context.invoked_subcommand is not None:
         return
+    if origin is not None and origin not in settings.ORIGINS:
+        known = ", ".join(settings.ORIGINS)
+        raise InvalidSettings(f"--origin: there is no such origin; choose one of {known}")
     wanted = OrderFilter(status=status, origin=origin, failed=failed, limit=limit)
     database = shared.existing(settings.load_database())
     found = bridge_store.store(database).orders.find(wanted)

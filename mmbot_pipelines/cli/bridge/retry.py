@@ -8,6 +8,7 @@ import typer
 from mmbot_pipelines import settings
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.orders.journal import Run
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.orders.origins import EXAMPLE_KEY
 from mmbot_pipelines.cli.bridge.orders import require_keys
 from mmbot_pipelines.cli.screen import acted_on, console, plain
@@ -24,9 +25,14 @@ def retry(
     read = settings.load()
     database = shared.existing(read.database)
     bridge = wiring.bridge(read)
-    missing = set(keys) - {order.key for order in bridge.store.orders.get(keys)}
+    found = bridge.store.orders.get(keys)
+    missing = set(keys) - {order.key for order in found}
     if missing:
         typer.echo(f"{', '.join(sorted(missing))}: no such order; nothing was done", err=True)
+        raise typer.Exit(1)
+    completed = [order.key for order in found if order.status is Status.COMPLETED]
+    if len(completed) == len(found):
+        typer.echo(f"{', '.join(completed)}: completed; there is nothing to retry", err=True)
         raise typer.Exit(1)
     out = console()
     run = Run(id=f"cli-{uuid4().hex[:8]}", log=lambda line: out.print(plain(line), soft_wrap=True))

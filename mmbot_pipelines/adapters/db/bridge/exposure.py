@@ -36,6 +36,7 @@ from mmbot_pipelines.bridge.ports.accounts import (
     TRANSFER,
     BalanceMark,
     Finished,
+    WalletMark,
 )
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import TxState
@@ -122,6 +123,11 @@ class PgAccounts:
         """Return the wallet's newest explained balance, None before the first."""
         with transaction(self._engine) as connection:
             return wallets.balance_mark(connection, chain_id, wallet)
+
+    def wallet_marks(self) -> list[WalletMark]:
+        """Return the newest explained balance of every wallet that the bot has ever had."""
+        with transaction(self._engine) as connection:
+            return wallets.wallet_marks(connection)
 
     def mark_balance(self, chain_id: int, wallet: Address, mark: BalanceMark) -> None:
         """Store the wallet's newest explained balance."""

@@ -1,10 +1,12 @@
 """What wallets had when it was last explained, and what they spent since: on Postgres."""
 
-from sqlalchemy import Connection, case, func, select
+from typing import Any
+
+from sqlalchemy import Connection, Row, case, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from mmbot_pipelines.adapters.db.tables.outbox import transactions, wallets
-from mmbot_pipelines.bridge.ports.accounts import BalanceMark
+from mmbot_pipelines.bridge.ports.accounts import BalanceMark, WalletMark
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Account, Block, TxState
 
@@ -29,8 +31,16 @@ def balance_mark(connection: Connection, chain_id: int, wallet: Address) -> Bala
     row = connection.execute(
         select(wallets).where(wallets.c.chain_id == chain_id, wallets.c.address == wallet)
     ).one_or_none()
-    if row is None:
-        return None
+    return None if row is None else _mark(row)
+
+
+def wallet_marks(connection: Connection) -> list[WalletMark]:
+    """Return the newest explained balance of every wallet that the bot has ever had."""
+    rows = connection.execute(select(wallets).order_by(wallets.c.chain_id, wallets.c.address))
+    return [WalletMark(chain_id=r.chain_id, wallet=r.address, mark=_mark(r)) for r in rows]
+
+
+def _mark(row: Row[Any]) -> BalanceMark:
     block = None if row.block_hash is None else Block(int(row.block_number), row.block_hash)
     account = Account(nonce=int(row.nonce), balance=Wei(int(row.balance)), block=block)
     return BalanceMark(account=account, at=row.at)
