@@ -67,7 +67,8 @@ class Part:
     subject: str
     purpose: str
     attempt: int
-    value: Wei  # of the call's
+    value: Wei  # that leaves the wallet for it
+    failed: bool = False  # its call did nothing in the transaction that was mined
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,16 +108,35 @@ class Transaction:
         return self.batch or (alone,)
 
     def serves(self, subject: str, purpose: str, attempt: int | None = None) -> bool:
-        """Return whether it does this for a subject; attempt: None stands for any."""
+        """Return whether it does this for a subject, or may; attempt: None stands for any."""
         return any(
-            (part.subject, part.purpose) == (subject, purpose) and attempt in (None, part.attempt)
+            (part.subject, part.purpose) == (subject, purpose)
+            and attempt in (None, part.attempt)
+            and not part.failed
             for part in self.parts
         )
 
     @property
     def max_cost(self) -> Wei:
         """Return the most this transaction can take from the wallet, in wei."""
-        return Wei(self.call.value + self.gas * self.fees.ceiling)
+        return max_cost(self.call, self.gas, self.fees, self.batch)
+
+    @property
+    def is_self_call(self) -> bool:
+        """Return whether the wallet's own code makes the calls of its parts (EIP-7702).
+
+        Without that code it does nothing and succeeds.
+        """
+        return bool(self.batch and self.call.data) and self.call.to == self.wallet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What a contract has logged in a transaction."""
+
+    address: Address
+    topics: tuple[bytes, ...]  # the event's signature hash first
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +148,7 @@ class Receipt:
     block: Block
     gas_used: Gas
     gas_price: Wei  # effectiveGasPrice, wei per gas
+    events: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +260,15 @@ def by_nonce(rows: Iterable[Transaction]) -> list[list[Transaction]]:
     """Group transactions that exclude each other: by wallet and nonce, the oldest first."""
     ordered = sorted(rows, key=lambda t: (*_place(t), t.bump))
     return [list(group) for _, group in groupby(ordered, key=_place)]
+
+
+def max_cost(call: Call, gas: Gas, fees: Fees, batch: Sequence[Part] = ()) -> Wei:
+    """Return the most a transaction can take from the wallet, in wei.
+
+    A call to the wallet itself carries nothing: what leaves it is in the calls that it makes.
+    """
+    value = max(call.value, sum(part.value for part in batch))
+    return Wei(value + gas * fees.ceiling)
 
 
 def max_total_cost(rows: Iterable[Transaction]) -> Wei:

@@ -22,6 +22,14 @@ class Executed:
     block: Block | None = None
     gas_price: int = 0
     reason: str | None = None  # why it reverted
+    inner: tuple[Call, ...] | None = None  # of a batch: the calls that our account's code made
+
+    @property
+    def made(self) -> tuple[Call, ...]:
+        """Return the calls that took effect."""
+        if self.reason:
+            return ()
+        return (self.call,) if self.inner is None else self.inner
 
 
 @dataclass
@@ -47,6 +55,16 @@ def transaction_of(raw: bytes) -> Executed:
         gas=gas,
         fees=Fees(base=base, priority=priority, ceiling=ceiling),
     )
+
+
+def batch_of(call: Call) -> list[tuple[Call, Gas]] | None:
+    """Return the calls of a batch, each with its limit; None where it is none."""
+    if not call.data.startswith(b'["batch"'):
+        return None
+    _, inner = json.loads(call.data)
+    return [
+        (Call(to=to, data=bytes.fromhex(data), value=value), gas) for to, data, value, gas in inner
+    ]
 
 
 def hash_of(raw: bytes) -> TxHash:

@@ -21,6 +21,7 @@ from mmbot_pipelines.core.outbox import (
     Account,
     Block,
     Call,
+    Event,
     Fees,
     Receipt,
     Signed,
@@ -30,6 +31,7 @@ from tests.ports.chain_blocks import (
     Executed,
     MinedBlock,
     Refusal,
+    batch_of,
     block_of,
     hash_of,
     transaction_of,
@@ -54,6 +56,8 @@ class ChainMemory:
         self.max_per_block: int | None = None  # transactions that fit in a block
         self.contracts: dict[Address, Callable[[Call], str | None]] = {}
         self.codes: set[Address] = set()  # of accounts that run code of their own
+        self.delegated = False  # our account, to the batch contract
+        self._making: list[Call] = []  # by the batch that is executed right now
         self.fault: Failure | None = None  # every question raises it while it is set
         self.broadcast_fault: Failure | None = None  # stands in each place while it is set
         self.broadcasts: list[bytes] = []  # every one ever handed over, again or not
@@ -85,7 +89,7 @@ class ChainMemory:
     def balance(self) -> Wei:
         self._answer()
         spent = sum(
-            self._gas_used(t) * t.gas_price + (0 if t.reason else t.call.value)
+            self._gas_used(t) * t.gas_price + sum(call.value for call in t.made)
             for t in self.executed()
         )
         return Wei(self.endowment - spent)
@@ -240,9 +244,30 @@ class ChainMemory:
         reason = self._revert(waiting.call, foreseen=False)
         if self._use(waiting.call) > waiting.gas:
             reason = "out of gas"
-        return replace(waiting, block=block, gas_price=price, reason=reason)
+        inner = None if reason else self._inner(waiting.call)
+        return replace(waiting, block=block, gas_price=price, reason=reason, inner=inner)
+
+    def _inner(self, call: Call) -> tuple[Call, ...] | None:
+        """Make the calls of a batch; without the code it does nothing and succeeds."""
+        calls = batch_of(call)
+        if calls is None:
+            return None
+        self._making = []
+        for one, limit in calls if self.delegated else []:
+            if limit >= self.call_gas and not self._revert(one, foreseen=False):
+                self._making.append(one)
+        made, self._making = tuple(self._making), []
+        return made
+
+    def made(self) -> list[tuple[TxHash, Call]]:
+        """List the calls that took effect, oldest first, those of batches too."""
+        before = [(t.hash, call) for t in self.executed() for call in t.made]
+        return before + [(TxHash(""), call) for call in self._making]
 
     def _use(self, call: Call) -> int:
+        batch = batch_of(call)
+        if batch is not None:
+            return self.call_gas * len(batch)
         return self.call_gas if call.data else 21_000
 
     def _gas_used(self, mined: Executed) -> Gas:
@@ -256,6 +281,11 @@ class ChainMemory:
             block=mined.block,
             gas_used=self._gas_used(mined),
             gas_price=Wei(mined.gas_price),
+            events=tuple(
+                Event(address=call.to, topics=(), data=call.data)
+                for call in mined.made
+                if call.data
+            ),
         )
 
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmbot_pipelines.bridge.orders.order import Order
+from mmbot_pipelines.bridge.ports.chains import Payment
 from mmbot_pipelines.core.money import Address, TxHash, Wei
-from mmbot_pipelines.core.outbox import Call
+from mmbot_pipelines.core.outbox import Call, Event
 from tests.ports.chain_memory import ChainMemory
 
 REGISTRY = Address("0x5FbDB2315678afecb367f032d93F642f64180aa3")
@@ -31,6 +32,18 @@ class RegistryMemory:
 
     def transfer(self, order: Order) -> Call:
         return Call(to=self.address, data=_encode("transfer", order), value=order.amount)
+
+    def payments(self, events: Sequence[Event], orders: Sequence[Order]) -> list[Payment]:
+        logged = [json.loads(e.data) for e in events if e.address == self.address]
+        paid = [tuple(order) for kind, *order in logged if kind == "transfer"]
+
+        def payment(order: Order) -> Payment:
+            if (order.origin, order.number, order.recipient, order.amount) in paid:
+                return Payment.ORDER
+            numbers = {one[:2] for one in paid}
+            return Payment.OTHER if (order.origin, order.number) in numbers else Payment.NONE
+
+        return [payment(order) for order in orders]
 
     def used(self, orders: Sequence[Order]) -> list[bool]:
         self.chain.head()
@@ -60,22 +73,19 @@ class RegistryMemory:
     def claimed_batches(self, origin: str) -> list[tuple[TxHash, list[list[Any]]]]:
         """Return the claims of several orders that have succeeded on L1, with what they name."""
         found = []
-        for t in self.chain.executed(succeeded=True):
-            kind, *orders = json.loads(t.call.data or b'[""]')
+        for tx, call in self.chain.made():
+            kind, *orders = json.loads(call.data or b'[""]')
             if kind == "claims" and orders[0][0] == origin:
-                found.append((t.hash, [order[1:] for order in orders]))
+                found.append((tx, [order[1:] for order in orders]))
         return found
 
     def claimed(self, order: Order) -> bool:
         """Return whether a claim of this very order has succeeded on L1."""
         data = _encode("claim", order)
-        return any(t.call.data == data for t in self.chain.executed(succeeded=True))
+        return any(call.data == data for _, call in self.chain.made())
 
     def _paid_by(self, transfer: Call) -> TxHash | None:
-        for t in self.chain.executed(succeeded=True):
-            if t.call == transfer:
-                return t.hash
-        return None
+        return next((tx for tx, call in self.chain.made() if call == transfer), None)
 
     def _revert(self, call: Call) -> str | None:
         if self.market_maker != self.chain.wallet:

@@ -9,12 +9,13 @@ from mmbot_pipelines.bridge.ports.accounts import REPAY, BalanceMark
 from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.money import Address, Gas, Wei
-from mmbot_pipelines.core.outbox import Account, Block, Transaction
+from mmbot_pipelines.core.outbox import Account, Block, Call, Transaction
 from tests.bridge.orders import NOON, an_order
 from tests.ports.store_writes import (
     CHAIN,
     OURS,
     THEIRS,
+    a_batch,
     a_scan,
     a_transaction,
     add,
@@ -257,6 +258,20 @@ def test_spent_is_what_mined_transactions_of_these_nonces_took(stores: Stores) -
     assert spent(first + 3) == sent[0].call.value + 2 * gas  # a revert costs its gas alone
     assert spent(first + 4) is None  # the last one is undecided
     assert spent(first + 4, THEIRS) == 0
+
+
+def test_spent_of_a_self_call_is_what_its_calls_paid(stores: Stores) -> None:
+    orders = processing(stores, *(an_order(n) for n in (1, 2, 3)))
+    with held(stores.store, CHAIN, OURS) as (_, lane):
+        sent = a_batch(orders, lane.next_nonce(0), purpose="transfer")
+        call = Call(to=OURS, data=b"all of them", value=Wei(0))
+        parts = [replace(p, value=Wei(10**n)) for n, p in enumerate(sent.batch, 2)]
+        lane.add(sent := replace(sent, call=call, batch=tuple(parts)))
+    one_failed = (parts[0], replace(parts[1], failed=True), parts[2])
+    outcome = mined(replace(sent, batch=one_failed))
+    decide(stores.store, outcome, None, None, run_id="run", at=NOON)
+    spent = stores.accounts.spent(CHAIN, OURS, first=sent.nonce, end=sent.nonce + 1)
+    assert spent == 10**2 + 10**4 + 20_000 * 2
 
 
 def test_the_newest_balance_mark_of_a_wallet_stands(stores: Stores) -> None:

@@ -1,15 +1,17 @@
 """How the outbox keeps what became of transactions."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
 from mmbot_pipelines.bridge.orders.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.orders import BridgeStore
 from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Gas, TxHash, Wei
-from mmbot_pipelines.core.outbox import Block, Transaction, TxState
+from mmbot_pipelines.core.outbox import Block, Call, Transaction, TxState, max_total_cost
 from tests.bridge.orders import NOON
 from tests.ports.store_writes import (
     CHAIN,
@@ -197,3 +199,48 @@ def test_paid_since_counts_the_orders_of_one_transaction(store: BridgeStore) -> 
     paid = store.orders.paid_since(NOON - later(1))
     assert sum(paid.values()) == sum(order.amount for order in orders)
     assert store.orders.paid_since(NOON) == {}
+
+
+def a_self_call(orders: Sequence[Order], nonce: int) -> Transaction:
+    """Make one transaction in which our own account pays several orders (EIP-7702)."""
+    shared = a_batch(orders, nonce, purpose="transfer")
+    parts = tuple(replace(part, value=Wei(100 + n)) for n, part in enumerate(shared.batch))
+    call = Call(to=shared.wallet, data=b"all of them", value=Wei(0))
+    return replace(shared, batch=parts, call=call)
+
+
+def test_a_self_call_may_take_what_its_parts_pay(store: BridgeStore) -> None:
+    orders = processing(store, 1, 2, 3)
+    with held(store, CHAIN, OURS) as (_, lane):
+        sent = a_self_call(orders, lane.next_nonce(0))
+        lane.add(sent)
+    (stored,) = store.outbox.in_flight()
+    assert (stored.is_self_call, stored.call.value) == (True, 0)
+    assert stored.max_cost == 100 + 101 + 102 + sent.gas * sent.fees.ceiling
+    assert max_total_cost([stored]) == stored.max_cost
+
+
+def test_which_parts_failed_is_stored_with_the_decision_and_again_with_the_block(
+    store: BridgeStore,
+) -> None:
+    orders = processing(store, 1, 2, 3)
+    with held(store, CHAIN, OURS) as (_, lane):
+        sent = a_self_call(orders, lane.next_nonce(0))
+        lane.add(sent)
+
+    def failing(row: Transaction, *bad: int) -> Transaction:
+        parts = [replace(part, failed=n in bad) for n, part in enumerate(row.batch)]
+        return replace(row, batch=tuple(parts))
+
+    outcome = mined(failing(sent, 1))
+    decide(store, outcome, None, None, run_id="run", at=NOON)
+    (row,) = store.outbox.of(orders[1].key)
+    assert [part.failed for part in row.batch] == [False, True, False]
+    assert [row.serves(order.key, "transfer") for order in orders] == [True, False, True]
+    paid = [orders[0], orders[2]]
+    assert sum(store.orders.paid_since(NOON - later(1)).values()) == sum(o.amount for o in paid)
+    assert outcome.receipt is not None
+    with store.begin() as uow:
+        uow.outbox.move_to_block(failing(row, 0, 2), outcome.receipt)
+    (row,) = store.outbox.of(orders[1].key)
+    assert [part.failed for part in row.batch] == [True, False, True]

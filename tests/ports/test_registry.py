@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from mmbot_pipelines.bridge.ports.chains import Payment
 from mmbot_pipelines.core.errors import SimulationReverted
 from mmbot_pipelines.core.money import UINT256_MAX, Wei
 from tests.ports.port_harness import PortHarness, pay
@@ -78,3 +79,15 @@ def test_reverted_transfer_pays_nothing(ports: PortHarness) -> None:
 def test_registry_takes_its_market_maker_and_no_stranger(ports: PortHarness) -> None:
     assert ports.registry.accepts_wallet(ports.chain.wallet)
     assert not ports.registry.accepts_wallet(ports.rejecting)
+
+
+def test_the_events_of_one_transaction_tell_whom_it_paid(ports: PortHarness) -> None:
+    paid, unpaid = ports.set_orders(2)
+    (tx,) = pay(ports, [paid])
+    (receipt,) = ports.chain.receipts([tx])
+    assert receipt is not None
+    other = replace(paid, amount=Wei(paid.amount + 1))
+    elsewhere = replace(paid, origin="zksync" if paid.origin == "starknet" else "starknet")
+    answers = ports.registry.payments(receipt.events, [paid, unpaid, other, elsewhere])
+    assert answers == [Payment.ORDER, Payment.NONE, Payment.OTHER, Payment.NONE]
+    assert ports.registry.payments((), [paid]) == [Payment.NONE]

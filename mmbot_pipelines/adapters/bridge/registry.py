@@ -1,8 +1,13 @@
 """The PaymentRegistry on L1, of either ABI: the port `bridge.ports.Registry`. Reads chain."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
-from mmbot_pipelines.adapters.bridge.registry_abi import ABIS, V1, RegistryAbi
+from mmbot_pipelines.adapters.bridge.registry_abi import (
+    ABIS,
+    V1,
+    LoggedTransfer,
+    RegistryAbi,
+)
 from mmbot_pipelines.adapters.evm import blocks, quorum
 from mmbot_pipelines.adapters.evm.contracts import (
     Function,
@@ -15,9 +20,10 @@ from mmbot_pipelines.adapters.evm.logs import LogScanner
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.node import RpcError
 from mmbot_pipelines.bridge.orders.order import Order
+from mmbot_pipelines.bridge.ports.chains import Payment
 from mmbot_pipelines.core.errors import Malformed, RegistryAbiMismatch
 from mmbot_pipelines.core.money import Address, TxHash
-from mmbot_pipelines.core.outbox import Call
+from mmbot_pipelines.core.outbox import Call, Event
 
 MARKET_MAKER = Function("marketMaker", (), ("address",))
 OWNER = Function("owner", (), ("address",))
@@ -85,6 +91,14 @@ class PaymentRegistry:
         answers = call_trusted_views(self._rpc, calls, quorum.now(self._rpc))
         return [self._is_used(o, answer) for o, answer in zip(orders, answers, strict=True)]
 
+    def payments(self, events: Sequence[Event], orders: Sequence[Order]) -> list[Payment]:
+        """Return whom the Transfer events of one transaction show as paid, order by order."""
+        ours = [event for event in events if event.address == self.address]
+        logged = [found for event in ours if (found := self._logged(event)) is not None]
+        keys = {self.abi.key_of(one) for one in logged}
+        numbers = {(one.number, one.chain) for one in logged}
+        return [self._payment(order, keys, numbers) for order in orders]
+
     def paid_in(self, order: Order, *, below: int | None = None) -> TxHash | int | None:
         """Return the transaction whose Transfer event paid the order; newest blocks first.
 
@@ -126,8 +140,22 @@ class PaymentRegistry:
         return self.abi.is_used(answer)
 
     def _pays(self, log: Log, order: Order) -> bool:
+        logged = self._logged(log)
+        return logged is not None and self.abi.key_of(logged) == self.abi.key(order)
+
+    def _logged(self, log: Log | Event) -> LoggedTransfer | None:
+        if log.topics[:1] != (self.abi.transferred,):
+            return None
         try:
             logged = self.abi.logged(log)
         except Malformed:
-            return False
-        return logged.used and self.abi.key_of(logged) == self.abi.key(order)
+            return None
+        return logged if logged.used else None
+
+    def _payment(
+        self, order: Order, keys: Container[bytes], numbers: Container[tuple[int, int]]
+    ) -> Payment:
+        if self.abi.key(order) in keys:
+            return Payment.ORDER
+        number = order.number, self.abi.chain(order.origin)
+        return Payment.OTHER if number in numbers else Payment.NONE

@@ -12,6 +12,7 @@ from mmbot_pipelines.adapters.evm.log_range import Log
 from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.orders.origins import ORIGINS
 from mmbot_pipelines.core.errors import Malformed
+from mmbot_pipelines.core.outbox import Event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ class RegistryAbi:
         words = self.transfers.decode(returned)
         return bool(words[0] if len(words) == 1 else words[2])
 
-    def logged(self, log: Log) -> LoggedTransfer:
+    def logged(self, log: Log | Event) -> LoggedTransfer:
         """Read a Transfer event.
 
         Raises:

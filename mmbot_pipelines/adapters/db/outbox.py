@@ -7,10 +7,13 @@ from hashlib import blake2b
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Connection,
+    Integer,
     Select,
     and_,
+    any_,
     bindparam,
     func,
     insert,
@@ -47,6 +50,16 @@ _RIVALS = update(transactions).where(
     transactions.c.nonce == bindparam("at"),
     transactions.c.subject == bindparam("for"),
     _STORED,
+)
+_FAILED_PARTS = (
+    update(transaction_parts)
+    .where(
+        transaction_parts.c.transaction_id
+        == select(transactions.c.id)
+        .where(transactions.c.hash == bindparam("mined"))
+        .scalar_subquery()
+    )
+    .values(failed=transaction_parts.c.position == any_(bindparam("bad", type_=ARRAY(Integer))))
 )
 _BY_NONCE = (transactions.c.nonce, transactions.c.bump, transactions.c.id)
 
@@ -113,6 +126,7 @@ class PgOutbox(PgOutboxReads):
         if self._connection.execute(_UNDECIDED, rows).rowcount != len(rows):
             subjects = ", ".join(o.transaction.subject for o in decided)
             raise ConcurrentUpdate(f"{subjects}: a transaction was decided by somebody else")
+        self._write_parts([o.transaction for o in decided if o.state is TxState.MINED])
         # Only now: a replacement that was stored at the same moment is seen by this update.
         lost = [o for o in decided if o.state is TxState.LOST]
         others = [_nonce_values(o.transaction) for o in decided if o.state is not TxState.LOST]
@@ -134,6 +148,7 @@ class PgOutbox(PgOutboxReads):
 
     def move_to_block(self, mined: Transaction, receipt: Receipt) -> None:
         self._write(mined, _as_read(mined), receipt_values(receipt))
+        self._write_parts([mined])
 
     def set_refund(self, mined: Transaction, refund: Wei) -> None:
         unknown = and_(_as_read(mined), transactions.c.refund.is_(None))
@@ -147,6 +162,15 @@ class PgOutbox(PgOutboxReads):
         self._connection.execute(
             update(transactions).where(*unknown).values(refund_due_at=bindparam("due")), rows
         )
+
+    def _write_parts(self, mined: Sequence[Transaction]) -> None:
+        rows = [
+            {"mined": row.hash, "bad": [i for i, part in enumerate(row.batch) if part.failed]}
+            for row in mined
+            if row.batch
+        ]
+        if rows:
+            self._connection.execute(_FAILED_PARTS, rows)
 
     def _write(
         self, row: Transaction, only: ColumnElement[bool], values: dict[str, object]

@@ -17,7 +17,11 @@ _BATCH = (
         func.jsonb_agg(
             aggregate_order_by(
                 func.jsonb_build_array(
-                    _part.subject, _part.purpose, _part.attempt, cast(_part.value, Text)
+                    _part.subject,
+                    _part.purpose,
+                    _part.attempt,
+                    cast(_part.value, Text),
+                    _part.failed,
                 ),
                 _part.position,
             )
@@ -53,8 +57,14 @@ def transaction_of(row: Row[Any]) -> Transaction:
         gas_price=row.gas_price,
         refund=row.refund,
         batch=tuple(
-            Part(subject=subject, purpose=purpose, attempt=attempt, value=Wei(int(value)))
-            for subject, purpose, attempt, value in row.batch or ()
+            Part(
+                subject=subject,
+                purpose=purpose,
+                attempt=attempt,
+                value=Wei(int(value)),
+                failed=failed,
+            )
+            for subject, purpose, attempt, value, failed in row.batch or ()
         ),
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from mmbot_pipelines.adapters.evm import blocks, broadcast, estimates, quorum
 from mmbot_pipelines.adapters.evm.broadcast import Underpriced
 from mmbot_pipelines.adapters.evm.fees import market_fees
+from mmbot_pipelines.adapters.evm.log_range import decode_log
 from mmbot_pipelines.adapters.evm.signing import LocalSigner, Signer, hash_of, sign
 from mmbot_pipelines.adapters.rpc import decoding, reverts
 from mmbot_pipelines.adapters.rpc.client import Poll, Rpc
@@ -20,6 +21,7 @@ from mmbot_pipelines.core.outbox import (
     Account,
     Block,
     Call,
+    Event,
     Fees,
     Receipt,
     Signed,
@@ -240,7 +242,15 @@ def receipt(tx: TxHash, answer: object) -> Receipt:
         ),
         gas_used=Gas(decoding.quantity(given.get("gasUsed"))),
         gas_price=Wei(decoding.quantity(given.get("effectiveGasPrice"))),
+        events=_events(given.get("logs", [])),
     )
+
+
+def _events(logs: object) -> tuple[Event, ...]:
+    if not isinstance(logs, list):
+        raise decoding.InvalidResponse("a node answered a receipt without a list of logs")
+    found = map(decode_log, logs)
+    return tuple(Event(address=log.address, topics=log.topics, data=log.data) for log in found)
 
 
 def _is_of(tx: TxHash, reported: object) -> bool:

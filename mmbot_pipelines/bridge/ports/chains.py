@@ -6,13 +6,14 @@ for all of them. Where one order's answer is a fault, the fault stands in its pl
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.orders import Cursor, Scan
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
-from mmbot_pipelines.core.outbox import Block, Call, Fees
+from mmbot_pipelines.core.outbox import Block, Call, Event, Fees
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +134,22 @@ class Origin(Repayment, Protocol):
         """
 
 
+class Payment(StrEnum):
+    """Whom the events of one transaction show as paid, of an order's number."""
+
+    NONE = "nobody"
+    ORDER = "this very order"
+    OTHER = "another order of its number"
+
+
 class Registry(Protocol):
     """The PaymentRegistry on L1."""
 
     def transfer(self, order: Order) -> Call:
         """Build the call that pays the recipient."""
+
+    def payments(self, events: Sequence[Event], orders: Sequence[Order]) -> list[Payment]:
+        """Return whom the Transfer events of one transaction show as paid, order by order."""
 
     def used(self, orders: Sequence[Order]) -> list[bool]:
         """Return which orders the registry has marked as paid."""

@@ -25,6 +25,7 @@ from mmbot_pipelines.core.outbox import (
     Fees,
     Transaction,
     by_nonce,
+    max_cost,
     max_total_cost,
 )
 from mmbot_pipelines.core.safety import ScopeState, State, StatesChanged, confirm, effective_state
@@ -152,7 +153,7 @@ def _store(bridge: Bridge, txs: Sequence[_ReplacementTx], run: Run) -> list[Tran
             if halted := _halted(tx, scope_states):
                 run.log(f"{tx.subject}: nonce {tx.nonce} is not replaced, {halted.summary}")
                 continue
-            more = tx.call.value + tx.gas * tx.fees.ceiling - taken.get(tx.nonce, 0)
+            more = max_cost(tx.call, tx.gas, tx.fees, tx.batch) - taken.get(tx.nonce, 0)
             if more > max(left, 0):
                 run.log(f"{tx.subject}: nonce {tx.nonce} is not replaced, {_short(more, left)}")
                 continue

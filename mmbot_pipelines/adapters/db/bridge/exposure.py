@@ -147,7 +147,7 @@ def paid_since(at: datetime) -> Select[Any]:
         select(transactions.c.subject).where(transactions.c.purpose == TRANSFER, lately),
         select(part.subject)
         .join(transactions, transactions.c.id == part.transaction_id)
-        .where(part.purpose == TRANSFER, transactions.c.parts > 0, lately),
+        .where(part.purpose == TRANSFER, ~part.failed, transactions.c.parts > 0, lately),
     )
     return (
         select(orders.c.recipient, func.sum(orders.c.amount))

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, case, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from mmbot_pipelines.adapters.db.tables.outbox import transactions, wallets
+from mmbot_pipelines.adapters.db.tables.outbox import transaction_parts, transactions, wallets
 from mmbot_pipelines.bridge.ports.accounts import BalanceMark, WalletMark
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Account, Block, TxState
@@ -16,7 +16,16 @@ def spent(
 ) -> Wei | None:
     """Sum what mined transactions of these nonces took; None while one is undecided."""
     t = transactions.c
-    value = case((t.state == TxState.MINED.value, t.call_value), else_=0)
+    part = transaction_parts.c
+    shared = select(func.coalesce(func.sum(part.value), 0)).where(
+        part.transaction_id == t.id, ~part.failed
+    )
+    value = case(
+        (t.state != TxState.MINED.value, 0),
+        # a batch of our own account carries nothing itself: what left is what its calls paid
+        (t.parts > 0, shared.correlate(transactions).scalar_subquery()),
+        else_=t.call_value,
+    )
     took = func.sum(t.gas_used * t.gas_price + value).filter(t.block_number.is_not(None))
     undecided = func.count().filter(t.state == TxState.STORED.value)
     rows = select(took, undecided).where(

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ColumnElement,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     and_,
+    false,
     func,
     literal_column,
 )
@@ -114,6 +116,7 @@ transaction_parts = Table(
     Column("purpose", Text, nullable=False),
     at_least("attempt", 1),
     uint256("value"),
+    Column("failed", Boolean, nullable=False, server_default=false()),  # of what was mined
     UniqueConstraint("transaction_id", "subject", "purpose"),
 )
 Index("transaction_parts_of_subject", transaction_parts.c.subject)
