@@ -18,7 +18,7 @@ from mmbot_pipelines.bridge.policy import Cost, refusal, shortfall
 from mmbot_pipelines.bridge.reorg.l2 import blocks_of, still_in_chain
 from mmbot_pipelines.bridge.reverts import check_market_maker
 from mmbot_pipelines.bridge.sending import gas_estimates
-from mmbot_pipelines.bridge.sending.admission import RunLimits, closed, split_confirmed
+from mmbot_pipelines.bridge.sending.caps import RunLimits, closed, split_confirmed
 from mmbot_pipelines.bridge.sending.claims_behind import claims_behind
 from mmbot_pipelines.bridge.sending.submit import SubmitRequest, submit
 from mmbot_pipelines.core import concurrency, failpoints

@@ -8,7 +8,7 @@ from mmbot_pipelines.bridge.orders.lifecycle import Fact
 from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.accounts import REPAY
 from mmbot_pipelines.bridge.ports.orders import BridgeUnitOfWork
-from mmbot_pipelines.bridge.sending.admission import Admission, RunLimits, Wait, log_waits
+from mmbot_pipelines.bridge.sending.caps import Admission, RunLimits, Wait, log_waits
 from mmbot_pipelines.bridge.sending.claims_behind import ClaimBehind
 from mmbot_pipelines.bridge.sending.lane import Unsigned, broadcast, hold_lane, in_flight, sign
 from mmbot_pipelines.bridge.sending.nonces import next_nonce

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.orders.order import Order
-from mmbot_pipelines.bridge.stuck.nonce import (
+from mmbot_pipelines.bridge.stuck.blocked_nonce import (
     FeeQuotes,
     Replacement,
     StuckNonce,

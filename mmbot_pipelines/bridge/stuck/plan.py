@@ -16,8 +16,8 @@ from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.accounts import CANCEL, REPAY, TRANSFER
 from mmbot_pipelines.bridge.sending.gas_estimates import claim_gas
 from mmbot_pipelines.bridge.sending.still_wanted import OrderCheck, check_again
+from mmbot_pipelines.bridge.stuck.blocked_nonce import FeeQuotes, Replacement, StuckNonce, gas_of
 from mmbot_pipelines.bridge.stuck.claim import stuck_claim
-from mmbot_pipelines.bridge.stuck.nonce import FeeQuotes, Replacement, StuckNonce, gas_of
 from mmbot_pipelines.core.fee_bump import blocking, is_old
 from mmbot_pipelines.core.money import TxHash, format_ether
 from mmbot_pipelines.core.outbox import Fees, Transaction, by_nonce, max_total_cost

@@ -15,7 +15,7 @@ from mmbot_pipelines.bridge.ports.accounts import CANCEL, TRANSFER
 from mmbot_pipelines.bridge.receipts import process_receipts
 from mmbot_pipelines.bridge.sending.lane import Unsigned, broadcast, hold_lane, in_flight, sign
 from mmbot_pipelines.bridge.sending.nonces import fillable_gaps, gap_subject
-from mmbot_pipelines.bridge.stuck.nonce import CANCEL_GAS, Replacement, StuckNonce
+from mmbot_pipelines.bridge.stuck.blocked_nonce import CANCEL_GAS, Replacement, StuckNonce
 from mmbot_pipelines.bridge.stuck.plan import find_stuck, plan_replacements
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.errors import ConcurrentUpdate
