@@ -24,7 +24,7 @@ class Broker:
 
     def start(self) -> None:
         self._process = subprocess.Popen(tied_to_parent(embedded.command(self.folder)))
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while not embedded.is_running(self.folder):
             assert time.monotonic() < end
             assert self._process.poll() is None

@@ -6,16 +6,18 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 pytest_plugins = ["tests.broker", "tests.postgres"]
 
 # How long one example takes says how busy the machine is.
-settings.register_profile("no_deadline", deadline=None)
+settings.register_profile(
+    "no_deadline", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("no_deadline")  # 100 examples
-settings.register_profile("fast", deadline=None, max_examples=20)
-settings.register_profile("long", deadline=None, max_examples=1_000)
+settings.register_profile("fast", settings.default, max_examples=20)
+settings.register_profile("long", settings.default, max_examples=1_000)
 
 _HERE = Path(__file__).parent
 

@@ -9,9 +9,12 @@ def until(
     condition: Callable[[], Any],
     each: Callable[[], object] = lambda: None,
     *,
-    seconds: float = 20,
+    seconds: float = 300,
 ) -> None:
-    """Wait for what another thread, process or node does; do `each` between two looks."""
+    """Wait for what another thread, process or node does; do `each` between two looks.
+
+    seconds: for a machine however busy: where what is awaited comes, they cost nothing.
+    """
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never happened"

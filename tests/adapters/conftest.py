@@ -10,7 +10,6 @@ from tests.adapters.evm.wallet_answers import header
 from tests.adapters.rpc.chain_node import ChainNode
 from tests.adapters.rpc.fake_node import FakeNode, fake_node, rpc
 from tests.adapters.rpc.faulty_nodes import Clock
-from tests.adapters.rpc.faulty_nodes import rpc as patient
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def echoing(node: FakeNode, spare: FakeNode) -> None:
 
 @pytest.fixture
 def client(node: FakeNode, spare: FakeNode, clock: Clock) -> Rpc:
-    return patient(node, spare, clock=clock)
+    return rpc(node, spare, clock=clock)
 
 
 @pytest.fixture
@@ -70,4 +69,4 @@ def third() -> Iterator[ChainNode]:
 
 @pytest.fixture
 def both(first: ChainNode, second: ChainNode) -> Rpc:
-    return patient(first.node, second.node, quorum=2, clock=Clock())
+    return rpc(first.node, second.node, quorum=2, clock=Clock())

@@ -87,7 +87,7 @@ def webserver(
             start_new_session=True,
         )
         try:
-            until(lambda: dagster_server.answers or process.poll() is not None, seconds=300)
+            until(lambda: dagster_server.answers or process.poll() is not None)
             assert process.poll() is None, (home / "processes.log").read_text()
             yield dagster_server
         finally:

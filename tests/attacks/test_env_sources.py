@@ -137,7 +137,7 @@ def test_no_field_of_any_launchable_run_reads_the_environment(
                 assert tuple(fields) == path, (at, error)
                 assert SECRET not in error["message"]
     launched = dagster_server.ask(LAUNCH, params=ignoring)["launchRun"]["run"]["runId"]
-    until(lambda: ended(dagster_server, launched), seconds=60)
+    until(lambda: ended(dagster_server, launched))
     assert {
         "resume.ops.resume_transfers.config.reason",
         "reprocess_order.ops.reprocess.config.order_key",

@@ -70,14 +70,14 @@ def foreign(database_url: str, tmp_path: Path) -> Iterator[DagsterServer]:
         code_server(tmp_path, database_url, port),
         webserver(tmp_path, database_url, {}, *program) as running,
     ):
-        until(lambda: running.ask(JOBS)["repositoriesOrError"].get("nodes"), seconds=60)
+        until(lambda: running.ask(JOBS)["repositoriesOrError"].get("nodes"))
         yield running
 
 
 def test_nothing_that_a_foreign_webserver_launches_is_done(foreign: DagsterServer) -> None:
     raw(foreign.port, f"GET /graphql?query={quote(LAUNCH)}", f"Host: {EVIL}")  # nothing guards it
     ((run,),) = (foreign.ask(LAUNCHED)["runsOrError"]["results"],)
-    until(lambda: ended(foreign, run["runId"]), seconds=120)
+    until(lambda: ended(foreign, run["runId"]))
     reported = foreign.ask(FAILED, id=run["runId"])["runOrError"]
     assert reported["status"] == "FAILURE"
     assert "refused: the Dagster that asks for this" in str(reported)

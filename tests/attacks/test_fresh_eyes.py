@@ -14,8 +14,7 @@ from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused, WrongCha
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.outbox import Block, TxState
 from mmbot_pipelines.core.safety import GLOBAL, State
-from tests.adapters.rpc.fake_node import FakeNode, fake_node
-from tests.adapters.rpc.faulty_nodes import rpc
+from tests.adapters.rpc.fake_node import FakeNode, fake_node, rpc
 from tests.bridge.guard_steps import state, why
 from tests.bridge.harness import BridgeHarness
 from tests.bridge.transfers import ends

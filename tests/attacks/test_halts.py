@@ -55,7 +55,7 @@ class SlowSigner:
         self.signed += 1
         if self.signed == self._stops_at:
             self.reached.set()
-            assert self.let_on.wait(60)
+            assert self.let_on.wait(120)
         return self._sign(call, nonce=nonce, gas=gas, fees=fees)
 
 
@@ -64,11 +64,11 @@ def test_a_halt_waits_for_no_signature_and_nothing_is_sent_after_it(stored: Brid
     signer = SlowSigner(stored, stops_at=BATCH_SIZE + 5)
     with ThreadPoolExecutor(1) as pool:
         run = pool.submit(stored.transfer, keys)
-        assert signer.reached.wait(60)
+        assert signer.reached.wait(120)
         guard.halt(stored.bridge, GLOBAL, by="Ann", reason="a look")  # in mid-signature
         sent = len(stored.chain.broadcasts)
         signer.let_on.set()
-        run.result(60)
+        run.result(120)
     assert sent == BATCH_SIZE
     assert len(stored.chain.broadcasts) == BATCH_SIZE
     transferring = stored.bridge.store.orders.find(OrderFilter(status=Status.TRANSFERRING))
@@ -110,11 +110,11 @@ def test_a_resume_or_throttle_in_mid_signature_is_decided_again(stored: BridgeHa
     signer = SlowSigner(stored, stops_at=2)
     with ThreadPoolExecutor(1) as pool:
         run = pool.submit(stored.transfer, keys)
-        assert signer.reached.wait(60)
+        assert signer.reached.wait(120)
         steps.guard(stored.bridge, stored.run)
         guard.halt(stored.bridge, GLOBAL, by="Ann", reason="a look")
         guard.resume(stored.bridge, GLOBAL, by="Ann", reason="all is well")
         signer.let_on.set()
-        run.result(60)
+        run.result(120)
     assert {o.status for o in stored.bridge.store.orders.get(keys)} == {Status.TRANSFERRING}
     assert [row.nonce for row in stored.bridge.store.outbox.in_flight()] == [0, 1, 2]

@@ -71,7 +71,7 @@ def test_another_uv_than_the_locks_is_not_installed(target: str, tmp_path: Path)
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=500,
     )
     assert done.returncode != 0
     assert "DO NOT MATCH THE HASHES" in done.stderr

@@ -37,6 +37,7 @@ class ChainHarness:
         deployment = ports.devnet.deployment
         zksync = deployment.zksync
         self.ports = ports
+        self.clients = l1, l2
         self.logged: list[str] = []
         self.failed: list[str] = []  # the messages of failed runs
         self.run = Run("run-1", self.logged.append)

@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 
+from mmbot_pipelines.adapters.rpc.client import Rpc
+from mmbot_pipelines.adapters.rpc.node import Node
 from mmbot_pipelines.devnet.deploy import environment
+from tests.adapters.rpc.faulty_nodes import waited_for_briefly
 from tests.attacks.liar import Liar, Lie
 from tests.chain.chain_harness import ChainHarness, played
 from tests.chaos.faulty_rpc import Fault
 from tests.cli.command import caller
 from tests.devnet.bridge import Devnet
 
-TIMEOUTS = {"connect_seconds": 0.5, "read_seconds": 0.5}
 FAILING = [f for f in Fault if f not in (Fault.NONE, Fault.LIE)]
 
 
@@ -26,10 +28,14 @@ class Nodes:
 
     l1: list[Liar]
     l2: list[Liar]
+    clients: tuple[Rpc, Rpc]
 
     def fail(self, place: int, fault: Fault) -> None:
         self.l1[place].fail(fault)
         self.l2[place].fail(fault)
+
+    def members(self, place: int) -> list[Node]:
+        return [client.members[place] for client in self.clients]
 
 
 @contextmanager
@@ -44,10 +50,9 @@ def playing(devnet: Devnet, database_url: str, quorum: int) -> Iterator[tuple[Ch
                 l1_urls=[n.url for n in l1],
                 l2_urls=[n.url for n in l2],
                 quorum=quorum,
-                **TIMEOUTS,
             )
         )
-        yield chain_harness, Nodes(l1, l2)
+        yield chain_harness, Nodes(l1, l2, chain_harness.clients)
 
 
 def completed(count: int) -> dict[int, str]:
@@ -65,7 +70,8 @@ def test_one_failing_node_stops_nothing(
         nodes.fail(place, fault)
         chain_harness.ports.set_orders(3)
         # A node that stays at its block makes nothing older of the other's word.
-        chain_harness.finish(rounds=2)
+        with waited_for_briefly(*nodes.members(place)):
+            chain_harness.finish(rounds=2)
         nodes.fail(place, Fault.NONE)
         chain_harness.finish(rounds=1)
         assert chain_harness.statuses() == completed(5)

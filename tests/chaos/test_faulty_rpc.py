@@ -29,7 +29,7 @@ def body(method: str, *params: Any, number: int = 1) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)}
 
 
-def post(node: FaultyRpc, asked: Any, timeout: float = 5) -> requests.Response:
+def post(node: FaultyRpc, asked: Any, timeout: float = 120) -> requests.Response:
     return requests.post(node.url, json=asked, timeout=timeout)
 
 

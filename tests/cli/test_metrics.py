@@ -33,7 +33,7 @@ def test_it_starts_and_answers_without_the_database() -> None:
     ):
         lines = scrape(url).splitlines()
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=120)
     assert process.returncode == 0
     assert "mmbot_database_up 0.0" in lines
     assert any(line.startswith("mmbot_rpc_up") and line.endswith(" 1.0") for line in lines)

@@ -32,7 +32,7 @@ def fail() -> None:
 
 
 def test_questions_are_asked_at_the_same_time() -> None:
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=120)
     with concurrency.questions() as ask:
         answers = [ask.submit(both.wait) for _ in range(2)]
     assert sorted(answer.result() for answer in answers) == [0, 1]
@@ -43,7 +43,7 @@ def test_leaving_waits_for_all_answers_though_the_block_fails() -> None:
 
     def ask_and_fail() -> None:
         with concurrency.questions() as ask:
-            answers.append(ask.submit(going_on.wait, 30))
+            answers.append(ask.submit(going_on.wait, 120))
             ask.submit(going_on.set)
             fail()
 
@@ -63,6 +63,6 @@ def test_a_failure_is_raised_where_its_answer_is_used() -> None:
 @pytest.mark.parametrize("program", [WAITING, ASKING])
 def test_a_node_that_hangs_keeps_no_process_from_ending(program: str) -> None:
     stopped = subprocess.run(
-        [sys.executable, "-c", program], check=False, capture_output=True, timeout=60
+        [sys.executable, "-c", program], check=False, capture_output=True, timeout=300
     )
     assert b"KeyboardInterrupt" in stopped.stderr

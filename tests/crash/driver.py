@@ -21,7 +21,7 @@ from mmbot_pipelines.wiring import bridge as wiring
 
 AppriseChannel("json://127.0.0.1")  # loads all its plugins, once for all who are forked from us
 
-PATIENCE = 90.0  # seconds until all orders must be at rest
+PATIENCE = 300.0  # seconds until all orders must be at rest
 
 
 def work(environ: Mapping[str, str], expected: int, hours: int, packed: bool) -> None:

@@ -114,7 +114,7 @@ def test_a_run_whose_worker_died_is_reported_dead(
 def test_a_task_has_the_id_of_its_run(launcher: WarmRunLauncher, run: dg.DagsterRun) -> None:
     launcher.launch_run(LaunchRunContext(run, workspace=None))
     with launcher.celery.connection_for_read() as connection:
-        task = connection.SimpleQueue("dagster").get(timeout=10)
+        task = connection.SimpleQueue("dagster").get(timeout=120)
     assert task.headers["id"] == run.run_id
 
 

@@ -173,7 +173,7 @@ def test_invalid_settings_end_the_code_server_with_an_operator_error() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert ended.returncode != 0
     logged = ended.stderr.splitlines()

@@ -102,7 +102,7 @@ def test_a_daemon_that_stops_tells_its_code_servers(monkeypatch: pytest.MonkeyPa
 
         def __exit__(self, *_: object) -> None:
             assert self._daemon_shutdown_event.is_set()
-            assert pinged.wait(10)
+            assert pinged.wait(120)
 
     module = SimpleNamespace(DagsterDaemonController=DagsterDaemonController)
     monkeypatch.setitem(sys.modules, "dagster._daemon.controller", module)

@@ -23,7 +23,7 @@ def _asked(program: str, *arguments: str) -> str:
         [PROGRAMS / program, *arguments, "--help"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     return "" if reported.returncode == 0 else reported.stderr

@@ -50,7 +50,7 @@ def exporter(environ: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[str]
         logged = process.stdout.readline()
         found = re.search(r"http://127\.0\.0\.1:\d+/metrics", logged)
         if found is None:
-            raise AssertionError(process.communicate(timeout=10))
+            raise AssertionError(process.communicate(timeout=120))
         yield process, found[0]
     finally:
         process.kill()
@@ -67,6 +67,6 @@ def exported(text: str) -> Exported:
 
 
 def scrape(url: str) -> str:
-    answer = requests.get(url, timeout=20)
+    answer = requests.get(url, timeout=120)
     answer.raise_for_status()
     return answer.text

@@ -72,7 +72,7 @@ def scrape_of(database_url: str) -> Iterator[str]:
         with exporter(environ) as (process, url):
             yield scrape(url)
             process.send_signal(signal.SIGTERM)
-            _, err = process.communicate(timeout=20)
+            _, err = process.communicate(timeout=120)
     assert process.returncode == 0
     assert err == ""
 

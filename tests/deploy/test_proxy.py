@@ -67,7 +67,7 @@ class Proxied:
             headers=headers,
             auth=auth,
             verify=str(self.certificate),
-            timeout=10,
+            timeout=120,
         )
 
     async def echoed(self, text: str, *, origin: str, password: str = PASSWORD[1]) -> str:
@@ -79,7 +79,7 @@ class Proxied:
             session.ws_connect(url, ssl=trust, origin=origin) as wire,
         ):
             await wire.send_str(text)
-            return await wire.receive_str(timeout=10)
+            return await wire.receive_str(timeout=120)
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def nginx(folder: Path, port: int) -> Iterator[None]:
     command += ["-c", str(folder / "nginx.conf")]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 120
         while not answers(port):
             if process.poll() is not None or time.monotonic() > end:
                 logs = [path.read_text() for path in folder.glob("*.log")]
@@ -148,7 +148,7 @@ def nginx(folder: Path, port: int) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=120)
 
 
 def answers(port: int) -> bool:
@@ -171,7 +171,7 @@ def upstream() -> Iterator[int]:
     try:
         yield runner.addresses[0][1]
     finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(120)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
@@ -207,7 +207,7 @@ def test_the_password_opens_and_stays_with_the_proxy(proxied: Proxied) -> None:
 
 
 def test_plain_http_is_not_served(proxied: Proxied) -> None:
-    answered = requests.get(proxied.url.replace("https", "http"), auth=PASSWORD, timeout=10)
+    answered = requests.get(proxied.url.replace("https", "http"), auth=PASSWORD, timeout=120)
     assert answered.status_code == 400
     assert "Accept-Encoding" not in answered.text  # nothing of the upstream's
 

@@ -108,7 +108,7 @@ def run(folder: Path, tests: list[dict[str, object]]) -> None:
     (folder / "tests.yml").write_text(yaml.safe_dump(given))
     assert PROMTOOL is not None
     command = [PROMTOOL, "test", "rules", str(folder / "tests.yml")]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 

@@ -34,7 +34,7 @@ def installed(tmp_path: Path) -> Path:
 def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     assert ANALYZE is not None
     return subprocess.run(
-        [ANALYZE, *arguments], capture_output=True, text=True, timeout=60, check=False
+        [ANALYZE, *arguments], capture_output=True, text=True, timeout=300, check=False
     )
 
 

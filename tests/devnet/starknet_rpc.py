@@ -159,7 +159,7 @@ class Rpc:
         return {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
 
     def post(self, body: Any) -> Any:
-        return self.session.post(self.url, json=body, timeout=30).json()
+        return self.session.post(self.url, json=body, timeout=120).json()
 
     def _result(self, request: dict[str, Any]) -> Any:
         answer = self.post(request)

@@ -187,10 +187,10 @@ def test_the_loop_delivers_until_it_is_stopped(devnet: Devnet, messenger: Messen
     try:
         ((order_id, order),) = paid_orders(devnet, 1)
         devnet.claim(order_id, order)
-        assert settled(devnet, order_id).wait(30)
+        assert settled(devnet, order_id).wait(120)
     finally:
         stop.set()
-        loop.join(30)
+        loop.join(120)
     assert not loop.is_alive()
 
 
@@ -207,7 +207,7 @@ def test_the_program_delivers_and_ends_on_a_signal(devnet: Devnet) -> None:
         assert "request 0: executed in 0x" in program.stderr.readline()
         assert not devnet.is_pending(order_id)
         program.send_signal(signal.SIGTERM)
-        assert program.wait(30) == 0
+        assert program.wait(120) == 0
     finally:
         program.kill()
         program.wait()

@@ -59,7 +59,7 @@ class Product:
         answer = requests.post(
             f"{self.stack.ui}/graphql",
             json={"query": query, "variables": variables},
-            timeout=30,
+            timeout=120,
         ).json()
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
@@ -72,7 +72,7 @@ class Product:
         found: list[dict[str, Any]] = self.ask(query, tags=tags)["runsOrError"]["results"]
         return found
 
-    def await_failed_run(self, key: str, seconds: float = 180) -> dict[str, Any]:
+    def await_failed_run(self, key: str, seconds: float = 300) -> dict[str, Any]:
         """Wait until Dagster calls an order's run failed: the order knows a little earlier."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -82,7 +82,7 @@ class Product:
             time.sleep(0.2)
         raise AssertionError(f"no run of {key} failed: {self.runs(order=key)}")
 
-    def check_invariants(self, seconds: float = 60) -> None:
+    def check_invariants(self, seconds: float = 300) -> None:
         """Check that no wei is missing, no step illegal, and in time every failed run stored."""
         end = time.monotonic() + seconds
         while True:

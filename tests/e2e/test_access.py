@@ -45,9 +45,9 @@ def test_a_foreign_page_is_not_answered(product: Product) -> None:
     page = {"Origin": "http://evil.example"}
     mutation = {"query": "mutation { setNuxSeen }"}
     ui = f"{product.stack.ui}/graphql"
-    assert requests.post(ui, json=mutation, headers=page, timeout=30).status_code == 403
-    assert requests.get(ui, params=mutation, timeout=30).status_code == 405
-    assert requests.get(ui, headers={"Host": "evil.example"}, timeout=30).status_code == 403
+    assert requests.post(ui, json=mutation, headers=page, timeout=120).status_code == 403
+    assert requests.get(ui, params=mutation, timeout=120).status_code == 405
+    assert requests.get(ui, headers={"Host": "evil.example"}, timeout=120).status_code == 403
 
 
 @pytest.mark.usefixtures("completed")

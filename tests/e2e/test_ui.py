@@ -13,7 +13,7 @@ from mmbot_pipelines.devnet.orders import OrderKind, order_spec
 from tests.e2e.product import Product
 
 CHROMIUM = shutil.which("chromium")
-PATIENCE = 60_000  # milliseconds
+PATIENCE = 300_000  # milliseconds
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ def paused(pid: int) -> Iterator[None]:
 
 def await_alert(product: Product, wanted: Callable[[str], bool]) -> str:
     """Return what the sensor `alerts` shows, once it is as it should be."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while True:
         shown = ticks(product, "alerts")[0]["skipReason"] or ""
         if shown and wanted(shown):
@@ -65,7 +65,7 @@ def await_alert(product: Product, wanted: Callable[[str], bool]) -> str:
 
 def await_tick(product: Product, sensor: str, part: str) -> None:
     """Wait until the newest ticks of a sensor give a reason."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not any(part in (t["skipReason"] or "") for t in ticks(product, sensor)[:3]):
         assert time.monotonic() < end, ticks(product, sensor)[:3]
         time.sleep(0.5)

@@ -227,11 +227,11 @@ def test_a_held_order_waits_for_the_lane(store: BridgeStore) -> None:
         with held(store, CHAIN, OURS) as (uow, lane):
             (locked,) = uow.orders.lock([order])
             refusal = pool.submit(refuse)
-            assert started.wait(10)
+            assert started.wait(120)
             # who only looks for work passes by
             assert take(store, [Status.PROCESSING], None, at=NOON, retake_after_seconds=0) == []
             put(uow, lane, locked, a_transaction(locked, 0))
             assert not refusal.done()
         with pytest.raises(ConcurrentUpdate):
-            refusal.result(30)
+            refusal.result(120)
     assert store.orders.get([order.key])[0].status is Status.TRANSFERRING

@@ -166,7 +166,7 @@ def test_of_deciding_and_replacing_at_once_none_is_forgotten(store: BridgeStore)
                 pool.submit(decide, store, outcome, None, None, run_id="run", at=NOON),
             ]
             for job in jobs:
-                job.result(30)
+                job.result(120)
         assert store.outbox.in_flight() == []
 
 

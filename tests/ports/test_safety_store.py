@@ -151,9 +151,9 @@ def test_a_halt_waits_for_who_stores_what_it_signed_and_binds_the_next(stores: S
         with held(stores.store, CHAIN, OURS) as (uow, _lane):
             assert uow.safety.hold() == []
             halting = pool.submit(halt)
-            assert started.wait(10)
+            assert started.wait(120)
             with pytest.raises(TimeoutError):
                 halting.result(0.2)
-        halting.result(30)
+        halting.result(120)
     with held(stores.store, CHAIN, OURS) as (uow, _lane):
         assert state_of(uow.safety.scope_states(), GLOBAL).state is State.HALTED

@@ -91,7 +91,7 @@ def dagster_dev(
             for process in reversed(started):
                 process.send_signal(signal.SIGINT)
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(30)
+                    process.wait(120)
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)  # what it may have left
             stop(home / "postgres")

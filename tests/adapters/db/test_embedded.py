@@ -93,7 +93,7 @@ def test_a_killed_server_is_started_again(folder: Path) -> None:
     killed = psutil.Process(server_pid(data))
     workers = killed.children()
     killed.kill()
-    psutil.wait_procs([killed, *workers], timeout=10)
+    psutil.wait_procs([killed, *workers], timeout=120)
 
     assert embedded.embedded_url(data) == url
     assert asked(url, "SELECT * FROM kept") == (1,)

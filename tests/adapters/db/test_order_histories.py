@@ -211,7 +211,7 @@ DEEDS = st.one_of(
     max_examples=30,
     deadline=None,
     phases=[Phase.reuse, Phase.generate],  # shrinking on a database takes minutes
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_whatever_is_done_to_orders_their_history_is_legal(
     store: BridgeStore, deeds: list[Deed]

@@ -116,7 +116,7 @@ def test_a_lane_held_too_long_is_given_back(engine: Engine) -> None:
             connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '20ms'"))
             driver = connection.connection.dbapi_connection
             # the server ends the session; its goodbye makes the socket readable
-            assert select.select([driver], [], [], 10)[0]
+            assert select.select([driver], [], [], 120)[0]
             connection.execute(text("SELECT 1"))
 
     with pytest.raises(StoreUnavailable, match="idle-in-transaction"):
@@ -128,7 +128,7 @@ def test_a_statement_that_lasts_too_long_is_an_outage(engine: Engine) -> None:
     def slow() -> None:
         with transaction(engine) as connection:
             connection.execute(text("SET LOCAL statement_timeout = '20ms'"))
-            connection.execute(text("SELECT pg_sleep(30)"))
+            connection.execute(text("SELECT pg_sleep(120)"))
 
     with pytest.raises(StoreUnavailable, match="statement timeout"):
         slow()

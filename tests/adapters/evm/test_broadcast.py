@@ -9,8 +9,8 @@ from eth_utils import keccak
 from mmbot_pipelines.adapters.evm.chain import EthereumChain, LocalSigner
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.core.errors import NonceTaken, RpcUnavailable, WrongChain
-from tests.adapters.rpc.fake_node import FakeNode, Refusal
-from tests.adapters.rpc.faulty_nodes import RPC_CALL, Clock, fail, hang, heal, rpc
+from tests.adapters.rpc.fake_node import FakeNode, Refusal, rpc
+from tests.adapters.rpc.faulty_nodes import RPC_CALL, Clock, fail, hang, heal, waited_for_briefly
 
 pytestmark = pytest.mark.usefixtures("echoing")
 
@@ -19,7 +19,7 @@ def test_all_asks_every_node_and_waits_for_no_hanging_one(
     node: FakeNode, spare: FakeNode, clock: Clock
 ) -> None:
     received = threading.Event()
-    client = rpc(node, spare, clock=clock, read_seconds=20)
+    client = rpc(node, spare, clock=clock)
     client.batch([RPC_CALL])
     node.methods["echo"] = lambda n: (received.set(), node.released.wait(20)) and n
     assert client.all([RPC_CALL], enough=lambda answers: answers == [1]) == [[1]]
@@ -32,7 +32,8 @@ def test_all_asks_also_a_node_with_an_open_circuit(
 ) -> None:
     client.batch([RPC_CALL])
     hang(node)
-    client.batch([RPC_CALL])
+    with waited_for_briefly(client.members[0]):
+        client.batch([RPC_CALL])
     heal(node)
     assert client.all([RPC_CALL], enough=lambda _: False) == [[1], [1]]
 

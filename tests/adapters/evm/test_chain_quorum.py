@@ -10,8 +10,8 @@ from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.money import TxHash
 from mmbot_pipelines.core.outbox import Block
 from tests.adapters.rpc.chain_node import ChainNode
-from tests.adapters.rpc.fake_node import word
-from tests.adapters.rpc.faulty_nodes import Clock, fail, rpc
+from tests.adapters.rpc.fake_node import rpc, word
+from tests.adapters.rpc.faulty_nodes import Clock, fail
 
 TX = TxHash("0x" + "ab" * 32)
 

@@ -206,7 +206,7 @@ def der(r: int, s: int) -> bytes:
     return b"\x30" + bytes([len(body)]) + body
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.binary(max_size=80) | st.builds(der, st.integers(0, ORDER * 2), st.integers(0, ORDER * 2))
 )

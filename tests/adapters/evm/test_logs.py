@@ -18,6 +18,7 @@ from mmbot_pipelines.core.errors import RpcRefused, RpcUnavailable
 from tests.adapters.evm.log_node import ESCROW, TOPIC, LogNode
 from tests.adapters.rpc.any_json import JSON
 from tests.adapters.rpc.fake_node import FakeNode, fake_node, word
+from tests.adapters.rpc.faulty_nodes import waited_for_briefly
 
 WANTED = LogFilter(address=ESCROW, topics=(TOPIC,))
 
@@ -106,13 +107,14 @@ def test_answer_that_is_too_large_is_asked_for_in_parts(node: FakeNode) -> None:
 
 
 def test_slow_node_is_asked_for_less_at_the_next_tick(node: FakeNode, chain: LogNode) -> None:
-    slow = Rpc([node.url], chain="zksync", chain_id=1, read_seconds=0.3)
+    slow = Rpc([node.url], chain="zksync", chain_id=1)
     scanner = LogScanner(slow)
     scanner.scan(WANTED, 0, 1)
     node.silent = True
-    for _ in range(7):
-        with pytest.raises(RpcUnavailable):
-            scanner.scan(WANTED, 0, 5000)
+    with waited_for_briefly(*slow.members):
+        for _ in range(7):
+            with pytest.raises(RpcUnavailable):
+                scanner.scan(WANTED, 0, 5000)
     node.silent = False
     _, covered = scanner.scan(WANTED, 0, 5000)
     assert covered.number == 99

@@ -11,8 +11,8 @@ from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.outbox import Block
 from tests.adapters.rpc.chain_node import ChainNode
-from tests.adapters.rpc.fake_node import NOBODY, Refusal, word
-from tests.adapters.rpc.faulty_nodes import Clock, fail, rpc
+from tests.adapters.rpc.fake_node import NOBODY, Refusal, rpc, word
+from tests.adapters.rpc.faulty_nodes import Clock, fail
 
 
 def state(client: Rpc, block: Block) -> list[Any]:

@@ -12,6 +12,7 @@ from mmbot_pipelines.adapters.metrics.collector import Kept, Metrics
 from mmbot_pipelines.adapters.metrics.figures import BUCKETS, Durations, Figures
 from mmbot_pipelines.core.errors import RpcUnavailable, StoreUnavailable
 from mmbot_pipelines.core.money import Wei
+from tests.polling import until
 
 EMPTY = Figures(
     orders={},
@@ -170,7 +171,6 @@ def test_what_failed_slowly_is_tried_again_soon() -> None:
 def test_what_hangs_keeps_no_scrape_waiting(
     hanging: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(collector, "_WAIT_SECONDS", 0.05)
     reader, clock = Reader(), Clock()
 
     def balance() -> Wei:
@@ -178,6 +178,7 @@ def test_what_hangs_keeps_no_scrape_waiting(
 
     registry = scraped(reader, balance, clock)
     assert {"mmbot_orders", "mmbot_wallet_balance_wei"} <= names(registry)
+    monkeypatch.setattr(collector, "_WAIT_SECONDS", 0.05)
     reader.hangs = hanging
     clock.now += 10
     assert registry.get_sample_value("mmbot_database_up") == 1  # it may be just slow
@@ -196,6 +197,7 @@ def test_what_hangs_is_read_once_at_a_time(hanging: threading.Event) -> None:
 
     kept = Kept(read, clock)
     assert kept.get(0) is None
+    until(lambda: begun)
     clock.now += 60
     assert kept.get(0) is None
     assert begun == [0]

@@ -1,9 +1,9 @@
 """A clock that tests move, and the ways in which a fake node fails."""
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from mmbot_pipelines.adapters.rpc.client import Rpc
-from tests.adapters.rpc import fake_node
+from mmbot_pipelines.adapters.rpc.node import Node
 from tests.adapters.rpc.fake_node import FakeNode
 
 RPC_CALL = ("echo", (1,))
@@ -19,9 +19,17 @@ class Clock:
         return self.now
 
 
-def rpc(*nodes: FakeNode | str, **options: Any) -> Rpc:
-    """Return a client that waits for no node for long."""
-    return fake_node.rpc(*nodes, **{"connect_seconds": 0.5, "read_seconds": 0.5} | options)
+@contextmanager
+def waited_for_briefly(*members: Node) -> Iterator[None]:
+    """Let nodes that hang time out soon; the others may be slow, as on a busy machine."""
+    ordinary = {member: member._timeouts for member in members}
+    for member in members:
+        member._timeouts = (0.3, 0.3)
+    try:
+        yield
+    finally:
+        for member, timeouts in ordinary.items():
+            member._timeouts = timeouts
 
 
 def hang(node: FakeNode) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from mmbot_pipelines.adapters.rpc.client import Rpc, RpcError
 from mmbot_pipelines.core.errors import RpcUnavailable, WrongChain
-from tests.adapters.rpc.fake_node import FakeNode, Refusal, fake_node
+from tests.adapters.rpc.fake_node import FakeNode, Refusal, fake_node, rpc
 from tests.adapters.rpc.faulty_nodes import (
     FAULTS,
     RPC_CALL,
@@ -18,7 +18,7 @@ from tests.adapters.rpc.faulty_nodes import (
     fail,
     hang,
     heal,
-    rpc,
+    waited_for_briefly,
 )
 from tests.polling import until
 
@@ -39,8 +39,9 @@ def test_spare_serves_in_any_fault_and_the_primary_when_it_is_back(
     client = rpc(node, spare, clock=clock, max_bytes=2**19)
     client.batch([RPC_CALL])
     fault(node)
-    for _ in range(10):
-        assert client.batch([RPC_CALL]) == [1]
+    with waited_for_briefly(client.members[0]):
+        for _ in range(10):
+            assert client.batch([RPC_CALL]) == [1]
     assert len(spare.asked) == 10
     heal(node)
     for _ in range(12):  # looks, after each of which it is a little better
@@ -57,8 +58,9 @@ def test_hanging_primary_costs_one_timeout_and_not_one_a_question(
     client.batch([RPC_CALL])
     hang(node)
     before = len(node.requests)
-    for _ in range(20):
-        assert client.batch([RPC_CALL]) == [1]
+    with waited_for_briefly(client.members[0]):
+        for _ in range(20):
+            assert client.batch([RPC_CALL]) == [1]
     assert len(node.requests) == before + 1
     assert len(spare.asked) == 20
 
@@ -66,7 +68,7 @@ def test_hanging_primary_costs_one_timeout_and_not_one_a_question(
 def test_primary_that_hangs_from_the_start_is_not_waited_for(
     node: FakeNode, spare: FakeNode, clock: Clock
 ) -> None:
-    client = rpc(node, spare, clock=clock, read_seconds=20)
+    client = rpc(node, spare, clock=clock)
     hang(node)
     assert client.batch([RPC_CALL]) == [1]
     assert node.asked == []  # it was looked at, and hangs still
@@ -78,7 +80,8 @@ def test_a_node_with_an_open_circuit_is_probed_again_by_itself(
 ) -> None:
     client.batch([RPC_CALL])
     hang(node)
-    client.batch([RPC_CALL])
+    with waited_for_briefly(client.members[0]):
+        client.batch([RPC_CALL])
     assert not client.health()[0].is_serving
     heal(node)
     clock.now += 4.9
@@ -94,7 +97,8 @@ def test_a_node_with_an_open_circuit_is_asked_when_no_other_answers(
 ) -> None:
     client.batch([RPC_CALL])
     hang(node)
-    client.batch([RPC_CALL])
+    with waited_for_briefly(client.members[0]):
+        client.batch([RPC_CALL])
     heal(node)
     fail(spare)
     assert client.batch([RPC_CALL]) == [1]

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from mmbot_pipelines.adapters.rpc.health import NodeHealth, ReportedHead
 from mmbot_pipelines.adapters.rpc.health_poll import HealthPoller
 from tests.adapters.rpc.faulty_nodes import Clock
@@ -30,13 +32,13 @@ def _being_asked(node: _Node) -> Iterator[tuple[HealthPoller[_Node], list[_Node]
     def head(node: _Node) -> ReportedHead:
         asked.append(node)
         begun.set()
-        answer.wait(30)
+        answer.wait(120)
         return _HEAD
 
     poller = HealthPoller([node], head, Clock())
     thread = threading.Thread(target=poller.poll_now)
     thread.start()
-    begun.wait(30)
+    begun.wait(120)
     try:
         yield poller, asked, answer
     finally:
@@ -44,10 +46,18 @@ def _being_asked(node: _Node) -> Iterator[tuple[HealthPoller[_Node], list[_Node]
         thread.join()
 
 
-def test_a_node_that_another_thread_asks_is_waited_for() -> None:
+def test_a_node_that_another_thread_asks_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     node = _Node()
     with _being_asked(node) as (poller, asked, answer):
-        threading.Timer(0.2, answer.set).start()
+        end, here = poller._busy[node], threading.current_thread()
+        await_end = end.wait
+
+        def answer_once_awaited() -> bool:
+            if threading.current_thread() is here:
+                answer.set()
+            return await_end()
+
+        monkeypatch.setattr(end, "wait", answer_once_awaited)
         poller.poll_now()
         assert node.health.head == _HEAD
         assert asked == [node]
@@ -59,7 +69,7 @@ def test_a_forked_process_asks_for_itself() -> None:
     with _being_asked(node) as (poller, asked, answer):
         child = os.fork()
         if child == 0:
-            signal.alarm(30)
+            signal.alarm(120)
             try:
                 answer.set()
                 poller.poll_now()

@@ -4,6 +4,7 @@ import pytest
 
 from mmbot_pipelines.core.errors import RpcUnavailable
 from tests.adapters.rpc.fake_node import NOBODY, FakeNode, rpc
+from tests.adapters.rpc.faulty_nodes import waited_for_briefly
 
 
 @pytest.mark.parametrize("status", [301, 401, 403, 429, 500, 502, 503])
@@ -21,18 +22,25 @@ def test_unreachable_node_is_passed_over(spare: FakeNode) -> None:
 def test_silent_node_is_passed_over(node: FakeNode, spare: FakeNode) -> None:
     node.silent = True
     spare.methods["eth_blockNumber"] = lambda: "0x2"
-    assert rpc(node, spare, read_seconds=0.2).call("eth_blockNumber") == "0x2"
+    client = rpc(node, spare)
+    with waited_for_briefly(client.members[0]):
+        assert client.call("eth_blockNumber") == "0x2"
 
 
 def test_node_that_drips_its_answer_is_passed_over(node: FakeNode, spare: FakeNode) -> None:
-    client = rpc(node, spare, connect_seconds=0.2, read_seconds=0.2)
+    client = rpc(node, spare)
     node.methods["eth_blockNumber"] = lambda: "0x1"
     client.call("eth_blockNumber")
     node.drip_seconds = 0.02  # between two bytes: never too slow for a socket's timeout
     spare.methods["eth_blockNumber"] = lambda: "0x2"
-    assert client.call("eth_blockNumber") == "0x2"
-    with pytest.raises(RpcUnavailable, match="timed out"):
-        rpc(node, connect_seconds=0.2, read_seconds=0.2).call("eth_blockNumber")
+    with waited_for_briefly(client.members[0]):
+        assert client.call("eth_blockNumber") == "0x2"
+    alone = rpc(node)
+    with (
+        waited_for_briefly(*alone.members),
+        pytest.raises(RpcUnavailable, match="timed out"),
+    ):
+        alone.call("eth_blockNumber")
 
 
 def test_all_nodes_away_is_one_line_naming_chain_and_hosts(node: FakeNode) -> None:

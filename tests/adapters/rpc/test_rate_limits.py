@@ -7,8 +7,8 @@ import pytest
 
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.core.errors import RpcUnavailable
-from tests.adapters.rpc.fake_node import FakeNode
-from tests.adapters.rpc.faulty_nodes import RPC_CALL, Clock, heal, limit, rpc
+from tests.adapters.rpc.fake_node import FakeNode, rpc
+from tests.adapters.rpc.faulty_nodes import RPC_CALL, Clock, heal, limit
 
 pytestmark = pytest.mark.usefixtures("echoing")
 

@@ -176,16 +176,20 @@ def test_a_node_that_never_sends_is_not_relied_on(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_node_that_falls_silent_is_not_relied_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subscription, "_SILENT_SECONDS", 0.5)
     monkeypatch.setattr(subscription, "_MIN_RETRY_SECONDS", SECONDS)
+    impatient = threading.Event()
 
     def fall_silent(connection: ServerConnection) -> None:
         grant(connection)
+        assert impatient.wait(SECONDS)
+        notify(connection, "0x9")  # of nobody: only the last message before the silence
         connection.recv()
 
     with announcing(fall_silent) as url:
         subscribed = Subscription([url], [HEADS], chain="L1")
         await_count(subscribed, 1)
+        monkeypatch.setattr(subscription, "_SILENT_SECONDS", 0.1)
+        impatient.set()
         while subscribed.is_live:
             subscribed.wait(subscribed.count, 0.05)
     assert subscribed.count == 1

@@ -39,12 +39,8 @@ def prove(ports: StarknetPorts, query: Any) -> None:
 def by_proof(ports: StarknetPorts, service: FakeProver, **changes: Any) -> ByProof:
     key = SecretStr(changes.pop("private_key", hex(MAKER.private_key)))
     chain_id = int(ports.deployed.chain_id, 16)
-    prover = Prover(
-        service.url,
-        SecretStr(changes.pop("api_key", API_KEY)),
-        destination="SN_DEVNET",
-        read_seconds=2,
-    )
+    api_key = SecretStr(changes.pop("api_key", API_KEY))
+    prover = Prover(service.url, api_key, destination="SN_DEVNET")
     given: dict[str, Any] = {
         "escrow": Address(ports.deployed.escrow),
         "registry": ports.registry.address,

@@ -93,7 +93,7 @@ def fake_prover() -> Iterator[FakeProver]:
         target=lambda: loop.run_until_complete(prover.serve(ready, done)), name="fake-prover"
     )
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(120)
     try:
         yield prover
     finally:

@@ -1,7 +1,7 @@
 """What the Starknet origin makes of a node that answers what no honest one could."""
 
-import itertools
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,12 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
+from mmbot_pipelines.adapters.starknet import node as starknet_node
 from mmbot_pipelines.adapters.starknet.decoding import word
 from mmbot_pipelines.adapters.starknet.node import StarknetNode
 from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.core.errors import Failure, RpcUnavailable
 from mmbot_pipelines.core.outbox import Block
 from tests.adapters.bridge.starknet.starknet_origin import origin
+from tests.adapters.rpc.faulty_nodes import Clock
 from tests.adapters.starknet.starknet_fakes import (
     ORDER,
     StarknetFake,
@@ -92,15 +94,20 @@ def test_any_result_is_an_answer_or_one_clear_line(node: StarknetFake, result: A
         assert "\n" not in logged
 
 
-def test_a_page_that_comes_again_and_again_ends(node: StarknetFake, spare: StarknetFake) -> None:
-    tokens = itertools.count()
+def test_a_page_that_comes_again_and_again_ends(
+    node: StarknetFake, spare: StarknetFake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
     page = [emitted(data_of(ORDER))]
-    node.node.methods["starknet_getEvents"] = lambda **_: {
-        "events": page,
-        "continuation_token": str(next(tokens)),
-    }
+
+    def next_page(**_: Any) -> dict[str, Any]:
+        clock.now += 10
+        return {"events": page, "continuation_token": str(clock.now)}
+
+    node.node.methods["starknet_getEvents"] = next_page
     spare.pages = [page]
-    rpc = client(node, spare, work_seconds=0.5)
+    monkeypatch.setattr(starknet_node, "time", SimpleNamespace(monotonic=clock))
+    rpc = client(node, spare)
     assert rpc.ask(StarknetNode.newest).number == 100
     found = origin(node, rpc=rpc).scan(40, 90).orders
     assert [order.number for order in found] == [ORDER.number]
