@@ -1,7 +1,7 @@
 """The bridge with everything plugged in."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from mmbot_pipelines.bridge.confirmations import ConfirmationTier
@@ -10,6 +10,7 @@ from mmbot_pipelines.bridge.poll_schedule import PollSchedule
 from mmbot_pipelines.bridge.ports.accounts import Accounts
 from mmbot_pipelines.bridge.ports.chains import Origin, Registry
 from mmbot_pipelines.bridge.ports.orders import BridgeStore
+from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.notifications import NoNotifications, Notifications
 from mmbot_pipelines.core.outbox import Chain
 from mmbot_pipelines.core.readings import SafetyThresholds
@@ -46,16 +47,39 @@ class Bridge:
     accounts: Accounts
     origins: Mapping[str, Origin]
     registry: Registry
-    chain: Chain
+    chain: Chain  # L1, with the wallet that a step works for: the first, but in `lanes`
     rules: Rules
     clock: Callable[[], datetime]  # UTC
     draw: Callable[[], float]  # in [0, 1): the backoff's jitter
+    wallets: tuple[Chain, ...] = ()  # L1 with each wallet that signs; empty: `chain` alone
+    # L1 with a wallet that is none of them any more, so that its key is not there
+    keyless: Callable[[Address], Chain] | None = None
     # by scope, the time of a chain's newest block, UTC; it raises when nobody answers
     newest: Mapping[str, Callable[[], datetime]] = field(default_factory=dict)
     notifications: Mapping[str, Notifications] = field(default_factory=dict)  # by scope
     workers: Workers | None = None  # None: each run starts a process of its own
     rebroadcasts: Rebroadcasts = field(default_factory=Rebroadcasts)
     poll_schedules: dict[str, PollSchedule] = field(default_factory=dict)
+
+    @property
+    def lanes(self) -> list["Bridge"]:
+        """Return the bridge once for each wallet that signs, with that wallet's `chain`."""
+        return [replace(self, chain=chain, wallets=self._wallets) for chain in self._wallets]
+
+    def with_wallet(self, wallet: Address) -> "Bridge":
+        """Return the bridge with a wallet's `chain`; no step may sign for one without its key."""
+        chain = next((chain for chain in self._wallets if chain.wallet == wallet), None)
+        if chain is None:
+            chain = self.keyless(wallet) if self.keyless is not None else self.chain
+        return replace(self, chain=chain, wallets=self._wallets)
+
+    def has_key(self, wallet: Address) -> bool:
+        """Return whether transactions can be signed for a wallet."""
+        return any(chain.wallet == wallet for chain in self._wallets)
+
+    @property
+    def _wallets(self) -> tuple[Chain, ...]:
+        return self.wallets or (self.chain,)
 
     def announced(self, scope: str) -> Notifications:
         """Return what is announced of a chain."""

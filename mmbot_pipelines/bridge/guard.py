@@ -226,15 +226,15 @@ def _chains(bridge: Bridge, scope_states: Sequence[ScopeState]) -> Iterator[Safe
             yield ChainLag(scope=scope, lag=None, trouble=str(e))
             silent.add(scope)
     floor = bridge.rules.thresholds.min_balance
-    if floor is not None and GLOBAL not in silent:
+    for lane in bridge.lanes if floor is not None and GLOBAL not in silent else []:
         try:
-            yield read_wallet_balance(bridge, floor, state_of(scope_states, GLOBAL))
+            yield read_wallet_balance(lane, floor or Wei(0), state_of(scope_states, GLOBAL))
         except Failure:
-            return  # unknown is not under the floor; who pays asks for itself
+            continue  # unknown is not under the floor; who pays asks for itself
 
 
 def read_wallet_balance(bridge: Bridge, floor: Wei, scope_state: ScopeState) -> WalletBalance:
-    """Measure the wallet, and what is missing in it by no transaction of ours.
+    """Measure the bridge's wallet, and what is missing in it by no transaction of ours.
 
     Above the floor whatever is there is taken as it is: only a fall under the floor is judged.
     scope_state: of everything; what a person has seen and resumed after is explained by it.
@@ -253,13 +253,15 @@ def read_wallet_balance(bridge: Bridge, floor: Wei, scope_state: ScopeState) -> 
         first, end = mark.account.nonce, account.nonce
         spent = accounts.spent(chain.chain_id, chain.wallet, first=first, end=end)
         if spent is None:
-            return WalletBalance(scope=GLOBAL, balance=account.balance)
+            return WalletBalance(scope=GLOBAL, wallet=chain.wallet, balance=account.balance)
         missing = mark.account.balance - spent - account.balance
     if missing > 0 and account.balance < floor and not _is_reorged(bridge, mark):
-        return WalletBalance(scope=GLOBAL, balance=account.balance, missing=Wei(missing))
+        return WalletBalance(
+            scope=GLOBAL, wallet=chain.wallet, balance=account.balance, missing=Wei(missing)
+        )
     if mark is None or mark.account != account or not known:
         accounts.mark_balance(chain.chain_id, chain.wallet, seen)
-    return WalletBalance(scope=GLOBAL, balance=account.balance)
+    return WalletBalance(scope=GLOBAL, wallet=chain.wallet, balance=account.balance)
 
 
 def _is_reorged(bridge: Bridge, mark: BalanceMark | None) -> bool:

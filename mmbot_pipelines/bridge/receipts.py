@@ -25,10 +25,11 @@ from mmbot_pipelines.core.errors import (
     RecipientRefused,
     ReorgAfterPayment,
     Reverted,
+    StoreUnavailable,
     TryAgain,
 )
 from mmbot_pipelines.core.money import TxHash, format_ether, format_gwei
-from mmbot_pipelines.core.outbox import Outcome, Transaction, TxState
+from mmbot_pipelines.core.outbox import Outcome, Transaction, TxState, by_wallet
 from mmbot_pipelines.core.outcomes import outcomes
 
 _FACTS = {
@@ -42,9 +43,27 @@ def process_receipts(bridge: Bridge, run: Run) -> int:
     """Take orders on by the receipts of their transactions; return how many are left.
 
     A row that no node knows any more is broadcast again by the way, though not at every look,
-    and a late transfer only if it is still wanted.
+    and a late transfer only if it is still wanted. What fails for one wallet keeps no other's
+    receipts back.
+
+    Raises:
+        Failure: a chain could not be asked about a wallet.
     """
-    waiting = bridge.store.outbox.in_flight()
+    left, failure = 0, None
+    for wallet, waiting in by_wallet(bridge.store.outbox.in_flight()).items():
+        try:
+            left += _process(bridge.with_wallet(wallet), waiting, run)
+        except StoreUnavailable:
+            raise
+        except Failure as e:
+            failure = failure or e
+    if failure is not None:
+        raise failure
+    return left
+
+
+def _process(bridge: Bridge, waiting: Sequence[Transaction], run: Run) -> int:
+    """Take orders on by the receipts of one wallet's transactions; return how many are left."""
     wanted = partial(still_wanted, bridge, run)
     found = outcomes(bridge.chain, waiting, bridge.rebroadcasts, bridge.clock(), wanted)
     left, failed = len(waiting), False
@@ -165,8 +184,9 @@ def _change(bridge: Bridge, order: Order, outcome: Outcome, run: Run) -> Change 
 
 def _claim_behind(bridge: Bridge, transfer: Transaction) -> TxHash | None:
     """Return the claim that was stored with a transfer; from now on the order waits for it."""
+    place = transfer.wallet, transfer.nonce + 1
     rows = bridge.store.outbox.of(transfer.subject)
-    claims = [r.hash for r in rows if r.purpose == REPAY and r.nonce == transfer.nonce + 1]
+    claims = [r.hash for r in rows if r.purpose == REPAY and (r.wallet, r.nonce) == place]
     return claims[-1] if claims else None
 
 

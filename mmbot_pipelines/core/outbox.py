@@ -271,6 +271,14 @@ def max_cost(call: Call, gas: Gas, fees: Fees, batch: Sequence[Part] = ()) -> We
     return Wei(value + gas * fees.ceiling)
 
 
+def by_wallet(rows: Iterable[Transaction]) -> dict[Address, list[Transaction]]:
+    """Group transactions by the wallet that sends them, in the order in which they come."""
+    groups: dict[Address, list[Transaction]] = {}
+    for row in rows:
+        groups.setdefault(row.wallet, []).append(row)
+    return groups
+
+
 def max_total_cost(rows: Iterable[Transaction]) -> Wei:
     """Return the most that these transactions can take from the wallet together, in wei."""
     return Wei(sum(max(row.max_cost for row in group) for group in by_nonce(rows)))

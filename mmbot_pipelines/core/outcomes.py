@@ -22,6 +22,7 @@ def outcomes(
 ) -> Iterator[Outcome]:
     """Yield what is decided about stored transactions, and send again what the node forgot.
 
+    waiting: of the chain's wallet.
     rebroadcasts: one transaction is sent again no more often than these allow.
     still_wanted: which of those that no node has are sent now.
 
@@ -47,7 +48,7 @@ def outcomes(
     forgotten = []
     for rows in left:
         newest = rows[-1]
-        if newest.wallet != chain.wallet or newest.nonce >= mined_nonces:
+        if newest.nonce >= mined_nonces:
             forgotten += [] if newest.hash in known else [newest]
         elif not any(row.hash in known for row in rows):
             yield Outcome(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mmbot_pipelines.core.money import Wei, format_ether
+from mmbot_pipelines.core.money import Address, Wei, format_ether
 from mmbot_pipelines.core.safety import UNREACHABLE, Breach, State
 
 # A chain that stands this many times longer than its limit may come back as another one.
@@ -41,6 +41,7 @@ class WalletBalance:
     """What a wallet has."""
 
     scope: str
+    wallet: Address
     balance: Wei
     missing: Wei | None = None  # what no transaction of ours took
 
@@ -136,9 +137,11 @@ def _of_failures(reading: SafetyReading, at: SafetyThresholds) -> Breach | None:
 
 def _of_money(reading: SafetyReading, at: SafetyThresholds) -> Breach | None:
     match reading:
-        case WalletBalance(balance=has, missing=missing) if missing and has < (at.min_balance or 0):
+        case WalletBalance(wallet=wallet, balance=has, missing=missing) if missing and has < (
+            at.min_balance or 0
+        ):
             why = (
-                f"{format_ether(missing)} left the wallet by no transaction of ours: it has "
+                f"{format_ether(missing)} left the wallet by no transaction of ours: {wallet} has "
                 f"{format_ether(has)}, under MMBOT_MIN_BALANCE_WEI"
             )
             return _breach(reading, State.HALTED, "balance", why)

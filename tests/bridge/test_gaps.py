@@ -4,6 +4,7 @@ import pytest
 
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.sending.nonces import gap_subject
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Call, TxState
 from tests.bridge.harness import BridgeHarness
@@ -21,7 +22,7 @@ def test_a_nonce_that_another_program_lost_is_filled(harness: BridgeHarness) -> 
     assert harness.chain.executed() == []
     harness.later(61)
     harness.replace_stuck()
-    assert [t.purpose for t in harness.store.outbox.of("nonce:0")] == ["cancel"]
+    assert [t.purpose for t in harness.store.outbox.of(gap_subject(WALLET, 0))] == ["cancel"]
     harness.mine()
     assert harness.order(key).status is Status.FULFILLED
     assert harness.store.outbox.in_flight() == []
@@ -60,7 +61,7 @@ def test_another_program_that_waits_at_a_nonce_may_win_it(harness: BridgeHarness
     assert harness.chain.pool[0].hash == theirs.hash  # ours offers no more for it
     harness.chain.max_per_block = None
     harness.mine()
-    assert ends(harness, "nonce:0") == [("cancel", 0, TxState.LOST)]
+    assert ends(harness, gap_subject(WALLET, 0)) == [("cancel", 0, TxState.LOST)]
     assert harness.order(key).status is Status.FULFILLED
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.sending.nonces import gap_subject
 from mmbot_pipelines.core.outbox import TxState
 from mmbot_pipelines.devnet.chain import ask
 from tests.chain.anvil_bridge import AnvilBridge
@@ -118,7 +119,7 @@ def test_a_nonce_that_another_program_lost_is_filled(anvil_bridge: AnvilBridge) 
     assert anvil_bridge.ports.chain.nonce(pending=False) == start
     anvil_bridge.replace_stuck(after=61)
     anvil_bridge.mine()
-    assert anvil_bridge.ends(f"nonce:{start}") == [("cancel", MINED)]
+    assert anvil_bridge.ends(gap_subject(anvil_bridge.wallet, start)) == [("cancel", MINED)]
     anvil_bridge.mine()  # the pool had dropped what stood above the gap: it was sent again
     assert anvil_bridge.order(key).status is Status.FULFILLED
 

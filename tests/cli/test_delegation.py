@@ -100,7 +100,7 @@ def test_it_is_stored_and_its_nonces_are_not_given_out_again(
     mmbot("delegation", "set")
     bridge = wiring.bridge(load(environ))
     (row,) = bridge.store.outbox.in_flight()
-    assert (row.purpose, row.subject) == (DELEGATE, f"delegation:{row.nonce}")
+    assert (row.purpose, row.subject) == (DELEGATE, f"delegation:{row.wallet}:{row.nonce}")
     with bridge.store.begin() as uow:
         lane = uow.outbox.lock_lane(bridge.chain.chain_id, bridge.chain.wallet)
         assert lane.next_nonce(row.nonce) == row.nonce + 2

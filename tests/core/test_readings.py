@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmbot_pipelines.core.money import Wei
+from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.readings import (
     ChainLag,
     DatabaseLatency,
@@ -15,6 +15,8 @@ from mmbot_pipelines.core.readings import (
     find_breaches,
 )
 from mmbot_pipelines.core.safety import GLOBAL, State
+
+WALLET = Address("0x" + "11" * 20)
 
 LIMITS = SafetyThresholds(
     max_exposure=Wei(1000), max_gas_lost=Wei(1000), min_balance=Wei(50), max_lag=300.0
@@ -46,9 +48,12 @@ def asked(
         (ExposureReading(scope=GLOBAL, out=Wei(1000)), (THROTTLED, "exposure")),
         (RevertedGas(scope=GLOBAL, lost=Wei(1000)), None),
         (RevertedGas(scope=GLOBAL, lost=Wei(1001)), (THROTTLED, "gas lost")),
-        (WalletBalance(scope=GLOBAL, balance=Wei(49)), None),
-        (WalletBalance(scope=GLOBAL, balance=Wei(50), missing=Wei(1)), None),
-        (WalletBalance(scope=GLOBAL, balance=Wei(49), missing=Wei(1)), (HALTED, "balance")),
+        (WalletBalance(scope=GLOBAL, wallet=WALLET, balance=Wei(49)), None),
+        (WalletBalance(scope=GLOBAL, wallet=WALLET, balance=Wei(50), missing=Wei(1)), None),
+        (
+            WalletBalance(scope=GLOBAL, wallet=WALLET, balance=Wei(49), missing=Wei(1)),
+            (HALTED, "balance"),
+        ),
         (ChainLag(scope="zksync", lag=300.0), None),
         (ChainLag(scope="zksync", lag=300.1), (THROTTLED, "lag")),
         (ChainLag(scope="zksync", lag=3000.1), (HALTED, "lag")),
@@ -99,7 +104,10 @@ def test_a_throttle_ends_further_down_than_it_began(
 
 
 def test_what_halts_halts_a_throttled_scope_at_the_same_mark() -> None:
-    for reading in (failures(9), WalletBalance(scope=GLOBAL, balance=Wei(50), missing=Wei(1))):
+    for reading in (
+        failures(9),
+        WalletBalance(scope=GLOBAL, wallet=WALLET, balance=Wei(50), missing=Wei(1)),
+    ):
         assert asked(reading, throttled=True) is None
     assert asked(ChainLag(scope="zksync", lag=3000.0), throttled=True) == (THROTTLED, "lag")
 
@@ -108,7 +116,7 @@ def test_a_limit_that_is_not_set_is_never_passed() -> None:
     for reading in (
         ExposureReading(scope=GLOBAL, out=Wei(10**30)),
         RevertedGas(scope=GLOBAL, lost=Wei(10**30)),
-        WalletBalance(scope=GLOBAL, balance=Wei(0), missing=Wei(1)),
+        WalletBalance(scope=GLOBAL, wallet=WALLET, balance=Wei(0), missing=Wei(1)),
         ChainLag(scope="zksync", lag=10.0**9),
     ):
         assert asked(reading, limits=SafetyThresholds()) is None

@@ -59,7 +59,7 @@ def send_daily_summary(service: AlertService) -> AlertRound:
 
 def summary(facts: BridgeSnapshot, day: Figures) -> Alert:
     """Write the daily summary."""
-    balance = "unknown" if facts.balance is None else format_ether(facts.balance)
+    several = len(facts.wallets) > 1
     to_do = (
         "see `mmbot orders --failed`."
         if facts.parked_in_all
@@ -75,7 +75,11 @@ def summary(facts: BridgeSnapshot, day: Figures) -> Alert:
         f"Paid out, or about to be, and not repaid {format_ether(facts.exposure)}.",
         f"Parked orders {facts.parked_in_all}.",
         *(f"Safety: {sanitized(scope_state.summary)}." for scope_state in facts.scope_states),
-        f"Wallet {balance}.",
+        *(
+            f"Wallet {f'{wallet.address} ' if several else ''}"
+            f"{'unknown' if wallet.balance is None else format_ether(wallet.balance)}."
+            for wallet in facts.wallets
+        ),
         f"To do: {to_do}",
     ]
     return Alert(

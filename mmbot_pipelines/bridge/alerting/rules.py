@@ -51,12 +51,7 @@ def firing_alerts(facts: BridgeSnapshot, thresholds: AlertThresholds) -> AlertSn
         *_no_worker(facts),
         *([concurrent_daemons_alert(facts.daemons)] if facts.daemons else []),
     ]
-    unknown = set()
-    if facts.balance is None:
-        unknown.add(wallet.FLOOR)
-    if not facts.nonces_known:
-        unknown |= {wallet.SHARED, wallet.NONCE}
-    return AlertSnapshot(alerts=alerts, unknown=frozenset(unknown))
+    return AlertSnapshot(alerts=alerts, unknown=frozenset(wallet.unknown(facts)))
 
 
 def _safety_alert(scope_state: ScopeState) -> Alert:

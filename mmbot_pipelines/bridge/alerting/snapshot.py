@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NoAnswer
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.orders.order import Order
@@ -16,7 +16,7 @@ from mmbot_pipelines.bridge.sending.submit import BalanceFloorReached
 from mmbot_pipelines.core.daemons import HEARTBEAT_TIMEOUT, Daemon, Daemons, concurrent_daemons
 from mmbot_pipelines.core.errors import Failure, InsufficientFunds, RpcUnavailable
 from mmbot_pipelines.core.money import Address, Wei
-from mmbot_pipelines.core.outbox import Transaction
+from mmbot_pipelines.core.outbox import Chain, Transaction, by_wallet
 from mmbot_pipelines.core.safety import ScopeState, State
 
 # Longer than a node may take, shorter than a sensor's tick: a hanging node is one that is down.
@@ -39,6 +39,18 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WalletSnapshot:
+    """What the store and L1 answer about a wallet of ours."""
+
+    address: Address
+    balance: Wei | None  # None where the chain does not answer
+    foreign_nonce: int | None  # mined for the wallet, never given out by us
+    lost_nonces: Sequence[int]  # given out by us, used by somebody else
+    nonces_known: bool  # whether the chain returned its nonce
+    impossible_nonce: int | None  # a count of the wallet's transactions that cannot be
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BridgeSnapshot:
     """What the store and the chains answer at one time."""
 
@@ -51,15 +63,11 @@ class BridgeSnapshot:
     exposure: Wei
     scope_states: Sequence[ScopeState]  # safety states that are not NORMAL
     silent: Mapping[str, str]  # chains that no node answers for, and what was tried
-    wallet: Address  # on L1
+    wallets: Sequence[WalletSnapshot]  # on L1, that sign
     long_waits: Sequence[LongWait]
-    shortage: Shortage  # orders that wait for ETH in it
-    balance: Wei | None  # of the L1 wallet; None where the chain does not answer
-    foreign_nonce: int | None  # mined for the wallet, never given out by us
-    lost_nonces: Sequence[int]  # given out by us, used by somebody else
-    nonces_known: bool  # whether the chain returned its nonce
-    oldest_in_flight: Transaction | None  # the first attempt of what is in no block for longest
-    impossible_nonce: int | None  # a count of the wallet's transactions that cannot be
+    shortage: Shortage  # orders that wait for ETH in them
+    # of each wallet, the first attempt of what is in no block for longest
+    oldest_in_flight: Sequence[Transaction]
     daemons: Sequence[Daemon]  # that live beside another one
     no_worker: str | None  # why no run can start
 
@@ -75,20 +83,19 @@ def take_snapshot(bridge: Bridge, records: OrderStats, daemons: Daemons) -> Brid
     for name, origin in bridge.origins.items():
         probes[name] = lambda origin=origin: origin.head(Cursor.LATEST)  # type: ignore[misc]
     # The chain first: what is sent in between must not look like somebody else's.
-    pool = ThreadPoolExecutor(len(probes) + 3)
+    lanes = bridge.lanes
+    pool = ThreadPoolExecutor(len(probes) + 3 * len(lanes))
     try:
         heads = {name: pool.submit(probe_chain) for name, probe_chain in probes.items()}
-        balance, mined = pool.submit(chain.balance), pool.submit(lambda: chain.nonce(pending=False))
-        waiting = pool.submit(lambda: chain.nonce(pending=True))
+        asked = [_ask(pool, lane.chain) for lane in lanes]
         silent = {name: why for name, head in heads.items() if (why := _silence(head))}
-        wallet_has, nonces, pending = _answer(balance), _answer(mined), _answer(waiting)
+        answers = [_WalletAnswers(*map(_answer, probes)) for probes in asked]
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-    highest = records.highest_nonce(chain.chain_id, chain.wallet)
-    foreign = nonces is not None and highest is not None and nonces > highest + 1
-    ours = 0 if highest is None else highest + 1
-    known = pending is not None and nonces is not None
-    impossible = known and is_impossible(pending or 0, mined=nonces or 0, ours=ours)
+    wallets = [
+        _wallet(lane.chain, known, records, since=now - _NONCE_LOSS_ALERT_FOR)
+        for lane, known in zip(lanes, answers, strict=True)
+    ]
     parked = records.parked(max_paid=_MAX_PAID_PARKED, max_unpaid=_MAX_UNPAID_PARKED)
     claimed = records.owed(claimed=True, max_orders=_MAX_CLAIMED)
     unclaimed = records.owed(claimed=False, max_orders=_MAX_UNCLAIMED)
@@ -102,7 +109,7 @@ def take_snapshot(bridge: Bridge, records: OrderStats, daemons: Daemons) -> Brid
         exposure=bridge.store.orders.exposure(),
         scope_states=[s for s in bridge.store.safety.scope_states() if s.state is not State.NORMAL],
         silent=silent,
-        wallet=chain.wallet,
+        wallets=wallets,
         long_waits=records.long_waits(
             before=now - timedelta(seconds=bridge.rules.undelivered_after_seconds),
             max_orders=_MAX_WAITING,
@@ -110,18 +117,47 @@ def take_snapshot(bridge: Bridge, records: OrderStats, daemons: Daemons) -> Brid
         shortage=records.shortage(
             [InsufficientFunds.reason, BalanceFloorReached.reason], max_orders=_MAX_SHORT
         ),
-        balance=wallet_has,
-        foreign_nonce=nonces - 1 if nonces is not None and foreign else None,
-        lost_nonces=records.nonces_lost(
-            chain.chain_id, chain.wallet, since=now - _NONCE_LOSS_ALERT_FOR
-        ),
-        nonces_known=known,
-        oldest_in_flight=min(
-            bridge.store.outbox.in_flight(), key=lambda row: row.stored_at, default=None
-        ),
-        impossible_nonce=pending if impossible else None,
+        oldest_in_flight=[
+            min(rows, key=lambda row: row.stored_at)
+            for rows in by_wallet(bridge.store.outbox.in_flight()).values()
+        ],
         daemons=concurrent_daemons(daemons.alive_since(now - HEARTBEAT_TIMEOUT)),
         no_worker=bridge.workers.fault() if bridge.workers is not None else None,
+    )
+
+
+class _WalletAnswers(NamedTuple):
+    """What L1 answered about a wallet; None: nothing."""
+
+    balance: Wei | None
+    mined: int | None  # transactions
+    pending: int | None  # transactions, with those that wait
+
+
+def _ask(pool: ThreadPoolExecutor, chain: Chain) -> "list[Future[Any]]":
+    return [
+        pool.submit(chain.balance),
+        pool.submit(lambda: chain.nonce(pending=False)),
+        pool.submit(lambda: chain.nonce(pending=True)),
+    ]
+
+
+def _wallet(
+    chain: Chain, known: _WalletAnswers, records: OrderStats, *, since: datetime
+) -> WalletSnapshot:
+    highest = records.highest_nonce(chain.chain_id, chain.wallet)
+    mined, pending, ours = known.mined, known.pending, 0 if highest is None else highest + 1
+    nonces_known = mined is not None and pending is not None
+    impossible = nonces_known and is_impossible(pending or 0, mined=mined or 0, ours=ours)
+    return WalletSnapshot(
+        address=chain.wallet,
+        balance=known.balance,
+        foreign_nonce=mined - 1
+        if mined is not None and highest is not None and mined > ours
+        else None,
+        lost_nonces=records.nonces_lost(chain.chain_id, chain.wallet, since=since),
+        nonces_known=nonces_known,
+        impossible_nonce=pending if impossible else None,
     )
 
 

@@ -1,8 +1,11 @@
-"""Which alerts of the wallet fire: its ETH and its nonces. Pure."""
+"""Which alerts of the wallets fire: their ETH and their nonces. Pure.
+
+Where there are several, each has its own alerts, and only what they lack together has one.
+"""
 
 from collections.abc import Iterator
 
-from mmbot_pipelines.bridge.alerting.snapshot import BridgeSnapshot
+from mmbot_pipelines.bridge.alerting.snapshot import BridgeSnapshot, WalletSnapshot
 from mmbot_pipelines.core.alerts import Alert, Severity
 from mmbot_pipelines.core.money import Wei, format_ether
 
@@ -15,67 +18,98 @@ _SHOWN_NONCES = 10
 
 
 def alerts(facts: BridgeSnapshot, floor: Wei) -> Iterator[Alert]:
-    """Yield the wallet's alerts; floor in wei, 0: none."""
+    """Yield the wallets' alerts; floor in wei, 0: none."""
     yield from _funds(facts, floor)
-    yield from _shared(facts)
-    yield from _impossible_nonce(facts)
+    for wallet in facts.wallets:
+        yield from _shared(facts, wallet)
+        yield from _impossible_nonce(facts, wallet)
+
+
+def unknown(facts: BridgeSnapshot) -> Iterator[str]:
+    """Yield the keys of alerts of which it is not known whether they fire."""
+    for wallet in facts.wallets:
+        if wallet.balance is None:
+            yield _key(FLOOR, facts, wallet)
+        if not wallet.nonces_known:
+            yield from (_key(kind, facts, wallet) for kind in (SHARED, NONCE))
+
+
+def _key(kind: str, facts: BridgeSnapshot, wallet: WalletSnapshot) -> str:
+    return kind if len(facts.wallets) == 1 else f"{kind} {wallet.address}"
+
+
+def _name(facts: BridgeSnapshot, wallet: WalletSnapshot) -> str:
+    return "the wallet" if len(facts.wallets) == 1 else f"the wallet {wallet.address}"
 
 
 def _funds(facts: BridgeSnapshot, floor: Wei) -> Iterator[Alert]:
-    """Yield one alert for a wallet that has too little, however many orders wait for it."""
-    waiting, has = facts.shortage, facts.balance
+    """Yield an alert for each wallet below its floor, else one for orders that wait for ETH."""
+    waiting = facts.shortage
     count = "1 order waits" if waiting.orders == 1 else f"{waiting.orders} orders wait"
     count = f"at least {count}" if waiting.more else count
     wait = f" {count} for ETH, healthy." if waiting.orders else ""
-    missing = waiting.needs + floor - (has or 0)
-    min_amount = f"at least {format_ether(missing)}" if missing > 0 else "ETH"
-    send = f"send {min_amount} to {facts.wallet} on L1"
-    if has is not None and has < floor:
+    below = [w for w in facts.wallets if w.balance is not None and w.balance < floor]
+    for wallet in below:
+        has = wallet.balance or Wei(0)
+        others = len(below) < len(facts.wallets)
         yield Alert.to_act(
-            FLOOR,
-            Severity.CRITICAL,
-            "the wallet is below its floor",
+            _key(FLOOR, facts, wallet),
+            Severity.HIGH if others else Severity.CRITICAL,
+            f"{_name(facts, wallet)} is below its floor",
             f"It has {format_ether(has)}; the floor is {format_ether(floor)}. No transfer is "
-            f"sent.{wait}",
-            f"{send}, or lower MMBOT_MIN_BALANCE_WEI; orders go on by themselves then.",
+            f"sent{' from it' if others else ''}.{wait}",
+            f"{_send(facts, wallet, floor)}, or lower MMBOT_MIN_BALANCE_WEI; orders go on by "
+            "themselves then.",
         )
-    elif waiting.orders:
-        held = "" if has is None else f"It has {format_ether(has)}."
+    if waiting.orders and not below:
+        richest = max(facts.wallets, key=lambda w: w.balance or 0)
+        held = " ".join(
+            f"{'It' if len(facts.wallets) == 1 else w.address} has {format_ether(w.balance)}."
+            for w in facts.wallets
+            if w.balance is not None
+        )
+        several = len(facts.wallets) > 1
         yield Alert.to_act(
             SHORT,
             Severity.HIGH,
-            "the wallet has too little ETH",
+            f"the wallet{'s have' if several else ' has'} too little ETH",
             f"{held}{wait}".strip(),
-            f"{send}; orders go on by themselves then.",
+            f"{_send(facts, richest, floor)}; orders go on by themselves then.",
         )
 
 
-def _shared(facts: BridgeSnapshot) -> Iterator[Alert]:
+def _send(facts: BridgeSnapshot, wallet: WalletSnapshot, floor: Wei) -> str:
+    missing = facts.shortage.needs + floor - (wallet.balance or 0)
+    min_amount = f"at least {format_ether(missing)}" if missing > 0 else "ETH"
+    return f"send {min_amount} to {wallet.address} on L1"
+
+
+def _shared(facts: BridgeSnapshot, wallet: WalletSnapshot) -> Iterator[Alert]:
     seen = []
-    if facts.foreign_nonce is not None:
-        seen.append(f"Nonce {facts.foreign_nonce} is mined, which this bot never gave out.")
-    if facts.lost_nonces:
-        shown = ", ".join(map(str, facts.lost_nonces[-_SHOWN_NONCES:]))
+    if wallet.foreign_nonce is not None:
+        seen.append(f"Nonce {wallet.foreign_nonce} is mined, which this bot never gave out.")
+    if wallet.lost_nonces:
+        shown = ", ".join(map(str, wallet.lost_nonces[-_SHOWN_NONCES:]))
         seen.append(f"Nonces of ours that others used within a day: {shown}.")
     if seen:
         yield Alert.to_act(
-            SHARED,
+            _key(SHARED, facts, wallet),
             Severity.CRITICAL,
-            "another program uses the wallet",
+            f"another program uses {_name(facts, wallet)}",
             " ".join(seen),
             "stop the other program, or give the bot a wallet of its own; if you know of no "
             "other program, the key is stolen: move the money.",
         )
 
 
-def _impossible_nonce(facts: BridgeSnapshot) -> Iterator[Alert]:
-    if facts.impossible_nonce is not None:
+def _impossible_nonce(facts: BridgeSnapshot, wallet: WalletSnapshot) -> Iterator[Alert]:
+    if wallet.impossible_nonce is not None:
         yield Alert.to_act(
-            NONCE,
+            _key(NONCE, facts, wallet),
             Severity.HIGH,
             "a node of L1 counts transactions that cannot be",
-            f"It counts {facts.impossible_nonce} transactions of the wallet, many more than are "
-            "mined and than this bot ever signed. Nothing is signed on its word.",
+            f"It counts {wallet.impossible_nonce} transactions of {_name(facts, wallet)}, many "
+            "more than are mined and than this bot ever signed. Nothing is signed on its word.",
             "take the node out of MMBOT_L1_RPC_URLS; if another program of yours has so many "
             "transactions waiting, stop it.",
         )

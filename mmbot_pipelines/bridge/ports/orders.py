@@ -142,6 +142,9 @@ class Orders(OrderReads, Protocol):
     def lock(self, wanted: Sequence[Order]) -> list[Order]:
         """Lock the rows that nobody changed since they were read, and return them."""
 
+    def lock_limits(self) -> None:
+        """Wait until no other unit of work adds up what may go out: each wallet has a lane."""
+
     def update(
         self,
         changes: Sequence[tuple[Order, Order]],

@@ -7,6 +7,7 @@ from mmbot_pipelines.bridge.failures import fault_of
 from mmbot_pipelines.bridge.orders.journal import Run
 from mmbot_pipelines.bridge.orders.lifecycle import NEXT, Fact
 from mmbot_pipelines.bridge.orders.order import Order
+from mmbot_pipelines.bridge.ports.accounts import REPAY
 from mmbot_pipelines.bridge.transitions import Change, record_all
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.errors import ConcurrentUpdate, Reorged
@@ -19,19 +20,19 @@ def check_l1_reorgs(bridge: Bridge, run: Run) -> None:
 
     One transaction of each block speaks for the others in it. What was reorged out is
     undecided again: its bytes are sent by the next `process_receipts`. The claims come
-    first, for their nonces are higher than their transfers'.
+    first, and of each kind the highest nonces: what came last is taken back first.
     """
     chain = bridge.chain
     head = chain.head()
     lately = bridge.store.outbox.mined_since(max(0, head.number - bridge.rules.l1_finality_blocks))
-    rows = [t for t in lately if t.wallet == chain.wallet]
-    speakers = list({row.block: row for row in rows}.values())
+    speakers = list({row.block: row for row in lately}.values())
     stands = {
         row.block
         for row, receipt in zip(speakers, _receipts(bridge, speakers), strict=True)
         if receipt is not None and receipt.block == row.block
     }
-    suspects = [row for row in reversed(rows) if row.block not in stands]
+    suspects = [row for row in reversed(lately) if row.block not in stands]
+    suspects.sort(key=lambda row: row.purpose != REPAY)
     for row, receipt in zip(suspects, _receipts(bridge, suspects), strict=True):
         try:
             _compare(bridge, row, receipt, head, run)
@@ -65,7 +66,7 @@ def _roll_back(bridge: Bridge, row: Transaction, was: Block, run: Run) -> None:
     now = bridge.clock()
     why = f"{row.purpose} {row.hash} stood in block {was.number} {was.hash}, which was reorged out"
     rows = bridge.store.outbox.of(row.subject)
-    hashes = {t.hash for t in rows if t.nonce == row.nonce}
+    hashes = {t.hash for t in rows if (t.wallet, t.nonce) == (row.wallet, row.nonce)}
     keys = dict.fromkeys(part.subject for t in rows if t.hash in hashes for part in t.parts)
     changes = [
         Change(

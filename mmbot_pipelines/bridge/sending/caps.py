@@ -1,7 +1,7 @@
 """Which transfers may be signed now. What may not waits: it neither fails nor is dropped.
 
-What is out is added up while the wallet's lane is held, so that the limits hold
-to the wei however many runs sign at once. Claims are never asked here.
+What is out is added up by one run at a time, whichever wallet's lane it holds, so that the limits
+hold to the wei however many runs sign at once. Claims are never asked here.
 
 Room that an older order of the same origin waits for is kept for it half of the time: so a
 large one does not wait for ever behind a stream of small ones, nor they behind it. It is kept
@@ -69,6 +69,7 @@ class Admission:
     def __init__(self, run_limits: RunLimits, uow: BridgeUnitOfWork, origin: str) -> None:
         rules, now = run_limits.bridge.rules, run_limits.bridge.clock()
         self._uow, self._origin = uow, origin
+        uow.orders.lock_limits()  # after the lane, by everybody: no two wait for each other
         self._gate, self._limits, self._caps = run_limits, rules.limits, rules.caps
         self._now, self._scope_states = now, uow.safety.scope_states()
         self._scope_state = effective_state(self._scope_states, origin)

@@ -58,7 +58,7 @@ def change_delegation(
         nonce = next_nonce(chain, lane, pending)
         signed = wallet.sign_delegation(call, delegate=delegate, nonce=nonce, gas=gas, fees=fees)
         transaction = Transaction(
-            subject=f"delegation:{nonce}",
+            subject=f"delegation:{chain.wallet}:{nonce}",
             purpose=DELEGATE,
             attempt=1,
             chain_id=chain.chain_id,

@@ -11,6 +11,7 @@ from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.orders.journal import Run
 from mmbot_pipelines.bridge.ports.accounts import CANCEL
 from mmbot_pipelines.core.errors import NonceTooHigh
+from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.outbox import Chain
 from mmbot_pipelines.core.unit_of_work import Lane
 
@@ -25,9 +26,9 @@ _BLOCKS_OF_AN_HOUR = 300
 _GAP = "nonce:"
 
 
-def gap_subject(nonce: int) -> str:
-    """Return the subject of a transaction that only fills a nonce."""
-    return f"{_GAP}{nonce}"
+def gap_subject(wallet: Address, nonce: int) -> str:
+    """Return the subject of a transaction that only fills a nonce of a wallet."""
+    return f"{_GAP}{wallet}:{nonce}"
 
 
 def is_impossible(pending: int, *, mined: int, ours: int) -> bool:
@@ -65,7 +66,7 @@ def fillable_gaps(bridge: Bridge, lowest: int, run: Run) -> Sequence[int] | None
 
     The nodes of the quorum count what is mined. Within an hour only so many are filled.
     """
-    free = bridge.chain.nonce(pending=False)
+    free, wallet = bridge.chain.nonce(pending=False), bridge.chain.wallet
     if free >= lowest:
         return None
     since = bridge.clock() - _HOUR
@@ -74,7 +75,10 @@ def fillable_gaps(bridge: Bridge, lowest: int, run: Run) -> Sequence[int] | None
     filled = {
         row.nonce
         for row in rows
-        if row.purpose == CANCEL and row.subject.startswith(_GAP) and row.stored_at > since
+        if row.wallet == wallet
+        and row.purpose == CANCEL
+        and row.subject.startswith(_GAP)
+        and row.stored_at > since
     }
     left = max(0, _MAX_FILLED - len(filled))
     if left == 0:

@@ -33,11 +33,11 @@ def still_wanted(bridge: Bridge, run: Run, rows: Sequence[Transaction]) -> list[
     Cancellations always are: they cost nothing but gas.
     """
     against = _against_transfers(bridge, rows) | _against_claims(bridge, rows)
-    held_back = {(row.subject, row.nonce + 1) for row in rows if row.hash in against}
+    held_back = {(row.subject, row.wallet, row.nonce + 1) for row in rows if row.hash in against}
     against |= {
         row.hash: "its transfer is not"
         for row in rows
-        if row.purpose == REPAY and (row.subject, row.nonce) in held_back
+        if row.purpose == REPAY and (row.subject, row.wallet, row.nonce) in held_back
     }
     for row in rows:
         if row.hash in against:

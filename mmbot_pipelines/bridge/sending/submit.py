@@ -24,7 +24,6 @@ from mmbot_pipelines.core.errors import (
 from mmbot_pipelines.core.money import Gas, Wei, format_ether, shares
 from mmbot_pipelines.core.outbox import Call, Fees, Part, Transaction
 from mmbot_pipelines.core.safety import StatesChanged
-from mmbot_pipelines.core.unit_of_work import Lane
 
 # How long the wallet's lane is held for signing, at most, beside the last signature.
 _MAX_LANE_SECONDS = 1.0
@@ -139,7 +138,7 @@ def _submit_batch(
         with hold_lane(bridge, since, balance.result()) as (uow, lane, free):
             admission = run_limits.open(uow, origin) if run_limits else None
             nonce = next_nonce(chain, lane, chain_nonce)
-            _sign(work, batch, uow, lane, requests, fees, admission, free, nonce)
+            _sign(work, batch, uow, requests, fees, admission, free, nonce)
             if batch.signed:
                 failpoints.failpoint(failpoints.Point.SIGNED)
                 lane.add(*batch.signed)
@@ -171,7 +170,6 @@ def _sign(
     work: Work,
     batch: _Batch,
     uow: BridgeUnitOfWork,
-    lane: Lane,
     requests: Sequence[SubmitRequest],
     fees: Fees,
     admission: Admission | None,
@@ -186,8 +184,9 @@ def _sign(
     bridge, run, begun = work.bridge, work.run, work.bridge.clock()
     # Claims bring money back: they may use what the floor keeps from transfers.
     floor = bridge.rules.thresholds.min_balance if admission else None
-    undecided = {(p.subject, p.purpose) for t in lane.in_flight() for p in t.parts}
     held = {o.key: o for o in uow.orders.lock([o for r in requests for o in r.orders])}
+    # Of all wallets, and once nobody else can sign for these orders in another one's lane.
+    undecided = {(p.subject, p.purpose) for t in uow.outbox.in_flight() for p in t.parts}
     for request in requests:
         if batch.signed and (bridge.clock() - begun).total_seconds() > _MAX_LANE_SECONDS:
             return

@@ -15,6 +15,7 @@ from mmbot_pipelines.bridge.orders.journal import Run
 from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.accounts import CANCEL, REPAY, TRANSFER
 from mmbot_pipelines.bridge.sending.gas_estimates import claim_gas
+from mmbot_pipelines.bridge.sending.lane import in_flight
 from mmbot_pipelines.bridge.sending.still_wanted import OrderCheck, check_again
 from mmbot_pipelines.bridge.stuck.blocked_nonce import FeeQuotes, Replacement, StuckNonce, gas_of
 from mmbot_pipelines.bridge.stuck.claim import stuck_claim
@@ -74,7 +75,7 @@ def plan_replacements(
     checks = _order_checks(bridge, stuck_nonces, market)
     quotes = FeeQuotes(bridge, stuck_nonces, market)
     balance = bridge.chain.balance()
-    everything = max_total_cost(bridge.store.outbox.in_flight())
+    everything = max_total_cost(in_flight(bridge))
     helped, cancelled = True, set[TxHash]()
     replacement: Replacement | str | None
     for stuck_nonce in stuck_nonces:

@@ -18,13 +18,14 @@ from mmbot_pipelines.bridge.sending.nonces import fillable_gaps, gap_subject
 from mmbot_pipelines.bridge.stuck.blocked_nonce import CANCEL_GAS, Replacement, StuckNonce
 from mmbot_pipelines.bridge.stuck.plan import find_stuck, plan_replacements
 from mmbot_pipelines.core import failpoints
-from mmbot_pipelines.core.errors import ConcurrentUpdate
-from mmbot_pipelines.core.money import Wei, format_ether, format_gwei
+from mmbot_pipelines.core.errors import ConcurrentUpdate, Failure, StoreUnavailable
+from mmbot_pipelines.core.money import Address, Wei, format_ether, format_gwei
 from mmbot_pipelines.core.outbox import (
     Call,
     Fees,
     Transaction,
     by_nonce,
+    by_wallet,
     max_cost,
     max_total_cost,
 )
@@ -40,21 +41,48 @@ class _ReplacementTx(Unsigned):
 
 def stuck_transactions(bridge: Bridge) -> list[Transaction]:
     """Return the newest transaction of each nonce that shall be replaced or cancelled."""
-    waiting = in_flight(bridge)
-    if not waiting or bridge.rules.dry_run:
+    waiting = {} if bridge.rules.dry_run else _replaceable(bridge)
+    if not waiting:
         return []
-    return [stuck_nonce.newest for stuck_nonce in find_stuck(bridge, waiting, bridge.chain.fees())]
+    market = bridge.chain.fees()
+    return [
+        stuck_nonce.newest
+        for wallet, rows in waiting.items()
+        for stuck_nonce in find_stuck(bridge.with_wallet(wallet), rows, market)
+    ]
 
 
 def replace_stuck(bridge: Bridge, run: Run) -> None:
     """Replace stuck transactions at their nonces with higher fees, or cancel them.
 
-    Rows are written before anything is broadcast, as for every transaction.
+    Rows are written before anything is broadcast, as for every transaction. What fails for one
+    wallet keeps no other's from being replaced.
+
+    Raises:
+        Failure: a chain or a signer could not be asked about a wallet.
     """
     process_receipts(bridge, run)  # what is mined by now is not stuck
-    waiting = in_flight(bridge)
-    if not waiting or bridge.rules.dry_run:
+    if bridge.rules.dry_run:
         return
+    failure = None
+    for wallet, waiting in _replaceable(bridge).items():
+        try:
+            _replace(bridge.with_wallet(wallet), waiting, run)
+        except StoreUnavailable:
+            raise
+        except Failure as e:
+            failure = failure or e
+    if failure is not None:
+        raise failure
+
+
+def _replaceable(bridge: Bridge) -> dict[Address, list[Transaction]]:
+    """Return the undecided transactions of each wallet whose key is there."""
+    rows = by_wallet(bridge.store.outbox.in_flight())
+    return {wallet: waiting for wallet, waiting in rows.items() if bridge.has_key(wallet)}
+
+
+def _replace(bridge: Bridge, waiting: Sequence[Transaction], run: Run) -> None:
     market = bridge.chain.fees()
     stuck_nonces = find_stuck(bridge, waiting, market)
     if not stuck_nonces:
@@ -99,13 +127,14 @@ def _gaps(
 
 def _freed(bridge: Bridge, nonce: int, run: Run) -> bool:
     """Take up again what filled a nonce before, where it was lost to somebody since."""
-    rows = bridge.store.outbox.of(gap_subject(nonce))
+    subject = gap_subject(bridge.chain.wallet, nonce)
+    rows = bridge.store.outbox.of(subject)
     if not rows:
         return False
     try:
         with bridge.store.begin() as uow:
             uow.outbox.reopen_nonce(rows[-1], at=bridge.clock())
-        run.log(f"{gap_subject(nonce)}: it is free again, {rows[-1].hash} is sent again")
+        run.log(f"{subject}: it is free again, {rows[-1].hash} is sent again")
     except ConcurrentUpdate as e:
         run.log(f"{e}: not sent again")
     return True
@@ -113,7 +142,7 @@ def _freed(bridge: Bridge, nonce: int, run: Run) -> bool:
 
 def _filler(bridge: Bridge, nonce: int, market: Fees) -> _ReplacementTx:
     return _ReplacementTx(
-        subject=gap_subject(nonce),
+        subject=gap_subject(bridge.chain.wallet, nonce),
         purpose=CANCEL,
         attempt=1,
         nonce=nonce,

@@ -56,6 +56,7 @@ _UNCHANGED = update(orders).where(
     orders.c.version == bindparam("at"),
     orders.c.status == bindparam("in"),
 )
+_LIMITS_LOCK = 0x6C696D697473  # "limits"
 _OLDEST_CHANGE = (orders.c.changed_at, orders.c.origin, orders.c.number)
 
 
@@ -196,6 +197,9 @@ class PgOrders(PgOrderReads):
             for order in wanted
             if order.key in stored and stored[order.key].version == order.version
         ]
+
+    def lock_limits(self) -> None:
+        self._connection.execute(select(func.pg_advisory_xact_lock(_LIMITS_LOCK)))
 
     def update(
         self,
