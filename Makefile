@@ -91,6 +91,25 @@ bench-runs: setup ## measure how soon a run's own work begins, on warm workers a
 mutate: setup ## change core/ and the bridge at random places, and count what tests without a chain notice
 	@$(BIN)/python -m tests.mutation
 
+settings: setup ## write docs/settings.md from the settings' classes and .env.example
+	@$(BIN)/python -m tests.settings.reference
+
+# A site of the same files, where they link to each other as they do here.
+docs: .venv-docs/.ready settings ## build the documents as a site in .mmbot/site
+	@rm -rf .mmbot/docs && mkdir -p .mmbot/docs/docs .mmbot/docs/deploy
+	@sed -E 's/\[([^]]+)\]\(mmbot_pipelines[^)]*\)/`\1`/g' README.md > .mmbot/docs/index.md
+	@cp CHANGELOG.md .mmbot/docs
+	@cp docs/*.md docs/site.css .mmbot/docs/docs
+	@cp deploy/runbook.md .mmbot/docs/deploy
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
+	@echo "open .mmbot/site/index.html"
+
+.venv-docs/.ready: requirements-docs.lock
+	@echo "setting up .venv-docs"
+	@$(PYTHON) -m venv .venv-docs
+	@.venv-docs/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 snapshot: setup ## write again which definitions Dagster is given (tests/defs/definitions.json)
 	@$(BIN)/python -m tests.defs.snapshot
 
@@ -105,14 +124,15 @@ format: setup ## write the code in one style
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url \
+COMPILE := $(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url \
 	--no-header --quiet
 
-lock: ## write both locks again from pyproject.toml: requirements.lock, and the server's within it
-	@$(COMPILE) --upgrade --group dev --output-file requirements.lock
-	@$(COMPILE) --upgrade --group build --constraint requirements.lock --no-annotate --output-file requirements-server.lock
+lock: ## write all locks again from pyproject.toml: requirements.lock, the server's within it, the docs'
+	@$(COMPILE) pyproject.toml --upgrade --group dev --output-file requirements.lock
+	@$(COMPILE) pyproject.toml --upgrade --group build --constraint requirements.lock --no-annotate --output-file requirements-server.lock
+	@$(COMPILE) --upgrade --group docs --output-file requirements-docs.lock
 
 clean: ## remove what the demo left behind
 	@rm -rf .mmbot
 
-.PHONY: help setup server demo test test-fast soak chaos bench bench-detection bench-gas bench-idle bench-growth bench-outage bench-runs bench-slices mutate snapshot check format lock clean
+.PHONY: help setup server demo test test-fast soak chaos bench bench-detection bench-gas bench-idle bench-growth bench-outage bench-runs bench-slices mutate settings docs snapshot check format lock clean

@@ -13,8 +13,10 @@ import pytest
 import yaml
 
 from mmbot_pipelines import adapters, bridge, core, settings
+from mmbot_pipelines.bridge.ports.chains import Origin
 from mmbot_pipelines.core.errors import Failure, Halts, RetryPolicy, Stop, TryAgain, TryLater, Waits
 from mmbot_pipelines.core.failpoints import Point
+from mmbot_pipelines.wiring.origins import OriginModule
 from tests.documents import called, dagster_names, pieces, understood, words
 
 ROOT = Path(__file__).parents[1]
@@ -128,10 +130,12 @@ def test_every_metric_it_names_exists(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_every_setting_and_name_of_dagster_exists(path: Path) -> None:
+def test_every_setting_and_name_it_has_exists(path: Path) -> None:
     assert in_every(path, r"\b(MMBOT_\w+)") <= set(settings.VARIABLES)
     metrics = {word for word in words(path.read_text()) if word.startswith("mmbot_")}
-    assert words(path.read_text()) - metrics <= dagster_names()
+    defaults = {str(f.default) for s in settings.SECTIONS for f in s.model_fields.values()}
+    of_origins = {*dir(Origin), *dir(OriginModule)}
+    assert words(path.read_text()) - metrics <= dagster_names() | defaults | of_origins
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))

@@ -38,6 +38,7 @@ __all__ = [
     "KEYS",
     "L1",
     "ORIGINS",
+    "SECTIONS",
     "VARIABLES",
     "Broker",
     "ChainSection",
@@ -60,7 +61,7 @@ __all__ = [
 ]
 
 _ORIGINS = sections()
-_SECTIONS: tuple[type[Section], ...] = (
+SECTIONS: tuple[type[Section], ...] = (
     General,
     Database,
     Broker,
@@ -73,7 +74,7 @@ _SECTIONS: tuple[type[Section], ...] = (
     Execution,
     *_ORIGINS.values(),
 )
-VARIABLES: tuple[str, ...] = tuple(dict.fromkeys(name for s in _SECTIONS for name in s.variables()))
+VARIABLES: tuple[str, ...] = tuple(dict.fromkeys(name for s in SECTIONS for name in s.variables()))
 # What moves money: only the code server and its runs may hold these.
 KEYS: frozenset[str] = frozenset(Key.variables()).union(*(s.KEYS for s in _ORIGINS.values())) | {
     # AWS credentials allow signing with the key in KMS. Read by botocore, not by us.

@@ -8,6 +8,7 @@ from dotenv import dotenv_values
 from mmbot_pipelines import settings
 from mmbot_pipelines.core.errors import InvalidSettings
 from tests.settings.environments import GOOD
+from tests.settings.reference import REFERENCE, reference
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
 
@@ -33,3 +34,13 @@ def test_every_setting_of_the_example_is_explained() -> None:
         if "=" in line and not line.startswith("#"):
             assert before.startswith(("#", "MMBOT_MIN_TRANSFER_WEI")), line
         before = line
+
+
+def test_the_reference_is_up_to_date() -> None:
+    assert REFERENCE.read_text() == reference(), "run `make settings`"
+
+
+def test_the_reference_names_every_setting_in_a_row_of_its_own() -> None:
+    rows = [line for line in reference().splitlines() if line.startswith("| `")]
+    assert sorted(row.split("`")[1] for row in rows) == sorted(settings.VARIABLES)
+    assert [row for row in rows if not row.split(" | ")[2].strip(" |")] == []
