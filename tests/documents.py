@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import date
 
 import dagster as dg
 import pytest
@@ -13,6 +14,7 @@ from mmbot_pipelines.defs.bridge import (
     failed_orders,
     failed_runs,
     orders,
+    reports,
     safety,
     schedules,
 )
@@ -50,6 +52,7 @@ def dagster_names() -> set[str]:
     parts = [
         orders.definitions(["zksync", "starknet"], 4),
         retention.definitions(30),
+        reports.definitions(date(2026, 11, 20)),
         *(
             part.definitions
             for part in (alerts, daemons, safety, failed_runs, failed_orders, schedules)

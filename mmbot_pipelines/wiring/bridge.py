@@ -1,7 +1,7 @@
 """Who plays which part: settings become adapters, adapters become the bridge."""
 
 import random
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
 from mmbot_pipelines.adapters.db.bridge.reports import PgReports
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
+from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.evm.chain import EthereumChain
 from mmbot_pipelines.adapters.evm.delegation import WalletDelegation
 from mmbot_pipelines.adapters.evm.signing import WatchOnlyWallet
@@ -23,6 +24,7 @@ from mmbot_pipelines.bridge.alerting.rules import AlertThresholds
 from mmbot_pipelines.bridge.app import Bridge, Rules
 from mmbot_pipelines.bridge.confirmations import ConfirmationTier
 from mmbot_pipelines.bridge.policy import Batching, Caps, Limits
+from mmbot_pipelines.bridge.ports.reports import Reports
 from mmbot_pipelines.core import failpoints, readings
 from mmbot_pipelines.core.errors import Failure, InvalidSettings
 from mmbot_pipelines.core.safety import GLOBAL
@@ -151,6 +153,23 @@ def _batching(settings: Settings) -> Batching | None:
         max_age_seconds=execution.batch_age_seconds,
         max_exposure=execution.batch_exposure,
     )
+
+
+def reports(settings: Settings) -> Reports:
+    """Return what answers questions about whole days."""
+    return PgReports(shared.engine(settings.database))
+
+
+def first_day(settings: Settings) -> date | None:
+    """Return the day of the first order; None where there is none, or no database yet.
+
+    Nothing is started or created for it.
+    """
+    try:
+        database = shared.existing(settings.database)
+        return PgReports(connect(shared.database_url(database))).first_day()
+    except (Failure, InvalidSettings):
+        return None
 
 
 @cache

@@ -1,11 +1,15 @@
 """The table of the report: exact amounts, totals, percentiles."""
 
 from datetime import date
+from decimal import Decimal
+from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from mmbot_pipelines.bridge.ports.reports import DayOfOrigin, Figures, OrderTime
-from mmbot_pipelines.bridge.report import TOTAL, daily
+from mmbot_pipelines.bridge.report import TOTAL, daily, write_files
 from mmbot_pipelines.core.money import UINT256_MAX, Wei
 
 FRIDAY, SATURDAY = date(2026, 11, 20), date(2026, 11, 21)
@@ -52,3 +56,27 @@ def test_an_empty_report_is_its_total() -> None:
     table = daily([], [])
     assert list(table.index) == [(TOTAL, "")]
     assert table["profit"].tolist() == [0]
+
+
+def test_the_margin_is_cut_to_a_hundredth_of_a_basis_point() -> None:
+    days = [
+        a_day(FRIDAY, "zksync", earned=1, repaid=3),
+        a_day(SATURDAY, "zksync", gas_paid=1, repaid=3),
+    ]
+    table = daily([*days, a_day(SATURDAY, "starknet", gas_paid=1)], [])
+    margins = list(table["margin_bps"])
+    assert margins[:2] == [Decimal("3333.33"), Decimal("-3333.33")]
+    assert margins[2:] == [None, Decimal("-1666.66")]
+
+
+def test_parquet_has_every_wei_and_can_be_summed_up(tmp_path: Path) -> None:
+    most = 10**27 + 1  # more than all ETH
+    table = daily([a_day(FRIDAY, "zksync", earned=most)], [took(FRIDAY, 2)])
+    parquet, csv = write_files(table, tmp_path / "reports", "2026-11-20")
+    read = pq.read_table(parquet)
+    assert read.schema.field("profit").type == pa.decimal128(38, 0)
+    assert read["profit"].to_pylist() == [Decimal(most)] * 2
+    assert read["transfer_p50"].to_pylist() == [2.0, 2.0]
+    assert read["repayment_p50"].to_pylist() == read["margin_bps"].to_pylist() == [None, None]
+    assert csv.read_text().count(str(most)) == 4
+    assert {file.name for file in csv.parent.iterdir()} == {"2026-11-20.parquet", "2026-11-20.csv"}

@@ -2,16 +2,22 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine
 
+from mmbot_pipelines.adapters.db.bridge.reports import PgReports
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.policy import Batching
+from mmbot_pipelines.bridge.ports.reports import total
 from mmbot_pipelines.core.errors import OrdersFailed
+from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.outbox import Call, Transaction
+from mmbot_pipelines.devnet.chain import ask
 from tests.chain.anvil_bridge import AnvilBridge
+from tests.chaos.chain_facts import Chains, ZkSyncOrigin
 from tests.devnet.bridge import Devnet, running
 from tests.ports.port_harness import on_anvil, send
 from tests.postgres import clean_engine
@@ -99,3 +105,49 @@ def test_a_reorg_that_takes_one_transfer_away_costs_no_reverted_batch(
     bridge.mine()
     bridge.settle()
     assert {bridge.order(key).status for key in [*first, *second]} == {Status.COMPLETED}
+
+
+# Takes money while its slot 0 is zero, and else reverts.
+MOODY, MOODY_CODE = Address(f"0x{1234:040d}"), "0x5f54600657005b5f5ffd"
+
+
+def test_the_report_is_what_the_chains_alone_add_up_to(bridge: AnvilBridge) -> None:
+    """A batch, a claim of its own, a recipient that changes its mind, one order not yet repaid."""
+    deployment, l1 = bridge.ports.devnet.deployment, bridge.ports.devnet.l1
+    chains = Chains(deployment, [ZkSyncOrigin(deployment.zksync)])
+    begin = chains.snapshot()
+    ask(l1, "anvil_setCode", MOODY, MOODY_CODE)
+    bridge.ports.set_orders(1, recipient=MOODY)
+    keys = bridge.find(5, fee=3 * 10**15 + 1)
+    (moody,) = {order.key for order in bridge.store.orders.unfinished("zksync", max_orders=9)} - {
+        *keys
+    }
+    bridge.transfer([moody, *keys])  # its simulation liked it
+    ask(l1, "anvil_setStorageAt", MOODY, "0x0", f"0x{1:064x}")
+    bridge.mine()
+    bridge.repay(keys[:3])
+    bridge.repay(keys[3:4])
+    bridge.mine()
+    bridge.settle()
+    assert len({claim.hash for claim in claims(bridge, keys[:3])}) == 1
+    assert [bridge.order(key).status for key in keys[3:]] == [Status.COMPLETED, Status.FULFILLED]
+
+    facts = chains.facts(begin)
+    reports = PgReports(bridge.store._engine)
+    day = bridge.now.replace(hour=0)
+    figures = total(d.figures for d in reports.days(since=day, until=day + timedelta(days=1)))
+    gas = sum(t.gas_cost for t in facts.transactions)
+    assert figures.gas_paid == gas
+    reverted = sum(t.gas_cost for t in facts.transactions if not t.succeeded)
+    assert 0 < reverted == figures.gas_lost == figures.lost_to_strangers
+    assert figures.paid == sum(payment.amount for payment in facts.payments)
+    assert figures.messages_paid == -facts.wallet_change - gas - figures.paid
+    terms = [facts.locked[key] for key in keys[:4]]
+    assert figures.repaid == sum(order.amount for order in terms)
+    assert figures.earned == sum(order.fee for order in terms)
+    moved = facts.wallet_change + facts.origin_changes["zksync"]
+    still_out = figures.paid - figures.repaid
+    assert figures.profit == moved + still_out
+    (*_, last) = reports.exposure(since=day, until=bridge.now + timedelta(hours=1))
+    assert last.end == still_out == 10**16
+    assert last.peak == 6 * 10**16

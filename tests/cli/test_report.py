@@ -39,6 +39,8 @@ def test_json_and_csv_have_every_wei(store: PgBridgeStore, mmbot: Mmbot, tmp_pat
     assert (day["day"], day["origin"], day["completed"]) == ("2026-11-20", "zksync", 1)
     assert day["profit_wei"] == total["earned_wei"] == str(fee)
     assert (day["transfer_p50"], day["repayment_p95"]) == (4.0, 60.0)
+    assert (day["lost_to_strangers_wei"], day["starknet_fees"], day["undecided"]) == ("0", 0, 0)
+    assert day["margin_bps"] == f"{fee * 10**6 // 10**16 // 100}.00"
     rows = list(csv.DictReader(file.read_text().splitlines()))
     assert [row["profit"] for row in rows] == [str(fee)] * 2
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Protocol
 
 from mmbot_pipelines.core.money import Wei
@@ -25,9 +26,14 @@ class Figures:
     repaid: Wei = _NONE  # the completed orders' amounts, without their fees
     earned: Wei = _NONE  # the completed orders' fees
     gas_paid: Wei = _NONE  # by all transactions, mined or reverted
+    gas_lost: Wei = _NONE  # of it, by those that reverted
+    lost_to_strangers: Wei = _NONE  # of that, because recipients refused the money on chain
+    # Paid for orders that their L2 took back after it; not part of the profit, for they may return.
+    lost_to_reorgs: Wei = _NONE
     messages_paid: Wei = _NONE  # by mined claims
     refunded: Wei = _NONE  # on the L2s, of messages: the completed orders', and those that failed
     starknet_fees: int = 0  # in fri, by our own transactions on L2s; not part of the profit
+    undecided: int = 0  # transactions without a receipt, and claims whose refund is unknown yet
 
     @property
     def profit(self) -> Wei:
@@ -36,6 +42,14 @@ class Figures:
         What is paid in STRK is not in it.
         """
         return Wei(self.earned + self.refunded - self.gas_paid - self.messages_paid)
+
+    @property
+    def margin_bps(self) -> Decimal | None:
+        """Return the profit in hundredths of a percent of what was repaid, cut to two digits."""
+        if not self.repaid:
+            return None
+        hundredths = abs(self.profit) * 1_000_000 // self.repaid
+        return Decimal(f"{'-' if self.profit < 0 else ''}{hundredths}E-2")  # exact
 
 
 def total(parts: Iterable[Figures]) -> Figures:
@@ -63,6 +77,16 @@ class OrderTime:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HourOfExposure:
+    """What of one origin was out in one hour: paid, or about to be, and not yet repaid."""
+
+    at: datetime  # UTC, when the hour began
+    origin: str
+    peak: Wei
+    end: Wei  # when the hour ended, or now
+
+
 class Reports(Protocol):
     """Questions about whole days."""
 
@@ -71,3 +95,12 @@ class Reports(Protocol):
 
     def order_times(self, *, since: datetime, until: datetime | None = None) -> Sequence[OrderTime]:
         """Return how long each order took whose transfer or repayment was then."""
+
+    def exposure(self, *, since: datetime, until: datetime) -> Sequence[HourOfExposure]:
+        """Return the exposure of each origin that ever had any, hour by hour.
+
+        since: the beginning of an hour.
+        """
+
+    def first_day(self) -> date | None:
+        """Return the day on which the first order was found, in UTC; None where there is none."""

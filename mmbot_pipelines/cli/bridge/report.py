@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _COUNTS = ("found", "transferred", "completed", "dropped", "errors")
 _ETH = ("paid", "earned", "gas_paid", "messages_paid", "refunded", "profit")
-_SECONDS = ("transfer_p50", "transfer_p95", "repayment_p50", "repayment_p95")
+_SELDOM = ("lost_to_strangers", "lost_to_reorgs")  # shown where there are any
 _DAYS = 7  # shown where none is asked for
 
 
@@ -76,13 +76,17 @@ def _rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
 
 
 def _as_json(table: "pd.DataFrame") -> list[dict[str, object]]:
+    from mmbot_pipelines.bridge.report import AMOUNTS, MARGIN  # noqa: PLC0415
+
+    wei = {*AMOUNTS} - {"starknet_fees"}
+
     # JSON numbers lose digits from 2^53 on in most readers
-    wei = {*_ETH, "repaid"}
+    def written(name: str, value: object) -> object:
+        is_exact = value is not None and name in {*wei, MARGIN}
+        return str(value) if is_exact else value
+
     return [
-        {
-            f"{name}_wei" if name in wei else name: str(value) if name in wei else value
-            for name, value in row.items()
-        }
+        {f"{n}_wei" if n in wei else n: written(n, value) for n, value in row.items()}
         for row in _rows(table)
     ]
 
@@ -91,16 +95,19 @@ def _screen(table: "pd.DataFrame", title: str) -> Table:
     shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("day", "origin"):
         shown.add_column(heading, no_wrap=True)
+    from mmbot_pipelines.bridge.report import SECONDS  # noqa: PLC0415
+
     in_strk_too = bool(table["starknet_fees"].any())
-    for heading in (*_COUNTS, *_ETH, *(["starknet_fees"] if in_strk_too else []), *_SECONDS):
+    amounts = (*_ETH, *(name for name in _SELDOM if table[name].any()))
+    for heading in (*_COUNTS, *amounts, *(["starknet_fees"] if in_strk_too else []), *SECONDS):
         shown.add_column(heading.replace("_", " "), justify="right")
     for row in _rows(table):
         shown.add_row(
             row["day"],
             row["origin"],
             *(str(row[name]) for name in _COUNTS),
-            *(eth(row[name]) for name in _ETH),
+            *(eth(row[name]) for name in amounts),
             *([in_strk(row["starknet_fees"])] if in_strk_too else []),
-            *("" if row[name] is None else f"{row[name]:.1f} s" for name in _SECONDS),
+            *("" if row[name] is None else f"{row[name]:.1f} s" for name in SECONDS),
         )
     return shown

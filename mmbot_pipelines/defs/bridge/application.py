@@ -1,6 +1,7 @@
 """The bridge's Dagster definitions."""
 
 import sys
+from datetime import UTC, date, datetime
 
 import dagster as dg
 
@@ -10,15 +11,17 @@ from mmbot_pipelines.defs.bridge import (
     failed_orders,
     failed_runs,
     orders,
+    reports,
     resources,
     safety,
     schedules,
 )
 from mmbot_pipelines.settings import Settings
-from mmbot_pipelines.wiring.bridge import bridge, refuse_losing_settings
+from mmbot_pipelines.wiring.bridge import bridge, first_day, refuse_losing_settings
 
 # Words of the command lines of processes that execute runs.
 _RUN_PROCESSES = frozenset({"execute_run", "mmbot_pipelines.worker"})
+_ANY_DAY = date(2015, 7, 30)  # of a run's process, whose day is given: no order is older
 
 
 def require_settings() -> None:
@@ -37,9 +40,10 @@ def definitions() -> dg.Definitions:
         InvalidSettings: see `settings.load` and `refuse_losing_settings`.
     """
     settings = resources.settings()
-    if not _RUN_PROCESSES.intersection(sys.argv):  # of these the code server has asked
-        refuse_losing_settings(settings)
-    return merged(settings)
+    if _RUN_PROCESSES.intersection(sys.argv):  # the code server has asked before
+        return merged(settings, _ANY_DAY)
+    refuse_losing_settings(settings)
+    return merged(settings, first_day(settings) or datetime.now(UTC).date())
 
 
 def warm_up() -> None:
@@ -51,8 +55,11 @@ def warm_up() -> None:
     bridge(resources.settings()).store.orders.get([])
 
 
-def merged(settings: Settings) -> dg.Definitions:
-    """Return the bridge's definitions for these settings, without reading the environment."""
+def merged(settings: Settings, first_day: date) -> dg.Definitions:
+    """Return the bridge's definitions for these settings, without reading the environment.
+
+    first_day: the first one that can be reported.
+    """
     return dg.Definitions.merge(
         orders.definitions(settings.origins, settings.execution.max_runs_per_tick),
         failed_runs.definitions,
@@ -61,10 +68,12 @@ def merged(settings: Settings) -> dg.Definitions:
         safety.definitions,
         alerts.definitions,
         daemons.definitions,
+        reports.definitions(first_day),
         dg.Definitions(
             resources={
                 "bridge": resources.BridgeResource(),
                 "alert_service": resources.AlertServiceResource(),
+                "daily_reports": resources.DailyReportsResource(),
             },
         ),
     )

@@ -10,9 +10,11 @@ import dagster as dg
 
 from mmbot_pipelines.bridge.alerting.notify import AlertService
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.defs.bridge.reports import DailyReports
 from mmbot_pipelines.defs.shared.operator_errors import operator_errors
 from mmbot_pipelines.defs.storage import require_ours
 from mmbot_pipelines.settings import Settings, load
+from mmbot_pipelines.settings.home import require_home
 from mmbot_pipelines.wiring import bridge as wiring
 
 
@@ -44,3 +46,15 @@ class AlertServiceResource(dg.ConfigurableResource[AlertService]):
         with operator_errors():
             require_ours(context.instance)
             return wiring.alert_service(settings())
+
+
+class DailyReportsResource(dg.ConfigurableResource[DailyReports]):
+    """The figures of days, and the folder of their files in DAGSTER_HOME."""
+
+    def create_resource(self, context: dg.InitResourceContext) -> DailyReports:
+        """Return where reports come from and go to."""
+        with operator_errors():
+            require_ours(context.instance)
+            database = settings().database
+            home = require_home(database.dagster_home)
+            return DailyReports(reports=wiring.reports(settings()), folder=home / "reports")

@@ -1,35 +1,44 @@
 """The port `Reports` on Postgres: sums by day and origin, made by the database."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
+    Connection,
     Date,
     Engine,
     Select,
-    and_,
+    case,
     cast,
-    distinct,
     func,
     literal_column,
     select,
     text,
 )
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
+from mmbot_pipelines.adapters.db.bridge.report_sums import origin_of, sums
 from mmbot_pipelines.adapters.db.engine import transaction
-from mmbot_pipelines.adapters.db.tables.orders import errors, order_events, orders
-from mmbot_pipelines.adapters.db.tables.outbox import invokes, transactions
+from mmbot_pipelines.adapters.db.tables.monitoring import tallies
+from mmbot_pipelines.adapters.db.tables.orders import order_events, orders
 from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.orders.origins import ORIGINS
-from mmbot_pipelines.bridge.ports.accounts import REPAY, TRANSFER
-from mmbot_pipelines.bridge.ports.reports import SHARED, DayOfOrigin, Figures, OrderTime
-from mmbot_pipelines.core.outbox import TxState
+from mmbot_pipelines.bridge.ports.accounts import OUT
+from mmbot_pipelines.bridge.ports.reports import (
+    SHARED,
+    DayOfOrigin,
+    Figures,
+    HourOfExposure,
+    OrderTime,
+)
+from mmbot_pipelines.core.money import Wei
 
 _PARTS = {"transfer": (None, Status.FULFILLED), "repayment": (Status.FULFILLED, Status.COMPLETED)}
 _NO_END = datetime.max.replace(tzinfo=UTC)
+_HOUR = timedelta(hours=1)
 
 
 class PgReports:
@@ -43,19 +52,18 @@ class PgReports:
 
     def days(self, *, since: datetime, until: datetime | None = None) -> Sequence[DayOfOrigin]:
         """Sum up what happened from `since` to before `until`; what is all zero is left out."""
-        sums: dict[tuple[date, str], dict[str, Any]] = defaultdict(lambda: defaultdict(int))
+        found: dict[tuple[date, str], dict[str, Any]] = defaultdict(lambda: defaultdict(int))
         with transaction(self._engine) as connection:
-            # One snapshot: an order that completes between two sums is in both or in neither.
-            connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-            for query in _sums(since, until or _NO_END):
+            _one_snapshot(connection)
+            for query in sums(since, until or _NO_END):
                 for row in connection.execute(query).mappings():
                     origin = row["origin"] if row["origin"] in ORIGINS else SHARED
                     for name in row.keys() - {"day", "origin"}:
-                        sums[row["day"], origin][name] += int(row[name] or 0)
+                        found[row["day"], origin][name] += int(row[name] or 0)
         return [
-            DayOfOrigin(day=day, origin=origin, figures=Figures(**found))
-            for (day, origin), found in sorted(sums.items())
-            if any(found.values())
+            DayOfOrigin(day=day, origin=origin, figures=Figures(**figures))
+            for (day, origin), figures in sorted(found.items())
+            if any(figures.values())
         ]
 
     def order_times(self, *, since: datetime, until: datetime | None = None) -> Sequence[OrderTime]:
@@ -68,7 +76,7 @@ class PgReports:
                 for day, origin, seconds in connection.execute(
                     select(
                         cast(ends.c.at, Date),
-                        _origin(ends.c.key),
+                        origin_of(ends.c.key),
                         func.extract("epoch", ends.c.at - func.min(begins.c.at)),
                     )
                     .join(begins, begins.c.key == ends.c.key)
@@ -86,54 +94,86 @@ class PgReports:
                 )
             ]
 
+    def exposure(self, *, since: datetime, until: datetime) -> Sequence[HourOfExposure]:
+        """Return the exposure of each origin that ever had any, hour by hour.
 
-def _sums(since: datetime, until: datetime | None = None) -> Sequence[Select[Any]]:
-    def by_day(
-        at: ColumnElement[Any], key: ColumnElement[str], **sums: ColumnElement[Any]
-    ) -> Select[Any]:
-        columns = (value.label(name) for name, value in sums.items())
-        return (
-            select(cast(at, Date).label("day"), _origin(key).label("origin"), *columns)
-            .where(at >= since, at < until)
-            .group_by(literal_column("1"), literal_column("2"))
+        since: the beginning of an hour.
+        """
+        with transaction(self._engine) as connection:
+            _one_snapshot(connection)
+            out = (
+                select(tallies.c.labels[1], func.sum(tallies.c.value))
+                .where(tallies.c.name == "exposure")
+                .group_by(literal_column("1"))
+            )
+            now = {origin: int(wei) for origin, wei in connection.execute(out)}
+            # Back from what is out now: the history before `since` may be long.
+            changed = connection.execute(_moves_byorigin_of(since))
+            begin = now | {origin: now.get(origin, 0) - int(moved) for origin, moved in changed}
+            moves = connection.execute(_moves_by_hour(since, until)).all()
+        hours = {o: list(found) for o, found in groupby(moves, key=lambda row: str(row.origin))}
+        return [
+            hour
+            for origin in sorted(begin)
+            for hour in _hours(origin, begin[origin], hours.get(origin, []), since, until)
+        ]
+
+    def first_day(self) -> date | None:
+        """Return the day on which the first order was found, in UTC; None where there is none."""
+        with transaction(self._engine) as connection:
+            first = connection.scalar(select(func.min(order_events.c.at)))
+        return first.date() if first else None
+
+
+def _one_snapshot(connection: Connection) -> None:
+    # An order that completes between two questions is in both answers or in neither.
+    connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+
+
+def _moves(since: datetime) -> Select[Any]:
+    """Select what each step since then has added to the exposure, or taken from it."""
+    events = order_events.c
+    out = [status.value for status in OUT]
+    came, went = events.after.in_(out), func.coalesce(events.before.in_(out), False)
+    amount = case((came, orders.c.amount), else_=-orders.c.amount)
+    return (
+        select(events.id, events.at, orders.c.origin.label("origin"), amount.label("amount"))
+        .join(orders, orders.c.key == events.key)
+        .where(events.at >= since, came != went)
+    )
+
+
+def _moves_byorigin_of(since: datetime) -> Select[Any]:
+    moves = _moves(since).subquery().c
+    return select(moves.origin, func.sum(moves.amount)).group_by(moves.origin)
+
+
+def _moves_by_hour(since: datetime, until: datetime) -> Select[Any]:
+    """Select by origin and hour what all moves since then add up to: at most, and at its end."""
+    moves = _moves(since).where(order_events.c.at < until).subquery().c
+    so_far = func.sum(moves.amount).over(partition_by=moves.origin, order_by=(moves.at, moves.id))
+    running = select(moves.origin, moves.at, moves.id, so_far.label("sum")).subquery().c
+    hour = func.date_trunc(literal_column("'hour'"), running.at)
+    last = func.array_agg(aggregate_order_by(running.sum, running.at.desc(), running.id.desc()))
+    return (
+        select(
+            running.origin,
+            hour.label("hour"),
+            func.max(running.sum).label("peak"),
+            last[1].label("last"),
         )
-
-    events, rows = order_events.c, transactions.c
-    came = events.before.is_distinct_from(events.after)
-    mined = rows.state == TxState.MINED.value
-    return [
-        by_day(
-            events.at,
-            events.key,
-            found=_keys(events.before.is_(None)),
-            transferred=_keys(and_(events.after == Status.FULFILLED.value, came)),
-            completed=_keys(events.after == Status.COMPLETED.value),
-            dropped=_keys(events.after == Status.DROPPED.value),
-        ),
-        by_day(errors.c.at, errors.c.subject, errors=func.count()),
-        by_day(
-            orders.c.changed_at,
-            orders.c.key,
-            repaid=func.sum(orders.c.amount),
-            earned=func.sum(orders.c.fee),
-            refunded=func.sum(orders.c.claim_refund),
-        ).where(orders.c.status == Status.COMPLETED.value),
-        by_day(
-            rows.stored_at,
-            rows.subject,
-            paid=func.sum(rows.call_value).filter(mined, rows.purpose == TRANSFER),
-            gas_paid=func.sum(rows.gas_used * rows.gas_price),
-            messages_paid=func.sum(rows.call_value).filter(mined, rows.purpose == REPAY),
-            refunded=func.sum(rows.refund),
-        ),
-        by_day(invokes.c.stored_at, invokes.c.subjects[1], starknet_fees=func.sum(invokes.c.fee)),
-    ]
+        .group_by(running.origin, hour)
+        .order_by(running.origin, hour)
+    )
 
 
-def _origin(key: ColumnElement[str]) -> ColumnElement[str]:
-    # literals, so that grouping by the column's position finds the same expression
-    return func.split_part(key, literal_column("':'"), literal_column("1"))
-
-
-def _keys(where: ColumnElement[bool]) -> ColumnElement[Any]:
-    return func.count(distinct(order_events.c.key)).filter(where)
+def _hours(
+    origin: str, begin: int, moves: Sequence[Any], since: datetime, until: datetime
+) -> Iterator[HourOfExposure]:
+    """Yield every hour, also those in which nothing moved."""
+    found = {row.hour: (begin + int(row.peak), begin + int(row.last)) for row in moves}
+    at, out = since, begin
+    while at < until:
+        peak, end = found.get(at, (out, out))
+        yield HourOfExposure(at=at, origin=origin, peak=Wei(max(out, peak)), end=Wei(end))
+        at, out = at + _HOUR, end
