@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mmbot_pipelines.adapters.bridge.registry import PaymentRegistry, abi_of, disagreement
 from mmbot_pipelines.adapters.bridge.registry_abi import ABIS
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
+from mmbot_pipelines.adapters.db.bridge.audit import PgAuditRecords
 from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
 from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
 from mmbot_pipelines.adapters.db.bridge.reports import PgReports
@@ -22,6 +23,7 @@ from mmbot_pipelines.adapters.starknet.invoke_store import PgInvokes
 from mmbot_pipelines.bridge.alerting.notify import JOURNAL, AlertService
 from mmbot_pipelines.bridge.alerting.rules import AlertThresholds
 from mmbot_pipelines.bridge.app import Bridge, Rules
+from mmbot_pipelines.bridge.auditor.findings import Auditor
 from mmbot_pipelines.bridge.confirmations import ConfirmationTier
 from mmbot_pipelines.bridge.policy import Batching, Caps, Limits
 from mmbot_pipelines.bridge.ports.reports import Reports
@@ -141,6 +143,24 @@ def bridge(settings: Settings) -> Bridge:
         newest=origin_wiring.newest(settings),
         notifications=origin_wiring.notifications(settings),
         workers=shared.workers(settings.broker),
+    )
+
+
+@cache
+def auditor(settings: Settings) -> Auditor:
+    """Return what audits the running bridge, one per process."""
+    l1, engine = settings.l1, shared.engine(settings.database)
+    return Auditor(
+        bridge=bridge(settings),
+        records=PgAuditRecords(engine),
+        payments=PaymentRegistry(
+            l1_rpc(settings),
+            l1.registry_address,
+            start_block=l1.start_block,
+            abi=ABIS[l1.registry_abi],
+        ),
+        reports=PgReports(engine),
+        blocks=settings.safety.audit_blocks,
     )
 
 

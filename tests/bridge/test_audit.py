@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mmbot_pipelines.bridge.audit import (
+from mmbot_pipelines.bridge.audit.facts import (
     ChainFacts,
     MinedTransaction,
     OrderTerms,
@@ -14,8 +14,8 @@ from mmbot_pipelines.bridge.audit import (
     StoredFacts,
     StoredOrder,
     StoredTransaction,
-    audit,
 )
+from mmbot_pipelines.bridge.audit.invariants import audit
 from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.outbox import TxState
 

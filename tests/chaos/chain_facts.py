@@ -10,7 +10,12 @@ from hexbytes import HexBytes
 from web3 import Web3
 from web3.types import TxData
 
-from mmbot_pipelines.bridge.audit import ChainFacts, MinedTransaction, OrderTerms, RegistryTransfer
+from mmbot_pipelines.bridge.audit.facts import (
+    ChainFacts,
+    MinedTransaction,
+    OrderTerms,
+    RegistryTransfer,
+)
 from mmbot_pipelines.bridge.orders.origins import ORIGINS
 from mmbot_pipelines.devnet.artifacts import contract
 from mmbot_pipelines.devnet.chain import connect

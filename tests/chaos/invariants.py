@@ -7,15 +7,15 @@ from typing import Any
 from sqlalchemy import create_engine, text
 
 from mmbot_pipelines.adapters.db.urls import store_url
-from mmbot_pipelines.bridge.audit import (
+from mmbot_pipelines.bridge.audit.facts import (
     Audited,
     OrderTerms,
     StoredEvent,
     StoredFacts,
     StoredOrder,
     StoredTransaction,
-    audit,
 )
+from mmbot_pipelines.bridge.audit.invariants import audit
 from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.outbox import TxState
 from tests.chaos.chain_facts import Chains, Snapshot

@@ -16,7 +16,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from mmbot_pipelines.bridge.audit import Audited
+from mmbot_pipelines.bridge.audit.facts import Audited
 from mmbot_pipelines.devnet.chain import connect
 from mmbot_pipelines.devnet.orders import OrderKind, OrderSpec, order_spec, submit
 from tests.chaos.chain_faults import alternating_recipient

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from mmbot_pipelines.bridge.audit.facts import RegistryTransfer
 from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.chains import Payment
 from mmbot_pipelines.core.money import Address, TxHash, Wei
@@ -54,6 +55,22 @@ class RegistryMemory:
         if self.slow and below != 1:
             return self.slow if below is None else below - 1
         return self._paid_by(self.transfer(order))
+
+    def transfers(self, first: int, last: int) -> list[RegistryTransfer]:
+        """Return the successful transfers in these blocks (the port `PaymentLog`)."""
+        mined = {block.block.number: block.transactions for block in self.chain.blocks}
+        calls = [
+            call
+            for number in range(first, last + 1)
+            for transaction in mined.get(number, [])
+            for call in transaction.made
+        ]
+        logged = [json.loads(call.data) for call in calls if call.data]
+        return [
+            RegistryTransfer(key=f"{o}:{n}", recipient=int(recipient, 16), amount=amount)
+            for kind, o, n, recipient, amount in logged
+            if kind == "transfer"
+        ]
 
     def accepts_wallet(self, wallet: Address) -> bool:
         self.chain.head()

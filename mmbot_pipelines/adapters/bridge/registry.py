@@ -19,7 +19,9 @@ from mmbot_pipelines.adapters.evm.log_range import Log, LogFilter
 from mmbot_pipelines.adapters.evm.logs import LogScanner
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.node import RpcError
+from mmbot_pipelines.bridge.audit.facts import RegistryTransfer
 from mmbot_pipelines.bridge.orders.order import Order
+from mmbot_pipelines.bridge.orders.origins import ORIGINS
 from mmbot_pipelines.bridge.ports.chains import Payment
 from mmbot_pipelines.core.errors import Malformed, RegistryAbiMismatch
 from mmbot_pipelines.core.money import Address, TxHash
@@ -116,6 +118,24 @@ class PaymentRegistry:
                 if self._pays(log, order):
                     return log.tx
         return first if first > self._start_block else None
+
+    def transfers(self, first: int, last: int) -> list[RegistryTransfer]:
+        """Read the transfers in these blocks, of all origins; one unknown has its chain's id."""
+        names = {self.abi.chain(origin): origin for origin in ORIGINS}
+        found = []
+        while first <= last:
+            logs, end = self._logs.scan(
+                LogFilter(address=self.address, topics=(self.abi.transferred,)), first, last
+            )
+            for one in filter(None, map(self._logged, logs)):
+                name = names.get(one.chain, f"chain {one.chain}")
+                found.append(
+                    RegistryTransfer(
+                        key=f"{name}:{one.number}", recipient=one.recipient, amount=one.amount
+                    )
+                )
+            first = end.number + 1
+        return found
 
     def accepts_wallet(self, wallet: Address) -> bool:
         """Return whether a wallet may send it transfers and claims: its owner, its market maker."""

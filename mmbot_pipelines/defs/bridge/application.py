@@ -7,6 +7,8 @@ import dagster as dg
 
 from mmbot_pipelines.defs.bridge import (
     alerts,
+    assets,
+    checks,
     daemons,
     failed_orders,
     failed_runs,
@@ -69,11 +71,14 @@ def merged(settings: Settings, first_day: date) -> dg.Definitions:
         alerts.definitions,
         daemons.definitions,
         reports.definitions(first_day),
+        assets.definitions(settings.origins),
+        checks.definitions(settings.origins),
         dg.Definitions(
             resources={
                 "bridge": resources.BridgeResource(),
                 "alert_service": resources.AlertServiceResource(),
                 "daily_reports": resources.DailyReportsResource(),
+                "auditor": resources.AuditorResource(),
             },
         ),
     )

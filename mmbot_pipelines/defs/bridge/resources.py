@@ -10,6 +10,7 @@ import dagster as dg
 
 from mmbot_pipelines.bridge.alerting.notify import AlertService
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.auditor.findings import Auditor
 from mmbot_pipelines.defs.bridge.reports import DailyReports
 from mmbot_pipelines.defs.shared.operator_errors import operator_errors
 from mmbot_pipelines.defs.storage import require_ours
@@ -58,3 +59,13 @@ class DailyReportsResource(dg.ConfigurableResource[DailyReports]):
             database = settings().database
             home = require_home(database.dagster_home)
             return DailyReports(reports=wiring.reports(settings()), folder=home / "reports")
+
+
+class AuditorResource(dg.ConfigurableResource[Auditor]):
+    """The audit of the bridge, wired from the environment once per process."""
+
+    def create_resource(self, context: dg.InitResourceContext) -> Auditor:
+        """Return the audit."""
+        with operator_errors():
+            require_ours(context.instance)
+            return wiring.auditor(settings())

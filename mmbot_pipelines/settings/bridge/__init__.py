@@ -99,6 +99,8 @@ class Safety(Section):
     max_gas_lost: values.WeiAmount = _variable("MMBOT_MAX_GAS_LOST_PER_HOUR_WEI", Wei(10**16))
     # age of a chain's newest block; None: not looked at
     max_rpc_lag_seconds: values.Seconds | None = _variable("MMBOT_MAX_RPC_LAG_SECONDS", None)
+    # final ones, of each chain, that the hourly audit reads again
+    audit_blocks: values.Count = _variable("MMBOT_AUDIT_BLOCKS", 2000)
 
 
 class Execution(Section):

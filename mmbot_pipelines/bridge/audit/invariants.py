@@ -5,109 +5,24 @@ the table of legal steps, so it finds what the steps themselves do wrong.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Set as AbstractSet
+from itertools import pairwise
 
+from mmbot_pipelines.bridge.audit.facts import (
+    Audited,
+    ChainFacts,
+    StoredFacts,
+    StoredOrder,
+    StoredTransaction,
+)
 from mmbot_pipelines.bridge.orders.lifecycle import NEXT, Status
 from mmbot_pipelines.core.outbox import TxState
 
 _PAID = {Status.FULFILLED, Status.PROVING, Status.PROVED, Status.COMPLETED}
 _DECIDED = {TxState.MINED, TxState.REVERTED}
+_MAX_NAMED = 1000  # numbers of one gap that are looked at
 _LEGAL_STEPS = {(before, after) for (before, _), after in NEXT.items()}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderTerms:
-    """How much a user has locked for which recipient."""
-
-    recipient: int  # on L1
-    amount: int  # wei
-    fee: int  # wei
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistryTransfer:
-    """One Transfer event of the registry."""
-
-    key: str  # of the order, "ORIGIN:NUMBER"
-    recipient: int
-    amount: int  # wei
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MinedTransaction:
-    """One transaction of the wallet in a block of L1."""
-
-    hash: str
-    nonce: int
-    succeeded: bool
-    gas_cost: int  # wei
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChainFacts:
-    """What the chains hold, since the audited period began."""
-
-    locked: Mapping[str, OrderTerms]  # by the order's key, as the escrows log them
-    payments: Sequence[RegistryTransfer]
-    transactions: Sequence[MinedTransaction]
-    nonces: range  # of the wallet's mined transactions
-    wallet_change: int  # of the wallet's balance on L1, wei
-    origin_changes: Mapping[str, int]  # of the wallet's balance on each origin, wei
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredOrder:
-    key: str
-    origin: str
-    terms: OrderTerms
-    status: Status
-    failed: bool
-    parked: bool
-    reason: str | None
-    claim_refund: int  # wei
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredTransaction:
-    """One row of the outbox."""
-
-    subject: str
-    hash: str
-    nonce: int
-    state: TxState
-    value: int  # wei
-    gas_cost: int  # wei; 0 while undecided
-    serves: Sequence[str] = ()  # keys of orders, where they are several
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredEvent:
-    """One row of an order's history."""
-
-    key: str
-    before: str | None
-    after: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredFacts:
-    """What the database holds, read in one snapshot."""
-
-    orders: Sequence[StoredOrder]
-    events: Sequence[StoredEvent]  # oldest first
-    errors: Sequence[tuple[str, str | None]]  # subject and run id
-    transactions: Sequence[StoredTransaction]
-    failed_runs: Sequence[tuple[str, str]]  # run id and order key, as Dagster has them
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Audited:
-    """One invariant, how many things it was checked on, and what violates it."""
-
-    name: str
-    checked: int
-    violations: Sequence[str]
 
 
 def audit(chain: ChainFacts, stored: StoredFacts) -> list[Audited]:
@@ -116,32 +31,32 @@ def audit(chain: ChainFacts, stored: StoredFacts) -> list[Audited]:
     dropped = [o for o in orders if o.status is Status.DROPPED]
     troubled = [*(o.key for o in orders if o.failed), *stored.failed_runs]
     return [
-        _audited("every locked order is stored as it is", chain.locked, _unknown(chain, orders)),
-        _audited("no order is paid twice", chain.payments, _paid_twice(chain)),
-        _audited("payments on L1 match the orders", chain.payments, _mismatched(chain, orders)),
+        _audited("every locked order is stored as it is", chain.locked, not_stored(chain, orders)),
+        _audited("no order is paid twice", chain.payments, paid_twice(chain)),
+        _audited("payments on L1 match the orders", chain.payments, mismatched(chain, orders)),
         _audited("every order is at rest", orders, _unfinished(orders)),
         _audited("a dropped order cost nothing", dropped, _spent(chain, stored, dropped)),
         _audited(
             "every transaction on L1 is stored",
             chain.transactions,
-            _unrecorded(chain, transactions),
+            unrecorded(chain, transactions),
         ),
         _audited(
             "the wallet's balance on L1, to the wei",
             chain.transactions,
-            _difference(chain.wallet_change, -_spending(transactions)),
+            difference(chain.wallet_change, -_spending(transactions)),
         ),
         *(
             _audited(
                 f"the wallet's balance on {origin}, to the wei",
                 earned := _earnings(orders, origin),
-                _difference(change, sum(earned)),
+                difference(change, sum(earned)),
             )
             for origin, change in chain.origin_changes.items()
         ),
-        _audited("every nonce is used once", transactions, _nonces(chain, transactions)),
-        _audited("no error is lost", troubled, _lost_errors(stored)),
-        _audited("history is a legal path", stored.events, _illegal(stored)),
+        _audited("every nonce is used once", transactions, misused_nonces(chain, transactions)),
+        _audited("no error is lost", troubled, lost_errors(stored)),
+        _audited("history is a legal path", stored.events, illegal_steps(stored)),
     ]
 
 
@@ -149,33 +64,36 @@ def _audited(name: str, checked: Sized, violations: Iterable[str]) -> Audited:
     return Audited(name=name, checked=len(checked), violations=list(violations))
 
 
-def _unknown(chain: ChainFacts, orders: Sequence[StoredOrder]) -> Iterator[str]:
+def not_stored(chain: ChainFacts, orders: Sequence[StoredOrder]) -> Iterator[str]:
+    """Yield locked orders that are not stored as the escrow has them."""
     known = {o.key: o.terms for o in orders}
     for key, terms in chain.locked.items():
         if key not in known:
-            yield f"{key} is locked in the escrow, and is not in the database"
+            yield f"{key} locks {terms} in the escrow, and is not in the database"
         elif known[key] != terms:
-            yield f"{key} is {terms} in the escrow, but {known[key]} in the database"
+            yield f"{key} locks {terms} in the escrow, but {known[key]} in the database"
 
 
-def _paid_twice(chain: ChainFacts) -> Iterator[str]:
+def paid_twice(chain: ChainFacts) -> Iterator[str]:
+    """Yield orders that the registry has paid more than once."""
     for key, count in Counter(p.key for p in chain.payments).items():
         if count > 1:
             yield f"{key} was paid {count} times"
 
 
-def _mismatched(chain: ChainFacts, orders: Sequence[StoredOrder]) -> Iterator[str]:
+def mismatched(chain: ChainFacts, orders: Sequence[StoredOrder]) -> Iterator[str]:
+    """Yield orders whose payment and status contradict each other, and payments of none of them."""
     by_key = {p.key: p for p in chain.payments}
     for order in orders:
         payment, terms = by_key.pop(order.key, None), order.terms
         if payment is None and order.status in _PAID:
-            yield f"{order.key} is {order.status}, but the registry has no transfer of it"
+            yield f"{order.key} ({terms}) is {order.status}, but the registry has no transfer of it"
         elif payment is not None and order.status not in _PAID:
-            yield f"{order.key} is {order.status}, but the registry has its transfer"
+            yield f"{order.key} is {order.status}, but the registry paid {payment} for it"
         elif payment and (payment.recipient, payment.amount) != (terms.recipient, terms.amount):
-            yield f"{order.key} was to be {terms}, but {payment} was paid"
-    for key in by_key:
-        yield f"{key} was paid, and is not in the database"
+            yield f"{order.key} locks {terms}, but {payment} was paid"
+    for key, payment in by_key.items():
+        yield f"{payment} was paid for {key}, which is not in the database"
 
 
 def _unfinished(orders: Sequence[StoredOrder]) -> Iterator[str]:
@@ -196,7 +114,8 @@ def _spent(chain: ChainFacts, stored: StoredFacts, dropped: Sequence[StoredOrder
             yield f"{order.key} is DROPPED, after money went out for it"
 
 
-def _unrecorded(chain: ChainFacts, transactions: Sequence[StoredTransaction]) -> Iterator[str]:
+def unrecorded(chain: ChainFacts, transactions: Sequence[StoredTransaction]) -> Iterator[str]:
+    """Yield transactions that chain and outbox have differently."""
     rows = {t.hash: t for t in transactions if t.state in _DECIDED}
     for mined in chain.transactions:
         row = rows.pop(mined.hash, None)
@@ -215,7 +134,8 @@ def _spending(transactions: Sequence[StoredTransaction]) -> int:
     return gas + sum(t.value for t in transactions if t.state is TxState.MINED)
 
 
-def _difference(on_chain: int, recorded: int) -> Iterator[str]:
+def difference(on_chain: int, recorded: int) -> Iterator[str]:
+    """Yield how far what moved on chain is from what is recorded, both in wei."""
     if on_chain != recorded:
         difference = on_chain - recorded
         yield f"moved {on_chain} wei, recorded are {recorded} wei, {difference:+} wei apart"
@@ -229,7 +149,8 @@ def _earnings(orders: Sequence[StoredOrder], origin: str) -> list[int]:
     ]
 
 
-def _nonces(chain: ChainFacts, transactions: Sequence[StoredTransaction]) -> Iterator[str]:
+def misused_nonces(chain: ChainFacts, transactions: Sequence[StoredTransaction]) -> Iterator[str]:
+    """Yield nonces that are used on chain by none or several of our rows, or not at all."""
     rows: dict[int, list[StoredTransaction]] = defaultdict(list)
     for row in transactions:
         rows[row.nonce].append(row)
@@ -243,7 +164,8 @@ def _nonces(chain: ChainFacts, transactions: Sequence[StoredTransaction]) -> Ite
         yield from (f"nonce {nonce} is undecided" for row in group if row.state is TxState.STORED)
 
 
-def _lost_errors(stored: StoredFacts) -> Iterator[str]:
+def lost_errors(stored: StoredFacts) -> Iterator[str]:
+    """Yield failed orders and runs without an error that says why."""
     subjects = {subject for subject, _ in stored.errors}
     by_run = {(run_id, name) for subject, run_id in stored.errors for name in subject.split(", ")}
     runs: dict[str, set[str]] = defaultdict(set)
@@ -260,7 +182,8 @@ def _lost_errors(stored: StoredFacts) -> Iterator[str]:
             yield f"run {run_id} failed, and none of {', '.join(sorted(keys))} has an error of it"
 
 
-def _illegal(stored: StoredFacts) -> Iterator[str]:
+def illegal_steps(stored: StoredFacts) -> Iterator[str]:
+    """Yield steps in histories that the table of legal steps does not have."""
     status: dict[str, str] = {}
     for event in stored.events:
         before = status.get(event.key)
@@ -274,3 +197,17 @@ def _illegal(stored: StoredFacts) -> Iterator[str]:
     for order in stored.orders:
         if status.get(order.key) != order.status:
             yield f"{order.key} is {order.status}, its history ends at {status.get(order.key)}"
+
+
+def missing_numbers(
+    origin: str, numbers: Sequence[int], skipped: AbstractSet[str]
+) -> Iterator[str]:
+    """Yield gaps between an origin's stored orders, which its escrow numbers one by one.
+
+    skipped: keys of orders that could not be stored, for a reason that is stored.
+    """
+    ordered = sorted(numbers)
+    for low, high in pairwise(ordered):
+        gone = [n for n in range(low + 1, high)[:_MAX_NAMED] if f"{origin}:{n}" not in skipped]
+        if gone:
+            yield f"{origin}:{gone[0]} is missing between {origin}:{low} and {origin}:{high}"

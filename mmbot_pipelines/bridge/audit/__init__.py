@@ -1,0 +1,1 @@
+"""The audit: what the chains hold against what the database holds."""

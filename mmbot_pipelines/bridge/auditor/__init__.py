@@ -1,0 +1,1 @@
+"""The audit of a bot that runs, for Dagster's asset checks."""
