@@ -24,6 +24,7 @@ from mmbot_pipelines.bridge.auditor.run import audit
 from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.policy import Caps
 from mmbot_pipelines.bridge.ports.orders import Cursor
+from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Call
@@ -151,7 +152,7 @@ def test_a_gap_in_the_numbers_is_named_unless_its_order_was_refused(audited: Aud
     audited.write(delete(orders).where(orders.c.number == gone.number))
     (problem,) = audited.problems()[Check.CONTIGUOUS]
     assert problem == "zksync:3 is missing between zksync:2 and zksync:4"
-    fault = steps.Fault(subject=gone.key, step="detect", kind="Malformed", message="no recipient")
+    fault = Fault(subject=gone.key, step="detect", kind="Malformed", message="no recipient")
     with harness.store.begin() as uow:
         uow.errors.add([fault], at=harness.now, run_id="r")
     assert Check.CONTIGUOUS not in audited.problems()

@@ -5,6 +5,7 @@ from sqlalchemy import delete, update
 from mmbot_pipelines.adapters.bridge.registry import PaymentRegistry
 from mmbot_pipelines.adapters.db.bridge.audit import PgAuditRecords
 from mmbot_pipelines.adapters.db.bridge.reports import PgReports
+from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.tables.orders import order_events, orders
 from mmbot_pipelines.adapters.db.tables.outbox import transactions
 from mmbot_pipelines.bridge import steps
@@ -19,6 +20,7 @@ def test_a_bot_that_worked_is_found_right_and_each_change_is_found(
     chain_harness.rules(l1_finality_blocks=1)
     bridge = chain_harness.bridge
     assert isinstance(bridge.registry, PaymentRegistry)
+    assert isinstance(bridge.store, PgBridgeStore)
     engine = bridge.store._engine
     auditor = Auditor(
         bridge=bridge,

@@ -22,7 +22,7 @@ _MAX_OVERDUE = 20  # orders that a problem names
 
 
 def check_origin(
-    auditor: Auditor, origin: str, heads: Mapping[Cursor, int], before: Mark | None
+    auditor: Auditor, origin: str, heads: Mapping[str, int], before: Mark | None
 ) -> Iterator[Finding]:
     """Check an origin; heads: its newest blocks, those that it answers."""
     now = auditor.bridge.clock()
@@ -32,9 +32,9 @@ def check_origin(
     yield _punctual(auditor, origin, now)
 
 
-def read_heads(auditor: Auditor, origin: str) -> dict[Cursor, int]:
+def read_heads(auditor: Auditor, origin: str) -> dict[str, int]:
     """Read the origin's newest blocks; what no node answers is left out."""
-    heads = {}
+    heads: dict[str, int] = {}
     for kind in Cursor:
         try:
             heads[kind] = auditor.bridge.origins[origin].head(kind).number
@@ -86,7 +86,7 @@ def _contiguous(auditor: Auditor, origin: str) -> Finding:
 def _cursors(
     auditor: Auditor,
     origin: str,
-    heads: Mapping[Cursor, int],
+    heads: Mapping[str, int],
     before: Mark | None,
     now: datetime,
 ) -> Finding:
