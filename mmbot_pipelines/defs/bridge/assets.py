@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 WALLET = dg.AssetKey("wallet")
-ORDERS, TRANSFERS, CLAIMS, SETTLEMENTS = STAGES = (
+ORDERS, TRANSFERS, CLAIMS, SETTLEMENTS = PARTS = (
     "escrow_orders",
     "transfers",
     "claims",
@@ -32,9 +32,9 @@ _KINDS = {
 }
 
 
-def stage_key(stage: str, origin: str) -> dg.AssetKey:
-    """Return the asset of one stage of an origin's orders."""
-    return dg.AssetKey([stage, origin])
+def asset_of(part: str, origin: str) -> dg.AssetKey:
+    """Return the asset of one part of the way of an origin's orders."""
+    return dg.AssetKey([part, origin])
 
 
 def specs(origins: Sequence[str]) -> list[dg.AssetSpec]:
@@ -50,18 +50,18 @@ def specs(origins: Sequence[str]) -> list[dg.AssetSpec]:
     ]
     for origin in origins:
         upstream: list[dg.AssetKey] = []
-        for stage in STAGES:
+        for part in PARTS:
             found.append(
                 dg.AssetSpec(
-                    stage_key(stage, origin),
-                    deps=[*upstream, *([WALLET] if stage in (TRANSFERS, CLAIMS) else [])],
-                    description=_DESCRIPTIONS[stage].format(origin),
+                    asset_of(part, origin),
+                    deps=[*upstream, *([WALLET] if part in (TRANSFERS, CLAIMS) else [])],
+                    description=_DESCRIPTIONS[part].format(origin),
                     group_name=origin,
-                    kinds=_KINDS[stage],
+                    kinds=_KINDS[part],
                     owners=OWNERS,
                 )
             )
-            upstream = [stage_key(stage, origin)]
+            upstream = [asset_of(part, origin)]
     return found
 
 

@@ -17,7 +17,7 @@ from mmbot_pipelines.bridge.auditor.findings import OF_ORIGIN, OF_WALLET, Check,
 from mmbot_pipelines.bridge.auditor.run import audit
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Account, Block
-from mmbot_pipelines.defs.bridge.assets import ORDERS, TRANSFERS, WALLET, stage_key
+from mmbot_pipelines.defs.bridge.assets import ORDERS, TRANSFERS, WALLET, asset_of
 from mmbot_pipelines.defs.bridge.metadata import amounts, listed
 from mmbot_pipelines.defs.shared.operator_errors import operator_errors
 
@@ -96,7 +96,7 @@ def definitions(origins: Sequence[str]) -> dg.Definitions:
 def _asset(check: Check, scope: str) -> dg.AssetKey:
     if check in OF_WALLET:
         return WALLET
-    return stage_key(_ASSETS.get(check, ORDERS), scope)
+    return asset_of(_ASSETS.get(check, ORDERS), scope)
 
 
 def _result(finding: Finding) -> dg.AssetCheckResult:
