@@ -45,14 +45,11 @@ node_modules/.ready: package-lock.json
 demo: setup ## run the whole bridge on local chains, with orders and the UI
 	@$(BIN)/mmbot demo
 
-# Half of the first part waits: four processes use two cores. What starts the whole product runs
-# last, two at a time: its timeouts suppose a machine that is not busy. tests/conftest.py has the
-# groups, and puts the longest first.
+# Half of the suite waits: five processes use two cores, two of them for the whole product at first.
+# tests/conftest.py has the groups, and puts the longest first.
 GROUPS := --dist loadscope --no-loadscope-reorder
-PRODUCT := $(addprefix tests/,e2e solo chaos)
 test: setup ## run the whole suite
-	@$(BIN)/pytest -n 4 $(GROUPS) -m "not product"
-	@$(BIN)/pytest -n 2 $(GROUPS) -m "product" $(PRODUCT)
+	@$(BIN)/pytest -n 5 $(GROUPS)
 
 FAST := $(addprefix tests/,core bridge settings ports cli adapters test_docs.py test_wiring.py)
 test-fast: setup ## run what starts no chain and no Dagster: pure tests, and the bridge on Postgres

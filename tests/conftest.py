@@ -3,6 +3,8 @@
 `make test` and `make test-fast` select by the marks.
 """
 
+import os
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,11 +23,15 @@ settings.register_profile("long", settings.default, max_examples=1_000)
 
 _HERE = Path(__file__).parent
 
-# These start the whole product, and their timeouts suppose that nothing else is running.
-_PRODUCT = ("e2e", "solo", "chaos/test_run.py")
+# These start the whole product, which mostly waits for its ticks: one process has the product that
+# many tests share, and a second one those that start their own.
+_SHARED_PRODUCT = ("e2e",)
+_OWN_PRODUCTS = ("chaos/test_run.py", "solo")
+_PRODUCT = (*_SHARED_PRODUCT, *_OWN_PRODUCTS)
+_YIELDING = 5  # how much nicer all other processes are: no product starves beside them
 
 # What takes longest begins first, or one process works at the end while the others are done.
-_LONGEST = ("crash", "bridge/test_state_machine.py", "chain")
+_LONGEST = (_SHARED_PRODUCT, _OWN_PRODUCTS, ("crash", "bridge/test_state_machine.py", "chain"))
 
 # These start a chain or Dagster; what is left in the folders of `make test-fast` does not.
 _SERVER_FIXTURES = {
@@ -49,7 +55,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.product)
         elif _is_in(path, _OWN_SERVERS) or _has_server(item) or _is_slow_attack(path, item):
             item.add_marker(pytest.mark.server)
-    items.sort(key=lambda item: not _is_in(item.path.relative_to(_HERE), _LONGEST))
+    items.sort(key=lambda item: _rank(item.path.relative_to(_HERE)))
+
+
+def _rank(path: Path) -> int:
+    ranks = (rank for rank, places in enumerate(_LONGEST) if _is_in(path, places))
+    return next(ranks, len(_LONGEST))
+
+
+@cache
+def _yield_to_products() -> None:
+    os.nice(_YIELDING)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ and item.get_closest_marker("product") is None:
+        _yield_to_products()
 
 
 class Groups(LoadScopeScheduling):
@@ -58,8 +80,9 @@ class Groups(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
         path = Path(file).relative_to(_HERE.name)
-        if _is_in(path, _PRODUCT):
-            return path.parts[0]
+        for places in (_SHARED_PRODUCT, _OWN_PRODUCTS):
+            if _is_in(path, places):
+                return " ".join(places)
         if _is_in(path, ("crash",)):
             claims = test.partition("[")[2].rstrip("]").partition("-")[0]
             return f"{path} {claims}"

@@ -45,7 +45,7 @@ class Anvil(LocalChain):
         super().start()
         # No line per RPC call: nobody reads it, and it fills the disk.
         call = {"jsonrpc": "2.0", "id": 1, "method": "anvil_setLoggingEnabled", "params": [False]}
-        requests.post(self.url, json=call, timeout=10).raise_for_status()
+        requests.post(self.url, json=call, timeout=60).raise_for_status()
         return self
 
 

@@ -5,6 +5,7 @@ started again.
 """
 
 import os
+import secrets
 import shutil
 import socket
 import sys
@@ -37,7 +38,8 @@ from mmbot_pipelines.wiring.shared import workers
 
 L1_CHAIN_ID = 31337
 ZKSYNC_CHAIN_ID = 31338
-_START_SECONDS = 120
+_START_SECONDS = 300
+_PORTS = range(20_000, 32_768)  # Linux gives ports from 32768 on to connections
 _POLL_EVERY_SECONDS = 0.1
 _THREADS = "32"  # of the code server: each waiting sensor holds one
 _START_RUN_SECONDS = "140"  # as in dagster.yaml; the daemon gives up after a minute otherwise
@@ -260,7 +262,7 @@ class Stack:
 
     def _dagster_is_up(self) -> bool:
         try:
-            answer = requests.post(f"{self.ui}/graphql", json={"query": _READY}, timeout=5)
+            answer = requests.post(f"{self.ui}/graphql", json={"query": _READY}, timeout=30)
             data = answer.json()["data"]
             healthy = data["instance"]["daemonHealth"]["daemonStatus"]["healthy"]
             return bool(healthy and data["repositoriesOrError"].get("nodes"))
@@ -269,14 +271,18 @@ class Stack:
 
 
 def free_port(preferred: int) -> int:
-    """Return the preferred port of 127.0.0.1, or one the system chooses when it is taken."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", preferred))
-        except OSError:
-            probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return the preferred port of 127.0.0.1, or another one that is free.
+
+    The system gives none of these to a connection, so it is still free when a service listens.
+    """
+    while True:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", preferred or secrets.choice(_PORTS)))
+                return int(probe.getsockname()[1])
+            except OSError:
+                preferred = 0
 
 
 def _alive(data_dir: Path) -> bool:

@@ -18,6 +18,8 @@ import pytest
 import requests
 from aiohttp import web
 
+from mmbot_pipelines.devnet.stack import free_port
+
 CONF = Path(__file__).parents[2] / "deploy" / "nginx" / "mmbot.conf"
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 PASSWORD = ("operator", "correct horse")
@@ -90,7 +92,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
     hashed = openssl("passwd", "-6", password)
     (folder / "htpasswd").write_text(f"{user}:{hashed}\n")
     with upstream() as behind:
-        port = free_port()
+        port = free_port(0)
         (folder / "mmbot.conf").write_text(here(CONF.read_text(), folder, port, behind))
         me = pwd.getpwuid(os.getuid()).pw_name
         (folder / "nginx.conf").write_text(MAIN.format(folder=folder, user=me))
@@ -124,12 +126,6 @@ def make_certificate(folder: Path) -> None:
         *("-days", "1", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"),
         *("-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")),
     )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
