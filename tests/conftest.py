@@ -19,7 +19,7 @@ settings.register_profile(
 )
 settings.load_profile("no_deadline")  # 100 examples
 settings.register_profile("fast", settings.default, max_examples=20)
-settings.register_profile("long", settings.default, max_examples=1_000)
+settings.register_profile("long", settings.default, max_examples=2_000)
 
 _HERE = Path(__file__).parent
 

@@ -1,5 +1,6 @@
 """Waiting for what happens in its own time."""
 
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,3 +21,9 @@ def until(
         assert time.monotonic() < deadline, "it never happened"
         each()
         time.sleep(0.02)
+
+
+def is_listening(port: int) -> bool:
+    """Return whether something listens on a port of 127.0.0.1."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

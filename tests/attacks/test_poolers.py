@@ -3,7 +3,6 @@
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.core.safety import State
 from mmbot_pipelines.devnet.stack import free_port
 from tests.cli.command import caller
-from tests.polling import until
+from tests.polling import is_listening, until
 
 PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 
@@ -51,15 +50,10 @@ def pgbouncer(database_url: str, folder: Path, *lines: str) -> Iterator[str]:
         stdout=subprocess.DEVNULL,
     ) as process:
         try:
-            until(lambda: answers(port) or process.poll() is not None)
+            until(lambda: is_listening(port) or process.poll() is not None)
             yield f"postgresql://postgres@127.0.0.1:{port}/{server.database}"
         finally:
             process.terminate()
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @needs_pgbouncer

@@ -46,8 +46,20 @@ def test_the_server_gets_no_development_tools() -> None:
     assert not tools & server
 
 
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a project whose .venv the first installation makes for all."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "mmbot_pipelines" / "devnet").mkdir(parents=True)
+    for name in ("Makefile", "pyproject.toml", "mmbot_pipelines/devnet/pyproject.toml", *LOCKS):
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
 @pytest.mark.parametrize("target", ["setup", "server"])
-def test_another_uv_than_the_locks_is_not_installed(target: str, tmp_path: Path) -> None:
+def test_another_uv_than_the_locks_is_not_installed(
+    target: str, project: Path, tmp_path: Path
+) -> None:
     """The index serves a uv of the right name and version, and other content."""
     lock = LOCKS[target == "server"]
     version = entries(lock)["uv"][0].removeprefix("==")
@@ -59,10 +71,6 @@ def test_another_uv_than_the_locks_is_not_installed(target: str, tmp_path: Path)
         wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: uv\nVersion: {version}\n")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")
-    project = tmp_path / "project"
-    (project / "mmbot_pipelines" / "devnet").mkdir(parents=True)
-    for name in ("Makefile", "pyproject.toml", "mmbot_pipelines/devnet/pyproject.toml", *LOCKS):
-        shutil.copy(ROOT / name, project / name)
     done = subprocess.run(
         ["make", f".venv/.{'ready' if target == 'setup' else 'server'}"],
         cwd=project,

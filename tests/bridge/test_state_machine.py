@@ -198,7 +198,7 @@ class BridgeStateMachine(RuleBasedStateMachine):
 
 
 BridgeStateMachine.TestCase.settings = settings(
-    max_examples=settings.default.max_examples // 5,
+    max_examples=settings.default.max_examples // 10,
     stateful_step_count=50,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes minutes

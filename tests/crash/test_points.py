@@ -24,8 +24,19 @@ from tests.crash.driver import work
 from tests.devnet.bridge import Devnet, rolled_back, running
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.crash.driver"])
-
+# What the wiring imports only where it is used is imported once for all, too.
+PROCESSES.set_forkserver_preload(
+    [
+        "tests.crash.driver",
+        "coincurve",
+        "mmbot_pipelines.adapters.db.migrate",
+        "mmbot_pipelines.adapters.evm.signers",
+        "mmbot_pipelines.adapters.evm.web3_contracts",
+        "mmbot_pipelines.wiring.origins.zksync",
+        "psycopg",
+        "sqlalchemy.dialects.postgresql.psycopg",
+    ]
+)
 
 # What beside the orders must happen for a point to be reached.
 STUCK = (Point.REPLACEMENT_STORED, Point.REPLACEMENT_BROADCAST)

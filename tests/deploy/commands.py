@@ -1,9 +1,12 @@
 """Whether a command that a unit or a container runs would be understood."""
 
-import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
+from importlib.metadata import entry_points
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 from tests.deploy.units import INSTALLED, ROOT
 
@@ -19,14 +22,18 @@ def misunderstood(command: list[str]) -> str:
 @cache
 def _asked(program: str, *arguments: str) -> str:
     # An option that does not exist is refused before the help is given.
-    reported = subprocess.run(
-        [PROGRAMS / program, *arguments, "--help"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    return "" if reported.returncode == 0 else reported.stderr
+    (installed,) = entry_points(group="console_scripts", name=program)
+    main, err = installed.load(), StringIO()
+    with (
+        patch.object(sys, "argv", [program, *arguments, "--help"]),
+        redirect_stdout(StringIO()),
+        redirect_stderr(err),
+    ):
+        try:
+            main()
+        except SystemExit as ended:
+            return err.getvalue() if ended.code else ""
+    raise AssertionError(f"{program} gave no help")
 
 
 def listens_on(command: list[str]) -> str | None:

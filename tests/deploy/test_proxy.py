@@ -4,7 +4,6 @@ import asyncio
 import os
 import pwd
 import shutil
-import socket
 import ssl
 import subprocess
 import threading
@@ -19,6 +18,7 @@ import requests
 from aiohttp import web
 
 from mmbot_pipelines.devnet.stack import free_port
+from tests.polling import is_listening
 
 CONF = Path(__file__).parents[2] / "deploy" / "nginx" / "mmbot.conf"
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
@@ -136,7 +136,7 @@ def nginx(folder: Path, port: int) -> Iterator[None]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         end = time.monotonic() + 120
-        while not answers(port):
+        while not is_listening(port):
             if process.poll() is not None or time.monotonic() > end:
                 logs = [path.read_text() for path in folder.glob("*.log")]
                 raise AssertionError("\n".join(["nginx does not serve", *logs]))
@@ -145,11 +145,6 @@ def nginx(folder: Path, port: int) -> Iterator[None]:
     finally:
         process.terminate()
         process.wait(timeout=120)
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager

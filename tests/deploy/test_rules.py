@@ -104,7 +104,7 @@ def case(series: dict[str, tuple[str, str]], rule: str, *, fires: int = 1) -> di
 
 
 def run(folder: Path, tests: list[dict[str, object]]) -> None:
-    given = {"rule_files": [str(RULES)], "evaluation_interval": "15s", "tests": tests}
+    given = {"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}
     (folder / "tests.yml").write_text(yaml.safe_dump(given))
     assert PROMTOOL is not None
     command = [PROMTOOL, "test", "rules", str(folder / "tests.yml")]

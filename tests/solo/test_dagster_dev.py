@@ -30,6 +30,7 @@ from mmbot_pipelines.devnet.stack import free_port
 from mmbot_pipelines.settings import KEYS
 from tests.attacks.conftest import HOST
 from tests.attacks.test_ui_guard import EVIL, MUTATION, post, raw, websocket
+from tests.polling import is_listening, until
 
 DAGSTER = str(Path(sys.executable).parent / "dagster")
 AWS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
@@ -117,6 +118,9 @@ def test_dagster_dev_serves_other_chains_by_environment_alone(dagster_dev: Dagst
 
 def test_dagster_dev_is_guarded_too(dagster_dev: DagsterDev) -> None:
     port = dagster_dev.port
+    until(
+        lambda: is_listening(port), dagster_dev.check_runs
+    )  # an order may be done before it serves
     here = f"Host: 127.0.0.1:{port}"
     assert post(port, here, f"Origin: http://127.0.0.1:{port}") == 200
     assert post(port, f"Host: {EVIL}") == 403

@@ -94,7 +94,7 @@ def test_ctrl_c_stops_everything_at_once(tmp_path: Path) -> None:
         [MMBOT, "demo", "--home", str(home)],
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        env=os.environ | {"PYTHONUNBUFFERED": "1", "MMBOT_ORIGINS": "zksync"},
     )
     assert demo.stdout is not None
     for line in demo.stdout:
