@@ -18,9 +18,11 @@ from mmbot_pipelines.bridge.policy import Cost, refusal, shortfall
 from mmbot_pipelines.bridge.reorg.l2 import blocks_of, still_in_chain
 from mmbot_pipelines.bridge.reverts import check_market_maker
 from mmbot_pipelines.bridge.sending import gas_estimates
+from mmbot_pipelines.bridge.sending.batches import slice_size
 from mmbot_pipelines.bridge.sending.caps import RunLimits, closed, split_confirmed
 from mmbot_pipelines.bridge.sending.claims_behind import claims_behind
-from mmbot_pipelines.bridge.sending.submit import SubmitRequest, submit
+from mmbot_pipelines.bridge.sending.requests import SubmitRequest
+from mmbot_pipelines.bridge.sending.submit import submit
 from mmbot_pipelines.core import concurrency, failpoints
 from mmbot_pipelines.core.errors import Failure, SimulationReverted, Waits
 from mmbot_pipelines.core.money import Gas, Wei, format_ether
@@ -60,7 +62,8 @@ def transfer(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
         fresh = [o for o in group if o.status is Status.PENDING]
         refused = {o.key for o in fresh} - {o.key for o in _drop_refused(work, fresh)}
         left = [o for o in group if o.key not in refused]
-        work.in_batches(origin, left, partial(_fill, work, run_limits, origin, paid))
+        fill = partial(_fill, work, run_limits, origin, paid)
+        work.in_batches(origin, left, fill, size=slice_size(bridge))
     # Last, for a search may take long: nobody waits for another order's.
     _resume_paid(work, paid)
     work.finish()

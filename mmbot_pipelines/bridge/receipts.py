@@ -5,14 +5,25 @@ from dataclasses import replace
 from functools import partial
 
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.batch_receipts import (
+    part_failure,
+    pays_other_order,
+    with_failed_parts,
+)
 from mmbot_pipelines.bridge.failures import BATCH_SIZE, after_failure, fault_of
 from mmbot_pipelines.bridge.guard import guard_failures, halt_now
 from mmbot_pipelines.bridge.orders.journal import Run
 from mmbot_pipelines.bridge.orders.lifecycle import NEXT, Fact, Status
 from mmbot_pipelines.bridge.orders.order import Order
-from mmbot_pipelines.bridge.orders.parts import batch_failure, batch_fault, is_left_out
+from mmbot_pipelines.bridge.orders.parts import (
+    batch_failure,
+    batch_fault,
+    has_failed_part,
+    is_left_out,
+)
 from mmbot_pipelines.bridge.ports.accounts import CANCEL, REPAY, TRANSFER
 from mmbot_pipelines.bridge.reverts import is_recipients_doing, market_maker_refusal
+from mmbot_pipelines.bridge.sending.batches import free_lane
 from mmbot_pipelines.bridge.sending.still_wanted import still_wanted
 from mmbot_pipelines.bridge.transitions import Change, record_all
 from mmbot_pipelines.core import failpoints
@@ -127,6 +138,7 @@ def _decide(bridge: Bridge, decided: Sequence[Outcome], run: Run) -> None:
     """Store what became of nonces with what it means for each order, all or nothing."""
     subjects = [subject for outcome in decided for subject in outcome.subjects]
     orders = {order.key: order for order in bridge.store.orders.get(subjects)}
+    decided = [with_failed_parts(bridge, outcome, orders) for outcome in decided]
     changes: list[Change] = []
     faults: list[Fault] = []
     lines: list[str] = []
@@ -147,6 +159,7 @@ def _decide(bridge: Bridge, decided: Sequence[Outcome], run: Run) -> None:
         uow.orders.lock([change.before for change in changes])
         record_all(uow, changes, run_id=run.id, at=now)
         uow.errors.add(faults, at=now, run_id=run.id)
+    free_lane(bridge)
     for line in lines:
         run.log(line)
     for fault in faults:
@@ -157,7 +170,7 @@ def _change(bridge: Bridge, order: Order, outcome: Outcome, run: Run) -> Change 
     """Return what it means for an order; an error alone, where the order stays as it is."""
     transaction, now, tx = outcome.transaction, bridge.clock(), outcome.transaction.hash
     if _pays_replaced_order(bridge, order, outcome):
-        return fault_of(order, _replaced_order_paid(outcome), transaction.purpose)
+        return fault_of(order, _replaced_order_paid(order, outcome), transaction.purpose)
     fact = _fact_for(order, outcome)
     if fact is None:
         return None
@@ -197,7 +210,10 @@ def _fact_for(order: Order, outcome: Outcome) -> Fact | None:
     sent since: an older one comes back when L1 takes a block back.
     """
     row, fact, hashes = outcome.transaction, _FACTS[outcome.state], _hashes(outcome)
-    if row.purpose == TRANSFER and fact is Fact.MINED:
+    served = row.serves(order.key, TRANSFER)
+    if fact is Fact.MINED and has_failed_part(row, order):
+        fact = Fact.REVERTED
+    if served and fact is Fact.MINED:
         fact = Fact.MINED if order.status is Status.TRANSFERRING else Fact.PAID
     elif order.status is Status.TRANSFERRING:
         if order.transfer_tx not in hashes:
@@ -214,6 +230,8 @@ def _pays_replaced_order(bridge: Bridge, order: Order, outcome: Outcome) -> bool
     row = outcome.transaction
     if row.purpose != TRANSFER or outcome.state is not TxState.MINED:
         return False
+    if row.is_self_call:
+        return pays_other_order(bridge, order, outcome)
     return order.transfer_tx not in _hashes(outcome) and row.call != bridge.registry.transfer(order)
 
 
@@ -221,24 +239,27 @@ def _hashes(outcome: Outcome) -> set[str]:
     return {outcome.transaction.hash, *(rival.hash for rival in outcome.rivals)}
 
 
-def _replaced_order_paid(outcome: Outcome) -> ReorgAfterPayment:
+def _replaced_order_paid(order: Order, outcome: Outcome) -> ReorgAfterPayment:
     row = outcome.transaction
+    value = next((part.value for part in row.parts if part.subject == order.key), row.call.value)
     return ReorgAfterPayment(
-        f"{row.hash} paid {format_ether(row.call.value)} for the order that this number stood for "
+        f"{row.hash} paid {format_ether(value)} for the order that this number stood for "
         "before its block was reorged out: nobody owes us for it"
     )
 
 
 def _failure(bridge: Bridge, order: Order, outcome: Outcome) -> Failure:
     row = outcome.transaction
+    if outcome.state is TxState.MINED:
+        return part_failure(bridge, order, outcome)
+    if row.batch:
+        refused = outcome.state is TxState.REVERTED and _refused(bridge, outcome)
+        return refused or batch_failure(outcome)
     if outcome.state is TxState.REVERTED and is_recipients_doing(bridge.chain, order, outcome):
         return RecipientRefused(
             f"{row.hash} reverted by the recipient's own doing ({outcome.reason}): it is not "
             f"tried again by itself; run `mmbot retry {order.key}` once the recipient takes ETH"
         )
-    if row.batch:
-        refused = outcome.state is TxState.REVERTED and _refused(bridge, outcome)
-        return refused or batch_failure(outcome)
     if outcome.state is TxState.REVERTED:
         return _refused(bridge, outcome) or Reverted(f"{row.hash} reverted: {outcome.reason}")
     return NonceTaken(f"{row.hash} can never be mined: {outcome.reason}")

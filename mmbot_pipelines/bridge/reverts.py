@@ -57,6 +57,11 @@ def is_recipients_doing(chain: Chain, order: Order, outcome: Outcome) -> bool:
         return True
 
 
+def is_not_taken(reason: str) -> bool:
+    """Return whether a replayed transfer reverts because its recipient does not take the money."""
+    return _NOT_TAKEN in reason
+
+
 # The registry's reverts for a stranger: its modifier, and OwnableUnauthorizedAccount(address).
 _REVERT_REASONS = ("Only Owner or MM", "0x118cdaa7")
 

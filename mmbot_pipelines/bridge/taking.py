@@ -8,6 +8,7 @@ from mmbot_pipelines.bridge.failures import ASK_AGAIN_SECONDS
 from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.orders import Cursor
+from mmbot_pipelines.bridge.sending.batches import is_taken
 from mmbot_pipelines.bridge.transitions import release
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.errors import Failure, RpcUnavailable
@@ -35,6 +36,8 @@ def take_orders(
     if bridge.rules.batching is not None and origin is None and Status.FULFILLED in statuses:
         each = [take_orders(bridge, statuses, name) for name in bridge.origins]
         return [order for orders in each for order in orders]
+    if is_taken(bridge) and not _is_served_otherwise(bridge, statuses, origin):
+        return []
     again, confirmed = ASK_AGAIN_SECONDS, None
     if origin is not None and _UNPAID.issuperset(statuses):
         again = _NEVER_AGAIN_SECONDS if _is(bridge, origin, State.HALTED) else again
@@ -56,6 +59,12 @@ def take_orders(
     if orders:
         failpoints.failpoint(failpoints.Point.ASKED)
     return orders
+
+
+def _is_served_otherwise(bridge: Bridge, statuses: Sequence[Status], origin: str | None) -> bool:
+    """Return whether a step needs no transaction of L1: a claim that a prover works on."""
+    claims = list(statuses) == [Status.FULFILLED] and origin is not None
+    return claims and bridge.origins[origin or ""].claim_gas == 0
 
 
 def _is_collecting(bridge: Bridge, statuses: Sequence[Status], origin: str | None) -> bool:

@@ -1,5 +1,6 @@
-"""What code our account runs (EIP-7702), and the port that reads and changes it. Pure."""
+"""What code our account runs (EIP-7702), and the ports that read, use and change it. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -28,6 +29,32 @@ class Delegation:
         """Return it in one line."""
         where = f" (delegated to {self.target})" if self.target else ""
         return f"{self.account} {self.code}{where}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchedCall:
+    """One call of a batch."""
+
+    call: Call
+    gas: Gas  # its limit: what a hostile target can burn at most
+    may_fail: bool  # then the others go on without it
+
+
+class BatchContract(Protocol):
+    """The contract by which a delegated account makes many calls in one transaction."""
+
+    def delegation(self, account: Address) -> Delegation:
+        """Return what code an account runs now.
+
+        Raises:
+            Failure: too few nodes report the same.
+        """
+
+    def batch(self, account: Address, calls: Sequence[BatchedCall]) -> Call:
+        """Return the call that an account makes to itself so that it makes these calls."""
+
+    def gas(self, calls: Sequence[BatchedCall]) -> Gas:
+        """Return the gas with which each of these calls surely has its own limit."""
 
 
 class DelegatingWallet(Protocol):

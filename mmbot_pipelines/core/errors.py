@@ -77,6 +77,10 @@ class NonceTooHigh(TryAgain):
     """A node counts transactions of our wallet that neither we nor the chain know."""
 
 
+class PoolIsTaken(TryAgain):
+    """A node keeps one transaction of a delegated account, and has another one (EIP-7702)."""
+
+
 class RpcRefused(TryLater):
     """A node answered with an error that asking again at once will not change."""
 

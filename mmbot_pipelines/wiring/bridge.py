@@ -16,7 +16,7 @@ from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.evm.chain import EthereumChain
-from mmbot_pipelines.adapters.evm.delegation import WalletDelegation
+from mmbot_pipelines.adapters.evm.delegation import DeployedBatchContract, WalletDelegation
 from mmbot_pipelines.adapters.evm.signing import WatchOnlyWallet
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.starknet.invoke_store import PgInvokes
@@ -105,6 +105,7 @@ def bridge(settings: Settings) -> Bridge:
         ),
         registry=registry,
         chain=chain,
+        batch_contract=DeployedBatchContract(rpc) if settings.execution.batch == EIP7702 else None,
         rules=Rules(
             limits=Limits(
                 min_transfer=settings.limits.min_transfer,

@@ -11,13 +11,13 @@ from web3.types import TxReceipt
 from mmbot_pipelines.adapters.evm.batch_executor import (
     CALL_FAILED,
     FACTORY,
-    BatchedCall,
     batch,
     batch_gas,
     contract_address,
     deployment,
     runtime_code,
 )
+from mmbot_pipelines.core.delegation import BatchedCall
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Call
 from mmbot_pipelines.devnet.accounts import account

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from mmbot_pipelines.core.delegation import AccountCode
 from mmbot_pipelines.core.errors import (
     Failure,
     InsufficientFunds,
@@ -56,7 +57,7 @@ class ChainMemory:
         self.max_per_block: int | None = None  # transactions that fit in a block
         self.contracts: dict[Address, Callable[[Call], str | None]] = {}
         self.codes: set[Address] = set()  # of accounts that run code of their own
-        self.delegated = False  # our account, to the batch contract
+        self.account_code = AccountCode.NONE  # of our own account
         self._making: list[Call] = []  # by the batch that is executed right now
         self.fault: Failure | None = None  # every question raises it while it is set
         self.broadcast_fault: Failure | None = None  # stands in each place while it is set
@@ -65,6 +66,7 @@ class ChainMemory:
         self.blocks = [MinedBlock(block_of(0, ""))]
         self._refusals: list[Refusal] = []
         self._forks = 0
+        self.refused_second = 0  # transactions, while the account had code and one in the pool
 
     # the port
 
@@ -141,6 +143,8 @@ class ChainMemory:
         for t in self.executed():
             if t.hash == transaction.hash and t.reason:
                 return t.reason
+            if t.hash == transaction.hash and t.call != transaction.call:  # one call of a batch
+                return self._revert(transaction.call, foreseen=False) or f"{UNKNOWN}it succeeds"
         return f"{UNKNOWN}it succeeds when it is replayed"
 
     def has_code(self, account: Address, block: int) -> bool:
@@ -230,6 +234,9 @@ class ChainMemory:
         if self.picky and new.fees.ceiling < self.base_fee:
             return RpcRefused("max fee per gas less than block base fee")
         old = self.pool.get(new.nonce)
+        if self.account_code is not AccountCode.NONE and not old and self.pool:
+            self.refused_second += 1
+            return RpcRefused("in-flight transaction limit reached for delegated accounts")
         if old and not _outbids(new.fees, old.fees):
             return RpcRefused("replacement transaction underpriced")
         self.pool[new.nonce] = new
@@ -253,7 +260,7 @@ class ChainMemory:
         if calls is None:
             return None
         self._making = []
-        for one, limit in calls if self.delegated else []:
+        for one, limit in calls if self.account_code is AccountCode.OURS else []:
             if limit >= self.call_gas and not self._revert(one, foreseen=False):
                 self._making.append(one)
         made, self._making = tuple(self._making), []

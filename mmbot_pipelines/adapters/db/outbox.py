@@ -145,10 +145,15 @@ class PgOutbox(PgOutboxReads):
         undecided = {"state": TxState.STORED.value, "stored_at": at} | receipt_values(None)
         self._write(row, _as_read(row), undecided)
         self._connection.execute(update(transactions).where(_of_nonce(row)).values(**undecided))
+        of_nonce = select(transactions.c.id).where(_of_nonce(row))
+        self._connection.execute(
+            update(transaction_parts)
+            .where(transaction_parts.c.transaction_id.in_(of_nonce), transaction_parts.c.failed)
+            .values(failed=False)
+        )
 
     def move_to_block(self, mined: Transaction, receipt: Receipt) -> None:
         self._write(mined, _as_read(mined), receipt_values(receipt))
-        self._write_parts([mined])
 
     def set_refund(self, mined: Transaction, refund: Wei) -> None:
         unknown = and_(_as_read(mined), transactions.c.refund.is_(None))

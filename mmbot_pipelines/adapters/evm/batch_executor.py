@@ -6,7 +6,6 @@ the usual factory of deployments (CREATE2): nobody can deploy anything else ther
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from eth_abi.abi import encode
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
+from mmbot_pipelines.core.delegation import BatchedCall
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Call
 
@@ -31,15 +31,6 @@ _DATA_BYTE = 16  # of one that is not zero (EIP-2028); they are fewer than the f
 _OF_CALL = 40_000  # that the contract wants to see left, beside a call's limit
 _PER_CALL = 13_000  # 2600 for a cold target with code, 9000 for value, what the contract does
 _KEPT = 63  # parts of the gas, of which a caller keeps one more (EIP-150)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchedCall:
-    """One call of a batch."""
-
-    call: Call
-    gas: Gas  # its limit: what a hostile target can burn at most
-    may_fail: bool  # then the others go on without it
 
 
 def runtime_code() -> bytes:

@@ -5,7 +5,13 @@ from collections.abc import Sequence
 from mmbot_pipelines.adapters.rpc import decoding
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.node import Answer, RpcError
-from mmbot_pipelines.core.errors import Failure, InsufficientFunds, NonceTaken, RpcRefused
+from mmbot_pipelines.core.errors import (
+    Failure,
+    InsufficientFunds,
+    NonceTaken,
+    PoolIsTaken,
+    RpcRefused,
+)
 from mmbot_pipelines.core.money import TxHash
 
 
@@ -65,6 +71,9 @@ def is_of(tx: TxHash, answer: Answer) -> bool:
 def rejection(error: RpcError) -> Failure:
     """Return the failure that a node's rejection of a transaction means."""
     error_text = error.message.lower()
+    # core/txpool of geth: ErrInflightTxLimitReached, ErrOutOfOrderTxFromDelegated
+    if "delegated account" in error_text:
+        return PoolIsTaken(f"a node has another transaction of our delegated account: {error}")
     if "nonce too low" in error_text or "nonce is too low" in error_text:
         return NonceTaken(f"its nonce was used by another transaction: {error}")
     if lacks_funds(error):

@@ -1,10 +1,14 @@
-"""The delegation of an account of ours (EIP-7702): the port `DelegatingWallet`. Reads chain."""
+"""The delegation of accounts of ours (EIP-7702): two ports of `core.delegation`. Reads chain."""
+
+from collections.abc import Sequence
 
 from eth_utils.address import to_checksum_address
 
 from mmbot_pipelines.adapters.evm import blocks, quorum, signing
 from mmbot_pipelines.adapters.evm.batch_executor import (
     FACTORY,
+    batch,
+    batch_gas,
     contract_address,
     deployment,
     runtime_code,
@@ -13,7 +17,7 @@ from mmbot_pipelines.adapters.evm.signing import Signer
 from mmbot_pipelines.adapters.rpc import decoding
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.node import RpcCall, RpcError
-from mmbot_pipelines.core.delegation import AccountCode, Delegation
+from mmbot_pipelines.core.delegation import AccountCode, BatchedCall, Delegation
 from mmbot_pipelines.core.errors import RpcRefused
 from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Call, Fees, Signed
@@ -52,8 +56,27 @@ def read_delegation(rpc: Rpc, account: Address) -> Delegation:
     return Delegation(account=account, code=code, target=target)
 
 
+class DeployedBatchContract:
+    """The batch contract on one EVM chain: the port `BatchContract`."""
+
+    def __init__(self, rpc: Rpc) -> None:
+        self._rpc = rpc
+
+    def delegation(self, account: Address) -> Delegation:
+        """Return what code an account runs now, see `read_delegation`."""
+        return read_delegation(self._rpc, account)
+
+    def batch(self, account: Address, calls: Sequence[BatchedCall]) -> Call:
+        """Return the call by which a delegated account makes many calls."""
+        return batch(account, calls)
+
+    def gas(self, calls: Sequence[BatchedCall]) -> Gas:
+        """Return the gas with which each of these calls surely has its own limit."""
+        return batch_gas(calls)
+
+
 class WalletDelegation:
-    """The delegation of one wallet on one EVM chain."""
+    """The delegation of one wallet on one EVM chain: the port `DelegatingWallet`."""
 
     def __init__(self, rpc: Rpc, signer: Signer) -> None:
         self._rpc = rpc

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
 from mmbot_pipelines.bridge.ports.order_stats import LongWait
-from mmbot_pipelines.bridge.sending.submit import BalanceFloorReached
+from mmbot_pipelines.bridge.sending.signing import BalanceFloorReached
 from mmbot_pipelines.core.alerts import Alert, Severity
 from mmbot_pipelines.core.errors import InsufficientFunds
 from mmbot_pipelines.core.text import sanitized

@@ -12,7 +12,7 @@ from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.order_stats import LongWait, OrderStats, Shortage
 from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.bridge.sending.nonces import is_impossible
-from mmbot_pipelines.bridge.sending.submit import BalanceFloorReached
+from mmbot_pipelines.bridge.sending.signing import BalanceFloorReached
 from mmbot_pipelines.core.daemons import HEARTBEAT_TIMEOUT, Daemon, Daemons, concurrent_daemons
 from mmbot_pipelines.core.errors import Failure, InsufficientFunds, RpcUnavailable
 from mmbot_pipelines.core.money import Address, Wei

@@ -13,7 +13,7 @@ from datetime import timedelta
 from mmbot_pipelines.bridge.claim_cost import ClaimCost, unprofitable
 from mmbot_pipelines.bridge.failures import BATCH_SIZE, Work
 from mmbot_pipelines.bridge.orders.order import Order
-from mmbot_pipelines.bridge.sending.submit import SubmitRequest
+from mmbot_pipelines.bridge.sending.requests import SubmitRequest
 from mmbot_pipelines.core.errors import Failure, InsufficientFunds, TryAgain, Waits
 from mmbot_pipelines.core.money import Gas, Wei, shares
 from mmbot_pipelines.core.outbox import Call, Fees

@@ -28,7 +28,8 @@ from mmbot_pipelines.bridge.ports.accounts import REPAY
 from mmbot_pipelines.bridge.ports.chains import Settlement, Task
 from mmbot_pipelines.bridge.reorg.l2 import blocks_of, still_in_chain
 from mmbot_pipelines.bridge.reverts import check_market_maker, store_claim_reverts
-from mmbot_pipelines.bridge.sending.submit import SubmitRequest, submit
+from mmbot_pipelines.bridge.sending.requests import SubmitRequest
+from mmbot_pipelines.bridge.sending.submit import submit
 from mmbot_pipelines.bridge.transitions import change
 from mmbot_pipelines.core import concurrency, failpoints
 from mmbot_pipelines.core.errors import Failure

@@ -3,7 +3,7 @@
 from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import NonceTaken, Reverted, TryLater
-from mmbot_pipelines.core.outbox import Outcome, TxState
+from mmbot_pipelines.core.outbox import Outcome, Transaction, TxState
 
 
 class BatchFailed(TryLater):
@@ -24,11 +24,23 @@ def batch_failure(outcome: Outcome) -> BatchFailed:
 def batch_fault(outcome: Outcome) -> Fault | None:
     """Return the one error of a batch that reverted or was lost; None of any other outcome."""
     row = outcome.transaction
-    if not row.batch or outcome.state is TxState.MINED or outcome.state is TxState.REPLACED:
+    if not row.batch or outcome.state is TxState.REPLACED:
         return None
-    kind = Reverted if outcome.state is TxState.REVERTED else NonceTaken
+    if outcome.state is TxState.MINED and not did_nothing(row):
+        return None
+    kind = NonceTaken if outcome.state is TxState.LOST else Reverted
     message = f"{row.hash}: {outcome.reason}"
     return Fault(subject=row.subject, step=row.purpose, kind=kind.__name__, message=message)
+
+
+def did_nothing(mined: Transaction) -> bool:
+    """Return whether a mined batch did nothing for any order."""
+    return bool(mined.batch) and all(part.failed for part in mined.batch)
+
+
+def has_failed_part(mined: Transaction, order: Order) -> bool:
+    """Return whether the part of a mined batch that is an order's did nothing."""
+    return any(part.failed for part in mined.batch if part.subject == order.key)
 
 
 def is_left_out(order: Order, outcome: Outcome) -> bool:

@@ -199,6 +199,9 @@ class Orders(OrderReads, Protocol):
     def release(self, keys: Sequence[str], *, asked_at: datetime | None = None) -> None:
         """Let orders be taken as if they had been at that time, or never: their run ended."""
 
+    def release_waiting(self, origin: str, reason: str) -> None:
+        """Let the healthy orders that wait with this reason be taken; not those being changed."""
+
     def record_run(self, run_id: str, keys: Sequence[str], *, at: datetime) -> None:
         """Record that a run works on these orders, those of them that are stored."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.batch_receipts import with_failed_parts
 from mmbot_pipelines.bridge.failures import fault_of
 from mmbot_pipelines.bridge.orders.journal import Run
 from mmbot_pipelines.bridge.orders.lifecycle import NEXT, Fact
@@ -12,7 +13,7 @@ from mmbot_pipelines.bridge.transitions import Change, record_all
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.errors import ConcurrentUpdate, Reorged
 from mmbot_pipelines.core.money import TxHash
-from mmbot_pipelines.core.outbox import Block, Receipt, Transaction, TxState
+from mmbot_pipelines.core.outbox import Block, Outcome, Receipt, Transaction, TxState
 
 
 def check_l1_reorgs(bridge: Bridge, run: Run) -> None:
@@ -50,7 +51,7 @@ def _compare(
     was = row.block
     if was is None or (receipt is not None and receipt.block == was):
         return
-    if receipt is not None and receipt.succeeded is (row.state is TxState.MINED):
+    if receipt is not None and _did_the_same(bridge, row, receipt):
         with bridge.store.begin() as uow:
             uow.outbox.move_to_block(row, receipt)
         run.log(f"{row.subject}: {row.hash} moved from block {was.number} to {receipt.block}")
@@ -59,6 +60,19 @@ def _compare(
         return  # the node is behind, which proves nothing
     failpoints.failpoint(failpoints.Point.L1_REORG_SEEN)
     _roll_back(bridge, row, was, run)
+
+
+def _did_the_same(bridge: Bridge, row: Transaction, receipt: Receipt) -> bool:
+    """Return whether a transaction did in its new block what it did in the old one.
+
+    Of a batch other calls may have failed there: then all of it is decided again.
+    """
+    if receipt.succeeded is not (row.state is TxState.MINED):
+        return False
+    orders = bridge.store.orders.get([part.subject for part in row.batch]) if row.batch else []
+    outcome = Outcome(transaction=row, state=row.state, receipt=receipt)
+    judged = with_failed_parts(bridge, outcome, {order.key: order for order in orders})
+    return judged.transaction.batch == row.batch
 
 
 def _roll_back(bridge: Bridge, row: Transaction, was: Block, run: Run) -> None:

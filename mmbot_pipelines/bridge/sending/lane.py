@@ -13,6 +13,7 @@ from mmbot_pipelines.bridge.orders.journal import Run
 from mmbot_pipelines.bridge.ports.orders import BridgeUnitOfWork
 from mmbot_pipelines.bridge.transitions import record_error
 from mmbot_pipelines.core.error_log import Fault
+from mmbot_pipelines.core.errors import PoolIsTaken
 from mmbot_pipelines.core.money import Gas, Wei
 from mmbot_pipelines.core.outbox import Call, Fees, Part, Transaction, max_total_cost
 from mmbot_pipelines.core.unit_of_work import Lane
@@ -89,7 +90,8 @@ def broadcast(bridge: Bridge, run: Run, stored: Sequence[Transaction]) -> list[T
             taken.append(row)
             continue
         kind = type(failure).__name__
-        for part in row.parts:
+        # What a node has no room for now is no error of its orders.
+        for part in () if isinstance(failure, PoolIsTaken) else row.parts:
             fault = Fault(subject=part.subject, step="broadcast", kind=kind, message=str(failure))
             record_error(bridge, run, fault)
         run.log(

@@ -46,7 +46,7 @@ def still_wanted(bridge: Bridge, run: Run, rows: Sequence[Transaction]) -> list[
 
 
 def _against_transfers(bridge: Bridge, rows: Sequence[Transaction]) -> dict[TxHash, str]:
-    transfers = {row.subject: row for row in rows if row.purpose == TRANSFER}
+    transfers = {part.subject: row for row in rows for part in row.parts if row.purpose == TRANSFER}
     orders = {order.key: order for order in bridge.store.orders.get(sorted(transfers))}
     against = {key: _stray(orders.get(key)) for key in transfers}
     candidates = [o for key, o in orders.items() if against[key] is None]
@@ -123,7 +123,7 @@ def _reasons_against(
 ) -> dict[str, str | None]:
     if not orders:
         return {}
-    calls = {order.key: transfers[order.key].call for order in orders}
+    calls = {order.key: transfer_of(bridge, order, transfers[order.key]) for order in orders}
     found: dict[str, str | None] = {}
     try:
         market = bridge.chain.fees()
@@ -133,6 +133,11 @@ def _reasons_against(
     except Failure as e:
         return {order.key: f"{type(e).__name__}: {e}" for order in orders}
     return found
+
+
+def transfer_of(bridge: Bridge, order: Order, row: Transaction) -> Call:
+    """Return the call that pays an order in its transaction, alone or with others."""
+    return bridge.registry.transfer(order) if row.is_self_call else row.call
 
 
 _NOTHING = Wei(0)

@@ -14,9 +14,11 @@ from mmbot_pipelines.core.outbox import Call, Fees, Part, Transaction
 
 _ANY_PRICE = 2**256
 
-# What a transaction without data takes to an account without code (Yellow Paper, G_transaction).
-CANCEL_GAS = Gas(21_000)
+# What a transaction without data takes: 21 000 to an account without code (Yellow Paper,
+# G_transaction), a little more to one that is delegated. What is left costs nothing.
+CANCEL_GAS = Gas(30_000)
 
+_MIN_GAS = 21_000  # of one transaction
 _MAX_GAS = 2**24  # of one transaction (EIP-7825)
 
 # While the transfer was reorged out, a claim stays in the lane behind it.
@@ -135,4 +137,4 @@ def gas_of(newest: Transaction, estimate: Gas | Failure | None) -> Gas | None:
 
 def signed_gas(newest: Transaction) -> Gas | None:
     """Return the gas that was signed, None where no node takes a transaction with it."""
-    return newest.gas if CANCEL_GAS <= newest.gas <= _MAX_GAS else None
+    return newest.gas if _MIN_GAS <= newest.gas <= _MAX_GAS else None

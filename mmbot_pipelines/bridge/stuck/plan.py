@@ -16,7 +16,8 @@ from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.accounts import CANCEL, REPAY, TRANSFER
 from mmbot_pipelines.bridge.sending.gas_estimates import claim_gas
 from mmbot_pipelines.bridge.sending.lane import in_flight
-from mmbot_pipelines.bridge.sending.still_wanted import OrderCheck, check_again
+from mmbot_pipelines.bridge.sending.still_wanted import OrderCheck, check_again, transfer_of
+from mmbot_pipelines.bridge.stuck.batch import stuck_batch
 from mmbot_pipelines.bridge.stuck.blocked_nonce import FeeQuotes, Replacement, StuckNonce, gas_of
 from mmbot_pipelines.bridge.stuck.claim import stuck_claim
 from mmbot_pipelines.core.fee_bump import blocking, is_old
@@ -65,7 +66,9 @@ def _follows(stuck_nonce: StuckNonce, touched: Container[TxHash]) -> bool:
 
 
 def _is_unwanted(stuck_nonce: StuckNonce) -> bool:
-    return stuck_nonce.stray or (stuck_nonce.order is not None and stuck_nonce.order.is_parked)
+    pays = stuck_nonce.newest.purpose == TRANSFER
+    parked = any(order.is_parked for order in stuck_nonce.orders)
+    return stuck_nonce.stray or (parked and (pays or stuck_nonce.order is not None))
 
 
 def plan_replacements(
@@ -91,6 +94,8 @@ def plan_replacements(
             continue  # its transfer goes on
         elif newest.purpose == REPAY:
             replacement = stuck_claim(bridge, stuck_nonce, quotes)
+        elif newest.is_self_call:
+            replacement = stuck_batch(bridge, stuck_nonce, checks, quotes, available)
         else:
             (order,) = stuck_nonce.orders
             replacement = _transferred(
@@ -138,8 +143,8 @@ def _order_checks(
 ) -> Mapping[str, OrderCheck]:
     """Look again at the orders whose transfers are in trouble, as before the first signature."""
     doubtful = [n for n in stuck_nonces if n.newest.purpose == TRANSFER and not n.stray]
-    orders = [n.order for n in doubtful if n.order]
-    calls = {n.newest.subject: n.newest.call for n in doubtful}  # a claim may stand behind it
+    orders = [order for n in doubtful for order in n.waiting]
+    calls = {o.key: transfer_of(bridge, o, n.newest) for n in doubtful for o in n.waiting}
     found: dict[str, OrderCheck] = {}
     for origin, group in groupby(sorted(orders, key=lambda o: o.key), key=lambda o: o.origin):
         found |= check_again(bridge, origin, list(group), calls, market)

@@ -75,7 +75,9 @@ def orders_sensors(origin: str, max_runs: int) -> list[dg.SensorDefinition]:
                 return [] if busy else steps.take_orders(bridge, _TO_PAY, origin)
 
             if orders := watcher.watch(bridge.announced(origin), look, seconds=TURN_SECONDS):
-                runs = 1 if steps.is_throttled(bridge, origin) else max_runs
+                # What is paid in one transaction is paid by one run.
+                one = bridge.batch_contract is not None or steps.is_throttled(bridge, origin)
+                runs = 1 if one else max_runs
                 yield from run_requests("transfer", origin, orders, runs)
             else:
                 waits = _RUN_LIMIT_REACHED if busy else no_worker(bridge)

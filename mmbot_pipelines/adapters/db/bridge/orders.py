@@ -37,6 +37,7 @@ from mmbot_pipelines.adapters.db.engine import Rows, rows_within
 from mmbot_pipelines.adapters.db.tables.monitoring import tallies
 from mmbot_pipelines.adapters.db.tables.orders import (
     HELD_BACK,
+    WAITING_HEALTHY,
     blocks,
     order_events,
     order_runs,
@@ -277,6 +278,17 @@ class PgOrders(PgOrderReads):
 
     def release(self, keys: Sequence[str], *, asked_at: datetime | None = None) -> None:
         self._connection.execute(update(orders).where(_named(keys)).values(asked_at=asked_at))
+
+    def release_waiting(self, origin: str, reason: str) -> None:
+        same_reason = func.md5(orders.c.reason) == func.md5(reason)
+        waiting = (
+            select(orders.c.key)
+            .where(WAITING_HEALTHY, orders.c.origin == origin, same_reason)
+            .with_for_update(skip_locked=True)
+        )
+        keys = self._connection.scalars(waiting).all()
+        if keys:
+            self.release(keys)
 
     def record_run(self, run_id: str, keys: Sequence[str], *, at: datetime) -> None:
         known = select(literal(run_id), orders.c.key, literal(at, Instant)).where(_named(keys))
