@@ -77,3 +77,30 @@ def test_dagster_loads_the_product_without_a_word() -> None:
         command, env=os.environ | SERVING_BOTH, capture_output=True, text=True, check=True
     )
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_a_dry_run_has_the_wallets_address_and_could_sign_nothing() -> None:
+    program = """
+import json, sys
+from unittest.mock import patch
+from mmbot_pipelines import settings
+from mmbot_pipelines.core.errors import InvalidSettings
+from mmbot_pipelines.core.money import Gas, Wei
+from mmbot_pipelines.core.outbox import Call, Fees
+from mmbot_pipelines.wiring import bridge, shared
+
+read = settings.load(json.loads(sys.argv[1]))
+with patch.object(shared, "engine"):
+    chain = bridge.bridge(read).chain
+try:
+    fees = Fees(base=Wei(1), priority=Wei(1), ceiling=Wei(1))
+    chain.sign(Call(to=chain.wallet, data=b"", value=Wei(1)), nonce=0, gas=Gas(21_000), fees=fees)
+except InvalidSettings as e:
+    print(chain.wallet, e)
+"""
+    environ = json.dumps(SERVING_BOTH | {"MMBOT_DRY_RUN": "true"})
+    command = [sys.executable, "-c", program, environ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == (
+        f"{account(MARKET_MAKER).address} this process has no key to sign with\n"
+    )

@@ -131,10 +131,6 @@ def _fill(
     accepted = _decide(work, origin, orders, gas, messages, prices_now)
     costs = {order.key: cost for order, cost in accepted}
     orders = [order for order, _ in accepted]
-    if bridge.rules.dry_run:
-        for order in orders:
-            work.run.log(f"{order.key}: dry run, {format_ether(order.amount)} would be paid now")
-        return
     orders = work.keep(
         orders, [g if isinstance(g := gas[o.key], Failure) else None for o in orders]
     )

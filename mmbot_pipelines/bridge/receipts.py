@@ -75,7 +75,7 @@ def process_receipts(bridge: Bridge, run: Run) -> int:
 
 def _process(bridge: Bridge, waiting: Sequence[Transaction], run: Run) -> int:
     """Take orders on by the receipts of one wallet's transactions; return how many are left."""
-    wanted = partial(still_wanted, bridge, run)
+    wanted = _none if bridge.rules.dry_run else partial(still_wanted, bridge, run)
     found = outcomes(bridge.chain, waiting, bridge.rebroadcasts, bridge.clock(), wanted)
     left, failed = len(waiting), False
     for decided in _in_slices(found):
@@ -85,6 +85,11 @@ def _process(bridge: Bridge, waiting: Sequence[Transaction], run: Run) -> int:
     if failed:
         guard_failures(bridge, run)
     return left
+
+
+def _none(rows: Sequence[Transaction]) -> Sequence[Transaction]:
+    """Want nothing sent again: a dry run sends nothing, whatever was stored before it."""
+    return []
 
 
 def _in_slices(found: Iterator[Outcome]) -> Iterator[list[Outcome]]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # `mmbot --help` loads no settings
 
 _PIPED_WIDTH = 1000  # columns: nothing is cut where no terminal sets the width
 _WEI_PER_GWEI = 10**9
+NOT_SENT = "all is decided and simulated, nothing is signed or sent"
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -37,7 +38,12 @@ def acted_on(database: "Database", *, stderr: bool = False) -> None:
 
     stderr: keep the line out of what another program reads.
     """
-    console(stderr=stderr).print(plain(f"database: {database.description}"), soft_wrap=True)
+    from mmbot_pipelines.settings import load_dry_run  # noqa: PLC0415
+
+    out = console(stderr=stderr)
+    out.print(plain(f"database: {database.description}"), soft_wrap=True)
+    if load_dry_run():
+        out.print(plain(f"MMBOT_DRY_RUN is true: {NOT_SENT}"), style="bold yellow", soft_wrap=True)
 
 
 def plain(text: str) -> Text:

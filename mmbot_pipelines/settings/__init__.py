@@ -3,6 +3,7 @@
     load()            everything, for processes that move money
     load_apps()       only which applications run
     load_database()   only the database, for commands that read it
+    load_dry_run()    only whether nothing is signed or sent
     load_broker()     only who hands runs to warm workers
     load_ui()         only what Dagster's webserver needs
 
@@ -55,6 +56,7 @@ __all__ = [
     "load_apps",
     "load_broker",
     "load_database",
+    "load_dry_run",
     "load_ui",
     "place",
     "without_keys",
@@ -193,6 +195,16 @@ def load_apps(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     if general is None:
         raise InvalidSettings("\n".join(faults))
     return general.apps
+
+
+def load_dry_run(environ: Mapping[str, str] = os.environ) -> bool:
+    """Read only whether nothing is signed or sent.
+
+    Raises:
+        InvalidSettings: MMBOT_DRY_RUN is neither true nor false.
+    """
+    given = {k: v for k, v in _present(environ).items() if k == "MMBOT_DRY_RUN"}
+    return _alone(General, given).dry_run
 
 
 def load_database(environ: Mapping[str, str] = os.environ) -> Database:

@@ -17,7 +17,7 @@ from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.evm.chain import EthereumChain
 from mmbot_pipelines.adapters.evm.delegation import DeployedBatchContract, WalletDelegation
-from mmbot_pipelines.adapters.evm.signing import WatchOnlyWallet
+from mmbot_pipelines.adapters.evm.signing import Signer, WatchOnlyWallet
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.starknet.invoke_store import PgInvokes
 from mmbot_pipelines.bridge.alerting.notify import JOURNAL, AlertService
@@ -86,7 +86,10 @@ def bridge(settings: Settings) -> Bridge:
     for point, token in settings.failpoints:
         failpoints.arm(point, token)
     l1, rpc = settings.l1, l1_rpc(settings)
-    chain = EthereumChain(rpc, shared.signer(settings.key))
+    signer: Signer = shared.signer(settings.key)
+    if settings.dry_run:
+        signer = WatchOnlyWallet(signer.address)  # whatever a step forgets, nothing can be signed
+    chain = EthereumChain(rpc, signer)
     registry = PaymentRegistry(
         rpc, l1.registry_address, start_block=l1.start_block, abi=ABIS[l1.registry_abi]
     )
@@ -239,4 +242,5 @@ def metrics(settings: Settings) -> "Metrics":
         origins=settings.origins,
         max_exposure=settings.limits.max_exposure,
         min_balance=settings.limits.min_balance,
+        dry_run=settings.dry_run,
     )

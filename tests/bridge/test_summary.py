@@ -63,6 +63,12 @@ def test_the_summary_counts_what_happened_within_a_day(harness: BridgeHarness) -
     assert f"Wallet {format_ether(harness.chain.balance())}." in text
 
 
+def test_the_summary_begins_with_a_dry_run(harness: BridgeHarness) -> None:
+    harness.rules(dry_run=True)
+    text = lines(send_daily_summary(service(harness)))
+    assert text[0] == "Dry run: nothing is signed or sent."
+
+
 def test_the_summary_names_what_waits_for_a_person(harness: BridgeHarness) -> None:
     (key,) = harness.set_and_detect()
     harness.chain.refuse(lambda _: True, "no")

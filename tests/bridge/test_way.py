@@ -108,3 +108,56 @@ def test_a_dry_run_decides_and_sends_nothing(harness: BridgeHarness) -> None:
     harness.later(60)
     assert steps.take_orders(harness.bridge, [Status.PENDING, Status.PROCESSING]) == []
     assert harness.chain.broadcasts == []
+
+
+def test_a_dry_run_simulates_each_transaction_and_stores_none(harness: BridgeHarness) -> None:
+    """Also what was sent before it is neither sent again, nor replaced, nor claimed."""
+    (before,) = harness.set_and_detect()
+    harness.transfer([before])
+    harness.chain.mine()
+    stored = harness.transactions()
+    harness.rules(dry_run=True)
+    harness.look()
+    assert harness.order(before).status is Status.FULFILLED
+    sent, simulated = list(harness.chain.broadcasts), []
+    simulate = harness.chain.simulate
+    harness.chain.simulate = lambda calls, *rest: simulated.extend(calls) or simulate(calls, *rest)
+    (key,) = harness.set_and_detect()
+    steps.advance(harness.bridge, [before, key], harness.run)
+    assert simulated == [
+        harness.registry.transfer(harness.order(key)),
+        *harness.l2.claims([harness.order(before)], harness.chain.fees()),
+    ]
+    steps.reprocess(harness.bridge, [before, key], harness.run)
+    harness.chain.pool.clear()
+    harness.later(3600)
+    harness.look()
+    harness.replace_stuck()
+    assert harness.chain.broadcasts == sent
+    assert [t.hash for t in harness.transactions()] == [t.hash for t in stored]
+    assert harness.statuses() == {before: Status.FULFILLED, key: Status.PROCESSING}
+    lines = [line for line in harness.logged if "dry run, not sent" in line]
+    assert lines[0].startswith(f"{key}: dry run, not sent: transfer to ")
+    assert lines[1].startswith(f"{before}: dry run, not sent: repay to ")
+    harness.rules(dry_run=False)
+    harness.transfer([key])
+    assert harness.order(key).status is Status.TRANSFERRING
+
+
+def test_a_dry_run_sends_no_transaction_again_that_was_stored_before(
+    harness: BridgeHarness,
+) -> None:
+    (key,) = harness.set_and_detect()
+    harness.transfer([key])
+    (row,) = harness.transactions()
+    sent = list(harness.chain.broadcasts)
+    harness.chain.drop(row.hash)
+    harness.rules(dry_run=True)
+    harness.later(3600)
+    harness.look()
+    harness.replace_stuck()
+    assert harness.chain.broadcasts == sent
+    harness.rules(dry_run=False)
+    harness.later(3600)
+    harness.look()
+    assert len(harness.chain.broadcasts) > len(sent)

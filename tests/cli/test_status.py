@@ -133,3 +133,15 @@ def test_json_has_every_digit(mmbot: Mmbot, store: PgBridgeStore) -> None:
     assert found["exposure_wei"] == str(10**18 + 1)
     assert found["unfinished"] == {"TRANSFERRING": 1}
     assert found["cursors"] == {"zksync latest": 10}
+
+
+@pytest.mark.usefixtures("_daemon_is_alive")
+def test_a_dry_run_is_shown(
+    mmbot: Mmbot, store: PgBridgeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not json.loads(mmbot("status", "--json").out)["dry_run"]
+    monkeypatch.setenv("MMBOT_DRY_RUN", "true")
+    assert json.loads(mmbot("status", "--json").out)["dry_run"]
+    for command in ("status", "orders"):
+        shown = mmbot(command).out
+        assert "MMBOT_DRY_RUN is true: all is decided and simulated, nothing is signed" in shown

@@ -122,6 +122,7 @@ class Metrics(Collector):
         origins: Sequence[str],
         max_exposure: Wei | None = None,
         min_balance: Wei = Wei(0),  # noqa: B008 - a number, not a call's result
+        dry_run: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Plug the sources together; nothing is read yet.
@@ -134,6 +135,7 @@ class Metrics(Collector):
         self._origins = origins
         self._max_exposure = max_exposure
         self._min_balance = min_balance
+        self._dry_run = dry_run
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric; one that cannot be read is left out (`database_up` 0)."""
@@ -159,6 +161,7 @@ class Metrics(Collector):
     def _wallet(self, balance: Wei | None) -> Iterator[Metric]:
         if balance is not None:
             yield gauge("wallet_balance_wei", "What the L1 wallet has.", float(balance))
+        yield gauge("dry_run", "1 where nothing is signed or sent.", float(self._dry_run))
         if self._min_balance:
             floor = float(self._min_balance)
             yield gauge("wallet_floor_wei", "Balance below which the L1 wallet needs funds.", floor)

@@ -52,12 +52,13 @@ def send_daily_summary(service: AlertService) -> AlertRound:
     """Send every channel the summary of the last 24 hours."""
     facts = take_snapshot(service.bridge, service.records, service.daemons)
     days = service.reports.days(since=facts.at - timedelta(days=1))
-    alert = summary(facts, total(entry.figures for entry in days))
+    dry_run = service.bridge.rules.dry_run
+    alert = summary(facts, total(entry.figures for entry in days), dry_run=dry_run)
     problems = alerts.post(service.log, service.channels, alert, at=facts.at)
     return AlertRound(alerts=[alert], problems=problems)
 
 
-def summary(facts: BridgeSnapshot, day: Figures) -> Alert:
+def summary(facts: BridgeSnapshot, day: Figures, *, dry_run: bool = False) -> Alert:
     """Write the daily summary."""
     several = len(facts.wallets) > 1
     to_do = (
@@ -66,6 +67,7 @@ def summary(facts: BridgeSnapshot, day: Figures) -> Alert:
         else "nothing; no order waits for a person."
     )
     lines = [
+        *(["Dry run: nothing is signed or sent."] if dry_run else []),
         f"Orders found {day.found}, transferred {day.transferred}, "
         f"completed {day.completed}, dropped {day.dropped}; {day.errors} errors.",
         f"Fees earned {format_ether(day.earned)}, gas paid {format_ether(day.gas_paid)}.",

@@ -57,6 +57,10 @@ def repay(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
 
 def _claim(work: Work, origin: str, size: int, orders: list[Order]) -> None:
     chain, l2 = work.bridge.chain, work.bridge.origins[origin]
+    if _is_left(work.bridge, origin):
+        for order in orders:
+            work.run.log(f"{order.key}: dry run, no proof of its payment is asked for")
+        return
     with concurrency.questions() as ask:
         settled = ask.submit(l2.settled, orders)
         blocks = ask.submit(blocks_of, l2, orders)
@@ -71,6 +75,11 @@ def _claim(work: Work, origin: str, size: int, orders: list[Order]) -> None:
     submit(work, plan.together, fees, origin=origin)
     if plan.alone:
         _claim_each(work, origin, plan.alone, fees)
+
+
+def _is_left(bridge: Bridge, origin: str) -> bool:
+    """Return whether claims are left alone: a prover costs money, and shows proofs by itself."""
+    return bridge.rules.dry_run and not bridge.origins[origin].claim_gas
 
 
 def _claim_each(work: Work, origin: str, orders: Sequence[Order], fees: Fees) -> None:
@@ -226,7 +235,7 @@ def _refund_text(seen: Settlement) -> str:
 
 def _follow(work: Work, origin: str, orders: Sequence[Order]) -> None:
     """Take claims on by what is known of their way."""
-    if not orders:
+    if not orders or _is_left(work.bridge, origin):
         return
     progress = work.bridge.origins[origin].progress(orders)
     lost: list[tuple[Order, Failure]] = []

@@ -34,6 +34,8 @@ def change_delegation(
         Failure: the chain could not be asked, or the wallet cannot pay for it.
     """
     chain, now = bridge.chain, wallet.delegation()
+    if bridge.rules.dry_run:
+        raise InvalidDecision("MMBOT_DRY_RUN is true: nothing is sent; set it to false before")
     if now.code is (AccountCode.OURS if delegate else AccountCode.NONE):
         run.log(f"{now.summary}: nothing to do")
         return None

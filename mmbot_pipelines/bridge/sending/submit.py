@@ -37,6 +37,8 @@ def submit(
 
     run_limits: what it does not let pass waits; claims have none.
 
+    In a dry run nothing is signed, stored or sent: each simulated transaction is logged.
+
     Rows and steps are written in one database transaction. Should the process die
     before the broadcast, the receipts sensor finds that no node knows the row and
     sends the same bytes.
@@ -44,6 +46,10 @@ def submit(
     Raises:
         NonceTooHigh: what nodes count of the wallet cannot be; nothing was signed.
     """
+    if work.bridge.rules.dry_run:
+        for request in requests:
+            work.run.log(_not_sent(work, request, fees))
+        return
     left = list(requests)
     size = BATCH_SIZE if work.bridge.batch_contract is None else max(1, len(left))
     while left:
@@ -54,6 +60,14 @@ def submit(
                 work.run.log(f"{e}: not sent")
                 left = left[1:]
             size = 1  # one of them has a transaction already: the others go out without it
+
+
+def _not_sent(work: Work, request: SubmitRequest, fees: Fees) -> str:
+    most = format_ether(request.gas * fees.ceiling)
+    return (
+        f"{request.subject}: dry run, not sent: {work.step} to {request.call.to}, value "
+        f"{format_ether(request.call.value)}, {request.gas} gas as simulated, at most {most}"
+    )
 
 
 def _submit_batch(

@@ -34,7 +34,8 @@ def status(
     engine = shared.engine(database)
     now = overview(engine, datetime.now(UTC))
     if as_json:
-        typer.echo(json.dumps(_as_json(now), indent=2))
+        given = {"dry_run": settings.load_dry_run()}
+        typer.echo(json.dumps(_as_json(now) | given, indent=2))
     elif watch:
         now = _watch(engine, now)
     else:

@@ -50,6 +50,8 @@ def findings() -> Iterator[CheckResult]:
 
 
 def _limits(read: Settings) -> Iterator[CheckResult]:
+    if read.dry_run:
+        yield note("MMBOT_DRY_RUN", "is true: all is decided and simulated, nothing is sent")
     for name in read.limits.unbounded:
         yield note(name, "is not set: what it would limit has no limit")
     if not any(tier.blocks != 0 for tier in read.limits.confirmations):

@@ -228,7 +228,7 @@ _STUCK = {
 
 @dg.op(description="Replace or cancel the transactions that are stuck.", config_schema=_STUCK)
 def replace(context: dg.OpExecutionContext, bridge: Bridge) -> None:
-    run = op_run(context)
+    run = op_run(context, bridge)
     with operator_errors():
         keys = order_keys(context.op_config["order_keys"])
         steps.record_run(bridge, run.id, keys)

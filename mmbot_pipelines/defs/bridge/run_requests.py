@@ -122,8 +122,10 @@ def sensor_run(context: dg.SensorEvaluationContext) -> Run:
     return Run(id=f"sensor {context.sensor_name}", log=context.log.info)
 
 
-def op_run(context: dg.OpExecutionContext) -> Run:
+def op_run(context: dg.OpExecutionContext, bridge: steps.Bridge) -> Run:
     """Return the `Run` of an op, under which its changes are recorded."""
+    if bridge.rules.dry_run:
+        context.log.warning("MMBOT_DRY_RUN is true: nothing is signed or sent")
     return Run(id=context.run_id, log=context.log.info)
 
 
@@ -135,7 +137,7 @@ def step_op(name: str, do: Callable[[steps.Bridge, Sequence[str], Run], None]) -
     @dg.op(name=name, description=purpose, config_schema={"order_keys": [dg.String]})
     def op(context: dg.OpExecutionContext, bridge: Bridge) -> None:
         with operator_errors():
-            keys, run = order_keys(context.op_config["order_keys"]), op_run(context)
+            keys, run = order_keys(context.op_config["order_keys"]), op_run(context, bridge)
             steps.record_run(bridge, run.id, keys)
             do(bridge, keys, run)
 
@@ -152,4 +154,4 @@ def reprocess_one(context: dg.OpExecutionContext, bridge: steps.Bridge, key: str
                 f"no order {key!r}: give one that `mmbot orders` lists, e.g. {EXAMPLE_KEY}"
             )
         steps.record_run(bridge, context.run_id, [key])
-        steps.reprocess(bridge, [key], op_run(context))
+        steps.reprocess(bridge, [key], op_run(context, bridge))

@@ -46,7 +46,9 @@ def safety_sensor(context: dg.SensorEvaluationContext, bridge: Bridge) -> dg.Ski
         strict = steps.guard(bridge, sensor_run(context))
     except StoreUnavailable as e:
         raise StoreUnavailable(f"nothing is sent while the database is away: {e}") from None
-    return dg.SkipReason("; ".join(s.summary for s in strict) or "NORMAL")
+    states = [s.summary for s in strict] or ["NORMAL"]
+    dry = ["MMBOT_DRY_RUN is true: nothing is signed or sent"] if bridge.rules.dry_run else []
+    return dg.SkipReason("; ".join([*states, *dry]))
 
 
 def _job(name: str, description: str, decide: _Decide) -> dg.JobDefinition:
@@ -57,7 +59,7 @@ def _job(name: str, description: str, decide: _Decide) -> dg.JobDefinition:
         given = context.op_config
         with operator_errors():
             now = decide(bridge, given["scope"], by=given["by"], reason=given["reason"])
-            op_run(context).log(f"safety: {now.summary}")
+            op_run(context, bridge).log(f"safety: {now.summary}")
 
     @dg.job(
         name=name,

@@ -31,7 +31,7 @@ def order_schedule(
 
     @dg.op(name=f"{name}_op", description=description, config_schema={})
     def op(context: dg.OpExecutionContext, bridge: Bridge) -> None:
-        run = op_run(context)
+        run = op_run(context, bridge)
         with operator_errors():
             keys = find(bridge, run)
             run.log(f"orders to take on: {', '.join(keys) or 'none'}")
