@@ -10,10 +10,13 @@ import pytest
 from mmbot_pipelines.cli.main import main
 from mmbot_pipelines.defs.bridge import (
     alerts,
+    assets,
+    checks,
     daemons,
     failed_orders,
     failed_runs,
     orders,
+    overview,
     reports,
     safety,
     schedules,
@@ -52,10 +55,12 @@ def dagster_names() -> set[str]:
     parts = [
         orders.definitions(["zksync", "starknet"], 4),
         retention.definitions(30),
-        reports.definitions(date(2026, 11, 20)),
+        reports.definitions(date(2026, 11, 20), ["zksync"]),
+        checks.definitions(["zksync"]),
+        assets.definitions(["zksync"]),
         *(
             part.definitions
-            for part in (alerts, daemons, safety, failed_runs, failed_orders, schedules)
+            for part in (alerts, daemons, safety, failed_runs, failed_orders, overview, schedules)
         ),
     ]
     return set().union(*map(_names_of, parts))

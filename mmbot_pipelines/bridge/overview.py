@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.accounts import WalletMark
-from mmbot_pipelines.bridge.ports.reports import Figures
+from mmbot_pipelines.bridge.ports.reports import Figures, total
 from mmbot_pipelines.core.alerts import Alert
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.safety import ScopeState, State
@@ -24,11 +24,17 @@ class Overview:
     oldest: timedelta | None  # age of the oldest unfinished order that is healthy
     parked: Sequence[Order]  # the first of them
     exposure: Wei  # paid out, or about to be, and not yet repaid
-    today: Figures  # since midnight, UTC
+    by_origin: Mapping[str, Figures]  # since midnight, UTC; SHARED for what belongs to none
+    oldest_of: Mapping[str, timedelta]  # as `oldest`, by origin
     wallets: Sequence[WalletMark]
     cursors: Mapping[tuple[str, str], int]  # by origin and kind: the last block read
     alerts: Sequence[Alert]  # open
     daemon_seen_at: datetime | None  # UTC; None: by nobody within the heartbeats' time
+
+    @property
+    def today(self) -> Figures:
+        """Return what happened since midnight, UTC, of all origins."""
+        return total(self.by_origin.values())
 
     @property
     def is_well(self) -> bool:

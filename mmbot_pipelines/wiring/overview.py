@@ -13,7 +13,6 @@ from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.adapters.metrics.figures import HEALTHY, PgFigures
 from mmbot_pipelines.bridge.alerting.notify import JOURNAL
 from mmbot_pipelines.bridge.overview import Overview
-from mmbot_pipelines.bridge.ports.reports import total
 from mmbot_pipelines.core.daemons import HEARTBEAT_TIMEOUT
 
 _MAX_PARKED = 10  # listed, of each kind
@@ -29,16 +28,21 @@ def overview(engine: Engine, at: datetime) -> Overview:
     figures = PgFigures(lambda: engine, [JOURNAL], clock=lambda: at).read()
     parked = PgOrderStats(engine).parked(max_paid=_MAX_PARKED, max_unpaid=_MAX_PARKED)
     midnight = datetime.combine(at.astimezone(UTC), time(), UTC)
-    ages = [s for (_, stands), s in figures.oldest_seconds.items() if stands == HEALTHY]
+    oldest = {
+        origin: timedelta(seconds=seconds)
+        for (origin, stands), seconds in figures.oldest_seconds.items()
+        if stands == HEALTHY
+    }
     daemons = PgDaemons(engine).alive_since(at - HEARTBEAT_TIMEOUT)
     return Overview(
         at=at,
         scope_states=store.safety.scope_states(),
         orders={(o, s, c): int(count) for (o, s, c), count in figures.orders.items()},
-        oldest=timedelta(seconds=max(ages)) if ages else None,
+        oldest=max(oldest.values(), default=None),
+        oldest_of=oldest,
         parked=[*parked.paid, *parked.unpaid],
         exposure=store.orders.exposure(),
-        today=total(d.figures for d in PgReports(engine).days(since=midnight)),
+        by_origin={d.origin: d.figures for d in PgReports(engine).days(since=midnight)},
         wallets=PgAccounts(engine).wallet_marks(),
         cursors={(network, kind): int(n) for (network, kind), n in figures.cursors.items()},
         alerts=PgAlertLog(engine).open(JOURNAL),

@@ -27,7 +27,7 @@ class Desk:
         self.folder = folder
         sources = DailyReports(reports=PgReports(harness.engine), folder=folder)
         self.defs = dg.Definitions.merge(
-            definitions(FIRST), dg.Definitions(resources={"daily_reports": sources})
+            definitions(FIRST, ["zksync"]), dg.Definitions(resources={"daily_reports": sources})
         )
 
     def materialize(self, day: date) -> dict[str, Any]:

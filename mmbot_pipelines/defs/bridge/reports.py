@@ -23,6 +23,7 @@ from mmbot_pipelines.bridge.ports.reports import (
 )
 from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.core.money import format_ether, in_strk
+from mmbot_pipelines.defs.bridge.assets import OWNERS, SETTLEMENTS, asset_of
 from mmbot_pipelines.defs.shared.operator_errors import operator_errors
 
 _NAME = "daily_report"
@@ -37,13 +38,19 @@ class DailyReports:
     folder: Path
 
 
-def definitions(first_day: date) -> dg.Definitions:
-    """Return the report's asset, with a partition for every day from the first one to today."""
+def definitions(first_day: date, origins: Sequence[str]) -> dg.Definitions:
+    """Return the report's asset, with a partition for every day from the first one to today.
+
+    origins: whose settlements it sums up.
+    """
     days = dg.DailyPartitionsDefinition(first_day.isoformat(), timezone="UTC", end_offset=1)
 
     @dg.asset(
         name=_NAME,
         partitions_def=days,
+        deps=[asset_of(SETTLEMENTS, origin) for origin in origins],
+        group_name="reports",
+        owners=OWNERS,
         config_schema={},
         kinds={"pandas", "parquet"},
         description=(

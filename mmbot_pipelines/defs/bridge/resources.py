@@ -4,19 +4,24 @@ They take no configuration: a value `{"env": NAME}` in it would make Dagster rea
 the process that launches a run, the wallet's key included.
 """
 
-from functools import cache
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache, partial
 
 import dagster as dg
 
 from mmbot_pipelines.bridge.alerting.notify import AlertService
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.auditor.findings import Auditor
+from mmbot_pipelines.bridge.overview import Overview
 from mmbot_pipelines.defs.bridge.reports import DailyReports
 from mmbot_pipelines.defs.shared.operator_errors import operator_errors
 from mmbot_pipelines.defs.storage import require_ours
 from mmbot_pipelines.settings import Settings, load
 from mmbot_pipelines.settings.home import require_home
 from mmbot_pipelines.wiring import bridge as wiring
+from mmbot_pipelines.wiring import shared
+from mmbot_pipelines.wiring.overview import overview
 
 
 @cache
@@ -69,3 +74,13 @@ class AuditorResource(dg.ConfigurableResource[Auditor]):
         with operator_errors():
             require_ours(context.instance)
             return wiring.auditor(settings())
+
+
+class OverviewResource(dg.ConfigurableResource[Callable[[datetime], Overview]]):
+    """What reads how the bridge stands, from its database alone."""
+
+    def create_resource(self, context: dg.InitResourceContext) -> Callable[[datetime], Overview]:
+        """Return the reader."""
+        with operator_errors():
+            require_ours(context.instance)
+            return partial(overview, shared.engine(settings().database))
