@@ -7,6 +7,7 @@ import pytest
 
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.bridge.policy import Batching
 from mmbot_pipelines.core.delegation import AccountCode
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Call, TxState
@@ -275,4 +276,25 @@ def test_a_number_that_stood_for_another_order_is_not_believed_paid(
     faults = [entry.fault for entry in harness.errors() if entry.fault.subject == keys[0]]
     assert [fault.kind for fault in faults] == ["ReorgAfterPayment"]
     assert harness.order(keys[1]).status is Status.FULFILLED
+    assert spent(harness) == 0
+
+
+def test_claims_of_many_orders_go_in_one_transaction_of_the_account_too(
+    harness: BridgeHarness,
+) -> None:
+    harness.rules(batching=Batching(max_orders=8, max_age_seconds=30))
+    harness.l2.max_batch = 96
+    keys = harness.set_and_detect(5)
+    harness.transfer(keys)
+    harness.mine()
+    harness.repay(keys)
+    harness.mine()
+    assert [(row.purpose, len(row.batch)) for row in harness.transactions()] == [
+        ("transfer", 5),
+        ("repay", 5),
+    ]
+    harness.l2.deliver()
+    harness.settle()
+    assert set(harness.statuses().values()) == {Status.COMPLETED}
+    assert harness.chain.refused_second == 0
     assert spent(harness) == 0

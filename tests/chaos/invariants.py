@@ -26,9 +26,14 @@ _EVENTS = "SELECT key, before, after FROM mmbot.order_events ORDER BY id"
 _ERRORS = "SELECT subject, run_id FROM mmbot.errors ORDER BY id"
 _TRANSACTIONS = """
     SELECT t.*, coalesce(
-        (SELECT array_agg(p.subject) FROM mmbot.transaction_parts p WHERE p.transaction_id = t.id),
+        (SELECT array_agg(p.subject) FROM mmbot.transaction_parts p
+         WHERE p.transaction_id = t.id AND NOT p.failed),
         ARRAY[t.subject]
-    ) AS serves FROM mmbot.transactions t ORDER BY nonce, id"""
+    ) AS serves, coalesce(
+        (SELECT sum(CASE WHEN p.failed THEN 0 ELSE p.value END)
+         FROM mmbot.transaction_parts p WHERE p.transaction_id = t.id),
+        t.call_value
+    ) AS value FROM mmbot.transactions t ORDER BY nonce, id"""
 _HAS_RUNS = "SELECT to_regclass('dagster.runs') IS NOT NULL"
 _FAILED_RUNS = """
     SELECT r.run_id, o.key FROM dagster.runs r JOIN mmbot.order_runs o USING (run_id)
@@ -103,6 +108,6 @@ def _transaction(row: Any) -> StoredTransaction:
         hash=row.hash,
         nonce=int(row.nonce),
         state=TxState(row.state),
-        value=int(row.call_value),
+        value=int(row.value),
         gas_cost=int((row.gas_used or 0) * (row.gas_price or 0)),
     )

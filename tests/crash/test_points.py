@@ -10,9 +10,11 @@ from random import Random
 
 import pytest
 
+from mmbot_pipelines.adapters.evm.batch_executor import contract_address, deployment
+from mmbot_pipelines.adapters.evm.delegation import designator
 from mmbot_pipelines.core.failpoints import Point
 from mmbot_pipelines.devnet.accounts import USERS, account
-from mmbot_pipelines.devnet.chain import ask
+from mmbot_pipelines.devnet.chain import ask, mined
 from mmbot_pipelines.devnet.deploy import environment
 from mmbot_pipelines.devnet.messenger import Messenger
 from mmbot_pipelines.devnet.orders import GOOD_FEE, LOW_FEE, MILLI, OrderKind, OrderSpec, place_many
@@ -21,7 +23,7 @@ from tests.chaos.chain_facts import Chains, Snapshot, ZkSyncOrigin
 from tests.chaos.chain_faults import alternating_recipient, reorg
 from tests.chaos.invariants import audited, final_states, stored_facts, table
 from tests.crash.driver import work
-from tests.devnet.bridge import Devnet, rolled_back, running
+from tests.devnet.bridge import STRANGER, Devnet, rolled_back, running
 
 PROCESSES = multiprocessing.get_context("forkserver")
 # What the wiring imports only where it is used is imported once for all, too.
@@ -56,6 +58,7 @@ WITH_TRANSFER = (
     Point.L2_REORG_REVIEWED,
     Point.SETTLEMENT_SEEN,
 )
+BATCHED_TRANSFERS = "eip7702"  # and claims of several orders
 PACKED = ", packed"  # one run has all orders that are due
 OF_A_SLICE = (Point.SIGNED, Point.TRANSFER_STORED, Point.TRANSFER_BROADCAST)
 OF_ITS_CLAIMS = (Point.REPAY_STORED, Point.REPAY_BROADCAST)
@@ -127,8 +130,12 @@ def kill_harness(
     request: pytest.FixtureRequest, database_url: str, tmp_path: Path
 ) -> Iterator[KillHarness]:
     claim, packed = request.param.removesuffix(PACKED), request.param.endswith(PACKED)
+    together = claim == BATCHED_TRANSFERS
+    claim = "batched" if together else claim
     chains: Devnet = request.getfixturevalue("chains_v2" if claim == "batched" else "chains")
     with rolled_back(chains) as devnet, Sink() as sink:
+        if together:
+            delegate(devnet)
         watched = Chains(devnet.deployment, [ZkSyncOrigin(devnet.deployment.zksync)])
         before, l2_block = watched.snapshot(), devnet.l2.eth.block_number
         order_specs = [
@@ -155,6 +162,7 @@ def kill_harness(
                 "MMBOT_STUCK_AFTER_SECONDS": "1",
                 "MMBOT_ALERT_URLS": sink.url,
                 "MMBOT_CLAIM": claim,
+                "MMBOT_BATCH": "eip7702" if together else "off",
                 "MMBOT_CLAIM_BATCH_ORDERS": "3",
                 "MMBOT_CLAIM_BATCH_AGE_SECONDS": "20",
                 "DAGSTER_HOME": str(tmp_path),
@@ -173,6 +181,17 @@ def kill_harness(
         yield replace(kill_harness, expected=len(order_specs) + kill_harness.first)
         stop.set()
         thread.join()
+
+
+def delegate(devnet: Devnet) -> None:
+    """Give our account the code of the batch contract, and let zkSync's diamond spare it."""
+    call = deployment()
+    tx = {"from": STRANGER, "to": call.to, "data": call.data}
+    assert mined(devnet.l1, devnet.l1.eth.send_transaction(tx))["status"] == 1
+    spares = devnet.diamond.functions.setSparesDelegated(True)
+    mined(devnet.l1, spares.transact({"from": STRANGER}))
+    code = "0x" + designator(contract_address()).hex()
+    ask(devnet.l1, "anvil_setCode", devnet.deployment.market_maker, code)
 
 
 def order_spec(recipient: str, *, amount: int = 10 * MILLI, fee: int = GOOD_FEE) -> OrderSpec:
@@ -288,6 +307,33 @@ def test_a_kill_with_claims_in_a_batch(
     # Three transfers, and one claim of all three.
     assert sorted(t.nonce for t in kept.transactions) == [0, 1, 2, 3]
     assert sorted(len(t.serves) for t in kept.transactions) == [1, 1, 1, 3]
+    assert_invariants(kill_harness)
+
+
+@pytest.mark.parametrize(
+    ("kill_harness", "point"),
+    [
+        (BATCHED_TRANSFERS + PACKED, point)
+        for point in (*OF_A_SLICE, *OF_ITS_RECEIPTS, Point.L1_REORG_SEEN)
+    ],
+    indirect=["kill_harness"],
+)
+def test_a_kill_with_transfers_in_a_batch(
+    point: Point, kill_harness: KillHarness, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.touch()
+    if point in REORGED_CHAIN:
+        assert kill_harness.run() == 0
+        kill_harness.reorg(REORGED_CHAIN[point])
+    assert kill_harness.run(MMBOT_FAILPOINTS=f"{point}={token}") == -signal.SIGKILL
+    assert not token.exists()
+    assert kill_harness.run(hours=1) == 0
+    kept = stored_facts(kill_harness.database_url)
+    assert final_states(kept) == {"COMPLETED": 3, "DROPPED": 1, "PROCESSING parked": 1}
+    # One batch of three transfers, and one claim of all three.
+    assert {t.state for t in kept.transactions} == {"MINED"}
+    assert [len(t.serves) for t in kept.transactions] == [3, 3]
     assert_invariants(kill_harness)
 
 
