@@ -11,7 +11,7 @@ from typing import Protocol, cast
 import dagster as dg
 
 from mmbot_pipelines.defs.shared import retention
-from mmbot_pipelines.defs.shared.dagster_internals import follow_ticks
+from mmbot_pipelines.defs.shared.dagster_internals import follow_ticks, share_instance
 from mmbot_pipelines.defs.shared.operator_errors import OperatorError, operator_errors
 from mmbot_pipelines.settings import load_apps, load_broker, load_database
 from mmbot_pipelines.settings.home import launcher_fault, require_home
@@ -43,6 +43,7 @@ def defs() -> dg.Definitions:
     # Dagster warns of a call of its own, in the log of every run.
     warnings.filterwarnings("ignore", "Parameter `owners` of", dg.BetaWarning)
     follow_ticks()
+    share_instance()
     try:
         with operator_errors():
             applications = [_application(name) for name in load_apps()]

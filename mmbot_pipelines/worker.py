@@ -4,6 +4,7 @@ The parent imports everything and opens nothing; each of its children, which it 
 Dagster's storage, the database and the nodes once, and executes runs one after the other.
 """
 
+import gc
 import logging
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -19,9 +20,11 @@ from dagster_celery.config import TASK_EXECUTE_JOB_NAME
 from mmbot_pipelines import definitions
 from mmbot_pipelines.adapters.processes import end_with_parent
 from mmbot_pipelines.core.errors import Failure, InvalidSettings
+from mmbot_pipelines.defs.event_buffer import EventBuffer
 from mmbot_pipelines.defs.shared.dagster_internals import execute_run, run_of_task
+from mmbot_pipelines.defs.storage import buffer_events
 from mmbot_pipelines.defs.warm_runs import celery_app
-from mmbot_pipelines.settings import load_broker
+from mmbot_pipelines.settings import Broker, load_broker
 from mmbot_pipelines.wiring import shared
 
 if TYPE_CHECKING:
@@ -39,10 +42,12 @@ def __getattr__(name: str) -> Any:
 
 @cache
 def _app() -> Celery:
-    broker = load_broker()
+    broker = _broker()
     if broker.url is None:
         raise InvalidSettings("MMBOT_BROKER_URL is not set")
     definitions.defs()  # made here, for all children
+    gc.collect()
+    gc.freeze()  # no child walks through it again, which would copy its pages, too
     app = celery_app(shared.broker_url(broker))
     app.task(_execute_job, name=TASK_EXECUTE_JOB_NAME)
     worker_ready.connect(_show, weak=False)
@@ -50,9 +55,14 @@ def _app() -> Celery:
     return app
 
 
+@cache
+def _broker() -> Broker:
+    return load_broker()
+
+
 def _workers() -> "BrokerWorkers":
     """Return the other workers, as the broker shows them."""
-    workers = shared.workers(load_broker())
+    workers = shared.workers(_broker())
     assert workers is not None  # noqa: S101  this process was started for a broker
     return workers
 
@@ -61,13 +71,18 @@ def _execute_job(execute_job_args_packed: object) -> None:
     """Execute a run; what else the task names is not used."""
     run_id = run_of_task(execute_job_args_packed)
     with _workers().executing(run_id):
-        execute_run(_instance(), run_id)
+        instance, events = _opened()
+        try:
+            execute_run(instance, run_id)
+        finally:
+            events.flush_if_possible()
 
 
 @cache
-def _instance() -> dg.DagsterInstance:
-    """Open Dagster's storage once per process."""
-    return dg.DagsterInstance.get()
+def _opened() -> tuple[dg.DagsterInstance, EventBuffer]:
+    """Open Dagster's storage once per process; its events are written several at a time."""
+    instance = dg.DagsterInstance.get()
+    return instance, buffer_events(instance)
 
 
 def _show(sender: Any, **_: Any) -> None:
@@ -78,7 +93,7 @@ def _warm_up(**_: Any) -> None:
     """Open in a new child what its first run would have to open."""
     end_with_parent()
     try:
-        _instance()
+        _opened()
         definitions.warm_up()
     except (InvalidSettings, Failure) as e:
         _log.warning("the first run will open what is not there yet: %s", e)

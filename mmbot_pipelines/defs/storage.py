@@ -4,14 +4,13 @@
 """
 
 import os
-import time
-from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, ClassVar, Self
 
 import dagster as dg
 import psycopg2  # type: ignore[import-untyped]
 from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres.event_log import PostgresEventLogStorage
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.pool import Pool
 
@@ -19,14 +18,15 @@ from mmbot_pipelines.adapters.db.engine import replace_if_cut
 from mmbot_pipelines.adapters.db.startup import ready_url
 from mmbot_pipelines.adapters.db.urls import dagster_url
 from mmbot_pipelines.core.errors import InvalidSettings
+from mmbot_pipelines.defs.event_buffer import EventBuffer
 from mmbot_pipelines.defs.shared.dagster_internals import (
     ConfigurableClassData,
     end_ticks_at_exit,
-    is_of_an_asset,
     is_webserver,
     start_ticks_every,
 )
 from mmbot_pipelines.defs.shared.keyless import drop_keys
+from mmbot_pipelines.defs.statements import spare_events, spare_runs, spare_schedules, store_events
 from mmbot_pipelines.settings import load_database, load_ui
 from mmbot_pipelines.settings.home import STORAGE
 
@@ -59,33 +59,14 @@ def _engine(url: str) -> Engine:
     return engine
 
 
-# Dagster deletes old ticks of a sensor after each of its ticks.
-_PURGE_EVERY_SECONDS = 300.0
-
-
-def _seldom(purge_ticks: Callable[..., None]) -> Callable[..., None]:
-    """Return what deletes a sensor's old ticks, at most every five minutes."""
-    purged: dict[object, float] = {}
-
-    def purge(origin_id: str, selector_id: str, before: float, tick_statuses: Any = None) -> None:
-        key, now = (selector_id, tuple(tick_statuses or ())), time.monotonic()
-        if now - purged.get(key, float("-inf")) >= _PURGE_EVERY_SECONDS:
-            purge_ticks(origin_id, selector_id, before, tick_statuses)
-            purged[key] = now
-
-    return purge
-
-
 class Storage(DagsterPostgresStorage):
     """Runs and events in the schema `dagster` of MMBOT_DATABASE_URL.
 
-    Dagster opens it for every tick of every sensor: it checks for its tables once per process,
-    and all of them share one pool of connections.
+    Dagster opens it often: it checks for its tables once per process, and all that a process
+    opens share one pool of connections.
     """
 
     _has_tables: ClassVar[bool] = False
-    _has_columns: ClassVar[bool] = False
-    _has_instigators: ClassVar[bool] = False
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
@@ -120,33 +101,20 @@ class Storage(DagsterPostgresStorage):
         cls._has_tables = True
         for part in (storage._run_storage, storage._event_log_storage, storage._schedule_storage):
             part._engine = _engine(dagster_url(url))
-        storage._ask_less()
+        spare_runs(storage._run_storage)
+        spare_events(storage._event_log_storage)
+        spare_schedules(storage._schedule_storage)
         return storage
 
-    def _ask_less(self) -> None:
-        """Spare Postgres what Dagster asks nine times a run or twelve times a tick, and NOTIFY."""
-        runs, schedules, known = self._run_storage, self._schedule_storage, type(self)
-        if not known._has_columns:
-            known._has_columns = runs.has_run_stats_index_cols()
-        runs.has_run_stats_index_cols = lambda: known._has_columns  # type: ignore[method-assign]
-        if not known._has_instigators:
-            known._has_instigators = schedules.has_instigators_table()
-        schedules._has_instigators_table = lambda conn: known._has_instigators  # type: ignore[method-assign]
-        schedules.has_instigators_table = lambda: known._has_instigators  # type: ignore[method-assign]
-        schedules.has_built_index = cache(schedules.has_built_index)  # type: ignore[method-assign]
-        schedules.purge_ticks = _seldom(schedules.purge_ticks)  # type: ignore[method-assign]
-        events = self._event_log_storage
-        store_event = events.store_event
 
-        def store(event: dg.EventLogEntry) -> None:
-            if is_of_an_asset(event):
-                store_event(event)
-                return
-            # Without a NOTIFY for Dagsters of long ago, which waits for every other one's commit.
-            with events._connect() as connection:
-                connection.execute(events.prepare_insert_event(event))
-
-        events.store_event = store  # type: ignore[method-assign]
+def buffer_events(instance: dg.DagsterInstance) -> EventBuffer:
+    """Let an instance write the events of its runs several at a time."""
+    events = instance.event_log_storage
+    if not isinstance(events, PostgresEventLogStorage):
+        raise InvalidSettings("the events of Dagster are not kept in our storage")
+    buffer = EventBuffer(partial(store_events, events), events.store_event)
+    events.store_event = buffer.store  # type: ignore[method-assign]
+    return buffer
 
 
 def require_ours(instance: dg.DagsterInstance | None) -> None:

@@ -17,7 +17,7 @@ WORKER = "from mmbot_pipelines import worker; worker.app"
 # With one URL for each chain, and a key in the environment.
 NEVER = {
     *("pandas", "matplotlib", "boto3", "botocore", "apprise", "prometheus_client"),
-    *("web3", "websockets", "typer", "IPython", "pytest", "hypothesis", "moto"),
+    *("web3", "websockets", "typer", "rich", "pygments", "IPython", "pytest", "hypothesis", "moto"),
     *("dagster_webserver", "dagster_graphql", "starlette", "uvicorn"),
     *("mmbot_pipelines.cli", "mmbot_pipelines.devnet", "mmbot_pipelines.adapters.metrics"),
     *("mmbot_pipelines.adapters.alerts.apprise", "mmbot_pipelines.adapters.evm.kms"),

@@ -14,6 +14,7 @@ from mmbot_pipelines.defs.shared.dagster_internals import (
     follow_ticks,
     is_followed,
     is_tick_wanted,
+    share_instance,
 )
 
 Seen = list[tuple[bool, bool]]
@@ -113,3 +114,37 @@ def test_a_daemon_that_stops_tells_its_code_servers(monkeypatch: pytest.MonkeyPa
     end_ticks_at_exit()  # the storage is opened several times
     with DagsterDaemonController():
         assert not pinged.is_set()
+
+
+def test_ticks_share_one_instance(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+
+    class Context:
+        """A tick's context, whose instance Dagster opens anew."""
+
+        _instance: object = None
+
+        def __init__(self, ref: str | None) -> None:
+            self._instance_ref = ref
+
+        @property
+        def instance(self) -> object:
+            assert self._instance is not None, "Dagster would open one for this tick"
+            return self._instance
+
+    def open_instance(ref: str) -> str:
+        opened.append(ref)
+        return f"instance of {ref}"
+
+    dagster = SimpleNamespace(
+        SensorEvaluationContext=Context, DagsterInstance=SimpleNamespace(from_ref=open_instance)
+    )
+    monkeypatch.setattr(dagster_internals, "dg", dagster)
+    monkeypatch.setattr(dagster_internals, "cast", lambda _, value: value)
+    monkeypatch.setattr(dagster_internals._Opened, "ref", None)
+    monkeypatch.setitem(sys.modules, "dagster._grpc.server", SimpleNamespace())
+    share_instance()
+    share_instance()
+    assert [Context("a").instance for _ in range(3)] == ["instance of a"] * 3
+    assert Context("b").instance == "instance of b"
+    assert opened == ["a", "b"]

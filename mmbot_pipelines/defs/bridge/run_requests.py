@@ -119,7 +119,11 @@ def order_keys(given: Sequence[str]) -> list[str]:
 
 def sensor_run(context: dg.SensorEvaluationContext) -> Run:
     """Return the `Run` of a sensor's tick, under which its changes are recorded."""
-    return Run(id=f"sensor {context.sensor_name}", log=context.log.info)
+
+    def log(text: str) -> None:
+        context.log.info(text)  # Dagster makes a file for the tick as soon as it is asked for `log`
+
+    return Run(id=f"sensor {context.sensor_name}", log=log)
 
 
 def op_run(context: dg.OpExecutionContext, bridge: steps.Bridge) -> Run:

@@ -57,6 +57,7 @@ class FakeNode:
         self.gzip = False
         self.drip_seconds = 0.0  # between two bytes of an answer, padded to be long
         self.requests: list[Any] = []  # decoded bodies, in order
+        self.cookies: list[str | None] = []  # of the requests
         self.released = threading.Event()  # ends the silence
         self.url = ""
 
@@ -111,6 +112,7 @@ def fake_node(chain_id: int = 1, **methods: Method) -> Iterator[FakeNode]:
 
         def do_POST(self) -> None:
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            node.cookies.append(self.headers["Cookie"])
             node.requests.append(request)
             if node.silent:
                 node.released.wait(30)

@@ -32,6 +32,19 @@ def test_batch_is_cut_into_requests(node: FakeNode) -> None:
     assert [len(r) for r in node.requests if isinstance(r, list)] == [50, 50, 20]
 
 
+def test_a_load_balancers_cookie_is_sent_back(node: FakeNode) -> None:
+    client = rpc(node)
+    client.call("eth_blockNumber")
+    node.headers = {"Set-Cookie": "route=a; Path=/"}
+    client.call("eth_blockNumber")
+    node.headers = {}
+    seen = len(node.cookies)
+    client.call("eth_blockNumber")
+    client.call("eth_blockNumber")
+    assert set(node.cookies[:seen]) == {None}
+    assert node.cookies[seen:] == ["route=a"] * 2
+
+
 def test_no_questions_ask_nobody(node: FakeNode) -> None:
     assert rpc(node).batch([]) == []
     assert node.requests == []
