@@ -61,8 +61,8 @@ soak: setup ## walk the bridge's states at random, ten minutes long, on Postgres
 chaos: setup ## kill and break everything under load, and check that nothing is wrong after
 	@$(BIN)/python -m tests.chaos
 
-bench: setup ## measure how soon orders are paid, beside a serial bot (BENCH_QUICK=1: 3 minutes)
-	@$(BIN)/python -m tests.bench
+bench: setup ## measure all floors, beside a serial bot: 2 hours (RESUME=1 goes on; BENCH_QUICK=1: 3 minutes)
+	@$(BIN)/python -m tests.bench $(if $(RESUME),--resume)
 
 bench-detection: setup ## measure how soon orders are found at one a second, with WebSocket and without
 	@$(BIN)/python -m tests.bench.detection
@@ -81,6 +81,12 @@ bench-slices: setup ## measure what a run of many orders takes: time, requests, 
 
 bench-gas: setup ## measure the L1 gas of an order, claimed alone and with others
 	@$(BIN)/python -m tests.bench.gas --json .mmbot/bench/gas.json
+
+bench-imports: setup ## measure what the code location and a worker import, beside Dagster alone
+	@$(BIN)/python -m tests.bench.imports
+
+bench-profile: setup ## show where the CPU of a single order goes (py-spy)
+	@$(BIN)/python -m tests.bench.profile
 
 bench-runs: setup ## measure how soon a run's own work begins, on warm workers and without
 	@$(BIN)/python -m tests.bench.runs
@@ -132,4 +138,4 @@ lock: ## write all locks again from pyproject.toml: requirements.lock, the serve
 clean: ## remove what the demo left behind
 	@rm -rf .mmbot
 
-.PHONY: help setup server demo test test-fast soak chaos bench bench-detection bench-gas bench-idle bench-growth bench-outage bench-runs bench-slices mutate settings docs snapshot check format lock clean
+.PHONY: help setup server demo test test-fast soak chaos bench bench-detection bench-gas bench-idle bench-imports bench-growth bench-outage bench-profile bench-runs bench-slices mutate settings docs snapshot check format lock clean

@@ -32,8 +32,9 @@ from mmbot_pipelines.core.safety import GLOBAL
 ASK_AGAIN_SECONDS = 50
 
 # Orders that are decided and sent together: what is asked of a node for them at once, and how
-# many signatures the wallet's lane is held for.
-BATCH_SIZE = 25
+# many signatures the wallet's lane is held for. The smallest run of several orders is one such
+# part, so that all of its transactions reach the same block of L1.
+BATCH_SIZE = 50
 
 # An outage gets a moment to pass: a run that fails costs seconds of the machine. Where no node
 # answered, it is shorter: no run is asked for until one does.

@@ -125,17 +125,26 @@ def _slices(mined: Sequence[Outcome]) -> list[list[Outcome]]:
 
 
 def _store(bridge: Bridge, decided: Sequence[Outcome], run: Run) -> None:
-    """Store outcomes in one go, or each alone where somebody else has changed one of them."""
+    """Store outcomes in one go, without those that another run has stored meanwhile.
+
+    Where somebody else has changed an order otherwise, each is stored alone.
+    """
     failpoints.failpoint(failpoints.Point.RECEIPT_READ)
     try:
         _decide(bridge, decided, run)
     except ConcurrentUpdate:
-        if len(decided) > 1:
+        waiting = {row.hash for row in bridge.store.outbox.in_flight()}
+        left = [outcome for outcome in decided if outcome.transaction.hash in waiting]
+        if len(left) == len(decided) > 1:
             for outcome in decided:
                 _store(bridge, [outcome], run)
             return
-        subject = decided[0].transaction.subject
-        run.log(f"{subject}: receipt processed concurrently by another run; skipped")
+        others = [o for o in decided if o not in left] or left
+        subjects = ", ".join(outcome.transaction.subject for outcome in others)
+        run.log(f"{subjects}: receipt processed concurrently by another run; skipped")
+        if left and left != others:
+            _store(bridge, left, run)
+            return
     failpoints.failpoint(failpoints.Point.RECEIPT_STORED)
 
 

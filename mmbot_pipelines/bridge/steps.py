@@ -19,7 +19,7 @@ from mmbot_pipelines.bridge.reorg.l1 import check_l1_reorgs
 from mmbot_pipelines.bridge.reorg.l2 import anchored, relocate_rescanned, review
 from mmbot_pipelines.bridge.reorg.settlements import review_settlements
 from mmbot_pipelines.bridge.stuck.replace import replace_stuck, stuck_transactions
-from mmbot_pipelines.bridge.taking import take_orders
+from mmbot_pipelines.bridge.taking import is_throttled, take_orders
 from mmbot_pipelines.bridge.transitions import (
     change,
     forget_runs,
@@ -31,7 +31,6 @@ from mmbot_pipelines.bridge.transitions import (
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import Failure, OrdersFailed, RunDied
-from mmbot_pipelines.core.safety import effective_state
 
 __all__ = [
     "Bridge",
@@ -103,11 +102,6 @@ def _store(bridge: Bridge, origin: str, kind: Cursor, scan: Scan, run: Run) -> l
     for fault in scan.faults:
         run.log(f"{fault.subject}: skipped, {fault.message}")
     return new
-
-
-def is_throttled(bridge: Bridge, origin: str) -> bool:
-    """Return whether an origin's orders shall go one run after the other."""
-    return effective_state(bridge.store.safety.scope_states(), origin).is_slowed
 
 
 def backfill(bridge: Bridge, run: Run) -> list[str]:

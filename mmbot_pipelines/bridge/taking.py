@@ -14,8 +14,10 @@ from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.errors import Failure, RpcUnavailable
 from mmbot_pipelines.core.safety import State, effective_state
 
-# Orders of one origin that runs are asked for in one tick.
-MAX_PER_TICK = 100
+# Orders of one origin that runs are asked for in one tick: so many in each run, and in all. A run
+# of a hundred takes two seconds and some megabytes.
+MAX_PER_RUN = 100
+_MAX_PER_TICK = 400
 
 # While orders cannot be paid, each gets one run that logs it, and the next one after that.
 _NEVER_AGAIN_SECONDS = 10**9
@@ -24,9 +26,12 @@ _UNPAID = {Status.PENDING, Status.PROCESSING}
 
 
 def take_orders(
-    bridge: Bridge, statuses: Sequence[Status], origin: str | None = None
+    bridge: Bridge, statuses: Sequence[Status], origin: str | None = None, *, max_runs: int = 1
 ) -> list[Order]:
-    """Take the orders that a run shall be asked for now: none while no worker can take a run."""
+    """Take the orders that runs shall be asked for now: none while no worker can take a run.
+
+    max_runs: among which they are shared; while the origin is throttled it is one.
+    """
     if bridge.workers is not None and bridge.workers.fault() is not None:
         return []
     if bridge.rules.dry_run:
@@ -45,6 +50,7 @@ def take_orders(
         if tiers:
             head = l2.head(Cursor.LATEST).number
             confirmed = confirmed_ranges(tiers, head, lambda: l2.final().number)
+    max_orders = _max_orders(bridge, origin, max_runs)
     with bridge.store.begin() as uow:
         orders = uow.orders.take_for_run(
             statuses,
@@ -53,7 +59,7 @@ def take_orders(
             retake_after_seconds=again,
             confirmed=confirmed,
             fresh=not _is_collecting(bridge, statuses, origin),
-            max_orders=MAX_PER_TICK,
+            max_orders=max_orders,
         )
     orders = reachable(bridge, orders)
     if orders:
@@ -65,6 +71,17 @@ def _is_served_otherwise(bridge: Bridge, statuses: Sequence[Status], origin: str
     """Return whether a step needs no transaction of L1: a claim that a prover works on."""
     claims = list(statuses) == [Status.FULFILLED] and origin is not None
     return claims and bridge.origins[origin or ""].claim_gas == 0
+
+
+def _max_orders(bridge: Bridge, origin: str | None, max_runs: int) -> int:
+    if max_runs == 1 or (origin is not None and is_throttled(bridge, origin)):
+        return MAX_PER_RUN
+    return min(max_runs * MAX_PER_RUN, _MAX_PER_TICK)
+
+
+def is_throttled(bridge: Bridge, origin: str) -> bool:
+    """Return whether an origin's orders shall go one run after the other."""
+    return effective_state(bridge.store.safety.scope_states(), origin).is_slowed
 
 
 def _is_collecting(bridge: Bridge, statuses: Sequence[Status], origin: str | None) -> bool:

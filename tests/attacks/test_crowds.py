@@ -17,6 +17,7 @@ from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.policy import Caps
 from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.money import Wei
+from tests.bridge.guard_steps import throttle
 from tests.bridge.harness import BridgeHarness
 from tests.chain.chain_harness import ChainHarness, played
 from tests.chaos.faulty_rpc import FaultyRpc
@@ -68,7 +69,7 @@ def test_dust_on_a_rate_limited_node_keeps_nobody_waiting(
         assert {chain_harness.order(o.number).status for o in honest} == {Status.TRANSFERRING}
         dust = [o for o in chain_harness.orders() if o.fee < 10**15]
         assert all(not o.failed for o in dust)
-        for _ in range(DUST // taking.MAX_PER_TICK):  # nor do they fill the table in their turn
+        for _ in range(DUST // taking.MAX_PER_RUN):  # nor do they fill the table in their turn
             runs += 1
             node.left = QUESTIONS
             tick(chain_harness)
@@ -94,7 +95,7 @@ def tick(chain_harness: ChainHarness) -> None:
         "zksync",
         at=chain_harness.bridge.clock(),
         retake_after_seconds=0,
-        max_orders=taking.MAX_PER_TICK,
+        max_orders=taking.MAX_PER_RUN,
     )
     chain_harness._do(
         lambda: steps.transfer(chain_harness.bridge, [o.key for o in taken], chain_harness.run)
@@ -139,12 +140,23 @@ def test_what_is_decided_stays_when_the_next_question_fails(harness: BridgeHarne
     assert again == keys[3 * BATCH_SIZE :]  # what was not looked at is asked for at once
 
 
-def test_one_tick_takes_a_hundred_and_the_highest_fees_first(harness: BridgeHarness) -> None:
-    harness.set_and_detect(150, fee=2 * 10**14)
+@pytest.mark.parametrize(("max_runs", "most"), [(1, 100), (2, 200), (4, 400), (50, 400)])
+def test_one_tick_takes_a_hundred_a_run_and_the_highest_fees_first(
+    harness: BridgeHarness, max_runs: int, most: int
+) -> None:
+    harness.set_and_detect(450, fee=2 * 10**14)
     honest = harness.set_and_detect(5)
-    taken = [o.key for o in steps.take_orders(harness.bridge, UNPAID, "zksync")]
-    assert len(taken) == taking.MAX_PER_TICK
-    assert set(honest) <= set(taken)
+    taken = steps.take_orders(harness.bridge, UNPAID, "zksync", max_runs=max_runs)
+    assert len(taken) == most
+    assert set(honest) <= {o.key for o in taken}
+
+
+def test_a_throttled_origin_has_one_run_of_a_hundred(harness: BridgeHarness) -> None:
+    harness.set_and_detect(150)
+    throttle(harness)
+    assert steps.is_throttled(harness.bridge, "zksync")
+    taken = steps.take_orders(harness.bridge, UNPAID, "zksync", max_runs=4)
+    assert len(taken) == taking.MAX_PER_RUN
 
 
 def test_dust_that_waits_for_a_price_comes_after_all_others_and_ever_less_often(

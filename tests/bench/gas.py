@@ -28,6 +28,7 @@ _WAYS: dict[str, dict[str, tuple[int, ...]]] = {
     V1.name: {"alone": SIZES},
     V2.name: {"alone": SIZES[:1], "together": SIZES},
 }
+_V1_ALONE = f"{V1.name}, alone"
 _TRANSFER_LIMIT = 200_000
 _CLAIM_LIMIT = 250_000
 _LIMIT_PER_ORDER = 40_000  # of a claim of several
@@ -106,11 +107,16 @@ def _sent(ports: PortHarness, calls: Sequence[Call], limit: int) -> int:
     return sum(receipt.gas_used for receipt in receipts)
 
 
+def compared(rows: Sequence[GasPerOrder]) -> tuple[GasPerOrder, GasPerOrder]:
+    """Return an origin's v1 one by one, and its best way, both of the largest number of orders."""
+    most = [row for row in rows if row.orders == SIZES[-1]]
+    of_v1 = next(row for row in most if row.way == _V1_ALONE)
+    return of_v1, min(most, key=lambda row: row.total)
+
+
 def table(rows: Sequence[GasPerOrder]) -> str:
     """Write the rows as a table of Markdown, each beside its origin's v1 alone."""
-    v1 = {
-        row.origin: row.total for row in rows if row.way == "v1, alone" and row.orders == SIZES[-1]
-    }
+    v1 = {row.origin: row.total for row in rows if row.way == _V1_ALONE and row.orders == SIZES[-1]}
     lines = [
         "| origin | way | orders | transfer | claim | both | below v1 |",
         "|---|---|---|---|---|---|---|",

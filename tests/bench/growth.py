@@ -1,4 +1,4 @@
-"""make bench-growth: what ticks, the lane and a scrape take at 1 k, 100 k and 1 M stored orders.
+"""make bench-growth: ticks, a scrape and the database at 1 k, 100 k and 1 M stored orders.
 
 The last column is 100 k orders that ended, with each backlog of 100 k beside them: see BACKLOGS.
 
@@ -27,27 +27,33 @@ from tests.bench.ticks import BenchBridge
 _SIZES = (1_000, 100_000, 1_000_000)
 _ROWS = 100_000
 _POLLS = 7
+_SIZE = text("SELECT pg_database_size(current_database())")
 
 
 def main(sizes: tuple[int, ...]) -> None:
-    """Print one line a tick."""
+    """Print one line a tick, and the size of the database."""
     folder = Path(tempfile.mkdtemp(prefix="mmbot-bench-"))
     try:
         server = embedded.embedded_url(folder / "data")
-        took = {f"{size:,}": _measure(server, size) for size in sizes}
-        took["backlogs"] = _measure(server, _ROWS, BACKLOGS)
+        measured = {f"{size:,}": _measure(server, size) for size in sizes}
+        measured["backlogs"] = _measure(server, _ROWS, BACKLOGS)
     finally:
         embedded.stop(folder / "data")
         shutil.rmtree(folder)
+    took = {name: seconds for name, (seconds, _) in measured.items()}
+    sizes_mb = {name: size for name, (_, size) in measured.items()}
     load = os.getloadavg()[0]
     print(f"{f'load {load:.1f}':24}" + "".join(f"{name:>22}" for name in took))
     for name, first in took[f"{sizes[0]:,}"].items():
         cells = [f"{of[name] * 1000:9.1f} ms {of[name] / first:7.2f}x" for of in took.values()]
         print(f"{name:24}" + "".join(f"{cell:>22}" for cell in cells))
+    print(f"{'database':24}" + "".join(f"{f'{mb:,.0f} MB':>22}" for mb in sizes_mb.values()))
 
 
-def _measure(server: str, size: int, backlogs: Iterable[str] = ()) -> dict[str, float]:
-    """Return the seconds that each part takes on a store of `size` orders and backlogs."""
+def _measure(
+    server: str, size: int, backlogs: Iterable[str] = ()
+) -> tuple[dict[str, float], float]:
+    """Return the seconds that each part takes on a store of `size` orders, and its MB."""
     name = f"bench_{size}_backlogs" if backlogs else f"bench_{size}"
     admin = create_engine(store_url(server), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
@@ -60,6 +66,8 @@ def _measure(server: str, size: int, backlogs: Iterable[str] = ()) -> dict[str, 
     for kind in backlogs:
         store_backlog(engine, kind, _ROWS)
     print(f"{size:,} orders stored in {time.monotonic() - started:.0f} s", file=sys.stderr)
+    with engine.connect() as connection:
+        megabytes = connection.execute(_SIZE).scalar_one() / 2**20
     bench_bridge = BenchBridge(engine)
     looks: dict[str, list[float]] = {}
     for _ in range(_POLLS):
@@ -68,7 +76,7 @@ def _measure(server: str, size: int, backlogs: Iterable[str] = ()) -> dict[str, 
             do()
             looks.setdefault(part, []).append(time.perf_counter() - begun)
     engine.dispose()
-    return {part: statistics.median(taken) for part, taken in looks.items()}
+    return {part: statistics.median(taken) for part, taken in looks.items()}, megabytes
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from mmbot_pipelines.devnet.artifacts import contract
 from mmbot_pipelines.devnet.chain import connect
 from mmbot_pipelines.devnet.deploy import Deployment
 from mmbot_pipelines.devnet.orders import GOOD_FEE, MILLI, OrderKind, OrderSpec, place_many, submit
-from tests.bench.heads import Heads
+from tests.bench.heads import Broadcasts, Heads
 
 _ZKSYNC = 1
 
@@ -20,6 +20,7 @@ class SeenOrder:
     """One order's times (monotonic, seconds) and L1 blocks; 0: not yet."""
 
     set_at: float = 0.0
+    broadcast_at: float = 0.0  # when a node of L1 had its transfer
     transfer_block: int = 0
     claim_block: int = 0
     transfer_at: float = 0.0
@@ -41,17 +42,20 @@ class Observer:
         self._escrow = contract(self._l2, "Escrow", self.deployment.zksync.escrow)
         self._heads = Heads(self.deployment.l1.rpc_url)
         self._l2_heads = Heads(self.deployment.zksync.rpc_url)
+        self._broadcasts = Broadcasts(self.deployment.l1.rpc_url)
         self._read_to = self._l1.eth.block_number
         self._l2_read_to = self._l2.eth.block_number
 
     def __enter__(self) -> Self:
         self._heads.__enter__()
         self._l2_heads.__enter__()
+        self._broadcasts.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._heads.__exit__()
         self._l2_heads.__exit__()
+        self._broadcasts.__exit__()
 
     def place(self, count: int) -> list[SeenOrder]:
         """Lock so many orders in one block of the L2."""
@@ -119,6 +123,7 @@ class Observer:
         events = self._registry.events
         for log in events.Transfer().get_logs(**blocks):
             order = self._seen[log["args"]["orderId"]]
+            order.broadcast_at = self._broadcasts.at(log["transactionHash"].to_0x_hex())
             order.transfer_block = log["blockNumber"]
             order.transfer_at = self._heads.at(log["blockNumber"])
         for log in events.ClaimPayment().get_logs(**blocks):

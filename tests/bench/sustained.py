@@ -16,6 +16,7 @@ _WARM_UP_SECONDS = 60.0
 _MEMORY_EVERY_SECONDS = 10.0
 _SETTLE_SECONDS = 300.0
 _MB = 2**20
+_MAX_GROWTH = 1.0  # MB a minute, of some 900: what cannot be told from noise in half an hour
 
 
 @dataclass
@@ -44,43 +45,67 @@ class Users:
             self.orders.append(self.observer.submit())
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Steady:
+    """What was seen of orders at a steady rate, after the warm-up."""
+
+    orders: list[SeenOrder]
+    backlog: list[tuple[float, float]]  # seconds since the beginning, orders
+    memory: list[tuple[float, float]]  # seconds since the beginning, MB
+    cpu: float  # seconds in all
+
+
 def sustained(
     observer: Observer, stack: Stack, at: str, *, per_second: float, seconds: float
 ) -> Iterator[Figure]:
-    """Yield the figures of orders at this rate for so long, with L1 blocks of 2 s.
+    """Yield the figures of orders at this rate for so long, with L1 blocks of 2 s."""
+    seen = _steady(observer, stack, at, per_second, seconds, warm_up=_WARM_UP_SECONDS)
+    name = f"{at}: {per_second:g} orders/s for {seconds / 60:g} minutes"
+    taken = sorted(order.transfer_at - order.set_at for order in seen.orders)
+    p95 = taken[int(0.95 * (len(taken) - 1))]
+    yield Figure(name=f"{name}, p95 set to transfer", value=p95, unit="s", at_most=6)
+    growth = _per_minute(seen.backlog)
+    yield Figure(name=f"{name}, backlog grows", value=growth, unit="/min", at_most=per_second)
+    yield Figure(name=f"{name}, CPU an order", value=seen.cpu / len(seen.orders), unit="s")
+    yield Figure(name=f"{name}, memory", value=seen.memory[-1][1], unit="MB")
 
-    What starts within the first minute is warm-up: backlog and memory are counted after it.
-    """
+
+def memory(
+    observer: Observer, stack: Stack, at: str, *, per_second: float, seconds: float
+) -> Iterator[Figure]:
+    """Yield what all processes hold at the end, and how it grew in the last two thirds."""
+    seen = _steady(observer, stack, at, per_second, seconds, warm_up=seconds / 3)
+    name = f"{at}: memory under {per_second:g} order/s for {seconds / 60:g} minutes"
+    yield Figure(name=name, value=seen.memory[-1][1], unit="MB")
+    growth = _per_minute(seen.memory)
+    yield Figure(name=f"{name}, grows", value=growth, unit="MB/min", at_most=_MAX_GROWTH)
+
+
+def _steady(
+    observer: Observer, stack: Stack, at: str, per_second: float, seconds: float, *, warm_up: float
+) -> _Steady:
+    """Let orders be set at this rate for so long, and wait for their claims."""
     users = Users(observer, 1 / per_second)
     begun, cpu = time.monotonic(), cpu_seconds(pids(stack))
-    backlog: list[tuple[float, float]] = []  # seconds since the beginning, orders
-    memory: list[tuple[float, float]] = []  # seconds since the beginning, MB
+    backlog, held = list[tuple[float, float]](), list[tuple[float, float]]()
     users.start()
     while (now := time.monotonic() - begun) < seconds:
         observer.look(_MEMORY_EVERY_SECONDS)
-        if now < _WARM_UP_SECONDS:
+        if now < warm_up:
             continue
         waiting = [order for order in list(users.orders) if order.set_at and not order.transfer_at]
         backlog.append((now, len(waiting)))
-        if not memory or now - memory[-1][0] >= _MEMORY_EVERY_SECONDS:
-            memory.append((now, memory_bytes(pids(stack)) / _MB))
+        if not held or now - held[-1][0] >= _MEMORY_EVERY_SECONDS:
+            held.append((now, memory_bytes(pids(stack)) / _MB))
             print(
                 f"{at}: {now:.0f} s, {len(users.orders)} orders set, {len(waiting)} not paid yet, "
-                f"{memory[-1][1]:.0f} MB",
+                f"{held[-1][1]:.0f} MB",
                 file=sys.stderr,
             )
     users.stop()
     observer.await_claims(users.orders, _SETTLE_SECONDS)
-    name = f"{at}: {per_second:g} orders/s for {seconds / 60:g} minutes"
-    taken = sorted(order.transfer_at - order.set_at for order in users.orders)
-    p95 = taken[int(0.95 * (len(taken) - 1))]
-    yield Figure(name=f"{name}, p95 set to transfer", value=p95, unit="s", at_most=6)
-    growth = _per_minute(backlog)
-    yield Figure(name=f"{name}, backlog grows", value=growth, unit="/min", at_most=per_second)
-    used = (cpu_seconds(pids(stack)) - cpu) / len(users.orders)
-    yield Figure(name=f"{name}, CPU an order", value=used, unit="s")
-    yield Figure(name=f"{name}, memory", value=memory[-1][1], unit="MB")
-    yield Figure(name=f"{name}, memory grows", value=_per_minute(memory), unit="MB/min")
+    cpu = cpu_seconds(pids(stack)) - cpu
+    return _Steady(orders=users.orders, backlog=backlog, memory=held, cpu=cpu)
 
 
 def _per_minute(samples: Sequence[tuple[float, float]]) -> float:

@@ -253,21 +253,27 @@ def test_a_receipt_that_another_run_was_first_with_keeps_no_neighbour(
     keys = harness.set_and_detect(5)
     harness.transfer(keys)
     harness.chain.mine()
-    decide, other = PgOutbox.decide, keys[2]
+    decide, other, stored = PgOutbox.decide, keys[2], list[int]()
+
+    def count(outbox: PgOutbox, decided: Sequence[Outcome]) -> None:
+        stored.append(len(decided))
+        decide(outbox, decided)
 
     def late(outbox: PgOutbox, decided: Sequence[Outcome]) -> None:
-        monkeypatch.setattr(PgOutbox, "decide", decide)
+        monkeypatch.setattr(PgOutbox, "decide", count)
         row = next(o for o in decided if o.transaction.subject == other)
         order = harness.order(other)
         paid = order.after(Fact.MINED, at=harness.now, tx=order.transfer_tx)
         with harness.store.begin() as uow:
             uow.outbox.decide([row])
             record(uow, order, paid, run_id="other", at=harness.now, tx=order.transfer_tx)
-        decide(outbox, decided)
+        stored.clear()
+        count(outbox, decided)
 
     monkeypatch.setattr(PgOutbox, "decide", late)
     harness.look()
     assert set(harness.statuses().values()) == {Status.FULFILLED}
+    assert stored == [5, 4]
     assert f"{other}: receipt processed concurrently by another run; skipped" in harness.logged
     assert [entry.run_id for entry in harness.store.orders.history(other)][-1] == "other"
 

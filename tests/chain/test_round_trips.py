@@ -64,8 +64,8 @@ def trips(monkeypatch: pytest.MonkeyPatch) -> RoundTrips:
     return counted
 
 
-# Of a whole slice the escrow is asked 52 questions, which are two requests.
-@pytest.mark.parametrize(("count", "transfer", "claim"), [(1, 6, 5), (BATCH_SIZE, 7, 5)])
+# Of a whole slice the escrow is asked 102 questions, which are three requests.
+@pytest.mark.parametrize(("count", "transfer", "claim"), [(1, 6, 5), (BATCH_SIZE, 8, 7)])
 def test_a_slice_takes_few_round_trips_one_after_the_other_and_holds_the_lane_once(
     ports: AnvilPorts,
     trips: RoundTrips,

@@ -72,7 +72,9 @@ def orders_sensors(origin: str, max_runs: int) -> list[dg.SensorDefinition]:
                     steps.detect(bridge, origin, run)
                 # A tick that takes orders ends: so one that may take some may do so until then.
                 busy = busy and is_run_limit_reached(context, fill_orders, origin, max_runs)
-                return [] if busy else steps.take_orders(bridge, _TO_PAY, origin)
+                if busy:
+                    return []
+                return steps.take_orders(bridge, _TO_PAY, origin, max_runs=max_runs)
 
             if orders := watcher.watch(bridge.announced(origin), look, seconds=TURN_SECONDS):
                 # What is paid in one transaction is paid by one run.
@@ -100,6 +102,8 @@ def receipts_sensors(origins: Sequence[str], max_runs: int) -> list[dg.SensorDef
                 return
             run = sensor_run(context)
             busy = set(origins)
+            # What is claimed together is claimed by one run.
+            runs = max_runs if bridge.rules.batching is None else 1
             steps.check_l1_reorgs(bridge, run)
             steps.process_receipts(bridge, run)
             stuck = list(replacements(bridge))
@@ -113,14 +117,14 @@ def receipts_sensors(origins: Sequence[str], max_runs: int) -> list[dg.SensorDef
                     if not is_run_limit_reached(context, repay_orders, o, max_runs)
                 )
                 free = [o for o in origins if o not in busy]
-                taken = {o: steps.take_orders(bridge, [Status.FULFILLED], o) for o in free}
+                taken = {
+                    o: steps.take_orders(bridge, [Status.FULFILLED], o, max_runs=runs) for o in free
+                }
                 return {origin: orders for origin, orders in taken.items() if orders}
 
             seconds = 0.0 if stuck else TURN_SECONDS
             paid = watcher.watch(bridge.announced(GLOBAL), look, seconds=seconds) or {}
             yield from stuck
-            # What is claimed together is claimed by one run.
-            runs = max_runs if bridge.rules.batching is None else 1
             for origin, orders in paid.items():
                 yield from run_requests("repay", origin, orders, runs, job=repay_orders.name)
             if not (paid or stuck):
