@@ -11,7 +11,7 @@ from tests.e2e.product import Product
 _SENSORS = """{ sensorsOrError(repositorySelector: {repositoryName: "__repository__",
     repositoryLocationName: "mmbot"}) { ... on Sensors { results { name minIntervalSeconds
     sensorState { ticks(limit: 4) { status timestamp endTimestamp } } } } } }"""
-_STOP_SECONDS = 30
+_STOP_SECONDS = 60
 
 
 def ticks(product: Product) -> dict[str, list[dict[str, Any]]]:

