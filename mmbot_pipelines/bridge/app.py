@@ -10,7 +10,7 @@ from mmbot_pipelines.bridge.poll_schedule import PollSchedule
 from mmbot_pipelines.bridge.ports.accounts import Accounts
 from mmbot_pipelines.bridge.ports.chains import Origin, Registry
 from mmbot_pipelines.bridge.ports.orders import BridgeStore
-from mmbot_pipelines.core.delegation import BatchContract
+from mmbot_pipelines.core.delegation import BatchContract, Delegation
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.notifications import NoNotifications, Notifications
 from mmbot_pipelines.core.outbox import Chain
@@ -60,6 +60,7 @@ class Bridge:
     notifications: Mapping[str, Notifications] = field(default_factory=dict)  # by scope
     # None: every call is a transaction of its own
     batch_contract: BatchContract | None = None
+    account_code: Callable[[Address], Delegation] | None = None  # that an account on L1 runs now
     workers: Workers | None = None  # None: each run starts a process of its own
     rebroadcasts: Rebroadcasts = field(default_factory=Rebroadcasts)
     poll_schedules: dict[str, PollSchedule] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 import random
 from datetime import UTC, date, datetime
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from mmbot_pipelines.adapters.bridge.registry import PaymentRegistry, abi_of, disagreement
@@ -16,7 +16,11 @@ from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.evm.chain import EthereumChain
-from mmbot_pipelines.adapters.evm.delegation import DeployedBatchContract, WalletDelegation
+from mmbot_pipelines.adapters.evm.delegation import (
+    DeployedBatchContract,
+    WalletDelegation,
+    read_delegation,
+)
 from mmbot_pipelines.adapters.evm.signing import Signer, WatchOnlyWallet
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.starknet.invoke_store import PgInvokes
@@ -109,6 +113,7 @@ def bridge(settings: Settings) -> Bridge:
         registry=registry,
         chain=chain,
         batch_contract=DeployedBatchContract(rpc) if settings.execution.batch == EIP7702 else None,
+        account_code=partial(read_delegation, rpc),
         rules=Rules(
             limits=Limits(
                 min_transfer=settings.limits.min_transfer,

@@ -8,6 +8,7 @@ from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core import safety
 from mmbot_pipelines.core.alerts import Alert, AlertSnapshot, Severity
+from mmbot_pipelines.core.delegation import AccountCode, Delegation
 from mmbot_pipelines.core.errors import RpcRefused, RpcUnavailable, StoreUnavailable
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Call
@@ -177,6 +178,25 @@ def test_a_silent_chain_is_reported_and_hides_what_only_it_knows(harness: Bridge
     assert (alert.key, alert.severity) == ("rpc L1", Severity.HIGH)
     assert "one.example unreachable" in alert.text
     assert now.unknown == {"wallet-floor", "wallet-shared", "wallet-nonce"}
+
+
+def test_somebody_elses_code_in_our_account(harness: BridgeHarness) -> None:
+    codes = iter((AccountCode.FOREIGN, AccountCode.OURS, AccountCode.MISSING, AccountCode.NONE))
+
+    def account_code(account: Address) -> Delegation:
+        return Delegation(account=account, code=next(codes))
+
+    harness.replace(account_code=account_code)
+    alert = only(harness)
+    assert (alert.key, alert.severity) == ("wallet-code", Severity.CRITICAL)
+    assert "mmbot delegation remove" in alert.text
+    assert [found(harness) for _ in range(3)] == [{}, {}, {}]
+
+    def silent(account: Address) -> Delegation:
+        raise RpcUnavailable("no RPC node of L1 answered")
+
+    harness.replace(account_code=silent)
+    assert harness.alerts().unknown == {"wallet-code"}
 
 
 def test_a_refusal_is_an_answer(harness: BridgeHarness) -> None:

@@ -14,6 +14,7 @@ from mmbot_pipelines.bridge.ports.orders import Cursor
 from mmbot_pipelines.bridge.sending.nonces import is_impossible
 from mmbot_pipelines.bridge.sending.signing import BalanceFloorReached
 from mmbot_pipelines.core.daemons import HEARTBEAT_TIMEOUT, Daemon, Daemons, concurrent_daemons
+from mmbot_pipelines.core.delegation import AccountCode, Delegation
 from mmbot_pipelines.core.errors import Failure, InsufficientFunds, RpcUnavailable
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Chain, Transaction, by_wallet
@@ -48,6 +49,8 @@ class WalletSnapshot:
     lost_nonces: Sequence[int]  # given out by us, used by somebody else
     nonces_known: bool  # whether the chain returned its nonce
     impossible_nonce: int | None  # a count of the wallet's transactions that cannot be
+    foreign_code: str | None  # in one line, where it runs other code than the batch contract's
+    code_known: bool  # whether the chain returned its code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +87,10 @@ def take_snapshot(bridge: Bridge, records: OrderStats, daemons: Daemons) -> Brid
         probes[name] = lambda origin=origin: origin.head(Cursor.LATEST)  # type: ignore[misc]
     # The chain first: what is sent in between must not look like somebody else's.
     lanes = bridge.lanes
-    pool = ThreadPoolExecutor(len(probes) + 3 * len(lanes))
+    pool = ThreadPoolExecutor(len(probes) + 4 * len(lanes))
     try:
         heads = {name: pool.submit(probe_chain) for name, probe_chain in probes.items()}
-        asked = [_ask(pool, lane.chain) for lane in lanes]
+        asked = [_ask(pool, lane) for lane in lanes]
         silent = {name: why for name, head in heads.items() if (why := _silence(head))}
         answers = [_WalletAnswers(*map(_answer, probes)) for probes in asked]
     finally:
@@ -132,14 +135,21 @@ class _WalletAnswers(NamedTuple):
     balance: Wei | None
     mined: int | None  # transactions
     pending: int | None  # transactions, with those that wait
+    code: Delegation | None
 
 
-def _ask(pool: ThreadPoolExecutor, chain: Chain) -> "list[Future[Any]]":
+def _ask(pool: ThreadPoolExecutor, lane: Bridge) -> "list[Future[Any]]":
+    chain, account_code = lane.chain, lane.account_code or _no_code
     return [
         pool.submit(chain.balance),
         pool.submit(lambda: chain.nonce(pending=False)),
         pool.submit(lambda: chain.nonce(pending=True)),
+        pool.submit(account_code, chain.wallet),
     ]
+
+
+def _no_code(account: Address) -> Delegation:
+    return Delegation(account=account, code=AccountCode.NONE)
 
 
 def _wallet(
@@ -158,6 +168,10 @@ def _wallet(
         lost_nonces=records.nonces_lost(chain.chain_id, chain.wallet, since=since),
         nonces_known=nonces_known,
         impossible_nonce=pending if impossible else None,
+        foreign_code=known.code.summary
+        if known.code is not None and known.code.code is AccountCode.FOREIGN
+        else None,
+        code_known=known.code is not None,
     )
 
 

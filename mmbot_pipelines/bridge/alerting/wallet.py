@@ -13,6 +13,7 @@ FLOOR = "wallet-floor"
 SHORT = "wallet-short"
 SHARED = "wallet-shared"
 NONCE = "wallet-nonce"
+CODE = "wallet-code"
 
 _SHOWN_NONCES = 10
 
@@ -23,6 +24,7 @@ def alerts(facts: BridgeSnapshot, floor: Wei) -> Iterator[Alert]:
     for wallet in facts.wallets:
         yield from _shared(facts, wallet)
         yield from _impossible_nonce(facts, wallet)
+        yield from _foreign_code(facts, wallet)
 
 
 def unknown(facts: BridgeSnapshot) -> Iterator[str]:
@@ -32,6 +34,8 @@ def unknown(facts: BridgeSnapshot) -> Iterator[str]:
             yield _key(FLOOR, facts, wallet)
         if not wallet.nonces_known:
             yield from (_key(kind, facts, wallet) for kind in (SHARED, NONCE))
+        if not wallet.code_known:
+            yield _key(CODE, facts, wallet)
 
 
 def _key(kind: str, facts: BridgeSnapshot, wallet: WalletSnapshot) -> str:
@@ -40,6 +44,18 @@ def _key(kind: str, facts: BridgeSnapshot, wallet: WalletSnapshot) -> str:
 
 def _name(facts: BridgeSnapshot, wallet: WalletSnapshot) -> str:
     return "the wallet" if len(facts.wallets) == 1 else f"the wallet {wallet.address}"
+
+
+def _foreign_code(facts: BridgeSnapshot, wallet: WalletSnapshot) -> Iterator[Alert]:
+    if wallet.foreign_code is not None:
+        yield Alert.to_act(
+            _key(CODE, facts, wallet),
+            Severity.CRITICAL,
+            f"{_name(facts, wallet)} runs somebody else's code",
+            f"{wallet.foreign_code}. That code can move all its money.",
+            "run `mmbot halt` and `mmbot delegation remove`; if you did not set it, the key is "
+            "stolen: move the money, and use a new key.",
+        )
 
 
 def _funds(facts: BridgeSnapshot, floor: Wei) -> Iterator[Alert]:
