@@ -22,6 +22,7 @@ COMMANDS = {
     "status": ("bridge.status", "Say whether all is well, and what waits for a person."),
     "orders": ("bridge.orders", "List the orders, or show one order's whole history."),
     "report": ("bridge.report", "Show what was earned and what it cost, by day and origin."),
+    "replay": ("bridge.replay", "Report what the bot would have done with orders of the past."),
     "doctor": (
         "doctor.command",
         "Check every setting, the database, the chains and the contracts.",

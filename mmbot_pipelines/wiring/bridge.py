@@ -33,6 +33,7 @@ from mmbot_pipelines.bridge.policy import Batching, Caps, Limits
 from mmbot_pipelines.bridge.ports.reports import Reports
 from mmbot_pipelines.core import failpoints, readings
 from mmbot_pipelines.core.errors import Failure, InvalidSettings
+from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.safety import GLOBAL
 from mmbot_pipelines.settings import Settings
 from mmbot_pipelines.settings.bridge import BATCHED, EIP7702, WITH_TRANSFER
@@ -115,12 +116,7 @@ def bridge(settings: Settings) -> Bridge:
         batch_contract=DeployedBatchContract(rpc) if settings.execution.batch == EIP7702 else None,
         account_code=partial(read_delegation, rpc),
         rules=Rules(
-            limits=Limits(
-                min_transfer=settings.limits.min_transfer,
-                max_transfer=settings.limits.max_transfer,
-                min_margin_bps=settings.limits.min_margin_bps,
-                ours=frozenset({l1.registry_address, chain.wallet}),
-            ),
+            limits=limits(settings, chain.wallet),
             max_attempts=settings.execution.max_attempts,
             backoff_seconds=settings.execution.retry_backoff_seconds,
             dry_run=settings.dry_run,
@@ -170,6 +166,16 @@ def auditor(settings: Settings) -> Auditor:
         ),
         reports=PgReports(engine),
         blocks=settings.safety.audit_blocks,
+    )
+
+
+def limits(settings: Settings, *ours: Address) -> Limits:
+    """Return what the operator allows; nobody is paid by a transfer to one of `ours`."""
+    return Limits(
+        min_transfer=settings.limits.min_transfer,
+        max_transfer=settings.limits.max_transfer,
+        min_margin_bps=settings.limits.min_margin_bps,
+        ours=frozenset({settings.l1.registry_address, *ours}),
     )
 
 

@@ -34,6 +34,11 @@ def market_fees(rpc: Rpc) -> Fees:
     priority = min(_DEFAULT_PRIORITY if tip is None else tip, _MAX_PRIORITY)
     if base > _MAX_BASE_FEE:
         raise decoding.InvalidResponse(f"a node of {rpc.chain} has an impossible base fee: {base}")
+    return fees_of(base, priority)
+
+
+def fees_of(base: Wei, priority: Wei) -> Fees:
+    """Return the prices that are signed where the newest block has this base fee, per gas."""
     return Fees(base=Wei(-(-base * 9 // 8)), priority=priority, ceiling=Wei(2 * base + priority))
 
 

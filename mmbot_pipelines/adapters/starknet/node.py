@@ -86,6 +86,15 @@ class StarknetNode:
         """Return the newest block that Starknet has accepted (ACCEPTED_ON_L2)."""
         return _block(self.call("blockHashAndNumber"))
 
+    def made_at(self, number: int) -> int:
+        """Return when a sealed block was made, in seconds since 1970.
+
+        Raises:
+            RpcError: there is no such block.
+        """
+        header = self.call("getBlockWithTxHashes", block_id=_block_id(number))
+        return int(members(header, timestamp=whole)["timestamp"])
+
     def block(self, at: int | str) -> Block:
         """Return a sealed block, by its number or by a tag.
 

@@ -12,7 +12,7 @@ from mmbot_pipelines.bridge.ports.accounts import REPAY, TRANSFER
 from mmbot_pipelines.core.money import Gas
 
 # A transfer to an account that is new to the chain (measured: 136.2 k; 111.2 k to one in use).
-_MEASURED_TRANSFER = Gas(137_000)
+MEASURED_TRANSFER = Gas(137_000)
 
 _RECEIPTS = 20  # the newest of a kind that are looked at
 
@@ -39,8 +39,8 @@ def transfer_gas(bridge: Bridge, origin: str) -> Gas:
     The median of the newest receipts: a recipient's own code runs in a transfer, so that the
     highest would be a stranger's choice.
     """
-    seen = [g for g in _receipts(bridge, TRANSFER, origin) if _possible(g, _MEASURED_TRANSFER)]
-    return Gas(max(median_high(seen), _MEASURED_TRANSFER)) if seen else _MEASURED_TRANSFER
+    seen = [g for g in _receipts(bridge, TRANSFER, origin) if _possible(g, MEASURED_TRANSFER)]
+    return Gas(max(median_high(seen), MEASURED_TRANSFER)) if seen else MEASURED_TRANSFER
 
 
 def _receipts(bridge: Bridge, purpose: str, origin: str) -> list[Gas]:

@@ -53,6 +53,9 @@ class OriginModule(Protocol):
     def watched_nodes(self, section: Any, *, quorum: int) -> Nodes:
         """Return its nodes over connections of their own, for who watches them."""
 
+    def block_time(self, section: Any, number: int) -> int:
+        """Return when a block was made, in seconds since 1970."""
+
     def stranded_refunds(self, section: Any, rpc: Rpc, l1: L1) -> str | None:
         """Return why messages of an account with code on L1 would be refunded to nobody.
 

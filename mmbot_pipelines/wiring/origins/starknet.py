@@ -117,6 +117,14 @@ def watched_nodes(section: Section, *, quorum: int) -> Nodes:
     )
 
 
+def block_time(section: Section, number: int) -> int:
+    """Return when a block was made, in seconds since 1970."""
+    from mmbot_pipelines.adapters.starknet.client import StarknetRpc  # noqa: PLC0415
+
+    rpc = StarknetRpc(section.urls, chain_id=section.chain_id, quorum=1)
+    return rpc.ask(lambda node: node.made_at(number))
+
+
 def subscriptions(section: Section) -> Sequence[RpcCall]:
     """Return how its nodes are asked to announce new blocks, and what the escrow logs."""
     escrow = hex(int(section.escrow_address, 16))  # the specification takes no leading zeros

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from mmbot_pipelines.adapters.bridge.zksync import refunds
 from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSyncOrigin
+from mmbot_pipelines.adapters.evm import history
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.node import RpcCall
 from mmbot_pipelines.adapters.rpc.nodes import Nodes
@@ -38,6 +39,12 @@ def origin(section: zksync.ZkSync, shared: Shared) -> Origin:
 def watched_nodes(section: zksync.ZkSync, *, quorum: int) -> Nodes:
     """Return its nodes for who watches them."""
     return watched_on_evm(ZkSyncOrigin.name, section, section.chain_id, quorum)
+
+
+def block_time(section: zksync.ZkSync, number: int) -> int:
+    """Return when a block was made, in seconds since 1970."""
+    rpc = Rpc(section.urls, chain=ZkSyncOrigin.name, chain_id=section.chain_id)
+    return history.time_of(rpc, number)[1]
 
 
 def stranded_refunds(section: zksync.ZkSync, rpc: Rpc, l1: L1) -> str | None:
