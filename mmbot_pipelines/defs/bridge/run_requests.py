@@ -152,10 +152,10 @@ def reprocess_one(context: dg.OpExecutionContext, bridge: steps.Bridge, key: str
     """Retry one order at a person's request, in the run of `context`."""
     with operator_errors():
         order_keys([key])
-        context.instance.add_run_tags(context.run_id, order_tags([key]))
         if not bridge.store.orders.get([key]):
             raise OrdersFailed(
                 f"no order {key!r}: give one that `mmbot orders` lists, e.g. {EXAMPLE_KEY}"
             )
+        context.instance.add_run_tags(context.run_id, order_tags([key]))
         steps.record_run(bridge, context.run_id, [key])
         steps.reprocess(bridge, [key], op_run(context, bridge))
