@@ -12,10 +12,10 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
 from mmbot_pipelines.adapters.db import embedded, migrate
@@ -35,13 +35,13 @@ def main(sizes: tuple[int, ...]) -> None:
     folder = Path(tempfile.mkdtemp(prefix="mmbot-bench-"))
     try:
         server = embedded.embedded_url(folder / "data")
-        measured = {f"{size:,}": _measure(server, size) for size in sizes}
-        measured["backlogs"] = _measure(server, _ROWS, BACKLOGS)
+        stores = {f"{size:,}": _prepare(server, size) for size in sizes}
+        stores["backlogs"] = _prepare(server, _ROWS, BACKLOGS)
+        sizes_mb = {name: _megabytes(engine) for name, engine in stores.items()}
+        took = _measure(stores)
     finally:
         embedded.stop(folder / "data")
         shutil.rmtree(folder)
-    took = {name: seconds for name, (seconds, _) in measured.items()}
-    sizes_mb = {name: size for name, (_, size) in measured.items()}
     load = os.getloadavg()[0]
     print(f"{f'load {load:.1f}':24}" + "".join(f"{name:>22}" for name in took))
     for name, first in took[f"{sizes[0]:,}"].items():
@@ -50,10 +50,8 @@ def main(sizes: tuple[int, ...]) -> None:
     print(f"{'database':24}" + "".join(f"{f'{mb:,.0f} MB':>22}" for mb in sizes_mb.values()))
 
 
-def _measure(
-    server: str, size: int, backlogs: Iterable[str] = ()
-) -> tuple[dict[str, float], float]:
-    """Return the seconds that each part takes on a store of `size` orders, and its MB."""
+def _prepare(server: str, size: int, backlogs: Iterable[str] = ()) -> Engine:
+    """Return a store of `size` orders and backlogs."""
     name = f"bench_{size}_backlogs" if backlogs else f"bench_{size}"
     admin = create_engine(store_url(server), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
@@ -65,18 +63,34 @@ def _measure(
     store(engine, size)
     for kind in backlogs:
         store_backlog(engine, kind, _ROWS)
-    print(f"{size:,} orders stored in {time.monotonic() - started:.0f} s", file=sys.stderr)
+    print(f"{name}: stored in {time.monotonic() - started:.0f} s", file=sys.stderr)
+    return engine
+
+
+def _megabytes(engine: Engine) -> float:
     with engine.connect() as connection:
-        megabytes = connection.execute(_SIZE).scalar_one() / 2**20
-    bench_bridge = BenchBridge(engine)
-    looks: dict[str, list[float]] = {}
+        return float(connection.execute(_SIZE).scalar_one()) / 2**20
+
+
+def _measure(stores: Mapping[str, Engine]) -> dict[str, dict[str, float]]:
+    """Return the seconds that each part takes on each store.
+
+    The stores take turns, so that other work on this machine slows all of them.
+    """
+    bridges = {name: BenchBridge(engine) for name, engine in stores.items()}
+    looks: dict[str, dict[str, list[float]]] = {name: {} for name in stores}
     for _ in range(_POLLS):
-        for part, do in bench_bridge.parts().items():
-            begun = time.perf_counter()
-            do()
-            looks.setdefault(part, []).append(time.perf_counter() - begun)
-    engine.dispose()
-    return {part: statistics.median(taken) for part, taken in looks.items()}, megabytes
+        for name, bridge in bridges.items():
+            for part, do in bridge.parts().items():
+                begun = time.perf_counter()
+                do()
+                looks[name].setdefault(part, []).append(time.perf_counter() - begun)
+    for engine in stores.values():
+        engine.dispose()
+    return {
+        name: {part: statistics.median(taken) for part, taken in of.items()}
+        for name, of in looks.items()
+    }
 
 
 if __name__ == "__main__":
