@@ -70,6 +70,8 @@ def _names_of(definitions: dg.Definitions) -> set[str]:
     found: set[str] = set()
     for part in (definitions.jobs, definitions.sensors, definitions.schedules):
         found |= {str(one.name) for one in part or [] if hasattr(one, "name")}
+    for checks_of_asset in definitions.asset_checks or []:
+        found |= {key.name for key in getattr(checks_of_asset, "check_keys", ())}
     return found | {key.to_user_string() for key in _asset_keys(definitions)}
 
 

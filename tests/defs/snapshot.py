@@ -25,7 +25,7 @@ def snapshot() -> str:
             spec.key.to_user_string(): {
                 "partitions": getattr(spec.partitions_def, "name", None),
                 "group": spec.group_name,
-                "tags": dict(spec.tags),
+                "tags": dict(sorted(spec.tags.items())),
                 "description": spec.description,
             }
             for spec in sorted(defs.resolve_all_asset_specs(), key=lambda s: s.key)
