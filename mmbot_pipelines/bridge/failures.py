@@ -70,7 +70,8 @@ class Work:
     """The orders of one step of one run, and what failed among them."""
 
     def __init__(self, bridge: Bridge, run: Run, step: str) -> None:
-        self.bridge = bridge
+        self.bridge = bridge  # with the wallet that the present slice is sent from
+        self.lanes = [bridge]  # with each wallet that may send it, in turn
         self.run = run
         self.step = step
         self.failed: dict[str, Failure] = {}
@@ -79,6 +80,16 @@ class Work:
         self._counted = False  # a failure that may call for a halt
         self._halted: set[str] = set()  # scopes, by this step
         self._unconfirmed: list[str] = []  # orders that have met what may halt for the first time
+
+    def send_from(self, lanes: Sequence[Bridge]) -> None:
+        """Send the present slice from the first of these wallets that can."""
+        self.lanes = list(lanes)
+        self.bridge = self.lanes[0]
+
+    @property
+    def is_last_wallet(self) -> bool:
+        """Return whether no other wallet may send what this one cannot."""
+        return self.bridge is self.lanes[-1]
 
     def due(self, keys: Sequence[str], statuses: Sequence[Status]) -> list[Order]:
         """Return the orders in these statuses that may be worked on now; log what may not.

@@ -23,6 +23,7 @@ from mmbot_pipelines.bridge.sending.caps import RunLimits, closed, split_confirm
 from mmbot_pipelines.bridge.sending.claims_behind import claims_behind
 from mmbot_pipelines.bridge.sending.requests import SubmitRequest
 from mmbot_pipelines.bridge.sending.submit import submit
+from mmbot_pipelines.bridge.sending.wallets import ready_lanes
 from mmbot_pipelines.core import concurrency, failpoints
 from mmbot_pipelines.core.errors import Failure, SimulationReverted, Waits
 from mmbot_pipelines.core.money import Gas, Wei, format_ether
@@ -108,7 +109,9 @@ def _fill(
     orders = split_confirmed(work, origin, orders)
     if not orders:
         return
-    l2 = bridge.origins[origin]
+    floor = bridge.rules.thresholds.min_balance
+    work.send_from(ready_lanes(bridge, [o.amount for o in orders], fees, floor=floor))
+    bridge, l2 = work.bridge, bridge.origins[origin]
     calls = {o.key: bridge.registry.transfer(o) for o in orders}
     with concurrency.questions() as ask:
         simulated = ask.submit(bridge.chain.simulate, [calls[o.key] for o in orders], fees)

@@ -20,6 +20,7 @@ from mmbot_pipelines.core.errors import (
     Reorged,
     RpcRefused,
     SimulationReverted,
+    TryAgain,
     TryLater,
 )
 from mmbot_pipelines.core.money import Gas
@@ -72,8 +73,12 @@ class NotMarketMaker(Halts):
     reason = "waiting: the registry does not take our wallet as its market maker"
 
 
+class WalletRefused(TryAgain):
+    """The registry refuses one of our wallets: another one of them goes on."""
+
+
 def check_market_maker(work: Work, results: Sequence[Gas | Failure]) -> list[Gas | Failure]:
-    """Return the results of simulations, with `NotMarketMaker` where we are refused for who we are.
+    """Return the results of simulations, with the cause where we are refused for who we are.
 
     Raises:
         Failure: the registry could not be asked.
@@ -85,18 +90,23 @@ def check_market_maker(work: Work, results: Sequence[Gas | Failure]) -> list[Gas
     return [cause if _is_authority_revert(result) else result for result in results]
 
 
-def market_maker_refusal(bridge: Bridge, words: str) -> NotMarketMaker | None:
+def market_maker_refusal(bridge: Bridge, words: str) -> NotMarketMaker | WalletRefused | None:
     """Return the cause of a revert with these words, if it is that our wallet is not taken.
+
+    Nothing is halted while the registry takes another one of our wallets.
 
     Raises:
         Failure: the registry could not be asked.
     """
-    wallet = bridge.chain.wallet
-    if not any(reason in words for reason in _REVERT_REASONS) or bridge.registry.accepts_wallet(
-        wallet
-    ):
+    if not any(reason in words for reason in _REVERT_REASONS):
         return None
-    return NotMarketMaker(
+    wallet = bridge.chain.wallet
+    others = {lane.chain.wallet for lane in bridge.lanes} - {wallet}
+    accepted, *others_accepted = bridge.registry.accepts([wallet, *others])
+    if accepted:
+        return None
+    refusal = WalletRefused if any(others_accepted) else NotMarketMaker
+    return refusal(
         "the registry takes transfers and claims from its owner and its market maker alone, "
         f"{wallet} is neither: have the owner call setMMAddress({wallet}), or set the key of "
         "the market maker"

@@ -1,6 +1,6 @@
 """What a second look found: pauses, refusals on chain, wrong chains, and silent waiting."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -82,10 +82,10 @@ def test_a_registry_that_does_not_report_whom_it_takes_holds_no_other_receipt_up
     harness.transfer([refused, other])
     harness.chain.refuse(lambda c: c == call, "Only Owner or MM can call this function")
 
-    def takes(_: Address) -> bool:
+    def accepts(_: Sequence[Address]) -> list[bool]:
         raise fault
 
-    monkeypatch.setattr(harness.registry, "accepts_wallet", takes)
+    monkeypatch.setattr(harness.registry, "accepts", accepts)
     harness.mine()
     assert harness.order(refused).failures == 1
     assert (harness.order(other).status, state(harness)) == (Status.FULFILLED, State.NORMAL)

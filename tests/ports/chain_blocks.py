@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mmbot_pipelines.core.money import Gas, TxHash
+from mmbot_pipelines.core.money import Address, Gas, TxHash
 from mmbot_pipelines.core.outbox import Block, Call, Fees
 
 
@@ -19,6 +19,7 @@ class Executed:
     nonce: int
     gas: Gas
     fees: Fees
+    wallet: Address
     block: Block | None = None
     gas_price: int = 0
     reason: str | None = None  # why it reverted
@@ -46,7 +47,7 @@ class Refusal:
 
 
 def transaction_of(raw: bytes) -> Executed:
-    to, data, value, nonce, gas, base, priority, ceiling = json.loads(raw)
+    to, data, value, nonce, gas, base, priority, ceiling, wallet = json.loads(raw)
     return Executed(
         hash=hash_of(raw),
         raw=raw,
@@ -54,6 +55,7 @@ def transaction_of(raw: bytes) -> Executed:
         nonce=nonce,
         gas=gas,
         fees=Fees(base=base, priority=priority, ceiling=ceiling),
+        wallet=wallet,
     )
 
 
@@ -73,3 +75,8 @@ def hash_of(raw: bytes) -> TxHash:
 
 def block_of(number: int, salt: str) -> Block:
     return Block(number, "0x" + hashlib.sha256(f"{number}/{salt}".encode()).hexdigest())
+
+
+def outbids(new: Fees, old: Fees) -> bool:
+    """Return whether both fees are a tenth higher, as geth requires."""
+    return 10 * new.ceiling >= 11 * old.ceiling and 10 * new.priority >= 11 * old.priority

@@ -1,4 +1,4 @@
-"""A chain in memory, with one wallet: the port `Chain` and the means to script it.
+"""A chain in memory, with one wallet (and `WalletMemory`s): the port `Chain`, scriptable.
 
 Blocks appear only by `mine`. A contract is a function that returns why a call reverts, or
 None; what it did is read from `executed`, so that a reorg takes it back by itself.
@@ -35,6 +35,7 @@ from tests.ports.chain_blocks import (
     batch_of,
     block_of,
     hash_of,
+    outbids,
     transaction_of,
 )
 
@@ -47,6 +48,7 @@ class ChainMemory:
 
     chain_id = 31337
     wallet = WALLET
+    sender = WALLET  # of the call that a contract is asked about
 
     def __init__(self, *, balance: int = 10_000 * ETH, base_fee: int = 10**9) -> None:
         self.endowment = balance  # wei that the wallet had at the start
@@ -63,6 +65,7 @@ class ChainMemory:
         self.broadcast_fault: Failure | None = None  # stands in each place while it is set
         self.broadcasts: list[bytes] = []  # every one ever handed over, again or not
         self.pool: dict[int, Executed] = {}
+        self.wallets: list[ChainMemory] = [self]
         self.blocks = [MinedBlock(block_of(0, ""))]
         self._refusals: list[Refusal] = []
         self._forks = 0
@@ -92,7 +95,7 @@ class ChainMemory:
         self._answer()
         spent = sum(
             self._gas_used(t) * t.gas_price + sum(call.value for call in t.made)
-            for t in self.executed()
+            for t in self.sent()
         )
         return Wei(self.endowment - spent)
 
@@ -102,7 +105,7 @@ class ChainMemory:
 
     def nonce(self, *, pending: bool) -> int:
         self._answer()
-        nonce = len(self.executed())
+        nonce = len(self.sent())
         while pending and nonce in self.pool:
             nonce += 1
         return nonce
@@ -115,7 +118,7 @@ class ChainMemory:
 
     def sign(self, call: Call, *, nonce: int, gas: Gas, fees: Fees) -> Signed:
         fields = [call.to, call.data.hex(), call.value, nonce, gas]
-        raw = json.dumps([*fields, fees.base, fees.priority, fees.ceiling]).encode()
+        raw = json.dumps([*fields, fees.base, fees.priority, fees.ceiling, self.wallet]).encode()
         return Signed(hash=hash_of(raw), raw=raw)
 
     def broadcast(self, raws: Sequence[bytes]) -> list[Failure | None]:
@@ -158,28 +161,31 @@ class ChainMemory:
         mined = [t for b in self.blocks for t in b.transactions]
         return [t for t in mined if not t.reason] if succeeded else mined
 
+    def sent(self) -> list[Executed]:
+        """List the wallet's own mined transactions, oldest first."""
+        return [t for t in self.executed() if t.wallet == self.wallet]
+
     def mine(self, blocks: int = 1) -> Block:
         """Put what the pool holds into a block, and more empty blocks on top of it."""
         for _ in range(blocks):
-            number = len(self.blocks)
-            mined = MinedBlock(block_of(number, f"{self.blocks[-1].block.hash}/{self._forks}"))
-            self.blocks.append(mined)
-            nonce = len(self.executed())
-            while self._fits(mined, nonce):
-                mined.transactions.append(self._execute(self.pool.pop(nonce), mined.block))
-                nonce += 1
+            mined = self._empty_block()
+            for wallet in self.wallets:
+                nonce = len(wallet.sent())
+                while wallet._fits(mined, nonce):
+                    mined.transactions += [wallet._execute(wallet.pool.pop(nonce), mined.block)]
+                    nonce += 1
         return self.blocks[-1].block
 
     def reorg(self, depth: int, *, keep: bool = True) -> Block:
         """Replace the newest blocks by as many empty ones; `keep` returns what they held."""
         gone = self.blocks[-depth:]
         del self.blocks[-depth:]
-        held, self.pool = self.pool, {}
         self._forks += 1
-        self.mine(depth)
-        self.pool = held
-        if keep:
-            self.pool |= {t.nonce: t for b in gone for t in b.transactions}
+        for _ in gone:
+            self._empty_block()
+        for wallet in self.wallets if keep else []:
+            back = [t for b in gone for t in b.transactions if t.wallet == wallet.wallet]
+            wallet.pool |= {t.nonce: t for t in back}
         return self.blocks[-1].block
 
     def drop(self, tx: TxHash) -> None:
@@ -198,13 +204,18 @@ class ChainMemory:
 
     def elsewhere(self, call: Call) -> TxHash:
         """Mine a call that another program sent from the same wallet, at its next nonce."""
-        nonce = len(self.executed())
+        nonce = len(self.sent())
         fees = replace(self.fees(), priority=Wei(self.priority + 1))
         signed = self.sign(call, nonce=nonce, gas=Gas(2 * self.call_gas), fees=fees)
         held, self.pool = self.pool, {nonce: transaction_of(signed.raw)}
         self.mine()
         self.pool = {n: t for n, t in held.items() if n != nonce}
         return signed.hash
+
+    def _empty_block(self) -> MinedBlock:
+        parent = self.blocks[-1].block
+        self.blocks += [MinedBlock(block_of(parent.number + 1, f"{parent.hash}/{self._forks}"))]
+        return self.blocks[-1]
 
     def _answer(self) -> None:
         if self.fault:
@@ -237,7 +248,7 @@ class ChainMemory:
         if self.account_code is not AccountCode.NONE and not old and self.pool:
             self.refused_second += 1
             return RpcRefused("in-flight transaction limit reached for delegated accounts")
-        if old and not _outbids(new.fees, old.fees):
+        if old and not outbids(new.fees, old.fees):
             return RpcRefused("replacement transaction underpriced")
         self.pool[new.nonce] = new
         return None
@@ -294,8 +305,3 @@ class ChainMemory:
                 if call.data
             ),
         )
-
-
-def _outbids(new: Fees, old: Fees) -> bool:
-    """Return whether both fees are a tenth higher, as geth requires."""
-    return 10 * new.ceiling >= 11 * old.ceiling and 10 * new.priority >= 11 * old.priority

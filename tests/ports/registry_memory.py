@@ -25,6 +25,7 @@ class RegistryMemory:
         self.address = address
         self.rejecting: set[Address] = set()  # recipients that refuse money
         self.market_maker = chain.wallet
+        self.owner: Address | None = None
         self.slow = 0  # a search begins at this block, and reads one block at a time, to block 1
         self.min_claim_value = 0  # wei; a claim that carries less reverts
         chain.contracts[address] = self._revert
@@ -72,9 +73,9 @@ class RegistryMemory:
             if kind == "transfer"
         ]
 
-    def accepts_wallet(self, wallet: Address) -> bool:
+    def accepts(self, wallets: Sequence[Address]) -> list[bool]:
         self.chain.head()
-        return wallet == self.market_maker
+        return [wallet in (self.market_maker, self.owner) for wallet in wallets]
 
     # for the origins
 
@@ -105,7 +106,7 @@ class RegistryMemory:
         return next((tx for tx, call in self.chain.made() if call == transfer), None)
 
     def _revert(self, call: Call) -> str | None:
-        if self.market_maker != self.chain.wallet:
+        if self.chain.sender not in (self.market_maker, self.owner):
             return "Only Owner or MM can call this function"
         kind, *order = json.loads(call.data)
         if kind == "transfer":

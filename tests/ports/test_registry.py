@@ -77,8 +77,8 @@ def test_reverted_transfer_pays_nothing(ports: PortHarness) -> None:
 
 
 def test_registry_takes_its_market_maker_and_no_stranger(ports: PortHarness) -> None:
-    assert ports.registry.accepts_wallet(ports.chain.wallet)
-    assert not ports.registry.accepts_wallet(ports.rejecting)
+    wallets = [ports.rejecting, ports.chain.wallet]
+    assert ports.registry.accepts(wallets) == [False, True]
 
 
 def test_the_events_of_one_transaction_tell_whom_it_paid(ports: PortHarness) -> None:

@@ -137,18 +137,18 @@ class PaymentRegistry:
             first = end.number + 1
         return found
 
-    def accepts_wallet(self, wallet: Address) -> bool:
-        """Return whether a wallet may send it transfers and claims: its owner, its market maker."""
+    def accepts(self, wallets: Sequence[Address]) -> list[bool]:
+        """Return which wallets may send it transfers and claims: its owner, its market maker."""
         views = (MARKET_MAKER, OWNER)
         calls = [(self.address, view.encode()) for view in views]
         answers = call_trusted_views(self._rpc, calls, quorum.now(self._rpc))
+        accepted = set()
         for view, answer in zip(views, answers, strict=True):
             if isinstance(answer, RpcError):
                 raise refused(answer, f"{view.name} of the registry {self.address}")
             (address,) = view.decode(answer)
-            if str(address).lower() == wallet.lower():
-                return True
-        return False
+            accepted.add(str(address).lower())
+        return [wallet.lower() in accepted for wallet in wallets]
 
     def _is_used(self, order: Order, answer: bytes | RpcError) -> bool:
         if isinstance(answer, RpcError):

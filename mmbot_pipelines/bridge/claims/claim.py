@@ -30,6 +30,7 @@ from mmbot_pipelines.bridge.reorg.l2 import blocks_of, still_in_chain
 from mmbot_pipelines.bridge.reverts import check_market_maker, store_claim_reverts
 from mmbot_pipelines.bridge.sending.requests import SubmitRequest
 from mmbot_pipelines.bridge.sending.submit import submit
+from mmbot_pipelines.bridge.sending.wallets import ready_lanes
 from mmbot_pipelines.bridge.transitions import change
 from mmbot_pipelines.core import concurrency, failpoints
 from mmbot_pipelines.core.errors import Failure
@@ -71,6 +72,8 @@ def _claim(work: Work, origin: str, size: int, orders: list[Order]) -> None:
     if not orders:
         return
     fees = market.result()
+    # Any wallet may claim: the message's price is little beside the gas that it is compared by.
+    work.send_from(ready_lanes(work.bridge, [Wei(0)] * len(orders), fees))
     plan = plan_claims(work, origin, orders, size, fees)
     submit(work, plan.together, fees, origin=origin)
     if plan.alone:

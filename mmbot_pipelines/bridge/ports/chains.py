@@ -154,8 +154,8 @@ class Registry(Protocol):
     def used(self, orders: Sequence[Order]) -> list[bool]:
         """Return which orders the registry has marked as paid."""
 
-    def accepts_wallet(self, wallet: Address) -> bool:
-        """Return whether a wallet may send it transfers and claims: its owner, its market maker."""
+    def accepts(self, wallets: Sequence[Address]) -> list[bool]:
+        """Return which wallets may send it transfers and claims: its owner, its market maker."""
 
     def paid_in(self, order: Order, *, below: int | None = None) -> TxHash | int | None:
         """Return the transaction whose Transfer event paid the order, or None.

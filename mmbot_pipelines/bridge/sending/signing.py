@@ -34,6 +34,7 @@ class Signing:
     """What became of the requests while the wallet's lane was held once."""
 
     done: int = 0  # requests
+    passed: list[SubmitRequest] = field(default_factory=list)  # on to the next wallet
     signed: list[Transaction] = field(default_factory=list)
     sent: list[Change] = field(default_factory=list)
     refused: list[tuple[Order, Failure]] = field(default_factory=list)
@@ -70,7 +71,7 @@ def sign_each(
         if behind is not None:
             reserve = max(reserve, Wei(behind.call.value + behind.gas * fees.ceiling))
         needed = Wei(request.call.value + request.gas * fees.ceiling + reserve)
-        if not _affords(work, batch, orders, needed, free, admission):
+        if not _affords(work, batch, request, orders, needed, free, admission):
             continue
         try:
             signed = _signed(work, order, request, behind, fees, nonce)
@@ -110,6 +111,9 @@ def sign_one(
         TryAgain: the signer is away; nothing was signed.
     """
     batch.done = len(requests)
+    if lane.in_flight() and not work.is_last_wallet:
+        batch.passed += requests
+        return
     if lane.in_flight():
         batch.waiting += [(order, LANE_IS_TAKEN) for r in requests for order in r.orders]
         return
@@ -117,6 +121,9 @@ def sign_one(
     picked = list[tuple[SubmitRequest, list[Order]]]()
     for request in shared.in_turn(requests, work.step, work.bridge.clock()):
         if not shared.has_room(request, work.step):
+            if not work.is_last_wallet:
+                batch.passed.append(request)
+                continue
             batch.waiting += [(order, LANE_IS_TAKEN) for order in request.orders]
             continue
         orders = _admitted(work, batch, request, held, undecided, admission)
@@ -124,7 +131,7 @@ def sign_one(
             continue
         gas = shared.more_gas(request, work.step)
         needed = Wei(request.call.value + gas * fees.ceiling + request.reserve)
-        if not _affords(work, batch, orders, needed, free, admission):
+        if not _affords(work, batch, request, orders, needed, free, admission):
             continue
         shared.add(request, work.step)
         picked.append((request, orders))
@@ -189,16 +196,20 @@ def _admitted(
 def _affords(
     work: Work,
     batch: Signing,
+    request: SubmitRequest,
     orders: Sequence[Order],
     needed: Wei,
     free: Wei,
     admission: Admission | None,
 ) -> bool:
-    """Return whether the wallet has what an order's transaction may take; else refuse it."""
+    """Return whether the wallet has what a request may take; else pass it on, or refuse it."""
     # Claims bring money back: they may use what the floor keeps from transfers.
     floor = (admission and work.bridge.rules.thresholds.min_balance) or Wei(0)
     if needed <= free - floor:
         return True
+    if not work.is_last_wallet:
+        batch.passed.append(request)
+        return False
     short = _insufficient(needed, free, floor)
     batch.refused += [(order, short) for order in orders]
     return False

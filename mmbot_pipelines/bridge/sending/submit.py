@@ -19,6 +19,8 @@ from mmbot_pipelines.bridge.transitions import record_all, release
 from mmbot_pipelines.core import concurrency, failpoints
 from mmbot_pipelines.core.errors import (
     ConcurrentUpdate,
+    StoreUnavailable,
+    TryAgain,
 )
 from mmbot_pipelines.core.money import Wei, format_ether
 from mmbot_pipelines.core.outbox import Fees
@@ -34,6 +36,8 @@ def submit(
     run_limits: RunLimits | None = None,
 ) -> None:
     """Sign, store and broadcast one transaction per order, with consecutive nonces.
+
+    What the first of the work's wallets cannot pay or sign now goes to the next one.
 
     run_limits: what it does not let pass waits; claims have none.
 
@@ -51,15 +55,40 @@ def submit(
             work.run.log(_not_sent(work, request, fees))
         return
     left = list(requests)
+    for lane in work.lanes:
+        if left:
+            work.bridge = lane
+            left = _submit_from_wallet(work, left, fees, origin, run_limits)
+
+
+def _submit_from_wallet(
+    work: Work,
+    requests: Sequence[SubmitRequest],
+    fees: Fees,
+    origin: str,
+    run_limits: RunLimits | None,
+) -> list[SubmitRequest]:
+    """Send requests from one wallet; return those that it leaves to the next one."""
+    left, passed = list(requests), list[SubmitRequest]()
     size = BATCH_SIZE if work.bridge.batch_contract is None else max(1, len(left))
     while left:
         try:
-            left = left[_submit_batch(work, left[:size], fees, origin, run_limits) :]
+            batch = _submit_batch(work, left[:size], fees, origin, run_limits)
+            left, passed = left[batch.done :], passed + batch.passed
         except ConcurrentUpdate as e:
             if size == 1:
                 work.run.log(f"{e}: not sent")
                 left = left[1:]
             size = 1  # one of them has a transaction already: the others go out without it
+        except StoreUnavailable:
+            raise
+        except TryAgain as e:
+            if work.is_last_wallet:
+                raise
+            wallet = work.bridge.chain.wallet
+            work.run.log(f"{wallet} signs nothing now, {e}: the next wallet does")
+            return [*passed, *left]
+    return passed
 
 
 def _not_sent(work: Work, request: SubmitRequest, fees: Fees) -> str:
@@ -76,8 +105,8 @@ def _submit_batch(
     fees: Fees,
     origin: str,
     run_limits: RunLimits | None,
-) -> int:
-    """Send the first of these requests, within one hold of the lane; return how many.
+) -> Signing:
+    """Send the first of these requests, within one hold of the lane.
 
     However slow the signer is, others get the lane soon. A halt does not wait for it at all:
     what was signed while the states changed is thrown away, and decided again.
@@ -113,7 +142,7 @@ def _submit_batch(
         if isinstance(e, ConcurrentUpdate):
             raise
         run.log(f"{e}: {len(batch.signed)} signed transactions are thrown away, none was sent")
-        return 0
+        return Signing()
     # Committed: should we die from here on, the receipts sensor broadcasts the same bytes.
     failpoints.failpoint(failpoints.Point(f"{work.step}-stored"))
     for row in broadcast(bridge, run, batch.signed):
@@ -126,7 +155,7 @@ def _submit_batch(
     _take_up(bridge, batch.waiting)
     for order, failure in batch.refused:
         work.fail(order, failure)
-    return batch.done
+    return batch
 
 
 def _take_up(bridge: Bridge, waiting: Sequence[tuple[Order, Wait]]) -> None:

@@ -1,0 +1,33 @@
+"""The bridge with a second wallet, and what its lanes hold."""
+
+from dataclasses import replace
+
+from mmbot_pipelines.bridge.ports.accounts import TRANSFER
+from mmbot_pipelines.core.money import Address
+from mmbot_pipelines.core.outbox import Chain, Transaction
+from tests.bridge.harness import BridgeHarness
+from tests.ports.chain_memory import ETH
+from tests.ports.wallet_memory import SECOND, WalletMemory
+
+
+def second_wallet(harness: BridgeHarness, *, balance: int = 9_000 * ETH) -> WalletMemory:
+    """Give the bridge a further wallet with less ETH, the registry's owner."""
+    second = WalletMemory(harness.chain, balance=balance)
+    harness.registry.owner = SECOND
+    use_wallets(harness, harness.chain, second)
+    return second
+
+
+def use_wallets(harness: BridgeHarness, *chains: Chain) -> None:
+    """Let only these wallets sign; the other ones of the chain have no key."""
+
+    def keyless(wallet: Address) -> Chain:
+        return next(chain for chain in harness.chain.wallets if chain.wallet == wallet)
+
+    harness.bridge = replace(harness.bridge, chain=chains[0], wallets=chains, keyless=keyless)
+
+
+def transfers(harness: BridgeHarness, wallet: Address) -> list[Transaction]:
+    """Return the stored transfers of a wallet, oldest first."""
+    rows = harness.transactions()
+    return [row for row in rows if (row.wallet, row.purpose) == (wallet, TRANSFER)]
