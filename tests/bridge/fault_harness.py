@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 from mmbot_pipelines.bridge import steps
@@ -10,11 +11,13 @@ from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.errors import Failure, RpcUnavailable
-from mmbot_pipelines.core.money import Gas, TxHash, Wei
+from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
 from mmbot_pipelines.core.outbox import Call, Fees, Signed, TxState
 from mmbot_pipelines.core.safety import State, resume
 from tests.bridge.harness import BridgeHarness
+from tests.bridge.wallets import second_wallet
 from tests.ports.chain_blocks import Executed
+from tests.ports.chain_memory import ETH, ChainMemory
 from tests.ports.store_writes import decided
 
 UNPAID = [Status.PENDING, Status.PROCESSING]
@@ -36,7 +39,11 @@ class FaultHarness:
         self.harness.rules(max_attempts=30)
         self.doomed: failpoints.Point | None = None
         self._sign = self.harness.chain.sign
-        self.harness.chain.sign = self.sign
+        self._check_signatures(self.harness.chain)
+
+    def add_wallet(self) -> None:
+        """Let a second wallet pay, too."""
+        self._check_signatures(second_wallet(self.harness))
 
     # what the bot does
 
@@ -112,7 +119,7 @@ class FaultHarness:
         self.doomed = None
         w.l2.fault = w.chain.fault = w.chain.broadcast_fault = None
         w.l2.paused, w.chain.picky, w.chain.max_per_block = False, False, None
-        w.chain.base_fee = 10**9
+        w.chain.base_fee, w.chain.endowment = 10**9, 10_000 * ETH
         w.chain.allow()
         w.l2.mine(12)
         for turn in range(70):
@@ -125,17 +132,29 @@ class FaultHarness:
         """Let another program send from the wallet, whatever our nodes do."""
         chain = self.harness.chain
         fault, chain.fault = chain.fault, None
-        chain.sign = self._sign
+        checked, chain.sign = chain.sign, self._sign
         chain.elsewhere(call)
-        chain.sign = self.sign
+        chain.sign = checked
         chain.fault = fault
 
     # what must hold always
 
-    def sign(self, call: Call, *, nonce: int, gas: Gas, fees: Fees) -> Signed:
+    def _check_signatures(self, chain: ChainMemory) -> None:
+        chain.sign = partial(self._checked, chain.wallet, chain.sign)
+
+    def _checked(
+        self,
+        wallet: Address,
+        sign: Callable[..., Signed],
+        call: Call,
+        *,
+        nonce: int,
+        gas: Gas,
+        fees: Fees,
+    ) -> Signed:
         """Sign only what is for an order that the L2 has at this moment, at one nonce."""
         rows, known = self.harness.transactions(), self.harness.l2.orders()
-        again = any(row.nonce == nonce for row in rows)
+        again = any((row.wallet, row.nonce) == (wallet, nonce) for row in rows)
         if b'"transfer"' in call.data:
             assert call in map(self._transfer, known), "a transfer for an order of no block"
             rivals = [r for r in rows if r.call == call and r.state is TxState.STORED]
@@ -147,7 +166,7 @@ class FaultHarness:
             terms = [[o.origin, o.number, o.recipient, o.amount] for o in known]
             named = json.loads(call.data)[1:]
             assert all(one in terms for one in named), "a claim for an order of no block"
-        return self._sign(call, nonce=nonce, gas=gas, fees=fees)
+        return sign(call, nonce=nonce, gas=gas, fees=fees)
 
     def check(self) -> None:
         """Check the invariants that hold during faults."""
@@ -162,7 +181,7 @@ class FaultHarness:
                 assert after.before is before.after
                 steps_ = {to for (at, _), to in NEXT.items() if at is before.after}
                 assert after.after is before.after or after.after in steps_
-        nonces = [(t.nonce, t.bump) for t in self.harness.transactions()]
+        nonces = [(t.wallet, t.nonce, t.bump) for t in self.harness.transactions()]
         assert len(nonces) == len(set(nonces))
 
     def transfers(self) -> list[Executed]:
@@ -178,7 +197,8 @@ class FaultHarness:
         harness, store = self.harness, self.harness.store
         assert store.outbox.in_flight() == []
         ours = {row.hash for row in self.harness.transactions()}
-        assert not ours & {waiting.hash for waiting in harness.chain.pool.values()}
+        for wallet in harness.chain.wallets:
+            assert not ours & {waiting.hash for waiting in wallet.pool.values()}
         orders = {o.key: o for o in store.orders.find(OrderFilter())}
         for order in orders.values():
             assert order.is_parked or order.status.is_final, f"{order.key}: {order.status}"

@@ -15,7 +15,7 @@ from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Call
 from tests.bridge.fault_harness import FaultHarness, outage
-from tests.ports.chain_memory import WALLET
+from tests.ports.chain_memory import ETH, WALLET
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -47,8 +47,13 @@ class BridgeStateMachine(RuleBasedStateMachine):
             [(), (ConfirmationTier(Wei(0), 1), ConfirmationTier(Wei(10**16), 3))]
         ),
         claim=st.sampled_from(["after_transfer", "with_transfer", "batched"]),
+        wallets=st.sampled_from([1, 2]),
     )
-    def operator_chooses(self, tiers: tuple[ConfirmationTier, ...], claim: str) -> None:
+    def operator_chooses(
+        self, tiers: tuple[ConfirmationTier, ...], claim: str, wallets: int
+    ) -> None:
+        if wallets == 2:
+            self.faults.add_wallet()
         self.harness.rules(
             confirmations=tiers,
             claim_with_transfer=claim == "with_transfer",
@@ -132,9 +137,15 @@ class BridgeStateMachine(RuleBasedStateMachine):
 
     @rule(nonce=st.integers(0, 5))
     def the_pool_forgets(self, nonce: int) -> None:
-        waiting = sorted(self.harness.chain.pool)
-        for found in waiting[nonce : nonce + 1]:
-            del self.harness.chain.pool[found]
+        for wallet in self.harness.chain.wallets:
+            waiting = sorted(wallet.pool)
+            for found in waiting[nonce : nonce + 1]:
+                del wallet.pool[found]
+
+    @rule(poor=st.booleans())
+    def the_first_of_two_wallets_is_empty(self, poor: bool) -> None:
+        if len(self.harness.chain.wallets) > 1:
+            self.harness.chain.endowment = 0 if poor else 10_000 * ETH
 
     @rule(depth=COUNTS, keep=st.booleans())
     def l1_reorg(self, depth: int, keep: bool) -> None:
