@@ -31,7 +31,7 @@ read = settings.load(json.loads(sys.argv[1]))
 rpc = Rpc(read.l1.urls, chain="L1", chain_id=read.l1.chain_id)
 registry = PaymentRegistry(rpc, read.l1.registry_address, start_block=0)
 shared = origin_wiring.Shared(
-    settings=read, l1=rpc, registry=registry, wallet=read.l1.registry_address, invokes=None
+    settings=read, l1=rpc, registry=registry, wallets=(read.l1.registry_address,), invokes=None
 )
 origins = origin_wiring.origins(shared)
 report = {"names": list(origins), "scopes": sorted(origin_wiring.newest(read))}

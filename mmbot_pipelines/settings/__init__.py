@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 from mmbot_pipelines.bridge.orders.origins import ORIGINS
 from mmbot_pipelines.core.errors import InvalidSettings
@@ -30,10 +30,17 @@ from mmbot_pipelines.settings.bridge import (
     sections,
 )
 from mmbot_pipelines.settings.renamed import with_new_names
-from mmbot_pipelines.settings.section import Section
+from mmbot_pipelines.settings.section import Section, read_section
 from mmbot_pipelines.settings.shared import L1, Broker, ChainSection, Database, General, Key, Ui
 from mmbot_pipelines.settings.urls import place
 from mmbot_pipelines.settings.values import TierSetting
+from mmbot_pipelines.settings.wallets import (
+    MoreWallets,
+    Wallet,
+    is_wallets,
+    is_wallets_key,
+    read_wallets,
+)
 
 __all__ = [
     "KEYS",
@@ -52,6 +59,8 @@ __all__ = [
     "Settings",
     "TierSetting",
     "Ui",
+    "Wallet",
+    "is_wallets",
     "load",
     "load_apps",
     "load_broker",
@@ -69,6 +78,7 @@ SECTIONS: tuple[type[Section], ...] = (
     Broker,
     L1,
     Key,
+    MoreWallets,
     Ui,
     Served,
     OrderLimits,
@@ -107,7 +117,8 @@ class Settings(BaseModel):
     database: Database
     broker: Broker
     l1: L1
-    key: Key | None  # None in a process that only looks
+    key: Key | None  # of the first wallet; None in a process that only looks
+    more_wallets: tuple[Wallet, ...]
     origin_sections: tuple[OriginNode, ...]  # of `origins`, in their order
     limits: OrderLimits
     safety: Safety
@@ -128,7 +139,7 @@ class Settings(BaseModel):
 
 def without_keys(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment for a process that moves no money: webserver, daemon, metrics."""
-    return {name: value for name, value in environ.items() if name not in KEYS}
+    return {n: v for n, v in environ.items() if n not in KEYS and not is_wallets_key(n)}
 
 
 def load(environ: Mapping[str, str] = os.environ, *, keys: bool = True) -> Settings:
@@ -145,18 +156,19 @@ def load(environ: Mapping[str, str] = os.environ, *, keys: bool = True) -> Setti
         given = without_keys(given)
         for name in (name for section in _ORIGINS.values() for name in section.NEED_KEYS):
             given.pop(name, None)
-    general = _read(General, given, faults)
-    served = _read(Served, given, faults)
-    database = _read(Database, given, faults)
-    broker = _read(Broker, given, faults)
-    l1 = _read(L1, given, faults)
-    key = _read(Key, given, faults) if keys else None
+    general = read_section(General, given, faults)
+    served = read_section(Served, given, faults)
+    database = read_section(Database, given, faults)
+    broker = read_section(Broker, given, faults)
+    l1 = read_section(L1, given, faults)
+    key = read_section(Key, given, faults) if keys else None
+    more_wallets = read_wallets(given, l1.wallet_address if l1 else None, faults, keys=keys)
     names = served.origins if served else ()
-    origins = {name: _read(_ORIGINS[name], given, faults) for name in names}
-    limits = _read(OrderLimits, given, faults)
-    safety = _read(Safety, given, faults)
-    execution = _read(Execution, given, faults)
-    _read(Ui, given, faults)  # its faults belong to the others'
+    origins = {name: read_section(_ORIGINS[name], given, faults) for name in names}
+    limits = read_section(OrderLimits, given, faults)
+    safety = read_section(Safety, given, faults)
+    execution = read_section(Execution, given, faults)
+    read_section(Ui, given, faults)  # its faults belong to the others'
     if limits and l1:
         faults += [x for s in origins.values() if s for x in s.lacks(limits, l1.registry_abi)]
     if execution and l1:
@@ -171,6 +183,7 @@ def load(environ: Mapping[str, str] = os.environ, *, keys: bool = True) -> Setti
         broker=broker,
         l1=l1,
         key=key,
+        more_wallets=more_wallets,
         origin_sections=tuple(s for s in origins.values() if s),
         limits=limits,
         safety=safety,
@@ -191,7 +204,7 @@ def load_apps(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     faults: list[str] = []
     names = General.variables()
     given = {k: v for k, v in _present(environ).items() if k not in names or k == "MMBOT_APPS"}
-    general = _read(General, given, faults)
+    general = read_section(General, given, faults)
     if general is None:
         raise InvalidSettings("\n".join(faults))
     return general.apps
@@ -236,7 +249,7 @@ def load_ui(environ: Mapping[str, str] = os.environ) -> Ui:
 
 def _alone(section: type[_S], environ: Mapping[str, str]) -> _S:
     faults: list[str] = []
-    read = _read(section, _present(environ), faults)
+    read = read_section(section, _present(environ), faults)
     if read is None:
         raise InvalidSettings("\n".join(faults))
     return read
@@ -245,21 +258,6 @@ def _alone(section: type[_S], environ: Mapping[str, str]) -> _S:
 def _present(environ: Mapping[str, str]) -> dict[str, str]:
     present = {name: value.strip() for name, value in environ.items() if value.strip()}
     return with_new_names(present)
-
-
-def _read(section: type[_S], given: Mapping[str, str], faults: list[str]) -> _S | None:
-    try:
-        return section.read(given)
-    except ValidationError as e:
-        needs = {field.alias: field.description for field in section.model_fields.values()}
-        for error in e.errors(include_url=False, include_input=False):
-            name = str(error["loc"][0]) if error["loc"] else ""
-            if error["type"] == "missing":
-                faults.append(f"{name} is missing: {needs[name]}")
-            else:
-                message = error["msg"].removeprefix("Value error, ")
-                faults.append(f"{name} {message}".strip())
-        return None
 
 
 def _lacking_nodes(quorum: int, chains: Mapping[str, ChainSection | None]) -> list[str]:
@@ -274,7 +272,7 @@ def _lacking_nodes(quorum: int, chains: Mapping[str, ChainSection | None]) -> li
 def _misspelt(given: Mapping[str, str]) -> list[str]:
     faults = []
     for name in sorted(given):
-        if not name.upper().startswith("MMBOT_") or name in VARIABLES:
+        if not name.upper().startswith("MMBOT_") or name in VARIABLES or is_wallets(name):
             continue
         near = difflib.get_close_matches(name.upper(), VARIABLES, n=1, cutoff=_CLOSE)
         if near:

@@ -1,9 +1,9 @@
 """What every section of the settings is: fields that are read from environment variables."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -57,3 +57,22 @@ class Section(BaseSettings):
     def variables(cls) -> list[str]:
         """Name the section's environment variables."""
         return [field.alias for field in cls.model_fields.values() if field.alias]
+
+
+_S = TypeVar("_S", bound=Section)
+
+
+def read_section(section: type[_S], given: Mapping[str, str], faults: list[str]) -> _S | None:
+    """Read a section; None, and a line added to `faults` for each fault, where it cannot be."""
+    try:
+        return section.read(given)
+    except ValidationError as e:
+        needs = {field.alias: field.description for field in section.model_fields.values()}
+        for error in e.errors(include_url=False, include_input=False):
+            name = str(error["loc"][0]) if error["loc"] else ""
+            if error["type"] == "missing":
+                faults.append(f"{name} is missing: {needs[name]}")
+            else:
+                message = error["msg"].removeprefix("Value error, ")
+                faults.append(f"{name} {message}".strip())
+        return None

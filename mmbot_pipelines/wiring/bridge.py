@@ -16,12 +16,8 @@ from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.evm.chain import EthereumChain
-from mmbot_pipelines.adapters.evm.delegation import (
-    DeployedBatchContract,
-    WalletDelegation,
-    read_delegation,
-)
-from mmbot_pipelines.adapters.evm.signing import Signer, WatchOnlyWallet
+from mmbot_pipelines.adapters.evm.delegation import DeployedBatchContract, read_delegation
+from mmbot_pipelines.adapters.evm.signing import WatchOnlyWallet
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.starknet.invoke_store import PgInvokes
 from mmbot_pipelines.bridge.alerting.notify import JOURNAL, AlertService
@@ -39,6 +35,7 @@ from mmbot_pipelines.settings import Settings
 from mmbot_pipelines.settings.bridge import BATCHED, EIP7702, WITH_TRANSFER
 from mmbot_pipelines.wiring import origins as origin_wiring
 from mmbot_pipelines.wiring import shared
+from mmbot_pipelines.wiring import wallets as wallet_wiring
 
 if TYPE_CHECKING:
     from mmbot_pipelines.adapters.metrics.collector import Metrics
@@ -51,8 +48,9 @@ def refuse_losing_settings(settings: Settings) -> None:
     """Refuse to start where what is paid would not come back; pass where no node answers.
 
     Raises:
-        InvalidSettings: the registry's answers do not match MMBOT_L1_REGISTRY_ABI, or an origin
-            refunds nobody for the messages of an account that MMBOT_BATCH wants delegated.
+        InvalidSettings: the registry's answers do not match MMBOT_L1_REGISTRY_ABI, it does not
+            take a further wallet, or an origin refunds nobody for the messages of an account that
+            MMBOT_BATCH wants delegated.
     """
     l1 = settings.l1
     rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, read_seconds=_START_SECONDS)
@@ -61,28 +59,15 @@ def refuse_losing_settings(settings: Settings) -> None:
         if found != l1.registry_abi:
             raise InvalidSettings(disagreement(l1.registry_address, found, l1.registry_abi))
         faults = origin_wiring.other_chain_ids(rpc, l1, settings.origins)
+        faults += wallet_wiring.refused(rpc, settings)
         if settings.execution.batch == EIP7702:
             faults += origin_wiring.stranded_refunds(rpc, settings)
     except Failure:
-        # The ABI is checked again before each payment, refunds before the account is delegated.
+        # The ABI is checked again before each payment, as is who may pay; refunds before the
+        # account is delegated.
         return
     if faults:
         raise InvalidSettings("\n".join(faults))
-
-
-def l1_rpc(settings: Settings) -> Rpc:
-    """Return the nodes of L1."""
-    l1 = settings.l1
-    return Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, quorum=settings.quorum(l1))
-
-
-def delegating_wallet(settings: Settings) -> WalletDelegation:
-    """Return our wallet on L1 as what can be delegated to the batch contract.
-
-    Raises:
-        InvalidSettings: the key cannot be read or is none.
-    """
-    return WalletDelegation(l1_rpc(settings), shared.signer(settings.key))
 
 
 @cache
@@ -90,24 +75,28 @@ def bridge(settings: Settings) -> Bridge:
     """Plug the bridge together, once per process."""
     for point, token in settings.failpoints:
         failpoints.arm(point, token)
-    l1, rpc = settings.l1, l1_rpc(settings)
-    signer: Signer = shared.signer(settings.key)
-    if settings.dry_run:
-        signer = WatchOnlyWallet(signer.address)  # whatever a step forgets, nothing can be signed
-    chain = EthereumChain(rpc, signer)
+    l1, rpc = settings.l1, wallet_wiring.l1_rpc(settings)
+    signers = list(wallet_wiring.signers(settings).values())
+    if settings.dry_run:  # whatever a step forgets, nothing can be signed
+        signers = [WatchOnlyWallet(signer.address) for signer in signers]
+    wallets = tuple(EthereumChain(rpc, signer) for signer in signers)
+    chain = wallets[0]
     registry = PaymentRegistry(
         rpc, l1.registry_address, start_block=l1.start_block, abi=ABIS[l1.registry_abi]
     )
     engine = shared.engine(settings.database)
+    store = PgBridgeStore(engine)
+    addresses = tuple(wallet.wallet for wallet in wallets)
+    wallet_wiring.log_keyless(store, addresses)
     return Bridge(
-        store=PgBridgeStore(engine),
+        store=store,
         accounts=PgAccounts(engine),
         origins=origin_wiring.origins(
             origin_wiring.Shared(
                 settings=settings,
                 l1=rpc,
                 registry=registry,
-                wallet=chain.wallet,
+                wallets=addresses,
                 invokes=PgInvokes(engine),
             )
         ),
@@ -115,8 +104,10 @@ def bridge(settings: Settings) -> Bridge:
         chain=chain,
         batch_contract=DeployedBatchContract(rpc) if settings.execution.batch == EIP7702 else None,
         account_code=partial(read_delegation, rpc),
+        wallets=wallets,
+        keyless=cache(lambda address: EthereumChain(rpc, WatchOnlyWallet(address))),
         rules=Rules(
-            limits=limits(settings, chain.wallet),
+            limits=limits(settings, *addresses),
             max_attempts=settings.execution.max_attempts,
             backoff_seconds=settings.execution.retry_backoff_seconds,
             dry_run=settings.dry_run,
@@ -159,7 +150,7 @@ def auditor(settings: Settings) -> Auditor:
         bridge=bridge(settings),
         records=PgAuditRecords(engine),
         payments=PaymentRegistry(
-            l1_rpc(settings),
+            wallet_wiring.l1_rpc(settings),
             l1.registry_address,
             start_block=l1.start_block,
             abi=ABIS[l1.registry_abi],
@@ -243,13 +234,14 @@ def metrics(settings: Settings) -> "Metrics":
             "`mmbot doctor` shows; the metrics do without its key"
         )
     rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, read_seconds=_POLL_SECONDS)
-    wallet = EthereumChain(rpc, WatchOnlyWallet(l1.wallet_address))
+    watched = [l1.wallet_address, *(wallet.address for wallet in settings.more_wallets)]
+    wallets = [EthereumChain(rpc, WatchOnlyWallet(address)) for address in watched]
     names = [JOURNAL, *(channel.name for channel in shared.channels(settings.alert_urls))]
     return Metrics(
         PgFigures(cache(lambda: shared.engine(settings.database)), names),
         # an origin's libraries may take seconds to import
         lambda: [origin_wiring.watched_nodes(settings, s) for s in (GLOBAL, *settings.origins)],
-        wallet.balance,
+        lambda: {wallet.wallet: wallet.balance() for wallet in wallets},
         origins=settings.origins,
         max_exposure=settings.limits.max_exposure,
         min_balance=settings.limits.min_balance,

@@ -14,7 +14,8 @@ from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Fees
 from mmbot_pipelines.settings import Settings
 from mmbot_pipelines.wiring import origins as origin_wiring
-from mmbot_pipelines.wiring.bridge import l1_rpc, limits
+from mmbot_pipelines.wiring.bridge import limits
+from mmbot_pipelines.wiring.wallets import l1_rpc
 
 
 def replayed(settings: Settings, name: str, *, first: int, last: int) -> Iterator[Replayed]:
@@ -26,13 +27,15 @@ def replayed(settings: Settings, name: str, *, first: int, last: int) -> Iterato
     """
     l1, rpc = settings.l1, l1_rpc(settings)
     ours = [l1.wallet_address] if l1.wallet_address else []
+    ours += [wallet.address for wallet in settings.more_wallets]
     shared = origin_wiring.Shared(
         settings=settings,
         l1=rpc,
         registry=PaymentRegistry(
             rpc, l1.registry_address, start_block=l1.start_block, abi=ABIS[l1.registry_abi]
         ),
-        wallet=l1.wallet_address or l1.registry_address,  # only whether it is paid depends on it
+        # only whether it is paid depends on it
+        wallets=(l1.wallet_address or l1.registry_address,),
         invokes=cast(Invokes, None),  # nothing is asked of our own transactions
     )
     module, section = origin_wiring.module(name), settings.origin(name)

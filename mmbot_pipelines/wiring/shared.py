@@ -17,11 +17,11 @@ from mmbot_pipelines.adapters.db.unit_of_work import PgStore
 from mmbot_pipelines.core.alerts import Channel
 from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.core.unit_of_work import Store
-from mmbot_pipelines.settings import Broker, Database, Key
+from mmbot_pipelines.settings import Broker, Database, Key, Wallet
 
 if TYPE_CHECKING:
     from mmbot_pipelines.adapters.broker.workers import BrokerWorkers
-    from mmbot_pipelines.adapters.evm.signing import Signer
+    from mmbot_pipelines.adapters.evm.signing import DeclaredSigner, Signer
 
 
 def existing(database: Database) -> Database:
@@ -94,6 +94,23 @@ def signer(key: Key | None) -> "Signer":
         password_file=key.keystore_password_file,
         kms_key_id=key.kms_key_id,
     )
+
+
+def declared_signer(wallet: Wallet) -> "DeclaredSigner":
+    """Return who signs for a further wallet, whose address the settings name.
+
+    Raises:
+        InvalidSettings: the key cannot be read, is none, or is of another address.
+    """
+    from mmbot_pipelines.adapters.evm.signing import DeclaredSigner  # noqa: PLC0415
+
+    try:
+        found = DeclaredSigner(wallet.address, signer(wallet.key))
+        if wallet.key is not None and wallet.key.kms_key_id is None:
+            found.check()  # of one in KMS at its first signature: it may be away now
+    except InvalidSettings as e:
+        raise InvalidSettings(wallet.named(str(e))) from None
+    return found
 
 
 @cache

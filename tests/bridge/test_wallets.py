@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.failures import BATCH_SIZE
 from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.policy import Caps
 from mmbot_pipelines.bridge.ports.accounts import REPAY, TRANSFER
@@ -40,11 +41,10 @@ def stuck_first_wallet(harness: BridgeHarness) -> list[str]:
 
 def test_a_burst_goes_out_in_slices_from_both_lanes(harness: BridgeHarness) -> None:
     second_wallet(harness)
-    keys = harness.set_and_detect(100)
+    keys = harness.set_and_detect(4 * BATCH_SIZE)
     harness.transfer(keys)
-    assert [len(transfers(harness, wallet)) for wallet in (WALLET, SECOND)] == [50, 50]
     for wallet in (WALLET, SECOND):
-        assert [row.nonce for row in transfers(harness, wallet)] == list(range(50))
+        assert [row.nonce for row in transfers(harness, wallet)] == list(range(2 * BATCH_SIZE))
     harness.mine()
     paid_once(harness, keys)
 
@@ -264,12 +264,12 @@ def test_a_fall_of_the_second_wallet_under_the_floor_halts_by_its_name(
 
 def test_gaps_of_both_lanes_are_filled_each_by_its_own_wallet(harness: BridgeHarness) -> None:
     second = second_wallet(harness)
-    keys = harness.set_and_detect(50)
+    keys = harness.set_and_detect(2 * BATCH_SIZE)
     harness.transfer(keys)
     harness.mine()
     for lane in (harness.chain, second):
         lane.elsewhere(Call(to=lane.wallet, data=b"", value=Wei(1)))
-    more = harness.set_and_detect(50)
+    more = harness.set_and_detect(2 * BATCH_SIZE)
     harness.transfer(more)
     harness.chain.reorg(2, keep=False)  # takes the other program's back, ours wait above its nonce
     harness.look()
@@ -277,7 +277,7 @@ def test_gaps_of_both_lanes_are_filled_each_by_its_own_wallet(harness: BridgeHar
     harness.replace_stuck()
     fillers = [row for row in harness.transactions() if row.subject.startswith("nonce:")]
     assert [(row.subject, row.nonce) for row in fillers] == [
-        (gap_subject(wallet, 25), 25) for wallet in (WALLET, SECOND)
+        (gap_subject(wallet, BATCH_SIZE), BATCH_SIZE) for wallet in (WALLET, SECOND)
     ]
     for _ in range(3):
         harness.mine()

@@ -10,6 +10,7 @@ from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.orders.journal import Run
 from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.core.outbox import DELEGATE, TxState
+from mmbot_pipelines.devnet.accounts import OWNER, account
 from mmbot_pipelines.devnet.artifacts import send
 from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.deploy import environment
@@ -214,3 +215,29 @@ def test_the_doctor_knows_what_the_account_runs(
     assert line.startswith("note" if batch == "off" else "ok")
     spares_delegated(devnet, False)
     assert [line.split()[0] for line in account()][1:] == ["fault"]
+
+
+def test_each_wallet_is_delegated_by_its_name(
+    devnet: Devnet,
+    environ: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    maker, owner = devnet.deployment.market_maker, account(OWNER)
+    second = {
+        "MMBOT_L1_MORE_WALLETS": "second",
+        "MMBOT_L1_SECOND_WALLET_ADDRESS": owner.address,
+        "MMBOT_L1_SECOND_PRIVATE_KEY": owner.key.hex(),
+    }
+    mmbot = caller(environ | second, capsys, monkeypatch)
+    assert mmbot("delegation").out == f"{maker} has no code\n{owner.address} has no code\n"
+    mmbot(*HALT)
+    assert "no wallet is called third: name one of main, second" in refused(
+        mmbot("delegation", "--wallet", "third", "set")
+    )
+    assert mmbot("delegation", "--wallet", "second", "set").code == 0
+    assert code(devnet, owner.address) == "ef0100" + contract_address()[2:].lower()
+    assert code(devnet) == ""
+    receipts(environ | second)
+    assert mmbot("delegation", "--wallet", "second", "remove").code == 0
+    assert code(devnet, owner.address) == ""

@@ -17,7 +17,7 @@ from mmbot_pipelines.adapters.metrics import collector
 from mmbot_pipelines.cli.metrics import metrics
 from tests.adapters.metrics.sample_store import fill
 from tests.adapters.rpc.fake_node import fake_node
-from tests.deploy.exporter import SECRET, Exported, environment, exported, exporter, scrape
+from tests.deploy.exporter import ADDRESS, SECRET, Exported, environment, exported, exporter, scrape
 from tests.deploy.promql import grouped, used
 from tests.deploy.test_rules import PROMTOOL
 from tests.postgres import database as fresh_database
@@ -115,7 +115,7 @@ def test_the_scrape_reports_what_the_bot_knows_and_no_secret(scraped: str) -> No
     for line in (
         "mmbot_database_up 1.0",
         'mmbot_orders{condition="parked",origin="zksync",status="PENDING"} 1.0',
-        "mmbot_wallet_balance_wei 3e+18",
+        f'mmbot_wallet_balance_wei{{wallet="{ADDRESS}"}} 3e+18',
         'mmbot_sensor_lag_blocks{cursor="latest",origin="zksync"} 28.0',
         'mmbot_rpc_up{chain="zksync",node="127.0.0.1:1"} 0.0',
         'mmbot_order_transfer_seconds_bucket{le="5.0",origin="zksync"} 1.0',

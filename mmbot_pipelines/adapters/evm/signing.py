@@ -58,6 +58,35 @@ class WatchOnlyWallet:
         raise InvalidSettings("this process has no key to sign with")
 
 
+class DeclaredSigner:
+    """A signer whose address the settings name, so that it is known while the signer is away."""
+
+    def __init__(self, address: Address, signer: Signer) -> None:
+        self.address = address
+        self._signer = signer
+
+    def sign_hash(self, digest: bytes) -> Signature:
+        """Sign 32 bytes.
+
+        Raises:
+            InvalidSettings: the key is of another address.
+        """
+        self.check()
+        return self._signer.sign_hash(digest)
+
+    def check(self) -> None:
+        """Check that the key is there, and is of the address.
+
+        Raises:
+            InvalidSettings: it is of another one.
+        """
+        if self._signer.address != self.address:
+            raise InvalidSettings(
+                f"MMBOT_L1_WALLET_ADDRESS is {self.address}, but the key is of "
+                f"{self._signer.address}: set it to that address"
+            )
+
+
 class LocalSigner:
     """Sign with a key in this process's memory; it is never shown."""
 

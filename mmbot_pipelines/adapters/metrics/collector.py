@@ -6,7 +6,7 @@ Reads chain and store.
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Generic, Protocol, TypeVar
@@ -22,12 +22,13 @@ from mmbot_pipelines.adapters.metrics.families import (
     order_metrics,
     safety_metrics,
     transaction_metrics,
+    wallet_metrics,
 )
 from mmbot_pipelines.adapters.metrics.figures import Figures
 from mmbot_pipelines.adapters.rpc.health import NodeHealthReport
 from mmbot_pipelines.adapters.rpc.nodes import Nodes
 from mmbot_pipelines.core.errors import Failure, InvalidSettings
-from mmbot_pipelines.core.money import Wei
+from mmbot_pipelines.core.money import Address, Wei
 
 _KEEP_SECONDS = 5.0  # minimum, so that several scrapers cause one reading
 _WAIT_SECONDS = 7.0  # of a scrape, whatever hangs: Prometheus waits for 10
@@ -117,7 +118,7 @@ class Metrics(Collector):
         self,
         reader: Reader,
         chains: Callable[[], Sequence[Nodes]],
-        balance: Callable[[], Wei],
+        balances: Callable[[], Mapping[Address, Wei]],
         *,
         origins: Sequence[str],
         max_exposure: Wei | None = None,
@@ -131,7 +132,7 @@ class Metrics(Collector):
         """
         self._figures = Kept(reader.read, clock)
         self._nodes = Kept(lambda: node_health(chains()), clock)
-        self._balance = Kept(balance, clock)
+        self._balances = Kept(balances, clock)
         self._origins = origins
         self._max_exposure = max_exposure
         self._min_balance = min_balance
@@ -139,18 +140,18 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric; one that cannot be read is left out (`database_up` 0)."""
-        for kept in (self._nodes, self._figures, self._balance):
+        for kept in (self._nodes, self._figures, self._balances):
             kept.renew()
         end = time.monotonic() + _WAIT_SECONDS
         nodes = self._nodes.get(end - time.monotonic()) or []
         figures = self._figures.get(end - time.monotonic())
-        balance = self._balance.get(end - time.monotonic())
+        balances = self._balances.get(end - time.monotonic())
         yield gauge("database_up", "Whether the database answers.", float(figures is not None))
         yield gauge(
             "database_read_seconds", "Time that reading the database took.", self._figures.took
         )
         yield from node_metrics(nodes)
-        yield from self._wallet(balance)
+        yield from self._wallets(balances or {})
         if figures is not None:
             yield from order_metrics(figures, self._origins)
             yield from money_metrics(figures, self._origins)
@@ -158,13 +159,9 @@ class Metrics(Collector):
             yield from safety_metrics(figures, self._origins)
             yield lag(figures.cursors, nodes)
 
-    def _wallet(self, balance: Wei | None) -> Iterator[Metric]:
-        if balance is not None:
-            yield gauge("wallet_balance_wei", "What the L1 wallet has.", float(balance))
+    def _wallets(self, balances: Mapping[Address, Wei]) -> Iterator[Metric]:
+        yield from wallet_metrics(balances, self._min_balance)
         yield gauge("dry_run", "1 where nothing is signed or sent.", float(self._dry_run))
-        if self._min_balance:
-            floor = float(self._min_balance)
-            yield gauge("wallet_floor_wei", "Balance below which the L1 wallet needs funds.", floor)
         if self._max_exposure is not None:
             limit = float(self._max_exposure)
             yield gauge("exposure_limit_wei", "What may be paid out and not yet repaid.", limit)

@@ -16,6 +16,7 @@ from mmbot_pipelines.adapters.metrics.figures import BUCKETS, CONDITIONS, Counts
 from mmbot_pipelines.adapters.rpc.health import NodeHealthReport
 from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.alerts import Severity
+from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.safety import GLOBAL, State
 
 
@@ -184,6 +185,19 @@ def lag(cursors: Counts, nodes: Iterable[NodeHealthReport]) -> Metric:
             if origin in heads
         },
     )
+
+
+def wallet_metrics(balances: Mapping[Address, Wei], floor: Wei) -> Iterator[Metric]:
+    """Yield what each L1 wallet has, and its floor where there is one; both in wei."""
+    if balances:
+        has: dict[tuple[str, ...], float] = {
+            (wallet,): float(balance) for wallet, balance in balances.items()
+        }
+        yield _gauges("wallet_balance_wei", "What an L1 wallet has.", ["wallet"], has)
+        if floor:
+            floors = dict.fromkeys(has, float(floor))
+            text = "Balance below which an L1 wallet needs funds."
+            yield _gauges("wallet_floor_wei", text, ["wallet"], floors)
 
 
 def gauge(name: str, text: str, value: float) -> Metric:

@@ -51,6 +51,7 @@ class WalletSnapshot:
     impossible_nonce: int | None  # a count of the wallet's transactions that cannot be
     foreign_code: str | None  # in one line, where it runs other code than the batch contract's
     code_known: bool  # whether the chain returned its code
+    accepted: bool | None  # by the registry; None: unknown. Of a single wallet each payment asks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,17 +88,19 @@ def take_snapshot(bridge: Bridge, records: OrderStats, daemons: Daemons) -> Brid
         probes[name] = lambda origin=origin: origin.head(Cursor.LATEST)  # type: ignore[misc]
     # The chain first: what is sent in between must not look like somebody else's.
     lanes = bridge.lanes
-    pool = ThreadPoolExecutor(len(probes) + 4 * len(lanes))
+    pool = ThreadPoolExecutor(len(probes) + 4 * len(lanes) + 1)
     try:
         heads = {name: pool.submit(probe_chain) for name, probe_chain in probes.items()}
         asked = [_ask(pool, lane) for lane in lanes]
         silent = {name: why for name, head in heads.items() if (why := _silence(head))}
+        accepts = pool.submit(_accepted, bridge, lanes)
         answers = [_WalletAnswers(*map(_answer, probes)) for probes in asked]
+        accepted = _answer(accepts) or [None] * len(lanes)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     wallets = [
-        _wallet(lane.chain, known, records, since=now - _NONCE_LOSS_ALERT_FOR)
-        for lane, known in zip(lanes, answers, strict=True)
+        _wallet(lane.chain, known, takes, records, since=now - _NONCE_LOSS_ALERT_FOR)
+        for lane, known, takes in zip(lanes, answers, accepted, strict=True)
     ]
     parked = records.parked(max_paid=_MAX_PAID_PARKED, max_unpaid=_MAX_UNPAID_PARKED)
     claimed = records.owed(claimed=True, max_orders=_MAX_CLAIMED)
@@ -152,8 +155,19 @@ def _no_code(account: Address) -> Delegation:
     return Delegation(account=account, code=AccountCode.NONE)
 
 
+def _accepted(bridge: Bridge, lanes: Sequence[Bridge]) -> Sequence[bool | None]:
+    if len(lanes) == 1:
+        return [None]
+    return bridge.registry.accepts([lane.chain.wallet for lane in lanes])
+
+
 def _wallet(
-    chain: Chain, known: _WalletAnswers, records: OrderStats, *, since: datetime
+    chain: Chain,
+    known: _WalletAnswers,
+    accepted: bool | None,
+    records: OrderStats,
+    *,
+    since: datetime,
 ) -> WalletSnapshot:
     highest = records.highest_nonce(chain.chain_id, chain.wallet)
     mined, pending, ours = known.mined, known.pending, 0 if highest is None else highest + 1
@@ -172,6 +186,7 @@ def _wallet(
         if known.code is not None and known.code.code is AccountCode.FOREIGN
         else None,
         code_known=known.code is not None,
+        accepted=accepted,
     )
 
 

@@ -14,6 +14,7 @@ SHORT = "wallet-short"
 SHARED = "wallet-shared"
 NONCE = "wallet-nonce"
 CODE = "wallet-code"
+REFUSED = "wallet-refused"
 
 _SHOWN_NONCES = 10
 
@@ -25,6 +26,7 @@ def alerts(facts: BridgeSnapshot, floor: Wei) -> Iterator[Alert]:
         yield from _shared(facts, wallet)
         yield from _impossible_nonce(facts, wallet)
         yield from _foreign_code(facts, wallet)
+        yield from _refused(facts, wallet)
 
 
 def unknown(facts: BridgeSnapshot) -> Iterator[str]:
@@ -32,6 +34,8 @@ def unknown(facts: BridgeSnapshot) -> Iterator[str]:
     for wallet in facts.wallets:
         if wallet.balance is None:
             yield _key(FLOOR, facts, wallet)
+        if wallet.accepted is None and len(facts.wallets) > 1:
+            yield _key(REFUSED, facts, wallet)
         if not wallet.nonces_known:
             yield from (_key(kind, facts, wallet) for kind in (SHARED, NONCE))
         if not wallet.code_known:
@@ -42,8 +46,8 @@ def _key(kind: str, facts: BridgeSnapshot, wallet: WalletSnapshot) -> str:
     return kind if len(facts.wallets) == 1 else f"{kind} {wallet.address}"
 
 
-def _name(facts: BridgeSnapshot, wallet: WalletSnapshot) -> str:
-    return "the wallet" if len(facts.wallets) == 1 else f"the wallet {wallet.address}"
+def _which(facts: BridgeSnapshot, wallet: WalletSnapshot) -> str:
+    return "" if len(facts.wallets) == 1 else f" {wallet.address}"
 
 
 def _foreign_code(facts: BridgeSnapshot, wallet: WalletSnapshot) -> Iterator[Alert]:
@@ -51,7 +55,7 @@ def _foreign_code(facts: BridgeSnapshot, wallet: WalletSnapshot) -> Iterator[Ale
         yield Alert.to_act(
             _key(CODE, facts, wallet),
             Severity.CRITICAL,
-            f"{_name(facts, wallet)} runs somebody else's code",
+            f"the wallet{_which(facts, wallet)} runs somebody else's code",
             f"{wallet.foreign_code}. That code can move all its money.",
             "run `mmbot halt` and `mmbot delegation remove`; if you did not set it, the key is "
             "stolen: move the money, and use a new key.",
@@ -71,7 +75,7 @@ def _funds(facts: BridgeSnapshot, floor: Wei) -> Iterator[Alert]:
         yield Alert.to_act(
             _key(FLOOR, facts, wallet),
             Severity.HIGH if others else Severity.CRITICAL,
-            f"{_name(facts, wallet)} is below its floor",
+            f"the wallet{_which(facts, wallet)} is below its floor",
             f"It has {format_ether(has)}; the floor is {format_ether(floor)}. No transfer is "
             f"sent{' from it' if others else ''}.{wait}",
             f"{_send(facts, wallet, floor)}, or lower MMBOT_MIN_BALANCE_WEI; orders go on by "
@@ -88,7 +92,7 @@ def _funds(facts: BridgeSnapshot, floor: Wei) -> Iterator[Alert]:
         yield Alert.to_act(
             SHORT,
             Severity.HIGH,
-            f"the wallet{'s have' if several else ' has'} too little ETH",
+            "the wallets have too little ETH" if several else "the wallet has too little ETH",
             f"{held}{wait}".strip(),
             f"{_send(facts, richest, floor)}; orders go on by themselves then.",
         )
@@ -111,7 +115,7 @@ def _shared(facts: BridgeSnapshot, wallet: WalletSnapshot) -> Iterator[Alert]:
         yield Alert.to_act(
             _key(SHARED, facts, wallet),
             Severity.CRITICAL,
-            f"another program uses {_name(facts, wallet)}",
+            f"another program uses the wallet{_which(facts, wallet)}",
             " ".join(seen),
             "stop the other program, or give the bot a wallet of its own; if you know of no "
             "other program, the key is stolen: move the money.",
@@ -124,8 +128,22 @@ def _impossible_nonce(facts: BridgeSnapshot, wallet: WalletSnapshot) -> Iterator
             _key(NONCE, facts, wallet),
             Severity.HIGH,
             "a node of L1 counts transactions that cannot be",
-            f"It counts {wallet.impossible_nonce} transactions of {_name(facts, wallet)}, many "
-            "more than are mined and than this bot ever signed. Nothing is signed on its word.",
+            f"It counts {wallet.impossible_nonce} transactions of the wallet"
+            f"{_which(facts, wallet)}, many more than are mined and than this bot ever signed. "
+            "Nothing is signed on its word.",
             "take the node out of MMBOT_L1_RPC_URLS; if another program of yours has so many "
             "transactions waiting, stop it.",
+        )
+
+
+def _refused(facts: BridgeSnapshot, wallet: WalletSnapshot) -> Iterator[Alert]:
+    if wallet.accepted is False:
+        yield Alert.to_act(
+            _key(REFUSED, facts, wallet),
+            Severity.HIGH,
+            f"the registry refuses the wallet{_which(facts, wallet)}",
+            "It takes transfers and claims from its owner and its market maker alone; the other "
+            "wallets go on.",
+            "have the registry's owner make it one of them, or take it out of the settings once "
+            "none of its transactions is in flight.",
         )

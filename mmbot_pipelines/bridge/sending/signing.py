@@ -111,20 +111,14 @@ def sign_one(
         TryAgain: the signer is away; nothing was signed.
     """
     batch.done = len(requests)
-    if lane.in_flight() and not work.is_last_wallet:
-        batch.passed += requests
-        return
     if lane.in_flight():
-        batch.waiting += [(order, LANE_IS_TAKEN) for r in requests for order in r.orders]
+        _leave(work, batch, requests)
         return
     held, undecided = _held(uow, requests), _undecided(uow)
     picked = list[tuple[SubmitRequest, list[Order]]]()
     for request in shared.in_turn(requests, work.step, work.bridge.clock()):
         if not shared.has_room(request, work.step):
-            if not work.is_last_wallet:
-                batch.passed.append(request)
-                continue
-            batch.waiting += [(order, LANE_IS_TAKEN) for order in request.orders]
+            _leave(work, batch, [request])
             continue
         orders = _admitted(work, batch, request, held, undecided, admission)
         if not orders:
@@ -157,6 +151,14 @@ def sign_one(
         for request, some in picked
         for order in some
     ]
+
+
+def _leave(work: Work, batch: Signing, requests: Sequence[SubmitRequest]) -> None:
+    """Pass on to the next wallet what the one transaction has no room for, or let it wait."""
+    if not work.is_last_wallet:
+        batch.passed += requests
+        return
+    batch.waiting += [(order, LANE_IS_TAKEN) for r in requests for order in r.orders]
 
 
 def _held(uow: BridgeUnitOfWork, requests: Sequence[SubmitRequest]) -> dict[str, Order]:

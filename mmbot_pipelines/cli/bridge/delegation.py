@@ -1,5 +1,6 @@
-"""mmbot delegation: what code our account on L1 runs (EIP-7702), and a person's change of it."""
+"""mmbot delegation: what code our accounts on L1 run (EIP-7702), and a person's change of it."""
 
+from typing import Annotated
 from uuid import uuid4
 
 import typer
@@ -12,37 +13,50 @@ from mmbot_pipelines.core.safety import InvalidDecision
 from mmbot_pipelines.wiring import bridge as wiring
 from mmbot_pipelines.wiring import shared
 from mmbot_pipelines.wiring.origins import stranded_refunds
+from mmbot_pipelines.wiring.wallets import FIRST_WALLET, delegating_wallets, l1_rpc
 
 delegation = typer.Typer(no_args_is_help=False)
 
 
 @delegation.callback(invoke_without_command=True)
-def show(context: typer.Context) -> None:
-    """Show what code our account runs."""
+def show(
+    context: typer.Context,
+    wallet: Annotated[
+        str, typer.Option(help="The wallet to change: a name of MMBOT_L1_MORE_WALLETS.")
+    ] = FIRST_WALLET,
+) -> None:
+    """Show what code our accounts run."""
+    context.obj = wallet
     if context.invoked_subcommand is None:
-        found = wiring.delegating_wallet(settings.load()).delegation()
-        console().print(plain(found.summary), soft_wrap=True)
+        for found in delegating_wallets(settings.load()).values():
+            console().print(plain(found.delegation().summary), soft_wrap=True)
 
 
 @delegation.command("set")
-def set_() -> None:
+def set_(context: typer.Context) -> None:
     """Delegate our account to the batch contract, and deploy it where it is not; while halted."""
-    _change(delegate=True)
+    _change(context.obj, delegate=True)
 
 
 @delegation.command()
-def remove() -> None:
+def remove(context: typer.Context) -> None:
     """End the delegation of our account, to whomever it is; while halted."""
-    _change(delegate=False)
+    _change(context.obj, delegate=False)
 
 
-def _change(*, delegate: bool) -> None:
+def _change(name: str, *, delegate: bool) -> None:
     read = settings.load()
-    if delegate and (faults := stranded_refunds(wiring.l1_rpc(read), read)):
+    wallets = delegating_wallets(read)
+    if name not in wallets:
+        names = ", ".join(wallets)
+        console(stderr=True).print(plain(f"no wallet is called {name}: name one of {names}"))
+        raise typer.Exit(1)
+    if delegate and (faults := stranded_refunds(l1_rpc(read), read)):
         console(stderr=True).print(plain("\n".join(faults)), soft_wrap=True)
         raise typer.Exit(1)
     database = shared.existing(read.database)
-    bridge, wallet = wiring.bridge(read), wiring.delegating_wallet(read)
+    wallet = wallets[name]
+    bridge = wiring.bridge(read).lanes[list(wallets).index(name)]
     out = console()
     run = Run(id=f"cli-{uuid4().hex[:8]}", log=lambda line: out.print(plain(line), soft_wrap=True))
     try:

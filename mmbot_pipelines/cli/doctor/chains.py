@@ -18,7 +18,7 @@ from mmbot_pipelines.core.delegation import AccountCode
 from mmbot_pipelines.core.errors import Failure, InvalidSettings
 from mmbot_pipelines.core.money import Address, format_ether
 from mmbot_pipelines.core.safety import GLOBAL
-from mmbot_pipelines.settings import L1, Settings
+from mmbot_pipelines.settings import L1, Settings, Wallet
 from mmbot_pipelines.settings.bridge import EIP7702
 from mmbot_pipelines.wiring import origins as origin_wiring
 from mmbot_pipelines.wiring import shared
@@ -35,14 +35,18 @@ def chains(settings: Settings) -> Iterator[CheckResult]:
             yield fault("wallet", f"MMBOT_L1_WALLET_ADDRESS is another one: set it to {wallet}")
     except (InvalidSettings, Failure) as e:
         yield fault("wallet", str(e))
+    for more in settings.more_wallets:
+        yield _key(more, wallet)
     l1 = settings.l1
     yield from nodes("L1", l1.chain_id, l1.urls)
     rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, quorum=settings.quorum(l1))
     yield from agreement(rpc)
-    if wallet is not None:
-        yield from run_check("wallet", partial(_funds, rpc, wallet, settings.limits.max_transfer))
-        yield from run_check("account", partial(_account, rpc, settings, wallet))
-        yield from run_check("registry", partial(_registry, rpc, settings, wallet))
+    wallets = [w for w in (wallet, *(more.address for more in settings.more_wallets)) if w]
+    for each in wallets:
+        yield from run_check("wallet", partial(_funds, rpc, each, settings.limits.max_transfer))
+        yield from run_check("account", partial(_account, rpc, settings, each))
+    if wallets:
+        yield from run_check("registry", partial(_registry, rpc, settings, wallets))
     for name in settings.origins:
         section = settings.origin(name)
         # Some libraries take seconds to import, which only those pay who serve their origin.
@@ -52,6 +56,19 @@ def chains(settings: Settings) -> Iterator[CheckResult]:
         for url in origin_wiring.chain(settings, scope).announcing_urls:
             subscription = origin_wiring.subscription(settings, scope, [url])
             yield announced(subscription, "L1" if scope == GLOBAL else scope, url)
+
+
+def _key(wallet: Wallet, first: Address | None) -> CheckResult:
+    """Check that a further wallet's key is there, and is of its address."""
+    subject = f"wallet {wallet.name}"
+    if wallet.address == first:
+        address = wallet.named("MMBOT_L1_WALLET_ADDRESS")
+        return fault(subject, f"{address} is the first wallet's: give it one of its own")
+    try:
+        shared.declared_signer(wallet).check()
+    except (InvalidSettings, Failure) as e:
+        return fault(subject, wallet.named(str(e)))
+    return ok(subject, f"its key can be used, its address is {wallet.address}")
 
 
 def _funds(rpc: Rpc, wallet: Address, largest: int) -> Iterator[CheckResult]:
@@ -92,7 +109,7 @@ def _account(rpc: Rpc, settings: Settings, wallet: Address) -> Iterator[CheckRes
         yield from (fault("account", line) for line in stranded_refunds(rpc, settings))
 
 
-def _registry(rpc: Rpc, settings: Settings, wallet: Address) -> Iterator[CheckResult]:
+def _registry(rpc: Rpc, settings: Settings, wallets: Sequence[Address]) -> Iterator[CheckResult]:
     l1, registry = settings.l1, settings.l1.registry_address
     if not has_code(rpc, registry):
         yield fault(
@@ -107,15 +124,24 @@ def _registry(rpc: Rpc, settings: Settings, wallet: Address) -> Iterator[CheckRe
         )
         return
     yield from _abi(rpc, l1, settings.origins)
-    if wallet in (maker, owner):
-        part = "market maker" if wallet == maker else "owner"
-        yield ok("registry", f"{registry} has our wallet as its {part}")
-    else:
-        yield fault(
-            "registry",
-            f"{registry} takes transfers from its market maker {maker} and its owner {owner} "
-            f"alone: use their key, or have the owner call setMMAddress({wallet})",
-        )
+    for wallet in wallets:
+        our = "our wallet" if len(wallets) == 1 else wallet
+        if wallet in (maker, owner):
+            part = "market maker" if wallet == maker else "owner"
+            yield ok("registry", f"{registry} has {our} as its {part}")
+        elif wallet == wallets[0]:
+            yield fault(
+                "registry",
+                f"{registry} takes transfers from its market maker {maker} and its owner {owner} "
+                f"alone: use their key, or have the owner call setMMAddress({wallet})",
+            )
+        else:
+            yield fault(
+                "registry",
+                f"{registry} takes transfers from its market maker {maker} and its owner {owner} "
+                f"alone, not from {wallet}: take it out of MMBOT_L1_MORE_WALLETS, or have the "
+                "owner make it one of them",
+            )
 
 
 def _abi(rpc: Rpc, l1: L1, origins: Sequence[str]) -> Iterator[CheckResult]:

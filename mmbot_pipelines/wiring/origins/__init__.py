@@ -40,7 +40,7 @@ class Shared:
     settings: Settings
     l1: Rpc
     registry: PaymentRegistry
-    wallet: Address  # ours on L1
+    wallets: tuple[Address, ...]  # ours on L1; escrows of the EVM pay the first
     invokes: Invokes  # keeps the transactions of our accounts on L2s
 
 

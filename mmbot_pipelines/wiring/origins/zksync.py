@@ -15,7 +15,7 @@ from mmbot_pipelines.wiring.origins import NEW_HEADS, Shared, watched_on_evm
 
 
 def origin(section: zksync.ZkSync, shared: Shared) -> Origin:
-    """Plug the origin together; our wallet on L1 is paid unless the settings name another."""
+    """Plug the origin together; our first wallet on L1 is paid unless the settings name another."""
     return ZkSyncOrigin(
         Rpc(
             section.urls,
@@ -28,8 +28,8 @@ def origin(section: zksync.ZkSync, shared: Shared) -> Origin:
         escrow=section.escrow_address,
         diamond=section.diamond_address,
         abi=shared.registry.abi,
-        wallet=section.wallet_address or shared.wallet,
-        refunds_to=shared.wallet,
+        wallet=section.wallet_address or shared.wallets[0],
+        refunds_to=shared.wallets,
         start=section.start_block,
         accepted=section.accepted,
         claim_gas_limit=section.claim_gas_limit,

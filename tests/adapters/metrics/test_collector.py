@@ -11,7 +11,7 @@ from mmbot_pipelines.adapters.metrics import collector
 from mmbot_pipelines.adapters.metrics.collector import Kept, Metrics
 from mmbot_pipelines.adapters.metrics.figures import BUCKETS, Durations, Figures
 from mmbot_pipelines.core.errors import RpcUnavailable, StoreUnavailable
-from mmbot_pipelines.core.money import Wei
+from mmbot_pipelines.core.money import Address, Wei
 from tests.polling import until
 
 EMPTY = Figures(
@@ -58,6 +58,9 @@ def hanging() -> Iterator[threading.Event]:
     over.set()
 
 
+WALLET = Address("0x" + "11" * 20)
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 0.0
@@ -74,7 +77,7 @@ def scraped(
         Metrics(
             reader,
             list,
-            balance,
+            lambda: {WALLET: balance()},
             origins=["zksync"],
             max_exposure=Wei(5),
             min_balance=Wei(3),
@@ -98,7 +101,7 @@ def test_an_empty_bot_has_zeros_not_gaps() -> None:
     assert value("mmbot_safety_state", {"scope": "global", "state": "NORMAL"}) == 1
     assert value("mmbot_safety_state", {"scope": "zksync", "state": "HALTED"}) == 0
     assert value("mmbot_exposure_limit_wei") == 5
-    assert value("mmbot_wallet_floor_wei") == 3
+    assert value("mmbot_wallet_floor_wei", {"wallet": WALLET}) == 3
 
 
 def test_without_the_database_its_metrics_are_gone_and_up_reports_it() -> None:
@@ -109,7 +112,7 @@ def test_without_the_database_its_metrics_are_gone_and_up_reports_it() -> None:
     clock.now += 10
     assert "mmbot_orders" not in names(registry)
     assert registry.get_sample_value("mmbot_database_up") == 0
-    assert registry.get_sample_value("mmbot_wallet_balance_wei") == 10**18
+    assert registry.get_sample_value("mmbot_wallet_balance_wei", {"wallet": WALLET}) == 10**18
     reader.down = False
     clock.now += 10
     assert registry.get_sample_value("mmbot_database_up") == 1

@@ -54,7 +54,7 @@ class ZkSyncOrigin:
         diamond: Address,
         abi: RegistryAbi = V1,
         wallet: Address,
-        refunds_to: Address | None = None,
+        refunds_to: Sequence[Address] = (),
         start: int,
         accepted: str | int,
         claim_gas_limit: Gas = Gas(1_000_000),  # noqa: B008 - a number, not a call's result
@@ -65,8 +65,8 @@ class ZkSyncOrigin:
         diamond: zkSync's proxy on L1, which prices messages.
         abi: of the registry.
         wallet: where the escrow must pay us, on zkSync.
-        refunds_to: whose claims' messages are refunded: our wallet on L1, at the same address
-            on zkSync; None: `wallet`.
+        refunds_to: whose claims' messages are refunded: our wallets on L1, at the same addresses
+            on zkSync; none: `wallet`.
         accepted: a block tag ("committed", "safe", "finalized") or a depth in blocks.
         claim_gas_limit: L2 gas that a claim's message buys.
         """
@@ -78,7 +78,7 @@ class ZkSyncOrigin:
         self._escrow = escrow
         self._diamond = diamond
         self._wallet = wallet
-        self._refunds_to = refunds_to or wallet
+        self._refunds_to = refunds_to or (wallet,)
         self._accepted = accepted
         self._claim_gas_limit = claim_gas_limit
         self._messages = ClaimMessages(

@@ -44,10 +44,10 @@ Numbers = Callable[[Sequence[Log]], list[int]]
 def add(
     rpc: Rpc,
     paid: MutableMapping[int, Settlement | PaidElsewhere],
-    wallet: Address,
+    wallets: Sequence[Address],
     numbers: Numbers,
 ) -> None:
-    """Complete settlements, by order number, with what came back to the wallet.
+    """Complete settlements, by order number, with what came back to our wallets.
 
     Orders that were paid in one transaction share its refund evenly, to the wei, however many of
     them are asked about. It is unknown where too few nodes show the same.
@@ -57,7 +57,7 @@ def add(
     txs = list(dict.fromkeys(seen.tx for seen in settled.values()))
     if not txs:
         return
-    shared = dict(zip(txs, _shared(rpc, txs, wallet, numbers), strict=True))
+    shared = dict(zip(txs, _shared(rpc, txs, wallets, numbers), strict=True))
     for number, seen in settled.items():
         refunds = shared[seen.tx]
         paid[number] = replace(seen, refund=None if refunds is None else refunds.get(number))
@@ -126,11 +126,11 @@ class MessageEnd:
     """How a message was executed on the L2."""
 
     failed: bool
-    refund: Wei  # what it gave back to the wallet in that transaction
+    refund: Wei  # what it gave back to our wallets in that transaction
 
 
 def ends(
-    rpc: Rpc, txs: Sequence[TxHash | None], wallet: Address, *, newest: int
+    rpc: Rpc, txs: Sequence[TxHash | None], wallets: Sequence[Address], *, newest: int
 ) -> list[MessageEnd | None]:
     """Return how messages ended; None where one is in no block up to `newest`, or unknown.
 
@@ -143,15 +143,15 @@ def ends(
 
     def read(poll: Poll) -> list[MessageEnd | None]:
         answers = zip(known, poll.answers, strict=True)
-        return [_end(tx, answer, wallet, newest) for tx, answer in answers]
+        return [_end(tx, answer, wallets, newest) for tx, answer in answers]
 
     asked = [("eth_getTransactionReceipt", (tx,)) for tx in known]
     found = dict(zip(known, quorum.each(rpc, asked, read), strict=True))
     return [None if tx is None else found[tx] for tx in txs]
 
 
-def _end(tx: TxHash, answer: Answer, wallet: Address, newest: int) -> MessageEnd | None:
-    minted = _minted(tx, answer, wallet)
+def _end(tx: TxHash, answer: Answer, wallets: Sequence[Address], newest: int) -> MessageEnd | None:
+    minted = _minted(tx, answer, wallets)
     if minted is None:
         return None
     given = decoding.fields(answer)
@@ -161,13 +161,13 @@ def _end(tx: TxHash, answer: Answer, wallet: Address, newest: int) -> MessageEnd
 
 
 def _shared(
-    rpc: Rpc, txs: Sequence[TxHash], wallet: Address, numbers: Numbers
+    rpc: Rpc, txs: Sequence[TxHash], wallets: Sequence[Address], numbers: Numbers
 ) -> list[dict[int, Wei] | None]:
     """Return each transaction's refund by the orders that it paid, as the quorum shows them."""
 
     def read(poll: Poll) -> list[dict[int, Wei] | None]:
         answers = zip(txs, poll.answers, strict=True)
-        return [_shares(tx, answer, wallet, numbers) for tx, answer in answers]
+        return [_shares(tx, answer, wallets, numbers) for tx, answer in answers]
 
     try:
         return quorum.each(rpc, [("eth_getTransactionReceipt", (tx,)) for tx in txs], read)
@@ -175,18 +175,20 @@ def _shared(
         return [None] * len(txs)  # no payment waits for its refund: it is read again later
 
 
-def _shares(tx: TxHash, answer: Answer, wallet: Address, numbers: Numbers) -> dict[int, Wei] | None:
+def _shares(
+    tx: TxHash, answer: Answer, wallets: Sequence[Address], numbers: Numbers
+) -> dict[int, Wei] | None:
     logs = _logs(tx, answer)
     if not logs or not (paid := numbers(logs)):
         return None
-    minted = sum(_amount(log, wallet) for log in logs)
+    minted = sum(_amount(log, wallets) for log in logs)
     return dict(zip(paid, shares(minted, len(paid)), strict=True))
 
 
-def _minted(tx: TxHash, answer: Answer, wallet: Address) -> Wei | None:
-    """Sum what a transaction minted to the wallet, in wei; None where there is no receipt."""
+def _minted(tx: TxHash, answer: Answer, wallets: Sequence[Address]) -> Wei | None:
+    """Sum what a transaction minted to our wallets, in wei; None where there is no receipt."""
     logs = _logs(tx, answer)
-    return None if logs is None else Wei(sum(_amount(log, wallet) for log in logs))
+    return None if logs is None else Wei(sum(_amount(log, wallets) for log in logs))
 
 
 def _logs(tx: TxHash, answer: Answer) -> list[Log] | None:
@@ -196,8 +198,8 @@ def _logs(tx: TxHash, answer: Answer) -> list[Log] | None:
     return receipt_logs(decoding.fields(answer), tx)
 
 
-def _amount(log: Log, wallet: Address) -> int:
-    account = bytes.fromhex(wallet[2:]).rjust(32, b"\0")
-    if log.address != _ETHER or log.topics != (_MINT, account):
+def _amount(log: Log, wallets: Sequence[Address]) -> int:
+    minted = [(_MINT, bytes.fromhex(wallet[2:]).rjust(32, b"\0")) for wallet in wallets]
+    if log.address != _ETHER or log.topics not in minted:
         return 0
     return decoding.quantity("0x" + log.data.hex())
