@@ -14,7 +14,7 @@ from mmbot_pipelines.bridge.guard import guard
 from mmbot_pipelines.bridge.orders.journal import Run
 from mmbot_pipelines.bridge.orders.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.ports.orders import Cursor, Scan
-from mmbot_pipelines.bridge.receipts import process_receipts
+from mmbot_pipelines.bridge.receipts.process import process_receipts
 from mmbot_pipelines.bridge.reorg.l1 import check_l1_reorgs
 from mmbot_pipelines.bridge.reorg.l2 import anchored, relocate_rescanned, review
 from mmbot_pipelines.bridge.reorg.settlements import review_settlements

@@ -21,6 +21,7 @@ FIRED_BY = {
     "MmbotDatabaseDown": {"mmbot_database_up": ("1", "0")},
     "MmbotHalted": {'mmbot_safety_state{scope="global",state="HALTED"}': ("0", "1")},
     "MmbotThrottled": {'mmbot_safety_state{scope="zksync",state="THROTTLED"}': ("0", "1")},
+    "MmbotDryRun": {"mmbot_dry_run": ("0", "1")},
     "MmbotAlertChannelBroken": {'mmbot_alerts_unsent{channel="json 1"}': ("0", "1")},
     "MmbotPaidButParked": {
         'mmbot_orders{origin="zksync",condition="parked",status="PENDING"}': ("1", "1"),

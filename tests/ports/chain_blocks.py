@@ -5,8 +5,8 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mmbot_pipelines.core.money import Address, Gas, TxHash
-from mmbot_pipelines.core.outbox import Block, Call, Fees
+from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
+from mmbot_pipelines.core.outbox import Block, Call, Event, Fees, Receipt
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,21 @@ def hash_of(raw: bytes) -> TxHash:
 
 def block_of(number: int, salt: str) -> Block:
     return Block(number, "0x" + hashlib.sha256(f"{number}/{salt}".encode()).hexdigest())
+
+
+def receipt_of(mined: Executed, gas_used: Gas) -> Receipt:
+    """Return a transaction's receipt, with an event for each call that did something."""
+    assert mined.block is not None
+    return Receipt(
+        hash=mined.hash,
+        succeeded=mined.reason is None,
+        block=mined.block,
+        gas_used=gas_used,
+        gas_price=Wei(mined.gas_price),
+        events=tuple(
+            Event(address=call.to, topics=(), data=call.data) for call in mined.made if call.data
+        ),
+    )
 
 
 def outbids(new: Fees, old: Fees) -> bool:

@@ -22,7 +22,6 @@ from mmbot_pipelines.core.outbox import (
     Account,
     Block,
     Call,
-    Event,
     Fees,
     Receipt,
     Signed,
@@ -36,6 +35,7 @@ from tests.ports.chain_blocks import (
     block_of,
     hash_of,
     outbids,
+    receipt_of,
     transaction_of,
 )
 
@@ -131,7 +131,7 @@ class ChainMemory:
     def receipts(self, hashes: Sequence[TxHash]) -> list[Receipt | None]:
         self._answer()
         mined = {t.hash: t for t in self.executed()}
-        return [self._receipt(mined[h]) if h in mined else None for h in hashes]
+        return [receipt_of(t, self._gas_used(t)) if (t := mined.get(h)) else None for h in hashes]
 
     def known_by_node(self, hashes: Sequence[TxHash]) -> list[bool]:
         self._answer()
@@ -290,18 +290,3 @@ class ChainMemory:
 
     def _gas_used(self, mined: Executed) -> Gas:
         return Gas(min(mined.gas, self._use(mined.call)))
-
-    def _receipt(self, mined: Executed) -> Receipt:
-        assert mined.block is not None
-        return Receipt(
-            hash=mined.hash,
-            succeeded=mined.reason is None,
-            block=mined.block,
-            gas_used=self._gas_used(mined),
-            gas_price=Wei(mined.gas_price),
-            events=tuple(
-                Event(address=call.to, topics=(), data=call.data)
-                for call in mined.made
-                if call.data
-            ),
-        )

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.batch_receipts import with_failed_parts
 from mmbot_pipelines.bridge.failures import fault_of
 from mmbot_pipelines.bridge.orders.journal import Run
 from mmbot_pipelines.bridge.orders.lifecycle import NEXT, Fact
 from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.accounts import REPAY
+from mmbot_pipelines.bridge.receipts.batches import with_failed_parts
 from mmbot_pipelines.bridge.transitions import Change, record_all
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.errors import ConcurrentUpdate, Reorged

@@ -12,7 +12,7 @@ from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import BATCH_SIZE
 from mmbot_pipelines.bridge.orders.journal import Run
 from mmbot_pipelines.bridge.ports.accounts import CANCEL, TRANSFER
-from mmbot_pipelines.bridge.receipts import process_receipts
+from mmbot_pipelines.bridge.receipts.process import process_receipts
 from mmbot_pipelines.bridge.sending.lane import Unsigned, broadcast, hold_lane, in_flight, sign
 from mmbot_pipelines.bridge.sending.nonces import fillable_gaps, gap_subject
 from mmbot_pipelines.bridge.stuck.blocked_nonce import CANCEL_GAS, Replacement, StuckNonce

@@ -280,15 +280,11 @@ class PgOrders(PgOrderReads):
         self._connection.execute(update(orders).where(_named(keys)).values(asked_at=asked_at))
 
     def release_waiting(self, origin: str, reason: str) -> None:
-        same_reason = func.md5(orders.c.reason) == func.md5(reason)
-        waiting = (
-            select(orders.c.key)
-            .where(WAITING_HEALTHY, orders.c.origin == origin, same_reason)
-            .with_for_update(skip_locked=True)
-        )
-        keys = self._connection.scalars(waiting).all()
-        if keys:
-            self.release(keys)
+        same = orders.c.origin == origin, func.md5(orders.c.reason) == func.md5(reason)
+        held = select(orders.c.key).where(WAITING_HEALTHY, *same)
+        waiting = held.with_for_update(skip_locked=True)
+        freed = update(orders).where(orders.c.key.in_(waiting)).values(asked_at=None)
+        self._connection.execute(freed)
 
     def record_run(self, run_id: str, keys: Sequence[str], *, at: datetime) -> None:
         known = select(literal(run_id), orders.c.key, literal(at, Instant)).where(_named(keys))

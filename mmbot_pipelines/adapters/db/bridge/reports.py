@@ -108,7 +108,7 @@ class PgReports:
             )
             now = {origin: int(wei) for origin, wei in connection.execute(out)}
             # Back from what is out now: the history before `since` may be long.
-            changed = connection.execute(_moves_byorigin_of(since))
+            changed = connection.execute(_moves_by_origin(since))
             begin = now | {origin: now.get(origin, 0) - int(moved) for origin, moved in changed}
             moves = connection.execute(_moves_by_hour(since, until)).all()
         hours = {o: list(found) for o, found in groupby(moves, key=lambda row: str(row.origin))}
@@ -143,7 +143,7 @@ def _moves(since: datetime) -> Select[Any]:
     )
 
 
-def _moves_byorigin_of(since: datetime) -> Select[Any]:
+def _moves_by_origin(since: datetime) -> Select[Any]:
     moves = _moves(since).subquery().c
     return select(moves.origin, func.sum(moves.amount)).group_by(moves.origin)
 

@@ -1,0 +1,1 @@
+"""What the receipts of our transactions mean for the orders that they serve."""
