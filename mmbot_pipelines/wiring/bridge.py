@@ -224,8 +224,8 @@ def alert_service(settings: Settings) -> AlertService:
 def metrics(settings: Settings) -> "Metrics":
     """Plug together what Prometheus scrapes; the database is opened at the first scrape."""
     # Only one process needs it.
+    from mmbot_pipelines.adapters.db.bridge.figures import PgFigures  # noqa: PLC0415
     from mmbot_pipelines.adapters.metrics.collector import Metrics  # noqa: PLC0415
-    from mmbot_pipelines.adapters.metrics.figures import PgFigures  # noqa: PLC0415
 
     l1 = settings.l1
     if l1.wallet_address is None:

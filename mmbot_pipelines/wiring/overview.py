@@ -6,11 +6,11 @@ from sqlalchemy import Engine
 
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
 from mmbot_pipelines.adapters.db.bridge.exposure import PgAccounts
+from mmbot_pipelines.adapters.db.bridge.figures import HEALTHY, PgFigures
 from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
 from mmbot_pipelines.adapters.db.bridge.reports import PgReports
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
-from mmbot_pipelines.adapters.metrics.figures import HEALTHY, PgFigures
 from mmbot_pipelines.bridge.alerting.notify import JOURNAL
 from mmbot_pipelines.bridge.overview import Overview
 from mmbot_pipelines.core.daemons import HEARTBEAT_TIMEOUT

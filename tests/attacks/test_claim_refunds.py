@@ -94,6 +94,6 @@ def test_only_what_the_base_token_mints_to_our_wallet_counts() -> None:
     given = receipt(
         mint(WALLET, 5), mint(WALLET, 7), mint(stranger, 100), mint(WALLET, 1000, stranger)
     )
-    assert _minted(TX, given, WALLET) == 12
-    assert _minted(TX, receipt(), WALLET) == 0
-    assert _minted(TX, None, WALLET) is None
+    assert _minted(TX, given, [WALLET]) == 12
+    assert _minted(TX, receipt(), [WALLET]) == 0
+    assert _minted(TX, None, [WALLET]) is None

@@ -16,9 +16,9 @@ from sqlalchemy import Engine
 
 from mmbot_pipelines.adapters.bridge.zksync import refunds
 from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSyncOrigin
+from mmbot_pipelines.adapters.db.bridge.figures import PgFigures
 from mmbot_pipelines.adapters.db.bridge.reports import PgReports
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.metrics.figures import PgFigures
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.claims.refunds import record_refunds

@@ -6,10 +6,10 @@ from importlib import import_module
 import pytest
 from sqlalchemy import Engine, func, select, text
 
+from mmbot_pipelines.adapters.db.bridge.figures import BUCKETS
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect
 from mmbot_pipelines.adapters.db.tables.monitoring import tallies
-from mmbot_pipelines.adapters.metrics.figures import BUCKETS
 from mmbot_pipelines.bridge.orders.lifecycle import Fact
 from tests.adapters.metrics.sample_store import at, fill, go
 from tests.bridge.orders import NOON

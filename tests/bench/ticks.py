@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine
 
 from mmbot_pipelines.adapters.db.alerts import PgAlertLog
+from mmbot_pipelines.adapters.db.bridge.figures import PgFigures
 from mmbot_pipelines.adapters.db.bridge.order_stats import PgOrderStats
 from mmbot_pipelines.adapters.db.bridge.reports import PgReports
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.daemons import PgDaemons
-from mmbot_pipelines.adapters.metrics.figures import PgFigures
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.alerting import notify
 from mmbot_pipelines.bridge.alerting.rules import AlertThresholds

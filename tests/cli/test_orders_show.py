@@ -4,10 +4,10 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
+from mmbot_pipelines.adapters.db.bridge.figures import PgFigures
 from mmbot_pipelines.adapters.db.bridge.reports import PgReports
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.metrics.figures import PgFigures
 from mmbot_pipelines.adapters.starknet.invoke_store import PgInvokes
 from mmbot_pipelines.adapters.starknet.invokes import Invoke
 from mmbot_pipelines.bridge.orders.lifecycle import Fact

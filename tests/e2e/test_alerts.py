@@ -2,9 +2,9 @@
 
 import time
 
+from mmbot_pipelines.adapters.db.bridge.figures import PgFigures
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.metrics.figures import PgFigures
 from mmbot_pipelines.bridge.alerting.notify import JOURNAL
 from mmbot_pipelines.core import safety
 from tests.adapters.alerts.sink import Sink

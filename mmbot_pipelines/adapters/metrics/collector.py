@@ -14,6 +14,7 @@ from typing import Generic, Protocol, TypeVar
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from mmbot_pipelines.adapters.db.bridge.figures import Figures
 from mmbot_pipelines.adapters.metrics.families import (
     gauge,
     lag,
@@ -24,7 +25,6 @@ from mmbot_pipelines.adapters.metrics.families import (
     transaction_metrics,
     wallet_metrics,
 )
-from mmbot_pipelines.adapters.metrics.figures import Figures
 from mmbot_pipelines.adapters.rpc.health import NodeHealthReport
 from mmbot_pipelines.adapters.rpc.nodes import Nodes
 from mmbot_pipelines.core.errors import Failure, InvalidSettings

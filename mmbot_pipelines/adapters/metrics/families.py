@@ -12,7 +12,13 @@ from prometheus_client.core import (
     Metric,
 )
 
-from mmbot_pipelines.adapters.metrics.figures import BUCKETS, CONDITIONS, Counts, Durations, Figures
+from mmbot_pipelines.adapters.db.bridge.figures import (
+    BUCKETS,
+    CONDITIONS,
+    Counts,
+    Durations,
+    Figures,
+)
 from mmbot_pipelines.adapters.rpc.health import NodeHealthReport
 from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.alerts import Severity

@@ -72,7 +72,6 @@ def definitions(first_day: date, origins: Sequence[str]) -> dg.Definitions:
     job = dg.define_asset_job(
         "report_day",
         selection=[_NAME],
-        partitions_def=days,
         executor_def=dg.in_process_executor,
         description="Report what a day earned and cost.",
     )
@@ -190,7 +189,7 @@ def _records(days: Sequence[DayOfOrigin], hours: Sequence[HourOfExposure]) -> li
                 "gas of reverts": format_ether(figures.gas_lost),
                 "lost to strangers": format_ether(figures.lost_to_strangers),
                 "lost to reorgs": format_ether(figures.lost_to_reorgs),
-                "fees on Starknet": in_strk(figures.starknet_fees),
+                "fees of our own on L2s": in_strk(figures.starknet_fees),
                 "highest exposure": "" if peak is None else format_ether(peak),
                 "exposure at its end": "" if left is None else format_ether(left),
             }

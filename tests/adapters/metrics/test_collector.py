@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from prometheus_client import CollectorRegistry
 
+from mmbot_pipelines.adapters.db.bridge.figures import BUCKETS, Durations, Figures
 from mmbot_pipelines.adapters.metrics import collector
 from mmbot_pipelines.adapters.metrics.collector import Kept, Metrics
-from mmbot_pipelines.adapters.metrics.figures import BUCKETS, Durations, Figures
 from mmbot_pipelines.core.errors import RpcUnavailable, StoreUnavailable
 from mmbot_pipelines.core.money import Address, Wei
 from tests.polling import until

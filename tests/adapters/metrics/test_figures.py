@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine
 
+from mmbot_pipelines.adapters.db.bridge.figures import BUCKETS, Figures, PgFigures
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect
-from mmbot_pipelines.adapters.metrics.figures import BUCKETS, Figures, PgFigures
 from mmbot_pipelines.bridge.alerting.notify import JOURNAL
 from mmbot_pipelines.bridge.orders.lifecycle import Fact
 from mmbot_pipelines.core.errors import StoreUnavailable

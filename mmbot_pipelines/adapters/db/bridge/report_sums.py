@@ -119,16 +119,14 @@ def _parts(since: datetime, until: datetime) -> Select[Any]:
 def _recipients_doing(part: Any) -> ColumnElement[bool]:
     """Return whether a revert is noted as the recipient's doing, or is of a claim behind such."""
     event, transfer = order_events.c, transactions.alias()
-    return (
-        select(literal(1))
-        .where(
+    return _any(
+        select(literal(1)).where(
             event.key == part.key,
             func.starts_with(event.reason, RecipientRefused.__name__),
             event.tx == transfer.c.hash,
             transfer.c.subject == part.subject,
             transfer.c.attempt == part.attempt,
         )
-        .exists()
     )
 
 
@@ -142,7 +140,15 @@ def _taken_back(part: Any) -> ColumnElement[bool]:
         orders.c.status == Status.COMPLETED.value,
         orders.c.transfer_tx == part.hash,
     )
-    return and_(orphaned.exists(), ~repaid.exists())
+    return and_(_any(orphaned), ~_any(repaid))
+
+
+def _any(found: Select[Any]) -> ColumnElement[bool]:
+    """Return whether a question of one row's own has an answer.
+
+    For EXISTS, Postgres may read the whole table once, however few rows ask.
+    """
+    return found.limit(1).scalar_subquery().is_not(None)
 
 
 def origin_of(key: ColumnElement[str]) -> ColumnElement[str]:
