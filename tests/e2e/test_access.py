@@ -53,4 +53,5 @@ def test_a_foreign_page_is_not_answered(product: Product) -> None:
 @pytest.mark.usefixtures("completed")
 def test_ticks_leave_their_logs_where_the_cleanup_looks(product: Product) -> None:
     folder = product.stack.dagster_home / "storage" / TICK_LOGS
-    assert list(folder.glob("zksync_orders/*"))
+    # One of the two sensors that take turns has found the order, and said so.
+    assert list(folder.glob("zksync_orders*/*"))
