@@ -1,7 +1,7 @@
 """What the bot would have decided about the orders of blocks long past. Reads chains, no store.
 
 The same policy as in `fill`, at the base fee that L1 had when the L2 block was made. What a node
-cannot tell of that time any more is of now, and named in `APPROXIMATE`.
+no longer has of that time is of now, and named in `APPROXIMATE`.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ class Decision(StrEnum):
     FILLED = "filled"
     WAITING = "waiting"  # its fee did not cover the cost at the prices of then
     DROPPED = "dropped"
-    UNKNOWN = "unknown"  # no node can tell the prices of then
+    UNKNOWN = "unknown"  # no node has the prices of that time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,19 @@
 """Several wallets: one that is taken away, alerted to, emptied, has a gap, or whose run dies."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from mmbot_pipelines.bridge import steps
+from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import BATCH_SIZE
+from mmbot_pipelines.bridge.sending.lane import for_each_wallet
 from mmbot_pipelines.bridge.sending.nonces import gap_subject
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.alerts import Severity
-from mmbot_pipelines.core.money import Wei
-from mmbot_pipelines.core.outbox import Call, TxState
+from mmbot_pipelines.core.errors import Failure, RpcUnavailable, StoreUnavailable
+from mmbot_pipelines.core.money import Address, Wei
+from mmbot_pipelines.core.outbox import Call, Transaction, TxState
 from mmbot_pipelines.core.readings import SafetyThresholds
 from mmbot_pipelines.core.safety import State
 from tests.bridge.guard_steps import state
@@ -41,6 +46,26 @@ def test_a_wallet_taken_out_of_the_settings_is_followed_to_its_end(harness: Brid
     harness.look()  # the stored bytes need no key
     harness.mine()
     paid_once(harness, [stuck])
+
+
+@pytest.mark.parametrize(
+    ("failure", "looked_at"),
+    [(RpcUnavailable("away"), [WALLET, SECOND]), (StoreUnavailable("away"), [WALLET])],
+)
+def test_what_fails_for_one_wallet_keeps_no_other_waiting(
+    harness: BridgeHarness, failure: Failure, looked_at: list[Address]
+) -> None:
+    second_wallet(harness)
+    seen = []
+
+    def work(lane: Bridge, _: Sequence[Transaction]) -> None:
+        seen.append(lane.chain.wallet)
+        if lane.chain.wallet == WALLET:
+            raise failure
+
+    with pytest.raises(type(failure)):
+        for_each_wallet(harness.bridge, {WALLET: [], SECOND: []}, work)
+    assert seen == looked_at
 
 
 def test_each_wallet_has_its_own_alerts(harness: BridgeHarness) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mmbot_pipelines.bridge.audit.facts import StoredFacts
 from mmbot_pipelines.core.failpoints import Point
 from mmbot_pipelines.devnet.chain import ask
 from tests.chaos.invariants import final_states, stored_facts
@@ -126,17 +127,7 @@ def test_a_kill_in_a_slice(point: Point, kill_harness: KillHarness, tmp_path: Pa
 def test_a_kill_with_claims_in_a_batch(
     point: Point, kill_harness: KillHarness, tmp_path: Path
 ) -> None:
-    token = tmp_path / "token"
-    token.touch()
-    if point in REORGED_CHAIN:
-        assert kill_harness.run() == 0
-        kill_harness.reorg(REORGED_CHAIN[point])
-    assert kill_harness.run(MMBOT_FAILPOINTS=f"{point}={token}") == -signal.SIGKILL
-    assert not token.exists()
-    assert kill_harness.run(hours=1) == 0
-    kept = stored_facts(kill_harness.database_url)
-    assert final_states(kept) == {"COMPLETED": 3, "DROPPED": 1, "PROCESSING parked": 1}
-    assert {t.state for t in kept.transactions} == {"MINED"}
+    kept = killed_with_a_batch(point, kill_harness, tmp_path / "token")
     # Three transfers, and one claim of all three.
     assert sorted(t.nonce for t in kept.transactions) == [0, 1, 2, 3]
     assert sorted(len(t.serves) for t in kept.transactions) == [1, 1, 1, 3]
@@ -154,7 +145,14 @@ def test_a_kill_with_claims_in_a_batch(
 def test_a_kill_with_transfers_in_a_batch(
     point: Point, kill_harness: KillHarness, tmp_path: Path
 ) -> None:
-    token = tmp_path / "token"
+    kept = killed_with_a_batch(point, kill_harness, tmp_path / "token")
+    # One batch of three transfers, and one claim of all three.
+    assert [len(t.serves) for t in kept.transactions] == [3, 3]
+    assert_invariants(kill_harness)
+
+
+def killed_with_a_batch(point: Point, kill_harness: KillHarness, token: Path) -> StoredFacts:
+    """Kill the bot at a point, start it again, and return what it stored until all was at rest."""
     token.touch()
     if point in REORGED_CHAIN:
         assert kill_harness.run() == 0
@@ -164,7 +162,5 @@ def test_a_kill_with_transfers_in_a_batch(
     assert kill_harness.run(hours=1) == 0
     kept = stored_facts(kill_harness.database_url)
     assert final_states(kept) == {"COMPLETED": 3, "DROPPED": 1, "PROCESSING parked": 1}
-    # One batch of three transfers, and one claim of all three.
     assert {t.state for t in kept.transactions} == {"MINED"}
-    assert [len(t.serves) for t in kept.transactions] == [3, 3]
-    assert_invariants(kill_harness)
+    return kept

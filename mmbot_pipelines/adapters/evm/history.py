@@ -27,7 +27,7 @@ def base_fee_at(rpc: Rpc, at: int) -> Wei:
     at: seconds since 1970.
 
     Raises:
-        Failure: no node tells.
+        Failure: no node answered.
     """
     high, newest = time_of(rpc, "latest")
     low = high if newest <= at else 0

@@ -15,6 +15,7 @@ from mmbot_pipelines.bridge.receipts.batches import (
 )
 from mmbot_pipelines.bridge.receipts.meaning import change_of, log_line
 from mmbot_pipelines.bridge.sending.batches import free_lane
+from mmbot_pipelines.bridge.sending.lane import for_each_wallet
 from mmbot_pipelines.bridge.sending.still_wanted import still_wanted
 from mmbot_pipelines.bridge.transitions import Change, record_all
 from mmbot_pipelines.core import failpoints
@@ -22,7 +23,6 @@ from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import (
     ConcurrentUpdate,
     Failure,
-    StoreUnavailable,
 )
 from mmbot_pipelines.core.outbox import Outcome, Transaction, TxState, by_wallet
 from mmbot_pipelines.core.outcomes import outcomes
@@ -38,20 +38,11 @@ def process_receipts(bridge: Bridge, run: Run) -> int:
     Raises:
         Failure: a chain could not be asked about a wallet.
     """
-    left, failure = 0, None
-    for wallet, waiting in by_wallet(bridge.store.outbox.in_flight()).items():
-        try:
-            left += _process(bridge.with_wallet(wallet), waiting, run)
-        except StoreUnavailable:
-            raise
-        except Failure as e:
-            failure = failure or e
-    if failure is not None:
-        raise failure
-    return left
+    rows = by_wallet(bridge.store.outbox.in_flight())
+    return sum(for_each_wallet(bridge, rows, partial(_process, run)))
 
 
-def _process(bridge: Bridge, waiting: Sequence[Transaction], run: Run) -> int:
+def _process(run: Run, bridge: Bridge, waiting: Sequence[Transaction]) -> int:
     """Take orders on by the receipts of one wallet's transactions; return how many are left."""
     wanted = _none if bridge.rules.dry_run else partial(still_wanted, bridge, run)
     found = outcomes(bridge.chain, waiting, bridge.rebroadcasts, bridge.clock(), wanted)

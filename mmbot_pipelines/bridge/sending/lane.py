@@ -4,19 +4,22 @@ The run that holds it gives out nonces; any other that signs for the wallet wait
 the chain and the store.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.orders.journal import Run
 from mmbot_pipelines.bridge.ports.orders import BridgeUnitOfWork
 from mmbot_pipelines.bridge.transitions import record_error
 from mmbot_pipelines.core.error_log import Fault
-from mmbot_pipelines.core.errors import PoolIsTaken
-from mmbot_pipelines.core.money import Gas, Wei
+from mmbot_pipelines.core.errors import Failure, PoolIsTaken, StoreUnavailable
+from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Call, Fees, Part, Transaction, max_total_cost
 from mmbot_pipelines.core.unit_of_work import Lane
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,30 @@ def in_flight(bridge: Bridge) -> list[Transaction]:
     """List the wallet's undecided transactions, lowest nonce first."""
     wallet = bridge.chain.wallet
     return [row for row in bridge.store.outbox.in_flight() if row.wallet == wallet]
+
+
+def for_each_wallet(
+    bridge: Bridge,
+    rows: Mapping[Address, Sequence[Transaction]],
+    do: Callable[[Bridge, Sequence[Transaction]], _T],
+) -> list[_T]:
+    """Work on each wallet's transactions; what fails for one keeps no other waiting.
+
+    Raises:
+        Failure: the first one of a wallet, after all had their turn.
+        StoreUnavailable: at once.
+    """
+    done, failure = list[_T](), None
+    for wallet, waiting in rows.items():
+        try:
+            done.append(do(bridge.with_wallet(wallet), waiting))
+        except StoreUnavailable:
+            raise
+        except Failure as e:
+            failure = failure or e
+    if failure is not None:
+        raise failure
+    return done
 
 
 @contextmanager

@@ -7,18 +7,26 @@ cancellation; only when that one is mined may the order be tried again, at anoth
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import BATCH_SIZE
 from mmbot_pipelines.bridge.orders.journal import Run
 from mmbot_pipelines.bridge.ports.accounts import CANCEL, TRANSFER
 from mmbot_pipelines.bridge.receipts.process import process_receipts
-from mmbot_pipelines.bridge.sending.lane import Unsigned, broadcast, hold_lane, in_flight, sign
+from mmbot_pipelines.bridge.sending.lane import (
+    Unsigned,
+    broadcast,
+    for_each_wallet,
+    hold_lane,
+    in_flight,
+    sign,
+)
 from mmbot_pipelines.bridge.sending.nonces import fillable_gaps, gap_subject
 from mmbot_pipelines.bridge.stuck.blocked_nonce import CANCEL_GAS, Replacement, StuckNonce
 from mmbot_pipelines.bridge.stuck.plan import find_stuck, plan_replacements
 from mmbot_pipelines.core import failpoints
-from mmbot_pipelines.core.errors import ConcurrentUpdate, Failure, StoreUnavailable
+from mmbot_pipelines.core.errors import ConcurrentUpdate
 from mmbot_pipelines.core.money import Address, Wei, format_ether, format_gwei
 from mmbot_pipelines.core.outbox import (
     Call,
@@ -64,16 +72,7 @@ def replace_stuck(bridge: Bridge, run: Run) -> None:
     process_receipts(bridge, run)  # what is mined by now is not stuck
     if bridge.rules.dry_run:
         return
-    failure = None
-    for wallet, waiting in _replaceable(bridge).items():
-        try:
-            _replace(bridge.with_wallet(wallet), waiting, run)
-        except StoreUnavailable:
-            raise
-        except Failure as e:
-            failure = failure or e
-    if failure is not None:
-        raise failure
+    for_each_wallet(bridge, _replaceable(bridge), partial(_replace, run))
 
 
 def _replaceable(bridge: Bridge) -> dict[Address, list[Transaction]]:
@@ -82,7 +81,7 @@ def _replaceable(bridge: Bridge) -> dict[Address, list[Transaction]]:
     return {wallet: waiting for wallet, waiting in rows.items() if bridge.has_key(wallet)}
 
 
-def _replace(bridge: Bridge, waiting: Sequence[Transaction], run: Run) -> None:
+def _replace(run: Run, bridge: Bridge, waiting: Sequence[Transaction]) -> None:
     market = bridge.chain.fees()
     stuck_nonces = find_stuck(bridge, waiting, market)
     if not stuck_nonces:
