@@ -14,7 +14,16 @@ import yaml
 
 from mmbot_pipelines import adapters, bridge, core, settings
 from mmbot_pipelines.bridge.ports.chains import Origin
-from mmbot_pipelines.core.errors import Failure, Halts, RetryPolicy, Stop, TryAgain, TryLater, Waits
+from mmbot_pipelines.core.errors import (
+    CounterpartyFault,
+    Failure,
+    Halts,
+    RetryPolicy,
+    Stop,
+    TryAgain,
+    TryLater,
+    Waits,
+)
 from mmbot_pipelines.core.failpoints import Point
 from mmbot_pipelines.wiring.origins import OriginModule
 from tests.documents import called, dagster_names, pieces, understood, words
@@ -25,7 +34,7 @@ FAULTS = ROOT / "docs" / "faults.md"
 DOCUMENTS = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 CALLS = {" ".join(call): call for path in DOCUMENTS for call in called(path.read_text())}
 
-KINDS = (TryAgain, Waits, TryLater, Stop, Halts)
+KINDS = (TryAgain, Waits, TryLater, Stop, CounterpartyFault, Halts)
 
 # Errors that are stored under a name of their own, without a class.
 WITHOUT_CLASS = {"OrderChanged", "Reorg"}
@@ -102,6 +111,11 @@ def test_every_error_class_stands_with_its_verdict(policy: RetryPolicy) -> None:
     (line,) = re.findall(rf"^\| {policy} \|([^|]+)\|", FAULTS.read_text(), re.MULTILINE)
     reported = re.findall(r"\w+", line)
     assert sorted(reported) == sorted(known)
+
+
+def test_what_leaves_a_run_green_is_named() -> None:
+    (listed,) = re.findall(r"what strangers did \(([^)]+)\)", FAULTS.read_text())
+    assert set(re.findall(r"\w+", listed)) == {one.__name__ for one in below(CounterpartyFault)}
 
 
 def test_every_class_it_names_is_explained_in_a_row() -> None:

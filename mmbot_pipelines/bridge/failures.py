@@ -13,6 +13,7 @@ from mmbot_pipelines.bridge.transitions import Change, change, change_all, recor
 from mmbot_pipelines.core import failpoints
 from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import (
+    CounterpartyFault,
     Failure,
     Halts,
     OrdersFailed,
@@ -64,6 +65,10 @@ def after_failure(bridge: Bridge, order: Order, failure: Failure) -> Order:
 def _then(order: Order) -> str:
     at = order.next_attempt_at
     return f"next attempt at {at:%H:%M:%S} UTC" if at else "parked for a person"
+
+
+def _is_own_fault(failure: Failure) -> bool:
+    return not isinstance(failure, CounterpartyFault)
 
 
 class Work:
@@ -265,17 +270,23 @@ class Work:
         self._release()
         if self.failed:
             count = "1 order" if len(self.failed) == 1 else f"{len(self.failed)} orders"
-            raise OrdersFailed(f"{self.step}: {count} failed\n" + "\n".join(self._causes()))
+            raise OrdersFailed(
+                f"{self.step}: {count} failed\n" + "\n".join(self._causes()),
+                is_own_fault=any(map(_is_own_fault, self.failed.values())),
+            )
 
     def _causes(self) -> list[str]:
-        """Name the orders of each failure: one line for all that the same outage hit."""
+        """Name the orders of each failure, our own faults first.
+
+        One line has all that the same outage hit.
+        """
         keys: dict[int, list[str]] = {}
         failures = {id(failure): failure for failure in self.failed.values()}
         for key, failure in self.failed.items():
             keys.setdefault(id(failure), []).append(key)
         return [
             f"{', '.join(keys[i])}: {type(failure).__name__}: {failure}"
-            for i, failure in failures.items()
+            for i, failure in sorted(failures.items(), key=lambda f: not _is_own_fault(f[1]))
         ]
 
     def _release(self) -> None:

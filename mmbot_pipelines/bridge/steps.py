@@ -141,14 +141,16 @@ def advance(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
     """
     check_l1_reorgs(bridge, run)
     process_receipts(bridge, run)
-    failed: list[str] = []
+    failed: list[OrdersFailed] = []
     for do in (transfer, _settle_all, repay):
         try:
             do(bridge, keys, run)
         except OrdersFailed as e:
-            failed.append(str(e))
+            failed.append(e)
     if failed:
-        raise OrdersFailed("\n".join(failed))
+        raise OrdersFailed(
+            "\n".join(map(str, failed)), is_own_fault=any(e.is_own_fault for e in failed)
+        )
 
 
 def _settle_all(bridge: Bridge, keys: Sequence[str], run: Run) -> None:

@@ -5,6 +5,7 @@
     Halts      so too, but when it is met again all is halted: the cause is one, for all orders
     TryLater   after a backoff: something outside must change first
     Stop       never by itself: a person decides
+    CounterpartyFault   so too, by what a stranger did with his own order: no run is red for it
 
 The class name is stored with the error, so it is part of what an operator reads.
 """
@@ -55,6 +56,10 @@ class TryLater(Failure):
 
 class Stop(Failure):
     retry_policy = RetryPolicy.NEVER
+
+
+class CounterpartyFault(Stop):
+    """What a stranger did with his own order, as foreseen: parked, and no fault of the bot."""
 
 
 class IllegalTransition(Exception):
@@ -113,7 +118,7 @@ class Reverted(TryLater):
     """A mined transaction failed on chain: its gas is spent, its value is not."""
 
 
-class RecipientRefused(Stop):
+class RecipientRefused(CounterpartyFault):
     """A mined transfer failed in its recipient's own code: its gas is spent, its value is not."""
 
 
@@ -129,7 +134,7 @@ class PaymentNotVisible(TryAgain):
     """L1 does not show what was mined there: a node is behind, or a reorg is on its way."""
 
 
-class OrderOrphaned(Stop):
+class OrderOrphaned(CounterpartyFault):
     """An order that is being paid stands in no block any more: its transfer is cancelled."""
 
 
@@ -141,7 +146,7 @@ class Undelivered(TryLater):
     """A claim can never arrive: it was used up on its way, and the escrow has not paid."""
 
 
-class SimulationReverted(Stop):
+class SimulationReverted(CounterpartyFault):
     """The simulation reverts, so nothing was sent and no gas was spent."""
 
 
@@ -156,4 +161,11 @@ class Malformed(Stop):
 
 
 class OrdersFailed(Exception):
-    """Some orders of a run failed; the message names each with its cause."""
+    """Some orders of a run failed; the message names each with its cause.
+
+    is_own_fault: False where strangers alone made each of them fail.
+    """
+
+    def __init__(self, text: str, *, is_own_fault: bool = True) -> None:
+        super().__init__(text)
+        self.is_own_fault = is_own_fault

@@ -1,10 +1,15 @@
 """The orders' sensors as Dagster sees them when something is in the way."""
 
+import logging
+
 import dagster as dg
+import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.test_utils import create_run_for_test
 
+from mmbot_pipelines.adapters.evm.kms import KmsRefused
 from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.safety import ScopeState, State
 from mmbot_pipelines.defs.bridge.orders import (
     fill_orders,
@@ -16,6 +21,7 @@ from tests.bridge.harness import BridgeHarness
 from tests.ports.store_writes import change_state
 
 MAX_RUNS = 2
+REJECTING = Address("0x00000000000000000000000000000000000000Fe")
 
 
 def tick(harness: BridgeHarness, instance: dg.DagsterInstance) -> SensorExecutionData:
@@ -55,6 +61,55 @@ def test_throttled_is_one_run_where_there_were_several(harness: BridgeHarness) -
         slower = ScopeState(scope="zksync", state=State.THROTTLED, since=harness.now, why="slow")
         change_state(harness.store, ScopeState(scope="zksync"), slower, at=harness.now)
         assert len(tick(harness, instance).run_requests or []) == 1
+
+
+def filled(
+    harness: BridgeHarness, instance: dg.DagsterInstance, keys: list[str]
+) -> tuple[dg.ExecuteInProcessResult, list[str]]:
+    """Run `fill_orders`; return what became of it, and the lines above INFO in its log."""
+    run = fill_orders.execute_in_process(
+        run_config={"ops": {"transfer": {"config": {"order_keys": keys}}}},
+        resources={"bridge": harness.bridge},
+        instance=instance,
+        raise_on_error=False,
+    )
+    logged = instance.all_logs(run.run_id)
+    return run, [entry.user_message for entry in logged if entry.level > logging.INFO]
+
+
+def refused_and_good(harness: BridgeHarness) -> list[str]:
+    """Return an order whose recipient refuses the money, and one whose does not."""
+    harness.registry.rejecting.add(REJECTING)
+    return [*harness.set_and_detect(recipient=REJECTING), *harness.set_and_detect()]
+
+
+def test_a_run_is_green_whose_orders_only_strangers_made_fail(harness: BridgeHarness) -> None:
+    refused, good = refused_and_good(harness)
+    with dg.instance_for_test() as instance:
+        run, (warning,) = filled(harness, instance, [refused, good])
+    assert run.success
+    assert f"{refused}: SimulationReverted: " in warning
+    assert harness.order(refused).is_parked
+    assert harness.order(good).status is Status.TRANSFERRING
+
+
+def test_a_run_is_red_for_the_bots_own_fault_and_names_it_first(
+    harness: BridgeHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused, unsigned = refused_and_good(harness)
+
+    def disabled(*_: object, **__: object) -> None:
+        raise KmsRefused("the key is disabled")
+
+    monkeypatch.setattr(harness.chain, "sign", disabled)
+    with dg.instance_for_test() as instance:
+        run, _ = filled(harness, instance, [refused, unsigned])
+    (failed,) = [e.step_failure_data for e in run.all_events if e.is_step_failure]
+    message = failed.user_failure_data.description.splitlines()
+    assert message[1:] == [
+        f"{unsigned}: KmsRefused: the key is disabled",
+        f"{refused}: {harness.order(refused).reason}",
+    ]
 
 
 def settled(harness: BridgeHarness, instance: dg.DagsterInstance) -> SensorExecutionData:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from dagster._core.test_utils import create_run_for_test
 
-from mmbot_pipelines.adapters.evm.kms import KmsUnavailable
+from mmbot_pipelines.adapters.evm.kms import KmsRefused, KmsUnavailable
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.defs.bridge import run_requests
@@ -116,13 +116,19 @@ def test_a_run_that_could_not_begin_is_noted_with_its_cause(harness: BridgeHarne
     )
 
 
-def test_a_run_that_reports_itself_what_failed_has_not_died(harness: BridgeHarness) -> None:
+def test_a_run_that_reports_itself_what_failed_has_not_died(
+    harness: BridgeHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (key,) = harness.set_and_detect()
-    harness.chain.refuse(lambda _: True, "no")
+
+    def disabled(*_: object, **__: object) -> None:
+        raise KmsRefused("the key is disabled")
+
+    monkeypatch.setattr(harness.chain, "sign", disabled)
     with dg.instance_for_test() as instance:
         fill(harness, instance, [key])
         assert tick(harness, instance)[0] == []
-    assert kinds(harness, key) == ["SimulationReverted"]
+    assert kinds(harness, key) == ["KmsRefused"]
 
 
 def test_a_run_that_hangs_is_ended_in_time() -> None:

@@ -72,15 +72,15 @@ class Product:
         found: list[dict[str, Any]] = self.ask(query, tags=tags)["runsOrError"]["results"]
         return found
 
-    def await_failed_run(self, key: str, seconds: float = 300) -> dict[str, Any]:
-        """Wait until Dagster calls an order's run failed: the order knows a little earlier."""
+    def await_run(self, key: str, seconds: float = 300) -> dict[str, Any]:
+        """Wait until Dagster calls an order's run green: the order knows a little earlier."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             for run in self.runs(order=key):
-                if run["status"] == "FAILURE":
+                if run["status"] == "SUCCESS":
                     return run
             time.sleep(0.2)
-        raise AssertionError(f"no run of {key} failed: {self.runs(order=key)}")
+        raise AssertionError(f"no run of {key} succeeded: {self.runs(order=key)}")
 
     def check_invariants(self, seconds: float = 300) -> None:
         """Check that no wei is missing, no step illegal, and in time every failed run stored."""

@@ -1,7 +1,7 @@
 """Errors of an escrow's answers about an order, on any origin."""
 
 from mmbot_pipelines.bridge.orders.order import Order
-from mmbot_pipelines.core.errors import Halts, Stop, TryLater, Waits
+from mmbot_pipelines.core.errors import CounterpartyFault, Halts, Stop, TryLater, Waits
 
 
 class EscrowPaused(Waits):
@@ -14,7 +14,7 @@ class OrderAbsent(TryLater):
     """The escrow has no such order: its block was reorged out, or the node is behind."""
 
 
-class AlreadyClaimed(Stop):
+class AlreadyClaimed(CounterpartyFault):
     """The escrow has paid this order out: filling it now would not be repaid."""
 
 
@@ -40,7 +40,7 @@ class EscrowNotOurs(Halts):
     halts_origin_only = True
 
 
-class EscrowMismatch(Stop):
+class EscrowMismatch(CounterpartyFault):
     """The escrow holds another order under this number than the bot has stored."""
 
 

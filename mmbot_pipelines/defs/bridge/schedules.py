@@ -13,7 +13,7 @@ import dagster as dg
 
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.orders.journal import Run
-from mmbot_pipelines.defs.bridge.run_requests import Bridge, op_run, order_tags
+from mmbot_pipelines.defs.bridge.run_requests import Bridge, op_run, order_tags, parked_is_green
 from mmbot_pipelines.defs.shared.operator_errors import operator_errors
 
 _EVERY_5_MINUTES = "*/5 * * * *"
@@ -49,7 +49,8 @@ def order_schedule(
             context.instance.add_run_tags(context.run_id, order_tags(keys))
             steps.record_run(bridge, run.id, keys)
             if keys or always:
-                steps.advance(bridge, keys, run)
+                with parked_is_green(context):
+                    steps.advance(bridge, keys, run)
 
     @dg.job(name=name, description=description, executor_def=dg.in_process_executor)
     def job() -> None:
