@@ -1,6 +1,7 @@
 """CPU time and memory of the product: every process that runs, and CPU of those that ended."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Collection, Iterable
 
 import psutil
 
@@ -29,6 +30,13 @@ def cpu_seconds(roots: Iterable[int]) -> float:
                 continue
             total += spent.user + spent.system + spent.children_user + spent.children_system
     return total
+
+
+def cpu_rate(roots: Collection[int], seconds: float) -> float:
+    """Return the CPU seconds that they and all below them use in a second."""
+    before, begun = cpu_seconds(roots), time.monotonic()
+    time.sleep(seconds)
+    return (cpu_seconds(roots) - before) / (time.monotonic() - begun)
 
 
 def memory_bytes(roots: Iterable[int]) -> int:
