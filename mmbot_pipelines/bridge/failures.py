@@ -32,6 +32,9 @@ from mmbot_pipelines.core.safety import GLOBAL
 # start, so that a slow machine is not given more to do; less than a minute.
 ASK_AGAIN_SECONDS = 50
 
+# While orders cannot be paid, each gets one run that logs it, and the next one after that.
+HALTED_ASK_AGAIN_SECONDS = 10**9
+
 # Orders that are decided and sent together: what is asked of a node for them at once, and how
 # many signatures the wallet's lane is held for. The smallest run of several orders is one such
 # part, so that all of its transactions reach the same block of L1.

@@ -14,6 +14,7 @@ from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.orders.journal import Run
 from mmbot_pipelines.bridge.orders.lifecycle import Fact, Status
 from mmbot_pipelines.bridge.orders.order import Order
+from mmbot_pipelines.bridge.paid_orders import search_paid, split_paid
 from mmbot_pipelines.bridge.policy import Cost, refusal, shortfall
 from mmbot_pipelines.bridge.reorg.l2 import blocks_of, still_in_chain
 from mmbot_pipelines.bridge.reverts import check_market_maker
@@ -30,11 +31,6 @@ from mmbot_pipelines.core.money import Gas, Wei, format_ether
 from mmbot_pipelines.core.outbox import Block, Fees
 
 UNPAID = (Status.PENDING, Status.PROCESSING)
-
-# Orders whose payment one run searches for.
-_SEARCHES = 5
-_USED = "the registry has this transfer already"
-_SEARCHING = "waiting: it is paid already, its transaction is searched for"
 
 # What a transfer takes at the least, measured at 111 k: only to decide what is not asked about.
 _MIN_TRANSFER_GAS = Gas(50_000)
@@ -66,7 +62,7 @@ def transfer(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
         fill = partial(_fill, work, run_limits, origin, paid)
         work.in_batches(origin, left, fill, size=slice_size(bridge))
     # Last, for a search may take long: nobody waits for another order's.
-    _resume_paid(work, paid)
+    search_paid(work, paid)
     work.finish()
 
 
@@ -78,8 +74,8 @@ def resume_paid(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
     """
     work, paid = Work(bridge, run, "transfer"), list[Order]()
     for origin, group in by_origin(work.due(keys, UNPAID)):
-        work.in_batches(origin, group, partial(_split_paid, work, paid))
-    _resume_paid(work, paid)
+        work.in_batches(origin, group, partial(split_paid, work, paid))
+    search_paid(work, paid)
     work.finish()
 
 
@@ -103,7 +99,7 @@ def _fill(
     # worth it is decided at the price of then.
     fees = bridge.chain.fees()
     orders = _affordable(work, origin, orders, fees)
-    orders = _drop_refused(work, _split_paid(work, paid, orders))
+    orders = _drop_refused(work, split_paid(work, paid, orders))
     if closed(work, origin, orders):
         return
     orders = split_confirmed(work, origin, orders)
@@ -125,7 +121,7 @@ def _fill(
     gas = dict(zip(asked, results, strict=True))
     foreseen = [o for o in orders if isinstance(gas[o.key], SimulationReverted)]
     if foreseen:  # by a payment that came in this very moment
-        unpaid = _split_paid(work, paid, foreseen)
+        unpaid = split_paid(work, paid, foreseen)
         orders = [o for o in orders if o not in foreseen or o in unpaid]
     if not orders:
         return
@@ -253,28 +249,3 @@ def _has_waited_long_enough(work: Work, order: Order) -> bool:
         return False
     waited = (work.bridge.clock() - order.waiting_since).total_seconds()
     return waited >= work.bridge.rules.wait_for_price_seconds
-
-
-def _split_paid(work: Work, paid: list[Order], orders: Sequence[Order]) -> list[Order]:
-    """Add the orders that the registry has as paid to `paid`; return the others."""
-    used = dict(zip([o.key for o in orders], work.bridge.registry.used(orders), strict=True))
-    paid += [order for order in orders if used[order.key]]
-    return [order for order in orders if not used[order.key]]
-
-
-def _resume_paid(work: Work, paid: Sequence[Order]) -> None:
-    """Take paid orders up at the claim, some of them in one run: each is searched for."""
-    for order in paid[:_SEARCHES]:
-        work.in_batches(order.origin, [order], partial(_search, work))
-    for order in paid[_SEARCHES:]:
-        work.wait(order, _SEARCHING)
-
-
-def _search(work: Work, orders: Sequence[Order]) -> None:
-    for order in orders:
-        tx = work.bridge.registry.paid_in(order, below=order.searched_below)
-        if isinstance(tx, int):
-            work.wait(order, _SEARCHING, searched_below=tx)
-            work.run.log(f"{order.key}: {_SEARCHING}, it is in no block from {tx} on")
-        elif work.advance(order, Fact.PAID, tx=tx, reason=_USED):
-            work.run.log(f"{order.key}: paid already in {tx}, taken up at the claim")

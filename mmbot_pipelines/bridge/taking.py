@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.confirmations import confirmed_ranges
-from mmbot_pipelines.bridge.failures import ASK_AGAIN_SECONDS
+from mmbot_pipelines.bridge.failures import ASK_AGAIN_SECONDS, HALTED_ASK_AGAIN_SECONDS
 from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.orders import Cursor
@@ -18,9 +18,6 @@ from mmbot_pipelines.core.safety import State, effective_state
 # of a hundred takes two seconds and some megabytes.
 MAX_PER_RUN = 100
 _MAX_PER_TICK = 400
-
-# While orders cannot be paid, each gets one run that logs it, and the next one after that.
-_NEVER_AGAIN_SECONDS = 10**9
 
 _UNPAID = {Status.PENDING, Status.PROCESSING}
 
@@ -45,7 +42,7 @@ def take_orders(
         return []
     again, confirmed = ASK_AGAIN_SECONDS, None
     if origin is not None and _UNPAID.issuperset(statuses):
-        again = _NEVER_AGAIN_SECONDS if _is(bridge, origin, State.HALTED) else again
+        again = HALTED_ASK_AGAIN_SECONDS if _is(bridge, origin, State.HALTED) else again
         tiers, l2 = bridge.rules.confirmations, bridge.origins[origin]
         if tiers:
             head = l2.head(Cursor.LATEST).number

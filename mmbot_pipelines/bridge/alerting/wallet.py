@@ -117,8 +117,9 @@ def _shared(facts: BridgeSnapshot, wallet: WalletSnapshot) -> Iterator[Alert]:
             Severity.CRITICAL,
             f"another program uses the wallet{_which(facts, wallet)}",
             " ".join(seen),
-            "stop the other program, or give the bot a wallet of its own; if you know of no "
-            "other program, the key is stolen: move the money.",
+            "if you restored a backup just now, it is this bot, which has forgotten: `mmbot halt` "
+            "until it has found what it paid. Else stop the other program, or give the bot a "
+            "wallet of its own; if you know of none, the key is stolen: move the money.",
         )
 
 
