@@ -51,7 +51,7 @@ GROUPS := --dist loadscope --no-loadscope-reorder
 test: setup ## run the whole suite
 	@$(BIN)/pytest -n 5 $(GROUPS)
 
-FAST := $(addprefix tests/,core bridge settings ports cli adapters test_docs.py test_wiring.py)
+FAST := $(addprefix tests/,core bridge trading settings ports cli adapters test_docs.py test_wiring.py)
 test-fast: setup ## run what starts no chain and no Dagster: pure tests, and the bridge on Postgres
 	@$(BIN)/pytest -n 3 $(GROUPS) --hypothesis-profile=fast -m "not server" $(FAST)
 
@@ -91,7 +91,7 @@ bench-profile: setup ## show where the CPU of a single order goes (py-spy)
 bench-runs: setup ## measure how soon a run's own work begins, on warm workers and without
 	@$(BIN)/python -m tests.bench.runs
 
-mutate: setup ## change core/ and the bridge at random places, and count what tests without a chain notice
+mutate: setup ## change core/ and the applications at random places, and count what tests without a chain notice
 	@$(BIN)/python -m tests.mutation
 
 settings: setup ## write docs/settings.md from the settings' classes and .env.example

@@ -1,0 +1,1 @@
+"""Exchange trading: sessions of strategies on accounts of exchanges."""
