@@ -61,7 +61,7 @@ soak: setup ## walk the bridge's states at random, ten minutes long, on Postgres
 chaos: setup ## kill and break everything under load, and check that nothing is wrong after
 	@$(BIN)/python -m tests.chaos
 
-bench: setup ## measure all floors, beside a serial bot: 2 hours (RESUME=1 goes on; BENCH_QUICK=1: 3 minutes)
+bench: setup ## measure all floors, beside a serial bot: 2 hours (RESUME=1 goes on; BENCH_QUICK=1: 2 minutes)
 	@$(BIN)/python -m tests.bench $(if $(RESUME),--resume)
 
 bench-detection: setup ## measure how soon orders are found at one a second, with WebSocket and without

@@ -3,7 +3,9 @@
 `make test` and `make test-fast` select by the marks.
 """
 
+import gc
 import os
+import signal
 from functools import cache
 from pathlib import Path
 
@@ -46,6 +48,17 @@ _SERVER_FIXTURES = {
 }
 _SERVER_PARAMETERS = {"anvil"}
 _OWN_SERVERS = ("adapters/db/test_embedded.py", "bridge/test_database_outage.py")
+
+
+def pytest_configure() -> None:
+    # What a shell starts in the background ignores Ctrl-C, and so would all that tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    gc.disable()  # collecting makes a million objects, and all of them stay
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,7 +1,7 @@
 """make bench: how soon orders are paid and claimed, beside a bot that does one thing at a time.
 
     python -m tests.bench                 # everything, two hours
-    BENCH_QUICK=1 python -m tests.bench   # a few orders, under 3 minutes
+    BENCH_QUICK=1 python -m tests.bench   # a few orders, 2 minutes
     python -m tests.bench singles --l1 12 # one part, with blocks of 12 s
     python -m tests.bench --resume        # what an earlier call of this commit has not measured
     python -m tests.bench memory --minutes 5
@@ -34,12 +34,13 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="at a steady rate: 5, and 30 of memory")
     parser.add_argument("--resume", action="store_true", help="leave out what is measured")
     given = parser.parse_args()
-    names = given.parts or (QUICK_PARTS if QUICK else list(PARTS))
-    if unknown := set(names) - set(PARTS):
-        parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    parts = QUICK_PARTS if QUICK else PARTS
+    names = given.parts or list(parts)
+    if unknown := set(names) - set(parts):
+        parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(parts)}")
     measured, failed = list[Measured](), list[str]()
     for name in names:
-        measure, block_seconds, minutes = PARTS[name]
+        measure, block_seconds, minutes = parts[name]
         for seconds in given.l1 if given.l1 and len(block_seconds) > 1 else block_seconds:
             label = f"{name}, L1 {seconds} s"
             found = Measured.read(given.out, label) if given.resume else None
