@@ -15,6 +15,7 @@ from mmbot_pipelines.defs.bridge import (
     daemons,
     failed_orders,
     failed_runs,
+    order_history,
     orders,
     overview,
     reports,
@@ -60,7 +61,16 @@ def dagster_names() -> set[str]:
         assets.definitions(["zksync"]),
         *(
             part.definitions
-            for part in (alerts, daemons, safety, failed_runs, failed_orders, overview, schedules)
+            for part in (
+                alerts,
+                daemons,
+                safety,
+                failed_runs,
+                failed_orders,
+                order_history,
+                overview,
+                schedules,
+            )
         ),
     ]
     return set().union(*map(_names_of, parts))

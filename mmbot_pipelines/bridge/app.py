@@ -62,6 +62,7 @@ class Bridge:
     batch_contract: BatchContract | None = None
     account_code: Callable[[Address], Delegation] | None = None  # that an account on L1 runs now
     workers: Workers | None = None  # None: each run starts a process of its own
+    explorers: Mapping[str, str] = field(default_factory=dict)  # by scope, URLs for people
     rebroadcasts: Rebroadcasts = field(default_factory=Rebroadcasts)
     poll_schedules: dict[str, PollSchedule] = field(default_factory=dict)
 

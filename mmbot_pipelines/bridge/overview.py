@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from mmbot_pipelines.bridge.orders.lifecycle import Status
@@ -30,6 +30,9 @@ class Overview:
     cursors: Mapping[tuple[str, str], int]  # by origin and kind: the last block read
     alerts: Sequence[Alert]  # open
     daemon_seen_at: datetime | None  # UTC; None: by nobody within the heartbeats' time
+    explorers: Mapping[str, str] = field(default_factory=dict)  # by scope, URLs for people
+    # by origin and part of the way, see `OrderTime`: the median of the orders of the last hour
+    median_seconds: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
     @property
     def today(self) -> Figures:

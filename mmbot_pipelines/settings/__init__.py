@@ -114,6 +114,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     origins: tuple[str, ...]
+    explorers: tuple[tuple[str, str], ...]  # by scope, the URL of a chain's block explorer
     database: Database
     broker: Broker
     l1: L1
@@ -179,6 +180,7 @@ def load(environ: Mapping[str, str] = os.environ, *, keys: bool = True) -> Setti
         raise InvalidSettings("\n".join(dict.fromkeys(faults)))  # two sections have DAGSTER_HOME
     return Settings(
         origins=tuple(origins),
+        explorers=served.explorers if served else (),
         database=database,
         broker=broker,
         l1=l1,

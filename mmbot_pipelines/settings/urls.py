@@ -45,7 +45,8 @@ def broker(url: str) -> str:
     return place(url)
 
 
-def _is_http(url: str) -> bool:
+def is_http(url: str) -> bool:
+    """Return whether a text is a URL of the web, with a host."""
     parts = parse_url(url)
     return bool(parts and parts.scheme in ("http", "https") and parts.hostname)
 
@@ -53,7 +54,7 @@ def _is_http(url: str) -> bool:
 def _rpc_urls(text: str) -> list[SecretStr]:
     urls = entries(text)
     for number, url in enumerate(urls, 1):
-        if not _is_http(url):
+        if not is_http(url):
             raise ValueError(
                 f"has no valid URL as its entry {number}: write http://host:port or "
                 "https://host/path, several separated by commas"
@@ -110,7 +111,7 @@ def _alert_urls(text: str) -> list[SecretStr]:
 
 def _prover_url(text: str) -> SecretStr:
     parts = parse_url(text)
-    if parts is None or not _is_http(text):
+    if parts is None or not is_http(text):
         raise ValueError("must be a URL: https://host or https://host/path")
     if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
         raise ValueError("must begin with https://: the API key goes over it")

@@ -139,6 +139,7 @@ def bridge(settings: Settings) -> Bridge:
         newest=origin_wiring.newest(settings),
         notifications=origin_wiring.notifications(settings),
         workers=shared.workers(settings.broker),
+        explorers=dict(settings.explorers),
     )
 
 

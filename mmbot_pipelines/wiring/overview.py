@@ -1,6 +1,9 @@
 """Read how the bridge stands from its database alone, so that `mmbot status` answers at once."""
 
+from collections import defaultdict
+from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
+from statistics import median
 
 from sqlalchemy import Engine
 
@@ -15,10 +18,13 @@ from mmbot_pipelines.bridge.alerting.notify import JOURNAL
 from mmbot_pipelines.bridge.overview import Overview
 from mmbot_pipelines.core.daemons import HEARTBEAT_TIMEOUT
 
+_LAST_HOUR = timedelta(hours=1)
 _MAX_PARKED = 10  # listed, of each kind
 
 
-def overview(engine: Engine, at: datetime) -> Overview:
+def overview(
+    engine: Engine, at: datetime, *, explorers: Mapping[str, str] | None = None
+) -> Overview:
     """Read everything.
 
     Raises:
@@ -34,6 +40,10 @@ def overview(engine: Engine, at: datetime) -> Overview:
         if stands == HEALTHY
     }
     daemons = PgDaemons(engine).alive_since(at - HEARTBEAT_TIMEOUT)
+    reports = PgReports(engine)
+    took = defaultdict[tuple[str, str], list[float]](list)
+    for one in reports.order_times(since=at - _LAST_HOUR, until=at):
+        took[one.origin, one.part].append(one.seconds)
     return Overview(
         at=at,
         scope_states=store.safety.scope_states(),
@@ -42,9 +52,11 @@ def overview(engine: Engine, at: datetime) -> Overview:
         oldest_of=oldest,
         parked=[*parked.paid, *parked.unpaid],
         exposure=store.orders.exposure(),
-        by_origin={d.origin: d.figures for d in PgReports(engine).days(since=midnight)},
+        by_origin={d.origin: d.figures for d in reports.days(since=midnight)},
         wallets=PgAccounts(engine).wallet_marks(),
         cursors={(network, kind): int(n) for (network, kind), n in figures.cursors.items()},
         alerts=PgAlertLog(engine).open(JOURNAL),
         daemon_seen_at=max((d.last_at for d in daemons), default=None),
+        explorers=explorers or {},
+        median_seconds={part: median(seconds) for part, seconds in took.items()},
     )

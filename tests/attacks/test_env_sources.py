@@ -140,7 +140,8 @@ def test_no_field_of_any_launchable_run_reads_the_environment(
     until(lambda: ended(dagster_server, launched))
     assert {
         "resume.ops.resume_transfers.config.reason",
-        "reprocess_order.ops.reprocess.config.order_key",
+        "reprocess_order.ops.reprocess.config.zksync",
+        "show_order.ops.order_history.config.starknet",
         "fill_orders.loggers.console.config.name",
         "fill_orders.resources.io_manager.config",
         f"{ASSETS}.ops.failed_order.config",
@@ -167,7 +168,6 @@ def test_a_text_that_is_no_order_key_is_repeated_nowhere(
 ) -> None:
     harness, logged = BridgeHarness(), []
     for name, config in {
-        "reprocess_order": {"reprocess": {"config": {"order_key": key}}},
         "fill_orders": {"transfer": {"config": {"order_keys": ["zksync:1", key]}}},
         "repay_orders": {"repay": {"config": {"order_keys": [key]}}},
     }.items():

@@ -190,7 +190,7 @@ def failing(do: Callable[[], object]) -> str:
 RUNS = {
     "fill_orders": {"transfer": {"config": {"order_keys": ["zksync:1"]}}},
     "repay_orders": {"repay": {"config": {"order_keys": ["zksync:1"]}}},
-    "reprocess_order": {"reprocess": {"config": {"order_key": "zksync:1"}}},
+    "reprocess_order": {"reprocess": {"config": {"zksync": 1}}},
     "halt": {"halt_transfers": {"config": {"by": "Ann", "reason": "a look"}}},
     "replace_stuck_transactions": {},
     "accepted_blocks_backfill": {},

@@ -3,15 +3,18 @@
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.core.safety import GLOBAL
+from mmbot_pipelines.defs.bridge import failed_orders as failed_orders_file
+from mmbot_pipelines.defs.bridge import order_history
 from mmbot_pipelines.defs.bridge.failed_orders import (
     FAILED_ORDERS,
     failed_order,
     failed_orders,
     no_order_is_parked,
-    reprocess_order,
 )
 from tests.bridge.harness import BridgeHarness
 
@@ -52,12 +55,16 @@ def test_a_parked_order_is_red_with_what_to_do_until_it_recovers(harness: Bridge
         (green,) = desk.tick()
         assert (green.check_name, green.passed) == ("no_order_is_parked", True)
         key = parked(harness)
-        (red,) = desk.tick()
+        shown, red = desk.tick()
         order = harness.order(key)
-        assert (red.passed, red.severity) == (False, dg.AssetCheckSeverity.WARN)
-        assert red.description.startswith(f"{key} is parked at PROCESSING: ")
-        for part in ("0.01 ETH", order.recipient, "Leave it, or", f"`mmbot retry {key}`"):
-            assert part in red.description
+        assert (shown.asset_key, shown.partition) == (failed_order.key, key)
+        assert shown.metadata["next step"].value == red.description
+        assert (red.passed, red.severity) == (False, dg.AssetCheckSeverity.ERROR)
+        assert red.description == (
+            f"{key} is parked at PROCESSING: recipient {order.recipient} refuses 0.01 ETH "
+            "(10000000000000000 wei) (simulated; no gas spent). Leave it, or fix the cause and "
+            f"materialize its partition (`mmbot retry {key}`)"
+        )
         assert desk.tick() == []
         by_hand = no_order_is_parked(harness.bridge)
         assert isinstance(by_hand, dg.AssetCheckResult)
@@ -105,15 +112,75 @@ def test_materializing_a_partition_shows_the_whole_history(harness: BridgeHarnes
     assert story["errors"].records
 
 
-def test_a_run_is_tagged_with_an_order_that_there_is(harness: BridgeHarness) -> None:
+@pytest.mark.parametrize("job", ["reprocess_order", "show_order"])
+def test_a_run_is_tagged_with_an_order_that_there_is(harness: BridgeHarness, job: str) -> None:
     (key,) = harness.set_and_detect()
     with dg.instance_for_test() as instance:
-        for named in (key, "zksync:99", ""):
-            reprocess_order.execute_in_process(
-                run_config={"ops": {"reprocess": {"config": {"order_key": named}}}},
-                resources={"bridge": harness.bridge},
-                instance=instance,
-                raise_on_error=False,
-            )
+        for number in (harness.order(key).number, 99, -1):
+            launched(harness, instance, job, {"zksync": number})
         tags = [run.tags.get("order") for run in instance.get_runs(ascending=True)]
     assert tags == [key, None, None]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"zksync": ""},
+        {"zksync": "7"},
+        {"zksync": None},
+        {"solana": 7},
+        {"order_key": ""},
+        {"zksync": 7, "starknet": 7},
+    ],
+)
+@pytest.mark.parametrize("job", ["reprocess_order", "show_order"])
+def test_the_launchpad_itself_refuses_what_is_no_order(
+    harness: BridgeHarness, job: str, config: dict[str, object]
+) -> None:
+    with dg.instance_for_test() as instance:
+        with pytest.raises(dg.DagsterInvalidConfigError):
+            launched(harness, instance, job, config)
+        assert instance.get_runs() == []
+
+
+def launched(
+    harness: BridgeHarness, instance: dg.DagsterInstance, job: str, config: dict[str, object]
+) -> dg.ExecuteInProcessResult:
+    """Launch a job for one order, as from its launchpad."""
+    op = {"reprocess_order": "reprocess", "show_order": "order_history"}[job]
+    parts = [failed_orders_file.definitions, order_history.definitions]
+    defs = dg.Definitions.merge(*parts, dg.Definitions(resources={"bridge": harness.bridge}))
+    return defs.resolve_job_def(job).execute_in_process(
+        run_config={"ops": {op: {"config": config}}}, instance=instance, raise_on_error=False
+    )
+
+
+def test_an_order_that_never_failed_shows_its_whole_history(harness: BridgeHarness) -> None:
+    harness.replace(explorers={GLOBAL: "https://l1.example", "zksync": "https://l2.example"})
+    (key,) = harness.set_and_detect()
+    harness.transfer([key])
+    harness.mine()
+    harness.repay([key])
+    harness.mine()
+    harness.l2.deliver()
+    harness.settle()
+    order = harness.order(key)
+    assert order.status is Status.COMPLETED
+    with dg.instance_for_test() as instance:
+        done = launched(harness, instance, "show_order", {"zksync": order.number})
+        logged = [e.user_message for e in instance.all_logs(done.run_id)]
+    (shown,) = done.asset_materializations_for_node("order_history")
+    links = shown.metadata["links"].value
+    for tx, place in {
+        order.set_order_tx: "https://l2.example/tx",
+        order.transfer_tx: "https://l1.example/tx",
+        order.claim_tx: "https://l1.example/tx",
+        order.settle_tx: "https://l2.example/tx",
+        order.recipient: "https://l1.example/address",
+    }.items():
+        assert f"[{tx}]({place}/{tx})" in links
+    story = [line for line in logged if line.startswith((key, "history: ", "transactions: "))]
+    assert story[0].startswith(f"{key}: COMPLETED, 0.01 ETH (10000000000000000 wei) for ")
+    assert [line for line in story if "to COMPLETED" in line and str(order.settle_tx) in line]
+    assert len([line for line in story if "state MINED" in line]) == 2

@@ -17,6 +17,7 @@ from mmbot_pipelines.bridge.auditor.findings import OF_ORIGIN, OF_WALLET, Check,
 from mmbot_pipelines.bridge.auditor.run import audit
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Account, Block
+from mmbot_pipelines.core.safety import GLOBAL
 from mmbot_pipelines.defs.bridge.assets import ORDERS, TRANSFERS, WALLET, asset_of
 from mmbot_pipelines.defs.bridge.metadata import amounts, listed
 from mmbot_pipelines.defs.shared.operator_errors import operator_errors
@@ -73,7 +74,13 @@ def definitions(origins: Sequence[str]) -> dg.Definitions:
         for finding in findings:
             for problem in finding.problems:
                 (context.log.error if finding.is_grave else context.log.warning)(problem)
-            yield _result(finding)
+            yield _result(finding, auditor.bridge.explorers)
+            if finding.check is Check.CURSORS:  # lag, for plots of it over time
+                key = _asset(finding.check, finding.scope)
+                behind = dict(finding.figures)
+                context.instance.report_runless_asset_event(
+                    dg.AssetObservation(key, metadata=behind)
+                )
         context.instance.report_runless_asset_event(
             dg.AssetObservation(WALLET, metadata=_wallet(findings) | {_MARK: _written(mark)})
         )
@@ -99,7 +106,9 @@ def _asset(check: Check, scope: str) -> dg.AssetKey:
     return asset_of(_ASSETS.get(check, ORDERS), scope)
 
 
-def _result(finding: Finding) -> dg.AssetCheckResult:
+def _result(finding: Finding, explorers: Mapping[str, str]) -> dg.AssetCheckResult:
+    of_l1 = finding.check is Check.PAYMENTS  # an origin's, but on Ethereum
+    explorer = explorers.get(GLOBAL if of_l1 else finding.scope)
     return dg.AssetCheckResult(
         check_name=finding.check.value,
         asset_key=_asset(finding.check, finding.scope),
@@ -110,7 +119,7 @@ def _result(finding: Finding) -> dg.AssetCheckResult:
             "checked": finding.checked,
             **finding.figures,
             **amounts(finding.amounts),
-            **({"problems": listed(finding.problems)} if finding.problems else {}),
+            **({"problems": listed(finding.problems, explorer)} if finding.problems else {}),
         },
     )
 

@@ -14,12 +14,19 @@ from datetime import timedelta
 import dagster as dg
 
 from mmbot_pipelines.bridge import steps
-from mmbot_pipelines.bridge.orders.origins import EXAMPLE_KEY
 from mmbot_pipelines.bridge.ports.orders import OrderFilter
+from mmbot_pipelines.core.safety import GLOBAL
 from mmbot_pipelines.defs.bridge.assets import OWNERS
 from mmbot_pipelines.defs.bridge.metadata import Value, listed
 from mmbot_pipelines.defs.bridge.order_story import order_story, parked_line
-from mmbot_pipelines.defs.bridge.run_requests import UNFINISHED, Bridge, reprocess_one
+from mmbot_pipelines.defs.bridge.run_requests import (
+    EXAMPLE_CONFIG,
+    ONE_ORDER,
+    UNFINISHED,
+    Bridge,
+    key_of,
+    reprocess_one,
+)
 from mmbot_pipelines.defs.shared.dagster_internals import PARTITION_TAG
 from mmbot_pipelines.defs.shared.operator_errors import operator_errors
 
@@ -29,6 +36,7 @@ FAILED_ORDERS = dg.DynamicPartitionsDefinition(name="failed_orders")
 _MAX_OFFERED = 1000
 _RECOVERED_FOR = timedelta(days=7)
 _MAX_SHOWN = 20  # recovered orders of one tick, whose histories are read
+_SEEN = ("failed", "parked", "shown")
 _CHECK = "no_order_is_parked"
 
 
@@ -45,7 +53,7 @@ def failed_order(context: dg.AssetExecutionContext, bridge: Bridge) -> dg.Materi
     key = context.partition_key
     reprocess_one(context.op_execution_context, bridge, key)
     order = bridge.store.orders.get([key])[0]
-    return dg.MaterializeResult(metadata=order_story(bridge.store, order))
+    return dg.MaterializeResult(metadata=order_story(bridge, order))
 
 
 @dg.asset_check(
@@ -59,26 +67,22 @@ def no_order_is_parked(bridge: Bridge) -> dg.AssetCheckResult:
         lines = _parked(bridge)
     return dg.AssetCheckResult(
         passed=not lines,
-        severity=dg.AssetCheckSeverity.WARN,
         description=lines[0] if lines else None,
-        metadata=_listed(lines),
+        metadata=_listed(bridge, lines),
     )
 
 
 @dg.op(
     description="Clear the failure of one order and advance it as far as possible.",
-    config_schema={
-        "order_key": dg.Field(dg.String, description=f'The order, e.g. "{EXAMPLE_KEY}".')
-    },
+    config_schema=ONE_ORDER,
 )
 def reprocess(context: dg.OpExecutionContext, bridge: Bridge) -> None:
-    reprocess_one(context, bridge, context.op_config["order_key"])
+    reprocess_one(context, bridge, key_of(context.op_config))
 
 
 @dg.job(
     executor_def=dg.in_process_executor,
-    description="Retry one order by hand. Put its key into the launchpad.",
-    config={"ops": {"reprocess": {"config": {"order_key": ""}}}},
+    description=f"Retry one order by hand. Put it into the launchpad as config: {EXAMPLE_CONFIG}",
 )
 def reprocess_order() -> None:
     reprocess()
@@ -104,26 +108,35 @@ def failed_orders(context: dg.SensorEvaluationContext, bridge: Bridge) -> dg.Sen
     seen = _seen(context.cursor)
     # Only those that failed at an earlier tick: a person's own run reports what it recovered.
     healthy = sorted((set(seen["failed"]) & offered) - failed - set(removed))
+    # Red with its cause before a person has touched it: once, when it is parked.
+    newly_parked = [o for o in failed_now if o.is_parked and o.key not in seen["shown"]]
+    newly_parked = newly_parked[:_MAX_SHOWN]
     recovered = [
         order for order in bridge.store.orders.get(healthy[:_MAX_SHOWN]) if order.status.is_final
     ]
     lines = [parked_line(order) for order in failed_now if order.is_parked]
     events: list[dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation] = [
         dg.AssetMaterialization(
-            failed_order.key, partition=order.key, metadata=order_story(bridge.store, order)
+            failed_order.key, partition=order.key, metadata=order_story(bridge, order)
         )
         for order in recovered
     ]
+    events += [
+        dg.AssetObservation(
+            failed_order.key, partition=order.key, metadata=order_story(bridge, order)
+        )
+        for order in newly_parked
+    ]
     parked = sorted(order.key for order in failed_now if order.is_parked)
+    shown = sorted(set(seen["shown"]).intersection(parked) | {o.key for o in newly_parked})
     if parked != seen["parked"] or not context.cursor:
         events.append(
             dg.AssetCheckEvaluation(
                 asset_key=failed_order.key,
                 check_name=_CHECK,
                 passed=not lines,
-                severity=dg.AssetCheckSeverity.WARN,
                 description=lines[0] if lines else None,
-                metadata=_listed(lines),
+                metadata=_listed(bridge, lines),
             )
         )
     waiting = set(healthy) - {order.key for order in recovered}
@@ -133,7 +146,7 @@ def failed_orders(context: dg.SensorEvaluationContext, bridge: Bridge) -> dg.Sen
         ),
         dynamic_partitions_requests=run_requests,
         asset_events=events,
-        cursor=json.dumps({"failed": sorted(failed | waiting), "parked": parked}),
+        cursor=json.dumps({"failed": sorted(failed | waiting), "parked": parked, "shown": shown}),
     )
 
 
@@ -142,17 +155,17 @@ def _parked(bridge: steps.Bridge) -> list[str]:
     return [parked_line(order) for order in failed if order.is_parked]
 
 
-def _listed(lines: Sequence[str]) -> dict[str, Value]:
-    return {"parked": listed(lines)} if lines else {}
+def _listed(bridge: steps.Bridge, lines: Sequence[str]) -> dict[str, Value]:
+    return {"parked": listed(lines, bridge.explorers.get(GLOBAL))} if lines else {}
 
 
 def _seen(cursor: str | None) -> dict[str, list[str]]:
     """Return what the last tick saw; anybody may edit it in the UI."""
     try:
         seen = json.loads(cursor or "{}")
-        return {name: [str(key) for key in seen.get(name, ())] for name in ("failed", "parked")}
+        return {name: [str(key) for key in seen.get(name, ())] for name in _SEEN}
     except (ValueError, TypeError, AttributeError, RecursionError):
-        return {"failed": [], "parked": []}
+        return {name: [] for name in _SEEN}
 
 
 def _unneeded_partitions(

@@ -36,6 +36,11 @@ ALL_IS_WELL = "all_is_well"
 _SECONDS = 60
 _AT_LEAST_EVERY = timedelta(minutes=10)  # a point in the plots
 _NOTHING = Figures()
+_TIMED = {TRANSFERS: "transfer", SETTLEMENTS: "repayment"}  # see `OrderTime`
+_MEDIAN = {
+    TRANSFERS: "seconds from found to paid, p50 of the last hour",
+    SETTLEMENTS: "seconds from paid to repaid, p50 of the last hour",
+}
 
 _Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
 
@@ -64,7 +69,7 @@ def overview(read_overview: ReadOverview) -> Iterator[dg.MaterializeResult[None]
         check_name=ALL_IS_WELL,
         passed=not waiting,
         description=waiting[0] if waiting else "all is well",
-        metadata=_waiting(waiting),
+        metadata=_waiting(now, waiting),
     )
     yield dg.MaterializeResult(metadata=_overview(now) | _age(now.oldest), check_results=[result])
 
@@ -95,7 +100,7 @@ def overview_sensor(
                 check_name=ALL_IS_WELL,
                 passed=not waiting,
                 description=waiting[0] if waiting else "all is well",
-                metadata=_waiting(waiting),
+                metadata=_waiting(now, waiting),
             ),
         ]
     for origin in sorted({origin for origin, _ in now.cursors}):
@@ -103,7 +108,7 @@ def overview_sensor(
             name = f"{part}/{origin}"
             marks[name] = _mark(_values(figures))
             if seen.get(name) != marks[name]:
-                beside = _beside(now, origin) if part == ORDERS else {}
+                beside = _beside(now, origin, part)
                 key = asset_of(part, origin)
                 events.append(dg.AssetMaterialization(key, metadata=figures | beside))
     return dg.SensorResult(
@@ -118,8 +123,8 @@ def waits_for_a_person(now: Overview) -> list[str]:
     return [*now.problems(), *(f"[{a.severity}] {a.title}" for a in now.alerts)]
 
 
-def _waiting(lines: Sequence[str]) -> dict[str, Value]:
-    return {"waits for you": listed(lines)} if lines else {}
+def _waiting(now: Overview, lines: Sequence[str]) -> dict[str, Value]:
+    return {"waits for you": listed(lines, now.explorers.get(GLOBAL))} if lines else {}
 
 
 def _overview(now: Overview) -> dict[str, Value]:
@@ -135,6 +140,8 @@ def _overview(now: Overview) -> dict[str, Value]:
     for known in now.wallets:
         name = f"wallet {known.wallet} on chain {known.chain_id}"
         metadata |= amounts({name: known.mark.account.balance})
+    if explorer := now.explorers.get(GLOBAL):
+        metadata["wallets"] = listed([str(known.wallet) for known in now.wallets], explorer)
     return metadata
 
 
@@ -170,8 +177,11 @@ def _counts(given: Mapping[str, int]) -> dict[str, Value]:
     return {name: dg.MetadataValue.int(count) for name, count in given.items()}
 
 
-def _beside(now: Overview, origin: str) -> dict[str, Value]:
+def _beside(now: Overview, origin: str, part: str) -> dict[str, Value]:
     """Return what changes by itself, and is reported only beside other news."""
+    if part != ORDERS:
+        seconds = now.median_seconds.get((origin, _TIMED.get(part, "")))
+        return {} if seconds is None else {_MEDIAN[part]: dg.MetadataValue.float(seconds)}
     blocks = {
         f"{kind} block read": now.cursors[origin, kind]
         for kind in Cursor

@@ -83,4 +83,5 @@ class OverviewResource(dg.ConfigurableResource[Callable[[datetime], Overview]]):
         """Return the reader."""
         with operator_errors():
             require_ours(context.instance)
-            return partial(overview, shared.engine(settings().database))
+            read = settings()
+            return partial(overview, shared.engine(read.database), explorers=dict(read.explorers))

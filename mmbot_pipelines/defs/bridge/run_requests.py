@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.orders.journal import Run
 from mmbot_pipelines.bridge.orders.order import Order, is_key
-from mmbot_pipelines.bridge.orders.origins import EXAMPLE_KEY
+from mmbot_pipelines.bridge.orders.origins import EXAMPLE_KEY, ORIGINS
 from mmbot_pipelines.core.errors import OrdersFailed
 from mmbot_pipelines.defs.shared.dagster_internals import PARTITION_TAG
 from mmbot_pipelines.defs.shared.operator_errors import operator_errors
@@ -34,6 +35,16 @@ UNFINISHED = [
     dg.DagsterRunStatus.CANCELING,
 ]
 
+# One order in a launchpad, see EXAMPLE_CONFIG: Dagster itself refuses an empty or unknown origin,
+# several orders, and what is no number. Its types know no pattern and ask no database: a number
+# that no order has is refused in the run.
+ONE_ORDER = dg.Selector(  # type: ignore[no-untyped-call]
+    {name: dg.Field(dg.Int, description=f"The order's number on {name}.") for name in ORIGINS}
+)
+
+EXAMPLE_CONFIG = EXAMPLE_KEY.replace(":", ": ")
+
+SHOW_JOB = "show_order"  # it moves no order
 ORDER = "order"  # the tag of a run that has one order
 ORIGIN = "origin"  # the tag of a run whose orders are all of one origin
 
@@ -48,7 +59,9 @@ def order_tags(keys: Sequence[str]) -> dict[str, str]:
 
 
 def orders_of_run(bridge: steps.Bridge, run: dg.DagsterRun) -> list[str]:
-    """Return the orders of a run: those it recorded, or those it was launched for."""
+    """Return the orders of a run: those it recorded, or those it was launched to move."""
+    if run.job_name == SHOW_JOB:
+        return []
     recorded = bridge.store.orders.of_run(run.run_id)
     if recorded:
         return recorded
@@ -63,8 +76,13 @@ def _launched_for(run: dg.DagsterRun) -> Iterator[object]:
         match op:
             case {"config": {"order_keys": [*keys]}}:
                 yield from keys
-            case {"config": {"order_key": key}}:
-                yield key
+            case {"config": {**one}}:
+                yield key_of(one)
+
+
+def key_of(one: Mapping[Any, object]) -> str:
+    """Return the key of the order that `ONE_ORDER` has."""
+    return ":".join(str(part) for item in one.items() for part in item)
 
 
 def run_requests(
@@ -170,11 +188,22 @@ def parked_is_green(context: dg.OpExecutionContext) -> Iterator[None]:
 def reprocess_one(context: dg.OpExecutionContext, bridge: steps.Bridge, key: str) -> None:
     """Retry one order at a person's request, in the run of `context`."""
     with operator_errors():
-        order_keys([key])
-        if not bridge.store.orders.get([key]):
-            raise OrdersFailed(
-                f"no order {key!r}: give one that `mmbot orders` lists, e.g. {EXAMPLE_KEY}"
-            )
-        context.instance.add_run_tags(context.run_id, order_tags([key]))
+        tagged_order(context, bridge, key)
         steps.record_run(bridge, context.run_id, [key])
         steps.reprocess(bridge, [key], op_run(context, bridge))
+
+
+def tagged_order(context: dg.OpExecutionContext, bridge: steps.Bridge, key: str) -> Order:
+    """Return an order that there is, and tag the run of `context` with it.
+
+    Raises:
+        OrdersFailed: there is none; the run stays untagged.
+    """
+    order_keys([key])
+    found = bridge.store.orders.get([key])
+    if not found:
+        raise OrdersFailed(
+            f"no order {key!r}: give one that `mmbot orders` lists, e.g. {EXAMPLE_KEY}"
+        )
+    context.instance.add_run_tags(context.run_id, order_tags([key]))
+    return found[0]

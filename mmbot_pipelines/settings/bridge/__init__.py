@@ -11,10 +11,14 @@ from pydantic_settings import NoDecode
 
 from mmbot_pipelines.bridge.orders.origins import ORIGINS
 from mmbot_pipelines.core.money import Address, Wei
+from mmbot_pipelines.core.safety import GLOBAL
 from mmbot_pipelines.settings import values
 from mmbot_pipelines.settings.section import Section
 from mmbot_pipelines.settings.section import variable as _variable
 from mmbot_pipelines.settings.shared import ChainSection
+from mmbot_pipelines.settings.urls import is_http
+
+_CHAINS = {"L1": GLOBAL} | {name: name for name in ORIGINS}
 
 
 def _origins(text: str) -> list[str]:
@@ -22,6 +26,17 @@ def _origins(text: str) -> list[str]:
     if not names or set(names) - set(ORIGINS) or len(set(names)) < len(names):
         raise ValueError(f"must name each origin once, separated by commas: {', '.join(ORIGINS)}")
     return names
+
+
+def _explorers(text: str) -> list[tuple[str, str]]:
+    named = [tuple(part.strip() for part in entry.partition("=")) for entry in values.entries(text)]
+    for number, (chain, _, url) in enumerate(named, 1):
+        if chain not in _CHAINS or not is_http(url):
+            raise ValueError(
+                f"has no CHAIN=URL as its entry {number}: write L1=https://etherscan.io; the "
+                f"chains are {', '.join(_CHAINS)}"
+            )
+    return [(_CHAINS[chain], url.rstrip("/")) for chain, _, url in named]
 
 
 def _claim(text: str) -> str:
@@ -44,13 +59,15 @@ Batch = Annotated[str, BeforeValidator(_batch)]
 BatchOrders = Annotated[
     int, BeforeValidator(lambda text: values.whole(text, "orders", minimum=2, maximum=100))
 ]
+Explorers = Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(_explorers)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 
 
 class Served(Section):
-    """Which orders the bridge serves."""
+    """Which orders the bridge serves, and where a person looks their transactions up."""
 
     origins: Origins = _variable("MMBOT_ORIGINS", tuple(ORIGINS)[:1])
+    explorers: Explorers = _variable("MMBOT_EXPLORER_URLS", ())
 
 
 class OrderLimits(Section):
