@@ -68,6 +68,8 @@ def test_nothing_set_gives_one_line_for_each_missing_setting() -> None:
         ("MMBOT_DRY_RUN", "maybe", "true or false"),
         ("MMBOT_RUN_RETENTION_DAYS", "36501", "from 1 to 36500"),
         ("MMBOT_ALERT_URLS", "hunter2", "Apprise"),
+        ("MMBOT_EXPLORER_URLS", "L1=https://ok, zksync=hunter2", "entry 2"),
+        ("MMBOT_EXPLORER_URLS", "solana=https://ok", "L1, zksync, starknet"),
         ("DAGSTER_HOME", "dagster_home", "absolute"),
     ],
 )

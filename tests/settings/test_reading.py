@@ -57,6 +57,7 @@ def test_every_setting_is_taken_over() -> None:
             "MMBOT_AUTO_MIGRATE": "No",
             "MMBOT_L1_START_BLOCK": "17",
             "MMBOT_ORIGINS": "starknet, zksync",
+            "MMBOT_EXPLORER_URLS": "L1=https://l1.example/, zksync=https://l2.example/x",
             "MMBOT_ZKSYNC_ACCEPTED": "finalized",
             "MMBOT_ZKSYNC_WALLET_ADDRESS": REGISTRY,
             "MMBOT_CONFIRMATIONS": "0:1, 50000000000000000:5, 900000000000000000:final",
@@ -84,6 +85,10 @@ def test_every_setting_is_taken_over() -> None:
     assert read.database.run_retention_days == 8
     assert read.l1.start_block == 17
     assert read.origins == ("starknet", "zksync")
+    assert dict(read.explorers) == {
+        "global": "https://l1.example",
+        "zksync": "https://l2.example/x",
+    }
     zksync, starknet = zksync_of(read), starknet_of(read)
     assert (zksync.accepted, zksync.wallet_address) == ("finalized", REGISTRY)
     tiers = ((0, 1), (5 * 10**16, 5), (9 * 10**17, None))
