@@ -64,6 +64,9 @@ chaos: setup ## kill and break everything under load, and check that nothing is 
 bench: setup ## measure all floors, beside a serial bot: 2 hours (RESUME=1 goes on; BENCH_QUICK=1: 2 minutes)
 	@$(BIN)/python -m tests.bench $(if $(RESUME),--resume)
 
+bench-commands: setup ## measure the commands that a person waits for, beside SQLAlchemy alone
+	@$(BIN)/python -m tests.bench.commands
+
 bench-detection: setup ## measure how soon orders are found at one a second, with WebSocket and without
 	@$(BIN)/python -m tests.bench.detection
 
@@ -138,4 +141,4 @@ lock: ## write all locks again from pyproject.toml: requirements.lock, the serve
 clean: ## remove what the demo left behind
 	@rm -rf .mmbot
 
-.PHONY: help setup server demo test test-fast soak chaos bench bench-detection bench-gas bench-idle bench-imports bench-growth bench-outage bench-profile bench-runs bench-slices mutate settings docs snapshot check format lock clean
+.PHONY: help setup server demo test test-fast soak chaos bench bench-commands bench-detection bench-gas bench-idle bench-imports bench-growth bench-outage bench-profile bench-runs bench-slices mutate settings docs snapshot check format lock clean

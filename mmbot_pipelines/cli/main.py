@@ -4,10 +4,10 @@ Only the command that is called is imported, so that `mmbot --help` answers at o
 Exit codes: 0 done, 1 the answer is no, 2 the command could not do its work.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
 
 import typer
@@ -42,11 +42,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a fault is one clear line per cause on stderr, and exit code 2."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        _app(given)(given)
+        _app([*given, *_completed_words()])(given)
     except (InvalidSettings, Failure, ConcurrentUpdate) as e:
         text = str(e) if isinstance(e, InvalidSettings) else f"{type(e).__name__}: {e}"
         console(stderr=True).print(plain(text), soft_wrap=True)
         sys.exit(2)
+
+
+def _completed_words() -> list[str]:
+    """Return what is typed so far, where a shell asks how it may go on (bash, zsh and fish)."""
+    if "_MMBOT_COMPLETE" not in os.environ:
+        return []
+    return " ".join(os.environ.get(n, "") for n in ("COMP_WORDS", "_TYPER_COMPLETE_ARGS")).split()
 
 
 def _app(given: Sequence[str]) -> typer.Typer:
@@ -54,7 +61,6 @@ def _app(given: Sequence[str]) -> typer.Typer:
         help="MM Bot: a market maker that supplies liquidity to escrow orders across chains.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        add_completion=False,
     )
     for name, (module, text) in COMMANDS.items():
         command: Any = _only_named
@@ -75,6 +81,8 @@ def _loaded(module: str | None, name: str) -> Any:
     """
     if module is not None:
         return getattr(import_module(f"mmbot_pipelines.cli.{module}"), name)
+    from importlib.metadata import entry_points  # noqa: PLC0415
+
     for entry in entry_points(group="mmbot.commands", name=name):
         return entry.load()
     raise InvalidSettings(

@@ -3,7 +3,8 @@
 import typer
 
 from mmbot_pipelines import settings
-from mmbot_pipelines.adapters.db.migrate import pending, upgrade
+from mmbot_pipelines.adapters.db.migrate import upgrade
+from mmbot_pipelines.adapters.db.versions import pending
 from mmbot_pipelines.wiring import shared
 
 

@@ -53,13 +53,6 @@ def plain(text: str) -> Text:
     )
 
 
-def one_line(text: str) -> Text:
-    """Return text from outside for a table's cell, which gives way where there is no room."""
-    cell = plain(text)
-    cell.no_wrap, cell.overflow = True, "ellipsis"
-    return cell
-
-
 def eth(wei: int) -> str:
     """Return an exact, short amount for tables: "0.05 ETH", "1 wei"."""
     return f"{wei} wei" if 0 < wei < _WEI_PER_GWEI else format_ether(wei).partition(" (")[0]

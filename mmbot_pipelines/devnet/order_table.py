@@ -12,7 +12,7 @@ from rich.text import Text
 from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.orders import OrderFilter, OrderReads
-from mmbot_pipelines.cli.screen import eth, one_line
+from mmbot_pipelines.cli.screen import eth, plain
 
 _WAY = [s for s in Status if s is not Status.DROPPED]
 
@@ -63,7 +63,7 @@ def order_table(shown: Sequence[Order], orders: Sequence[Order], expected: int, 
     for order in shown:
         table.add_row(
             order.key, eth(order.amount), eth(order.fee), _way(order), _status(order),
-            one_line(order.reason or ""),
+            _one_line(order.reason or ""),
         )  # fmt: skip
     title = Text(f"{len(orders)} of {expected} orders   Dagster UI: {ui}", style="italic")
     return Group(title, table, Text(tally(orders)))
@@ -89,3 +89,9 @@ def _status(order: Order) -> Text:
         return Text(f"{order.status} failed", style="red")
     style = {Status.COMPLETED: "green", Status.DROPPED: "yellow"}.get(order.status, "cyan")
     return Text(str(order.status), style=style)
+
+
+def _one_line(text: str) -> Text:
+    cell = plain(text)
+    cell.no_wrap, cell.overflow = True, "ellipsis"  # `mmbot orders` shows all of it
+    return cell

@@ -111,7 +111,7 @@ _S = TypeVar("_S", bound=Section)
 class Settings(BaseModel):
     """All settings of the environment. Its repr shows no secret."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     origins: tuple[str, ...]
     explorers: tuple[tuple[str, str], ...]  # by scope, the URL of a chain's block explorer

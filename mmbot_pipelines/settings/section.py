@@ -3,13 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Self, TypeVar
 
-from pydantic import Field, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 
 def variable(name: str, default: Any = ..., need: str = "") -> Any:
@@ -20,27 +14,15 @@ def variable(name: str, default: Any = ..., need: str = "") -> Any:
     return Field(default, alias=name, description=need)
 
 
-class Section(BaseSettings):
+class Section(BaseModel):
     """Settings that belong together, read from a mapping instead of the process's own."""
 
-    model_config = SettingsConfigDict(
+    model_config = ConfigDict(
         frozen=True,
-        case_sensitive=True,
         extra="forbid",
-        validate_default=False,
         hide_input_in_errors=True,
+        defer_build=True,  # a command that reads one section pays for that one alone
     )
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings,)
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -49,9 +31,7 @@ class Section(BaseSettings):
         Raises:
             pydantic.ValidationError: some are missing or wrong.
         """
-        source = EnvSettingsSource(cls)
-        source.env_vars = environ
-        return cls(**source())
+        return cls.model_validate({n: environ[n] for n in cls.variables() if n in environ})
 
     @classmethod
     def variables(cls) -> list[str]:

@@ -8,7 +8,6 @@ from typing import Annotated
 from urllib.parse import parse_qsl, unquote
 
 from pydantic import BeforeValidator, SecretStr
-from pydantic_settings import NoDecode
 
 from mmbot_pipelines.core.text import parse_url, redacted_host
 from mmbot_pipelines.settings.values import entries
@@ -118,9 +117,9 @@ def _prover_url(text: str) -> SecretStr:
     return SecretStr(text)
 
 
-RpcUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_rpc_urls)]
-WsUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_ws_urls)]
-AlertUrls = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_alert_urls)]
+RpcUrls = Annotated[tuple[SecretStr, ...], BeforeValidator(_rpc_urls)]
+WsUrls = Annotated[tuple[SecretStr, ...], BeforeValidator(_ws_urls)]
+AlertUrls = Annotated[tuple[SecretStr, ...], BeforeValidator(_alert_urls)]
 BrokerUrl = Annotated[SecretStr, BeforeValidator(_broker_url)]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_database_url)]
 ProverUrl = Annotated[SecretStr, BeforeValidator(_prover_url)]

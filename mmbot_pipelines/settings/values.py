@@ -11,9 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-from eth_utils.address import is_checksum_address, is_hex_address, to_checksum_address
 from pydantic import BeforeValidator, SecretStr
-from pydantic_settings import NoDecode
 
 from mmbot_pipelines.core.failpoints import Point
 from mmbot_pipelines.core.money import UINT256_MAX, Address, Wei
@@ -75,7 +73,10 @@ def _seconds(text: str) -> float:
 
 
 def _ethereum_address(text: str) -> str:
-    if not is_hex_address(text) or not text.startswith("0x"):
+    # Commands that read the database alone need no Ethereum.
+    from eth_utils.address import is_checksum_address, to_checksum_address  # noqa: PLC0415
+
+    if not re.fullmatch("0x[0-9a-fA-F]{40}", text):
         raise ValueError("must be an address: 0x and 40 hex digits")
     if int(text, 16) == 0:
         raise ValueError("is the zero address: set it to the contract or wallet meant")
@@ -212,11 +213,11 @@ WeiLimit = Annotated[Wei | None, BeforeValidator(_limit)]
 EthereumAddress = Annotated[Address, BeforeValidator(_ethereum_address)]
 Margin = Annotated[int, BeforeValidator(lambda t: whole(t, "a percentage", maximum=1_000))]
 Accepted = Annotated[str | int, BeforeValidator(_accepted)]
-Apps = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_apps)]
+Apps = Annotated[tuple[str, ...], BeforeValidator(_apps)]
 RegistryAbi = Annotated[str, BeforeValidator(_registry_abi)]
-HostNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_host_names)]
-Failpoints = Annotated[tuple[tuple[Point, Path], ...], NoDecode, BeforeValidator(_failpoints)]
-Tiers = Annotated[tuple[TierSetting, ...], NoDecode, BeforeValidator(_tiers)]
+HostNames = Annotated[tuple[str, ...], BeforeValidator(_host_names)]
+Failpoints = Annotated[tuple[tuple[Point, Path], ...], BeforeValidator(_failpoints)]
+Tiers = Annotated[tuple[TierSetting, ...], BeforeValidator(_tiers)]
 KmsKeyId = Annotated[str, BeforeValidator(_kms_key_id)]
 HexKey = Annotated[SecretStr, BeforeValidator(_hex_key)]
 PrivateFile = Annotated[Path, BeforeValidator(_private_file)]

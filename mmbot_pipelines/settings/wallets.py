@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
-from pydantic_settings import NoDecode
 
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.settings import values
@@ -45,7 +44,7 @@ _OF_A_WALLET = _pattern([*Key.variables(), _ADDRESS])
 class MoreWallets(Section):
     """Which wallets pay beside the first one."""
 
-    names: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)] = variable(_LIST, ())
+    names: Annotated[tuple[str, ...], BeforeValidator(_names)] = variable(_LIST, ())
 
 
 class _Own(Section):
@@ -57,7 +56,7 @@ class _Own(Section):
 class Wallet(BaseModel):
     """One further wallet. Its repr shows no secret."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     name: str
     address: Address

@@ -9,6 +9,7 @@ import pytest
 from mmbot_pipelines.adapters.db import embedded, migrate, versions
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.engine import connect
+from mmbot_pipelines.adapters.db.versions import pending
 from mmbot_pipelines.core.safety import GLOBAL, State, state_of
 from tests.cli.command import caller
 from tests.settings.environments import GOOD
@@ -111,7 +112,7 @@ def test_a_halt_waits_for_no_migration_and_makes_none(
         environ = {"MMBOT_DATABASE_URL": database_url, "MMBOT_AUTO_MIGRATE": auto}
         logged = caller(environ, capsys, monkeypatch)("halt", "--by", "Ann", "--reason", "no")
         assert logged.code == 0, logged.err
-    assert migrate.pending(database_url)
+    assert pending(database_url)
     engine = connect(database_url)
     assert state_of(PgBridgeStore(engine).safety.scope_states(), GLOBAL).state is State.HALTED
     engine.dispose()

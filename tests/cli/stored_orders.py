@@ -61,4 +61,4 @@ def send(store: BridgeStore, order: Order) -> tuple[Order, Transaction]:
 
 
 def rows(out: str) -> list[list[str]]:
-    return [line.split() for line in out.splitlines() if re.match(r" *\w+:\d", line)]
+    return [line.split() for line in out.splitlines() if re.match(r" *\w+:\d+ ", line)]

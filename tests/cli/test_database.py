@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmbot_pipelines.adapters.db.migrate import pending
+from mmbot_pipelines.adapters.db.versions import pending
 from tests.cli.command import caller
 
 
@@ -22,10 +22,11 @@ def test_bad_settings_are_one_line_each(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mmbot = caller({"MMBOT_DATABASE_URL": "mysql://a"}, capsys, monkeypatch)
-    output = mmbot("orders")
-    assert (output.code, output.out) == (2, "")
-    assert output.err.startswith("MMBOT_DATABASE_URL must be a Postgres URL")
-    output = mmbot("retry", "zksync:7")
+    for command in (["orders"], ["retry", "zksync:7"]):
+        output = mmbot(*command)
+        assert (output.code, output.out) == (2, "")
+        assert output.err.startswith("MMBOT_DATABASE_URL must be a Postgres URL")
+    output = mmbot("delegation")
     assert output.code == 2
     assert len(output.err.splitlines()) > 5
     assert all(line.startswith("MMBOT_") for line in output.err.splitlines())

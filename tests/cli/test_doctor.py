@@ -1,5 +1,7 @@
 """mmbot doctor, on two local chains and a real Postgres."""
 
+import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,25 +110,89 @@ def test_bad_settings_are_faults_and_the_database_is_still_checked(mmbot: Mmbot)
     assert " (MMBOT_DATABASE_URL) answers" in output.out
 
 
+WRONG_CHAIN = {"MMBOT_L1_RPC_URLS": "{l2}"}
+NO_NODE = "http://127.0.0.1:1"
+KEY_OF_ANOTHER = {"MMBOT_L1_PRIVATE_KEY": account(7).key.hex()}
+
+
 @pytest.mark.parametrize(
-    ("changes", "expected"),
+    ("changes", "subject", "both_sides", "remedy"),
     [
-        ({"MMBOT_L1_RPC_URLS": "http://127.0.0.1:1"}, "L1 node http://127.0.0.1:1: "),
-        ({"MMBOT_L1_CHAIN_ID": "5"}, "MMBOT_L1_CHAIN_ID is 5"),
-        ({"MMBOT_ZKSYNC_CHAIN_ID": "5"}, "MMBOT_ZKSYNC_CHAIN_ID is 5"),
-        ({"MMBOT_L1_REGISTRY_ADDRESS": NOBODY}, f"no contract is at {NOBODY} on L1"),
-        ({"MMBOT_ZKSYNC_ESCROW_ADDRESS": NOBODY}, f"no contract is at {NOBODY} on zkSync"),
-        ({"MMBOT_ZKSYNC_DIAMOND_ADDRESS": NOBODY}, f"diamond: no contract is at {NOBODY} on L1"),
-        ({"MMBOT_ZKSYNC_WALLET_ADDRESS": NOBODY}, f"not {NOBODY}"),
-        ({"MMBOT_DATABASE_URL": "postgresql://127.0.0.1:1/x"}, "database: "),
-        ({"DAGSTER_HOME": ""}, "DAGSTER_HOME: is missing"),
-        ({"DAGSTER_HOME": "/tmp"}, "DAGSTER_HOME: is /tmp, without a dagster.yaml: set it to"),
-        ({"MMBOT_L1_PRIVATE_KEY": "00" * 32}, "wallet: MMBOT_L1_PRIVATE_KEY holds no private key"),
+        (WRONG_CHAIN, "L1 node", "chain {l2_id}, but MMBOT_L1_CHAIN_ID is {l1_id}", "fix MMBOT_L1"),
+        ({"MMBOT_L1_RPC_URLS": NO_NODE}, f"L1 node {NO_NODE}", "", "or start the node"),
+        ({"MMBOT_L1_CHAIN_ID": "5"}, "L1 node", "MMBOT_L1_CHAIN_ID is 5", "or the chain id"),
+        ({"MMBOT_ZKSYNC_CHAIN_ID": "5"}, "zksync node", "serves chain {l2_id}", "or the chain id"),
+        ({"MMBOT_L1_REGISTRY_ADDRESS": NOBODY}, "registry", NOBODY, "fix MMBOT_L1_REGISTRY_ADDR"),
+        ({"MMBOT_L1_REGISTRY_ADDRESS": NOBODY}, "escrow", NOBODY, "or MMBOT_ZKSYNC_ESCROW_ADDR"),
+        ({"MMBOT_ZKSYNC_ESCROW_ADDRESS": NOBODY}, "escrow", NOBODY, "fix MMBOT_ZKSYNC_ESCROW_A"),
+        ({"MMBOT_ZKSYNC_DIAMOND_ADDRESS": NOBODY}, "diamond", NOBODY, "fix MMBOT_ZKSYNC_DIAMOND"),
+        ({"MMBOT_ZKSYNC_WALLET_ADDRESS": NOBODY}, "escrow", f"not {NOBODY}", "set MMBOT_ZKSYNC_W"),
+        (KEY_OF_ANOTHER, "registry", "its market maker", "use their key, or have the owner call"),
+        ({"MMBOT_L1_PRIVATE_KEY": "00" * 32}, "wallet", "MMBOT_L1_PRIVATE_KEY holds no", ""),
+        ({"MMBOT_DATABASE_URL": "postgresql://127.0.0.1:1/x"}, "database", "x at 127.0.0.1", "st"),
+        ({"MMBOT_BROKER_URL": "redis://127.0.0.1:1/0"}, "broker", "127.0.0.1:1", "start it, or f"),
+        ({"DAGSTER_HOME": ""}, "DAGSTER_HOME", "is missing", "set it"),
+        ({"DAGSTER_HOME": "/tmp"}, "DAGSTER_HOME", "is /tmp, without a dagster.yaml", "set it to"),
     ],
 )
-def test_each_fault_is_found(mmbot: Mmbot, changes: dict[str, str], expected: str) -> None:
-    found = faults(mmbot(**changes))
-    assert any(expected in line for line in found)
+def test_each_broken_setting_is_found_with_its_remedy(
+    mmbot: Mmbot,
+    devnet: Devnet,
+    changes: dict[str, str],
+    subject: str,
+    both_sides: str,
+    remedy: str,
+) -> None:
+    deployed = devnet.deployment
+    known = {"l2": deployed.zksync.rpc_url, "l1_id": deployed.l1.chain_id}
+    known["l2_id"] = deployed.zksync.chain_id
+    output = mmbot(**{name: value.format(**known) for name, value in changes.items()})
+    found = [line for line in faults(output) if line.startswith(f"{subject}: ") or subject in line]
+    assert any(both_sides.format(**known) in line and remedy in line for line in found)
+
+
+def test_a_folder_that_we_may_not_write_to(mmbot: Mmbot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write to all of them
+    (line,) = faults(mmbot())
+    assert line.startswith("DAGSTER_HOME: ")
+    assert line.endswith("is no folder that we may write to: make it ours")
+
+
+def test_a_clock_that_is_slow(devnet: Devnet) -> None:
+    made_at = devnet.l1.eth.get_block("latest")["timestamp"]
+    l1 = devnet.deployment.l1
+    (found,) = nodes("L1", l1.chain_id, [l1.rpc_url], clock=lambda: made_at - 120.0)
+    assert found.mark is CheckStatus.FAULT
+    assert "its time is 2 min ahead of this machine's clock: set the clock by NTP" in found.text
+
+
+def test_what_depends_on_a_fault_is_marked_as_not_checked(mmbot: Mmbot) -> None:
+    def unknown(**changes: str) -> set[str]:
+        lines = mmbot(**changes).out.splitlines()
+        return {line[12:].partition(":")[0] for line in lines if line.startswith("not checked ")}
+
+    assert unknown() == set()
+    assert unknown(MMBOT_L1_RPC_URLS=NO_NODE) == {"wallet, account and registry", "diamond"}
+    assert unknown(MMBOT_ZKSYNC_RPC_URLS=NO_NODE) == {"accepted blocks and escrow"}
+    assert unknown(MMBOT_L1_REGISTRY_ADDRESS=NOBODY) == {"registry"}
+    assert unknown(MMBOT_L1_PRIVATE_KEY="00" * 32) == {"account and registry"}
+    assert unknown(MMBOT_DATABASE_URL="postgresql://127.0.0.1:1/x") == {"database"}
+    assert unknown(MMBOT_BROKER_URL="redis://127.0.0.1:1/0") == {"workers"}
+    assert unknown(MMBOT_L1_CHAIN_ID="x") == {
+        "chains, wallet and contracts",
+        "DAGSTER_HOME and workers",
+    }
+
+
+def test_each_finding_is_a_line_of_json(
+    environ: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = environ | {"MMBOT_L1_REGISTRY_ADDRESS": NOBODY}
+    output = caller(given, capsys, monkeypatch)("doctor", "--json")
+    found = [json.loads(line) for line in output.out.splitlines()]
+    assert output.code == 1
+    assert {row["mark"] for row in found} == {"ok", "note", "fault", "not checked"}
+    assert all(set(row) == {"mark", "subject", "text"} for row in found)
 
 
 def test_workers_that_get_no_run_are_a_fault(

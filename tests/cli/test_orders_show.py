@@ -202,3 +202,19 @@ def test_each_order_of_a_batch_has_its_share_to_the_wei() -> None:
     ]
     alone = replace(mined, batch=())
     assert not any("shared" in line for line in _transaction(alone, "zksync:1"))
+
+
+def test_a_program_reads_the_same_history(store: PgBridgeStore, mmbot: Mmbot) -> None:
+    add(store, an_order(7))
+    order = step(store, store.orders.get(["zksync:7"])[0], Fact.ACCEPTED, 1)
+    fail(store, order, HOSTILE)
+    send(store, store.orders.get(["zksync:7"])[0])
+    output = mmbot("orders", "show", "zksync:7", "--json")
+    shown = json.loads(output.out)
+    assert (output.code, shown["key"], shown["status"]) == (0, "zksync:7", "TRANSFERRING")
+    assert [entry["after"] for entry in shown["history"]][:2] == ["PENDING", "PROCESSING"]
+    (row,) = shown["transactions"]
+    assert (row["hash"], row["value_wei"], row["orders"]) == (HASH, str(10**16), ["zksync:7"])
+    assert row["gas_cost_wei"] is None
+    assert [entry["message"] for entry in shown["errors"]] == [HOSTILE]
+    assert output.err.startswith("database: ")

@@ -77,4 +77,4 @@ def test_orders_are_decided_at_the_prices_of_their_time(
 def test_blocks_and_origins_that_cannot_be_are_refused(mmbot: Mmbot) -> None:
     assert mmbot("replay", "--from-block", "2", "--to-block", "1").err.startswith("--from-block 2")
     output = mmbot("replay", "--from-block", "1", "--to-block", "1", "--origin", "foo")
-    assert output.err == "--origin: choose one of MMBOT_ORIGINS, zksync\n"
+    assert output.err == "--origin: there is no such origin; choose one of zksync\n"

@@ -4,7 +4,7 @@ import pytest
 
 from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.wiring import bridge as wiring
-from mmbot_pipelines.wiring import shared
+from mmbot_pipelines.wiring import bridge_store, shared
 from tests.bridge.guard_steps import complete
 from tests.bridge.harness import BridgeHarness
 from tests.cli.command import Mmbot, caller
@@ -16,6 +16,7 @@ def harness(monkeypatch: pytest.MonkeyPatch) -> BridgeHarness:
     harness = BridgeHarness()
     monkeypatch.setattr(wiring, "bridge", lambda _: harness.bridge)
     monkeypatch.setattr(shared, "existing", lambda database: database)
+    monkeypatch.setattr(bridge_store, "store", lambda _: harness.store)
     return harness
 
 

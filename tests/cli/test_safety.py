@@ -1,5 +1,7 @@
 """mmbot safety, halt and resume: they need the database and nothing else."""
 
+import json
+
 import pytest
 
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
@@ -102,3 +104,14 @@ def test_a_database_that_is_away_is_one_line(
         assert output.err.startswith("StoreUnavailable: ")
         assert len(output.err.splitlines()) == 1
         assert "hunter2" not in output.err
+
+
+def test_a_program_reads_states_and_history(mmbot: Mmbot, store: PgBridgeStore) -> None:
+    decided(halt, store, "starknet", by="Ann", reason="a look", at=NOON)
+    output = mmbot("safety", "--json")
+    shown = json.loads(output.out)
+    states = {row["scope"]: (row["state"], row["by"]) for row in shown["scopes"]}
+    assert states == {"global": ("NORMAL", "mmbot"), "starknet": ("HALTED", "Ann")}
+    (change,) = shown["history"]
+    assert (change["before"], change["after"], change["why"]) == ("NORMAL", "HALTED", "a look")
+    assert output.err.startswith("database: ")

@@ -19,7 +19,7 @@ import pytest
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.embedded import embedded_url, stop
 from mmbot_pipelines.adapters.db.engine import connect as connect_database
-from mmbot_pipelines.adapters.db.migrate import pending
+from mmbot_pipelines.adapters.db.versions import pending
 from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.devnet.anvil import PACKAGE_ROOT, Anvil
 from mmbot_pipelines.devnet.chain import connect

@@ -4,8 +4,6 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, NullPool, create_engine, func, select
 from sqlalchemy.schema import CreateSchema
@@ -46,22 +44,6 @@ def downgrade(url: str, revision: str) -> None:
     with transaction(_engine(url)) as connection:
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
         command.downgrade(_config(connection), revision)
-
-
-def pending(url: str) -> bool:
-    """Return whether the database lacks a migration; nothing is written.
-
-    Raises:
-        StoreUnavailable: the database cannot be reached.
-    """
-    with transaction(_engine(url)) as connection:
-        wanted = ScriptDirectory.from_config(_config(connection)).get_heads()
-        return set(_done(connection)) != set(wanted)
-
-
-def _done(connection: Connection) -> tuple[str, ...]:
-    context = MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA})
-    return context.get_current_heads()
 
 
 def _engine(url: str) -> Engine:

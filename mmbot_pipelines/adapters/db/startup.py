@@ -5,9 +5,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from mmbot_pipelines.adapters.db.embedded import embedded_url, is_running
 from mmbot_pipelines.adapters.db.pooling import require_own_sessions
-from mmbot_pipelines.adapters.db.versions import migrated
+from mmbot_pipelines.adapters.db.versions import migrated, pending
 from mmbot_pipelines.core.errors import InvalidSettings
 
 _one_at_a_time = threading.Lock()
@@ -24,9 +23,6 @@ def ready_url(url: SecretStr | None, *, folder: Path, auto_migrate: bool) -> str
             does not keep sessions apart.
         StoreUnavailable: the database cannot be reached.
     """
-    # `mmbot halt` does without, and Alembic takes a fifth of a second to import.
-    from mmbot_pipelines.adapters.db.migrate import pending, upgrade  # noqa: PLC0415
-
     with _one_at_a_time:
         if (url, folder) not in _ready:
             found = database_url(url, folder=folder)
@@ -37,6 +33,9 @@ def ready_url(url: SecretStr | None, *, folder: Path, auto_migrate: bool) -> str
                     raise InvalidSettings(
                         "the database is not of this version: run `mmbot migrate`"
                     )
+                # Alembic takes a fifth of a second to import.
+                from mmbot_pipelines.adapters.db.migrate import upgrade  # noqa: PLC0415
+
                 upgrade(found)
             _ready[url, folder] = found
         return _ready[url, folder]
@@ -49,7 +48,7 @@ def require_existing(url: SecretStr | None, *, folder: Path) -> None:
         InvalidSettings: no database is named and none runs, or the named one is not the bot's.
         StoreUnavailable: the database cannot be reached.
     """
-    if url is None and not is_running(folder):
+    if url is None and not _is_running(folder):
         raise InvalidSettings(
             f"MMBOT_DATABASE_URL is not set and no embedded database runs in {folder}: nothing "
             "was done; load the bot's settings into this shell first (set -a; . ./.env; set +a), "
@@ -68,4 +67,15 @@ def database_url(url: SecretStr | None, *, folder: Path) -> str:
     Raises:
         StoreUnavailable: the embedded server does not start.
     """
-    return url.get_secret_value() if url is not None else embedded_url(folder)
+    if url is not None:
+        return url.get_secret_value()
+    # With a database that is named, a process needs none of the libraries that start one.
+    from mmbot_pipelines.adapters.db.embedded import embedded_url  # noqa: PLC0415
+
+    return embedded_url(folder)
+
+
+def _is_running(folder: Path) -> bool:
+    from mmbot_pipelines.adapters.db.embedded import is_running  # noqa: PLC0415
+
+    return is_running(folder)

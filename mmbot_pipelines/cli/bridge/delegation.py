@@ -1,5 +1,6 @@
 """mmbot delegation: what code our accounts on L1 run (EIP-7702), and a person's change of it."""
 
+import json
 from typing import Annotated
 from uuid import uuid4
 
@@ -24,12 +25,20 @@ def show(
     wallet: Annotated[
         str, typer.Option(help="The wallet to change: a name of MMBOT_L1_MORE_WALLETS.")
     ] = FIRST_WALLET,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what code our accounts run."""
     context.obj = wallet
-    if context.invoked_subcommand is None:
-        for found in delegating_wallets(settings.load()).values():
-            console().print(plain(found.delegation().summary), soft_wrap=True)
+    if context.invoked_subcommand is not None:
+        return
+    shown = [found.delegation() for found in delegating_wallets(settings.load()).values()]
+    if as_json:
+        rows = [{"account": d.account, "code": d.code.name, "target": d.target} for d in shown]
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    for found in shown:
+        console().print(plain(found.summary), soft_wrap=True)
 
 
 @delegation.command("set")

@@ -12,15 +12,15 @@ from rich.table import Table
 from mmbot_pipelines import settings
 from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.orders.order import Order, is_key
-from mmbot_pipelines.bridge.orders.origins import EXAMPLE_KEY
+from mmbot_pipelines.bridge.orders.origins import EXAMPLE_KEY, ORIGINS
 from mmbot_pipelines.bridge.ports.orders import OrderFilter
 from mmbot_pipelines.cli.bridge.order_history import failure_status, print_history
+from mmbot_pipelines.cli.bridge.order_json import history_as_json, order_as_json
 from mmbot_pipelines.cli.screen import (
     acted_on,
     console,
     eth,
     format_duration,
-    one_line,
     plain,
 )
 from mmbot_pipelines.core.errors import InvalidSettings
@@ -36,7 +36,10 @@ def listed(
     status: Annotated[
         Status | None, typer.Option(case_sensitive=False, help="Only orders in this status.")
     ] = None,
-    origin: Annotated[str | None, typer.Option(help="Only orders of this origin.")] = None,
+    origin: Annotated[
+        str | None,
+        typer.Option(help="Only orders of this origin.", autocompletion=lambda: [*ORIGINS]),
+    ] = None,
     failed: Annotated[
         bool | None, typer.Option("--failed/--no-failed", help="Only failed, or only healthy ones.")
     ] = None,
@@ -45,23 +48,30 @@ def listed(
 ) -> None:
     if context.invoked_subcommand is not None:
         return
-    if origin is not None and origin not in settings.ORIGINS:
-        known = ", ".join(settings.ORIGINS)
-        raise InvalidSettings(f"--origin: there is no such origin; choose one of {known}")
-    wanted = OrderFilter(status=status, origin=origin, failed=failed, limit=limit)
+    if origin is not None:
+        require_origin(origin, [*ORIGINS])
+    wanted = OrderFilter(status=status, origin=origin, failed=failed, limit=limit + 1)
     database = shared.existing(settings.load_database())
     found = bridge_store.store(database).orders.find(wanted)
     if as_json:
-        typer.echo(json.dumps([_as_json(order) for order in found], indent=2))
+        typer.echo(json.dumps([order_as_json(order) for order in found[:limit]], indent=2))
     elif found:
-        _print_list(found)
+        _print_list(found[:limit])
+        if len(found) > limit:
+            console().print(
+                f"and more: those above changed last; list more with --limit {2 * limit}"
+            )
     else:
         console().print("no such orders")
     acted_on(database, stderr=as_json)
 
 
 @orders.command()
-def show(key: Annotated[str, typer.Argument(help=f'The order, e.g. "{EXAMPLE_KEY}".')]) -> None:
+def show(
+    key: Annotated[str, typer.Argument(help=f'The order, e.g. "{EXAMPLE_KEY}".')],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, amounts in wei.")] = False,
+) -> None:
     """Show one order's whole history: states, transactions, errors."""
     require_keys([key])
     database = shared.existing(settings.load_database())
@@ -74,34 +84,11 @@ def show(key: Annotated[str, typer.Argument(help=f'The order, e.g. "{EXAMPLE_KEY
         console(stderr=True).print(plain(message), soft_wrap=True)
         raise typer.Exit(1)
     invokes = bridge_store.invokes(database).of([key])
-    print_history(found[0], store, invokes, console(), datetime.now(UTC))
-    acted_on(database)
-
-
-def _as_json(order: Order) -> dict[str, object]:
-    at = order.next_attempt_at
-    return {
-        "key": order.key,
-        "origin": order.origin,
-        "status": order.status,
-        "failed": order.failed,
-        "parked": order.is_parked,
-        "attempt": order.attempt,
-        "failures": order.failures,
-        "next_attempt_at": at.isoformat() if at else None,
-        "reason": order.reason,
-        "recipient": order.recipient,
-        # JSON numbers lose digits from 2^53 on in most readers
-        "amount_wei": str(order.amount),
-        "fee_wei": str(order.fee),
-        "changed_at": order.changed_at.isoformat(),
-        "set_order_tx": order.set_order_tx,
-        "transfer_tx": order.transfer_tx,
-        "claim_tx": order.claim_tx,
-        "claim_ref": order.claim_ref,
-        "settle_tx": order.settle_tx,
-        "claim_refund_wei": None if order.claim_refund is None else str(order.claim_refund),
-    }
+    if as_json:
+        typer.echo(json.dumps(history_as_json(found[0], store, invokes), indent=2))
+    else:
+        print_history(found[0], store, invokes, console(), datetime.now(UTC))
+    acted_on(database, stderr=as_json)
 
 
 def _print_list(found: list[Order]) -> None:
@@ -111,7 +98,6 @@ def _print_list(found: list[Order]) -> None:
         table.add_column(heading, no_wrap=True)
     for heading in ("amount", "fee", "changed"):
         table.add_column(heading, no_wrap=True, justify="right")
-    table.add_column("reason")
     for order in found:
         table.add_row(
             plain(order.key),
@@ -120,9 +106,11 @@ def _print_list(found: list[Order]) -> None:
             eth(order.amount),
             eth(order.fee),
             f"{format_duration((now - order.changed_at).total_seconds())} ago",
-            one_line((order.reason or "").partition("\n")[0]),
         )
     console().print(table)
+    for order in found:  # a table's cell would cut them
+        if order.reason:
+            console().print(plain(f"{order.key}: {order.reason}"), soft_wrap=True)
 
 
 def require_keys(keys: Sequence[str]) -> None:
@@ -137,3 +125,15 @@ def require_keys(keys: Sequence[str]) -> None:
                 f"argument {number} is no order's key: write one that `mmbot orders` lists, "
                 f"e.g. {EXAMPLE_KEY}"
             )
+
+
+def require_origin(name: str, known: Sequence[str]) -> None:
+    """End with exit code 2 where a command is given an origin that there is not.
+
+    Raises:
+        InvalidSettings: `known` lacks it.
+    """
+    if name not in known:
+        raise InvalidSettings(
+            f"--origin: there is no such origin; choose one of {', '.join(known)}"
+        )

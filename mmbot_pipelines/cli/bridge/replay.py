@@ -11,7 +11,8 @@ from rich.table import Table
 
 from mmbot_pipelines import settings
 from mmbot_pipelines.bridge.replay import APPROXIMATE, Decision, Replayed
-from mmbot_pipelines.cli.screen import console, eth, one_line, plain
+from mmbot_pipelines.cli.bridge.orders import require_origin
+from mmbot_pipelines.cli.screen import console, eth, plain
 from mmbot_pipelines.core.errors import InvalidSettings
 from mmbot_pipelines.core.money import format_ether, format_gwei
 from mmbot_pipelines.wiring.replay import replayed
@@ -22,17 +23,21 @@ def replay(
     first: Annotated[int, typer.Option("--from-block", min=0, help="The first block of the L2.")],
     last: Annotated[int, typer.Option("--to-block", min=0, help="The last block of the L2.")],
     origin: Annotated[
-        str | None, typer.Option(help="Of this origin; else the only one of MMBOT_ORIGINS.")
+        str | None,
+        typer.Option(
+            help="Of this origin; else the only one of MMBOT_ORIGINS.",
+            autocompletion=lambda: [*settings.ORIGINS],
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, amounts in wei.")] = False,
 ) -> None:
     if first > last:
         raise InvalidSettings(f"--from-block {first} is after --to-block {last}: swap them")
     read = settings.load(keys=False)
-    name = origin or (read.origins[0] if len(read.origins) == 1 else "")
-    if name not in read.origins:
-        known = ", ".join(read.origins)
-        raise InvalidSettings(f"--origin: choose one of MMBOT_ORIGINS, {known}")
+    if origin is None and len(read.origins) > 1:
+        raise InvalidSettings(f"--origin is missing: choose one of {', '.join(read.origins)}")
+    name = origin or read.origins[0]
+    require_origin(name, read.origins)
     found = list(replayed(read, name, first=first, last=last))
     if as_json:
         typer.echo(json.dumps(_as_json(found), indent=2))
@@ -40,6 +45,9 @@ def replay(
     out = console()
     if found:
         out.print(_table(found))
+    for one in found:  # a table's cell would cut them
+        if one.reason:
+            out.print(plain(f"{one.order.key}: {one.reason}"), soft_wrap=True)
     counts = Counter(str(one.decision) for one in found)
     out.print(
         f"{len(found)} orders in blocks {first} to {last} of {name}"
@@ -58,7 +66,6 @@ def _table(found: Sequence[Replayed]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("order", "block", "decision", "amount", "fee", "base fee", "cost", "profit"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("reason")
     for one in found:
         table.add_row(
             one.order.key,
@@ -69,7 +76,6 @@ def _table(found: Sequence[Replayed]) -> Table:
             "" if one.base_fee is None else format_gwei(one.base_fee),
             "" if one.cost is None else eth(one.cost),
             eth(one.profit) if one.decision is Decision.FILLED else "",
-            one_line(one.reason or ""),
         )
     return table
 

@@ -11,7 +11,15 @@ from mmbot_pipelines.adapters.bridge.registry import MARKET_MAKER, OWNER, abi_of
 from mmbot_pipelines.adapters.evm.delegation import read_delegation
 from mmbot_pipelines.adapters.rpc import decoding
 from mmbot_pipelines.adapters.rpc.client import Rpc
-from mmbot_pipelines.cli.doctor.findings import CheckResult, fault, note, ok, run_check
+from mmbot_pipelines.cli.doctor.findings import (
+    CheckResult,
+    fault,
+    not_checked,
+    note,
+    ok,
+    passed,
+    run_check,
+)
 from mmbot_pipelines.cli.doctor.nodes import agreement, announced, nodes
 from mmbot_pipelines.cli.doctor.queries import call_view, has_code, query
 from mmbot_pipelines.core.delegation import AccountCode
@@ -38,15 +46,15 @@ def chains(settings: Settings) -> Iterator[CheckResult]:
     for more in settings.more_wallets:
         yield _key(more, wallet)
     l1 = settings.l1
-    yield from nodes("L1", l1.chain_id, l1.urls)
-    rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, quorum=settings.quorum(l1))
-    yield from agreement(rpc)
+    rpc: Rpc | None = None
+    if (yield from passed(nodes("L1", l1.chain_id, l1.urls))):
+        rpc = Rpc(l1.urls, chain="L1", chain_id=l1.chain_id, quorum=settings.quorum(l1))
+        yield from agreement(rpc)
     wallets = [w for w in (wallet, *(more.address for more in settings.more_wallets)) if w]
-    for each in wallets:
-        yield from run_check("wallet", partial(_funds, rpc, each, settings.limits.max_transfer))
-        yield from run_check("account", partial(_account, rpc, settings, each))
-    if wallets:
-        yield from run_check("registry", partial(_registry, rpc, settings, wallets))
+    if rpc is None:
+        yield not_checked("wallet, account and registry", "no L1 node can be asked")
+    else:
+        yield from _on_l1(rpc, settings, wallets)
     for name in settings.origins:
         section = settings.origin(name)
         # Some libraries take seconds to import, which only those pay who serve their origin.
@@ -56,6 +64,16 @@ def chains(settings: Settings) -> Iterator[CheckResult]:
         for url in origin_wiring.chain(settings, scope).announcing_urls:
             subscription = origin_wiring.subscription(settings, scope, [url])
             yield announced(subscription, "L1" if scope == GLOBAL else scope, url)
+
+
+def _on_l1(rpc: Rpc, settings: Settings, wallets: Sequence[Address]) -> Iterator[CheckResult]:
+    for each in wallets:
+        yield from run_check("wallet", partial(_funds, rpc, each, settings.limits.max_transfer))
+        yield from run_check("account", partial(_account, rpc, settings, each))
+    if wallets:
+        yield from run_check("registry", partial(_registry, rpc, settings, wallets))
+    else:
+        yield not_checked("account and registry", "no wallet is known, its key is at fault")
 
 
 def _key(wallet: Wallet, first: Address | None) -> CheckResult:
@@ -115,6 +133,7 @@ def _registry(rpc: Rpc, settings: Settings, wallets: Sequence[Address]) -> Itera
         yield fault(
             "registry", f"no contract is at {registry} on L1: fix MMBOT_L1_REGISTRY_ADDRESS"
         )
+        yield not_checked("registry", "its ABI, and whether it takes our transfers")
         return
     try:
         maker, owner = call_view(rpc, registry, MARKET_MAKER), call_view(rpc, registry, OWNER)

@@ -1,33 +1,59 @@
 """mmbot doctor: every setting, against the database and the chains it names."""
 
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
 from mmbot_pipelines import settings
-from mmbot_pipelines.adapters.db.migrate import pending
-from mmbot_pipelines.cli.doctor import chains as chain_checks
-from mmbot_pipelines.cli.doctor.findings import CheckResult, CheckStatus, fault, note, ok, run_check
+from mmbot_pipelines.adapters.db.versions import pending
+from mmbot_pipelines.cli.doctor.findings import (
+    CheckResult,
+    CheckStatus,
+    fault,
+    not_checked,
+    note,
+    ok,
+    run_check,
+)
 from mmbot_pipelines.cli.screen import console, plain
-from mmbot_pipelines.core.errors import InvalidSettings
+from mmbot_pipelines.core.errors import Failure, InvalidSettings, StoreUnavailable
 from mmbot_pipelines.settings import Database, Settings
 from mmbot_pipelines.settings.home import launcher_fault, require_home
 from mmbot_pipelines.wiring import shared
 
-_STYLES = {CheckStatus.OK: "green", CheckStatus.NOTE: "yellow", CheckStatus.FAULT: "bold red"}
+_STYLES = {
+    CheckStatus.OK: "green",
+    CheckStatus.NOTE: "yellow",
+    CheckStatus.FAULT: "bold red",
+    CheckStatus.NOT_CHECKED: "dim",
+}
+_WIDTH = max(map(len, CheckStatus)) + 1
 
 
-def doctor() -> None:
+def doctor(
+    *, as_json: Annotated[bool, typer.Option("--json", help="Print JSON, a line a check.")] = False
+) -> None:
     """Check every setting, the database, the chains, the contracts and the wallet."""
     out = console()
     counted: Counter[CheckStatus] = Counter()
     for finding in findings():
         counted[finding.mark] += 1
-        out.print(f"{finding.mark:6}", style=_STYLES[finding.mark], end="")
+        if as_json:
+            typer.echo(json.dumps(asdict(finding)))
+            continue
+        out.print(f"{finding.mark:{_WIDTH}}", style=_STYLES[finding.mark], end="")
         out.print(plain(f"{finding.subject}: {finding.text}"), soft_wrap=True)
-    out.print(f"checks: {counted.total()}, faults: {counted[CheckStatus.FAULT]}")
+    if not as_json:
+        unknown = counted[CheckStatus.NOT_CHECKED]
+        out.print(
+            f"checks: {counted.total() - unknown}, faults: {counted[CheckStatus.FAULT]}"
+            + (f", not checked: {unknown}" if unknown else "")
+        )
     if counted[CheckStatus.FAULT]:
         raise typer.Exit(1)
 
@@ -42,11 +68,17 @@ def findings() -> Iterator[CheckResult]:
         for line in str(e).splitlines():
             yield fault("settings", line)
     yield from run_check("database", lambda: _database(settings.load_database()))
-    if read is not None:
-        yield from _limits(read)
-        yield from chain_checks.chains(read)
-        yield from _dagster(read)
-        yield from _workers(read)
+    if read is None:
+        yield not_checked("chains, wallet and contracts", "settings above are at fault")
+        yield not_checked("DAGSTER_HOME and workers", "settings above are at fault")
+        return
+    yield from _limits(read)
+    # Their libraries take a second to import, in which something stands on the screen already.
+    from mmbot_pipelines.cli.doctor import chains as chain_checks  # noqa: PLC0415
+
+    yield from chain_checks.chains(read)
+    yield from _dagster(read)
+    yield from _workers(read)
 
 
 def _limits(read: Settings) -> Iterator[CheckResult]:
@@ -61,7 +93,12 @@ def _limits(read: Settings) -> Iterator[CheckResult]:
 
 
 def _database(database: Database) -> Iterator[CheckResult]:
-    lacks_migration = pending(shared.database_url(database))
+    try:
+        lacks_migration = pending(shared.database_url(database))
+    except StoreUnavailable as e:
+        yield fault("database", f"{e}: start it, or fix MMBOT_DATABASE_URL")
+        yield not_checked("database", "whether its tables are of this version")
+        return
     yield ok("database", f"{database.description} answers")
     shared.require_own_sessions(database)
     if not lacks_migration:
@@ -76,10 +113,18 @@ def _workers(read: Settings) -> Iterator[CheckResult]:
     workers = shared.workers(read.broker)
     if workers is None:
         yield note("MMBOT_BROKER_URL", "is not set: each run starts a process, for 2 to 4 seconds")
-    elif why := workers.fault():
-        yield fault("workers", why)
+        return
+    try:
+        alive = workers.alive()
+    except Failure as e:
+        yield fault("broker", f"{e}: start it, or fix MMBOT_BROKER_URL")
+        yield not_checked("workers", "whether any takes runs: the broker does not answer")
+        return
+    where = read.broker.description
+    if alive:
+        yield ok("workers", f"{', '.join(alive)} of {where}")
     else:
-        yield ok("workers", f"{', '.join(workers.alive())} of {read.broker.description}")
+        yield fault("workers", f"none takes runs from {where}: start `mmbot workers`")
 
 
 def _dagster(read: Settings) -> Iterator[CheckResult]:

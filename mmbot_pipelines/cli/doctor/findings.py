@@ -1,6 +1,6 @@
 """What `mmbot doctor` finds: one line per check."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,6 +11,7 @@ class CheckStatus(StrEnum):
     OK = "ok"
     NOTE = "note"  # worth a look, but the bot can work
     FAULT = "fault"
+    NOT_CHECKED = "not checked"  # what it depends on is at fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,20 @@ def note(subject: str, text: str) -> CheckResult:
 def fault(subject: str, text: str) -> CheckResult:
     """Return a result for what stops the bot, with its fix."""
     return CheckResult(CheckStatus.FAULT, subject, text)
+
+
+def not_checked(subject: str, because: str) -> CheckResult:
+    """Return a result for what cannot be known because of another fault."""
+    return CheckResult(CheckStatus.NOT_CHECKED, subject, because)
+
+
+def passed(results: Iterable[CheckResult]) -> Generator[CheckResult, None, bool]:
+    """Pass results on; return whether any was no fault."""
+    well = False
+    for result in results:
+        well |= result.mark is not CheckStatus.FAULT
+        yield result
+    return well
 
 
 def run_check(subject: str, check: Callable[[], Iterable[CheckResult]]) -> Iterator[CheckResult]:

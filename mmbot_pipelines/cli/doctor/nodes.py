@@ -15,6 +15,7 @@ from mmbot_pipelines.settings import place
 
 _MAX_LAG = 5  # blocks behind the best node of the chain
 _OLD_BLOCK = 300  # seconds
+_AHEAD = 60  # seconds; nodes refuse a block that is further ahead of their own clock
 _READ_SECONDS = 5.0
 
 
@@ -58,7 +59,7 @@ def compared(
         if seen.head is None:
             setting = f"MMBOT_{seen.chain.upper()}_RPC_URLS"
             is_other = seen.fault_kind is NodeFaultKind.WRONG_CHAIN
-            fix = f"fix {setting}" if is_other else f"fix {setting} or start the node"
+            fix = f"fix {setting} or {'the chain id' if is_other else 'start the node'}"
             yield fault(where, f"{seen.host} {seen.fault}: {fix}")
             continue
         lag = best - seen.head.height
@@ -67,8 +68,15 @@ def compared(
         text += ", of no possible time" if age is None else f", {format_duration(age)} old"
         if lag > max_lag:
             yield fault(where, f"{text}: {lag} blocks behind; take it out until it is up")
+        elif age is not None and age < -_AHEAD:
+            ahead = format_duration(-age)
+            yield fault(
+                where,
+                f"{text}: its time is {ahead} ahead of this machine's clock: set the clock by NTP "
+                "(timedatectl set-ntp true), or take the node out",
+            )
         elif age is None or age > _OLD_BLOCK:
-            yield note(where, f"{text}: does the chain still make blocks?")
+            yield note(where, f"{text}: does the chain still make blocks, and is the clock right?")
         else:
             yield ok(where, text)
 

@@ -14,7 +14,14 @@ from mmbot_pipelines.adapters.rpc.node import RpcError
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
 from mmbot_pipelines.adapters.starknet.node import StarknetNode
 from mmbot_pipelines.cli.doctor import starknet_proofs as proof_checks
-from mmbot_pipelines.cli.doctor.findings import CheckResult, fault, ok, run_check
+from mmbot_pipelines.cli.doctor.findings import (
+    CheckResult,
+    fault,
+    not_checked,
+    ok,
+    passed,
+    run_check,
+)
 from mmbot_pipelines.cli.doctor.nodes import compared
 from mmbot_pipelines.cli.doctor.queries import call_view, has_code
 from mmbot_pipelines.core.errors import Failure
@@ -30,20 +37,30 @@ _CONTRACT_NOT_FOUND = 20  # Starknet JSON-RPC specification, errors
 def origin(
     starknet: Starknet,
     l1: L1,
-    on_l1: Rpc,
+    on_l1: Rpc | None,
     wallet: Address | None = None,
     *,
     quorum: int = 1,
 ) -> Iterator[CheckResult]:
-    """Check the origin."""
-    yield from nodes(starknet.chain_id, starknet.chain_name, starknet.urls)
+    """Check the origin.
+
+    on_l1: None where no node of L1 can be asked.
+    """
+    is_up = yield from passed(nodes(starknet.chain_id, starknet.chain_name, starknet.urls))
     rpc = StarknetRpc(starknet.urls, chain_id=starknet.chain_id)
-    yield from run_check("escrow", partial(_escrow, rpc, starknet, l1))
-    if starknet.repay == "message":
+    if is_up:
+        yield from run_check("escrow", partial(_escrow, rpc, starknet, l1))
+    else:
+        yield not_checked("escrow", "no Starknet node can be asked")
+    if on_l1 is None:
+        yield not_checked("messages and proofs", "no L1 node can be asked")
+    elif starknet.repay == "message":
         yield from run_check("messaging", partial(_messaging, on_l1, starknet))
         yield from run_check("registry", partial(_sends, on_l1, l1.registry_address, starknet))
-    else:
+    elif is_up:
         yield from proof_checks.proofs(rpc, starknet, l1, on_l1)
+    else:
+        yield not_checked("proofs", "no Starknet node can be asked")
 
 
 def nodes(
@@ -125,6 +142,9 @@ def _messaging(on_l1: Rpc, starknet: Starknet) -> Iterator[CheckResult]:
 
 def _sends(on_l1: Rpc, registry: Address, starknet: Starknet) -> Iterator[CheckResult]:
     """Compare the escrow and function that the registry sends claims to with ours."""
+    if not has_code(on_l1, registry):
+        yield not_checked("registry", f"where it sends claims: no contract is at {registry}")
+        return
     expected = {
         registry_abi.ESCROW: int(starknet.escrow_address, 16),
         registry_abi.SELECTOR: abi.CLAIM,

@@ -12,7 +12,15 @@ from mmbot_pipelines.adapters.evm.quorum import newest
 from mmbot_pipelines.adapters.rpc import reverts
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.rpc.node import RpcError
-from mmbot_pipelines.cli.doctor.findings import CheckResult, fault, note, ok, run_check
+from mmbot_pipelines.cli.doctor.findings import (
+    CheckResult,
+    fault,
+    not_checked,
+    note,
+    ok,
+    passed,
+    run_check,
+)
 from mmbot_pipelines.cli.doctor.nodes import agreement, nodes, single
 from mmbot_pipelines.cli.doctor.queries import call_view, has_code
 from mmbot_pipelines.core.errors import Failure
@@ -35,18 +43,26 @@ _GAS_PRICE = 10**9  # wei per gas, only to see that the diamond prices at all
 
 
 def origin(
-    zksync: ZkSync, l1: L1, on_l1: Rpc, wallet: Address | None, *, quorum: int = 1
+    zksync: ZkSync, l1: L1, on_l1: Rpc | None, wallet: Address | None, *, quorum: int = 1
 ) -> Iterator[CheckResult]:
-    """Check the origin; `wallet` is the L1 wallet, unless its key cannot be read."""
-    yield from nodes("zksync", zksync.chain_id, zksync.urls)
-    for url in zksync.urls:
-        yield from run_check("accepted blocks", partial(_accepted, zksync, url))
-    rpc = Rpc(zksync.urls, chain="zksync", chain_id=zksync.chain_id, quorum=quorum)
-    yield from agreement(rpc)
-    yield from run_check(
-        "escrow", partial(_escrow, rpc, zksync, l1, zksync.wallet_address or wallet)
-    )
-    yield from run_check("diamond", partial(_diamond, on_l1, zksync, l1.registry_address))
+    """Check the origin.
+
+    on_l1: None where no node of L1 can be asked.
+    wallet: the L1 wallet; None where its key cannot be read.
+    """
+    payee = zksync.wallet_address or wallet
+    if (yield from passed(nodes("zksync", zksync.chain_id, zksync.urls))):
+        for url in zksync.urls:
+            yield from run_check("accepted blocks", partial(_accepted, zksync, url))
+        rpc = Rpc(zksync.urls, chain="zksync", chain_id=zksync.chain_id, quorum=quorum)
+        yield from agreement(rpc)
+        yield from run_check("escrow", partial(_escrow, rpc, zksync, l1, payee))
+    else:
+        yield not_checked("accepted blocks and escrow", "no zkSync node can be asked")
+    if on_l1 is None:
+        yield not_checked("diamond", "no L1 node can be asked")
+    else:
+        yield from run_check("diamond", partial(_diamond, on_l1, zksync, l1.registry_address))
 
 
 def _accepted(zksync: ZkSync, url: str) -> Iterator[CheckResult]:

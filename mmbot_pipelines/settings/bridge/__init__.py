@@ -7,7 +7,6 @@ from importlib import import_module
 from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, model_validator
-from pydantic_settings import NoDecode
 
 from mmbot_pipelines.bridge.orders.origins import ORIGINS
 from mmbot_pipelines.core.money import Address, Wei
@@ -59,8 +58,8 @@ Batch = Annotated[str, BeforeValidator(_batch)]
 BatchOrders = Annotated[
     int, BeforeValidator(lambda text: values.whole(text, "orders", minimum=2, maximum=100))
 ]
-Explorers = Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(_explorers)]
-Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
+Explorers = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_explorers)]
+Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
 
 
 class Served(Section):

@@ -2,10 +2,12 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, NullPool, create_engine, inspect, text
 from sqlalchemy.schema import CreateSchema
 
@@ -13,6 +15,7 @@ from mmbot_pipelines.adapters.db import migrate
 from mmbot_pipelines.adapters.db.bridge.store import PgBridgeStore
 from mmbot_pipelines.adapters.db.tables import SCHEMA, metadata
 from mmbot_pipelines.adapters.db.urls import DAGSTER_SCHEMA, store_url
+from mmbot_pipelines.adapters.db.versions import newest, pending
 from mmbot_pipelines.core.errors import InvalidSettings, StoreUnavailable
 from mmbot_pipelines.core.safety import GLOBAL, State, resume
 from tests.ports.store_writes import decided
@@ -49,18 +52,18 @@ def test_constraints_and_indexes_are_those_of_the_tables(
 
 
 def test_up_down_and_up_again(empty_database_url: str) -> None:
-    assert migrate.pending(empty_database_url)
+    assert pending(empty_database_url)
     migrate.upgrade(empty_database_url)
-    assert not migrate.pending(empty_database_url)
+    assert not pending(empty_database_url)
     assert tables(empty_database_url) == {table.name for table in metadata.tables.values()}
 
     migrate.downgrade(empty_database_url, "base")
-    assert migrate.pending(empty_database_url)
+    assert pending(empty_database_url)
     assert tables(empty_database_url) == set()
 
     migrate.upgrade(empty_database_url)
     migrate.upgrade(empty_database_url)
-    assert not migrate.pending(empty_database_url)
+    assert not pending(empty_database_url)
 
 
 OF_THE_FIRST_RELEASE = """INSERT INTO mmbot.safety (scope, state, since, by_whom, why)
@@ -82,11 +85,16 @@ def test_a_halt_outlives_every_migration_and_a_person_ends_it(empty_database_url
     )
 
 
+def test_alembic_knows_the_newest_migration_as_we_do() -> None:
+    folder = Path(migrate.__file__).parent / "migrations"
+    assert ScriptDirectory(folder).get_heads() == [newest()]
+
+
 def test_many_start_together(empty_database_url: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         for done in [pool.submit(migrate.upgrade, empty_database_url) for _ in range(8)]:
             done.result()
-    assert not migrate.pending(empty_database_url)
+    assert not pending(empty_database_url)
 
 
 def test_dagsters_schema_is_there(database_url: str) -> None:
@@ -97,14 +105,14 @@ def test_dagsters_schema_is_there(database_url: str) -> None:
 def test_a_database_of_a_newer_release_is_left_alone(database_url: str) -> None:
     with engine(database_url).begin() as connection:
         connection.execute(text("UPDATE mmbot.alembic_version SET version_num = '9999'"))
-    assert migrate.pending(database_url)
+    assert pending(database_url)
     with pytest.raises(InvalidSettings, match=r"newer mmbot .* '9999'"):
         migrate.upgrade(database_url)
 
 
 def test_no_database_is_one_line() -> None:
     url = "postgresql://mmbot:s3cret@127.0.0.1:1/mmbot"
-    for asked in (migrate.upgrade, migrate.pending):
+    for asked in (migrate.upgrade, pending):
         with pytest.raises(StoreUnavailable) as e:
             asked(url)
         assert "mmbot at 127.0.0.1" in str(e.value)
