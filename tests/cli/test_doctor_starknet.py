@@ -123,7 +123,9 @@ def test_all_is_well_with_proofs_and_no_secret_is_shown(mmbot: Mmbot, service: F
         ({"MMBOT_STARKNET_MESSAGING_ADDRESS": NOBODY}, f"no contract is at {NOBODY} on L1"),
     ],
 )
-def test_each_fault_is_found(mmbot: Mmbot, changes: dict[str, str], expected: str) -> None:
+def test_each_broken_setting_is_found_with_its_remedy(
+    mmbot: Mmbot, changes: dict[str, str], expected: str
+) -> None:
     found = faults(mmbot(**changes))
     assert any(expected in line for line in found), found
 
