@@ -15,28 +15,15 @@ from mmbot_pipelines.core.exchange.order import OrderEvent, Word
 from mmbot_pipelines.core.exchange.strategy import Outcome
 from mmbot_pipelines.trading.strategies.tracking_limit import TrackingLimit
 from tests.core.exchange.orders import NOON, a_market, event, filled
-from tests.trading.venue import FaultyVenue, Session
+from tests.trading.venue import Accepting, FaultyVenue, Session
 
 TARGET = 10  # lots
-
-
-class Accepting(random.Random):
-    """Nothing goes wrong."""
-
-    def choice(self, seq: Any) -> Any:
-        return seq[0]
-
-    def random(self) -> float:
-        return 1.0
-
-    def shuffle(self, x: Any) -> None:
-        """Leave the order as it is."""
 
 
 def a_session(rng: random.Random | None = None, **changed: Any) -> Session:
     market = a_market(**changed.pop("market", {}))
     strategy = TrackingLimit(**{"side": Side.BUY, "size": Decimal("1.0")} | changed)
-    return Session(strategy, FaultyVenue(rng or Accepting()), market, side=strategy.side)
+    return Session(strategy, FaultyVenue(rng or Accepting()), market)
 
 
 def touch(bid: int | None, ask: int | None) -> Touch:

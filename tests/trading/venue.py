@@ -2,13 +2,34 @@
 
 import random
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from mmbot_pipelines.core.exchange.book import Touch
-from mmbot_pipelines.core.exchange.market import NO_LOTS, Lots, Market, Side, Ticks
+from mmbot_pipelines.core.exchange.market import Lots, Market, Side, Ticks
 from mmbot_pipelines.core.exchange.order import Order, OrderEvent, Status, Word, apply, submitting
-from mmbot_pipelines.core.exchange.strategy import Decision, Intent, Result, Strategy, View
+from mmbot_pipelines.core.exchange.strategy import (
+    Decision,
+    Intent,
+    Result,
+    Strategy,
+    VenueState,
+    View,
+)
 from tests.core.exchange.orders import NOON, a_fill, an_order, event
+
+
+class Accepting(random.Random):
+    """Nothing goes wrong."""
+
+    def choice(self, seq: Any) -> Any:
+        return seq[0]
+
+    def random(self) -> float:
+        return 1.0
+
+    def shuffle(self, x: Any) -> None:
+        """Leave the order as it is."""
 
 
 @dataclass
@@ -16,6 +37,7 @@ class _AtVenue:
     """One order as the venue has it."""
 
     size: int
+    side: Side
     filled: int = 0
     is_open: bool = True
 
@@ -42,6 +64,15 @@ class FaultyVenue:
         """Return what was filled and what may still be."""
         return self.filled + sum(order.open_size for order in self.orders.values())
 
+    @property
+    def position(self) -> Lots:
+        return Lots(sum(order.side.sign * order.filled for order in self.orders.values()))
+
+    def state(self, at: datetime) -> VenueState:
+        """Answer what is open and held."""
+        alive = sum(order.is_open for order in self.orders.values())
+        return VenueState(at=at, open_orders=alive, position=self.position)
+
     def place(self, order: Order) -> None:
         match self.rng.choice(["accepted", "accepted", "no answer", "lost", "would have taken"]):
             case "would have taken":
@@ -54,7 +85,7 @@ class FaultyVenue:
                 self._report(order.client_id, event(Word.NO_ANSWER, reason="timed out"))
             case _:
                 self._report(order.client_id, event(Word.ACCEPTED, 0))
-        self.orders[order.client_id] = _AtVenue(size=order.size)
+        self.orders[order.client_id] = _AtVenue(size=order.size, side=order.side)
 
     def cancel(self, client_id: int) -> None:
         order = self.orders.get(client_id)
@@ -105,7 +136,6 @@ class Session:
     strategy: Strategy
     venue: FaultyVenue
     market: Market
-    side: Side = Side.BUY
     touch: Touch | None = field(
         default_factory=lambda: Touch(bid=Ticks(99), ask=Ticks(101), at=NOON)
     )
@@ -118,17 +148,22 @@ class Session:
 
     def decide(self, seconds: float = 0.0) -> Decision:
         """Ask the strategy after so many seconds, and do what it decides."""
-        total = Lots(sum(order.filled for order in self.orders.values()))
+        bought, sold = (
+            Lots(sum(order.filled for order in self.orders.values() if order.side is side))
+            for side in (Side.BUY, Side.SELL)
+        )
         self.view = replace(
             self.view,
             at=self.view.at + timedelta(seconds=seconds),
             touch=self.touch,
             unsettled=[order for order in self.orders.values() if not order.is_settled],
             last=self.orders[max(self.orders)] if self.orders else None,
-            bought=total if self.side is Side.BUY else NO_LOTS,
-            sold=total if self.side is Side.SELL else NO_LOTS,
+            bought=bought,
+            sold=sold,
         )
         decision = self.strategy.decide(self.view)
+        if decision.ask_venue:
+            self.view = replace(self.view, venue=self.venue.state(self.view.at))
         self.view = replace(self.view, memory=decision.memory)
         self.result = decision.result
         for client_id in decision.cancel:

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from mmbot_pipelines.core.exchange.book import Touch
 from mmbot_pipelines.core.exchange.market import NO_LOTS, Lots, Market, Side, Ticks
 from mmbot_pipelines.core.exchange.order import Order, OrderType, TimeInForce
 
-Memory = Mapping[str, str | int | None]  # as JSON keeps it
+Memory = Mapping[str, Any]  # as JSON keeps it: texts, whole numbers, lists, None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,11 +134,11 @@ class _Memory:
         if not kept:
             return cls(ends_at=view.at + timedelta(seconds=timeout))
         return cls(
-            ends_at=datetime.fromisoformat(str(kept["ends_at"])),
+            ends_at=datetime.fromisoformat(kept["ends_at"]),
             move_at=_time(kept["move_at"]),
             cancelled_at=_time(kept["cancelled_at"]),
-            ticks_away=int(kept["ticks_away"] or 0),
-            rejected=None if kept["rejected"] is None else int(kept["rejected"]),
+            ticks_away=kept["ticks_away"],
+            rejected=kept["rejected"],
         )
 
     def kept(self) -> Memory:
@@ -149,8 +149,8 @@ class _Memory:
         }
 
 
-def _time(kept: str | int | None) -> datetime | None:
-    return None if kept is None else datetime.fromisoformat(str(kept))
+def _time(kept: str | None) -> datetime | None:
+    return None if kept is None else datetime.fromisoformat(kept)
 
 
 def _after_rejection(last: Order | None, memory: _Memory) -> _Memory:
