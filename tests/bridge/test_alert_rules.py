@@ -12,6 +12,7 @@ from mmbot_pipelines.core.delegation import AccountCode, Delegation
 from mmbot_pipelines.core.errors import RpcRefused, RpcUnavailable, StoreUnavailable
 from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Call
+from tests.bridge.delegated import BatchContractMemory
 from tests.bridge.harness import BridgeHarness
 from tests.ports.chain_memory import ETH
 from tests.ports.store_writes import change, change_state, decided
@@ -196,7 +197,18 @@ def test_somebody_elses_code_in_our_account(harness: BridgeHarness) -> None:
         raise RpcUnavailable("no RPC node of L1 answered")
 
     harness.replace(account_code=silent)
-    assert harness.alerts().unknown == {"wallet-code"}
+    assert harness.alerts().unknown == {"wallet-code", "wallet-batches"}
+
+
+def test_batches_that_the_account_cannot_make(harness: BridgeHarness) -> None:
+    harness.replace(batch_contract=BatchContractMemory(harness.chain))
+    codes = iter((AccountCode.NONE, AccountCode.MISSING, AccountCode.OURS))
+    harness.replace(account_code=lambda account: Delegation(account=account, code=next(codes)))
+    for _ in range(2):
+        alert = only(harness)
+        assert (alert.key, alert.severity) == ("wallet-batches", Severity.HIGH)
+        assert "`mmbot delegation set`" in alert.text
+    assert found(harness) == {}
 
 
 def test_a_refusal_is_an_answer(harness: BridgeHarness) -> None:

@@ -17,7 +17,7 @@ from mmbot_pipelines.core.daemons import HEARTBEAT_TIMEOUT, Daemon, Daemons, con
 from mmbot_pipelines.core.delegation import AccountCode, Delegation
 from mmbot_pipelines.core.errors import Failure, InsufficientFunds, RpcUnavailable
 from mmbot_pipelines.core.money import Address, Wei
-from mmbot_pipelines.core.outbox import Chain, Transaction, by_wallet
+from mmbot_pipelines.core.outbox import Transaction, by_wallet
 from mmbot_pipelines.core.safety import ScopeState, State
 
 # Longer than a node may take, shorter than a sensor's tick: a hanging node is one that is down.
@@ -31,6 +31,8 @@ _MAX_CLAIMED = 200
 _MAX_UNCLAIMED = 1_000
 _MAX_SHORT = 1_000
 _MAX_WAITING = 1_000  # in one state
+
+_WITHOUT_BATCHES = (AccountCode.NONE, AccountCode.MISSING)
 
 _NONCE_LOSS_ALERT_FOR = timedelta(
     days=1
@@ -50,6 +52,7 @@ class WalletSnapshot:
     nonces_known: bool  # whether the chain returned its nonce
     impossible_nonce: int | None  # a count of the wallet's transactions that cannot be
     foreign_code: str | None  # in one line, where it runs other code than the batch contract's
+    no_batches: str | None  # in one line, where MMBOT_BATCH asks for batches that it cannot make
     code_known: bool  # whether the chain returned its code
     accepted: bool | None  # by the registry; None: unknown. Of a single wallet each payment asks
 
@@ -99,7 +102,7 @@ def take_snapshot(bridge: Bridge, records: OrderStats, daemons: Daemons) -> Brid
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     wallets = [
-        _wallet(lane.chain, known, takes, records, since=now - _NONCE_LOSS_ALERT_FOR)
+        _wallet(lane, known, takes, records, since=now - _NONCE_LOSS_ALERT_FOR)
         for lane, known, takes in zip(lanes, answers, accepted, strict=True)
     ]
     parked = records.parked(max_paid=_MAX_PAID_PARKED, max_unpaid=_MAX_UNPAID_PARKED)
@@ -162,13 +165,15 @@ def _accepted(bridge: Bridge, lanes: Sequence[Bridge]) -> Sequence[bool | None]:
 
 
 def _wallet(
-    chain: Chain,
+    lane: Bridge,
     known: _WalletAnswers,
     accepted: bool | None,
     records: OrderStats,
     *,
     since: datetime,
 ) -> WalletSnapshot:
+    chain, code = lane.chain, known.code
+    has_batches = lane.batch_contract is None or code is None or code.code not in _WITHOUT_BATCHES
     highest = records.highest_nonce(chain.chain_id, chain.wallet)
     mined, pending, ours = known.mined, known.pending, 0 if highest is None else highest + 1
     nonces_known = mined is not None and pending is not None
@@ -182,10 +187,11 @@ def _wallet(
         lost_nonces=records.nonces_lost(chain.chain_id, chain.wallet, since=since),
         nonces_known=nonces_known,
         impossible_nonce=pending if impossible else None,
-        foreign_code=known.code.summary
-        if known.code is not None and known.code.code is AccountCode.FOREIGN
+        foreign_code=code.summary
+        if code is not None and code.code is AccountCode.FOREIGN
         else None,
-        code_known=known.code is not None,
+        no_batches=None if has_batches or code is None else code.summary,
+        code_known=code is not None,
         accepted=accepted,
     )
 

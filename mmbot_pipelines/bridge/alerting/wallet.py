@@ -14,6 +14,7 @@ SHORT = "wallet-short"
 SHARED = "wallet-shared"
 NONCE = "wallet-nonce"
 CODE = "wallet-code"
+BATCHES = "wallet-batches"
 REFUSED = "wallet-refused"
 
 _SHOWN_NONCES = 10
@@ -26,6 +27,7 @@ def alerts(facts: BridgeSnapshot, floor: Wei) -> Iterator[Alert]:
         yield from _shared(facts, wallet)
         yield from _impossible_nonce(facts, wallet)
         yield from _foreign_code(facts, wallet)
+        yield from _no_batches(facts, wallet)
         yield from _refused(facts, wallet)
 
 
@@ -39,7 +41,7 @@ def unknown(facts: BridgeSnapshot) -> Iterator[str]:
         if not wallet.nonces_known:
             yield from (_key(kind, facts, wallet) for kind in (SHARED, NONCE))
         if not wallet.code_known:
-            yield _key(CODE, facts, wallet)
+            yield from (_key(kind, facts, wallet) for kind in (CODE, BATCHES))
 
 
 def _key(kind: str, facts: BridgeSnapshot, wallet: WalletSnapshot) -> str:
@@ -59,6 +61,19 @@ def _foreign_code(facts: BridgeSnapshot, wallet: WalletSnapshot) -> Iterator[Ale
             f"{wallet.foreign_code}. That code can move all its money.",
             "run `mmbot halt` and `mmbot delegation remove`; if you did not set it, the key is "
             "stolen: move the money, and use a new key.",
+        )
+
+
+def _no_batches(facts: BridgeSnapshot, wallet: WalletSnapshot) -> Iterator[Alert]:
+    if wallet.no_batches is not None:
+        yield Alert.to_act(
+            _key(BATCHES, facts, wallet),
+            Severity.HIGH,
+            f"MMBOT_BATCH is eip7702, but the wallet{_which(facts, wallet)} makes no batches",
+            f"{wallet.no_batches}. Each order has transactions of its own: nothing is lost, but "
+            "each costs more gas.",
+            "run `mmbot halt`, `mmbot delegation set` and `mmbot resume`, or set MMBOT_BATCH to "
+            "off.",
         )
 
 
