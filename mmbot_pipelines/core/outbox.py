@@ -122,6 +122,11 @@ class Transaction:
         return max_cost(self.call, self.gas, self.fees, self.batch)
 
     @property
+    def has_one_call(self) -> bool:
+        """Return whether it makes one call for all whom it serves, where they are several."""
+        return bool(self.batch) and not self.is_self_call
+
+    @property
     def is_self_call(self) -> bool:
         """Return whether the wallet's own code makes the calls of its parts (EIP-7702).
 

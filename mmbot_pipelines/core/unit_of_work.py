@@ -32,10 +32,8 @@ class OutboxReads(Protocol):
     def mined_since(self, block: int) -> list[Transaction]:
         """List what was mined or reverted in block `block` or later, lowest nonce first."""
 
-    def unrefunded(
-        self, purpose: str, origin: str, *, at: datetime, max_rows: int
-    ) -> list[Transaction]:
-        """List mined transactions of which it is unknown and due what their messages gave back.
+    def unrefunded(self, origin: str, *, at: datetime, max_rows: int) -> list[Transaction]:
+        """List mined claims and batches of which it is due what their messages gave back.
 
         Those that are due longest come first; one that was never asked for is due at once.
         origin: what their subjects begin with, before the colon.

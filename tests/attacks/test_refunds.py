@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from mmbot_pipelines.adapters.bridge.zksync import refunds
+from mmbot_pipelines.adapters.bridge.zksync import requests
 from mmbot_pipelines.adapters.bridge.zksync.origin import ZkSyncOrigin
 from mmbot_pipelines.adapters.db.bridge.figures import PgFigures
 from mmbot_pipelines.adapters.db.bridge.reports import PgReports
@@ -96,8 +96,8 @@ def test_a_refund_that_stays_unknown_is_asked_for_less_and_less_often(
     harness: BridgeHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = Counter[TxHash]()
-    refunded = harness.l2.refunded
-    monkeypatch.setattr(harness.l2, "refunded", lambda txs: asked.update(txs) or refunded(txs))
+    ends = harness.l2.message_ends
+    monkeypatch.setattr(harness.l2, "message_ends", lambda txs: asked.update(txs) or ends(txs))
 
     def claim() -> TxHash:
         (key,) = harness.set_and_detect()
@@ -200,7 +200,11 @@ def test_only_the_diamonds_request_identifies_the_message_of_a_claim(
 
     node = nodes.enter_context(Liar(deployment.l1.rpc_url, eth_getTransactionReceipt=lie))
     l1 = Rpc([node.url], chain="L1", chain_id=deployment.l1.chain_id)
-    assert refunds.messages(l1, [row.hash for row in rows], diamond) == canonical(anvil_bridge)
+    registry = anvil_bridge.ports.registry.address
+    sent = requests.of_claims(l1, [row.hash for row in rows], diamond, registry)
+    assert [[message.tx for message in one] for one in sent] == [
+        [tx] for tx in canonical(anvil_bridge)
+    ]
 
 
 @pytest.mark.parametrize("place", [0, 1])

@@ -16,22 +16,30 @@ from pathlib import Path
 from eth_typing import ChecksumAddress
 
 from mmbot_pipelines.adapters.bridge.registry_abi import V1, V2
+from mmbot_pipelines.adapters.evm.batch_executor import batch, batch_gas
 from mmbot_pipelines.bridge.orders.order import Order
+from mmbot_pipelines.bridge.sending.batches import MAX_BATCH_GAS
+from mmbot_pipelines.core.delegation import BatchedCall
+from mmbot_pipelines.core.money import Gas
 from mmbot_pipelines.core.outbox import Call
 from mmbot_pipelines.devnet.starknet.deployment import deploy_messaging
 from tests.devnet.bridge import Devnet, running
+from tests.devnet.delegated import delegate
 from tests.ports.port_harness import PortHarness, on_anvil, send
 from tests.ports.starknet_ports import on_starknet
 
 SIZES = (1, 10, 50)
+_BATCHED = "7702"  # transfers in one transaction of a delegated account, claims in the next
+_PAIRED = "7702, claims with transfers"
 _WAYS: dict[str, dict[str, tuple[int, ...]]] = {
-    V1.name: {"alone": SIZES},
+    V1.name: {"alone": SIZES, _BATCHED: SIZES[1:], _PAIRED: SIZES},
     V2.name: {"alone": SIZES[:1], "together": SIZES},
 }
 _V1_ALONE = f"{V1.name}, alone"
 _TRANSFER_LIMIT = 200_000
 _CLAIM_LIMIT = 250_000
 _LIMIT_PER_ORDER = 40_000  # of a claim of several
+_PAIRED_CLAIM_LIMIT = 355_000  # of a claim that cannot be simulated yet, see `claims_behind`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +49,7 @@ class GasPerOrder:
     origin: str
     way: str
     orders: int
-    transfer: int
+    transfer: int  # with its claim, where both are in one transaction
     claim: int
 
     @property
@@ -58,7 +66,9 @@ def measured() -> Iterator[GasPerOrder]:
                 for way, sizes in _WAYS[abi].items():
                     for size in sizes:
                         with _ports(origin, devnet, messaging) as ports:
-                            yield _measure(ports, f"{abi}, {way}", size, way == "together")
+                            if way in (_BATCHED, _PAIRED):
+                                delegate(devnet.deployment)
+                            yield _measure(ports, abi, way, size)
 
 
 @contextmanager
@@ -71,25 +81,53 @@ def _ports(origin: str, devnet: Devnet, messaging: ChecksumAddress) -> Iterator[
             yield on_l2
 
 
-def _measure(ports: PortHarness, way: str, size: int, together: bool) -> GasPerOrder:
+def _measure(ports: PortHarness, abi: str, way: str, size: int) -> GasPerOrder:
     # The first ones find an empty queue and an account that has never sent anything.
     first, *orders = ports.set_orders(1 + size)
     _sent(ports, [ports.registry.transfer(first)], _TRANSFER_LIMIT)
     _sent(ports, _alone(ports, [first]), _CLAIM_LIMIT)
-    transfers = _sent(ports, [ports.registry.transfer(o) for o in orders], _TRANSFER_LIMIT)
-    if together:
-        (call,) = ports.origin.claim_batches([orders], ports.chain.fees())
-        assert isinstance(call, Call)
-        claims = _sent(ports, [call], _CLAIM_LIMIT + size * _LIMIT_PER_ORDER)
+    payments = [ports.registry.transfer(o) for o in orders]
+    if way == _PAIRED:
+        pairs = [*zip(payments, _alone(ports, orders), strict=True)]
+        transfers, claims = _sent_in_batches(ports, pairs), 0
+    elif way == _BATCHED:
+        transfers = _sent_in_batches(ports, [(payment,) for payment in payments])
+        claims = _sent_in_batches(ports, [(claim,) for claim in _alone(ports, orders)])
     else:
-        claims = _sent(ports, _alone(ports, orders), _CLAIM_LIMIT)
+        transfers = _sent(ports, payments, _TRANSFER_LIMIT)
+        claims = _claimed(ports, orders, together=way == "together")
     return GasPerOrder(
         origin=ports.origin.name,
-        way=way,
+        way=f"{abi}, {way}",
         orders=size,
         transfer=transfers // size,
         claim=claims // size,
     )
+
+
+def _claimed(ports: PortHarness, orders: Sequence[Order], *, together: bool) -> int:
+    if together:
+        (call,) = ports.origin.claim_batches([orders], ports.chain.fees())
+        assert isinstance(call, Call)
+        return _sent(ports, [call], _CLAIM_LIMIT + len(orders) * _LIMIT_PER_ORDER)
+    return _sent(ports, _alone(ports, orders), _CLAIM_LIMIT)
+
+
+def _sent_in_batches(ports: PortHarness, requests: Sequence[Sequence[Call]]) -> int:
+    """Mine calls in batches as large as the bot makes them; return the gas that they used."""
+    limits = _TRANSFER_LIMIT, _PAIRED_CLAIM_LIMIT
+    used, batches = 0, [list[BatchedCall]()]
+    for request in requests:
+        calls = [
+            BatchedCall(call=call, gas=Gas(limit), may_fail=False)
+            for call, limit in zip(request, limits, strict=False)
+        ]
+        if batches[-1] and batch_gas([*batches[-1], *calls]) > MAX_BATCH_GAS:
+            batches.append([])
+        batches[-1] += calls
+    for calls in batches:
+        used += _sent(ports, [batch(ports.chain.wallet, calls)], batch_gas(calls))
+    return used
 
 
 def _alone(ports: PortHarness, orders: Sequence[Order]) -> list[Call]:

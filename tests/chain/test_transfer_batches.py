@@ -12,19 +12,18 @@ import pytest
 import rlp  # type: ignore[import-untyped]
 from eth_account import Account
 
-from mmbot_pipelines.adapters.evm.batch_executor import contract_address, deployment
 from mmbot_pipelines.adapters.evm.chain import EthereumChain, LocalSigner
-from mmbot_pipelines.adapters.evm.delegation import DeployedBatchContract, designator
+from mmbot_pipelines.adapters.evm.delegation import DeployedBatchContract
 from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.bridge import steps
 from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.core.money import Address
 from mmbot_pipelines.core.outbox import Transaction, TxState
-from mmbot_pipelines.devnet.chain import ask, mined
 from tests.chain.anvil_bridge import AnvilBridge
 from tests.chaos.chain_faults import alternating_recipient
 from tests.chaos.faulty_rpc import FaultyRpc
-from tests.devnet.bridge import STRANGER, Devnet, running
+from tests.devnet.bridge import Devnet, running
+from tests.devnet.delegated import delegate, set_target
 from tests.ports.port_harness import on_anvil
 from tests.postgres import clean_engine
 
@@ -72,10 +71,6 @@ class Delegated:
         outbox = self.bridge.store.outbox
         return [*outbox.mined_since(0), *outbox.in_flight()]
 
-    def delegate(self, target: Address | None) -> None:
-        code = "0x" + designator(target).hex() if target else "0x"
-        ask(self.devnet.l1, "anvil_setCode", self.devnet.deployment.market_maker, code)
-
     def paid(self, keys: list[str]) -> list[bool]:
         orders = [self.bridge.order(key) for key in keys]
         return self.bridge.ports.registry.used(orders)
@@ -97,10 +92,7 @@ class Delegated:
 @pytest.fixture(scope="module")
 def devnet() -> Iterator[Devnet]:
     with running() as devnet:
-        l1, call = devnet.l1, deployment()
-        sent = l1.eth.send_transaction({"from": STRANGER, "to": call.to, "data": call.data})
-        assert mined(l1, sent)["status"] == 1
-        devnet.diamond.functions.setSparesDelegated(True).transact({"from": STRANGER})
+        delegate(devnet.deployment)
         yield devnet
 
 
@@ -114,9 +106,7 @@ def delegated(devnet: Devnet) -> Iterator[Delegated]:
         chain = EthereumChain(rpc, LocalSigner(devnet.deployment.private_key))
         contract = DeployedBatchContract(rpc)
         bridge.bridge = replace(bridge.bridge, chain=chain, batch_contract=contract)
-        delegated = Delegated(bridge, devnet, node)
-        delegated.delegate(contract_address())
-        yield delegated
+        yield Delegated(bridge, devnet, node)
         assert node.refused == 0
 
 
@@ -138,14 +128,43 @@ def test_a_burst_is_paid_in_one_transaction_and_claimed(delegated: Delegated) ->
         row.chain_id, row.wallet, first=row.nonce, end=row.nonce + 1
     )
     assert left == spent
-    delegated.go_on(keys[:3], Status.COMPLETED)
+    bridge.repay(keys)
+    bridge.mine()
+    assert {bridge.order(key).status for key in keys} == {Status.PROVED}
+    _, claims = delegated.rows()
+    assert (claims.purpose, len(claims.batch)) == ("repay", 12)
+    delegated.go_on(keys, Status.COMPLETED)
+
+
+def test_payments_and_claims_of_one_transaction(delegated: Delegated) -> None:
+    bridge = delegated.bridge
+    rules = replace(bridge.bridge.rules, claim_with_transfer=True)
+    bridge.bridge = replace(bridge.bridge, rules=rules)
+    delegated.go_on(first := bridge.find(1), Status.COMPLETED)
+    hostile = Address(alternating_recipient(delegated.devnet.l1))
+    keys = [*bridge.find(2), *bridge.find(recipient=hostile), *bridge.find(2)]
+    before = bridge.balance_of(bridge.wallet)
+    bridge.transfer(keys)
+    row = delegated.rows()[-1]
+    assert [part.purpose for part in row.batch] == ["transfer", "repay"] * 5
+    bridge.mine()
+    row = delegated.rows()[-1]
+    failed = [part.subject for part in row.batch if part.failed]
+    assert failed == [keys[2]] * 2
+    proved = [bridge.order(key).status is Status.PROVED for key in keys]
+    assert proved == [True, True, False, True, True]
+    assert bridge.order(keys[2]).is_parked
+    left = before - bridge.balance_of(bridge.wallet)
+    accounts, end = bridge.bridge.accounts, row.nonce + 1
+    assert left == accounts.spent(row.chain_id, row.wallet, first=row.nonce, end=end)
+    delegated.go_on([*first, *keys[:2], *keys[3:]], Status.COMPLETED)
 
 
 def test_a_delegation_removed_before_mining_pays_nobody_and_is_seen(delegated: Delegated) -> None:
     bridge = delegated.bridge
     keys = bridge.find(3)
     bridge.transfer(keys)
-    delegated.delegate(None)
+    set_target(delegated.devnet.deployment, None)
     bridge.mine()
     (row,) = delegated.rows()
     assert (row.state, {part.failed for part in row.batch}) == (TxState.MINED, {True})

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from mmbot_pipelines.bridge.orders.origins import ORIGINS
 from mmbot_pipelines.devnet.stack import Stack, free_port
+from mmbot_pipelines.settings.bridge import EIP7702
 from tests.chaos.chain_facts import Chains, Origin, StarknetOrigin, ZkSyncOrigin
 from tests.chaos.faulty_rpc import FaultyRpc
+from tests.devnet.delegated import delegate
 
 MAX_REORG_DEPTH = 2  # blocks
 _URLS = re.compile(r"MMBOT_(\w+)_RPC_URLS")
@@ -67,6 +69,8 @@ class FaultyStack(Stack):
 
     def _environ(self) -> dict[str, str]:
         environ = super()._environ()
+        if environ.get("MMBOT_BATCH") == EIP7702:
+            delegate(self.deployment)
         for variable, upstream in environ.items():
             if (named := _URLS.fullmatch(variable)) and named[1] in self._chains:
                 self.nodes[named[1]] = [

@@ -174,12 +174,6 @@ def test_no_account_is_delegated_whose_refunds_would_be_lost(
     assert code(devnet) == ""
 
 
-def test_a_claim_with_its_transfer_is_refused_beside_batches(environ: dict[str, str]) -> None:
-    given = environ | {"MMBOT_CLAIM": "with_transfer", "MMBOT_BATCH": "eip7702"}
-    with pytest.raises(InvalidSettings, match="two transactions at a time"):
-        load(given)
-
-
 @pytest.mark.parametrize("batch", ["off", "eip7702"])
 def test_the_doctor_knows_what_the_account_runs(
     devnet: Devnet,

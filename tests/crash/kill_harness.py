@@ -9,10 +9,8 @@ from random import Random
 
 import pytest
 
-from mmbot_pipelines.adapters.evm.batch_executor import contract_address, deployment
-from mmbot_pipelines.adapters.evm.delegation import designator
 from mmbot_pipelines.devnet.accounts import USERS, account
-from mmbot_pipelines.devnet.chain import ask, mined
+from mmbot_pipelines.devnet.chain import ask
 from mmbot_pipelines.devnet.deploy import environment
 from mmbot_pipelines.devnet.messenger import Messenger
 from mmbot_pipelines.devnet.orders import GOOD_FEE, LOW_FEE, MILLI, OrderKind, OrderSpec, place_many
@@ -21,7 +19,8 @@ from tests.chaos.chain_facts import Chains, Snapshot, ZkSyncOrigin
 from tests.chaos.chain_faults import alternating_recipient, reorg
 from tests.chaos.invariants import audited, stored_facts, table
 from tests.crash.driver import work
-from tests.devnet.bridge import STRANGER, Devnet, rolled_back, running
+from tests.devnet.bridge import Devnet, rolled_back, running
+from tests.devnet.delegated import delegate
 
 PROCESSES = multiprocessing.get_context("forkserver")
 # What the wiring imports only where it is used is imported once for all, too.
@@ -38,7 +37,7 @@ PROCESSES.set_forkserver_preload(
     ]
 )
 
-BATCHED_TRANSFERS = "eip7702"  # and claims of several orders
+DELEGATED = ", eip7702"  # our account makes many calls in one transaction
 PACKED = ", packed"  # one run has all orders that are due
 
 
@@ -101,13 +100,12 @@ def chains_v2() -> Iterator[Devnet]:
 def kill_harness(
     request: pytest.FixtureRequest, database_url: str, tmp_path: Path
 ) -> Iterator[KillHarness]:
-    claim, packed = request.param.removesuffix(PACKED), request.param.endswith(PACKED)
-    together = claim == BATCHED_TRANSFERS
-    claim = "batched" if together else claim
+    way, packed = request.param.removesuffix(PACKED), request.param.endswith(PACKED)
+    claim, together = way.removesuffix(DELEGATED), way.endswith(DELEGATED)
     chains: Devnet = request.getfixturevalue("chains_v2" if claim == "batched" else "chains")
     with rolled_back(chains) as devnet, Sink() as sink:
         if together:
-            delegate(devnet)
+            delegate(devnet.deployment)
         watched = Chains(devnet.deployment, [ZkSyncOrigin(devnet.deployment.zksync)])
         before, l2_block = watched.snapshot(), devnet.l2.eth.block_number
         order_specs = [
@@ -153,17 +151,6 @@ def kill_harness(
         yield replace(kill_harness, expected=len(order_specs) + kill_harness.first)
         stop.set()
         thread.join()
-
-
-def delegate(devnet: Devnet) -> None:
-    """Give our account the code of the batch contract, and let zkSync's diamond spare it."""
-    call = deployment()
-    tx = {"from": STRANGER, "to": call.to, "data": call.data}
-    assert mined(devnet.l1, devnet.l1.eth.send_transaction(tx))["status"] == 1
-    spares = devnet.diamond.functions.setSparesDelegated(True)
-    mined(devnet.l1, spares.transact({"from": STRANGER}))
-    code = "0x" + designator(contract_address()).hex()
-    ask(devnet.l1, "anvil_setCode", devnet.deployment.market_maker, code)
 
 
 def order_spec(recipient: str, *, amount: int = 10 * MILLI, fee: int = GOOD_FEE) -> OrderSpec:

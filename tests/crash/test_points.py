@@ -9,7 +9,7 @@ from mmbot_pipelines.bridge.audit.facts import StoredFacts
 from mmbot_pipelines.core.failpoints import Point
 from mmbot_pipelines.devnet.chain import ask
 from tests.chaos.invariants import final_states, stored_facts
-from tests.crash.kill_harness import BATCHED_TRANSFERS, PACKED, KillHarness, assert_invariants
+from tests.crash.kill_harness import DELEGATED, PACKED, KillHarness, assert_invariants
 
 # What beside the orders must happen for a point to be reached.
 STUCK = (Point.REPLACEMENT_STORED, Point.REPLACEMENT_BROADCAST)
@@ -137,17 +137,24 @@ def test_a_kill_with_claims_in_a_batch(
 @pytest.mark.parametrize(
     ("kill_harness", "point"),
     [
-        (BATCHED_TRANSFERS + PACKED, point)
-        for point in (*OF_A_SLICE, *OF_ITS_RECEIPTS, Point.L1_REORG_SEEN)
+        *(
+            ("after_transfer" + DELEGATED + PACKED, point)
+            for point in (*OF_A_SLICE, *OF_ITS_CLAIMS, *OF_ITS_RECEIPTS, Point.L1_REORG_SEEN)
+        ),
+        *(
+            ("with_transfer" + DELEGATED + PACKED, point)
+            for point in (Point.TRANSFER_STORED, *OF_ITS_RECEIPTS, Point.L1_REORG_SEEN)
+        ),
     ],
     indirect=["kill_harness"],
 )
-def test_a_kill_with_transfers_in_a_batch(
+def test_a_kill_with_batches_of_our_account(
     point: Point, kill_harness: KillHarness, tmp_path: Path
 ) -> None:
     kept = killed_with_a_batch(point, kill_harness, tmp_path / "token")
-    # One batch of three transfers, and one claim of all three.
-    assert [len(t.serves) for t in kept.transactions] == [3, 3]
+    # One batch of three transfers and one of their claims, or one of both.
+    parts = [1, 1, 6] if kill_harness.first else [3, 3]
+    assert [len(t.serves) for t in kept.transactions] == parts
     assert_invariants(kill_harness)
 
 
@@ -161,6 +168,7 @@ def killed_with_a_batch(point: Point, kill_harness: KillHarness, token: Path) ->
     assert not token.exists()
     assert kill_harness.run(hours=1) == 0
     kept = stored_facts(kill_harness.database_url)
-    assert final_states(kept) == {"COMPLETED": 3, "DROPPED": 1, "PROCESSING parked": 1}
+    done = 3 + kill_harness.first
+    assert final_states(kept) == {"COMPLETED": done, "DROPPED": 1, "PROCESSING parked": 1}
     assert {t.state for t in kept.transactions} == {"MINED"}
     return kept

@@ -280,7 +280,7 @@ class ChainMemory:
     def made(self) -> list[tuple[TxHash, Call]]:
         """List the calls that took effect, oldest first, those of batches too."""
         before = [(t.hash, call) for t in self.executed() for call in t.made]
-        return before + [(TxHash(""), call) for call in self._making]
+        return before + [(TxHash("0x"), call) for call in self._making]
 
     def _use(self, call: Call) -> int:
         batch = batch_of(call)

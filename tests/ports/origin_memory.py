@@ -17,12 +17,12 @@ from mmbot_pipelines.bridge.orders.escrow_errors import (
     PaidElsewhere,
 )
 from mmbot_pipelines.bridge.orders.order import Order
-from mmbot_pipelines.bridge.ports.chains import Progress, Settlement, Task
+from mmbot_pipelines.bridge.ports.chains import MessageEnd, Progress, Settlement, Task
 from mmbot_pipelines.bridge.ports.orders import Cursor, Scan
 from mmbot_pipelines.core.error_log import Fault
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
-from mmbot_pipelines.core.outbox import Block, Call, Fees
+from mmbot_pipelines.core.outbox import Block, Call, Event, Fees
 from tests.ports.l2_blocks import L2Block, execute, hash_of
 from tests.ports.registry_memory import RegistryMemory
 
@@ -114,14 +114,27 @@ class OriginMemory:
         self._answer()
         return [self.known.get(order.key, Progress()) for order in orders]
 
-    def refunded(self, claims: Sequence[TxHash]) -> list[Wei | None]:
+    def claimed_in(self, events: Sequence[Event], orders: Sequence[Order]) -> list[bool]:
         self._answer()
-        return [self.refunds.get(tx) for tx in claims]
+        return self.registry.claims(events, orders)
 
-    def messages_failed(self, claims: Sequence[TxHash]) -> list[bool | None]:
+    def message_ends(self, claims: Sequence[TxHash]) -> list[Sequence[MessageEnd] | None]:
         self._answer()
         ended = {tx: success for b in self.sealed for tx, success in b.batches.items()}
-        return [not ended[tx] if tx in ended else None for tx in claims]
+        together = dict(self.registry.claimed_batches(self.name))
+
+        def ends(tx: TxHash) -> Sequence[MessageEnd] | None:
+            refund = self.refunds.get(tx)
+            if tx in together and tx not in ended:
+                return None
+            if tx in together:
+                failed = not ended[tx]
+                return [MessageEnd(number=None, failed=failed, refund=refund or Wei(0))]
+            if refund is None:
+                return None
+            return [MessageEnd(number=None, failed=refund > 0, refund=refund)]
+
+        return [ends(tx) for tx in claims]
 
     def record_costs(self) -> None:
         pass

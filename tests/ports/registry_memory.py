@@ -83,6 +83,11 @@ class RegistryMemory:
         """Build the call that sends the claim of an order to its origin."""
         return Call(to=self.address, data=_encode("claim", order), value=value)
 
+    def claims(self, events: Sequence[Event], orders: Sequence[Order]) -> list[bool]:
+        """Return whose claims the events of one transaction show."""
+        logged = [e.data for e in events if e.address == self.address]
+        return [_encode("claim", order) in logged for order in orders]
+
     def claim_batch(self, orders: Sequence[Order], *, value: Wei) -> Call:
         """Build the call that sends the claims of several orders to their origin, together."""
         data = json.dumps(["claims", *(json.loads(_encode("", o))[1:] for o in orders)])

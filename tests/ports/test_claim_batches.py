@@ -9,7 +9,7 @@ from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.bridge.ports.chains import Settlement
 from mmbot_pipelines.core.errors import SimulationReverted
-from mmbot_pipelines.core.money import TxHash
+from mmbot_pipelines.core.money import TxHash, Wei
 from mmbot_pipelines.core.outbox import Call
 from tests.ports.port_harness import AnvilPorts, MemoryPorts, PortHarness, claim, pay, send
 
@@ -54,7 +54,8 @@ def test_one_claim_brings_the_money_of_several_orders(ports: PortHarness, count:
     assert all(isinstance(seen, Settlement) for seen in paid)
     assert len({seen.tx for seen in paid if isinstance(seen, Settlement)}) == 1
     ports.mine_l2(ports.accepted_depth)
-    assert ports.origin.messages_failed([tx])[0] in (False, None)
+    (ends,) = ports.origin.message_ends([tx])
+    assert not any(end.failed for end in ends or ())
 
 
 def test_a_batch_with_an_unpaid_order_is_foreseen_to_revert(ports: PortHarness) -> None:
@@ -89,7 +90,8 @@ def test_a_batch_with_a_claimed_order_fails_on_the_l2_as_a_whole(ports: PortHarn
     assert isinstance(first, Settlement)
     assert others == [None, None]
     claimed = [replace(o, status=Status.PROVED, claim_tx=tx) for o in orders[1:]]
-    known = ports.origin.messages_failed([tx]) == [True]
+    (ends,) = ports.origin.message_ends([tx])
+    known = any(end.failed for end in ends or ())
     named = [
         replace(o, claim_ref=seen.ref)
         for o, seen in zip(claimed, ports.origin.progress(claimed), strict=True)
@@ -108,3 +110,16 @@ def test_the_price_of_a_batch_is_below_that_of_its_orders_alone(ports: PortHarne
     (together,) = ports.origin.claim_batches([orders], fees)
     assert isinstance(together, Call)
     assert 0 < together.value < alone
+
+
+def test_the_events_of_a_claim_show_whom_it_has_claimed(ports: PortHarness) -> None:
+    first, second = ports.set_orders(2)
+    paid = pay(ports, [first, second])
+    claimed = claim(ports, [first])
+    by_payment, by_claim = ports.chain.receipts([paid[0], claimed[0]])
+    assert by_payment is not None
+    assert by_claim is not None
+    others = [replace(first, amount=Wei(first.amount + 1)), replace(first, number=7)]
+    asked = [first, second, *others]
+    assert ports.origin.claimed_in(by_claim.events, asked) == [True, False, False, False]
+    assert not any(ports.origin.claimed_in(by_payment.events, asked))

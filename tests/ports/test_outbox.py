@@ -121,7 +121,7 @@ def test_claims_without_a_known_refund_are_listed_when_they_are_due(store: Bridg
     rows = claims(store, 4)
 
     def due(at: datetime, max_rows: int = 9, origin: str = "zksync") -> list[Transaction]:
-        return store.outbox.unrefunded("repay", origin, at=at, max_rows=max_rows)
+        return store.outbox.unrefunded(origin, at=at, max_rows=max_rows)
 
     def postpone(which: dict[TxHash, datetime]) -> None:
         with store.begin() as uow:
@@ -146,7 +146,7 @@ def test_a_refund_is_written_once_and_unknown_again_after_a_reorg(store: BridgeS
     set_refund(store, row, Wei(5))
     (refunded,) = store.outbox.of(row.subject)
     assert refunded == replace(row, refund=Wei(5))
-    assert store.outbox.unrefunded("repay", "zksync", at=NOON, max_rows=4) == []
+    assert store.outbox.unrefunded("zksync", at=NOON, max_rows=4) == []
     for again in (row, refunded):
         with pytest.raises(ConcurrentUpdate):
             set_refund(store, again, Wei(6))

@@ -17,7 +17,6 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
-    literal,
     select,
     union_all,
     update,
@@ -33,6 +32,7 @@ from mmbot_pipelines.adapters.db.outbox_rows import (
     transaction_values,
 )
 from mmbot_pipelines.adapters.db.tables.outbox import (
+    may_claim,
     origin_of_transaction,
     transaction_parts,
     transactions,
@@ -88,13 +88,10 @@ class PgOutboxReads:
         since = transactions.c.block_number >= block
         return self._transactions(STORED.where(since).order_by(*_BY_NONCE))
 
-    def unrefunded(
-        self, purpose: str, origin: str, *, at: datetime, max_rows: int
-    ) -> list[Transaction]:
+    def unrefunded(self, origin: str, *, at: datetime, max_rows: int) -> list[Transaction]:
         due = and_(
             transactions.c.state == TxState.MINED.value,
-            # written out, as the index has it
-            transactions.c.purpose == literal(purpose, literal_execute=True),
+            may_claim,
             transactions.c.refund.is_(None),
             origin_of_transaction == origin,
             transactions.c.refund_due_at <= at,
@@ -123,10 +120,11 @@ class PgOutbox(PgOutboxReads):
             {"was": o.transaction.hash, "state": o.state.value} | receipt_values(o.receipt)
             for o in decided
         ]
+        # First, for triggers count what a transaction did when its state is written.
+        self._write_parts([o.transaction for o in decided if o.state is TxState.MINED])
         if self._connection.execute(_UNDECIDED, rows).rowcount != len(rows):
             subjects = ", ".join(o.transaction.subject for o in decided)
             raise ConcurrentUpdate(f"{subjects}: a transaction was decided by somebody else")
-        self._write_parts([o.transaction for o in decided if o.state is TxState.MINED])
         # Only now: a replacement that was stored at the same moment is seen by this update.
         lost = [o for o in decided if o.state is TxState.LOST]
         others = [_nonce_values(o.transaction) for o in decided if o.state is not TxState.LOST]

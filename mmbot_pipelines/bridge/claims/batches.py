@@ -8,19 +8,15 @@ takes the way of a single order, with its own error. An order that has failed be
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from mmbot_pipelines.bridge.claim_cost import ClaimCost, unprofitable
-from mmbot_pipelines.bridge.failures import BATCH_SIZE, Work
+from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.orders.order import Order
+from mmbot_pipelines.bridge.sending.claims_behind import BATCH_PAUSE
 from mmbot_pipelines.bridge.sending.requests import SubmitRequest
 from mmbot_pipelines.core.errors import Failure, InsufficientFunds, TryAgain, Waits
 from mmbot_pipelines.core.money import Gas, Wei, shares
 from mmbot_pipelines.core.outbox import Call, Fees
-
-# After a batch that came to nothing all orders of its origin go alone for so long: what is wrong
-# may be wrong with every batch, and each would cost its gas or its message.
-_PAUSE = timedelta(hours=1)
 
 
 def batch_size(work: Work, origin: str) -> int:
@@ -29,16 +25,11 @@ def batch_size(work: Work, origin: str) -> int:
     if batching is None:
         return 1
     size = min(batching.max_orders, bridge.origins[origin].max_batch)
-    since = bridge.clock() - _PAUSE
+    since = bridge.clock() - BATCH_PAUSE
     if size > 1 and bridge.accounts.batch_failed(origin, since=since):
         work.run.log(f"{origin}: a batch of claims failed lately, each order is claimed alone")
         return 1
     return size
-
-
-def slice_size(size: int) -> int:
-    """Return how many orders are claimed in one go, where `size` of them may go together."""
-    return size if size > 1 else BATCH_SIZE
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from functools import partial
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.claim_cost import ClaimCost, unprofitable
-from mmbot_pipelines.bridge.claims.batches import batch_size, plan_claims, slice_size
+from mmbot_pipelines.bridge.claims.batches import batch_size, plan_claims
 from mmbot_pipelines.bridge.claims.lost import give_up
 from mmbot_pipelines.bridge.failures import Work
 from mmbot_pipelines.bridge.fill import by_origin
@@ -28,6 +28,7 @@ from mmbot_pipelines.bridge.ports.accounts import REPAY
 from mmbot_pipelines.bridge.ports.chains import Settlement, Task
 from mmbot_pipelines.bridge.reorg.l2 import blocks_of, still_in_chain
 from mmbot_pipelines.bridge.reverts import check_market_maker, store_claim_reverts
+from mmbot_pipelines.bridge.sending.batches import slice_size
 from mmbot_pipelines.bridge.sending.requests import SubmitRequest
 from mmbot_pipelines.bridge.sending.submit import submit
 from mmbot_pipelines.bridge.sending.wallets import ready_lanes
@@ -52,7 +53,7 @@ def repay(bridge: Bridge, keys: Sequence[str], run: Run) -> None:
     for origin, group in by_origin(orders):
         size = batch_size(work, origin)
         claim = partial(_claim, work, origin, size)
-        work.in_batches(origin, group, claim, size=slice_size(size))
+        work.in_batches(origin, group, claim, size=size if size > 1 else slice_size(bridge))
     work.finish()
 
 

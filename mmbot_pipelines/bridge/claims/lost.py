@@ -40,8 +40,9 @@ def give_up_batch(work: Work, batch: Transaction, failure: Failure) -> None:
 
 
 def _batch_of(work: Work, order: Order) -> Transaction | None:
+    """Return the claim whose one message is of several orders, this one among them."""
     rows = work.bridge.store.outbox.of(order.key)
-    claims = (row for row in rows if row.batch and row.serves(order.key, REPAY))
+    claims = (row for row in rows if row.has_one_call and row.serves(order.key, REPAY))
     return next((row for row in claims if row.hash == order.claim_tx), None)
 
 

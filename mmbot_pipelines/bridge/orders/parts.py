@@ -39,8 +39,12 @@ def did_nothing(mined: Transaction) -> bool:
 
 
 def has_failed_part(mined: Transaction, order: Order) -> bool:
-    """Return whether the part of a mined batch that is an order's did nothing."""
-    return any(part.failed for part in mined.batch if part.subject == order.key)
+    """Return whether a mined batch has not done for an order what it is for.
+
+    That of transfers with their claims is for the transfers.
+    """
+    of_order = (p for p in mined.batch if (p.subject, p.purpose) == (order.key, mined.purpose))
+    return any(part.failed for part in of_order)
 
 
 def is_left_out(order: Order, outcome: Outcome) -> bool:

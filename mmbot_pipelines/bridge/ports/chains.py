@@ -43,6 +43,15 @@ class Settlement:
     refund: Wei | None = None  # None: unknown
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageEnd:
+    """How the L2 executed a message of ours."""
+
+    number: int | None  # of the one order that it claims; None: it claims several
+    failed: bool
+    refund: Wei  # what it gave back to our wallets in that transaction
+
+
 class Repayment(Protocol):
     """How the escrow is brought to pay us: by a message from L1, or by a proof of L1's state."""
 
@@ -78,14 +87,14 @@ class Repayment(Protocol):
     def progress(self, orders: Sequence[Order]) -> list[Progress]:
         """Look after claims on their way, which the escrow has not paid yet."""
 
-    def refunded(self, claims: Sequence[TxHash]) -> list[Wei | None]:
-        """Return what the messages of mined claims gave back where they failed on the L2, in wei.
+    def claimed_in(self, events: Sequence[Event], orders: Sequence[Order]) -> list[bool]:
+        """Return whether the events of one transaction show that it has claimed each order."""
 
-        0 where one did not fail; None where that is not known yet.
+    def message_ends(self, claims: Sequence[TxHash]) -> list[Sequence[MessageEnd] | None]:
+        """Return how the messages of each mined claim ended; None: of one it is not known yet.
+
+        Nothing where a message that failed gives nothing back and is found by `progress`.
         """
-
-    def messages_failed(self, claims: Sequence[TxHash]) -> list[bool | None]:
-        """Return whether the messages of mined claims failed on the L2; None: not known yet."""
 
     def record_costs(self) -> None:
         """Write what claims have cost on the L2, where transactions of ours were sent there."""

@@ -15,6 +15,8 @@ from mmbot_pipelines.bridge.orders.parts import (
 )
 from mmbot_pipelines.bridge.ports.accounts import CANCEL, REPAY, TRANSFER
 from mmbot_pipelines.bridge.receipts.batches import (
+    claim_in_batch,
+    claim_part_failure,
     part_failure,
     pays_other_order,
 )
@@ -54,7 +56,7 @@ def change_of(bridge: Bridge, order: Order, outcome: Outcome, run: Run) -> Chang
     mined = fact in (Fact.MINED, Fact.PAID)
     after = order.after(fact, at=now, tx=tx if mined else None)
     if mined and transaction.purpose == TRANSFER and order.claim_tx is None:
-        after = replace(after, claim_tx=_claim_behind(bridge, transaction))
+        after = replace(after, claim_tx=_claim_behind(bridge, order, transaction))
     failure = None if mined else _failure(bridge, order, outcome)
     if isinstance(failure, Halts):
         # Before the order is set back: should we die here, the receipt is read again.
@@ -69,8 +71,23 @@ def change_of(bridge: Bridge, order: Order, outcome: Outcome, run: Run) -> Chang
     return Change(before=order, after=after, tx=tx, fault=fault)
 
 
-def _claim_behind(bridge: Bridge, transfer: Transaction) -> TxHash | None:
+def claim_change_of(bridge: Bridge, order: Order, outcome: Outcome) -> Change | None:
+    """Return what a mined batch means for the claim of an order that it has paid."""
+    part = claim_in_batch(order, outcome)
+    if part is None or order.status is not Status.FULFILLED:
+        return None
+    tx, now = outcome.transaction.hash, bridge.clock()
+    if not part.failed:
+        return Change(before=order, after=order.after(Fact.MINED, at=now, tx=tx), tx=tx)
+    failure = claim_part_failure(order, outcome)
+    after = after_failure(bridge, order.after(Fact.REVERTED, at=now), failure)
+    return Change(before=order, after=after, tx=tx, fault=fault_of(order, failure, REPAY))
+
+
+def _claim_behind(bridge: Bridge, order: Order, transfer: Transaction) -> TxHash | None:
     """Return the claim that was stored with a transfer; from now on the order waits for it."""
+    if transfer.is_self_call:
+        return transfer.hash if transfer.serves(order.key, REPAY) else None
     place = transfer.wallet, transfer.nonce + 1
     rows = bridge.store.outbox.of(transfer.subject)
     claims = [r.hash for r in rows if r.purpose == REPAY and (r.wallet, r.nonce) == place]

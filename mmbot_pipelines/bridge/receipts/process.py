@@ -7,13 +7,10 @@ from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import BATCH_SIZE
 from mmbot_pipelines.bridge.guard import guard_failures
 from mmbot_pipelines.bridge.orders.journal import Run
-from mmbot_pipelines.bridge.orders.parts import (
-    batch_fault,
-)
-from mmbot_pipelines.bridge.receipts.batches import (
-    with_failed_parts,
-)
-from mmbot_pipelines.bridge.receipts.meaning import change_of, log_line
+from mmbot_pipelines.bridge.orders.order import Order
+from mmbot_pipelines.bridge.orders.parts import batch_fault
+from mmbot_pipelines.bridge.receipts.batches import claims_fault, with_failed_parts
+from mmbot_pipelines.bridge.receipts.meaning import change_of, claim_change_of, log_line
 from mmbot_pipelines.bridge.sending.batches import free_lane
 from mmbot_pipelines.bridge.sending.lane import for_each_wallet
 from mmbot_pipelines.bridge.sending.still_wanted import still_wanted
@@ -133,17 +130,35 @@ def _decide(bridge: Bridge, decided: Sequence[Outcome], run: Run) -> None:
                 lines.append(log_line(found.before, found.after, outcome))
             elif found is not None:
                 faults.append(found)
-        if (fault := batch_fault(outcome)) is not None:
+        if (fault := batch_fault(outcome) or claims_fault(outcome)) is not None:
             faults.append(fault)
     now = bridge.clock()
     with bridge.store.begin() as uow:
         uow.outbox.decide(decided)
         # In the order of keys, as everyone locks orders who changes several.
         uow.orders.lock([change.before for change in changes])
-        record_all(uow, changes, run_id=run.id, at=now)
+        stored = record_all(uow, changes, run_id=run.id, at=now)
+        record_all(uow, _claim_changes(bridge, decided, stored), run_id=run.id, at=now)
         uow.errors.add(faults, at=now, run_id=run.id)
     free_lane(bridge)
     for line in lines:
         run.log(line)
     for fault in faults:
         run.log(f"{fault.subject}: {fault.message}")
+
+
+def _claim_changes(
+    bridge: Bridge, decided: Sequence[Outcome], stored: Sequence[Order]
+) -> list[Change]:
+    """Return what batches mean for the claims of the orders that they have paid.
+
+    In the same database transaction: no run is asked for a claim that is mined already.
+    """
+    changed = {order.key: order for order in stored}
+    found = (
+        claim_change_of(bridge, changed[key], outcome)
+        for outcome in decided
+        for key in outcome.subjects
+        if key in changed
+    )
+    return [change for change in found if change is not None]

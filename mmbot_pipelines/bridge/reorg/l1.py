@@ -107,6 +107,6 @@ def _fact(order: Order, hashes: set[TxHash]) -> Fact | None:
     A cancellation that is reorged out gives what it cancelled another chance.
     hashes: of all rows of the nonce.
     """
-    fact = Fact.CLAIM_REORGED if order.claim_tx in hashes else Fact.TRANSFER_REORGED
+    fact = Fact.TRANSFER_REORGED if order.transfer_tx in hashes else Fact.CLAIM_REORGED
     concerned = not hashes.isdisjoint({order.claim_tx, order.transfer_tx})
     return fact if concerned and (order.status, fact) in NEXT else None

@@ -1,8 +1,9 @@
 """Transactions of a delegated account (EIP-7702): one at a time, with many calls. Reads chain.
 
 Nodes keep one transaction of an account with code, and refuse a second one. So the transfers of
-many orders go into one transaction, which our account sends to itself. While it is in flight the
-next orders wait, and go together when it is decided: the time of a block collects them.
+many orders, with their claims or without, or the claims of many go into one transaction, which
+our account sends to itself. While it is in flight the next orders wait, and go together when it
+is decided: the time of a block collects them.
 """
 
 from collections.abc import Sequence
@@ -13,13 +14,13 @@ from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import BATCH_SIZE
 from mmbot_pipelines.bridge.orders.journal import Run
 from mmbot_pipelines.bridge.orders.order import Order
-from mmbot_pipelines.bridge.ports.accounts import TRANSFER
+from mmbot_pipelines.bridge.ports.accounts import REPAY
 from mmbot_pipelines.bridge.sending.caps import Wait
 from mmbot_pipelines.bridge.sending.lane import Unsigned, in_flight
 from mmbot_pipelines.bridge.sending.requests import SubmitRequest
 from mmbot_pipelines.core.delegation import AccountCode, BatchContract, BatchedCall, Delegation
 from mmbot_pipelines.core.errors import Halts
-from mmbot_pipelines.core.money import Address, Gas
+from mmbot_pipelines.core.money import Address, Gas, Wei
 from mmbot_pipelines.core.outbox import Fees, Part
 
 LANE_IS_TAKEN = Wait(
@@ -56,50 +57,53 @@ class Shared:
     parts: list[Part] = field(default_factory=list)
     alone: bool = False  # it is one order's, which does not share
 
-    def in_turn(
-        self, requests: Sequence[SubmitRequest], purpose: str, at: datetime
-    ) -> list[SubmitRequest]:
+    def in_turn(self, requests: Sequence[SubmitRequest], at: datetime) -> list[SubmitRequest]:
         """Return the requests in the order in which they are asked for.
 
         Those that go alone come first in every second minute, so that neither kind waits for ever
         behind the other.
         """
         first = at.minute % 2 == 0
-        return sorted(requests, key=lambda r: self._shares(r, purpose) is not first)
+        return sorted(requests, key=lambda r: self._shares(r) is not first)
 
-    def has_room(self, request: SubmitRequest, purpose: str) -> bool:
+    def has_room(self, request: SubmitRequest) -> bool:
         """Return whether a request may go with what is there."""
         if self.alone or not self.calls:
             return not self.alone
-        if not self._shares(request, purpose):
+        if not self._shares(request):
             return False
-        return self.contract.gas([*self.calls, _call(request)]) <= MAX_BATCH_GAS
+        return self.contract.gas([*self.calls, *_calls(request)]) <= MAX_BATCH_GAS
 
-    def more_gas(self, request: SubmitRequest, purpose: str) -> Gas:
-        """Return how much more gas the transaction has with a request."""
-        if not self._shares(request, purpose):
-            return request.gas
+    def max_cost(self, request: SubmitRequest, fees: Fees) -> Wei:
+        """Return the most that the wallet must have for a request, beside what is there."""
+        if not self._shares(request):
+            return Wei(request.call.value + request.gas * fees.ceiling + request.reserve)
         before = self.contract.gas(self.calls) if self.calls else 0
-        return Gas(self.contract.gas([*self.calls, _call(request)]) - before)
+        calls = _calls(request)
+        gas = self.contract.gas([*self.calls, *calls]) - before
+        reserve = request.reserve if request.claim is None else 0
+        return Wei(sum(c.call.value for c in calls) + gas * fees.ceiling + reserve)
 
     def add(self, request: SubmitRequest, purpose: str) -> None:
         """Add a request that has room."""
-        if not self._shares(request, purpose):
+        if not self._shares(request):
             self.alone = True
             return
-        order, value = request.order, request.call.value
-        self.calls.append(_call(request))
-        self.parts.append(
-            Part(subject=order.key, purpose=purpose, attempt=order.attempt, value=value)
-        )
+        order, calls = request.order, _calls(request)
+        self.calls += calls
+        self.parts += [
+            Part(subject=order.key, purpose=one, attempt=order.attempt, value=call.call.value)
+            for one, call in zip((purpose, REPAY), calls, strict=False)
+        ]
 
     def unsigned(self, first: Order, purpose: str, fees: Fees, nonce: int) -> Unsigned:
         """Return the transaction that makes all its calls.
 
         first: the order that it is named after.
         """
+        others = len({part.subject for part in self.parts}) - 1
         return Unsigned(
-            subject=f"{first.key}+{len(self.parts) - 1}",
+            subject=f"{first.key}+{others}",
             purpose=purpose,
             attempt=first.attempt,
             nonce=nonce,
@@ -109,10 +113,10 @@ class Shared:
             batch=tuple(self.parts),
         )
 
-    def _shares(self, request: SubmitRequest, purpose: str) -> bool:
+    def _shares(self, request: SubmitRequest) -> bool:
         """Return whether a request goes with others; an order that has failed before does not."""
-        fit = purpose == TRANSFER and not request.order.failures and request.gas <= MAX_CALL_GAS
-        return self.together and fit
+        single = not request.others and not request.order.failures
+        return self.together and single and request.gas <= MAX_CALL_GAS
 
 
 def slice_size(bridge: Bridge) -> int:
@@ -171,5 +175,9 @@ def open_batch(bridge: Bridge, found: Delegation | None, run: Run) -> Shared | N
     return Shared(contract=bridge.batch_contract, account=found.account, together=together)
 
 
-def _call(request: SubmitRequest) -> BatchedCall:
-    return BatchedCall(call=request.call, gas=request.gas, may_fail=True)
+def _calls(request: SubmitRequest) -> list[BatchedCall]:
+    """Return the calls of a request: where a transfer fails, the registry refuses its claim."""
+    calls = [BatchedCall(call=request.call, gas=request.gas, may_fail=True)]
+    if (claim := request.claim) is not None:
+        calls.append(BatchedCall(call=claim.call, gas=claim.gas, may_fail=True))
+    return calls

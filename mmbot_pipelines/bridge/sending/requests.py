@@ -21,7 +21,7 @@ class SubmitRequest:
     gas: Gas
     reserve: Wei  # to be left in the wallet for what must follow
     claim_cost: Wei | None = None  # what the claim is expected to cost, where this pays for it
-    claim: ClaimBehind | None = None  # at the next nonce: mined with the transfer, or not at all
+    claim: ClaimBehind | None = None  # mined with the transfer, or not at all
 
     @property
     def orders(self) -> tuple[Order, ...]:

@@ -116,15 +116,15 @@ def sign_one(
         return
     held, undecided = _held(uow, requests), _undecided(uow)
     picked = list[tuple[SubmitRequest, list[Order]]]()
-    for request in shared.in_turn(requests, work.step, work.bridge.clock()):
-        if not shared.has_room(request, work.step):
-            _leave(work, batch, [request])
+    for asked in shared.in_turn(requests, work.bridge.clock()):
+        if not shared.has_room(asked):
+            _leave(work, batch, [asked])
             continue
-        orders = _admitted(work, batch, request, held, undecided, admission)
+        orders = _admitted(work, batch, asked, held, undecided, admission)
         if not orders:
             continue
-        gas = shared.more_gas(request, work.step)
-        needed = Wei(request.call.value + gas * fees.ceiling + request.reserve)
+        request = replace(asked, claim=_behind(asked, orders[0], undecided))
+        needed = shared.max_cost(request, fees)
         if not _affords(work, batch, request, orders, needed, free, admission):
             continue
         shared.add(request, work.step)
@@ -136,7 +136,7 @@ def sign_one(
         return
     (first, orders), everybody = picked[0], [order for _, some in picked for order in some]
     try:
-        if len(picked) == 1:
+        if len(shared.calls) < 2:
             (row,) = _signed(work, orders[0], first, None, fees, nonce)
         else:
             row = sign(work.bridge, shared.unsigned(orders[0], work.step, fees, nonce))

@@ -62,7 +62,7 @@ def _against_claims(bridge: Bridge, rows: Sequence[Transaction]) -> dict[TxHash,
     paid. Where it cannot be asked, the claim is sent: it was right when it was signed, and others
     wait behind it.
     """
-    batches = {row.hash for row in rows if row.batch}
+    batches = {row.hash for row in rows if row.has_one_call}
     late = {
         part.subject: row.hash
         for row in rows

@@ -1,8 +1,9 @@
 """What is to be done about a stuck batch of transfers (EIP-7702): pay more, cancel, or wait.
 
-The same calls go again at higher fees, without the orders that are not wanted any more and those
-whose margin does not carry their share of the gas. None is added: what is left out is decided
-again only when the nonce is decided.
+The same transfers go again at higher fees, without the orders that are not wanted any more and
+those whose margin does not carry their share of the gas. Claims that were with them follow later:
+their messages cost more now. None is added: what is left out is decided again only when the nonce
+is decided.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.claim_cost import ClaimCost
 from mmbot_pipelines.bridge.orders.order import Order
+from mmbot_pipelines.bridge.ports.accounts import TRANSFER
 from mmbot_pipelines.bridge.sending.batches import MAX_CALL_GAS, read_delegation
 from mmbot_pipelines.bridge.sending.gas_estimates import claim_gas
 from mmbot_pipelines.bridge.sending.still_wanted import OrderCheck
@@ -41,13 +43,13 @@ def stuck_batch(
     waiting = [order for order in stuck_nonce.waiting if not order.is_parked]
     if not may_end and any(checks[order.key].outage for order in waiting):
         return "a chain cannot be asked about its orders"
-    contract = _contract(bridge)
+    contract = batches_now(bridge)
     if contract is None:
         return quotes.cancelling(stuck_nonce, "cancelled, the account makes no batches any more")
     wanted = [order for order in waiting if checks[order.key].against is None]
     if not wanted:
         return quotes.cancelling(stuck_nonce, "cancelled, none of its orders is to be paid now")
-    if not stuck_nonce.blocks and len(wanted) == len(stuck_nonce.newest.batch):
+    if not stuck_nonce.blocks and len(wanted) == len(stuck_nonce.orders):
         return None
     candidates = [_candidate(bridge, order, checks[order.key], quotes.market) for order in wanted]
     replacement = _affordable(bridge, contract, stuck_nonce, candidates, quotes, funds)
@@ -57,7 +59,7 @@ def stuck_batch(
     return replacement
 
 
-def _contract(bridge: Bridge) -> BatchContract | None:
+def batches_now(bridge: Bridge) -> BatchContract | None:
     """Return the contract if our account makes batches now: else the call would do nothing."""
     found = read_delegation(bridge)
     return bridge.batch_contract if found and found.code is AccountCode.OURS else None
@@ -82,7 +84,8 @@ def _affordable(
     newest, left = stuck_nonce.newest, sorted(candidates, key=lambda c: c.margin, reverse=True)
     while left:
         kept = {c.order.key for c in left}
-        batch = tuple(part for part in newest.batch if part.subject in kept)
+        transfers = (part for part in newest.batch if part.purpose == TRANSFER)
+        batch = tuple(part for part in transfers if part.subject in kept)
         calls = [c.call for c in candidates if c.order.key in kept]
         gas = contract.gas(calls)
         share = -(-gas // len(calls))

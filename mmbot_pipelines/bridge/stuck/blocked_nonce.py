@@ -117,7 +117,8 @@ class FeeQuotes:
         if fees is None:
             return None
         newest = stuck_nonce.newest
-        batch = tuple(replace(p, purpose=CANCEL, value=Wei(0)) for p in newest.batch)
+        by_order = {part.subject: part for part in newest.batch}.values()
+        batch = tuple(replace(p, purpose=CANCEL, value=Wei(0)) for p in by_order)
         return Replacement(
             newest=newest, call=None, gas=CANCEL_GAS, fees=fees, why=why, batch=batch
         )

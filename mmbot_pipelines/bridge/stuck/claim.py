@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 
 from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.orders.order import Order
+from mmbot_pipelines.bridge.sending.batches import MAX_CALL_GAS
+from mmbot_pipelines.bridge.stuck.batch import batches_now
 from mmbot_pipelines.bridge.stuck.blocked_nonce import (
     FeeQuotes,
     Replacement,
@@ -17,6 +19,7 @@ from mmbot_pipelines.bridge.stuck.blocked_nonce import (
     gas_of,
     signed_gas,
 )
+from mmbot_pipelines.core.delegation import BatchedCall
 from mmbot_pipelines.core.errors import (
     Failure,
     NotServed,
@@ -24,7 +27,7 @@ from mmbot_pipelines.core.errors import (
     SimulationReverted,
     TryAgain,
 )
-from mmbot_pipelines.core.money import format_ether, shares
+from mmbot_pipelines.core.money import Gas, format_ether, shares
 from mmbot_pipelines.core.outbox import Call, Fees, Part, Transaction
 
 # Since it was signed last: at a price that was good then, and is again where it was bumped.
@@ -76,7 +79,52 @@ def _affordable_batch(
         return _refused(orders, e)
     if not payable:
         return _Against("none of its orders can be claimed now")
+    if stuck_nonce.newest.is_self_call:
+        return _affordable_calls(bridge, stuck_nonce, payable, quotes)
     return _affordable(bridge, stuck_nonce, payable, quotes)
+
+
+def _affordable_calls(
+    bridge: Bridge, stuck_nonce: StuckNonce, orders: Sequence[Order], quotes: FeeQuotes
+) -> Replacement | _Against:
+    """Return a batch of the claims that cost no more than they bring, at fees that help."""
+    newest, owed = stuck_nonce.newest, sum(order.amount + order.fee for order in orders)
+    fees = quotes.fees(stuck_nonce, owed // (signed_gas(newest) or 1))
+    if fees is None:
+        return _Against(f"they bring {format_ether(owed)}, less than they cost now")
+    try:
+        contract = batches_now(bridge)
+        begun = bridge.origins[orders[0].origin].claims(orders, fees)
+        calls = {o.key: c for o, c in zip(orders, begun, strict=True) if isinstance(c, Call)}
+        foreseen = bridge.chain.simulate(list(calls.values()), fees) if calls else []
+    except Failure as e:
+        return _refused(orders, e)
+    if contract is None:
+        return _Against("the account makes no batches any more")
+    gas = dict(zip(calls, (_gas_of_call(estimate) for estimate in foreseen), strict=True))
+    kept = {
+        order.key: BatchedCall(call=calls[order.key], gas=limit, may_fail=True)
+        for order in orders
+        if (limit := gas.get(order.key)) is not None
+        and calls[order.key].value + limit * fees.ceiling <= order.amount + order.fee
+    }
+    if not kept:
+        return _Against("none of its orders can be claimed now")
+    parts = tuple(
+        replace(part, value=kept[part.subject].call.value)
+        for part in newest.batch
+        if part.subject in kept
+    )
+    batched = [kept[part.subject] for part in parts]
+    call = contract.batch(bridge.chain.wallet, batched)
+    return quotes.paying(stuck_nonce, call, contract.gas(batched), fees, parts)
+
+
+def _gas_of_call(estimate: Gas | Failure) -> Gas | None:
+    """Return the limit of a claim in a batch; None: it would revert."""
+    if isinstance(estimate, SimulationReverted):
+        return None
+    return MAX_CALL_GAS if isinstance(estimate, Failure) else min(estimate, MAX_CALL_GAS)
 
 
 def _affordable(

@@ -29,7 +29,7 @@ def find_stuck(bridge: Bridge, waiting: Sequence[Transaction], market: Fees) -> 
     """Return the nonces that block the lane, and the transfers that may not be wanted."""
     now, after = bridge.clock(), bridge.rules.stuck_after_seconds
     in_the_way = {rows[-1].hash for rows in blocking(waiting, market, at=now, after_seconds=after)}
-    served = sorted({part.subject for row in waiting for part in row.parts})
+    served = sorted({key for row in waiting for key in _served(row)})
     orders = {o.key: o for o in bridge.store.orders.get(served)}
     nonces = by_nonce(waiting)
     transfers = {
@@ -40,13 +40,13 @@ def find_stuck(bridge: Bridge, waiting: Sequence[Transaction], market: Fees) -> 
     stuck_nonces = [
         StuckNonce(
             rows=rows,
-            orders=[orders[p.subject] for p in rows[-1].parts if p.subject in orders],
+            orders=[orders[key] for key in _served(rows[-1]) if key in orders],
             old=is_old(rows, at=now, after_seconds=after),
             blocks=rows[-1].hash in in_the_way,
             first=rows is nonces[0],
             awaited=rows is not nonces[-1],
             transfer=transfers.get((rows[-1].subject, rows[-1].nonce - 1))
-            if rows[-1].purpose == REPAY
+            if rows[-1].purpose == REPAY and not rows[-1].batch
             else None,
         )
         for rows in nonces
@@ -57,6 +57,10 @@ def find_stuck(bridge: Bridge, waiting: Sequence[Transaction], market: Fees) -> 
         if n.blocks or (n.newest.purpose == TRANSFER and _is_unwanted(n))
     }
     return [n for n in stuck_nonces if n.newest.hash in touched or _follows(n, touched)]
+
+
+def _served(row: Transaction) -> list[str]:
+    return list(dict.fromkeys(part.subject for part in row.parts))
 
 
 def _follows(stuck_nonce: StuckNonce, touched: Container[TxHash]) -> bool:

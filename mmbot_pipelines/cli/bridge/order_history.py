@@ -83,9 +83,8 @@ def _transaction(row: Transaction, key: str) -> list[str]:
         lines.append(f"gas used {row.gas_used} at {format_gwei(row.gas_price)}, cost {cost}")
         lines += _share(row, key)
         if row.refund:
-            lines.append(
-                f"its message failed on the L2, {format_ether(row.refund)} came back there"
-            )
+            what = "messages of it" if row.is_self_call else "its message"
+            lines.append(f"{what} failed on the L2, {format_ether(row.refund)} came back there")
         return lines
     if row.state in _COST_NOTHING:
         return [*lines, f"cost nothing: {_COST_NOTHING[row.state]} used its nonce"]
@@ -102,9 +101,10 @@ def _share(row: Transaction, key: str) -> list[str]:
     if not row.batch or not found or row.gas_used is None or row.gas_price is None:
         return []
     gas = shares(row.gas_used * row.gas_price, len(row.parts))
+    orders = len({part.subject for part in row.parts})
     value = sum(row.parts[position].value for position in found)
     return [
-        f"shared by {len(row.parts)} orders: {format_ether(sum(gas[p] for p in found))} of the gas "
+        f"shared by {orders} orders: {format_ether(sum(gas[p] for p in found))} of the gas "
         f"and {format_ether(value)} of the value are this order's"
     ]
 

@@ -102,8 +102,9 @@ def receipts_sensors(origins: Sequence[str], max_runs: int) -> list[dg.SensorDef
                 return
             run = sensor_run(context)
             busy = set(origins)
-            # What is claimed together is claimed by one run.
-            runs = max_runs if bridge.rules.batching is None else 1
+            # What is claimed in one transaction is claimed by one run.
+            alone = bridge.rules.batching is None and bridge.batch_contract is None
+            runs = max_runs if alone else 1
             steps.check_l1_reorgs(bridge, run)
             steps.process_receipts(bridge, run)
             stuck = list(replacements(bridge))

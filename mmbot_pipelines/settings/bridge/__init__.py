@@ -143,16 +143,6 @@ class Execution(Section):
             f"orders: set it, if the registry is of v2, or MMBOT_CLAIM={AFTER_TRANSFER}"
         ]
 
-    @model_validator(mode="after")
-    def _one_in_flight(self) -> Self:
-        if self.batch == EIP7702 and self.claim == WITH_TRANSFER:
-            raise ValueError(
-                "MMBOT_CLAIM is with_transfer, which sends two transactions at a time, but with "
-                "MMBOT_BATCH=eip7702 nodes take one of a delegated account: set MMBOT_CLAIM to "
-                "after_transfer"
-            )
-        return self
-
 
 class OriginNode(ChainSection):
     """A chain that orders come from; each origin has its own kind."""

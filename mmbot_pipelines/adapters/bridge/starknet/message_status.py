@@ -8,6 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
+from eth_utils.crypto import keccak
+
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
 from mmbot_pipelines.adapters.bridge.starknet import registry, views
 from mmbot_pipelines.adapters.evm import quorum
@@ -23,7 +27,7 @@ from mmbot_pipelines.bridge.orders.escrow_errors import ClaimsGoElsewhere, Messa
 from mmbot_pipelines.bridge.orders.order import Order
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcUnavailable, Undelivered
 from mmbot_pipelines.core.money import Address, TxHash
-from mmbot_pipelines.core.outbox import Block
+from mmbot_pipelines.core.outbox import Block, Event
 from mmbot_pipelines.core.text import cleaned
 
 if TYPE_CHECKING:
@@ -46,6 +50,10 @@ _LOG_MESSAGE = {
     ],
 }
 
+_MESSAGE_SENT = keccak(text="LogMessageToL2(address,uint256,uint256,uint256[],uint256,uint256)")
+_TOPICS = 4
+_MESSAGE_TYPES = ("uint256[]", "uint256", "uint256")  # payload, nonce, fee
+
 
 @dataclass(frozen=True, slots=True)
 class Sent:
@@ -53,6 +61,8 @@ class Sent:
 
     block: Block  # of L1
     message: TxHash | None  # the hash that L1 keeps it under; None: there is no message
+    place: int = 0  # among the messages of its transaction
+    messages: int = 1  # of its transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +93,21 @@ class Messages:
 
         agreed = quorum.each(self.l1, asked, read)
         return {order.key: sent for order, sent in zip(orders, agreed, strict=True) if sent}
+
+    def claimed_in(self, events: Sequence[Event], orders: Sequence[Order]) -> list[bool]:
+        """Return whether the registry has sent each order's message, wherever, in a transaction.
+
+        events: of that one transaction.
+        """
+        sender = int(self.registry, 16).to_bytes(32, "big")
+        payloads = [
+            _payload(event.data)
+            for event in events
+            if event.address == self.messaging
+            and len(event.topics) == _TOPICS
+            and event.topics[:2] == (_MESSAGE_SENT, sender)
+        ]
+        return [abi.claim_payload(order) in payloads for order in orders]
 
     def missing(self, order: Order) -> MessageMissing:
         """Return that an order's mined claim has sent no message to our escrow."""
@@ -149,13 +174,16 @@ class Messages:
         answers = call_trusted_views(self.l1, calls, final) if calls else []
         return {key for key, answer in zip(old, answers, strict=True) if self._is_gone(answer)}
 
-    def failed(self, orders: Sequence[Order]) -> dict[str, Undelivered]:
-        """Return the claims that Starknet executed without effect, where a quorum agrees."""
+    def failed(self, orders: Sequence[Order], sent: Mapping[str, Sent]) -> dict[str, Undelivered]:
+        """Return the claims that Starknet executed without effect, where a quorum agrees.
+
+        sent: their messages, by the orders' keys.
+        """
         if not orders:
             return {}
 
         def asked(node: StarknetNode) -> list[str | None]:
-            failed = self._failed(node, orders)
+            failed = self._failed(node, orders, sent)
             return [failed.get(order.key) for order in orders]
 
         reported = self.rpc.columns(asked, lambda why: str(why is None))
@@ -179,29 +207,32 @@ class Messages:
             decoding.quantity(receipt.get("blockNumber")), decoding.hash32(receipt.get("blockHash"))
         )
         logs = receipt_logs(receipt, TxHash(str(order.claim_tx)))
-        return Sent(block, self._message_of(event, order, logs))
+        return self._message_of(event, order, block, logs)
 
     def _message_of(
-        self, event: "ContractEvent", order: Order, logs: Sequence[Log]
-    ) -> TxHash | None:
-        """Return the hash of an order's message in the logs of its claim, or None."""
+        self, event: "ContractEvent", order: Order, block: Block, logs: Sequence[Log]
+    ) -> Sent:
+        """Return an order's message in the logs of its claim."""
         from mmbot_pipelines.adapters.evm.web3_contracts import decoded  # noqa: PLC0415
 
         sender, to = int(self.registry, 16), int(self.escrow, 16)
-        for sent in decoded(event, logs):
+        messages = decoded(event, logs)
+        for place, sent in enumerate(messages):
             selector, payload = sent["selector"], sent["payload"]
             ours = (int(sent["fromAddress"], 16), sent["toAddress"]) == (sender, to)
             if ours and abi.claims(selector, payload, order):
                 hashed = abi.message_hash(sender, to, sent["nonce"], selector, payload)
-                return TxHash(f"0x{hashed.hex()}")
-        return None
+                return Sent(block, TxHash(f"0x{hashed.hex()}"), place, len(messages))
+        return Sent(block, None)
 
     def _is_gone(self, answer: bytes | RpcError) -> bool:
         if isinstance(answer, RpcError):
             raise refused(answer, f"l1ToL2Messages of Starknet's core contract {self.messaging}")
         return L1_TO_L2_MESSAGES.decode(answer) == (0,)
 
-    def _failed(self, node: StarknetNode, orders: Sequence[Order]) -> dict[str, str]:
+    def _failed(
+        self, node: StarknetNode, orders: Sequence[Order], sent: Mapping[str, Sent]
+    ) -> dict[str, str]:
         """Return the orders that the escrow holds unpaid though their message failed, and why."""
         numbers = [order.number for order in orders]
         newest = node.newest()
@@ -210,7 +241,7 @@ class Messages:
         failed: dict[str, str] = {}
         for order, *states in zip(orders, sealed, shown, strict=True):
             if all(not isinstance(s, Failure) and s.is_of(order) and s.pending for s in states):
-                why = _why_failed(self._statuses(node, order))
+                why = _why_failed(self._statuses(node, order), sent[order.key])
                 if why is not None:
                     failed[order.key] = why
         return failed
@@ -222,12 +253,24 @@ class Messages:
             return []  # the node does not know, or has no such method: nothing is proven
 
 
-def _why_failed(handlers: Sequence[dict[str, Any]]) -> str | None:
-    """Return why the one message of a claim failed on Starknet, or None where it did not."""
-    if len(handlers) != 1:
+def _why_failed(handlers: Sequence[dict[str, Any]], sent: Sent) -> str | None:
+    """Return why a message failed on Starknet, or None where it did not.
+
+    handlers: of all messages of its transaction, in their order.
+    """
+    if len(handlers) != sent.messages:
         return None
-    (status,) = handlers
+    status = handlers[sent.place]
     accepted = status["finality_status"] in ("ACCEPTED_ON_L2", "ACCEPTED_ON_L1")
     if not accepted or status["execution_status"] != "REVERTED":
         return None
     return cleaned(status.get("failure_reason") or "no reason is given")
+
+
+def _payload(data: bytes) -> list[int]:
+    """Return the payload of a logged message; nothing where the data is none."""
+    try:
+        payload, _, _ = decode(_MESSAGE_TYPES, data)
+    except (DecodingError, OverflowError):
+        return []
+    return list(payload)

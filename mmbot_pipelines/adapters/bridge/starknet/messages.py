@@ -16,10 +16,10 @@ from mmbot_pipelines.adapters.rpc.client import Rpc
 from mmbot_pipelines.adapters.starknet.client import StarknetRpc
 from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.orders.order import Order
-from mmbot_pipelines.bridge.ports.chains import Progress
+from mmbot_pipelines.bridge.ports.chains import MessageEnd, Progress
 from mmbot_pipelines.core.errors import Failure, TryAgain
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
-from mmbot_pipelines.core.outbox import Call, Fees
+from mmbot_pipelines.core.outbox import Call, Event, Fees
 
 _KIND = "message "  # what a claim's name begins with
 _MAX_BATCH = 100  # orders: 501 felts of a message
@@ -120,13 +120,13 @@ class ByMessage:
         """Return that the registry sends claims to another escrow or function, or None."""
         return self._messages.elsewhere()
 
-    def refunded(self, claims: Sequence[TxHash]) -> list[Wei | None]:
-        """Return zeros: Starknet gives nothing back of a message that failed."""
-        return [Wei(0)] * len(claims)
+    def claimed_in(self, events: Sequence[Event], orders: Sequence[Order]) -> list[bool]:
+        """Return whether the events of one transaction have each order's message."""
+        return self._messages.claimed_in(events, orders)
 
-    def messages_failed(self, claims: Sequence[TxHash]) -> list[bool | None]:
-        """Return False: `progress` finds those that failed."""
-        return [False] * len(claims)
+    def message_ends(self, claims: Sequence[TxHash]) -> list[Sequence[MessageEnd] | None]:
+        """Return nothing: a message that failed gives nothing back, and `progress` finds it."""
+        return [()] * len(claims)
 
     def record_costs(self) -> None:
         """Do nothing: nothing of ours is sent to Starknet."""
@@ -154,6 +154,6 @@ class ByMessage:
             else:
                 waiting[order.key] = sent[order.key]
         gone = self._messages.consumed(waiting)
-        failed = self._messages.failed([order for order in due if order.key in gone])
+        failed = self._messages.failed([o for o in due if o.key in gone], waiting)
         seen |= {key: Progress(lost=why) for key, why in failed.items()}
         return [seen.get(order.key, Progress()) for order in orders]

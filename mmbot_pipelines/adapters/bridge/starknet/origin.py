@@ -26,11 +26,11 @@ from mmbot_pipelines.bridge.orders.escrow_errors import (
     PaidElsewhere,
 )
 from mmbot_pipelines.bridge.orders.order import Order
-from mmbot_pipelines.bridge.ports.chains import Progress, Repayment, Settlement, Task
+from mmbot_pipelines.bridge.ports.chains import MessageEnd, Progress, Repayment, Settlement, Task
 from mmbot_pipelines.bridge.ports.orders import Cursor, Scan
 from mmbot_pipelines.core.errors import Failure, Malformed, RetryPolicy, RpcRefused
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
-from mmbot_pipelines.core.outbox import Block, Call, Fees
+from mmbot_pipelines.core.outbox import Block, Call, Event, Fees
 
 # A payment is looked for among all of the escrow's, from the oldest order's block on. For
 # one that waits longer than this, in blocks, the escrow is asked first whether it has paid.
@@ -168,13 +168,13 @@ class StarknetOrigin:
         """Return the progress of claims that the escrow has not paid yet."""
         return self._repayment.progress(orders) if orders else []
 
-    def refunded(self, claims: Sequence[TxHash]) -> list[Wei | None]:
-        """Return what the messages of mined claims gave back, in wei."""
-        return self._repayment.refunded(claims)
+    def claimed_in(self, events: Sequence[Event], orders: Sequence[Order]) -> list[bool]:
+        """Return whether the events of one transaction show that it has claimed each order."""
+        return self._repayment.claimed_in(events, orders)
 
-    def messages_failed(self, claims: Sequence[TxHash]) -> list[bool | None]:
-        """Return whether the messages of mined claims failed; `progress` finds it."""
-        return self._repayment.messages_failed(claims)
+    def message_ends(self, claims: Sequence[TxHash]) -> list[Sequence[MessageEnd] | None]:
+        """Return how the messages of mined claims ended; `progress` finds those that failed."""
+        return self._repayment.message_ends(claims)
 
     def record_costs(self) -> None:
         """Write what claims have cost on Starknet."""

@@ -36,10 +36,10 @@ from mmbot_pipelines.adapters.starknet.client import StarknetRpc
 from mmbot_pipelines.adapters.starknet.lane import StarknetLane
 from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.bridge.orders.order import Order
-from mmbot_pipelines.bridge.ports.chains import Progress, Task
+from mmbot_pipelines.bridge.ports.chains import MessageEnd, Progress, Task
 from mmbot_pipelines.core.errors import Failure, NotServed, TryLater, Waits
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
-from mmbot_pipelines.core.outbox import Call, Fees
+from mmbot_pipelines.core.outbox import Call, Event, Fees
 
 __all__ = [
     "ByProof",
@@ -169,13 +169,13 @@ class ByProof:
                 seen[key] = Progress(waits=f"waiting: {state}")
         return [seen.get(order.key, Progress()) for order in orders]
 
-    def refunded(self, claims: Sequence[TxHash]) -> list[Wei | None]:
-        """Return zeros: nothing is sent on L1."""
-        return [Wei(0)] * len(claims)
+    def claimed_in(self, events: Sequence[Event], orders: Sequence[Order]) -> list[bool]:
+        """Return False: no claim is sent on L1."""
+        return [False] * len(orders)
 
-    def messages_failed(self, claims: Sequence[TxHash]) -> list[bool | None]:
-        """Return False: no message is sent."""
-        return [False] * len(claims)
+    def message_ends(self, claims: Sequence[TxHash]) -> list[Sequence[MessageEnd] | None]:
+        """Return nothing: no message is sent."""
+        return [()] * len(claims)
 
     def record_costs(self) -> None:
         """Write what our transactions on Starknet have cost, in fri."""

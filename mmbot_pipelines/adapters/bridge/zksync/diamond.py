@@ -31,6 +31,13 @@ _L2_CANONICAL_TRANSACTION = _typed(
     reservedDynamic="bytes",
 )
 
+# Of the event, none of which is indexed.
+REQUEST_TYPES = (
+    *("uint256", "bytes32", "uint64"),
+    f"({','.join(field['type'] for field in _L2_CANONICAL_TRANSACTION)})",
+    "bytes[]",
+)
+
 ABI: list[dict[str, Any]] = [
     {
         "type": "function",

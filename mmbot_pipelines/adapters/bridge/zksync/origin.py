@@ -13,7 +13,7 @@ from mmbot_pipelines.adapters.bridge.escrow import (
 )
 from mmbot_pipelines.adapters.bridge.registry_abi import V1, V2, RegistryAbi
 from mmbot_pipelines.adapters.bridge.zksync import escrow as abi
-from mmbot_pipelines.adapters.bridge.zksync import refunds, views
+from mmbot_pipelines.adapters.bridge.zksync import refunds, requests, views
 from mmbot_pipelines.adapters.bridge.zksync.claim_messages import ClaimMessages
 from mmbot_pipelines.adapters.bridge.zksync.diamond import GAS_PER_PUBDATA
 from mmbot_pipelines.adapters.bridge.zksync.payments import Payments
@@ -28,12 +28,12 @@ from mmbot_pipelines.bridge.orders.escrow_errors import (
     OrderAbsent,
 )
 from mmbot_pipelines.bridge.orders.order import Order
-from mmbot_pipelines.bridge.ports.chains import Progress, Settlement
+from mmbot_pipelines.bridge.ports.chains import MessageEnd, Progress, Settlement
 from mmbot_pipelines.bridge.ports.orders import Cursor, Scan
 from mmbot_pipelines.core import concurrency
 from mmbot_pipelines.core.errors import Failure, Malformed, RpcRefused
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei
-from mmbot_pipelines.core.outbox import Block, Call, Fees
+from mmbot_pipelines.core.outbox import Block, Call, Event, Fees
 
 
 class ZkSyncOrigin:
@@ -194,14 +194,21 @@ class ZkSyncOrigin:
         """Return no progress: only the escrow's payment shows that a message has arrived."""
         return [Progress()] * len(orders)
 
-    def refunded(self, claims: Sequence[TxHash]) -> list[Wei | None]:
-        """Return what messages of mined claims gave back where they failed on zkSync, in wei."""
-        ends = self._ends(claims)
-        return [None if end is None else end.refund if end.failed else Wei(0) for end in ends]
+    def claimed_in(self, events: Sequence[Event], orders: Sequence[Order]) -> list[bool]:
+        """Return whether the events of one transaction have each order's message."""
+        sent = requests.messages(events, self._diamond, self._registry)
+        return [any(message.claims(order) for message in sent) for order in orders]
 
-    def messages_failed(self, claims: Sequence[TxHash]) -> list[bool | None]:
-        """Return whether messages of mined claims failed on zkSync; None: not known yet."""
-        return [None if end is None else end.failed for end in self._ends(claims)]
+    def message_ends(self, claims: Sequence[TxHash]) -> list[Sequence[MessageEnd] | None]:
+        """Return how the messages of each mined claim ended; None: of one it is not known yet."""
+        if not claims:
+            return []
+        sent = requests.of_claims(self._l1, claims, self._diamond, self._registry)
+        newest = self.head(Cursor.ACCEPTED).number
+        found = iter(refunds.ends(self._rpc, [*chain(*sent)], self._refunds_to, newest=newest))
+        ends = [[next(found) for _ in of_claim] for of_claim in sent]
+        known = [[end for end in of_claim if end is not None] for of_claim in ends]
+        return [k if k and len(k) == len(e) else None for k, e in zip(known, ends, strict=True)]
 
     def record_costs(self) -> None:
         """Do nothing: nothing of ours is sent to zkSync."""
@@ -224,13 +231,6 @@ class ZkSyncOrigin:
         paid = self._payments.find(claimed, block.number)
         refunds.add(self._rpc, paid, self._refunds_to, self._payments.numbers)
         return [paid.get(o.number) if o.number in claimed else None for o in orders]
-
-    def _ends(self, claims: Sequence[TxHash]) -> list[refunds.MessageEnd | None]:
-        if not claims:
-            return []
-        messages = refunds.messages(self._l1, claims, self._diamond)
-        newest = self.head(Cursor.ACCEPTED).number
-        return refunds.ends(self._rpc, messages, self._refunds_to, newest=newest)
 
     def _claimed(self, orders: Sequence[Order], block: Block | str) -> dict[int, Order]:
         """Return the orders that the escrow holds unchanged and as paid, by number.

@@ -11,13 +11,14 @@ Source: era-contracts, bootloader.yul (`mintEther`), L2BaseToken.sol and IMailbo
 """
 
 from collections.abc import Callable, MutableMapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from eth_abi.abi import encode
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
-from mmbot_pipelines.adapters.bridge.zksync.diamond import ABI, BASE_COST, GAS_PER_PUBDATA
+from mmbot_pipelines.adapters.bridge.zksync.diamond import BASE_COST, GAS_PER_PUBDATA
+from mmbot_pipelines.adapters.bridge.zksync.requests import Message
 from mmbot_pipelines.adapters.evm import blocks, quorum
 from mmbot_pipelines.adapters.evm.contracts import call_trusted_views, refused
 from mmbot_pipelines.adapters.evm.delegation import designator
@@ -26,7 +27,7 @@ from mmbot_pipelines.adapters.rpc import decoding
 from mmbot_pipelines.adapters.rpc.client import Poll, Rpc
 from mmbot_pipelines.adapters.rpc.node import Answer, RpcCall, RpcError
 from mmbot_pipelines.bridge.orders.escrow_errors import PaidElsewhere
-from mmbot_pipelines.bridge.ports.chains import Settlement
+from mmbot_pipelines.bridge.ports.chains import MessageEnd, Settlement
 from mmbot_pipelines.core.errors import Failure
 from mmbot_pipelines.core.money import Address, Gas, TxHash, Wei, shares
 
@@ -100,64 +101,36 @@ def go_to_alias(
     return len({decoding.hash32(answer) for answer in hashes}) > 1
 
 
-def messages(l1: Rpc, claims: Sequence[TxHash], diamond: Address) -> list[TxHash | None]:
-    """Return the transaction on the L2 that each mined claim has asked for; None: unknown.
-
-    Raises:
-        RpcUnavailable: too few nodes answered.
-    """
-
-    from mmbot_pipelines.adapters.evm.web3_contracts import contract, decoded  # noqa: PLC0415
-
-    request = contract(l1, diamond, ABI).events.NewPriorityRequest()
-
-    def asked_for(tx: TxHash, answer: Answer) -> TxHash | None:
-        found = decoded(request, _logs(tx, answer) or ())
-        return TxHash("0x" + found[0]["txHash"].hex()) if found else None
-
-    def read(poll: Poll) -> list[TxHash | None]:
-        return list(map(asked_for, claims, poll.answers))
-
-    return quorum.each(l1, [("eth_getTransactionReceipt", (tx,)) for tx in claims], read)
-
-
-@dataclass(frozen=True, slots=True)
-class MessageEnd:
-    """How a message was executed on the L2."""
-
-    failed: bool
-    refund: Wei  # what it gave back to our wallets in that transaction
-
-
 def ends(
-    rpc: Rpc, txs: Sequence[TxHash | None], wallets: Sequence[Address], *, newest: int
+    rpc: Rpc, messages: Sequence[Message], wallets: Sequence[Address], *, newest: int
 ) -> list[MessageEnd | None]:
     """Return how messages ended; None where one is in no block up to `newest`, or unknown.
 
     Raises:
         RpcUnavailable: too few nodes answered.
     """
-    known = [tx for tx in txs if tx is not None]
-    if not known:
-        return [None] * len(txs)
+    if not messages:
+        return []
 
     def read(poll: Poll) -> list[MessageEnd | None]:
-        answers = zip(known, poll.answers, strict=True)
-        return [_end(tx, answer, wallets, newest) for tx, answer in answers]
+        answers = zip(messages, poll.answers, strict=True)
+        return [_end(message, answer, wallets, newest) for message, answer in answers]
 
-    asked = [("eth_getTransactionReceipt", (tx,)) for tx in known]
-    found = dict(zip(known, quorum.each(rpc, asked, read), strict=True))
-    return [None if tx is None else found[tx] for tx in txs]
+    asked = [("eth_getTransactionReceipt", (message.tx,)) for message in messages]
+    return quorum.each(rpc, asked, read)
 
 
-def _end(tx: TxHash, answer: Answer, wallets: Sequence[Address], newest: int) -> MessageEnd | None:
-    minted = _minted(tx, answer, wallets)
+def _end(
+    message: Message, answer: Answer, wallets: Sequence[Address], newest: int
+) -> MessageEnd | None:
+    minted = _minted(message.tx, answer, wallets)
     if minted is None:
         return None
     given = decoding.fields(answer)
     if decoding.quantity(given.get("blockNumber")) > newest:
         return None
-    return MessageEnd(decoding.quantity(given.get("status")) != 1, minted)
+    failed = decoding.quantity(given.get("status")) != 1
+    return MessageEnd(number=message.number, failed=failed, refund=minted)
 
 
 def _shared(

@@ -18,6 +18,7 @@ from sqlalchemy import (
     false,
     func,
     literal_column,
+    or_,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -89,6 +90,10 @@ Index(
     transactions.c.stored_at,
     postgresql_where=transactions.c.state.in_([TxState.LOST.value, TxState.REVERTED.value]),
 )
+# Whose messages may give something back: claims, and batches, which may hold some.
+may_claim: ColumnElement[bool] = or_(
+    transactions.c.purpose == literal_column("'repay'"), transactions.c.parts > literal_column("0")
+)
 Index(
     "transactions_unrefunded",
     origin_of_transaction,
@@ -96,7 +101,7 @@ Index(
     transactions.c.id,
     postgresql_where=and_(
         transactions.c.state == TxState.MINED.value,
-        transactions.c.purpose == literal_column("'repay'"),
+        may_claim,
         transactions.c.refund.is_(None),
     ),
 )

@@ -5,10 +5,10 @@ from typing import Any
 from mmbot_pipelines.adapters.bridge.starknet import escrow as abi
 from mmbot_pipelines.adapters.bridge.starknet.origin import StarknetOrigin
 from mmbot_pipelines.bridge.orders.order import Order
-from mmbot_pipelines.bridge.ports.chains import Progress
+from mmbot_pipelines.bridge.ports.chains import MessageEnd, Progress
 from mmbot_pipelines.core.errors import Failure, RpcRefused
 from mmbot_pipelines.core.money import Gas, TxHash, Wei
-from mmbot_pipelines.core.outbox import Fees
+from mmbot_pipelines.core.outbox import Event, Fees
 from tests.adapters.starknet.starknet_fakes import (
     ESCROW,
     NOW,
@@ -38,10 +38,10 @@ class NoRepayment:
     def progress(self, orders: list[Order]) -> list[Progress]:
         return [Progress()] * len(orders)
 
-    def refunded(self, claims: list[TxHash]) -> list[Wei | None]:
-        return [Wei(0)] * len(claims)
+    def claimed_in(self, events: list[Event], orders: list[Order]) -> list[bool]:
+        return [False] * len(orders)
 
-    def messages_failed(self, claims: list[TxHash]) -> list[bool | None]:
+    def message_ends(self, claims: list[TxHash]) -> list[list[MessageEnd] | None]:
         return [None] * len(claims)
 
     def record_costs(self) -> None:

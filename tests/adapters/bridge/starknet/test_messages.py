@@ -1,15 +1,17 @@
 """The price of a claim's message when nodes differ."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from mmbot_pipelines.adapters.bridge.starknet.message_fee import MessageFeeOutOfRange
+from mmbot_pipelines.adapters.bridge.starknet.message_status import Sent, _why_failed
 from mmbot_pipelines.adapters.bridge.starknet.messages import ByMessage
 from mmbot_pipelines.adapters.evm.quorum import RpcDisagrees
 from mmbot_pipelines.adapters.rpc.client import Rpc
-from mmbot_pipelines.core.money import Address, Wei
-from mmbot_pipelines.core.outbox import Fees
+from mmbot_pipelines.core.money import Address, TxHash, Wei
+from mmbot_pipelines.core.outbox import Block, Fees
 from tests.adapters.rpc.fake_node import NOBODY
 from tests.adapters.starknet.starknet_fakes import (
     ESCROW,
@@ -42,6 +44,21 @@ def price(*nodes: StarknetFake, quorum: int) -> list[Wei]:
         max_fee=Wei(10**18),
     )
     return claims.message_fee([ORDER], FEES)
+
+
+def ended(*states: str) -> list[dict[str, Any]]:
+    return [{"finality_status": "ACCEPTED_ON_L2", "execution_status": state} for state in states]
+
+
+def test_of_several_messages_of_one_transaction_each_has_its_own_end() -> None:
+    block = Block(7, "0x7")
+    second = Sent(block, TxHash("0x1"), place=1, messages=3)
+    failed = ended("SUCCEEDED", "REVERTED", "SUCCEEDED")
+    assert _why_failed(failed, second) == "no reason is given"
+    assert _why_failed(failed, replace(second, place=0)) is None
+    # A node that does not show all of them may show others' in their places.
+    assert _why_failed(failed[:2], second) is None
+    assert _why_failed(ended("REVERTED"), Sent(block, TxHash("0x1"))) == "no reason is given"
 
 
 def test_the_dearest_of_prices_that_are_alike_is_paid(
