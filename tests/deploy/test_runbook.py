@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 import yaml
 
+from mmbot_pipelines.bridge.orders.lifecycle import Status
 from mmbot_pipelines.cli.main import COMMANDS
 from tests.deploy.units import ROOT, UNITS, services
 from tests.documents import called, dagster_names, understood, words
@@ -41,6 +42,13 @@ def test_it_has_an_action_for_every_alert_of_prometheus() -> None:
         for rule in group["rules"]:
             logged = re.search(rf"\b{rule['alert']}\b", RUNBOOK)
             assert logged, f"the runbook has nothing about {rule['alert']}"
+
+
+def test_it_has_what_to_do_for_every_state() -> None:
+    table = RUNBOOK.split("## The states of an order")[1].split("##")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")]
+    assert [row[0] for row in rows[1:]] == list(Status)
+    assert {len(row) for row in rows} == {5}
 
 
 @pytest.mark.parametrize(
