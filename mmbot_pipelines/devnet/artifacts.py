@@ -1,7 +1,7 @@
 """The compiled contracts: read from artifacts/, deployed, called."""
 
 import json
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ def artifact(name: str) -> dict[str, Any]:
     return loaded
 
 
+@lru_cache(maxsize=64)  # web3 reads the whole ABI each time
 def contract(w3: Web3, name: str, address: ChecksumAddress) -> Contract:
     """Return the deployed contract, ready for calls."""
     return w3.eth.contract(address=address, abi=artifact(name)["abi"])
