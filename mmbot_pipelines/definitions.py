@@ -12,6 +12,7 @@ import dagster as dg
 
 from mmbot_pipelines.defs.shared import retention
 from mmbot_pipelines.defs.shared.dagster_internals import follow_ticks, share_instance
+from mmbot_pipelines.defs.shared.logs import configure_logs
 from mmbot_pipelines.defs.shared.operator_errors import OperatorError, operator_errors
 from mmbot_pipelines.settings import load_apps, load_broker, load_database
 from mmbot_pipelines.settings.home import launcher_fault, require_home
@@ -46,6 +47,7 @@ def defs() -> dg.Definitions:
     share_instance()
     try:
         with operator_errors():
+            configure_logs()
             applications = [_application(name) for name in load_apps()]
             for application in applications:
                 application.require_settings()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from celery import Celery  # type: ignore[import-untyped]
 from celery.signals import (  # type: ignore[import-untyped]
+    setup_logging,
     worker_process_init,
     worker_ready,
 )
@@ -24,7 +25,8 @@ from mmbot_pipelines.defs.event_buffer import EventBuffer
 from mmbot_pipelines.defs.shared.dagster_internals import execute_run, run_of_task
 from mmbot_pipelines.defs.storage import buffer_events
 from mmbot_pipelines.defs.warm_runs import celery_app
-from mmbot_pipelines.settings import Broker, load_broker
+from mmbot_pipelines.settings import Broker, load_broker, load_log_format
+from mmbot_pipelines.settings.values import JSON
 from mmbot_pipelines.wiring import shared
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ def _app() -> Celery:
     gc.freeze()  # no child walks through it again, which would copy its pages, too
     app = celery_app(shared.broker_url(broker))
     app.task(_execute_job, name=TASK_EXECUTE_JOB_NAME)
+    if load_log_format() == JSON:
+        setup_logging.connect(lambda **_: None, weak=False)  # Celery would print what we write
     worker_ready.connect(_show, weak=False)
     worker_process_init.connect(_warm_up, weak=False)
     return app

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from mmbot_pipelines import settings
 from mmbot_pipelines.core.errors import InvalidSettings
+from mmbot_pipelines.settings.values import JSON
 from mmbot_pipelines.wiring import bridge as wiring
 
 
@@ -17,6 +18,10 @@ def metrics(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any that is free.")] = 9464,
 ) -> None:
     """Serve the metrics until Ctrl-C or SIGTERM."""
+    if settings.load_log_format() == JSON:
+        from mmbot_pipelines.adapters.logs import log_as_json  # noqa: PLC0415
+
+        log_as_json((*settings.ORIGINS,))
     registry = CollectorRegistry(auto_describe=False)
     registry.register(wiring.metrics(settings.load(keys=False)))
     try:

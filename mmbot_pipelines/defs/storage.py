@@ -26,6 +26,7 @@ from mmbot_pipelines.defs.shared.dagster_internals import (
     start_ticks_every,
 )
 from mmbot_pipelines.defs.shared.keyless import drop_keys
+from mmbot_pipelines.defs.shared.logs import configure_logs
 from mmbot_pipelines.defs.statements import spare_events, spare_runs, spare_schedules, store_events
 from mmbot_pipelines.settings import load_database, load_ui
 from mmbot_pipelines.settings.home import STORAGE
@@ -83,6 +84,7 @@ class Storage(DagsterPostgresStorage):
         `dagster dev`, which run no other code of ours.
         """
         drop_keys()
+        configure_logs()
         hosts = load_ui().hosts
         if is_webserver():
             # No other process needs Starlette.

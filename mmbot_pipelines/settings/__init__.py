@@ -4,6 +4,7 @@
     load_apps()       only which applications run
     load_database()   only the database, for commands that read it
     load_dry_run()    only whether nothing is signed or sent
+    load_log_format() only how a process logs
     load_broker()     only who hands runs to warm workers
     load_ui()         only what Dagster's webserver needs
 
@@ -66,6 +67,7 @@ __all__ = [
     "load_broker",
     "load_database",
     "load_dry_run",
+    "load_log_format",
     "load_ui",
     "place",
     "without_keys",
@@ -218,8 +220,16 @@ def load_dry_run(environ: Mapping[str, str] = os.environ) -> bool:
     Raises:
         InvalidSettings: MMBOT_DRY_RUN is neither true nor false.
     """
-    given = {k: v for k, v in _present(environ).items() if k == "MMBOT_DRY_RUN"}
-    return _alone(General, given).dry_run
+    return _of_general("MMBOT_DRY_RUN", environ).dry_run
+
+
+def load_log_format(environ: Mapping[str, str] = os.environ) -> str:
+    """Read only how this process logs: "text" or "json".
+
+    Raises:
+        InvalidSettings: MMBOT_LOG_FORMAT is neither.
+    """
+    return _of_general("MMBOT_LOG_FORMAT", environ).log_format
 
 
 def load_database(environ: Mapping[str, str] = os.environ) -> Database:
@@ -247,6 +257,11 @@ def load_ui(environ: Mapping[str, str] = os.environ) -> Ui:
         InvalidSettings: one line per fault.
     """
     return _alone(Ui, environ)
+
+
+def _of_general(name: str, environ: Mapping[str, str]) -> General:
+    """Read one variable of `General`, whose others may be at fault."""
+    return _alone(General, {k: v for k, v in environ.items() if k == name})
 
 
 def _alone(section: type[_S], environ: Mapping[str, str]) -> _S:

@@ -20,6 +20,7 @@ class General(Section):
     # None: 1 where a chain has one node, 2 where it has more
     rpc_quorum: values.Count | None = _variable("MMBOT_RPC_QUORUM", None)
     dry_run: values.Switch = _variable("MMBOT_DRY_RUN", False)
+    log_format: values.LogFormat = _variable("MMBOT_LOG_FORMAT", values.TEXT)
     alert_urls: urls.AlertUrls = _variable("MMBOT_ALERT_URLS", ())
     failpoints: values.Failpoints = _variable("MMBOT_FAILPOINTS", ())  # for tests
 

@@ -19,6 +19,7 @@ from mmbot_pipelines.core.money import UINT256_MAX, Address, Wei
 ACCEPTED_TAGS = ("safe", "finalized", "committed", "l1_committed")
 # The applications, a line each: each has its modules in `defs`, `wiring`, `settings` and `cli`.
 APPS = ("bridge",)
+TEXT, JSON = LOG_FORMATS = ("text", "json")
 NONE = "none"  # explicit "no limit", where an empty value is refused
 _INT64_MAX = 2**63 - 1
 _SWITCHES = {"true": True, "yes": True, "on": True, "1": True}
@@ -102,6 +103,12 @@ def _apps(text: str) -> list[str]:
     if not names or set(names) - set(APPS) or len(set(names)) < len(names):
         raise ValueError(f"must name each application once, separated by commas: {', '.join(APPS)}")
     return names
+
+
+def _log_format(text: str) -> str:
+    if text not in LOG_FORMATS:
+        raise ValueError(f"must be {' or '.join(LOG_FORMATS)}")
+    return text
 
 
 def _registry_abi(text: str) -> str:
@@ -214,6 +221,7 @@ EthereumAddress = Annotated[Address, BeforeValidator(_ethereum_address)]
 Margin = Annotated[int, BeforeValidator(lambda t: whole(t, "a percentage", maximum=1_000))]
 Accepted = Annotated[str | int, BeforeValidator(_accepted)]
 Apps = Annotated[tuple[str, ...], BeforeValidator(_apps)]
+LogFormat = Annotated[str, BeforeValidator(_log_format)]
 RegistryAbi = Annotated[str, BeforeValidator(_registry_abi)]
 HostNames = Annotated[tuple[str, ...], BeforeValidator(_host_names)]
 Failpoints = Annotated[tuple[tuple[Point, Path], ...], BeforeValidator(_failpoints)]

@@ -8,11 +8,13 @@ from mmbot_pipelines.devnet.orders import burst
 from tests.chaos.faulty_stack import FaultyStack
 from tests.e2e.product import Product
 
+LOGS = {"MMBOT_LOG_FORMAT": "json"}
+
 
 @pytest.fixture(scope="package")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     home = tmp_path_factory.mktemp("product")
-    with FaultyStack(home, nodes=1, chains=["STARKNET"], settings={}) as stack:
+    with FaultyStack(home, nodes=1, chains=["STARKNET"], settings=LOGS) as stack:
         yield Product(stack)
 
 

@@ -148,7 +148,8 @@ def _submit_batch(
     for row in broadcast(bridge, run, batch.signed):
         run.log(
             f"{row.subject}: {row.purpose} {row.hash} with nonce {row.nonce} sent to "
-            f"{row.call.to}, value {format_ether(Wei(sum(part.value for part in row.parts)))}"
+            f"{row.call.to} by wallet {row.wallet}, "
+            f"value {format_ether(Wei(sum(part.value for part in row.parts)))}"
         )
     failpoints.failpoint(failpoints.Point(f"{work.step}-broadcast"))
     log_waits(work, batch.waiting)

@@ -4,6 +4,7 @@ To upgrade Dagster: check every name in this file, run tests/defs and tests/atta
 `CHECKED_AGAINST`.
 """
 
+import logging
 import sys
 import threading
 import time
@@ -12,6 +13,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
+from dagster import _loggers
+from dagster._core.definitions import instigation_logger
 from dagster._core.definitions.run_request import DagsterRunReaction
 from dagster._core.errors import DagsterUserCodeProcessError, DagsterUserCodeUnreachableError
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
@@ -175,6 +178,12 @@ def follow_ticks() -> None:
         return answer(self, request, context)
 
     kind._unfollowed, kind.SyncExternalSensorExecution, kind.Ping = evaluate, follow, ping
+
+
+def log_runs_and_ticks_to(console: logging.Logger) -> None:
+    """Let runs and ticks print to one logger; of itself Dagster makes a coloured one for each."""
+    for module in (_loggers, instigation_logger):
+        setattr(module, "create_console_logger", lambda *_, **__: console)  # noqa: B010
 
 
 class _Opened:
