@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from mmbot_pipelines.cli import main
 from tests.cli.command import caller
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +51,7 @@ def test_the_wheel_offers_no_demo(wheel: zipfile.ZipFile) -> None:
 def test_the_demo_without_local_chains_is_one_clear_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(main, "entry_points", lambda **_: ())
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: ())
     logged = caller({}, capsys, monkeypatch)("demo")
     assert logged.code == 2
     assert logged.err == (
