@@ -4,12 +4,18 @@ What was signed after the dump is the bot's own, but nothing is stored of it.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mmbot_pipelines.bridge import guard
+from mmbot_pipelines.adapters.db.bridge.audit import PgAuditRecords
+from mmbot_pipelines.adapters.db.bridge.reports import PgReports
+from mmbot_pipelines.bridge import guard, steps
+from mmbot_pipelines.bridge.auditor.findings import Auditor
+from mmbot_pipelines.bridge.auditor.run import audit
 from mmbot_pipelines.bridge.orders.lifecycle import Status
+from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.safety import GLOBAL, State
 from tests.bridge.guard_steps import halt, state
 from tests.bridge.harness import BridgeHarness
@@ -112,6 +118,32 @@ def test_what_is_restored_and_not_halted_loses_gas_alone(
     assert reverted(harness) == ["Transfer already processed."] * len(IN_THE_POOL)
     assert harness.alerts().alerts == []
     harness.engine.dispose()
+
+
+def test_what_changed_settings_drop_is_named_by_the_audit_and_claimed_by_a_retry(
+    harness: BridgeHarness,
+) -> None:
+    """It was paid in the lost time, and the limits were lowered before the bot began again."""
+    (key,) = harness.set_and_detect()
+    harness.chain.elsewhere(harness.registry.transfer(harness.order(key)))
+    harness.rules(limits=replace(harness.bridge.rules.limits, max_transfer=Wei(1)))
+    harness.transfer([key])
+    assert harness.order(key).status is Status.DROPPED
+    harness.chain.mine(harness.bridge.rules.l1_finality_blocks)
+    auditor = Auditor(
+        bridge=harness.bridge,
+        records=PgAuditRecords(harness.engine),
+        payments=harness.registry,
+        reports=PgReports(harness.engine),
+        blocks=1000,
+    )
+    findings, _ = audit(auditor, None)
+    problems = [line for found in findings for line in found.problems]
+    assert any(f"{key} is DROPPED, but the registry paid" in line for line in problems), problems
+    steps.reprocess(harness.bridge, [key], harness.run)
+    go_on(harness, turns=1)
+    assert harness.order(key).status is Status.COMPLETED
+    assert made(harness, "transfer") == {key: 1}
 
 
 def check_end(harness: BridgeHarness) -> None:
