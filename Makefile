@@ -49,7 +49,7 @@ demo: setup ## run the whole bridge on local chains, with orders and the UI
 # tests/conftest.py has the groups, and puts the longest first.
 GROUPS := --dist loadscope --no-loadscope-reorder
 test: setup ## run the whole suite
-	@$(BIN)/pytest -n 5 $(GROUPS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 5 $(GROUPS)  # or each process compiles all tests
 
 FAST := $(addprefix tests/,core bridge trading settings ports cli adapters test_docs.py test_wiring.py)
 test-fast: setup ## run what starts no chain and no Dagster: pure tests, and the bridge on Postgres

@@ -24,7 +24,7 @@ from tests.chaos.faulty_rpc import FaultyRpc
 from tests.devnet.bridge import Devnet, running
 from tests.ports.store_writes import take
 
-DUST, HONEST = 500, 5
+DUST, HONEST = 300, 5
 IN_A_BLOCK = 100
 QUESTIONS = 120  # that the node answers in one tick: far fewer than there are orders
 
