@@ -33,7 +33,7 @@ def test_one_order_is_followed_by_its_key(product: Product, completed: list[str]
 
 
 def events(product: Product, key: str) -> list[dict[str, Any]]:
-    """Return what the runbook's grep finds in the processes' logs, oldest first."""
+    """Return what a grep for a key finds in the processes' logs, oldest first."""
     folder = product.stack.log("code").parent
     command = ["grep", "-w", key, *(str(path) for path in folder.glob("*.log"))]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
