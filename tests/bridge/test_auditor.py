@@ -29,6 +29,7 @@ from mmbot_pipelines.core.errors import RpcUnavailable
 from mmbot_pipelines.core.money import Wei
 from mmbot_pipelines.core.outbox import Call
 from tests.bridge.harness import BridgeHarness
+from tests.bridge.wallets import second_wallet, transfers
 
 FINALITY = 3
 ETH = 10**18
@@ -232,6 +233,35 @@ def test_exposure_above_its_limit_and_a_wallet_that_runs_dry(audited: AuditHarne
     problems = audited.problems()
     assert "more than the 0.000000000000000001 ETH (1 wei)" in problems[Check.EXPOSURE][0]
     assert "hours at the" in problems[Check.FUNDS][0]
+
+
+def test_every_wallet_is_audited(audited: AuditHarness) -> None:
+    harness = audited.harness
+    first, second = harness.chain.wallet, second_wallet(harness)
+    audited.look()
+    for key in (keys := harness.set_and_detect(2)):
+        harness.transfer([key])  # each from the wallet with the fewest in flight
+    harness.mine()
+    harness.repay(keys)
+    harness.mine()
+    harness.l2.deliver()
+    harness.settle()
+    harness.chain.mine(FINALITY)
+    assert len(transfers(harness, second.wallet)) == 1
+    found = audited.look()
+    assert [f.problems for f in found.values() if f.problems] == []
+    assert found[Check.PAYMENTS, "zksync"].checked == 4
+    assert found[Check.OUTBOX, "global"].checked == 8
+    assert {f"balance, {first}", f"balance, {second.wallet}"} == set(
+        found[Check.BALANCE, "global"].amounts
+    )
+    second.endowment -= 7
+    (problem,) = audited.look()[Check.BALANCE, "global"].problems
+    assert f"(7 wei) left the wallet {second.wallet} " in problem
+    audited.write(
+        update(transactions).where(transactions.c.wallet == second.wallet).values(gas_used=1)
+    )
+    assert Check.OUTBOX in audited.problems()
 
 
 def test_a_silent_chain_is_a_warning_and_the_rest_is_checked(audited: AuditHarness) -> None:

@@ -1,7 +1,7 @@
 """What the audit of a running bot needs, checks and returns."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -9,7 +9,7 @@ from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.ports.audit import AuditRecords, PaymentLog
 from mmbot_pipelines.bridge.ports.reports import Reports
 from mmbot_pipelines.core.errors import Failure
-from mmbot_pipelines.core.money import Wei
+from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Account
 
 HEADS_AGE = timedelta(minutes=10)  # within which cursors must reach what was the newest block
@@ -61,7 +61,7 @@ class Finding:
 class Mark:
     """What an audit saw, for the next one."""
 
-    account: Account | None  # of the wallet
+    accounts: Mapping[Address, Account]  # of each wallet
     heads: Mapping[str, Mapping[str, int]]  # newest blocks, by origin and cursor
     heads_at: datetime  # UTC
 
@@ -75,6 +75,22 @@ class Auditor:
     payments: PaymentLog
     reports: Reports
     blocks: int  # of each chain, final, that are read again
+
+
+def of_all(by_wallet: Mapping[Address, Finding]) -> Finding:
+    """Return what one check found of each wallet as one finding; their numbers are named by it."""
+    first, *others = by_wallet.values()
+    if not others:
+        return first
+    return replace(
+        first,
+        checked=sum(one.checked for one in by_wallet.values()),
+        problems=[problem for one in by_wallet.values() for problem in one.problems],
+        is_grave=any(one.is_grave for one in by_wallet.values() if one.problems),
+        figures={f"{n}, {w}": v for w, one in by_wallet.items() for n, v in one.figures.items()},
+        amounts={f"{n}, {w}": v for w, one in by_wallet.items() for n, v in one.amounts.items()},
+        note="; ".join(dict.fromkeys(one.note for one in by_wallet.values() if one.note)),
+    )
 
 
 def unknown(check: Check, scope: str, why: Failure) -> Finding:

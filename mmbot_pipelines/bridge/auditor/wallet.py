@@ -1,28 +1,36 @@
-"""Check the wallet: what left it, what is out, and how long it lasts."""
+"""Check the wallets: what left them, what is out, and how long they last."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from mmbot_pipelines.bridge.auditor.findings import Auditor, Check, Finding, unknown
+from mmbot_pipelines.bridge.app import Bridge
+from mmbot_pipelines.bridge.auditor.findings import Auditor, Check, Finding, of_all, unknown
 from mmbot_pipelines.bridge.ports.reports import total
 from mmbot_pipelines.core.errors import Failure, StoreUnavailable
-from mmbot_pipelines.core.money import Wei, format_ether
+from mmbot_pipelines.core.money import Address, Wei, format_ether
 from mmbot_pipelines.core.outbox import Account
 from mmbot_pipelines.core.safety import GLOBAL
 
 _FUNDS_HOURS = 12  # that the wallet must last
 
 
-def check_wallet(auditor: Auditor, before: Account | None) -> tuple[list[Finding], Account | None]:
-    """Check the wallet; return also what the next audit compares with."""
-    balance, account = _balance(auditor, before)
-    funds = _funds(auditor, account, auditor.bridge.clock())
-    return [balance, _exposure(auditor), funds], account
+def check_wallets(
+    auditor: Auditor, before: Mapping[Address, Account]
+) -> tuple[list[Finding], dict[Address, Account]]:
+    """Check all wallets; return also what the next audit compares with."""
+    balances, accounts = {}, {}
+    for lane in auditor.bridge.lanes:
+        wallet = lane.chain.wallet
+        balances[wallet], account = _balance(lane, before.get(wallet))
+        if account is not None:
+            accounts[wallet] = account
+    funds = _funds(auditor, accounts, auditor.bridge.clock())
+    return [of_all(balances), _exposure(auditor), funds], accounts
 
 
-def _balance(auditor: Auditor, before: Account | None) -> tuple[Finding, Account | None]:
-    """Compare what the wallet lost since the last audit with what the outbox says it spent."""
-    bridge = auditor.bridge
+def _balance(bridge: Bridge, before: Account | None) -> tuple[Finding, Account | None]:
+    """Compare what a wallet lost since the last audit with what the outbox says it spent."""
     try:
         now = bridge.chain.account()
         if before is None or before.block is None or now.nonce < before.nonce:
@@ -85,20 +93,21 @@ def _exposure(auditor: Auditor) -> Finding:
     )
 
 
-def _funds(auditor: Auditor, account: Account | None, now: datetime) -> Finding:
-    """Check that the wallet lasts some hours at the rate of the last day."""
+def _funds(auditor: Auditor, accounts: Mapping[Address, Account], now: datetime) -> Finding:
+    """Check that the wallets last some hours at the rate of the last day."""
     day = total(d.figures for d in auditor.reports.days(since=now - timedelta(days=1)))
     hourly = Wei((day.paid + day.gas_paid + day.messages_paid) // 24)
     problems: list[str] = []
     figures = {}
-    if account is not None and hourly:
-        hours = account.balance // hourly
+    if accounts and hourly:
+        balance = Wei(sum(account.balance for account in accounts.values()))
+        hours = balance // hourly
         figures["hours left"] = hours
         if hours < _FUNDS_HOURS:
             problems.append(
-                f"the wallet {auditor.bridge.chain.wallet} has {format_ether(account.balance)}: "
-                f"{hours} hours at the {format_ether(hourly)} an hour of the last day; send "
-                f"{format_ether(hourly * _FUNDS_HOURS - account.balance)} or more to it on L1"
+                f"{', '.join(accounts)}: {format_ether(balance)} in the wallet, {hours} hours at "
+                f"the {format_ether(hourly)} an hour of the last day; send "
+                f"{format_ether(hourly * _FUNDS_HOURS - balance)} or more to it on L1"
             )
     return Finding(
         check=Check.FUNDS,

@@ -15,7 +15,7 @@ import dagster as dg
 from mmbot_pipelines.bridge.auditor import findings as bridge_audit
 from mmbot_pipelines.bridge.auditor.findings import OF_ORIGIN, OF_WALLET, Check, Finding, Mark
 from mmbot_pipelines.bridge.auditor.run import audit
-from mmbot_pipelines.core.money import Wei
+from mmbot_pipelines.core.money import Address, Wei
 from mmbot_pipelines.core.outbox import Account, Block
 from mmbot_pipelines.core.safety import GLOBAL
 from mmbot_pipelines.defs.bridge.assets import ORDERS, TRANSFERS, WALLET, asset_of
@@ -134,11 +134,13 @@ def _wallet(findings: Sequence[Finding]) -> dict[str, Any]:
 
 
 def _written(mark: Mark) -> dg.JsonMetadataValue:
-    account = mark.account and asdict(mark.account)
-    if account:
-        account["balance"] = str(account["balance"])  # JSON's readers may take it for a float
+    # Balances as text: JSON's readers may take them for floats.
+    accounts = {
+        wallet: asdict(account) | {"balance": str(account.balance)}
+        for wallet, account in mark.accounts.items()
+    }
     return dg.JsonMetadataValue(
-        {"account": account, "heads": dict(mark.heads), "heads_at": mark.heads_at.isoformat()}
+        {"accounts": accounts, "heads": dict(mark.heads), "heads_at": mark.heads_at.isoformat()}
     )
 
 
@@ -151,20 +153,22 @@ def _last_mark(instance: dg.DagsterInstance) -> Mark | None:
         return None
     try:
         return _read(written.value)
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 
 def _read(written: Mapping[str, Any]) -> Mark:
-    account = written["account"]
-    block = account and account["block"]
     return Mark(
-        account=account
-        and Account(
-            nonce=int(account["nonce"]),
-            balance=Wei(int(account["balance"])),
-            block=block and Block(int(block["number"]), str(block["hash"])),
-        ),
+        accounts={Address(w): _account(account) for w, account in written["accounts"].items()},
         heads={o: {k: int(n) for k, n in kinds.items()} for o, kinds in written["heads"].items()},
         heads_at=datetime.fromisoformat(written["heads_at"]),
+    )
+
+
+def _account(written: Mapping[str, Any]) -> Account:
+    block = written["block"]
+    return Account(
+        nonce=int(written["nonce"]),
+        balance=Wei(int(written["balance"])),
+        block=block and Block(int(block["number"]), str(block["hash"])),
     )
