@@ -105,10 +105,13 @@ docs: .venv-docs/.ready settings ## build the documents as a site in .mmbot/site
 	@rm -rf .mmbot/docs && mkdir -p .mmbot/docs/docs .mmbot/docs/deploy
 	@sed -E 's/\[([^]]+)\]\(mmbot_pipelines[^)]*\)/`\1`/g' README.md > .mmbot/docs/index.md
 	@cp CHANGELOG.md .mmbot/docs
-	@cp docs/*.md docs/site.css .mmbot/docs/docs
+	@cp -r docs/*.md docs/site.css docs/pictures .mmbot/docs/docs
 	@cp deploy/runbook.md .mmbot/docs/deploy
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
 	@echo "open .mmbot/site/index.html"
+
+pictures: setup ## take the pictures of docs/desk.md again, of the running product in a browser
+	@MMBOT_PICTURES=docs/pictures $(BIN)/pytest -q tests/e2e/test_desk.py
 
 .venv-docs/.ready: requirements-docs.lock
 	@echo "setting up .venv-docs"
@@ -141,4 +144,4 @@ lock: ## write all locks again from pyproject.toml: requirements.lock, the serve
 clean: ## remove what the demo left behind
 	@rm -rf .mmbot
 
-.PHONY: help setup server demo test test-fast soak chaos bench bench-commands bench-detection bench-gas bench-idle bench-imports bench-growth bench-outage bench-profile bench-runs bench-slices mutate settings docs snapshot check format lock clean
+.PHONY: help setup server demo test test-fast soak chaos bench bench-commands bench-detection bench-gas bench-idle bench-imports bench-growth bench-outage bench-profile bench-runs bench-slices mutate settings docs pictures snapshot check format lock clean

@@ -8,13 +8,17 @@ from mmbot_pipelines.devnet.orders import burst
 from tests.chaos.faulty_stack import FaultyStack
 from tests.e2e.product import Product
 
-LOGS = {"MMBOT_LOG_FORMAT": "json"}
+# The explorers are for the pictures; nothing opens them.
+SETTINGS = {
+    "MMBOT_LOG_FORMAT": "json",
+    "MMBOT_EXPLORER_URLS": "L1=https://etherscan.io,zksync=https://explorer.zksync.io",
+}
 
 
 @pytest.fixture(scope="package")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     home = tmp_path_factory.mktemp("product")
-    with FaultyStack(home, nodes=1, chains=["STARKNET"], settings=LOGS) as stack:
+    with FaultyStack(home, nodes=1, chains=["STARKNET"], settings=SETTINGS) as stack:
         yield Product(stack)
 
 

@@ -98,7 +98,7 @@ def order_story(bridge: Bridge, order: Order) -> dict[str, Value]:
     if order.reason:
         story["reason"] = dg.MetadataValue.text(sanitized(order.reason, _MAX_CHARACTERS))
     if order.is_parked:
-        story["next step"] = dg.MetadataValue.text(parked_line(order))
+        return {"next step": dg.MetadataValue.text(parked_line(order))} | story
     return story
 
 
