@@ -1,18 +1,20 @@
 """What Dagster is given, and when the environment is read for it."""
 
 import json
-import os
 import re
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import pytest
+
 import mmbot_pipelines
 from mmbot_pipelines.defs.shared import dagster_internals
 from tests.defs.snapshot import FILE, snapshot
 
-# Imports every module of the product, and prints where one of them read the environment.
+# Imports every module of the product, prints where one of them read the environment, and builds
+# the definitions.
 IMPORTING = """
 import importlib, json, os, pkgutil, sys
 
@@ -39,6 +41,7 @@ for name in found:
     if not name.endswith("migrations.env"):  # run by Alembic, inside a connection
         importlib.import_module(name)
 print(json.dumps({"modules": found, "reads": reads}))
+sys.modules["mmbot_pipelines.definitions"].defs()
 """
 
 
@@ -47,24 +50,29 @@ def test_definitions_are_those_of_the_snapshot() -> None:
     assert json.loads(snapshot()) == json.loads(FILE.read_text())
 
 
-def test_no_module_reads_the_environment_when_imported() -> None:
-    done = subprocess.run(
+@pytest.fixture(scope="module")
+def imported() -> subprocess.CompletedProcess[str]:
+    """Import the whole product in a process without an environment, then build its definitions."""
+    return subprocess.run(
         [sys.executable, "-c", IMPORTING], env={}, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
+
+
+def test_no_module_reads_the_environment_when_imported(
+    imported: subprocess.CompletedProcess[str],
+) -> None:
+    assert imported.stdout, imported.stderr
+    answer = json.loads(imported.stdout)
     assert "mmbot_pipelines.definitions" in answer["modules"]
     assert answer["reads"] == []
 
 
-def test_an_environment_without_settings_fails_only_when_definitions_are_built() -> None:
-    program = "from mmbot_pipelines.definitions import defs; print('imported'); defs()"
-    bare = {k: v for k, v in os.environ.items() if not k.startswith(("MMBOT_", "DAGSTER_"))}
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=bare, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout) == (1, "imported\n")
-    assert "MMBOT_L1_RPC_URLS is missing" in done.stderr
+def test_an_environment_without_settings_fails_only_when_definitions_are_built(
+    imported: subprocess.CompletedProcess[str],
+) -> None:
+    assert imported.stdout  # printed before they are
+    assert imported.returncode == 1
+    assert "MMBOT_L1_RPC_URLS is missing" in imported.stderr
 
 
 def test_private_api_of_dagster_is_in_one_file_checked_against_this_version() -> None:
