@@ -215,6 +215,8 @@ def test_an_order_that_never_failed_shows_its_history(
     desk.open("assets/order_history?view=events")
     expect(desk.page.get_by_text(str(order.settle_tx)).first).to_be_visible()
     desk.keep("order_history")
+    link = desk.page.locator(f"a[href='https://etherscan.io/tx/{order.transfer_tx}']")
+    expect(link.first).to_be_visible()
 
 
 def test_todays_profit_is_a_chart(desk: Desk) -> None:
