@@ -282,8 +282,12 @@ def test_one_liar_of_three_is_marked_as_contradicted_and_asked_last(
     found = urls(ports, nodes, place, 3, starknet_call=CHECKS[name])
     rpc = StarknetRpc(found, chain_id=int(ports.deployed.chain_id, 16), quorum=2)
     origin = ports.starknet(rpc, ports.by_message)
-    assert origin.check(orders) == [None]
-    faults = [reading.fault for reading in rpc.health()]
+    faults: list[str | None] = [None]
+    for _ in range(10):  # a liar that is slower than both others is not heard
+        assert origin.check(orders) == [None]
+        faults = [reading.fault for reading in rpc.health()]
+        if any(faults):
+            break
     assert faults[place] == "contradicts the others about what the escrow holds"
     assert [fault for n, fault in enumerate(faults) if n != place] == [None, None]
     for _ in range(4):

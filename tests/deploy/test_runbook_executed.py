@@ -35,7 +35,8 @@ UPGRADE, RESTORE = "Upgrade", "Back up and restore Postgres"
 MORE = "Growing"
 # Run until they are stopped: executed by tests/e2e, tests/solo and tests/deploy/test_monitoring.py.
 # Need a chain: executed by tests/cli.
-ELSEWHERE = {"workers", "metrics", "demo", "replay", "delegation"}
+# The completion is installed for the shell and in the home of the one who runs the tests.
+ELSEWHERE = {"workers", "metrics", "demo", "replay", "delegation", "--install-completion"}
 NOBODY = "http://127.0.0.1:1"  # `doctor` finds no chain, and goes on
 FILLED = {
     "MMBOT_L1_RPC_URLS": NOBODY,
