@@ -30,7 +30,7 @@ _COMMANDS = {
     "mmbot halt": [_MMBOT, "halt", "--by", "bench", "--reason", "measured"],
     "mmbot retry, nothing to do": [_MMBOT, "retry", "zksync:7"],
 }
-_MAX_RATIO = 2.2
+_MAX_RATIO = 1.8
 
 
 def main(times: int) -> None:
