@@ -84,7 +84,7 @@ class Work:
         self.step = step
         self.failed: dict[str, Failure] = {}
         self._recorded: set[tuple[str, str]] = set()  # outages, by origin and kind
-        self._left: list[str] = []  # orders that an outage kept from being looked at
+        self._left: list[str] = []  # orders that this run was kept from, to be taken again
         self._counted = False  # a failure that may call for a halt
         self._halted: set[str] = set()  # scopes, by this step
         self._unconfirmed: list[str] = []  # orders that have met what may halt for the first time
@@ -260,7 +260,20 @@ class Work:
         """Store the same step of several orders at once; return those that nobody else changed."""
         now = self.bridge.clock()
         changes = [Change(before=order, after=order.after(fact, at=now)) for order in orders]
-        return change_all(self.bridge, self.run, changes) if changes else []
+        stored = change_all(self.bridge, self.run, changes) if changes else []
+        kept = {order.key for order in stored}
+        self.leave([order for order in orders if order.key not in kept])
+        return stored
+
+    def leave(self, lost: Sequence[Order]) -> None:
+        """Let orders be taken again after this run that somebody else has changed.
+
+        Where their status is as before no other run has them: their block alone is another one
+        now, say. They would wait until they are asked for again by time.
+        """
+        before = {order.key: order.status for order in lost}
+        found = self.bridge.store.orders.get([*before]) if before else []
+        self._left += [order.key for order in found if order.status is before[order.key]]
 
     def finish(self) -> None:
         """End the step.

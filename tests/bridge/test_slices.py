@@ -9,7 +9,9 @@ import pytest
 from mmbot_pipelines.adapters.db.outbox import PgLane, PgOutbox
 from mmbot_pipelines.adapters.evm.kms import KmsRefused, KmsUnavailable
 from mmbot_pipelines.bridge.failures import BATCH_SIZE
+from mmbot_pipelines.bridge.fill import UNPAID
 from mmbot_pipelines.bridge.orders.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.taking import take_orders
 from mmbot_pipelines.bridge.transitions import record
 from mmbot_pipelines.core.errors import Failure, InsufficientFunds, RpcUnavailable, StoreUnavailable
 from mmbot_pipelines.core.money import Address, Gas, Wei
@@ -115,6 +117,29 @@ def test_what_was_lost_to_another_run_leaves_no_gap(harness: BridgeHarness) -> N
     assert nonces(harness) == list(range(MANY - 2))
     for key in keys[:2]:
         assert f"{key}: order changed concurrently by another run; skipped" in harness.logged
+
+
+@pytest.mark.parametrize("question", ["simulate", "nonce"])
+def test_an_order_that_only_got_another_block_is_taken_again_at_once(
+    harness: BridgeHarness, question: str
+) -> None:
+    (key,) = harness.set_and_detect()
+    assert [o.key for o in take_orders(harness.bridge, UNPAID, "zksync")] == [key]
+    asked = getattr(harness.chain, question)
+
+    def meanwhile(*args: Any, **kwargs: Any) -> Any:
+        setattr(harness.chain, question, asked)
+        order = harness.order(key)
+        moved = replace(order, block=replace(order.block, hash="0x" + "ab" * 32))
+        change(harness.store, order, moved, run_id="sensor", at=harness.now)
+        return asked(*args, **kwargs)
+
+    setattr(harness.chain, question, meanwhile)
+    harness.transfer([key])
+    assert subjects(harness) == []
+    assert [o.key for o in take_orders(harness.bridge, UNPAID, "zksync")] == [key]
+    harness.transfer([key])
+    assert subjects(harness) == [key]
 
 
 def test_an_attempt_that_has_its_transaction_keeps_no_neighbour(harness: BridgeHarness) -> None:

@@ -183,6 +183,7 @@ def _admitted(
     orders = [held[o.key] for o in request.orders if o.key in held]
     if len(orders) < len(request.orders):
         work.run.log(f"{request.subject}: {CONCURRENTLY}")
+        work.leave(request.orders)
         return []
     if any((o.key, work.step) in undecided for o in orders):
         # Whatever its status is: two of them at two nonces could both be mined.
