@@ -8,9 +8,14 @@ import pytest
 
 from mmbot_pipelines.adapters.db.outbox import PgLane, PgOutbox
 from mmbot_pipelines.adapters.evm.kms import KmsRefused, KmsUnavailable
+from mmbot_pipelines.bridge import transitions
+from mmbot_pipelines.bridge.app import Bridge
 from mmbot_pipelines.bridge.failures import BATCH_SIZE
 from mmbot_pipelines.bridge.fill import UNPAID
+from mmbot_pipelines.bridge.orders.journal import Run
 from mmbot_pipelines.bridge.orders.lifecycle import Fact, Status
+from mmbot_pipelines.bridge.orders.order import Order
+from mmbot_pipelines.bridge.reorg import relocate
 from mmbot_pipelines.bridge.taking import take_orders
 from mmbot_pipelines.bridge.transitions import record
 from mmbot_pipelines.core.errors import Failure, InsufficientFunds, RpcUnavailable, StoreUnavailable
@@ -140,6 +145,25 @@ def test_an_order_that_only_got_another_block_is_taken_again_at_once(
     assert [o.key for o in take_orders(harness.bridge, UNPAID, "zksync")] == [key]
     harness.transfer([key])
     assert subjects(harness) == [key]
+
+
+def test_an_order_that_a_sensor_relocated_first_is_taken_again_at_once(
+    harness: BridgeHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (key,) = harness.set_and_detect()
+    order = harness.order(key)
+    early = replace(order, block=replace(order.block, hash="0x" + "ab" * 32))
+    change(harness.store, order, early, run_id="sensor", at=harness.now)
+    assert [o.key for o in take_orders(harness.bridge, UNPAID, "zksync")] == [key]
+
+    def second(bridge: Bridge, run: Run, before: Order, after: Order, **more: Any) -> Order | None:
+        change(harness.store, before, after, run_id="sensor", at=harness.now)
+        return transitions.change(bridge, run, before, after, **more)
+
+    monkeypatch.setattr(relocate, "change", second)
+    harness.transfer([key])
+    assert subjects(harness) == []
+    assert [o.key for o in take_orders(harness.bridge, UNPAID, "zksync")] == [key]
 
 
 def test_an_attempt_that_has_its_transaction_keeps_no_neighbour(harness: BridgeHarness) -> None:

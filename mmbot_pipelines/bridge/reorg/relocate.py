@@ -114,6 +114,8 @@ def _moved(work: Work, order: Order, again: Order) -> Order | None:
     stored = change(work.bridge, work.run, order, after, tx=again.set_order_tx)
     if stored is not None:
         work.run.log(f"{order.key}: {line}")
+    else:
+        work.leave([order])  # the other one may have stored the block alone
     return stored
 
 
