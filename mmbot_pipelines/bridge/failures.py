@@ -254,7 +254,10 @@ class Work:
         """Store one step of one order; None when another run was faster."""
         now = self.bridge.clock()
         after = order.after(fact, at=now, tx=tx, block=block, refund=refund, ref=ref, reason=reason)
-        return change(self.bridge, self.run, order, after, tx=tx)
+        stored = change(self.bridge, self.run, order, after, tx=tx)
+        if stored is None:
+            self.leave([order])
+        return stored
 
     def advance_all(self, orders: Sequence[Order], fact: Fact) -> list[Order]:
         """Store the same step of several orders at once; return those that nobody else changed."""
