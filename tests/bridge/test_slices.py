@@ -10,7 +10,7 @@ from mmbot_pipelines.adapters.db.outbox import PgLane, PgOutbox
 from mmbot_pipelines.adapters.evm.kms import KmsRefused, KmsUnavailable
 from mmbot_pipelines.bridge import transitions
 from mmbot_pipelines.bridge.app import Bridge
-from mmbot_pipelines.bridge.failures import BATCH_SIZE
+from mmbot_pipelines.bridge.failures import BATCH_SIZE, Work
 from mmbot_pipelines.bridge.fill import UNPAID
 from mmbot_pipelines.bridge.orders.journal import Run
 from mmbot_pipelines.bridge.orders.lifecycle import Fact, Status
@@ -163,6 +163,19 @@ def test_an_order_that_a_sensor_relocated_first_is_taken_again_at_once(
     monkeypatch.setattr(relocate, "change", second)
     harness.transfer([key])
     assert subjects(harness) == []
+    assert [o.key for o in take_orders(harness.bridge, UNPAID, "zksync")] == [key]
+
+
+def test_an_order_whose_single_step_lost_a_race_is_taken_again_at_once(
+    harness: BridgeHarness,
+) -> None:
+    (key,) = harness.set_and_detect()
+    (order,) = take_orders(harness.bridge, UNPAID, "zksync")
+    moved = replace(order, block=replace(order.block, hash="0x" + "ab" * 32))
+    change(harness.store, order, moved, run_id="sensor", at=harness.now)
+    work = Work(harness.bridge, harness.run, "transfer")
+    assert work.advance(order, Fact.REFUSED, reason="its fee is too low") is None
+    work.finish()
     assert [o.key for o in take_orders(harness.bridge, UNPAID, "zksync")] == [key]
 
 
